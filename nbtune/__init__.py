@@ -1,0 +1,108 @@
+"""nbtune turns an ordinary notebook cell into a distributed hyperparameter sweep on Ray.
+
+``%load_ext nbtune`` brings ``%%tune``; everything it does, the functions here do from Python.
+Importing this imports none of ray, torch, plotly, pandas and optuna: what needs them loads them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Checkpoint",
+    "ClusterError",
+    "Experiment",
+    "ExperimentError",
+    "NbtuneError",
+    "SpecError",
+    "Trial",
+    "choice",
+    "connect",
+    "experiments",
+    "get_checkpoint",
+    "get_context",
+    "grid_search",
+    "load",
+    "lograndint",
+    "loguniform",
+    "plan",
+    "qlograndint",
+    "qloguniform",
+    "qrandint",
+    "qrandn",
+    "quniform",
+    "randint",
+    "randn",
+    "report",
+    "sample_from",
+    "tune",
+    "uniform",
+]
+
+if TYPE_CHECKING:
+    from ray.tune import (
+        choice,
+        grid_search,
+        lograndint,
+        loguniform,
+        qlograndint,
+        qloguniform,
+        qrandint,
+        qrandn,
+        quniform,
+        randint,
+        randn,
+        sample_from,
+        uniform,
+    )
+
+    from nbtune.api import experiments, load, plan, tune
+    from nbtune.cluster.connect import connect
+    from nbtune.engine.checkpoint import Checkpoint
+    from nbtune.engine.session import get_checkpoint, get_context, report
+    from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
+    from nbtune.experiment import Experiment, Trial
+
+_HOME = {
+    "Checkpoint": "nbtune.engine.checkpoint",
+    "ClusterError": "nbtune.errors",
+    "Experiment": "nbtune.experiment",
+    "ExperimentError": "nbtune.errors",
+    "NbtuneError": "nbtune.errors",
+    "SpecError": "nbtune.errors",
+    "Trial": "nbtune.experiment",
+    "connect": "nbtune.cluster.connect",
+    "experiments": "nbtune.api",
+    "get_checkpoint": "nbtune.engine.session",
+    "get_context": "nbtune.engine.session",
+    "load": "nbtune.api",
+    "plan": "nbtune.api",
+    "report": "nbtune.engine.session",
+    "tune": "nbtune.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
+    if name not in _HOME:  # a space function: Ray Tune's own
+        from nbtune.cluster.connect import import_ray
+
+        import_ray()
+    value = getattr(importlib.import_module(_HOME.get(name, "ray.tune")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add ``%%tune`` and ``%tune`` to IPython: what ``%load_ext nbtune`` calls."""
+    from nbtune.magics import register
+
+    register(shell)

@@ -1,0 +1,324 @@
+"""The functions of nbtune: `tune`, `load`, `experiments`, `plan`, and what they share with the magics."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nbtune.errors import ExperimentError, SpecError
+from nbtune.prepare import Prepared, prepare_function
+from nbtune.spec.options import OPTIONS, make_spec
+from nbtune.spec.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbtune.cluster.connect import Cluster
+    from nbtune.experiment import Experiment
+
+__all__ = ["dry_run", "experiments", "launch_prepared", "load", "plan", "tune"]
+
+_running: dict[str, Experiment] = {}  # by path: the experiments of this session
+
+
+def tune(
+    train: Callable[..., Any],
+    space: Any,
+    *,
+    name: str | None = None,
+    metric: str | None = None,
+    mode: str | None = None,
+    samples: int | None = None,
+    search: Any = None,
+    scheduler: Any = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    memory: int | str | None = None,
+    resources: Mapping[str, float] | str | None = None,
+    max_concurrent: int | None = None,
+    max_failures: int | None = None,
+    time_budget: float | str | None = None,
+    stop: Any = None,
+    keep_checkpoints: int | None = None,
+    storage: str | None = None,
+    seed: int | None = None,
+    points: Any = None,
+    wait: bool | None = None,
+) -> Experiment:
+    """Start an experiment and return its handle at once.
+
+    Args:
+        train: the training function. It takes the parameters as one `config` dictionary, as Ray Tune's
+            do, or by their names, and calls `nbtune.report`; a dictionary that it returns is its last
+            report.
+        space: a dictionary, name -> `nbtune.loguniform(…)`, `nbtune.choice(…)`… or a constant.
+        name: what to call the experiment; "experiment" if None.
+        metric: the metric to optimise. Only random and grid search with every trial run to its end do
+            without.
+        mode: "min" or "max".
+        samples: how many trials; with `grid_search` in the space, how often the grid. 1 if None.
+        search: "random" (also if None), "grid", "optuna", or an object from `ray.tune.search`.
+        scheduler: "fifo" (also if None), "asha", or an object from `ray.tune.schedulers`.
+        cpus: CPUs of one trial, fractions allowed; 1 if None. For scheduling: Ray does not enforce it.
+        gpus: GPUs of one trial, fractions allowed; a trial sees just those it has.
+        memory: memory of one trial, in bytes or as "2GiB"; for scheduling, not enforced.
+        resources: custom resources of one trial, name -> amount, or "safe_node=1".
+        max_concurrent: how many trials run at once, at most; None for as many as fit.
+        max_failures: how often a failed trial is tried again from its last checkpoint; -1 for ever.
+        time_budget: end the experiment after so many seconds, or "30m".
+        stop: end a trial once a metric gets so far: {"accuracy": 0.98}, "iterations=50", a
+            `ray.tune.Stopper`, or a function (trial_id, result) -> bool. The experiment's own metric is
+            reached from above where `mode` is "min", any other from below.
+        keep_checkpoints: how many checkpoints of a trial to keep, by `metric`; all if None.
+        storage: the folder or URI to keep experiments in; ``~/ray_results`` if None.
+        seed: makes the same parameters come again, and seeds `random`, NumPy and PyTorch in each trial.
+            What depends on which trial is ready first (optuna, asha) comes again only with
+            ``max_concurrent=1``.
+        points: configurations to try first: a list of dictionaries, or a DataFrame.
+        wait: whether to wait for the end; None waits only where nobody can interact (nbclient,
+            papermill, ``nbconvert --execute``).
+
+    Raises:
+        SpecError: something asked for is wrong; nothing was started. It names every mistake.
+        ClusterError: no cluster can be reached or started.
+        ExperimentError: waiting, and the experiment failed.
+    """
+    given = dict(locals())
+    options = {option: given[option] for option in OPTIONS}
+    prepared = prepare_function(train, space, options)
+    experiment = launch_prepared(prepared)
+    if prepared.spec.wait:
+        finish(experiment)
+    return experiment
+
+
+def finish(experiment: Experiment) -> Experiment:
+    """Wait for an experiment's end.
+
+    Raises:
+        ExperimentError: it failed or was lost.
+    """
+    experiment.wait()
+    if experiment.status in {"failed", "lost"}:
+        raise ExperimentError(repr(experiment))
+    return experiment
+
+
+def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
+    """Return the plan of what was prepared, on a cluster."""
+    from nbtune.engine.algorithms import trial_count
+
+    spec = prepared.spec
+    return make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
+
+
+def launch_prepared(prepared: Prepared) -> Experiment:
+    """Start what was prepared, on the connected cluster or on one started for it.
+
+    Raises:
+        SpecError: it can never be placed on this cluster.
+        ClusterError: no cluster can be reached or started.
+        ExperimentError: it could not start.
+    """
+    from nbtune.cluster import warm
+    from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.experiment import Experiment
+
+    cluster = connect()
+    planned = plan_prepared(prepared, cluster)
+    if planned.problems:
+        raise SpecError(planned.problems)
+    from nbtune.engine.algorithms import searched_space
+    from nbtune.engine.driver import Launch
+    from nbtune.engine.launch import launch
+    from nbtune.engine.storage import default_storage, open_storage
+
+    spec = prepared.spec
+    storage = spec.storage or default_storage()
+    folder = _folder(spec.name)
+    start = Launch(
+        spec=spec,
+        space=searched_space(spec, prepared.space),
+        data=prepared.packed.data,
+        large=[],
+        folder=folder,
+        storage=storage,
+        slots=planned.concurrent,
+        facts=_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}"),
+    )
+    source = launch(start, prepared.packed.large, NAMESPACE)
+    experiment = Experiment(
+        source, plan=planned, filesystem=open_storage(storage)[0], on_end=warm.refill, facts=start.facts
+    )
+    _running[experiment.path] = experiment
+    return experiment
+
+
+def _folder(name: str) -> str:
+    """Return a folder's name that no earlier experiment has."""
+    now = time.time()
+    return f"{name}_{datetime.fromtimestamp(now):%Y-%m-%d_%H-%M-%S}-{int(now * 1000) % 1000:03}"
+
+
+def _facts(prepared: Prepared, planned: Plan, path: str) -> dict[str, Any]:
+    """Return what the log's first event tells of an experiment."""
+    import ray
+
+    import nbtune
+    from nbtune.engine.recorded_space import recorded
+
+    spec = prepared.spec
+    plain_options = {
+        name: value if isinstance(value, (int, float, str)) else repr(value)
+        for name in OPTIONS
+        if (value := getattr(spec, name)) not in (None, (), {})
+    }
+    return {
+        "name": spec.name,
+        "path": path,
+        "metric": spec.metric,
+        "mode": spec.mode,
+        "trials": planned.trials,
+        "concurrent": planned.concurrent,
+        "space": recorded(prepared.space),
+        "options": plain_options,
+        "source": prepared.source,
+        "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": nbtune.__version__},
+    }
+
+
+def dry_run(prepared: Prepared) -> str:
+    """Run a program here, once, with the defaults, to its first report; return what a person should know.
+
+    Raises:
+        ExperimentError: the program raises, or ends without a report.
+    """
+    from nbtune.cluster.connect import connect
+    from nbtune.engine.failures import format_error
+    from nbtune.engine.payload import describe_captured, unpack
+    from nbtune.engine.session import DryRun, FirstReport, enter
+    from nbtune.engine.spaces import default_config
+    from nbtune.engine.trainable import call
+
+    config = default_config(prepared.space)
+    # Packed and unpacked, as for a trial: a dry run must not change the notebook.
+    unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
+    before = enter(DryRun())
+    began = time.perf_counter()
+    try:
+        result = call(unpacked, config)
+    except FirstReport as first:
+        result = first.metrics
+    except Exception as error:
+        raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.program.sources)}") from None
+    finally:
+        enter(before)
+    took = time.perf_counter() - began
+    if not isinstance(result, Mapping) or not result:
+        raise ExperimentError("the dry run came to its end without a report")
+    metric = prepared.spec.metric
+    if metric is not None and metric not in result:
+        raise ExperimentError(f"the first report does not have the metric {metric!r}; it has {', '.join(result)}")
+    shown = ", ".join(f"{name}={value!r}" for name, value in config.items())
+    reported = ", ".join(f"{name}={value!r}" for name, value in result.items())
+    planned = plan_prepared(prepared, connect())
+    return "\n".join(
+        [
+            f"ran once here with {shown}",
+            f"first report after {took:.2f} s: {reported}",
+            describe_captured(prepared.packed.captured),
+            f"plan: {planned}",
+        ]
+    )
+
+
+def _read_only(value: Any) -> Any:
+    """Return an array as trials see it: shared, not to be changed."""
+    if not hasattr(value, "setflags"):
+        return value
+    view = value.view()
+    view.setflags(write=False)
+    return view
+
+
+def plan(*, trials: int = 1, **options: Any) -> Plan:
+    """Return how an experiment with these options would run on the connected cluster.
+
+    Args:
+        trials: how many trials there will be.
+        options: the resources of one trial and `max_concurrent`, as for `tune`.
+
+    Raises:
+        SpecError: an option is wrong.
+    """
+    from nbtune.cluster.connect import connect
+
+    spec, problems = make_spec(options)
+    if problems:
+        raise SpecError(problems)
+    return make_plan(spec.request, connect().nodes, trials, spec.max_concurrent)
+
+
+def load(path: str) -> Experiment:
+    """Open a stored experiment: nbtune's own or any other of Ray Tune's.
+
+    Only open experiments that you trust: parameters that JSON cannot hold are kept as pickles, as in
+    Ray Tune, and reading those can run code.
+
+    Args:
+        path: the experiment's folder or URI.
+
+    Raises:
+        ExperimentError: there is no experiment there.
+    """
+    from nbtune.engine.stored import open_experiment
+    from nbtune.experiment import Experiment
+
+    source, filesystem = open_experiment(str(path))
+    # The folder may have been moved since.
+    experiment = Experiment(source, filesystem=filesystem, facts={"path": str(path)}, fixed=("path",))
+    experiment.wait()
+    return experiment
+
+
+def experiments(storage: str | None = None) -> pd.DataFrame:
+    """Return the experiments in a storage folder, the latest first.
+
+    Args:
+        storage: a folder or URI; ``~/ray_results`` if None.
+
+    Returns:
+        A row for each: index `path`; `name`, `status`, `trials`, `best` (the metric's value), `metric`,
+        `started` (a timestamp), `seconds`.
+    """
+    import pandas as pd
+
+    from nbtune.engine.storage import default_storage
+    from nbtune.engine.stored import stored_experiments
+
+    rows: list[dict[str, Any]] = []
+    for path in stored_experiments(str(storage or default_storage())):
+        try:
+            store = (_running.get(path) or load(path))._store
+        except Exception as error:  # a broken folder must not hide the others
+            rows.append({"path": path, "status": f"unreadable: {error}"})
+            continue
+        best = store.best()
+        rows.append(
+            {
+                "path": path,
+                "name": store.facts.get("name"),
+                "status": store.status,
+                "trials": len(store.trials),
+                "metric": store.metric,
+                "best": best.metrics[store.metric] if best and store.metric else None,
+                "started": pd.Timestamp(store.facts.get("began", 0), unit="s"),
+                "seconds": round(store.elapsed(), 1),
+            }
+        )
+    columns = ["path", "name", "status", "trials", "metric", "best", "started", "seconds"]
+    frame = pd.DataFrame(rows, columns=columns).sort_values("started", ascending=False)
+    return frame.set_index("path")

@@ -1,0 +1,105 @@
+"""Checkpoints: what a trial has saved, in storage."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Checkpoint", "saved"]
+
+_STATE = "nbtune-state.pt"  # the file of a checkpoint that was reported as a dictionary
+
+
+class Checkpoint:
+    """A checkpoint of a trial.
+
+    One that was reported as a dictionary gives it back: ``checkpoint["model"]``, or all of it by
+    `load`. One that was reported as a folder is one: ``Path(checkpoint) / "weights.bin"``.
+
+    Only open checkpoints that you trust: a dictionary is read by `torch.load` without
+    ``weights_only``, which can run code.
+
+    Args:
+        path: the folder in storage.
+        filesystem: the `pyarrow.fs.FileSystem` that `path` is on; None for this machine's.
+    """
+
+    def __init__(self, path: str, filesystem: Any = None) -> None:
+        self.path, self._filesystem = path, filesystem
+        self._state: dict[str, Any] | None = None
+        self._local: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r})"
+
+    def __fspath__(self) -> str:
+        return str(self.as_directory())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.load()[key]
+
+    def as_directory(self) -> Path:
+        """Return the checkpoint as a folder on this machine, downloaded if it has to be."""
+        if self._local is None:
+            from ray.tune import Checkpoint as RayCheckpoint
+
+            if Path(self.path).is_dir():
+                self._local = Path(self.path)
+            else:
+                self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())
+        return self._local
+
+    def load(self) -> dict[str, Any]:
+        """Return the dictionary that was reported.
+
+        Raises:
+            TypeError: a folder was reported, not a dictionary.
+        """
+        if self._state is None:
+            import torch
+
+            file = self.as_directory() / _STATE
+            if not file.exists():
+                raise TypeError(f"{self.path} was reported as a folder; open its files: Path(checkpoint) / NAME")
+            where = None if torch.cuda.is_available() else "cpu"
+            self._state = torch.load(file, map_location=where, weights_only=False)
+        return self._state
+
+
+@contextmanager
+def saved(checkpoint: Any) -> Iterator[Any]:
+    """Give what a trial reports as its checkpoint as Ray's own object, and clean up after it.
+
+    Args:
+        checkpoint: a dictionary of anything `torch.save` takes, a folder, a checkpoint of Ray's, or None.
+
+    Raises:
+        TypeError: it is something else.
+        NotADirectoryError: it is a path, but not a folder's.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    from ray.tune import Checkpoint as RayCheckpoint
+
+    if isinstance(checkpoint, RayCheckpoint):
+        yield checkpoint
+    elif isinstance(checkpoint, Mapping):
+        import torch
+
+        folder = tempfile.mkdtemp(prefix="nbtune-checkpoint-")
+        try:
+            torch.save(dict(checkpoint), Path(folder) / _STATE)
+            yield RayCheckpoint.from_directory(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    elif isinstance(checkpoint, (str, Path)):
+        if not Path(checkpoint).is_dir():
+            raise NotADirectoryError(f"checkpoint={str(checkpoint)!r} is no folder; give a folder or a dictionary")
+        yield RayCheckpoint.from_directory(str(checkpoint))
+    else:
+        raise TypeError(f"checkpoint={checkpoint!r}: give a dictionary (anything torch can save) or a folder")

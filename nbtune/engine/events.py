@@ -1,0 +1,240 @@
+"""Events: what happens in an experiment, and the one encoding they travel and are kept in.
+
+An experiment is a sequence of events, numbered from 0 and never changed. A `Chunk` is a run of
+them in columns. It is encoded as one Arrow IPC stream, which is what the driver sends, what the
+log's files hold (streams one after another) and what the store in the kernel reads.
+
+    experiment    its state and facts: the first event, and again whenever the state changes
+    added         a trial exists, with its configuration
+    started       a trial has got a process
+    reported      a trial has reported metrics
+    checkpointed  a checkpoint of a trial is in storage
+    failed        a trial's attempt raised or its process was lost; `final` unless it is tried again
+    ended         a trial is over, with its final status and the reason
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["KINDS", "Chunk", "Event", "decode", "encode", "plain"]
+
+KINDS = ("experiment", "added", "started", "reported", "checkpointed", "failed", "ended")
+"""The kinds of events; their positions are what a chunk holds."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Attributes:
+        kind: one of `KINDS`.
+        trial: the trial's number, counted from 0 as trials are added, or -1.
+        time: seconds since the epoch.
+        iteration: how many reports the trial had made, this one included, or 0.
+        time_s: seconds that the trial had trained, over all its attempts, or NaN.
+        metrics: metric -> value, of a report.
+        data: the rest, JSON-like.
+        pickled: what JSON cannot hold: a configuration with objects in it.
+    """
+
+    kind: str
+    trial: int = -1
+    time: float = 0.0
+    iteration: int = 0
+    time_s: float = math.nan
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] | None = None
+    pickled: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of events in columns.
+
+    Attributes:
+        first: the number of the first event.
+        kind: positions in `KINDS`, int8, shape (n,).
+        trial: shape (n,), int32.
+        time: shape (n,), float64.
+        iteration: shape (n,), int32.
+        time_s: shape (n,), float64.
+        metrics: metric -> (rows, values): in which rows it was reported, and what. The values are an
+            int64, float64 or bool array, or a list where they are of other or mixed types.
+        data: row -> data, for the rows that have any.
+        pickled: row -> bytes, for the rows that have any.
+    """
+
+    first: int
+    kind: np.ndarray
+    trial: np.ndarray
+    time: np.ndarray
+    iteration: np.ndarray
+    time_s: np.ndarray
+    metrics: dict[str, tuple[np.ndarray, Any]]
+    data: dict[int, dict[str, Any]]
+    pickled: dict[int, bytes]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @property
+    def end(self) -> int:
+        """The number of the event after the last."""
+        return self.first + len(self)
+
+    def since(self, number: int) -> Chunk:
+        """Return this chunk without the events below `number`."""
+        skip = min(max(number - self.first, 0), len(self))
+        if not skip:
+            return self
+        metrics = {}
+        for name, (rows, values) in self.metrics.items():
+            start = int(np.searchsorted(rows, skip))
+            if start < len(rows):
+                metrics[name] = (rows[start:] - skip, values[start:])
+        return Chunk(
+            self.first + skip,
+            self.kind[skip:],
+            self.trial[skip:],
+            self.time[skip:],
+            self.iteration[skip:],
+            self.time_s[skip:],
+            metrics,
+            {row - skip: data for row, data in self.data.items() if row >= skip},
+            {row - skip: data for row, data in self.pickled.items() if row >= skip},
+        )
+
+
+def plain(value: Any) -> Any:
+    """Return a metric's or parameter's value as plain Python where that loses nothing.
+
+    NumPy scalars and zero-dimensional tensors become numbers, arrays and tensors become lists,
+    dictionaries and sequences are walked through; everything else stays what it is.
+    """
+    if isinstance(value, (bool, int, float, str, type(None))) and type(value).__module__ == "builtins":
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(plain(item) for item in value)
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor
+        value = value.detach().cpu()
+        return value.item() if value.ndim == 0 else value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def to_json(value: Any) -> str:
+    """Return JSON; what JSON does not know becomes its `repr`. NaN and infinity are kept."""
+    return json.dumps(plain(value), default=repr)
+
+
+_HEAD = pa.schema(
+    [
+        pa.field("kind", pa.int8()),
+        pa.field("trial", pa.int32()),
+        pa.field("time", pa.float64()),
+        pa.field("iteration", pa.int32()),
+        pa.field("time_s", pa.float64()),
+        pa.field("data", pa.string()),
+        pa.field("pickled", pa.binary()),
+    ]
+)
+_METRIC = "metric:"  # keeps a metric called "kind" apart from the columns above
+
+
+def encode(first: int, events: Sequence[Event]) -> bytes:
+    """Return the chunk of `events`, of which the first has the number `first`."""
+    columns = [
+        pa.array([KINDS.index(event.kind) for event in events], pa.int8()),
+        pa.array([event.trial for event in events], pa.int32()),
+        pa.array([event.time for event in events], pa.float64()),
+        pa.array([event.iteration for event in events], pa.int32()),
+        pa.array([event.time_s for event in events], pa.float64()),
+        pa.array([None if event.data is None else to_json(event.data) for event in events], pa.string()),
+        pa.array([event.pickled for event in events], pa.binary()),
+    ]
+    fields = list(_HEAD)
+    for name in dict.fromkeys(name for event in events for name in event.metrics):
+        present = np.array([name in event.metrics for event in events])
+        values = [event.metrics.get(name) for event in events]
+        column, kind = _column(values, present)
+        columns.append(column)
+        fields.append(pa.field(_METRIC + name, column.type, metadata={"as": kind}))
+    schema = pa.schema(fields, metadata={"first": str(first)})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
+    return sink.getvalue()
+
+
+def _column(values: list[Any], present: np.ndarray) -> tuple[pa.Array, str]:
+    """Return the narrowest column that holds the values that are present."""
+    types = {type(value) for value, here in zip(values, present, strict=True) if here}
+    absent = ~present
+    try:
+        if types == {bool}:
+            return pa.array(values, pa.bool_(), mask=absent), "bool"
+        if types == {int}:
+            return pa.array(values, pa.int64(), mask=absent), "int"
+        if types <= {int, float}:
+            return pa.array(
+                [float(v) if here else 0.0 for v, here in zip(values, present, strict=True)], mask=absent
+            ), "float"
+    except (OverflowError, pa.ArrowInvalid):
+        pass  # an integer beyond 64 bits
+    return pa.array(
+        [to_json(value) if here else None for value, here in zip(values, present, strict=True)], pa.string()
+    ), "json"
+
+
+def decode(data: bytes) -> list[Chunk]:
+    """Return the chunks in `data`: one encoded chunk, or several one after another.
+
+    A last one that was cut off in writing is left out.
+    """
+    source = pa.BufferReader(data)
+    chunks = []
+    while source.tell() < source.size():
+        try:
+            with pa.ipc.open_stream(source) as reader:
+                first = int(reader.schema.metadata[b"first"])
+                chunks += [_chunk(first, batch) for batch in reader]
+        except pa.ArrowInvalid:
+            break
+    return chunks
+
+
+def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
+    head = {name: batch.column(name) for name in _HEAD.names}
+    numbers = {name: head[name].to_numpy(zero_copy_only=False) for name in _HEAD.names[:5]}
+    metrics: dict[str, tuple[np.ndarray, Any]] = {}
+    for position, column in enumerate(batch.schema):
+        if not column.name.startswith(_METRIC):
+            continue
+        values = batch.column(position)
+        rows = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+        present = values.drop_null()
+        kind = column.metadata[b"as"]
+        found = (
+            [json.loads(text) for text in present.to_pylist()]
+            if kind == b"json"
+            else present.to_numpy(zero_copy_only=False)
+        )
+        metrics[column.name[len(_METRIC) :]] = (rows, found)
+    data = {row: json.loads(text) for row, text in _present(head["data"])}
+    return Chunk(first, **numbers, metrics=metrics, data=data, pickled=dict(_present(head["pickled"])))
+
+
+def _present(column: pa.Array) -> Iterable[tuple[int, Any]]:
+    return ((row, value) for row, value in enumerate(column.to_pylist()) if value is not None)

@@ -1,0 +1,81 @@
+"""Errors of trials: from an exception in the trial's process to a text that a person reads."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TrialError", "describe", "format_error", "register_sources"]
+
+_HERE = str(Path(__file__).parent.parent)
+
+
+class TrialError(Exception):
+    """What the user's code raised in a trial, as text: it must travel even where the original cannot.
+
+    Args:
+        summary: the type and message, one line.
+        text: the traceback, beginning at the user's code.
+    """
+
+    def __init__(self, summary: str, text: str) -> None:
+        super().__init__(summary, text)
+        self.summary, self.text = summary, text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def register_sources(sources: Mapping[str, tuple[str, str]]) -> None:
+    """Let tracebacks in this process show the notebook's lines.
+
+    Args:
+        sources: the file name that code was compiled under -> (how to call it, its text).
+    """
+    for filename, (_, text) in sources.items():
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
+def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -> TrialError:
+    """Return an exception of the user's code as a `TrialError`.
+
+    Frames outside the user's code that led to it (Ray's, nbtune's) are left out; cells are called as
+    the notebook calls them, ``Cell In[5], line 7``.
+    """
+    trace = error.__traceback__
+    start = trace
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(_HERE):
+        start = start.tb_next
+    shown = traceback.TracebackException(type(error), error, start or trace)
+    lines = "".join(shown.format())
+    for filename, (name, _) in sources.items():
+        lines = lines.replace(f'File "{filename}", line', f"{name}, line")
+    summary = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    return TrialError(_first_line(summary), lines.rstrip())
+
+
+def _first_line(lines: list[str]) -> str:
+    text = next((line for line in lines if line and not line.startswith(" ")), "unknown error")
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def describe(error: Any) -> dict[str, str]:
+    """Return ``{"error": one line, "traceback": text}`` for what Tune says has ended a trial."""
+    cause = error
+    while cause is not None and not isinstance(cause, TrialError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if isinstance(cause, TrialError):
+        return {"error": cause.summary, "traceback": cause.text}
+    text = str(error).strip() if error is not None else "unknown error"
+    name = type(error).__name__
+    if name in {"ActorDiedError", "RayActorError", "ActorUnavailableError"}:
+        return {"error": "the trial's process died", "traceback": text}
+    if name == "OutOfMemoryError":
+        return {"error": "the trial's process was killed: the node was out of memory", "traceback": text}
+    lines = text.splitlines() or ["unknown error"]
+    if lines[0].startswith("Traceback"):  # an error of Tune's own carries a traceback as its message
+        return {"error": _first_line(lines[:0:-1]), "traceback": text}
+    return {"error": _first_line([f"{name}: {lines[0]}"]), "traceback": text}

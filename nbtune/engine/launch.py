@@ -1,0 +1,95 @@
+"""From the kernel to the cluster and back: start a driver, read its events, send it commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from nbtune.engine.driver import Driver, Launch
+from nbtune.engine.events import Chunk, decode
+from nbtune.errors import ExperimentError
+
+__all__ = ["Remote", "Source", "SourceLostError", "launch"]
+
+
+class SourceLostError(Exception):
+    """The driver, or the cluster it was on, is gone."""
+
+
+class Source(Protocol):
+    """Where an experiment's events come from, and where commands go."""
+
+    def read(self, since: int, timeout: float) -> list[Chunk]:
+        """Return the events from number `since` on; wait up to `timeout` seconds for one."""
+        ...
+
+    def stop(self) -> None:
+        """Ask for the end of the experiment."""
+        ...
+
+    def stop_trial(self, number: int) -> None:
+        """Ask for the end of one trial."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; there is nothing more to read."""
+        ...
+
+
+class Remote:
+    """A driver on the cluster, as a `Source`."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    def read(self, since: int, timeout: float) -> list[Chunk]:
+        answer = self._ask("events", since, timeout, within=timeout + 30)
+        chunks = [chunk for data in answer for chunk in decode(data)]
+        return [chunk.since(since) for chunk in chunks if chunk.end > since]
+
+    def stop(self) -> None:
+        self._ask("stop", within=30)
+
+    def stop_trial(self, number: int) -> None:
+        self._ask("stop_trial", number, within=30)
+
+    def close(self) -> None:
+        with suppress(SourceLostError):
+            self._ask("finish", within=60)
+        ray.kill(self._driver)
+
+    def _ask(self, method: str, *args: Any, within: float) -> Any:
+        try:
+            return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
+        except (RayActorError, GetTimeoutError) as error:
+            raise SourceLostError(str(error).strip().splitlines()[0]) from error
+        except Exception as error:
+            if ray.is_initialized():
+                raise
+            raise SourceLostError("the cluster was shut down") from error
+
+
+def launch(start: Launch, large: Sequence[Any], namespace: str) -> Remote:
+    """Start a driver on the connected cluster.
+
+    Args:
+        start: what to run, but for `large`.
+        large: the values to put into the object store, once.
+        namespace: the Ray namespace for the driver's name.
+
+    Raises:
+        ExperimentError: the driver could not start.
+    """
+    driver = ray.remote(num_cpus=0)(Driver).options(name=start.folder, namespace=namespace).remote()
+    try:
+        start.large.extend(ray.put(value) for value in large)
+        ray.get(driver.start.remote(start))
+    except Exception as error:
+        ray.kill(driver)
+        reason = getattr(error, "cause", None) or error
+        raise ExperimentError(f"the experiment could not start: {type(reason).__name__}: {reason}") from error
+    return Remote(driver)

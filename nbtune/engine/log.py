@@ -1,0 +1,140 @@
+"""The event log: append-only, numbered, kept in the experiment's storage as it grows.
+
+The log is a folder of segments. All but the last are sealed: written once and then left alone. The
+last is written again, whole, at most once a second while it grows, so that it works on object
+stores, which cannot append. The driver keeps in memory only what is not sealed yet.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from nbtune.engine.events import Chunk, Event, decode, encode
+
+__all__ = ["FOLDER", "EventLog", "has_log", "read_log"]
+
+FOLDER = "nbtune"
+"""The folder of the log in an experiment's folder."""
+_SEALED_AT = 4000  # events in a segment: some 300 kB, encoded within 20 ms
+
+
+class EventLog:
+    """The log of a running experiment. Safe to use from several threads.
+
+    Args:
+        storage: where the experiment's folder is.
+        path: the experiment's folder.
+    """
+
+    def __init__(self, storage: pafs.FileSystem, path: str) -> None:
+        self._storage, self._folder = storage, f"{path}/{FOLDER}"
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._sealed: list[tuple[int, int]] = []  # first and end of each sealed segment
+        self._unwritten: dict[int, bytes] = {}  # sealed but not yet in storage, by first
+        self._first = 0
+        self._open: list[Event] = []
+        self._written = 0  # events of the open segment that are in storage
+        self.on_append: Callable[[], None] = lambda: None
+        self.error: str | None = None
+        storage.create_dir(self._folder, recursive=True)
+
+    def __len__(self) -> int:
+        return self._first + len(self._open)
+
+    def append(self, event: Event) -> None:
+        """Add one event at the end."""
+        with self._lock:
+            self._open.append(event)
+            if len(self._open) >= _SEALED_AT:
+                self._unwritten[self._first] = encode(self._first, self._open)
+                self._sealed.append((self._first, len(self)))
+                self._first, self._open, self._written = len(self), [], 0
+        self.on_append()
+
+    def read(self, since: int) -> list[bytes]:
+        """Return every event from number `since` on, as encoded chunks. The first may start below."""
+        with self._lock:
+            sealed = [first for first, end in self._sealed if end > since]
+            start = max(since, self._first)
+            rest = encode(start, self._open[start - self._first :]) if start < len(self) else None
+        found = [self._segment(first) for first in sealed]
+        return found if rest is None else [*found, rest]
+
+    def _segment(self, first: int) -> bytes:
+        waiting = self._unwritten.get(first)
+        return waiting if waiting is not None else _read(self._storage, _path(self._folder, first))
+
+    def flush(self) -> None:
+        """Bring storage up to date.
+
+        Raises:
+            OSError: the storage does not take it. Nothing is lost: it is tried again next time.
+        """
+        with self._writing:
+            for sealed in sorted(self._unwritten):
+                self._write(sealed, self._unwritten[sealed])
+                del self._unwritten[sealed]
+            with self._lock:
+                first, count = self._first, len(self._open)
+                data = encode(first, self._open) if count > self._written else None
+            if data is not None:
+                self._write(first, data)
+                with self._lock:
+                    if self._first == first:
+                        self._written = count
+
+    def _write(self, first: int, data: bytes) -> None:
+        path = _path(self._folder, first)
+        if not isinstance(self._storage, pafs.LocalFileSystem):
+            with self._storage.open_output_stream(path) as stream:
+                stream.write(data)
+            return
+        # On a disk a reader, or a crash, must never meet half a segment.
+        with self._storage.open_output_stream(f"{path}.part") as stream:
+            stream.write(data)
+        self._storage.move(f"{path}.part", path)
+
+    def keep_flushed(self, stop: threading.Event, every: float = 1.0) -> None:
+        """Flush every so many seconds until `stop` is set; `error` says when storage fails."""
+        while not stop.wait(every):
+            try:
+                self.flush()
+                self.error = None
+            except OSError as error:
+                self.error = f"{error}"
+
+
+def has_log(storage: pafs.FileSystem, path: str) -> bool:
+    """Tell whether an experiment's folder holds an event log."""
+    info: Any = storage.get_file_info(_path(f"{path}/{FOLDER}", 0))
+    return bool(info.type == pafs.FileType.File)
+
+
+def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
+    """Return all events of a stored experiment, in order."""
+    selector = pafs.FileSelector(f"{path}/{FOLDER}")
+    names = sorted(info.path for info in storage.get_file_info(selector) if info.path.endswith(".arrow"))
+    chunks: list[Chunk] = []
+    for name in names:
+        chunks += decode(_read(storage, name))
+    return chunks
+
+
+def _path(folder: str, first: int) -> str:
+    return f"{folder}/events-{first:010}.arrow"
+
+
+def _read(storage: pafs.FileSystem, path: str) -> bytes:
+    with storage.open_input_stream(path) as stream:
+        return bytes(stream.read())
+
+
+def now() -> float:
+    """Return seconds since the epoch: the clock of all events."""
+    return time.time()

@@ -1,0 +1,175 @@
+"""What training code calls: `report`, `get_checkpoint`, `get_context`.
+
+They do what the place allows: in a trial they speak to Tune, in a dry run they end it, and in an
+ordinary notebook or program they print, so that the same cell runs without ``%%tune``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nbtune.engine.checkpoint import Checkpoint, saved
+
+__all__ = ["Context", "DryRun", "FirstReport", "InTrial", "Session", "enter", "get_checkpoint", "get_context", "report"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where code runs. The methods are called as Ray's own context calls them.
+
+    Attributes:
+        trial_id: Tune's id of the trial, "local" outside of one.
+        trial_dir: a folder of the trial's own on this machine, for files that are not checkpoints.
+        experiment_name: the name of the experiment's folder.
+        resources: what was reserved for the trial, by Ray's names.
+    """
+
+    trial_id: str = "local"
+    trial_dir: Path = Path()
+    experiment_name: str = "local"
+    resources: Mapping[str, float] | None = None
+
+    def get_trial_id(self) -> str:
+        """Return Tune's id of the trial."""
+        return self.trial_id
+
+    def get_trial_dir(self) -> str:
+        """Return a folder of the trial's own on this machine."""
+        return str(self.trial_dir)
+
+    def get_experiment_name(self) -> str:
+        """Return the name of the experiment's folder."""
+        return self.experiment_name
+
+    def get_trial_resources(self) -> Mapping[str, float]:
+        """Return what was reserved for the trial, by Ray's names."""
+        return dict(self.resources or {})
+
+    def get_world_size(self) -> int:
+        """Return how many workers train together."""
+        return 1
+
+    def get_world_rank(self) -> int:
+        """Return this worker's rank among them."""
+        return 0
+
+    def get_local_rank(self) -> int:
+        """Return this worker's rank on its node."""
+        return 0
+
+
+class Session(Protocol):
+    """What `report` and its like are in one kind of place."""
+
+    context: Context
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None: ...
+
+    def get_checkpoint(self) -> Checkpoint | None: ...
+
+
+class Local:
+    """Outside any trial: reports are printed."""
+
+    context = Context()
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
+        self._count += 1
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in metrics.items())
+        print(f"report {self._count}: {shown}{' + checkpoint' if checkpoint is not None else ''}")
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        return None
+
+
+class FirstReport(BaseException):
+    """Ends a dry run at its first report. No `Exception`, so that the user's code does not catch it."""
+
+    def __init__(self, metrics: Mapping[str, Any]) -> None:
+        super().__init__("first report")
+        self.metrics = dict(metrics)
+
+
+class DryRun(Local):
+    """A dry run: the first report ends it."""
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
+        raise FirstReport(metrics)
+
+
+class InTrial:
+    """In a trial: Tune's function API (ray.tune.report, ray.tune.get_checkpoint)."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
+        from ray import tune
+
+        with saved(checkpoint) as ready:
+            tune.report(dict(metrics), checkpoint=ready)
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        from ray import tune
+
+        found = tune.get_checkpoint()
+        return None if found is None else Checkpoint(found.path, found.filesystem)
+
+
+_session: Session = Local()
+
+
+def enter(session: Session | None) -> Session:
+    """Make `session` the process's, or the local one for None. Return the one before."""
+    global _session
+    before, _session = _session, session or Local()
+    return before
+
+
+def report(metrics: Mapping[str, Any] | None = None, /, *, checkpoint: Any = None, **named: Any) -> None:
+    """Report metrics of the running trial, and keep a checkpoint with them.
+
+    Args:
+        metrics: metric -> value, for names that are no Python identifiers.
+        checkpoint: a dictionary of anything `torch.save` takes, or a folder; both come back from
+            `get_checkpoint` when the trial is tried again, and from `Trial.checkpoint`.
+        named: metric=value. Numbers, NumPy scalars and zero-dimensional tensors are kept as
+            numbers, text as text, arrays as lists.
+
+    Raises:
+        TypeError: `metrics` is no dictionary, or nothing is reported at all.
+
+    Outside a trial it prints what it got. In one it returns once the scheduler has let the trial go
+    on, which is how Ray Tune's function API works.
+    """
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(f"report takes metric=value, or a dictionary of them; it got {metrics!r}")
+    from nbtune.engine.events import plain
+
+    values = {str(name): plain(value) for name, value in {**(metrics or {}), **named}.items()}
+    if not values and checkpoint is None:
+        raise TypeError("report got nothing; write report(accuracy=…)")
+    _session.report(values, checkpoint)
+
+
+def get_checkpoint() -> Checkpoint | None:
+    """Return the checkpoint that this trial should go on from, or None for a fresh start.
+
+    There is one when the trial was interrupted and is tried again (ray.tune.get_checkpoint).
+    """
+    return _session.get_checkpoint()
+
+
+def get_context() -> Context:
+    """Return where this code runs: the trial's id, folder and resources."""
+    return _session.context
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)

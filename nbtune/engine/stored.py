@@ -1,0 +1,151 @@
+"""Experiments in storage: nbtune's own, and any other of Ray Tune's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from nbtune.engine.events import Chunk, Event, decode, encode, plain
+from nbtune.engine.launch import SourceLostError
+from nbtune.engine.log import has_log, read_log
+from nbtune.engine.storage import open_storage
+from nbtune.errors import ExperimentError
+
+__all__ = ["Recorded", "open_experiment", "result_grid", "stored_experiments"]
+
+_STATE = "experiment_state-"  # how Tune's own snapshot of an experiment begins
+
+
+class Recorded:
+    """Events that are all there already, as a source.
+
+    Args:
+        chunks: the events in order.
+    """
+
+    def __init__(self, chunks: list[Chunk]) -> None:
+        self._chunks = chunks
+
+    def read(self, since: int, timeout: float) -> list[Chunk]:
+        rest = [chunk.since(since) for chunk in self._chunks if chunk.end > since]
+        if not rest:
+            raise SourceLostError("its log ends before its end: the driver or the cluster was lost")
+        return rest
+
+    def stop(self) -> None:
+        raise SourceLostError("it is read from storage and does not run here")
+
+    def stop_trial(self, number: int) -> None:
+        self.stop()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def open_experiment(path: str) -> tuple[Recorded, pafs.FileSystem]:
+    """Return the events of a stored experiment, and its filesystem.
+
+    Args:
+        path: an experiment's folder or URI.
+
+    Raises:
+        ExperimentError: there is no experiment there.
+    """
+    filesystem, folder = open_storage(path)
+    if has_log(filesystem, folder):
+        return Recorded(read_log(filesystem, folder)), filesystem
+    if not _has_state(filesystem, folder):
+        raise ExperimentError(
+            f"{path!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray Tune."
+            " Give the experiment's own folder, the one below the storage path"
+        )
+    return Recorded(decode(encode(0, list(_foreign(path, filesystem, folder))))), filesystem
+
+
+def _has_state(filesystem: pafs.FileSystem, folder: str) -> bool:
+    if filesystem.get_file_info(folder).type != pafs.FileType.Directory:
+        return False
+    found = filesystem.get_file_info(pafs.FileSelector(folder))
+    return any(info.base_name.startswith(_STATE) for info in found)
+
+
+def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Event]:
+    """Yield the events that another tool's experiment must have had, read by Ray's own analysis."""
+    from ray.tune import ExperimentAnalysis
+
+    from nbtune.engine.failures import describe
+    from nbtune.engine.recorder import error_of, is_json, metrics_of
+
+    analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
+    trials = analysis.trials
+    statuses = {trial.status for trial in trials}
+    running = statuses - {"TERMINATED", "ERROR"}
+    starts = [trial.run_metadata.start_time or time.time() for trial in trials]
+    facts = {"name": PurePosixPath(folder).name, "path": path, "foreign": True}
+    yield Event("experiment", time=min(starts, default=0.0), data={"status": "running", **facts})
+    for number, trial in enumerate(trials):
+        import ray.cloudpickle as cloudpickle
+
+        config = plain(trial.config)
+        pickled = None if is_json(config) else cloudpickle.dumps(config)
+        data = {"id": trial.trial_id, "config": config, "folder": trial.storage.trial_dir_name}
+        yield Event("added", number, starts[number], data=data, pickled=pickled)
+        if trial.status != "PENDING":
+            yield Event("started", number, starts[number])
+        ended = starts[number]
+        for row in analysis.trial_dataframes[trial.trial_id].to_dict("records"):
+            ended = float(row.get("timestamp", ended))
+            yield Event(
+                "reported",
+                number,
+                ended,
+                int(row["training_iteration"]),
+                float(row["time_total_s"]),
+                {name: value for name, value in metrics_of(row).items() if value == value or name in trial.last_result},
+            )
+        for result in trial.run_metadata.checkpoint_manager.best_checkpoint_results:
+            reports = int(result.metrics.get("training_iteration", 0))
+            yield Event("checkpointed", number, ended, reports, data={"path": result.checkpoint.path})
+        if trial.status == "ERROR":
+            yield Event("failed", number, ended, data={**describe(error_of(trial)), "final": True})
+        if trial.status in {"ERROR", "TERMINATED"}:
+            status = {"ERROR": "failed", "TERMINATED": "finished"}[trial.status]
+            yield Event(
+                "ended", number, ended, data={"status": status, "reason": "error" if status == "failed" else "done"}
+            )
+    if not running:
+        final = "failed" if statuses == {"ERROR"} else "finished"
+        last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
+        yield Event("experiment", time=max([last, *starts]), data={"status": final})
+
+
+def result_grid(path: str, metric: str | None, mode: str | None) -> Any:
+    """Return Ray Tune's own view of a stored experiment.
+
+    Args:
+        path: the experiment's folder or URI.
+        metric: the metric for ``get_best_result``.
+        mode: "min" or "max".
+    """
+    from ray.tune import ExperimentAnalysis, ResultGrid
+
+    filesystem, folder = open_storage(path)
+    return ResultGrid(
+        ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
+    )
+
+
+def stored_experiments(storage: str) -> list[str]:
+    """Return the paths of the experiments in a storage folder or URI, nbtune's own and others."""
+    filesystem, root = open_storage(storage)
+    if filesystem.get_file_info(root).type != pafs.FileType.Directory:
+        return []
+    folders = [
+        info for info in filesystem.get_file_info(pafs.FileSelector(root)) if info.type == pafs.FileType.Directory
+    ]
+    found = [info for info in folders if has_log(filesystem, info.path) or _has_state(filesystem, info.path)]
+    return [f"{storage.rstrip('/')}/{info.base_name}" for info in sorted(found, key=lambda info: info.path)]

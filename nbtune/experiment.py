@@ -1,0 +1,314 @@
+"""The handle on an experiment: its state and results at any time, and its controls."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbtune.engine.checkpoint import Checkpoint
+from nbtune.engine.launch import Source, SourceLostError
+from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.spec.plan import Plan
+from nbtune.store import ENDED, Store, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Experiment", "Trial"]
+
+_READ_TIMEOUT = 5.0  # seconds that one read waits for news
+_PAUSE = 0.05  # seconds between reads: at most 20 a second, whatever comes in
+
+
+class Trial:
+    """One trial, as it is now.
+
+    Attributes:
+        id: its number, counted from 0 as trials were added; the index of `Experiment.df`.
+    """
+
+    def __init__(self, experiment: Experiment, state: TrialState) -> None:
+        self._experiment, self._state = experiment, state
+        self.id = state.number
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
+        return f"Trial {self.id} ({self.status}): {self.config} -> {shown or 'nothing reported'}"
+
+    @property
+    def status(self) -> str:
+        """Return "pending", "running", "finished", "stopped" or "failed"."""
+        return self._state.status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its parameters."""
+        return dict(self._state.config)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The last value of each metric."""
+        return dict(self._state.metrics)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row for each report: iteration, time_s and the metrics."""
+        frame = self._experiment.history
+        return frame[frame["trial"] == self.id].drop(columns="trial").reset_index(drop=True)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Its latest checkpoint, or None."""
+        found = self.checkpoints
+        return found[-1] if found else None
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """All checkpoints that it has reported, the latest last; `keep_checkpoints` may have removed some."""
+        return [Checkpoint(path, self._experiment._filesystem) for path in self._state.checkpoints]
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed: the traceback, with the cell's own lines. None if it did not."""
+        return self._state.traceback or self._state.error
+
+    def stop(self) -> None:
+        """End this trial. Its place goes to the next one.
+
+        Raises:
+            ExperimentError: the experiment does not run.
+        """
+        self._experiment._command(lambda source: source.stop_trial(self.id))
+
+
+class Experiment:
+    """An experiment, running or over.
+
+    Made by `nbtune.tune`, ``%%tune``, `nbtune.load` and `nbtune.testing.replay`; not by hand.
+
+    Args:
+        source: where its events come from.
+        plan: what was planned before it started, or None.
+        filesystem: the `pyarrow.fs.FileSystem` of its storage; None for this machine's.
+        on_end: called once when it is over.
+        facts: what is known of it before its first event.
+        fixed: which of these its events do not change.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        plan: Plan | None = None,
+        filesystem: Any = None,
+        on_end: Callable[[], None] = lambda: None,
+        facts: Mapping[str, Any] | None = None,
+        fixed: tuple[str, ...] = (),
+    ) -> None:
+        self.plan = plan
+        self._source, self._filesystem, self._on_end = source, filesystem, on_end
+        self._store = Store(facts, fixed)
+        self._listeners: list[Callable[[], None]] = []
+        self._over = threading.Event()
+        self._reader = threading.Thread(target=self._follow, name="nbtune-reader", daemon=True)
+        self._reader.start()
+
+    # -- what it is -------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name that it was given."""
+        return str(self._store.facts.get("name", "experiment"))
+
+    @property
+    def path(self) -> str:
+        """Its folder in storage; `nbtune.load` opens it."""
+        return str(self._store.facts.get("path", ""))
+
+    @property
+    def status(self) -> str:
+        """Return "pending", "running", "finished", "stopped", "failed" or "lost"."""
+        return self._store.status
+
+    @property
+    def error(self) -> str | None:
+        """Why the experiment as a whole failed or was lost, or None; a trial has its own."""
+        return self._store.facts.get("error")
+
+    @property
+    def trials(self) -> dict[int, Trial]:
+        """Every trial by its id."""
+        return {number: Trial(self, state) for number, state in sorted(self._store.trials.items())}
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial whose last value of the metric is best, or None where there is none.
+
+        It is judged by the last value, as Ray Tune judges (ResultGrid.get_best_result) and as `df`
+        shows; failed trials, NaN and infinity do not count.
+        """
+        state = self._store.best()
+        return Trial(self, state) if state else None
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """One row for each trial, at any time.
+
+        The index "trial" is the trial's id. Columns: `status`; each parameter under its own name; the
+        last value of each metric; `iterations`, how many reports; `time_s`, seconds of training;
+        `checkpoint`, the path of the latest; `error`, one line. A parameter whose name a metric also
+        has becomes ``config/NAME``.
+        """
+        return self._store.frame()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row for each report, in the order in which they came: trial, iteration, time_s, metrics."""
+        return self._store.history()
+
+    @property
+    def results(self) -> Any:
+        """The experiment as Ray Tune's own `ray.tune.ResultGrid`, read from its folder.
+
+        Raises:
+            ExperimentError: it still runs; `df` and `history` are there all the time.
+        """
+        if self.status not in ENDED:
+            raise ExperimentError(
+                f"{self.name} is {self.status}: results come at its end; use df and history until then"
+            )
+        from nbtune.engine.stored import result_grid
+
+        facts = self._store.facts
+        return result_grid(self.path, facts.get("metric"), facts.get("mode"))
+
+    def to_optuna(self) -> Any:
+        """Return an `optuna.Study` with every trial, so that all of optuna's tools work on it.
+
+        Finished trials are complete, those that were stopped early are pruned, with all their
+        reports as intermediate values.
+
+        Raises:
+            ExperimentError: the experiment has no metric.
+        """
+        from nbtune.analysis import to_study
+
+        return to_study(self._store)
+
+    def plot(self, kind: str = "curves", **options: Any) -> Any:
+        """Return a plotly figure, drawn by optuna.
+
+        Args:
+            kind: "curves" (the metric over iterations), "history" (over trials), "parallel", "slice",
+                "contour", "rank", "importance", "timeline" or "edf".
+            options: what optuna's function takes, ``params=["lr"]`` for instance.
+
+        Raises:
+            ExperimentError: there is no such kind, or nothing to draw yet.
+        """
+        from nbtune.analysis import plot
+
+        return plot(self._store, kind, options)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its end, and all its events are here."""
+        return self._over.is_set()
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> Experiment:
+        """Wait until it is over; return itself. Interrupting stops the waiting, not the experiment.
+
+        Args:
+            timeout: seconds, or None for as long as it takes.
+
+        Raises:
+            TimeoutError: it is not over by then.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self._over.is_set():
+            rest = 0.2 if until is None else min(0.2, until - time.monotonic())
+            if rest <= 0:
+                raise TimeoutError(f"{self.name} is still {self.status} after {timeout:g} s")
+            self._over.wait(rest)  # short, so that an interrupt comes through at once
+        return self
+
+    def __await__(self) -> Generator[Any, None, Experiment]:
+        return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
+
+    # -- control ----------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End the experiment: its trials' processes end, what they have reported stays.
+
+        Returns once the cluster has taken the order; `wait` waits for the end.
+
+        Raises:
+            ExperimentError: it does not run.
+        """
+        self._command(lambda source: source.stop())
+
+    def _command(self, send: Callable[[Source], None]) -> None:
+        if self.status in ENDED:
+            raise ExperimentError(f"{self.name} is {self.status}: there is nothing to stop")
+        try:
+            send(self._source)
+        except SourceLostError as error:
+            raise ExperimentError(f"{self.name} cannot be reached: {error}") from error
+
+    # -- following --------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` after each change, on the reader's thread; return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def _follow(self) -> None:
+        """Read events into the store until the experiment is over: the reader's thread."""
+        while self.status not in ENDED:
+            try:
+                chunks = self._source.read(self._store.cursor, _READ_TIMEOUT)
+                for chunk in chunks:
+                    self._store.apply(chunk)
+            except SourceLostError as error:
+                self._store.declare("lost", error=f"the driver is gone: {error}")
+            except Exception as error:  # nobody looks at this thread: the state must say it
+                self._store.declare("lost", error=f"{type(error).__name__}: {error}")
+            if self.status not in ENDED:
+                self._tell()
+                time.sleep(_PAUSE)
+        try:
+            if self.status != "lost":
+                self._source.close()
+        finally:
+            self._over.set()
+            self._tell()
+            self._on_end()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener()
+            except Exception:  # a view's fault must not stop the others, nor the reading
+                self._listeners.remove(listener)
+
+    # -- display ----------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        from nbtune.views.text import summary
+
+        return summary(self._store)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from nbtune.views.text import html_summary
+
+        return {"text/plain": repr(self), "text/html": html_summary(self._store, self.df)}
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only for what is not there.
+        public = [known for known in dir(type(self)) if not known.startswith("_")]
+        raise AttributeError(f"an experiment has no {name!r}{did_you_mean(name, public)}")

@@ -1,0 +1,212 @@
+"""``%%tune`` and ``%tune``: a thin shell over the Python functions. The only module that imports IPython."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.display import display
+from traitlets import Any as AnyTrait
+from traitlets import TraitError, observe
+
+from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean
+from nbtune.prepare import Prepared, prepare_cell, prepare_function
+from nbtune.spec.defaults import session
+from nbtune.spec.help import help_page
+from nbtune.spec.line import parse_line
+from nbtune.spec.options import OPTIONS
+
+__all__ = ["NbTune", "register"]
+
+
+def register(shell: Any) -> None:
+    """Add the magics to an IPython shell."""
+    shell.register_magics(NbTune)
+
+
+class _Defaults(Magics):
+    """The session's defaults, ``%config NbTune.OPTION = VALUE``: one trait for each option."""
+
+    @observe(*OPTIONS)
+    def _set(self, change: Any) -> None:
+        try:
+            if change.new is not None:
+                OPTIONS[change.name].read(change.new)
+        except ValueError as error:
+            self.set_trait(change.name, change.old)
+            raise TraitError(f"NbTune.{change.name}: {error}") from None
+        session[change.name] = change.new
+
+
+for _option in OPTIONS.values():
+    _trait = AnyTrait(None, allow_none=True, help=f"Default of {_option.flag}: {_option.help}.").tag(config=True)
+    setattr(_Defaults, _option.name, _trait)
+    _trait.class_init(_Defaults, _option.name)
+_Defaults.setup_class(_Defaults.__dict__)
+
+
+@magics_class
+class NbTune(_Defaults):
+    """Turn a cell into a hyperparameter sweep on Ray."""
+
+    @line_cell_magic
+    def tune(self, line: str, cell: str | None = None) -> Any:  # its docstring is the help page, set below
+        if cell is None:
+            return self._command(line)
+        namespace = self.shell.user_ns
+        parsed = parse_line(line, namespace)
+        magic = f"%%tune {line}".rstrip()
+        prepared = prepare_cell(
+            cell,
+            parsed.options,
+            namespace,
+            space=parsed.space,
+            filename=self._filename(f"{magic}\n{cell}"),
+            magic=magic,
+            namer=self._cell_name,
+            problems=parsed.problems,
+        )
+        return self._run(prepared, parsed.dry_run)
+
+    def _run(self, prepared: Prepared, dry: bool) -> None:
+        """Start an experiment, bind it to its name and show it; or only try it."""
+        from nbtune.api import dry_run, finish, launch_prepared
+
+        if dry:
+            print(dry_run(prepared))
+            return
+        experiment = launch_prepared(prepared)
+        self.shell.user_ns[prepared.spec.name] = experiment
+        wait = prepared.spec.wait if prepared.spec.wait is not None else not self._interactive()
+        if not wait:
+            self._show(experiment)
+            return
+        if self._interactive():
+            self._show(experiment)
+        try:
+            finish(experiment)
+        except KeyboardInterrupt:
+            print(f"stopped waiting; {experiment.name} goes on, {experiment.name}.stop() ends it")
+        else:
+            if not self._interactive():
+                display(experiment)
+
+    def _show(self, experiment: Any) -> None:
+        """Show a live line under the cell, or a line of text where there are no widgets."""
+        if not hasattr(self.shell, "kernel"):
+            print(repr(experiment))
+            return
+        from nbtune.views.progress import Progress
+
+        progress = Progress(experiment._store)
+        handle = display(progress.mimebundle(), raw=True, display_id=True)
+
+        def update() -> None:
+            progress.update()
+            if experiment.over:
+                handle.update(progress.mimebundle(), raw=True)
+
+        experiment.listen(update)
+        update()
+
+    def _interactive(self) -> bool:
+        """Tell whether somebody can act: not under nbclient, papermill or nbconvert, which say so."""
+        kernel = getattr(self.shell, "kernel", None)
+        if kernel is None:
+            return sys.stdin is not None and sys.stdin.isatty()
+        return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))
+
+    def _filename(self, source: str) -> str:
+        """Give the cell a file name of IPython's own, under which tracebacks find its lines."""
+        return str(self.shell.compile.cache(source, self.shell.execution_count, raw_code=source))
+
+    def _cell_name(self, filename: str) -> str | None:
+        number = getattr(self.shell.compile, "_filename_map", {}).get(filename)
+        return None if number is None else f"Cell In[{number}]"
+
+    # -- %tune ------------------------------------------------------------------------------------
+
+    def _command(self, line: str) -> Any:
+        word, _, rest = line.strip().partition(" ")
+        commands: dict[str, Callable[[str], Any]] = {
+            "": lambda rest: print(self._overview()),
+            "cluster": self._cluster,
+            "help": lambda rest: print(help_page()),
+            "list": self._list,
+            "load": self._load,
+            "run": self._run_function,
+            "stop": self._stop,
+        }
+        if word not in commands:
+            known = ", ".join(name for name in commands if name)
+            raise SpecError([f"there is no %tune {word}{did_you_mean(word, commands)} ({known}); %%tune runs a cell"])
+        return commands[word](rest.strip())
+
+    def _overview(self) -> str:
+        from nbtune.experiment import Experiment
+
+        lines = [
+            repr(value).splitlines()[0] if name == value.name else f"{name} = {repr(value).splitlines()[0]}"
+            for name, value in self.shell.user_ns.items()
+            if isinstance(value, Experiment) and not name.startswith("_")
+        ]
+        if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+            from nbtune.cluster.connect import connect
+
+            lines.append(str(connect()))
+        else:
+            lines.append("no cluster yet; the first %%tune starts Ray on this machine, %tune cluster connects")
+        return "\n".join(lines)
+
+    def _cluster(self, address: str) -> None:
+        from nbtune.cluster.connect import connect
+
+        print(connect(address or None))
+
+    def _list(self, storage: str) -> Any:
+        from nbtune.api import experiments
+
+        return experiments(storage or self.storage)
+
+    def _load(self, rest: str) -> Any:
+        from nbtune.api import load
+
+        path, _, name = rest.partition(" ")
+        if not path:
+            raise SpecError(["%tune load needs the folder of an experiment; %tune list shows them"])
+        experiment = load(path)
+        self.shell.user_ns[name.strip() or experiment.name] = experiment
+        return experiment
+
+    def _stop(self, name: str) -> None:
+        from nbtune.experiment import Experiment
+
+        known = {key: value for key, value in self.shell.user_ns.items() if isinstance(value, Experiment)}
+        if name not in known:
+            there = ", ".join(key for key in known if not key.startswith("_")) or "none"
+            raise ExperimentError(f"there is no experiment {name!r}{did_you_mean(name, known)}; there are: {there}")
+        known[name].stop()
+        print(f"{name} is being stopped")
+
+    def _run_function(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        namespace = self.shell.user_ns
+        parsed = parse_line(rest, namespace)
+        problems = parsed.problems
+        if word not in namespace or not callable(namespace[word]) or inspect.isclass(namespace[word]):
+            functions = [key for key, value in namespace.items() if inspect.isfunction(value)]
+            problems.append(
+                Problem(f"%tune run: {word!r} is no function of the notebook{did_you_mean(word, functions)}")
+            )
+        if parsed.space is None:
+            problems.append(Problem("%tune run needs --space VAR: a dictionary, name -> space function"))
+        if problems:
+            raise SpecError(problems)
+        prepared = prepare_function(namespace[word], parsed.space, parsed.options, namespace, namer=self._cell_name)
+        self._run(prepared, parsed.dry_run)
+
+
+NbTune.tune.__doc__ = help_page()

@@ -1,0 +1,260 @@
+"""Pre-flight: from what the user gave to what can be launched, or to one message with every mistake."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nbtune.errors import Problem, SpecError
+from nbtune.spec.capture import Capture, Program, capture, metric_problems, sources_of
+from nbtune.spec.cell import parse_cell
+from nbtune.spec.defaults import with_defaults
+from nbtune.spec.names import Names
+from nbtune.spec.options import Spec, make_spec
+from nbtune.spec.reports import Reports, reports_in
+from nbtune.spec.space import Domain, Space
+
+__all__ = ["GRID_WARNING", "Prepared", "as_space", "prepare_cell", "prepare_function"]
+
+GRID_WARNING = 10_000
+"""From this many trials on, an experiment is refused unless its number was asked for."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What can be launched.
+
+    Attributes:
+        spec: the options.
+        space: the parameters, as they were given.
+        packed: the code and what it takes from the notebook (`nbtune.engine.payload.Packed`).
+        program: the same, not packed.
+        captured: the notebook variables in it.
+        source: the text of the cell or function.
+    """
+
+    spec: Spec
+    space: Space
+    packed: Any
+    program: Program
+    captured: Mapping[str, Any]
+    source: str
+
+
+def no_name(filename: str) -> str | None:
+    """Name no file a notebook cell."""
+    return None
+
+
+def prepare_cell(
+    text: str,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+    *,
+    space: Any = None,
+    filename: str = "<cell>",
+    magic: str = "%%tune",
+    namer: Callable[[str], str | None] = no_name,
+    problems: list[Problem] | None = None,
+) -> Prepared:
+    """Check a cell and everything around it.
+
+    Args:
+        text: the cell below the magic line.
+        options: what the magic line says.
+        namespace: the notebook's variables.
+        space: a further space, or None; see `as_space`.
+        filename: the name for the cell's code.
+        magic: the magic line.
+        namer: file name -> what a traceback calls it, for the notebook's cells.
+        problems: what was found before.
+
+    Raises:
+        SpecError: with every mistake.
+    """
+    found = list(problems or [])
+    spec = _spec(options, found)
+    cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic)
+    found += cell_problems
+    whole = cell.space if cell else Space()
+    if space is not None:
+        whole = whole.merged(as_space(space, found))
+    if cell is None:
+        raise SpecError(found)
+    if not len(whole):
+        found.append(Problem("the cell has no parameter; add a line like  lr: loguniform(1e-4, 1e-1) = 1e-2"))
+    names = cell.names
+    for name in whole.names:  # those of --space are there in a trial too
+        names.needed.pop(name, None)
+        names.maybe.discard(name)
+    taken = capture(names, namespace)
+    found += taken.problems
+    found += metric_problems(spec.metric, cell.reports, taken.values.values(), "cell")
+    sources = sources_of(cell, taken.values.values(), namer)
+    program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
+    return _finish(spec, whole, program, taken, namespace, cell.source, found)
+
+
+def prepare_function(
+    function: Callable[..., Any],
+    space: Any,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any] | None = None,
+    *,
+    namer: Callable[[str], str | None] = no_name,
+    problems: list[Problem] | None = None,
+) -> Prepared:
+    """Check a training function and everything around it.
+
+    Args:
+        function: takes the parameters, as one `config` dictionary or by their names.
+        space: see `as_space`.
+        options: the keyword arguments.
+        namespace: the function's globals if None.
+        namer: as for `prepare_cell`.
+        problems: what was found before.
+
+    Raises:
+        SpecError: with every mistake.
+    """
+    found = list(problems or [])
+    spec = _spec(options, found)
+    if inspect.isclass(function) or not callable(function):
+        found.append(Problem(f"{function!r} is no training function: give a function that takes the parameters"))
+        raise SpecError(found)
+    whole = as_space(space, found)
+    found += whole.problems()
+    by_name = _takes_names(function, whole, found)
+    source, reports = _source(function)
+    if namespace is None:
+        namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    taken = capture(Names(), namespace)
+    used = capture(Names(needed=dict.fromkeys(_globals_used(function, namespace), 0)), namespace)
+    found += metric_problems(spec.metric, reports, used.values.values(), "function")
+    sources = sources_of(None, [function, *used.values.values()], namer)
+    program = Program(function=function, by_name=by_name, sources=sources)
+    return _finish(spec, whole, program, replace(taken, values={}), namespace, source, found)
+
+
+def as_space(space: Any, problems: list[Problem]) -> Space:
+    """Return the `Space` of a dictionary as Ray Tune takes it, a `Space`, or a widget with `.space`."""
+    value = space if isinstance(space, (Space, Mapping)) else getattr(space, "space", space)
+    if isinstance(value, Space):
+        return value
+    if isinstance(value, Mapping):
+        return Space.from_dict(value)
+    problems.append(
+        Problem(f"{value!r} is no search space: give a dictionary, name -> loguniform(…), choice(…) or a value")
+    )
+    return Space()
+
+
+def _spec(options: Mapping[str, Any], problems: list[Problem]) -> Spec:
+    merged, found = with_defaults(options)
+    problems += found
+    spec, found = make_spec(merged)
+    problems += found
+    return spec
+
+
+def _finish(
+    spec: Spec,
+    space: Space,
+    program: Program,
+    taken: Capture,
+    namespace: Mapping[str, Any],
+    source: str,
+    problems: list[Problem],
+) -> Prepared:
+    """Check what needs Ray's own pickling, and pack."""
+    from nbtune.cluster.connect import import_ray
+
+    import_ray()
+    from nbtune.engine.algorithms import search_problems, trial_count
+    from nbtune.engine.payload import pack, unpicklable
+
+    problems += search_problems(spec, space)
+    count = trial_count(spec, space) if not space.problems() else 0
+    if count >= GRID_WARNING and spec.max_concurrent is None and spec.time_budget is None:
+        grids = " x ".join(
+            f"{p.name} ({len(p.domain.values or [])})" for p in space.parameters if _is_grid(spec, p.domain)
+        )
+        problems.append(
+            Problem(
+                f"this makes {count:,} trials: {spec.samples} samples{f' x {grids}' if grids else ''}. If it is meant,"
+                " say --time-budget or --max-concurrent with it"
+            )
+        )
+    values = dict(taken.values)
+    try:
+        packed = pack(program, values, namespace, spec.seed)
+    except Exception:  # whatever some object's own reduction raises
+        dropped, found = unpicklable(values, taken.optional)
+        problems += found
+        for name in dropped:
+            del values[name]
+        packed = None
+        if not found and dropped:
+            try:
+                packed = pack(program, values, namespace, spec.seed)
+            except Exception as again:
+                error = again
+        if packed is None and not found:
+            what = program.function.__name__ if program.function is not None else "the cell"
+            problems.append(Problem(f"{what} cannot travel to the trials: {type(error).__name__}: {error}"))
+    if problems:
+        raise SpecError(problems)
+    return Prepared(spec, space, packed, program, values, source)
+
+
+def _is_grid(spec: Spec, domain: Any) -> bool:
+    if not isinstance(domain, Domain):
+        return False
+    return domain.kind == "grid_search" or (spec.search == "grid" and domain.values is not None)
+
+
+def _takes_names(function: Callable[..., Any], space: Space, problems: list[Problem]) -> bool:
+    """Tell whether a function takes the parameters by name: ``f(lr, hidden)``, not ``f(config)``."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    top = {name.split("/")[0] for name in space.names}
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    required = [p for p in named if p.default is p.empty]
+    catches = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    if len(required) == 1 and required[0].name not in top and required[0].kind is not inspect.Parameter.KEYWORD_ONLY:
+        return False
+    missing = [p.name for p in required if p.name not in top]
+    surplus = [name for name in sorted(top) if name not in {p.name for p in named}] if not catches else []
+    name = getattr(function, "__name__", repr(function))
+    if missing:
+        problems.append(
+            Problem(f"{name} needs {', '.join(missing)}, which the space does not have ({', '.join(sorted(top))})")
+        )
+    if surplus:
+        problems.append(
+            Problem(f"{name} does not take {', '.join(surplus)}; let it take one argument, config, or these names")
+        )
+    return True
+
+
+def _source(function: Callable[..., Any]) -> tuple[str, Reports]:
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        node = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return "", Reports((), False, True)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):  # a lambda, say
+        return source, Reports((), False, True)
+    generator = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
+    return source, Reports((), False, True) if generator else reports_in(node.body, returns=True)
+
+
+def _globals_used(function: Callable[..., Any], namespace: Mapping[str, Any]) -> list[str]:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return [name for name in (code.co_names if code else ()) if name in namespace]

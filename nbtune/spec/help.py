@@ -1,0 +1,68 @@
+"""The help page of ``%%tune`` and ``%tune``, made from the table of options."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+
+from nbtune.spec.options import OPTIONS, Spec
+from nbtune.spec.space import SPACE_FUNCTIONS
+
+__all__ = ["help_page"]
+
+_CELL = """\
+Run a cell as a hyperparameter sweep on Ray.
+
+    %%tune digits --metric accuracy --mode max --samples 20 --scheduler asha
+    lr: loguniform(1e-4, 1e-1) = 1e-2
+    hidden: choice([32, 64, 128]) = 64
+
+    model = make_model(hidden)
+    for epoch in range(10):
+        accuracy = train_one_epoch(model, X, y, lr)
+        report(accuracy=accuracy)
+
+A line `name: SPACE = default` is a parameter; everything else is what a trial runs. It sees the
+notebook's variables and functions as any cell does. `report`, `get_checkpoint` and `get_context` are
+there without import, and so are the space functions:
+"""
+_AFTER = """\
+The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
+digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs here,
+with its defaults; `from nbtune import *` brings it its names.
+
+Where an option takes VAR or an object, and wherever a value is the name of a notebook variable, the
+variable's value is taken. Defaults for the session: %config NbTune.storage = "/data/sweeps"; for a
+project: [tool.nbtune] in pyproject.toml. A flag beats both.
+"""
+_LINE = """\
+    %tune                                  experiments of this session, and the cluster
+    %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space that exist
+    %tune stop NAME                        end an experiment
+    %tune list [STORAGE]                   the experiments kept in storage
+    %tune load PATH [NAME]                 open one of them
+    %tune cluster [ADDRESS]                connect, and show what is there
+    %tune help                             this page
+"""
+
+
+def help_page() -> str:
+    """Return the page."""
+    parts = [_CELL]
+    parts.append(textwrap.fill(", ".join(SPACE_FUNCTIONS), 96, initial_indent="    ", subsequent_indent="    ") + "\n")
+    defaults = Spec()
+    for group, options in groupby(OPTIONS.values(), key=lambda option: option.group):
+        parts.append(f"{group}:")
+        for option in options:
+            head = {"name": "NAME", "wait": "--wait, --no-wait"}.get(option.name, f"{option.flag} {option.shows}")
+            default = getattr(defaults, option.name)
+            shown = (
+                f" (default {default})"
+                if isinstance(default, (int, float, str)) and not isinstance(default, bool)
+                else ""
+            )
+            parts.append(f"    {head:<26} {option.help}{shown}")
+    parts.append("Also:")
+    parts.append(f"    {'--space VAR':<26} further parameters: a variable with a dictionary, name -> space function")
+    parts.append(f"    {'--dry-run':<26} run the cell once, here, to its first report, and show the plan\n")
+    return "\n".join([*parts, _AFTER, _LINE])

@@ -1,0 +1,257 @@
+"""The options of an experiment: their names, what they take, and the validated `Spec` they make.
+
+One table serves the keyword arguments of `nbtune.tune`, the flags of ``%%tune``, ``%config NbTune``,
+``[tool.nbtune]`` and the help page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbtune.errors import Problem, did_you_mean
+from nbtune.spec.units import parse_duration, parse_pairs, parse_size
+
+__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "make_spec"]
+
+SEARCHES = {
+    "random": "draw each trial's parameters independently; grid_search parameters are crossed",
+    "grid": "try every combination of choice, grid_search and randint parameters",
+    "optuna": "Optuna's TPE sampler: learns from the trials so far where to look next",
+}
+SCHEDULERS = {
+    "fifo": "every trial runs to its end",
+    "asha": "stops the worse trials early (asynchronous successive halving)",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run an experiment with: every option, checked and in its final type.
+
+    The fields are the options of `nbtune.tune`; their meaning stands in `OPTIONS`. Durations are
+    seconds, sizes are bytes.
+    """
+
+    name: str = "experiment"
+    metric: str | None = None
+    mode: str | None = None
+    samples: int = 1
+    search: Any = "random"
+    scheduler: Any = "fifo"
+    cpus: float = 1
+    gpus: float = 0
+    memory: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    max_concurrent: int | None = None
+    max_failures: int = 0
+    time_budget: float | None = None
+    stop: Any = None
+    keep_checkpoints: int | None = None
+    storage: str | None = None
+    seed: int | None = None
+    points: tuple[Mapping[str, Any], ...] = ()
+    wait: bool | None = None
+
+    @property
+    def request(self) -> dict[str, float]:
+        """The resources of one trial, by Ray's names; zeros left out."""
+        request = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory or 0), **self.resources}
+        return {name: amount for name, amount in request.items() if amount}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: the keyword argument; the flag is the same with dashes.
+        read: turns what was given, a string or an object, into the final value, or raises ValueError.
+        help: what it does, for a person.
+        shows: the placeholder of its value on the help page.
+        group: the heading it stands under.
+        variable: whether a flag's value may be the name of a notebook variable.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    help: str
+    shows: str
+    group: str
+    variable: bool = True
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r} is no name")
+    return value
+
+
+def _name(value: Any) -> str:
+    text = _text(value)
+    if not text.isidentifier():
+        raise ValueError(f"{text!r} is no variable name: letters, digits and _ only, not starting with a digit")
+    return text
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not {' or '.join(allowed)}{did_you_mean(str(value), allowed)}")
+        return str(value)
+
+    return read
+
+
+def _integer(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        message = f"{value!r} is no whole number of {least} or more"
+        try:
+            number = int(value) if isinstance(value, (str, numbers.Integral)) else None
+        except ValueError:
+            number = None
+        if number is None or isinstance(value, bool) or number < least:
+            raise ValueError(message)
+        return number
+
+    return read
+
+
+def _amount(value: Any) -> float:
+    try:
+        amount = float(value)
+    except (TypeError, ValueError):
+        amount = -1
+    if not 0 <= amount < float("inf") or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no number of 0 or more")
+    return int(amount) if amount.is_integer() else amount
+
+
+def _algorithm(names: Mapping[str, str], what: str, module: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in names:
+                hint = did_you_mean(value, names)
+                raise ValueError(f"{value!r} is no {what}{hint} ({', '.join(names)}, or an object from {module})")
+            return value
+        if not type(value).__module__.startswith("ray.") and not any(
+            base.__module__.startswith("ray.tune.") for base in type(value).__mro__
+        ):
+            raise ValueError(f"{value!r} is no {what}: give {', '.join(names)}, or an object from {module}")
+        return value
+
+    return read
+
+
+def _stop(value: Any) -> Any:
+    if isinstance(value, (str, Mapping)):
+        conditions = parse_pairs(value)
+        if not conditions:
+            raise ValueError("no condition; write METRIC=NUMBER")
+        return {("training_iteration" if name == "iterations" else name): n for name, n in conditions.items()}
+    if callable(value):
+        return value
+    raise ValueError(f"{value!r} is no condition: give METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function")
+
+
+def _points(value: Any) -> tuple[dict[str, Any], ...]:
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
+        value = value.to_dict("records")
+    if isinstance(value, Mapping):
+        value = [value]
+    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(p, Mapping) for p in value):
+        raise ValueError("points are a list of dictionaries, parameter -> value, or a DataFrame with such rows")
+    return tuple(dict(point) for point in value)
+
+
+def _storage(value: Any) -> str:
+    text = str(value)
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not True or False")
+    return value
+
+
+_OPTIONS = [
+    Option("name", _name, "name of the experiment and of the variable it is bound to", "NAME", "Experiment", False),
+    Option("metric", _text, "the metric to optimise, as `report` calls it", "NAME", "Experiment", False),
+    Option("mode", _one_of("min", "max"), "whether less or more of it is better", "min|max", "Experiment", False),
+    Option("samples", _integer(1), "how many trials; with grid_search, how often the grid", "N", "Experiment"),
+    Option("search", _algorithm(SEARCHES, "search algorithm", "ray.tune.search"),
+           "the search algorithm: " + ", ".join(SEARCHES) + ", or a variable", "NAME", "Experiment"),
+    Option("scheduler", _algorithm(SCHEDULERS, "scheduler", "ray.tune.schedulers"),
+           "the scheduler: " + ", ".join(SCHEDULERS) + ", or a variable", "NAME", "Experiment"),
+    Option("points", _points, "points to try first: a variable with a list of dictionaries", "VAR", "Experiment"),
+    Option("seed", _integer(0), "makes the same parameters and random numbers come again", "N", "Experiment"),
+    Option("cpus", _amount, "CPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
+    Option("gpus", _amount, "GPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
+    Option("memory", parse_size, "memory of one trial, for scheduling", "SIZE", "Resources of one trial"),
+    Option("resources", parse_pairs, "custom resources of one trial", "NAME=N,…", "Resources of one trial"),
+    Option("max_concurrent", _integer(1), "how many trials run at once, at most", "N", "Limits"),
+    Option("max_failures", _integer(-1), "how often a failed trial is tried again; -1 for ever", "N", "Limits"),
+    Option("time_budget", parse_duration, "end the experiment after this long", "TIME", "Limits"),
+    Option("stop", _stop, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND", "Limits"),
+    Option("storage", _storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
+    Option("keep_checkpoints", _integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
+    Option("wait", _flag, "wait for the end; default: only where nobody can interact", "", "In the notebook", False),
+]  # fmt: skip
+OPTIONS: dict[str, Option] = {option.name: option for option in _OPTIONS}
+"""Every option by its name."""
+
+
+def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
+    """Check options one by one and together.
+
+    Args:
+        given: option -> value, as given in Python or on a magic line; None stands for "not given".
+
+    Returns:
+        The spec, made of what is right, and what is wrong.
+    """
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        option = OPTIONS.get(name)
+        if option is None:
+            problems.append(Problem(f"there is no option {name!r}{did_you_mean(name, OPTIONS)}"))
+        elif value is not None:
+            try:
+                values[name] = option.read(value)
+            except ValueError as error:
+                problems.append(Problem(f"{option.flag}: {error}"))
+    spec = dataclasses.replace(Spec(), **values)
+    return spec, problems + _together(spec, given)
+
+
+def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong between options that are right each for itself."""
+    problems = []
+    asked = {name for name, value in given.items() if value is not None}
+    if "metric" in asked and "mode" not in asked:
+        problems.append(
+            Problem("--mode is missing: is less or more of the metric better? Give --mode min or --mode max")
+        )
+    if "mode" in asked and "metric" not in asked:
+        problems.append(Problem("--mode is given without --metric: say which metric it is about"))
+    if "metric" not in asked:
+        needs = [str(value) for value in (spec.search, spec.scheduler) if value in ("optuna", "asha")]
+        if needs:
+            problems.append(Problem(f"{' and '.join(needs)} compares trials and needs --metric and --mode"))
+    if not spec.request:
+        problems.append(Problem("a trial that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
+    if spec.points and not isinstance(spec.search, str):
+        problems.append(
+            Problem("--points goes with a search algorithm by name; give the object its points_to_evaluate")
+        )
+    return problems

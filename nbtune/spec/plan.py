@@ -1,0 +1,95 @@
+"""The plan: what an experiment will do on a cluster, worked out before it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nbtune.spec.units import format_size
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment will do.
+
+    Attributes:
+        trials: how many trials there will be.
+        concurrent: how many run at once.
+        limited_by: what limits that: a resource's name, "max_concurrent" or "trials".
+        waves: how many rounds of `concurrent` trials it takes.
+        idle: resources that no trial will use while all slots are taken, by name.
+        problems: why it cannot run, empty if it can.
+    """
+
+    trials: int
+    concurrent: int
+    limited_by: str
+    waves: int
+    idle: Mapping[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.problems:
+            return "\n".join(self.problems)
+        idle = ", ".join(f"{_amount(name, amount)} {name}" for name, amount in self.idle.items())
+        text = f"{self.trials} trials, {self.concurrent} at once (limited by {self.limited_by}), {self.waves} waves"
+        return f"{text}; idle: {idle}" if idle else text
+
+
+def make_plan(
+    request: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
+    trials: int,
+    max_concurrent: int | None = None,
+) -> Plan:
+    """Work out how trials fit on nodes.
+
+    Args:
+        request: the resources of one trial, by Ray's names.
+        nodes: the resources of each node.
+        trials: how many trials there will be.
+        max_concurrent: how many may run at once, or None.
+    """
+    slots = [min(_fits(node.get(name, 0), amount) for name, amount in request.items()) for node in nodes]
+    total = sum(slots)
+    if not total:
+        return Plan(trials, 0, "nothing", 0, {}, (_why_not(request, nodes),))
+    concurrent = min(total, trials, max_concurrent or total)
+    limited_by = _scarcest(request, nodes)
+    if concurrent < total:
+        limited_by = "max_concurrent" if concurrent == max_concurrent else "trials"
+    idle = {}
+    for name in ("CPU", "GPU"):
+        rest = sum(node.get(name, 0) for node in nodes) - concurrent * request.get(name, 0)
+        if rest > 1e-9:
+            idle[name] = rest
+    return Plan(trials, concurrent, limited_by, math.ceil(trials / concurrent), idle)
+
+
+def _fits(has: float, needs: float) -> int:
+    return math.floor(has / needs + 1e-9)
+
+
+def _scarcest(request: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str:
+    return min(request, key=lambda name: sum(_fits(node.get(name, 0), request[name]) for node in nodes))
+
+
+def _why_not(request: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str:
+    parts = []
+    for name, amount in request.items():
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if most < amount:
+            parts.append(f"{_amount(name, amount)} {name}, but the largest node has {_amount(name, most)}")
+    if not parts:
+        asked = ", ".join(f"{_amount(name, amount)} {name}" for name, amount in request.items())
+        parts.append(f"{asked} on one node, which none of the {len(nodes)} nodes has together")
+    return (
+        f"a trial can never be placed: it asks for {'; and '.join(parts)}. Ask for less, or attach to a larger cluster"
+    )
+
+
+def _amount(name: str, amount: float) -> str:
+    return format_size(amount) if name.endswith("memory") else f"{amount:g}"

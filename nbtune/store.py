@@ -1,0 +1,342 @@
+"""The store: events in, columns and DataFrames out. The one place that knows an experiment's state.
+
+It is fed by one thread and read by any. Nothing in it depends on when or in what pieces events
+arrive, only on their order within each trial.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
+
+import numpy as np
+import pandas as pd
+
+from nbtune.engine.events import KINDS, Chunk
+
+__all__ = ["ENDED", "Column", "Store", "TrialState"]
+
+ENDED = frozenset({"finished", "stopped", "failed", "lost"})
+"""The final states of an experiment. A trial's are the same but for "lost"."""
+
+
+@dataclass
+class TrialState:
+    """What is known of one trial.
+
+    Attributes:
+        number: its number, counted from 0 as trials are added.
+        ray_id: Tune's id.
+        config: its parameters.
+        folder: the name of its folder in the experiment's.
+        status: "pending", "running", "finished", "stopped" or "failed".
+        reason: why it ended: "done", "scheduler", "user", "experiment" or "error".
+        iterations: how many reports it has made.
+        time_s: seconds it has trained.
+        metrics: the last value of each metric.
+        checkpoints: the paths of its checkpoints, the latest last.
+        error: one line, or None.
+        traceback: the whole text, or None.
+        failures: how many of its attempts have failed.
+        started: seconds since the epoch, or None.
+        ended: seconds since the epoch, or None.
+    """
+
+    number: int
+    ray_id: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
+    status: str = "pending"
+    reason: str = ""
+    iterations: int = 0
+    time_s: float = math.nan
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoints: list[str] = field(default_factory=list)
+    error: str | None = None
+    traceback: str | None = None
+    failures: int = 0
+    started: float | None = None
+    ended: float | None = None
+
+
+class Column:
+    """A column that grows: values at rows, of one type as long as they are of one type."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._values: list[Any] = []
+
+    def add(self, rows: np.ndarray, values: Any) -> None:
+        """Add values at rows that are above all before."""
+        self._rows.append(rows)
+        self._values.append(values)
+
+    def series(self, length: int) -> pd.Series[Any]:
+        """Return the column with `length` rows; where nothing is, it is missing.
+
+        Integers stay integers and booleans booleans, where some are missing too.
+        """
+        rows = np.concatenate(self._rows)
+        kinds = {values.dtype.kind if isinstance(values, np.ndarray) else "O" for values in self._values}
+        if kinds <= {"i"} or kinds <= {"b"} or kinds <= {"i", "f"}:
+            values = np.concatenate(self._values)
+            full = len(rows) == length
+            if values.dtype.kind == "f":
+                column = np.full(length, np.nan)
+                column[rows] = values
+                return pd.Series(column)
+            if full:
+                return pd.Series(values)
+            masked = pd.array([pd.NA] * length, dtype="boolean" if values.dtype.kind == "b" else "Int64")
+            masked[rows] = values
+            return pd.Series(masked)
+        objects = np.full(length, None, dtype=object)
+        objects[rows] = _objects([value for values in self._values for value in _python(values)])
+        return pd.Series(objects).infer_objects() if _alike(objects, rows) else pd.Series(objects, dtype=object)
+
+
+def _python(values: Any) -> list[Any]:
+    return list(values.tolist()) if isinstance(values, np.ndarray) else list(values)
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    """Return a one-dimensional array of these very objects, lists among them left as they are."""
+    array = np.empty(len(values), dtype=object)
+    for position, value in enumerate(values):
+        array[position] = value
+    return array
+
+
+def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
+    return {type(value) for value in objects[rows]} <= {str}
+
+
+class Store:
+    """All that is known of an experiment.
+
+    Attributes:
+        cursor: the number of the next event.
+        facts: what the experiment's own events say: name, metric, mode, source…; the latest wins.
+        trials: every trial by number.
+        counts: status -> how many trials.
+        version: grows with every change.
+
+    Args:
+        facts: what is known before the first event.
+        fixed: which of these events do not change.
+    """
+
+    def __init__(self, facts: Mapping[str, Any] | None = None, fixed: tuple[str, ...] = ()) -> None:
+        self.cursor = 0
+        self.facts: dict[str, Any] = {"status": "pending", **(facts or {})}
+        self._fixed = fixed
+        self.trials: dict[int, TrialState] = {}
+        self.counts: Counter[str] = Counter()
+        self.version = 0
+        self._lock = threading.RLock()
+        self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
+        self._metrics: dict[str, Column] = {}
+        self._length = 0
+        self._latest: float | None = None  # the time of the latest event
+        self._history: tuple[int, pd.DataFrame] | None = None
+
+    @property
+    def status(self) -> str:
+        """The experiment's state."""
+        return str(self.facts["status"])
+
+    @property
+    def metric(self) -> str | None:
+        """The metric that is optimised."""
+        return self.facts.get("metric")
+
+    def apply(self, chunk: Chunk) -> None:
+        """Take in the next events. Those that are known already are skipped.
+
+        Raises:
+            ValueError: events between the last known and these are missing.
+        """
+        with self._lock:
+            chunk = chunk.since(self.cursor)
+            if chunk.first > self.cursor:
+                raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
+            reported = np.flatnonzero(chunk.kind == KINDS.index("reported"))
+            self._reports(chunk, reported)
+            for row in np.flatnonzero(chunk.kind != KINDS.index("reported")):
+                self._event(chunk, int(row))
+            self.cursor = chunk.end
+            if len(chunk):
+                self._latest = float(chunk.time[-1])
+            self.version += 1
+
+    def declare(self, status: str, **facts: Any) -> None:
+        """Set the experiment's state from outside the log: what only its reader can know ("lost")."""
+        with self._lock:
+            self.facts.update({"over": self._latest, **facts}, status=status)
+            self.version += 1
+
+    def _reports(self, chunk: Chunk, reported: np.ndarray) -> None:
+        if not len(reported):
+            return
+        place = np.full(len(chunk), -1)
+        place[reported] = np.arange(len(reported))
+        self._head.append((chunk.trial[reported], chunk.iteration[reported], chunk.time_s[reported]))
+        for trial, iteration, time_s in zip(*(column.tolist() for column in self._head[-1]), strict=True):
+            state = self._trial(trial)
+            state.iterations, state.time_s = iteration, time_s
+        for name, (rows, values) in chunk.metrics.items():
+            self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
+            # A dictionary keeps the last of equal keys: the latest value of each trial.
+            last = dict(zip(chunk.trial[rows].tolist(), _python(values), strict=True))
+            for trial, value in last.items():
+                self._trial(trial).metrics[name] = value
+        self._length += len(reported)
+
+    def _event(self, chunk: Chunk, row: int) -> None:
+        kind, number, when = KINDS[chunk.kind[row]], int(chunk.trial[row]), float(chunk.time[row])
+        data = chunk.data.get(row, {})
+        if kind == "experiment":
+            self.facts.update({name: value for name, value in data.items() if name not in self._fixed})
+            self.facts.setdefault("began", when)
+            if data.get("status") in ENDED:
+                self.facts["over"] = when
+            return
+        state = self._trial(number)
+        if kind == "added":
+            state.ray_id, state.folder = data["id"], data["folder"]
+            state.config = _config(data, chunk.pickled.get(row))
+        elif kind == "started":
+            state.started = state.started or when
+            self._set_status(state, "running")
+        elif kind == "checkpointed":
+            state.checkpoints.append(data["path"])
+        elif kind == "failed":
+            state.failures += 1
+            state.error, state.traceback = data["error"], data["traceback"]
+            self._set_status(state, "failed" if data["final"] else "pending")
+        elif kind == "ended":
+            state.ended, state.reason = when, data["reason"]
+            if data["status"] != "failed":
+                state.error = state.traceback = None  # it was tried again, with success
+            self._set_status(state, data["status"])
+
+    def _trial(self, number: int) -> TrialState:
+        state = self.trials.get(number)
+        if state is None:
+            state = self.trials[number] = TrialState(number)
+            self.counts["pending"] += 1
+        return state
+
+    def _set_status(self, state: TrialState, status: str) -> None:
+        self.counts[state.status] -= 1
+        self.counts[status] += 1
+        state.status = status
+
+    def best(self) -> TrialState | None:
+        """Return the trial whose last value of the metric is best, or None.
+
+        Failed trials and values that are no finite number do not count. Of equals the earlier wins.
+        """
+        metric = self.metric
+        if metric is None:
+            return None
+        with self._lock:
+            values = {s.number: s.metrics.get(metric) for s in self.trials.values() if s.status != "failed"}
+            sign = -1 if self.facts.get("mode") == "max" else 1
+            ranked = [(sign * float(value), number) for number, value in values.items() if _finite(value)]
+            return self.trials[min(ranked)[1]] if ranked else None
+
+    def elapsed(self) -> float:
+        """Return how many seconds the experiment has taken so far, or took."""
+        began = self.facts.get("began")
+        return 0.0 if began is None else max(0.0, (self.facts.get("over") or time.time()) - began)
+
+    def history(self) -> pd.DataFrame:
+        """Return one row for each report: trial, iteration, time_s and the metrics."""
+        with self._lock:
+            if self._history is not None and self._history[0] == self._length:
+                return self._history[1].copy()
+            empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
+            head = self._head or [empty]
+            frame = pd.DataFrame(
+                {
+                    name: np.concatenate([columns[position] for columns in head])
+                    for position, name in enumerate(("trial", "iteration", "time_s"))
+                }
+            ).astype({"trial": "int64", "iteration": "int64"})
+            columns = {name: column.series(self._length) for name, column in self._metrics.items()}
+            taken = set(frame.columns)
+            named = {(f"metrics/{name}" if name in taken else name): column for name, column in columns.items()}
+            frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
+            self._history = (self._length, frame)
+            return frame.copy()
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row for each trial; see `Experiment.df` for the columns."""
+        with self._lock:
+            states = [self.trials[number] for number in sorted(self.trials)]
+            configs = [dict(_flat(state.config)) for state in states]
+            metrics = list(self._metrics)
+            parameters = list(dict.fromkeys(name for config in configs for name in config))
+            columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
+            for name in parameters:
+                shown = f"config/{name}" if name in metrics or name in _FIXED else name
+                columns[shown] = [config.get(name, _ABSENT) for config in configs]
+            for name in metrics:
+                shown = f"metrics/{name}" if name in _FIXED else name
+                columns[shown] = [state.metrics.get(name, _ABSENT) for state in states]
+            columns["iterations"] = [state.iterations for state in states]
+            columns["time_s"] = [state.time_s for state in states]
+            columns["checkpoint"] = [state.checkpoints[-1] if state.checkpoints else None for state in states]
+            columns["error"] = [state.error for state in states]
+            index = pd.Index([state.number for state in states], name="trial", dtype="int64")
+        return pd.DataFrame({name: _typed(values, index) for name, values in columns.items()}, index=index)
+
+
+_FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
+_ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
+
+
+def _typed(values: list[Any], index: pd.Index) -> pd.Series[Any]:
+    """Return a column: numbers as numbers, whole numbers whole although some are absent, the rest as it is."""
+    present = [value for value in values if value is not _ABSENT]
+    types = {type(value) for value in present}
+    full = len(present) == len(values)
+    if types == {float} or types == {int, float}:
+        return pd.Series([math.nan if value is _ABSENT else value for value in values], index, dtype="float64")
+    if types in ({int}, {bool}) and all(-(2**63) <= value < 2**63 for value in present):
+        masked = [pd.NA if value is _ABSENT else value for value in values]
+        dtype = {int: ("int64", "Int64"), bool: ("bool", "boolean")}[types.pop()][0 if full else 1]
+        return pd.Series(masked, index, dtype=dtype)
+    objects = _objects([None if value is _ABSENT else value for value in values])
+    if types <= {str, type(None)} and str in types:
+        return pd.Series(objects, index).infer_objects()
+    return pd.Series(objects, index, dtype=object)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
+    if pickled is not None:
+        import pickle
+
+        try:
+            return dict(pickle.loads(pickled))
+        except Exception:  # made by code that is not here: what was written for people will do
+            return dict(data["config"])
+    return dict(data["config"])
+
+
+def _finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

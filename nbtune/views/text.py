@@ -1,0 +1,88 @@
+"""An experiment as text and as a plain table: for terminals, logs, files, and where no widget is."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from nbtune.spec.space import label
+from nbtune.spec.units import format_duration
+from nbtune.store import ENDED, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["best_line", "count_line", "html_summary", "number", "summary"]
+
+_ORDER = ("running", "pending", "finished", "stopped", "failed")
+_WORDS = {"stopped": "stopped early"}
+
+
+def number(value: Any) -> str:
+    """Return a metric's or parameter's value, short."""
+    return f"{value:.4g}" if isinstance(value, float) else label(value) if not isinstance(value, str) else value
+
+
+def count_line(store: Store) -> str:
+    """Return ``"2 running, 9 finished, 1 stopped early"``."""
+    counts = [f"{store.counts[status]} {_WORDS.get(status, status)}" for status in _ORDER if store.counts[status]]
+    return ", ".join(counts) or "no trial yet"
+
+
+def best_line(store: Store) -> str:
+    """Return ``"best accuracy 0.982 (trial 7: lr=0.0031, hidden=128)"``, or an empty string."""
+    best = store.best()
+    if best is None or store.metric is None:
+        return ""
+    parameters = ", ".join(f"{name}={number(value)}" for name, value in best.config.items())
+    return f"best {store.metric} {number(best.metrics[store.metric])} (trial {best.number}: {parameters})"
+
+
+def summary(store: Store) -> str:
+    """Return an experiment's state in one or a few lines."""
+    facts = store.facts
+    over = sum(store.counts[status] for status in ("finished", "stopped", "failed"))
+    total = max(int(facts.get("trials", 0)), len(store.trials))
+    lines = [
+        f"{facts.get('name', 'experiment')}: {store.status}, {over} of {total} trials in"
+        f" {format_duration(store.elapsed())} ({count_line(store)})"
+    ]
+    if best := best_line(store):
+        lines.append(best)
+    if facts.get("error"):
+        lines.append(f"{facts['error']}")
+    failed = [state for state in store.trials.values() if state.error and state.status == "failed"]
+    if failed:
+        lines.append(f"trial {failed[0].number} failed: {failed[0].error}")
+        if len(failed) > 1:
+            lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
+    if store.status in ENDED and facts.get("path"):
+        lines.append(f"kept in {facts['path']}")
+    return "\n".join(lines)
+
+
+def html_summary(store: Store, frame: pd.DataFrame, rows: int = 10) -> str:
+    """Return the summary with the best rows of the table, as HTML without scripts or styles of its own.
+
+    Args:
+        store: the experiment's state.
+        frame: one row for each trial.
+        rows: how many rows to show at most.
+    """
+    shown = ranked(store, frame).head(rows)
+    text = "<br>".join(html.escape(line) for line in summary(store).splitlines())
+    table = shown.drop(columns="checkpoint", errors="ignore").to_html(escape=True, border=0, na_rep="")
+    more = f"<p>{len(frame) - rows} more in .df</p>" if len(frame) > rows else ""
+    return f"<div><p>{text}</p>{table if len(frame) else ''}{more}</div>"
+
+
+def ranked(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the best trials first, as far as there is a metric to tell."""
+    metric = store.metric
+    if metric not in frame.columns or not len(frame):
+        return frame
+    import pandas as pd
+
+    values = pd.to_numeric(frame[metric], errors="coerce")
+    ascending = store.facts.get("mode") == "min"
+    return frame.loc[values.sort_values(ascending=ascending, kind="stable").index]

@@ -1,0 +1,72 @@
+"""Runs a notebook headless, as nbclient does, and prints what its last cell shows.
+
+    python -m tests.run_notebook notebooks/01_quickstart.ipynb [--keep]
+
+With --keep the executed notebook is written back: its outputs are kept in the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbclient
+import nbformat
+
+PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
+
+
+def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
+    """Run a notebook in its own folder and return it with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(path.parent)}})
+    client.execute()
+    return notebook
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a notebook without what differs from run to run and from machine to machine."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            for texts in (output, output.get("data", {})):
+                for key in ("text", "text/plain", "text/html"):
+                    if isinstance(texts.get(key), str):
+                        texts[key] = PATHS.sub("~/ray_results", texts[key])
+    return notebook
+
+
+def texts(cell: nbformat.NotebookNode) -> list[str]:
+    """Return what a cell shows, as text."""
+    return [
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for output in cell.get("outputs", [])
+        if output.output_type != "error"
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("--keep", action="store_true", help="write the outputs back into the file")
+    arguments = parser.parse_args()
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    began = time.monotonic()
+    try:
+        notebook = run(arguments.notebook)
+    except nbclient.exceptions.CellExecutionError as error:
+        sys.exit(f"{arguments.notebook} failed:\n{error}")
+    if arguments.keep:
+        nbformat.write(cleaned(notebook), arguments.notebook)
+    shown = [text for cell in notebook.cells if cell.cell_type == "code" for text in texts(cell) if text.strip()]
+    print(f"{arguments.notebook} ran in {time.monotonic() - began:.0f} s; it ends with\n")
+    print("\n".join(shown[-3:]))
+
+
+if __name__ == "__main__":
+    main()
