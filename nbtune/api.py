@@ -121,7 +121,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     Raises:
         SpecError: it can never be placed on this cluster.
         ClusterError: no cluster can be reached or started.
-        ExperimentError: it could not start.
+        ExperimentError: its storage cannot be written.
     """
     from nbtune.cluster import warm
     from nbtune.cluster.connect import NAMESPACE, connect
@@ -134,10 +134,11 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.algorithms import searched_space
     from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
-    from nbtune.engine.storage import default_storage, open_storage
+    from nbtune.engine.storage import default_storage, make_storage
 
     spec = prepared.spec
     storage = spec.storage or default_storage()
+    filesystem = make_storage(storage)
     folder = _folder(spec.name)
     start = Launch(
         spec=spec,
@@ -150,9 +151,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         facts=_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}"),
     )
     source = launch(start, prepared.packed.large, NAMESPACE)
-    experiment = Experiment(
-        source, plan=planned, filesystem=open_storage(storage)[0], on_end=warm.refill, facts=start.facts
-    )
+    experiment = Experiment(source, plan=planned, filesystem=filesystem, on_end=warm.refill, facts=start.facts)
     _running[experiment.path] = experiment
     return experiment
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.checkpoint import Checkpoint
-from nbtune.engine.launch import Source, SourceLostError
+from nbtune.engine.launch import Source, SourceLostError, StartError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.plan import Plan
 from nbtune.store import ENDED, Store, TrialState
@@ -274,6 +274,8 @@ class Experiment:
                 chunks = self._source.read(self._store.cursor, _READ_TIMEOUT)
                 for chunk in chunks:
                     self._store.apply(chunk)
+            except StartError as error:
+                self._store.declare("failed", error=str(error))
             except SourceLostError as error:
                 self._store.declare("lost", error=f"the driver is gone: {error}")
             except Exception as error:  # nobody looks at this thread: the state must say it

@@ -282,7 +282,9 @@ class Store:
             states = [self.trials[number] for number in sorted(self.trials)]
             configs = [dict(_flat(state.config)) for state in states]
             metrics = list(self._metrics)
-            parameters = list(dict.fromkeys(name for config in configs for name in config))
+            # Those of the space are there before the first trial is.
+            known = self.facts.get("space", {})
+            parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
             for name in parameters:
                 shown = f"config/{name}" if name in metrics or name in _FIXED else name

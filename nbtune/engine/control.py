@@ -36,7 +36,7 @@ class Stopping(Stopper):
         self._conditions = conditions
         self._below = metric if mode == "min" else None
         self._deadline = math.inf if time_budget is None else time.monotonic() + time_budget
-        self.asked = False
+        self._asked = self._ending = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if self._conditions is None:
@@ -50,10 +50,18 @@ class Stopping(Stopper):
             return False
         return bool(value <= bound if name == self._below else value >= bound)
 
+    def ask(self) -> None:
+        """End the experiment with the next step."""
+        self._asked = True
+
+    def decide(self) -> bool:
+        """Settle whether this step is the last: asked once a step, so that all of it sees the same."""
+        own = isinstance(self._conditions, Stopper) and self._conditions.stop_all()
+        self._ending = self._ending or self._asked or own or time.monotonic() > self._deadline
+        return self._ending
+
     def stop_all(self) -> bool:
-        if time.monotonic() > self._deadline:
-            return True
-        return self.asked or (isinstance(self._conditions, Stopper) and self._conditions.stop_all())
+        return self._ending
 
 
 class Steered(TrialScheduler):
@@ -128,7 +136,7 @@ class Control(Callback):
 
     def stop(self) -> None:
         """End the experiment at the next step."""
-        self._stopping.asked = True
+        self._stopping.ask()
 
     def stop_trial(self, trial_id: str) -> None:
         """End one trial at the next step."""
@@ -137,7 +145,7 @@ class Control(Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         while not self._commands.empty():
             self._commands.get()(trials)
-        if self._stopping.stop_all():
+        if self._stopping.decide():
             self._doomed += [actor for actor in map(_actor, trials) if actor is not None]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:

@@ -7,17 +7,20 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from nbtune.engine.driver import Driver, Launch
 from nbtune.engine.events import Chunk, decode
-from nbtune.errors import ExperimentError
 
-__all__ = ["Remote", "Source", "SourceLostError", "launch"]
+__all__ = ["Remote", "Source", "SourceLostError", "StartError", "launch"]
 
 
 class SourceLostError(Exception):
     """The driver, or the cluster it was on, is gone."""
+
+
+class StartError(Exception):
+    """The driver could not start the experiment."""
 
 
 class Source(Protocol):
@@ -41,12 +44,31 @@ class Source(Protocol):
 
 
 class Remote:
-    """A driver on the cluster, as a `Source`."""
+    """A driver on the cluster, as a `Source`.
 
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
+    Args:
+        driver: its actor handle.
+        started: the answer to its `start`, which the first read waits for.
+    """
+
+    def __init__(self, driver: Any, started: Any) -> None:
+        self._driver, self._started = driver, started
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
+        """Return the events as `Source.read` does.
+
+        Raises:
+            StartError: the driver could not start the experiment.
+            SourceLostError: it is gone.
+        """
+        if self._started is not None:
+            try:
+                ray.get(self._started)
+            except RayTaskError as error:
+                raise StartError(f"the experiment could not start: {error.cause}") from error
+            except RayActorError as error:
+                raise StartError(f"the driver's process could not start: {error}") from error
+            self._started = None
         answer = self._ask("events", since, timeout, within=timeout + 30)
         chunks = [chunk for data in answer for chunk in decode(data)]
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
@@ -74,22 +96,13 @@ class Remote:
 
 
 def launch(start: Launch, large: Sequence[Any], namespace: str) -> Remote:
-    """Start a driver on the connected cluster.
+    """Start a driver on the connected cluster. Returns before it runs: its process may have to start.
 
     Args:
         start: what to run, but for `large`.
         large: the values to put into the object store, once.
         namespace: the Ray namespace for the driver's name.
-
-    Raises:
-        ExperimentError: the driver could not start.
     """
     driver = ray.remote(num_cpus=0)(Driver).options(name=start.folder, namespace=namespace).remote()
-    try:
-        start.large.extend(ray.put(value) for value in large)
-        ray.get(driver.start.remote(start))
-    except Exception as error:
-        ray.kill(driver)
-        reason = getattr(error, "cause", None) or error
-        raise ExperimentError(f"the experiment could not start: {type(reason).__name__}: {reason}") from error
-    return Remote(driver)
+    start.large.extend(ray.put(value) for value in large)
+    return Remote(driver, driver.start.remote(start))

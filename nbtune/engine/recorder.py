@@ -16,7 +16,7 @@ from nbtune.engine.events import Event, plain
 from nbtune.engine.failures import describe
 from nbtune.engine.log import EventLog
 
-__all__ = ["Recorder", "error_of", "is_json", "metrics_of"]
+__all__ = ["Recorder", "error_of", "is_json", "metrics_of", "trial_folder"]
 
 _NOT_METRICS = frozenset(AUTO_RESULT_KEYS) | {
     "checkpoint_dir_name", "config", "date", "done", "experiment_tag", "hostname", "node_ip", "pid",
@@ -56,7 +56,7 @@ class Recorder(Callback):
             return
         self.numbers[trial.trial_id] = len(self.numbers)
         config = plain(trial.config)
-        data = {"id": trial.trial_id, "config": config, "folder": trial.storage.trial_dir_name}
+        data = {"id": trial.trial_id, "config": config, "folder": trial_folder(trial)}
         self.write("added", trial, data=data, pickled=None if is_json(config) else cloudpickle.dumps(config))
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -114,6 +114,11 @@ class Recorder(Callback):
 
 def _reports(trial: Any) -> int:
     return int((trial.last_result or {}).get("training_iteration", 0))
+
+
+def trial_folder(trial: Any) -> str:
+    """Return the name of a trial's folder: never a parameter's text, which may be anything."""
+    return f"trial_{trial.trial_id}"
 
 
 def metrics_of(result: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pyarrow.fs as pafs
 
 from nbtune.errors import ExperimentError
 
-__all__ = ["default_storage", "open_storage"]
+__all__ = ["default_storage", "make_storage", "open_storage"]
 
 
 def default_storage() -> str:
@@ -29,3 +29,23 @@ def open_storage(place: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), str(Path(place).expanduser().absolute())
     except (OSError, ValueError) as error:
         raise ExperimentError(f"{place!r} cannot be opened: {error}") from error
+
+
+def make_storage(place: str) -> pafs.FileSystem:
+    """Make the folder if it is not there, and return its filesystem.
+
+    Raises:
+        ExperimentError: it cannot be made or written.
+    """
+    filesystem, path = open_storage(place)
+    try:
+        filesystem.create_dir(path, recursive=True)
+        probe = f"{path}/.nbtune-probe"
+        with filesystem.open_output_stream(probe) as stream:
+            stream.write(b"")
+        filesystem.delete_file(probe)
+    except OSError as error:
+        raise ExperimentError(
+            f"--storage: {place!r} cannot be written: {error}. Give a folder or URI that can"
+        ) from error
+    return filesystem

@@ -10,7 +10,7 @@ from ray.tune.logger import JsonLoggerCallback
 from nbtune.engine.algorithms import make_scheduler, make_search
 from nbtune.engine.control import Control, Steered, Stopping
 from nbtune.engine.log import EventLog
-from nbtune.engine.recorder import Recorder
+from nbtune.engine.recorder import Recorder, trial_folder
 from nbtune.engine.spaces import to_ray
 from nbtune.engine.trainable import run_trial
 
@@ -48,7 +48,7 @@ def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Reco
             # Tune's basic variant generator has its own limit and does not take this one.
             max_concurrent_trials=spec.max_concurrent if own_search or spec.search == "optuna" else None,
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
+            trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
             name=launch.folder,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["best_line", "count_line", "html_summary", "number", "summary"]
 
-_ORDER = ("running", "pending", "finished", "stopped", "failed")
+_ORDER = ("running", "finished", "stopped", "failed")
 _WORDS = {"stopped": "stopped early"}
 
 
@@ -24,9 +24,9 @@ def number(value: Any) -> str:
 
 
 def count_line(store: Store) -> str:
-    """Return ``"2 running, 9 finished, 1 stopped early"``."""
+    """Return ``"2 running, 9 finished, 1 stopped early"``. Pending ones are the rest, and not told."""
     counts = [f"{store.counts[status]} {_WORDS.get(status, status)}" for status in _ORDER if store.counts[status]]
-    return ", ".join(counts) or "no trial yet"
+    return ", ".join(counts) or "no trial running yet"
 
 
 def best_line(store: Store) -> str:
