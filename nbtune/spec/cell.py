@@ -5,6 +5,7 @@ else is the body. The cell is parsed by `ast` alone.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
@@ -233,6 +234,12 @@ class _AsFunctionBody(ast.NodeTransformer):
 def _compile(body: list[ast.stmt], filename: str) -> tuple[types.CodeType, bool]:
     """Return the code of a function that runs `body` as a module would, but may `return`."""
     first = body[0].lineno if body else 1
+    flags = 0
+    while body and isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__":
+        # Python allows these at the top of a module only.
+        for alias in body[0].names:
+            flags |= getattr(getattr(__future__, alias.name, None), "compiler_flag", 0)
+        body = body[1:]
     statements: list[ast.stmt] = [_AsFunctionBody().visit(node) for node in body] or [ast.Pass()]
     names = bound_names(statements)
     if names:
@@ -244,7 +251,7 @@ def _compile(body: list[ast.stmt], filename: str) -> tuple[types.CodeType, bool]
     template.name = "<module>"  # what a traceback calls the top level of a cell
     template.body = statements
     module = ast.fix_missing_locations(ast.Module([template], []))
-    code = compile(module, filename, "exec", dont_inherit=True)
+    code = compile(module, filename, "exec", flags=flags, dont_inherit=True)
     return next(const for const in code.co_consts if isinstance(const, types.CodeType)), is_async
 
 
@@ -254,6 +261,8 @@ def _awaits(body: list[ast.stmt]) -> bool:
     while stack:
         node = stack.pop()
         if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)):
+            return True
+        if isinstance(node, ast.comprehension) and node.is_async:
             return True
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
             stack.extend(ast.iter_child_nodes(node))

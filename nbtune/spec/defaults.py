@@ -39,9 +39,12 @@ def _project(folder: Path) -> tuple[dict[str, Any], list[Problem]]:
         if not path.is_file():
             continue
         try:
-            table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("nbtune", {})
+            tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
         except (OSError, ValueError) as error:
             return {}, [Problem(f"{path} cannot be read: {error}")]
+        table = tools.get("nbtune", {}) if isinstance(tools, dict) else tools
+        if not isinstance(table, dict):
+            return {}, [Problem(f"{path}, [tool.nbtune]: {table!r} is no table, option = value")]
         options = {key.replace("-", "_"): value for key, value in table.items()}
         unknown = [key for key in options if key not in OPTIONS]
         problems = [

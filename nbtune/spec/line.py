@@ -92,7 +92,7 @@ def _switch(name: str, parsed: Line) -> None:
 
 
 def _option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
-    if name in parsed.options:
+    if name in parsed.options or (name == "space" and parsed.space is not None):
         parsed.problems.append(Problem(f"--{name.replace('_', '-')} is given twice"))
     if name == "space":
         if word in namespace:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 __all__ = ["Names", "bound_names", "names_of"]
@@ -43,10 +44,13 @@ def bound_names(body: Iterable[ast.AST]) -> list[str]:
 
 def names_of(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> Names:
     """Return what `body` takes from outside, given that the names `bound` are there already."""
-    flow = _Flow()
+    flow = _Flow(not any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body))
     defined = flow.run(body, set(bound))
+    for name in flow.declared & set(flow.names.needed):  # a function may have bound it by then
+        del flow.names.needed[name]
+        flow.names.maybe.add(name)
     for name, line in flow.later.items():
-        if name in defined or name in flow.possible:
+        if name in defined or name in flow.possible or name in flow.declared:
             flow.names.maybe.add(name)
         else:
             flow.names.needed.setdefault(name, line)
@@ -94,12 +98,22 @@ def _same_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 class _Flow:
-    """Follows statements in their order and notes what is read before it is bound."""
+    """Follows statements in their order and notes what is read before it is bound.
 
-    def __init__(self) -> None:
+    Args:
+        annotated: whether annotations are evaluated: not after ``from __future__ import annotations``.
+        of_class: whether they are a class's body: its functions do not see its names, and it
+            evaluates the annotations of its names.
+    """
+
+    def __init__(self, annotated: bool, of_class: bool = False) -> None:
+        self._annotated, self._of_class = annotated, of_class
         self.names = Names()
         self.possible: set[str] = set()  # bound on some path
         self.later: dict[str, int] = {}  # read inside functions, which run later
+        self.declared: set[str] = set()  # bound as globals inside functions
+        self._coming: set[str] = set()  # bound somewhere in the loops around
+        self._excused: set[str] = set()  # those of them that may be bound by now, in an earlier round
 
     def run(self, body: Sequence[ast.stmt], defined: set[str]) -> set[str]:
         for statement in body:
@@ -107,8 +121,23 @@ class _Flow:
         return defined
 
     def branches(self, bodies: Sequence[Sequence[ast.stmt]], defined: set[str]) -> set[str]:
-        """Run alternatives; what all of them bind is bound afterwards."""
-        return set.intersection(*(self.run(body, set(defined)) for body in bodies))
+        """Run alternatives; what all of them bind is bound afterwards, unless they end in a jump."""
+        ends = []
+        for body in bodies:
+            with self.perhaps():
+                end = self.run(body, set(defined))
+            if not (body and _leaves(body)):
+                ends.append(end)
+        return set.intersection(*ends) if ends else defined
+
+    @contextmanager
+    def perhaps(self, repeated: Sequence[ast.stmt] = ()) -> Iterator[None]:
+        """Inside is what may not run in the first round of the loops around; itself a loop if `repeated`."""
+        before = self._excused, self._coming
+        self._excused = self._excused | self._coming
+        self._coming = self._coming | set(bound_names(repeated))
+        yield
+        self._excused, self._coming = before
 
     def statement(self, node: ast.stmt, defined: set[str]) -> set[str]:
         if isinstance(node, ast.If):
@@ -116,48 +145,64 @@ class _Flow:
             defined = self.bind([node.test], defined)
             return self.branches([node.body, node.orelse], defined)
         if isinstance(node, (ast.For, ast.AsyncFor)):
-            self.read([node.iter], defined)
+            self.read([node.iter, node.target], defined)
             inside = self.bind([node.target], set(defined))
-            self.run(node.body, inside)
+            with self.perhaps(node.body):
+                self.run(node.body, inside)
             self.run(node.orelse, set(defined))
             return defined  # the loop may not run at all
         if isinstance(node, ast.While):
             self.read([node.test], defined)
-            self.run(node.body, self.bind([node.test], set(defined)))
+            defined = self.bind([node.test], defined)
+            with self.perhaps(node.body):
+                self.run(node.body, set(defined))
             self.run(node.orelse, set(defined))
             return defined
         if isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
-                self.read([item.context_expr], defined)
+                self.read([item], defined)
                 defined = self.bind([item], defined)
             return self.run(node.body, defined)
         if isinstance(node, (ast.Try, ast.TryStar)):
-            after = self.run(node.orelse, self.run(node.body, set(defined)))
-            ends = [after]
-            for handler in node.handlers:
-                self.read([handler.type] if handler.type else [], defined)
-                inside = set(defined) | ({handler.name} if handler.name else set())
-                if not _leaves(handler.body):
-                    ends.append(self.run(handler.body, inside))
-                else:
-                    self.run(handler.body, inside)
-            return set.intersection(*ends) | self.run(node.finalbody, set(defined))
+            return self.attempt(node, defined)
         if isinstance(node, ast.Match):
             self.read([node.subject], defined)
             for case in node.cases:
+                self.read([case.pattern], defined)
                 inside = self.bind([case.pattern], set(defined))
-                self.read([case.guard] if case.guard else [], inside)
-                self.run(case.body, inside)
+                with self.perhaps():
+                    self.read([case.guard] if case.guard else [], inside)
+                    self.run(case.body, inside)
             return defined
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             self.names.star = True
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             self.load(node.target.id, node.lineno, defined)
         if isinstance(node, ast.AnnAssign):  # an annotation alone is dropped from a body
+            self.read([node.annotation] if self._of_class and self._annotated else [], defined)
             self.read([node.value, node.target] if node.value else [], defined)
             return self.bind([node.target] if node.value else [], defined)
-        self.read([node], defined)
+        # An assignment's value comes before its targets.
+        self.read([node.value, *node.targets] if isinstance(node, ast.Assign) else [node], defined)
         return self.bind([node], defined)
+
+    def attempt(self, node: ast.Try | ast.TryStar, defined: set[str]) -> set[str]:
+        """Follow a `try` statement."""
+        known = set(self.names.needed)
+        after = self.run(node.orelse, self.run(node.body, set(defined)))
+        if any(handler.type and "NameError" in ast.unparse(handler.type) for handler in node.handlers):
+            for name in set(self.names.needed) - known:  # the code knows what to do without
+                del self.names.needed[name]
+                self.names.maybe.add(name)
+        ends = [after]
+        for handler in node.handlers:
+            self.read([handler.type] if handler.type else [], defined)
+            inside = set(defined) | ({handler.name} if handler.name else set())
+            with self.perhaps():
+                end = self.run(handler.body, inside)
+            if not _leaves(handler.body):
+                ends.append(end)
+        return set.intersection(*ends) | self.run(node.finalbody, set(defined))
 
     def bind(self, nodes: Sequence[ast.AST], defined: set[str]) -> set[str]:
         names = set(bound_names(nodes))
@@ -167,13 +212,16 @@ class _Flow:
     def load(self, name: str, line: int, defined: set[str]) -> None:
         if name in defined:
             return
-        if name in self.possible:
+        if name in self.possible or name in self._excused:
             self.names.maybe.add(name)
         else:
             self.names.needed.setdefault(name, line)
 
     def read(self, nodes: Iterable[ast.AST], defined: set[str]) -> None:
-        """Note every name that is read in expressions and simple statements."""
+        """Note every name that is read in expressions and simple statements.
+
+        What ``:=`` binds is added to `defined`.
+        """
         for node in nodes:
             if isinstance(node, ast.Name):
                 if not isinstance(node.ctx, ast.Store):
@@ -188,6 +236,15 @@ class _Flow:
                     self.read(generator.ifs, own)
                 rest = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
                 self.read(rest, own)
+                defined |= set(bound_names([node]))
+            elif isinstance(node, ast.NamedExpr):
+                self.read([node.value], defined)
+                defined.add(node.target.id)
+            elif isinstance(node, (ast.BoolOp, ast.IfExp)):
+                first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
+                self.read([first], defined)
+                with self.perhaps():
+                    self.read(rest, defined)
             else:
                 self.read(ast.iter_child_nodes(node), defined)
 
@@ -195,11 +252,13 @@ class _Flow:
         """Read a function or class: its head now, a function's body later, a class's body now."""
         if isinstance(node, ast.ClassDef):
             self.read([*node.decorator_list, *node.bases, *(k.value for k in node.keywords)], defined)
-            inner = _Flow()
+            inner = _Flow(self._annotated, of_class=True)
             inner.run(node.body, set())
             for name, line in inner.names.needed.items():
                 self.load(name, line, defined)
-            self._later({**dict.fromkeys(inner.names.maybe, node.lineno), **inner.later}, set(), defined)
+            self.names.maybe |= inner.names.maybe - defined
+            self.declared |= inner.declared
+            self._later(inner.later, {node.name}, defined)
             return
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         arguments = node.args
@@ -207,15 +266,24 @@ class _Flow:
         self.read([default for default in arguments.kw_defaults if default], defined)
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         every += [a for a in (arguments.vararg, arguments.kwarg) if a]
+        annotations = [a.annotation for a in every] + [getattr(node, "returns", None)]
+        for annotation in filter(None, annotations if self._annotated else []):
+            # Later, since newer Pythons do not evaluate them before they are asked for.
+            read = {n.id: n.lineno for n in ast.walk(annotation) if isinstance(n, ast.Name)}
+            self._later(read, set(), defined)
         body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
         declared = {n for g in _same_scope(body) if isinstance(g, ast.Global) for n in g.names}
         own = {argument.arg for argument in every} | (set(bound_names(body)) - declared)
-        inner = _Flow()
+        inner = _Flow(self._annotated)
+        self.declared |= declared & set(bound_names(body))
         if isinstance(node, ast.Lambda):
             inner.read([node.body], own)
         else:
             inner.run(node.body, own)
-        self._later({**inner.names.needed, **inner.later}, own, defined)
+        self.declared |= inner.declared
+        # It runs once its own name is bound.
+        seen = {"__class__"} if self._of_class else {*defined, getattr(node, "name", "")}
+        self._later({**inner.names.needed, **inner.later}, own, seen)
 
     def _later(self, names: dict[str, int], own: set[str], defined: set[str]) -> None:
         for name, line in names.items():

@@ -66,7 +66,8 @@ def make_plan(
         rest = sum(node.get(name, 0) for node in nodes) - concurrent * request.get(name, 0)
         if rest > 1e-9:
             idle[name] = rest
-    return Plan(trials, concurrent, limited_by, math.ceil(trials / concurrent), idle)
+    waves = math.ceil(trials / concurrent) if trials else 0
+    return Plan(trials, concurrent, limited_by, waves, idle)
 
 
 def _fits(has: float, needs: float) -> int:

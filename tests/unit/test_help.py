@@ -1,0 +1,34 @@
+"""nbtune.spec.help: the page says all there is."""
+
+import pytest
+
+from nbtune.spec.help import help_page
+from nbtune.spec.line import parse_line
+from nbtune.spec.options import OPTIONS, SCHEDULERS, SEARCHES
+from nbtune.spec.space import SPACE_FUNCTIONS
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "name"])
+def test_an_option_is_on_the_page_with_its_help(name):
+    option = OPTIONS[name]
+    assert any(line.strip().startswith(option.flag) and option.help in line for line in help_page().splitlines())
+
+
+def test_the_name_and_the_switches_are_on_the_page():
+    page = help_page()
+    for text in (OPTIONS["name"].help, "--no-wait", "--dry-run", "--space VAR"):
+        assert text in page
+
+
+@pytest.mark.parametrize("name", [*SPACE_FUNCTIONS, *SEARCHES, *SCHEDULERS])
+def test_every_short_name_is_on_the_page(name):
+    assert name in help_page()
+
+
+def test_the_page_fits_a_notebook():
+    assert max(map(len, help_page().splitlines())) <= 110
+
+
+def test_the_example_of_the_page_is_a_line_that_parses():
+    line = next(line for line in help_page().splitlines() if line.strip().startswith("%%tune digits"))
+    assert parse_line(line.split("%%tune")[1], {}).problems == []

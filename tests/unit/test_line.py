@@ -1,0 +1,125 @@
+"""nbtune.spec.line: from the magic line to options."""
+
+import pytest
+
+from nbtune.spec.line import parse_line
+
+NOTEBOOK = {"budget": 90, "asha": "a variable called asha", "my_search": object(), "space": {"lr": 1}, "max": 3}
+
+
+def problems(line):
+    return [p.message for p in parse_line(line, NOTEBOOK).problems]
+
+
+def test_a_name_and_options_in_any_order():
+    parsed = parse_line("--metric accuracy digits --samples 20", {})
+    assert parsed.options == {"metric": "accuracy", "name": "digits", "samples": "20"}
+    assert parsed.problems == []
+    assert parsed.space is None
+    assert parsed.dry_run is False
+
+
+def test_an_empty_line_is_fine():
+    assert parse_line("", {}).options == {}
+
+
+def test_equals_signs_dashes_and_underscores():
+    parsed = parse_line("--max-concurrent=4 --max_failures=-1 --time-budget 1h --keep_checkpoints 2", {})
+    assert parsed.options == {"max_concurrent": "4", "max_failures": "-1", "time_budget": "1h", "keep_checkpoints": "2"}
+
+
+def test_a_negative_number_is_a_value_not_an_option():
+    assert parse_line("--max-failures -1", {}).options == {"max_failures": "-1"}
+
+
+def test_a_value_may_hold_equals_signs():
+    assert parse_line("--stop accuracy=0.98", {}).options == {"stop": "accuracy=0.98"}
+    assert parse_line("--stop=accuracy=0.98", {}).options == {"stop": "accuracy=0.98"}
+
+
+def test_quotes_keep_spaces_together():
+    assert parse_line("--storage '/data/my sweeps' --metric \"val acc\"", {}).options == {
+        "storage": "/data/my sweeps",
+        "metric": "val acc",
+    }
+
+
+def test_an_open_quote_is_a_problem_not_an_exception():
+    (message,) = problems("--storage '/data")
+    assert "cannot be read" in message
+    assert "'/data" in message
+
+
+def test_the_name_of_a_variable_gives_its_value():
+    parsed = parse_line("--time-budget budget --search my_search", NOTEBOOK)
+    assert parsed.options == {"time_budget": 90, "search": NOTEBOOK["my_search"]}
+
+
+def test_short_names_and_literal_options_go_before_variables():
+    parsed = parse_line("--scheduler asha --mode max", NOTEBOOK)
+    assert parsed.options == {"scheduler": "asha", "mode": "max"}
+
+
+def test_a_name_is_never_read_from_a_variable():
+    assert parse_line("budget", NOTEBOOK).options == {"name": "budget"}
+    assert parse_line("--metric budget", NOTEBOOK).options == {"metric": "budget"}
+
+
+def test_space_takes_a_variable():
+    parsed = parse_line("--space space", NOTEBOOK)
+    assert parsed.space is NOTEBOOK["space"]
+    assert "space" not in parsed.options
+
+
+def test_space_without_such_a_variable():
+    assert problems("--space spaec") == ["--space: there is no variable 'spaec'; did you mean 'space'?"]
+
+
+def test_switches():
+    assert parse_line("--wait", {}).options == {"wait": True}
+    assert parse_line("--no-wait digits", {}).options == {"wait": False, "name": "digits"}
+    assert parse_line("--dry-run", {}).dry_run is True
+    assert problems("--dry-run=yes") == ["--dry-run takes no value"]
+
+
+@pytest.mark.parametrize("line", ["--samples", "--samples --metric loss", "--space"])
+def test_a_value_that_is_missing(line):
+    assert any("needs a value" in message for message in problems(line))
+
+
+def test_an_empty_value_is_given_after_an_equals_sign():
+    assert parse_line("--storage=", {}).options == {"storage": ""}
+
+
+def test_an_unknown_option_takes_its_value_along():
+    parsed = parse_line("--smaples 20 --metric loss", {})
+    assert [p.message for p in parsed.problems] == [
+        "there is no option --smaples; did you mean '--samples'? (%%tune? lists them)"
+    ]
+    assert parsed.options == {"metric": "loss"}
+
+
+def test_unknown_switches_have_hints_too():
+    assert "did you mean '--dry-run'?" in problems("--dryrun")[0]
+
+
+@pytest.mark.parametrize("line", ["--samples 2 --samples 3", "--samples=2 --samples=3"])
+def test_twice(line):
+    assert problems(line) == ["--samples is given twice"]
+
+
+def test_space_twice():
+    assert problems("--space space --space space") == ["--space is given twice"]
+
+
+def test_two_names():
+    (message,) = problems("one two")
+    assert "'two' is one word too many: the name is 'one' already" in message
+
+
+def test_two_names_one_of_them_as_an_option():
+    assert len(problems("one --name two")) == 1
+
+
+def test_every_problem_is_found():
+    assert len(problems("one two --foo --samples")) == 3

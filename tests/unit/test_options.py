@@ -1,0 +1,201 @@
+"""nbtune.spec.options: each option alone, and options together."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.basic_variant import BasicVariantGenerator
+from ray.tune.stopper import MaximumIterationStopper
+
+from nbtune.spec.options import OPTIONS, Spec, make_spec
+
+
+def only(name, value):
+    """Return the spec of one option, with whatever goes with it, and its problems."""
+    with_it = {"metric": {"mode": "min"}, "mode": {"metric": "loss"}}.get(name, {})
+    needs_metric = {} if name in ("metric", "mode") else {"metric": "loss", "mode": "min"}
+    return make_spec({**needs_metric, **with_it, name: value})
+
+
+SCHEDULER = ASHAScheduler()
+SEARCH = BasicVariantGenerator()
+STOPPER = MaximumIterationStopper(3)
+
+GOOD = [
+    ("name", "digits", "digits"),
+    ("name", "_2", "_2"),
+    ("metric", "val/acc", "val/acc"),
+    ("mode", "min", "min"),
+    ("mode", "max", "max"),
+    ("samples", 20, 20),
+    ("samples", "20", 20),
+    ("samples", np.int64(3), 3),
+    ("search", "random", "random"),
+    ("search", "grid", "grid"),
+    ("search", "optuna", "optuna"),
+    ("search", SEARCH, SEARCH),
+    ("scheduler", "fifo", "fifo"),
+    ("scheduler", "asha", "asha"),
+    ("scheduler", SCHEDULER, SCHEDULER),
+    ("points", [{"lr": 0.1}, {"lr": 0.2}], ({"lr": 0.1}, {"lr": 0.2})),
+    ("points", {"lr": 0.1}, ({"lr": 0.1},)),
+    ("points", pd.DataFrame({"lr": [0.1, 0.2]}), ({"lr": 0.1}, {"lr": 0.2})),
+    ("points", [], ()),
+    ("seed", "0", 0),
+    ("seed", 7, 7),
+    ("cpus", "0.5", 0.5),
+    ("cpus", 2.0, 2),
+    ("cpus", 0, 0),
+    ("gpus", "1", 1),
+    ("memory", "2GiB", 2**31),
+    ("memory", 1000, 1000),
+    ("resources", "safe_node=1,special=0.5", {"safe_node": 1, "special": 0.5}),
+    ("resources", {"special": 1}, {"special": 1}),
+    ("max_concurrent", "4", 4),
+    ("max_failures", "-1", -1),
+    ("max_failures", 2, 2),
+    ("time_budget", "30m", 1800.0),
+    ("stop", "accuracy=0.98", {"accuracy": 0.98}),
+    ("stop", "iterations=50,loss=0", {"training_iteration": 50, "loss": 0}),
+    ("stop", {"accuracy": 1}, {"accuracy": 1}),
+    ("stop", STOPPER, STOPPER),
+    ("stop", max, max),
+    ("storage", "s3://bucket/sweeps", "s3://bucket/sweeps"),
+    ("storage", "/data/sweeps", "/data/sweeps"),
+    ("keep_checkpoints", "2", 2),
+    ("wait", True, True),
+    ("wait", False, False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), GOOD, ids=lambda v: str(v)[:30])
+def test_a_good_value(name, value, expected):
+    if name == "cpus" and value == 0:
+        spec, problems = make_spec({"cpus": 0, "gpus": 1})
+    else:
+        spec, problems = only(name, value)
+    assert problems == []
+    assert getattr(spec, name) == expected
+    assert type(getattr(spec, name)) is type(expected)
+
+
+BAD = [
+    ("name", "my sweep", "is no variable name"),
+    ("name", "2nd", "is no variable name"),
+    ("name", "", "is no name"),
+    ("name", 5, "is no name"),
+    ("metric", "", "is no name"),
+    ("metric", 1, "is no name"),
+    ("mode", "maximum", "'maximum' is not min or max"),
+    ("mode", "mx", "did you mean 'max'?"),
+    ("samples", 0, "is no whole number of 1 or more"),
+    ("samples", "many", "is no whole number of 1 or more"),
+    ("samples", 2.5, "is no whole number"),
+    ("samples", "2.5", "is no whole number"),
+    ("samples", True, "is no whole number"),
+    ("search", "optona", "did you mean 'optuna'?"),
+    ("search", 5, "is no search algorithm: give random, grid, optuna, or an object from ray.tune.search"),
+    ("scheduler", "ahsa", "did you mean 'asha'?"),
+    ("scheduler", object(), "is no scheduler: give fifo, asha"),
+    ("points", "lr=0.1", "points are a list of dictionaries"),
+    ("points", [1, 2], "points are a list of dictionaries"),
+    ("points", 5, "points are a list of dictionaries"),
+    ("seed", -1, "is no whole number of 0 or more"),
+    ("cpus", "two", "is no number of 0 or more"),
+    ("cpus", -1, "is no number of 0 or more"),
+    ("cpus", float("nan"), "is no number of 0 or more"),
+    ("cpus", float("inf"), "is no number of 0 or more"),
+    ("cpus", True, "is no number of 0 or more"),
+    ("gpus", "-1", "is no number of 0 or more"),
+    ("memory", "much", "is no size"),
+    ("resources", "special", "is not NAME=NUMBER"),
+    ("max_concurrent", 0, "is no whole number of 1 or more"),
+    ("max_failures", -2, "is no whole number of -1 or more"),
+    ("time_budget", "soon", "is no duration"),
+    ("stop", "accuracy", "is not NAME=NUMBER"),
+    ("stop", {}, "no condition"),
+    ("stop", 5, "is no condition"),
+    ("keep_checkpoints", 0, "is no whole number of 1 or more"),
+    ("wait", "yes", "is not True or False"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD, ids=lambda v: str(v)[:30])
+def test_a_bad_value_is_one_problem_that_names_the_flag(name, value, message):
+    spec, problems = only(name, value)
+    (problem,) = [p for p in problems if p.message.startswith(OPTIONS[name].flag)]
+    assert message in problem.message
+    assert getattr(spec, name) == getattr(Spec(), name)
+
+
+def test_every_option_has_a_good_and_where_it_can_fail_a_bad_example_here():
+    assert {name for name, *_ in GOOD} == set(OPTIONS)
+    assert {name for name, *_ in BAD} == set(OPTIONS) - {"storage"}
+
+
+def test_options_and_fields_of_the_spec_are_the_same():
+    assert set(OPTIONS) == {field.name for field in dataclasses.fields(Spec)}
+
+
+def test_flags_have_dashes():
+    assert OPTIONS["max_concurrent"].flag == "--max-concurrent"
+
+
+def test_none_stands_for_not_given():
+    assert make_spec(dict.fromkeys(OPTIONS)) == (Spec(), [])
+
+
+def test_storage_becomes_absolute_and_knows_home():
+    assert make_spec({"storage": "~/sweeps"})[0].storage == str(Path.home() / "sweeps")
+    assert make_spec({"storage": "sweeps"})[0].storage == str(Path.cwd() / "sweeps")
+    assert make_spec({"storage": Path("/data")})[0].storage == "/data"
+
+
+def test_an_unknown_option_is_a_problem_with_a_hint():
+    _, problems = make_spec({"smaples": 3})
+    assert [p.message for p in problems] == ["there is no option 'smaples'; did you mean 'samples'?"]
+
+
+def test_every_mistake_is_found_at_once():
+    _, problems = make_spec({"samples": 0, "cpus": -1, "foo": 1, "mode": "up"})
+    assert len(problems) >= 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"metric": "loss"}, "--mode is missing"),
+        ({"mode": "min"}, "--mode is given without --metric"),
+        ({"search": "optuna"}, "optuna compares trials and needs --metric and --mode"),
+        ({"scheduler": "asha"}, "asha compares trials and needs --metric and --mode"),
+        ({"search": "optuna", "scheduler": "asha"}, "optuna and asha compares trials"),
+        ({"cpus": 0}, "asks for no CPU, GPU or other resource"),
+        ({"points": [{"lr": 1}], "search": SEARCH}, "--points goes with a search algorithm by name"),
+    ],
+)
+def test_options_that_do_not_go_together(given, message):
+    _, problems = make_spec(given)
+    assert len(problems) == 1
+    assert message in problems[0].message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"metric": "loss", "mode": "min", "search": "optuna", "scheduler": "asha"},
+        {"cpus": 0, "gpus": 1},
+        {"cpus": 0, "memory": "1GB"},
+        {"cpus": 0, "resources": "special=1"},
+        {"points": [{"lr": 1}], "search": "random"},
+    ],
+)
+def test_options_that_go_together(given):
+    assert make_spec(given)[1] == []
+
+
+def test_a_request_is_by_rays_names_without_zeros():
+    spec, _ = make_spec({"cpus": 2, "gpus": 0, "memory": 1000, "resources": "special=1,none=0"})
+    assert spec.request == {"CPU": 2, "memory": 1000.0, "special": 1}

@@ -1,0 +1,77 @@
+"""nbtune.spec.reports: what the text says will be reported."""
+
+import ast
+
+import pytest
+
+from nbtune.spec.reports import Reports, reports_in
+
+
+def reports(source, *, returns=True):
+    body = ast.parse(f"def cell():\n{''.join(f'    {line}{chr(10)}' for line in source.splitlines())}").body[0].body
+    return reports_in(body, returns=returns)
+
+
+@pytest.mark.parametrize(
+    ("source", "metrics"),
+    [
+        ("report(loss=1)", ("loss",)),
+        ("report(loss=1, accuracy=2)\nreport(epoch=3)", ("loss", "accuracy", "epoch")),
+        ("report({'loss': 1, 'val/acc': 2})", ("loss", "val/acc")),
+        ("report({'loss': 1}, epoch=2)", ("epoch", "loss")),
+        ("report(metrics={'loss': 1})", ("loss",)),
+        ("report(loss=1, checkpoint=path)", ("loss",)),
+        ("tune.report({'loss': 1})", ("loss",)),
+        ("ray.train.report({'loss': 1}, checkpoint=c)", ("loss",)),
+        ("nbtune.report(loss=1)", ("loss",)),
+        ("for e in range(3):\n    if e:\n        report(loss=1)", ("loss",)),
+        ("def f():\n    report(loss=1)", ("loss",)),
+        ("class C:\n    def on_end(self):\n        report(loss=1)", ("loss",)),
+        ("return {'loss': 1}", ("loss",)),
+        ("report(a=1)\nreturn {'loss': 1}", ("a", "loss")),
+        ("if x:\n    return {'loss': 1}\nreport(a=1)", ("a", "loss")),
+        ("report(loss=1)\nreport(loss=2)\nreturn", ("loss",)),
+    ],
+)
+def test_what_is_written_out_is_complete(source, metrics):
+    assert reports(source) == Reports(metrics, True, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "metrics"),
+    [
+        ("report(**values)", ()),
+        ("report(loss=1, **values)", ("loss",)),
+        ("report(values)", ()),
+        ("report(*values)", ()),
+        ("report({**values, 'loss': 1})", ("loss",)),
+        ("report({name: 1})", ()),
+        ("report(metrics=values)", ()),
+        ("train(callback=report)", ()),
+        ("r = report\nr(loss=1)", ()),
+        ("train(on_epoch=tune.report)", ()),
+        ("return values", ()),
+        ("return {**values}", ()),
+    ],
+)
+def test_what_is_not_written_out_is_incomplete(source, metrics):
+    assert reports(source) == Reports(metrics, False, True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 1",
+        "return",
+        "reporter(loss=1)",
+        "report = 5",
+        "def f():\n    return {'loss': 1}",
+        "f = lambda: {'loss': 1}",
+    ],
+)
+def test_nothing_is_reported(source):
+    assert reports(source) == Reports((), True, False)
+
+
+def test_returns_count_only_where_they_are_asked_for():
+    assert reports("return {'loss': 1}", returns=False) == Reports((), True, False)
