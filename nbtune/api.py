@@ -150,8 +150,9 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         slots=planned.concurrent,
         facts=_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}"),
     )
+    warm.began()
     source = launch(start, prepared.packed.large, NAMESPACE)
-    experiment = Experiment(source, plan=planned, filesystem=filesystem, on_end=warm.refill, facts=start.facts)
+    experiment = Experiment(source, plan=planned, filesystem=filesystem, on_end=warm.ended, facts=start.facts)
     _running[experiment.path] = experiment
     return experiment
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.checkpoint import Checkpoint
-from nbtune.engine.launch import Source, SourceLostError, StartError
+from nbtune.engine.source import Source, SourceLostError, StartError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.plan import Plan
 from nbtune.store import ENDED, Store, TrialState

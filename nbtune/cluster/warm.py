@@ -16,11 +16,13 @@ from typing import Any
 
 from nbtune.engine import environment
 
-__all__ = ["refill", "start"]
+__all__ = ["began", "ended", "start"]
 
 _MOST = 8  # processes; each holds some 200 MB
 _STARTING = 0.35  # seconds: Ray has begun to start the process, which needs over a second
+_QUIET = 1.0  # seconds after an experiment in which the next one may come at once
 _slots = 0
+_running = 0
 
 
 class _Nothing:
@@ -35,18 +37,29 @@ def start(slots: int) -> None:
     """
     global _slots
     _slots = min(slots, _MOST)
-    refill()
+    threading.Thread(target=_start_ahead, args=(0.0,), name="nbtune-warm", daemon=True).start()
 
 
-def refill() -> None:
-    """Start what is missing, in the background. Called when an experiment has ended."""
+def began() -> None:
+    """Note that an experiment runs: its processes must not compete with others that start."""
+    global _running
+    _running += 1
+
+
+def ended() -> None:
+    """Note that an experiment is over, and start processes for the next one if no other runs."""
+    global _running
+    _running -= 1
     if _slots:
-        threading.Thread(target=_start_ahead, name="nbtune-warm", daemon=True).start()
+        threading.Thread(target=_start_ahead, args=(_QUIET,), name="nbtune-warm", daemon=True).start()
 
 
-def _start_ahead() -> None:
+def _start_ahead(after: float) -> None:
     import ray
 
+    time.sleep(after)
+    if _running:
+        return
     with suppress(Exception):  # the cluster may be going down; nothing depends on this
         options: list[dict[str, Any]] = [{"runtime_env": {"env_vars": _trial_environment()}}] * _slots + [{}]
         actors = [ray.remote(num_cpus=0, **option)(_Nothing).remote() for option in options]

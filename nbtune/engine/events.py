@@ -93,24 +93,30 @@ class Chunk:
 
     def since(self, number: int) -> Chunk:
         """Return this chunk without the events below `number`."""
-        skip = min(max(number - self.first, 0), len(self))
-        if not skip:
+        return self._part(min(max(number - self.first, 0), len(self)), len(self))
+
+    def until(self, number: int) -> Chunk:
+        """Return this chunk without the events from `number` on."""
+        return self._part(0, min(max(number - self.first, 0), len(self)))
+
+    def _part(self, skip: int, stop: int) -> Chunk:
+        if not skip and stop == len(self):
             return self
         metrics = {}
         for name, (rows, values) in self.metrics.items():
-            start = int(np.searchsorted(rows, skip))
-            if start < len(rows):
-                metrics[name] = (rows[start:] - skip, values[start:])
+            start, end = (int(place) for place in np.searchsorted(rows, [skip, stop]))
+            if start < end:
+                metrics[name] = (rows[start:end] - skip, values[start:end])
         return Chunk(
             self.first + skip,
-            self.kind[skip:],
-            self.trial[skip:],
-            self.time[skip:],
-            self.iteration[skip:],
-            self.time_s[skip:],
+            self.kind[skip:stop],
+            self.trial[skip:stop],
+            self.time[skip:stop],
+            self.iteration[skip:stop],
+            self.time_s[skip:stop],
             metrics,
-            {row - skip: data for row, data in self.data.items() if row >= skip},
-            {row - skip: data for row, data in self.pickled.items() if row >= skip},
+            {row - skip: data for row, data in self.data.items() if skip <= row < stop},
+            {row - skip: data for row, data in self.pickled.items() if skip <= row < stop},
         )
 
 

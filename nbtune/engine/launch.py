@@ -4,43 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from nbtune.engine.driver import Driver, Launch
 from nbtune.engine.events import Chunk, decode
+from nbtune.engine.source import SourceLostError, StartError
 
-__all__ = ["Remote", "Source", "SourceLostError", "StartError", "launch"]
-
-
-class SourceLostError(Exception):
-    """The driver, or the cluster it was on, is gone."""
-
-
-class StartError(Exception):
-    """The driver could not start the experiment."""
-
-
-class Source(Protocol):
-    """Where an experiment's events come from, and where commands go."""
-
-    def read(self, since: int, timeout: float) -> list[Chunk]:
-        """Return the events from number `since` on; wait up to `timeout` seconds for one."""
-        ...
-
-    def stop(self) -> None:
-        """Ask for the end of the experiment."""
-        ...
-
-    def stop_trial(self, number: int) -> None:
-        """Ask for the end of one trial."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it; there is nothing more to read."""
-        ...
+__all__ = ["Remote", "launch"]
 
 
 class Remote:
@@ -55,12 +28,7 @@ class Remote:
         self._driver, self._started = driver, started
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
-        """Return the events as `Source.read` does.
-
-        Raises:
-            StartError: the driver could not start the experiment.
-            SourceLostError: it is gone.
-        """
+        """Return the events; see `nbtune.engine.source.Source`."""
         if self._started is not None:
             try:
                 ray.get(self._started)

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from nbtune.engine.events import Chunk, Event, decode, encode, plain
-from nbtune.engine.launch import SourceLostError
 from nbtune.engine.log import has_log, read_log
+from nbtune.engine.source import SourceLostError
 from nbtune.engine.storage import open_storage
 from nbtune.errors import ExperimentError
 

@@ -72,7 +72,6 @@ def parse_cell(
     parameters, body, found = _parameters(tree.body, namespace)
     problems += found
     space = Space(tuple(parameters))
-    problems += space.problems()
     imports = frozenset(
         name.split(".")[0]
         for node in ast.walk(tree)
@@ -154,7 +153,9 @@ def _parameters(
             text = ast.unparse(node.annotation if domain is MISSING else node.value or node)
             problems.append(Problem(f"{name}: {text} cannot be evaluated: {type(error).__name__}: {error}", line))
         if domain is not MISSING:
-            found[name] = Parameter(name, domain, default, line)
+            parameter = Parameter(name, domain, default, line)
+            problems += Space((parameter,)).problems()
+            found.setdefault(name, parameter)
     return list(found.values()), body, problems
 
 

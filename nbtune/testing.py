@@ -1,0 +1,147 @@
+"""For tests and demonstrations: experiments from recorded events, without Ray.
+
+>>> from nbtune import testing
+>>> experiment = testing.replay(testing.example(trials=20))
+>>> experiment.best.metrics  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbtune.engine.events import Chunk, Event, decode, encode
+from nbtune.engine.source import SourceLostError
+from nbtune.engine.storage import open_storage
+
+if TYPE_CHECKING:
+    from nbtune.experiment import Experiment
+
+__all__ = ["Replay", "example", "recorded", "replay"]
+
+
+def recorded(path: str | Path) -> list[Chunk]:
+    """Return the events of a stored experiment.
+
+    Args:
+        path: the experiment's folder or URI.
+    """
+    from nbtune.engine.log import read_log
+
+    filesystem, folder = open_storage(str(path))
+    return read_log(filesystem, folder)
+
+
+class Replay:
+    """Recorded events as a source, at the pace at which they came or faster.
+
+    Args:
+        chunks: the events in order.
+        speed: how many times faster than they were recorded; infinity for all at once.
+
+    Attributes:
+        commands: what the experiment was told, in order: ("stop",) or ("stop_trial", number).
+    """
+
+    def __init__(self, chunks: Iterable[Chunk], speed: float = math.inf) -> None:
+        self._chunks = list(chunks)
+        self._speed = speed
+        self._began = time.monotonic()
+        self._first = next((float(chunk.time[0]) for chunk in self._chunks if len(chunk)), 0.0)
+        self._closed = threading.Event()
+        self.commands: list[tuple[str, *tuple[int, ...]]] = []
+
+    def read(self, since: int, timeout: float) -> list[Chunk]:
+        until = time.monotonic() + timeout
+        while True:
+            ready = [part for chunk in self._chunks if len(part := self._due(chunk.since(since)))]
+            if ready:
+                return ready
+            if since >= self._chunks[-1].end:
+                raise SourceLostError("the recording ends here")
+            rest = until - time.monotonic()
+            if rest <= 0 or self._closed.wait(min(rest, 0.02)):
+                return []
+
+    def _due(self, chunk: Chunk) -> Chunk:
+        """Return the part of a chunk whose time has come."""
+        if math.isinf(self._speed):
+            return chunk
+        now = self._first + (time.monotonic() - self._began) * self._speed
+        return chunk.until(chunk.first + int((chunk.time <= now).sum()))
+
+    def stop(self) -> None:
+        self.commands.append(("stop",))
+
+    def stop_trial(self, number: int) -> None:
+        self.commands.append(("stop_trial", number))
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+def replay(events: str | Path | Iterable[Event], *, speed: float = math.inf) -> Experiment:
+    """Return an experiment that replays recorded events.
+
+    Args:
+        events: an experiment's folder, or the events themselves.
+        speed: how many times faster than they were recorded; infinity for all at once.
+    """
+    from nbtune.experiment import Experiment
+
+    chunks = recorded(events) if isinstance(events, (str, Path)) else decode(encode(0, list(events)))
+    experiment = Experiment(Replay(chunks, speed))
+    if math.isinf(speed):
+        experiment.wait()
+    return experiment
+
+
+def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int = 0) -> Iterator[Event]:
+    """Yield the events of an experiment that could have been: accuracies that rise, some trials stopped or failed.
+
+    Args:
+        trials: how many trials.
+        reports: how many reports each makes, unless it is stopped early.
+        failing: how many of them fail.
+        seed: the same seed gives the same events.
+    """
+    numbers = random.Random(seed)  # noqa: S311 - no secret
+    clock = 1_700_000_000.0
+    space = {
+        "lr": {"kind": "loguniform", "text": "loguniform(0.0001, 0.1)", "lower": 1e-4, "upper": 1e-1},
+        "hidden": {"kind": "choice", "text": "choice([32, 64, 128])", "values": [32, 64, 128]},
+    }
+    facts = {"name": "example", "metric": "accuracy", "mode": "max", "trials": trials, "space": space}
+    yield Event("experiment", time=clock, data={"status": "running", **facts})
+    for trial in range(trials):
+        clock += 0.01
+        config = {"lr": 10 ** numbers.uniform(-4, -1), "hidden": numbers.choice([32, 64, 128])}
+        yield Event(
+            "added", trial, clock, data={"id": f"example_{trial:05}", "config": config, "folder": f"trial_{trial}"}
+        )
+        yield Event("started", trial, clock)
+        height = 0.98 - 0.1 * abs(math.log10(config["lr"]) + 2.5) - 2 / config["hidden"]
+        fails = trial >= trials - failing
+        count = reports // 2 if fails else reports if height > 0.8 or trial % 3 else max(1, reports // 4)
+        for step in range(1, count + 1):
+            clock += 0.05
+            accuracy = height * (1 - math.exp(-step / 5)) + numbers.gauss(0, 0.005)
+            yield Event("reported", trial, clock, step, 0.05 * step, {"accuracy": accuracy, "loss": 1 - accuracy})
+        if fails:
+            error = "ValueError: the loss is not finite"
+            data = {
+                "error": error,
+                "traceback": f"Traceback (most recent call last):\n  Cell In[3], line 7\n{error}",
+                "final": True,
+            }
+            yield Event("failed", trial, clock, count, data=data)
+            yield Event("ended", trial, clock, count, data={"status": "failed", "reason": "error"})
+        else:
+            status, reason = ("finished", "done") if count == reports else ("stopped", "scheduler")
+            yield Event("ended", trial, clock, count, data={"status": status, "reason": reason})
+    yield Event("experiment", time=clock, data={"status": "finished"})

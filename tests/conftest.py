@@ -1,0 +1,26 @@
+"""What all tests share: a clean environment, and clusters that end with the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "NBTUNE_PRELOAD"):
+    os.environ.pop(variable, None)  # before anything imports Ray
+
+
+@pytest.fixture(scope="session")
+def ray_folder() -> Iterator[Path]:
+    """A folder of the tests' own for Ray's sessions. Sockets in it must have short paths."""
+    folder = Path(tempfile.mkdtemp(prefix="nbt-"))
+    before = os.environ.get("RAY_TMPDIR")
+    os.environ["RAY_TMPDIR"] = str(folder)
+    yield folder
+    if before is None:
+        os.environ.pop("RAY_TMPDIR", None)
+    shutil.rmtree(folder, ignore_errors=True)

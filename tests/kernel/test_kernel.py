@@ -1,0 +1,256 @@
+"""The magics in a real kernel, as a notebook front end drives it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client import BlockingKernelClient, KernelManager
+
+pytestmark = pytest.mark.notebooks
+
+
+@dataclass
+class Answer:
+    """What one cell gave."""
+
+    seconds: float = 0.0
+    text: str = ""
+    error: str = ""
+    data: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Notebook:
+    """A kernel that is told cells by somebody who could answer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(cwd=str(folder), env={**os.environ, "NO_COLOR": "1"})
+        self._client: BlockingKernelClient = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=120)
+
+    def send(self, code: str, *, interactive: bool = True) -> str:
+        """Start a cell; return its message's id."""
+        return str(self._client.execute(code, allow_stdin=interactive))
+
+    def answer(self, message: str, timeout: float = 120) -> Answer:
+        """Collect what a cell gives until it has ended."""
+        answer, began = Answer(), time.monotonic()
+        while True:
+            reply = self._client.get_iopub_msg(timeout=timeout)
+            if reply["parent_header"].get("msg_id") != message:
+                continue
+            content = reply["content"]
+            if reply["msg_type"] == "stream":
+                answer.text += content["text"]
+            elif reply["msg_type"] == "error":
+                answer.error = "\n".join(content["traceback"])
+            elif reply["msg_type"] in {"display_data", "execute_result"}:
+                answer.data.append(content["data"])
+            elif reply["msg_type"] == "status" and content["execution_state"] == "idle":
+                answer.seconds = time.monotonic() - began
+                return answer
+
+    def cell(self, code: str, *, interactive: bool = True) -> Answer:
+        """Run a cell to its end."""
+        return self.answer(self.send(code, interactive=interactive))
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=False)
+
+
+@pytest.fixture(scope="module")
+def notebook(ray_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    folder = tmp_path_factory.mktemp("notebook")
+    (folder / "helpers.py").write_text("def twice(x):\n    return 2 * x\n")
+    (folder / "pyproject.toml").write_text("[tool.nbtune]\nstorage = 'kept'\n")
+    opened = Notebook(folder)
+    loaded = opened.cell(
+        "%load_ext nbtune\nimport sys\nprint(sorted({'ray', 'torch', 'plotly', 'pandas', 'optuna'} & set(sys.modules)))"
+    )
+    assert loaded.text.strip() == "[]", "%load_ext imports what it should not"
+    assert not opened.cell("import nbtune; nbtune.connect(cpus=2)").error
+    yield opened
+    opened.close()
+
+
+def test_the_cell_returns_and_the_next_one_runs_meanwhile(notebook: Notebook) -> None:
+    started = notebook.cell(
+        "%%tune slow --metric acc --mode max --samples 2\n"
+        "lr: uniform(0, 1) = 0.5\n"
+        "import time\n"
+        "for step in range(100):\n"
+        "    report(acc=lr * step)\n"
+        "    time.sleep(0.2)"
+    )
+    assert not started.error
+    bundle = started.data[0]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/plain"].startswith("slow: ")
+    meanwhile = notebook.cell("print(1 + 1, slow.status)")
+    assert meanwhile.text.split()[0] == "2"
+    assert meanwhile.text.split()[1] in {"pending", "running"}
+    assert notebook.cell("while len(slow.history) < 5: time.sleep(0.1) if 'time' in globals() else None").error == ""
+    assert notebook.cell("print(slow.best.config['lr'] > 0, slow.path.split('/')[-2])").text == "True kept\n"
+    notebook.cell("slow.stop(); slow.wait(30)")
+    assert notebook.cell("print(slow.status)").text == "stopped\n"
+
+
+def test_interrupting_a_waiting_cell_stops_the_waiting_only(notebook: Notebook) -> None:
+    message = notebook.send(
+        "%%tune waited --metric acc --mode max --samples 2 --wait\n"
+        "lr: uniform(0, 1) = 0.5\n"
+        "import time\n"
+        "for step in range(1000):\n"
+        "    report(acc=lr * step)\n"
+        "    open('reported', 'a').write('.')\n"
+        "    time.sleep(0.1)"
+    )
+    end = time.monotonic() + 90
+    while not (notebook.folder / "reported").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    notebook.interrupt()
+    answer = notebook.answer(message)
+    assert not answer.error
+    assert "stopped waiting; waited goes on" in answer.text
+    count = int(notebook.cell("print(len(waited.history))").text)
+    notebook.cell("import time; time.sleep(2)")
+    state = notebook.cell("print(waited.status, len(waited.history))").text.split()
+    assert state[0] == "running"
+    assert int(state[1]) > count, "the trials were interrupted with the cell"
+    assert notebook.cell("print((waited.df['status'] == 'running').all())").text == "True\n"
+    notebook.cell("waited.stop(); waited.wait(30)")
+
+
+def test_a_cell_sees_and_rebinds_the_notebook(notebook: Notebook) -> None:
+    notebook.cell(
+        "import numpy as np\n"
+        "import helpers\n"
+        "from helpers import twice\n"
+        "epochs = 2\n"
+        "X = np.ones((500, 1000))\n"
+        "def scaled(x):\n"
+        "    return twice(x) * epochs + helpers.twice(0)\n"
+        "open('data.txt', 'w').write('7')\n"
+    )
+    ran = notebook.cell(
+        "%%tune seen --metric acc --mode max --wait\n"
+        "lr: uniform(0, 1) = 0.5\n"
+        "from dataclasses import dataclass\n"
+        "import pickle\n"
+        "epochs = epochs * 2\n"
+        "@dataclass\n"
+        "class Net:\n"
+        "    width: int\n"
+        "    def forward(self):\n"
+        "        return scaled(self.width) + offset()\n"
+        "def offset():\n"
+        "    return lr * 0\n"
+        "again = pickle.loads(pickle.dumps(Net(3)))\n"
+        "report(acc=again.forward(), total=X.sum(), text=open('data.txt').read(), writeable=X.flags.writeable)",
+        interactive=False,
+    )
+    assert not ran.error
+    shown = notebook.cell("print(seen.df[['acc', 'total', 'text', 'writeable']].values.tolist(), epochs)")
+    assert shown.text == "[[24.0, 500000.0, '7', False]] 2\n"
+
+
+def test_a_traceback_shows_the_cells_own_lines(notebook: Notebook) -> None:
+    notebook.cell("def divide(a, b):\n    return a / b")
+    failed = notebook.cell(
+        "%%tune failing --metric acc --mode max --samples 2\n"
+        "lr: uniform(0, 1) = 0.5\n"
+        "report(acc=lr)\n"
+        "for step in [1, 0]:\n"
+        "    divide(lr, step)",
+        interactive=False,
+    )
+    assert "ExperimentError" in failed.error
+    assert "ZeroDivisionError" in failed.error
+    text = notebook.cell("print(failing.trials[0].error)").text
+    assert ", line 5, in <module>\n    divide(lr, step)" in text
+    assert "line 2, in divide\n    return a / b" in text
+    assert text.count("Cell In[") == 2
+    assert text.rstrip().endswith("ZeroDivisionError: float division by zero")
+
+
+def test_every_mistake_in_one_message_and_nothing_started(notebook: Notebook) -> None:
+    before = notebook.cell("import os; print(len(os.listdir('kept')))").text
+    wrong = notebook.cell(
+        "%%tune wrong --metric acuracy --serch optuna --samples 0 --cpus many\n"
+        "lr: loguniform(0, 1)\n"
+        "lr: uniform(2, 1)\n"
+        "hidden: chioce([1, 2]) = 1\n"
+        "report(accuracy=undefined_name)"
+    )
+    for part in (
+        "SpecError", "nothing was started", "did you mean '--search'", "--mode is missing", "--samples: '0'", "--cpus: 'many'",
+        "never reports it; did you mean 'accuracy'", "line 2: lr: ", "line 3: lr is a parameter already, in line 2",
+        "line 4: chioce is no space function; did you mean 'choice'", "line 5: 'undefined_name' is not defined",
+    ):  # fmt: skip
+        assert part in wrong.error, part
+    assert "Traceback" not in wrong.error
+    shell = notebook.cell("%%tune wrong\nlr: uniform(0, 1)\n!ls\nreport(a=1)")
+    assert "line 3: a shell command (!ls) cannot run in a trial" in shell.error
+    notebook.cell("import threading; lock = threading.Lock()")
+    locked = notebook.cell("%%tune wrong\nlr: uniform(0, 1)\nwith lock:\n    report(a=lr)")
+    assert "lock (_thread.lock) cannot travel to the trials" in locked.error
+    huge = notebook.cell("%%tune wrong\na: grid_search(range(1000))\nb: grid_search(range(1000))\nreport(x=a + b)")
+    assert "1,000,000 trials" in huge.error
+    assert notebook.cell("print(len(os.listdir('kept')), 'wrong' in globals())").text == f"{before.strip()} False\n"
+
+
+def test_a_dry_run_runs_here_and_starts_nothing(notebook: Notebook) -> None:
+    notebook.cell("import numpy as np; big = np.zeros(1_000_000); ran = []")
+    dry = notebook.cell(
+        "%%tune dry --metric acc --mode max --samples 8 --dry-run\nlr: uniform(0, 1) = 0.25\nran.append(1)\nreport(acc=lr + big[0])\nboom"
+    )
+    assert "'boom' is not defined" in dry.error
+    dry = notebook.cell(
+        "%%tune dry --metric acc --mode max --samples 8 --dry-run\nlr: uniform(0, 1) = 0.25\nran.append(1)\nreport(acc=lr + big[0])"
+    )
+    assert "lr=0.25" in dry.text
+    assert "acc=0.25" in dry.text
+    assert "big  ndarray, 8.0 MB, through the object store" in dry.text
+    assert "8 trials, 2 at once (limited by CPU), 4 waves" in dry.text
+    assert notebook.cell("print(ran, 'dry' in globals())").text == "[] False\n"
+
+
+def test_the_same_cell_runs_without_the_magic(notebook: Notebook) -> None:
+    plain = notebook.cell(
+        "from nbtune import *\nlr: loguniform(1e-4, 1e-1) = 0.01\nfor i in range(2):\n    report(acc=lr * i)"
+    )
+    assert plain.text == "report 1: acc=0\nreport 2: acc=0.01\n"
+    assert not plain.error
+
+
+def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
+    notebook.cell(
+        "import nbtune\ndef train(config):\n    nbtune.report(acc=config['a'])\nspace = {'a': nbtune.uniform(0, 1)}\ncount = 3"
+    )
+    ran = notebook.cell("%tune run train --space space --metric acc --mode max --samples count", interactive=False)
+    assert not ran.error
+    assert "3 of 3 trials" in ran.data[0]["text/plain"]
+    assert "trial" in ran.data[0]["text/html"]
+    notebook.cell("%config NbTune.samples = 2")
+    refused = notebook.cell("%config NbTune.samples = 0")
+    assert "no whole number of 1 or more" in refused.text + refused.error
+    notebook.cell("%tune run train --space space --metric acc --mode max", interactive=False)
+    assert notebook.cell("print(len(experiment.df))").text == "2\n"
+    assert "embedded Ray: 1 node, 2 CPUs" in notebook.cell("%tune").text
+    assert "did you mean 'stop'" in notebook.cell("%tune stopp").error
+    assert "train is no function" not in notebook.cell("%tune list").error
+    helped = notebook.cell("%tune help").text
+    assert "--metric NAME" in helped
+    assert "loguniform" in helped

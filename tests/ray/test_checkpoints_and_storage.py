@@ -1,0 +1,148 @@
+"""Checkpoints, stored experiments, results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+import torch
+
+import nbtune
+
+
+@pytest.fixture
+def saving() -> Any:
+    def train(config: dict[str, Any]) -> None:
+        import torch
+
+        for step in range(4):
+            state = {"weights": torch.full((3,), float(step)), "step": step, "a": config["a"]}
+            nbtune.report(acc=config["a"] * (step + 1), checkpoint=state)
+
+    return train
+
+
+def test_dictionaries_come_back_as_they_were(run: Any, saving: Any) -> None:
+    experiment = run(saving, {"a": nbtune.grid_search([1.0, 3.0, 2.0])}, metric="acc", mode="max").wait()
+    best = experiment.best
+    assert best.config == {"a": 3.0}
+    assert best.checkpoint["step"] == 3
+    assert torch.equal(best.checkpoint.load()["weights"], torch.full((3,), 3.0))
+    assert [checkpoint["step"] for checkpoint in best.checkpoints] == [0, 1, 2, 3]
+    assert experiment.df.loc[best.id, "checkpoint"] == best.checkpoint.path
+
+
+def test_folders_come_back_as_folders(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import tempfile
+        from pathlib import Path
+
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "weights.txt").write_text("heavy")
+            nbtune.report(acc=1, checkpoint=folder)
+
+    experiment = run(train, {"a": 1}).wait()
+    checkpoint = experiment.trials[0].checkpoint
+    assert (Path(checkpoint) / "weights.txt").read_text() == "heavy"
+    with pytest.raises(TypeError, match="reported as a folder"):
+        checkpoint.load()
+
+
+def test_what_is_no_checkpoint_fails_the_trial_with_the_reason(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        nbtune.report(acc=1, checkpoint=42)
+
+    experiment = run(train, {"a": 1}).wait()
+    assert "checkpoint=42: give a dictionary" in experiment.df["error"][0]
+
+
+def test_only_the_best_checkpoints_are_kept(run: Any, saving: Any) -> None:
+    experiment = run(saving, {"a": 1.0}, metric="acc", mode="max", keep_checkpoints=2).wait()
+    folders = [path.name for path in Path(experiment.path).glob("trial_*/checkpoint_*")]
+    assert sorted(folders) == ["checkpoint_000002", "checkpoint_000003"]
+
+
+def test_a_stored_experiment_opens_the_same(run: Any, saving: Any, tmp_path: Path) -> None:
+    def boom(config: dict[str, Any]) -> None:
+        nbtune.report(acc=1.5)
+        raise RuntimeError("late")
+
+    for function in (saving, boom):
+        experiment = run(function, {"a": nbtune.grid_search([1.0, 2.0])}, metric="acc", mode="max").wait()
+        again = nbtune.load(experiment.path)
+        pd.testing.assert_frame_equal(again.df, experiment.df)
+        pd.testing.assert_frame_equal(again.history, experiment.history)
+        assert again.status == experiment.status
+        assert (again.best is None) == (experiment.best is None)
+    moved = Path(experiment.path).rename(tmp_path / "moved")
+    assert nbtune.load(str(moved)).path == str(moved)
+
+
+def test_experiments_of_a_storage_are_listed(run: Any, saving: Any, tmp_path: Path) -> None:
+    run(saving, {"a": 1.0}, name="first", metric="acc", mode="max").wait()
+    run(saving, {"a": 2.0}, name="second", metric="acc", mode="max").wait()
+    (tmp_path / "something else").mkdir()
+    listed = nbtune.experiments(str(tmp_path))
+    assert listed["name"].tolist() == ["second", "first"]
+    assert listed["best"].tolist() == [8.0, 4.0]
+    assert listed["status"].tolist() == ["finished", "finished"]
+    assert len(nbtune.experiments(str(tmp_path / "something else"))) == 0
+
+
+def test_a_plain_tune_experiment_opens_too(cluster: Any, tmp_path: Path) -> None:
+    from ray import tune
+
+    def train(config: dict[str, Any]) -> None:
+        for step in range(3):
+            tune.report({"acc": config["a"] * step})
+        if config["a"] == 2:
+            raise ValueError("stock trial failed")
+
+    tune.Tuner(
+        train,
+        param_space={"a": tune.grid_search([1, 2]), "f": tune.choice([len])},
+        run_config=tune.RunConfig(storage_path=str(tmp_path), name="stock", verbose=0),
+    ).fit()
+    experiment = nbtune.load(str(tmp_path / "stock"))
+    assert experiment.status == "finished"
+    assert experiment.df["status"].tolist() == ["finished", "failed"]
+    assert experiment.df["acc"].tolist() == [2, 4]
+    assert experiment.history["acc"].tolist() == [0, 1, 2, 0, 2, 4]
+    assert experiment.trials[0].config["f"] is len
+    assert "stock trial failed" in experiment.trials[1].error
+    with pytest.raises(nbtune.ExperimentError, match="holds no experiment"):
+        nbtune.load(str(tmp_path))
+
+
+def test_rays_own_results(run: Any, saving: Any) -> None:
+    experiment = run(saving, {"a": nbtune.grid_search([1.0, 2.0])}, metric="acc", mode="max").wait()
+    results = experiment.results
+    assert len(results) == 2
+    assert results.get_best_result().metrics["acc"] == experiment.best.metrics["acc"]
+    assert len(results[0].metrics_dataframe) == 4
+
+
+def test_optuna_sees_every_trial(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        if config["b"] == "bad":
+            raise ValueError("bad")
+        for step in range(1, 9):
+            nbtune.report(loss=config["lr"] / step)
+
+    space = {"lr": nbtune.loguniform(1e-4, 1e-1), "b": nbtune.grid_search(["x", "bad", "y"])}
+    experiment = run(train, space, samples=2, metric="loss", mode="min", seed=0).wait()
+    study = experiment.to_optuna()
+    states = [trial.state for trial in study.trials]
+    assert states.count(optuna.trial.TrialState.COMPLETE) == 4
+    assert states.count(optuna.trial.TrialState.FAIL) == 2
+    assert study.best_trial.number == experiment.best.id
+    assert study.best_params == experiment.best.config
+    assert study.best_trial.intermediate_values[4] == pytest.approx(experiment.best.config["lr"] / 4)
+    assert study.trials[0].distributions["lr"] == optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
+    for kind in ("curves", "history", "parallel", "importance", "slice", "contour"):
+        assert experiment.plot(kind).data
+    with pytest.raises(nbtune.ExperimentError, match="did you mean 'parallel'"):
+        experiment.plot("paralel")

@@ -1,0 +1,143 @@
+"""Stopping, killing, failing: caused for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from ray.util.placement_group import placement_group_table
+
+import nbtune
+
+
+def trial_processes() -> list[psutil.Process]:
+    """Return the processes that run trials on the tests' cluster."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "username"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if (
+            line.startswith("ray::")
+            and "ImplicitFunc" in line
+            and f"{os.environ['RAY_TMPDIR']}/" in _environment(process)
+        ):
+            found.append(process)
+    return found
+
+
+def _environment(process: psutil.Process) -> str:
+    try:
+        return process.environ().get("RAY_TMPDIR", "") + "/"
+    except psutil.Error:
+        return ""
+
+
+def placement_groups() -> list[Any]:
+    return [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+
+
+@pytest.fixture
+def hanging() -> Any:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        nbtune.report(acc=config["a"])
+        time.sleep(1000)
+
+    return train
+
+
+@pytest.fixture
+def counting() -> Any:
+    def train(config: dict[str, Any]) -> None:
+        import os
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 15):
+            nbtune.report(step=step, process=os.getpid(), checkpoint={"step": step})
+            time.sleep(0.1)
+
+    return train
+
+
+def test_stop_ends_everything_within_three_seconds(run: Any, until: Any, hanging: Any) -> None:
+    experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=6, metric="acc", mode="max")
+    until(lambda: len(experiment.history) == 2, "two trials reporting")
+    assert len(trial_processes()) >= 2
+    experiment.stop()
+    experiment.wait(30)
+    assert experiment.status == "stopped"
+    assert set(experiment.df["status"]) == {"stopped"}
+    assert experiment.best is not None
+    until(lambda: not trial_processes(), "no trial process", 10)
+    until(lambda: not placement_groups(), "no placement group", 10)
+    until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 10)
+    with pytest.raises(nbtune.ExperimentError, match="is stopped"):
+        experiment.stop()
+
+
+def test_stopping_one_trial_frees_its_place(run: Any, until: Any, hanging: Any) -> None:
+    experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=3, metric="acc", mode="max")
+    until(lambda: len(experiment.history) == 2, "two trials reporting")
+    experiment.trials[0].stop()
+    until(lambda: experiment.trials[0].status == "stopped", "trial 0 stopped", 5)
+    until(lambda: len(experiment.history) == 3, "the third trial reporting")
+    assert experiment.df["status"].tolist() == ["stopped", "running", "running"]
+    assert experiment.df["error"].isna().all()
+    experiment.stop()
+    experiment.wait(30)
+
+
+def test_a_time_budget_ends_hanging_trials(run: Any, hanging: Any) -> None:
+    experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=4, metric="acc", mode="max", time_budget=8)
+    experiment.wait(60)
+    assert experiment.status == "stopped"
+    assert set(experiment.df["status"]) == {"stopped"}
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": nbtune.uniform(0, 1)}, max_failures=1)
+    until(lambda: len(experiment.history) >= 4, "four reports")
+    killed = int(experiment.trials[0].metrics["process"])
+    os.kill(killed, signal.SIGKILL)
+    experiment.wait(90)
+    history = experiment.trials[0].history
+    assert experiment.df["status"].tolist() == ["finished"]
+    assert experiment.trials[0].error is None
+    assert history["step"].tolist() == list(range(15))
+    assert history["iteration"].tolist() == list(range(1, 16))
+    assert history["process"].nunique() == 2
+    assert history["process"].iloc[0] == killed
+
+
+def test_a_killed_trial_without_retries_has_failed(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": nbtune.grid_search([1, 2])})
+    until(lambda: len(experiment.history) >= 6, "six reports")
+    number = int(experiment.history["trial"].iloc[0])
+    os.kill(int(experiment.trials[number].metrics["process"]), signal.SIGKILL)
+    experiment.wait(90)
+    assert experiment.trials[number].status == "failed"
+    assert experiment.df.loc[number, "error"] == "the trial's process died"
+    assert sorted(experiment.df["status"]) == ["failed", "finished"]
+    assert experiment.status == "finished"
+
+
+def test_a_killed_driver_is_lost_and_what_was_reached_is_kept(run: Any, until: Any, hanging: Any) -> None:
+    experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=2, metric="acc", mode="max")
+    until(lambda: len(experiment.history) == 2, "two reports")
+    log = Path(experiment.path) / "nbtune"
+    until(lambda: sum(path.stat().st_size for path in log.iterdir()) > 4000, "the log written", 10)
+    ray.kill(experiment._source._driver)
+    experiment.wait(60)
+    assert experiment.status == "lost"
+    assert "driver is gone" in experiment.error
+    assert len(experiment.df) == 2
+    again = nbtune.load(experiment.path)
+    assert again.status == "lost"
+    assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
+    until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 30)

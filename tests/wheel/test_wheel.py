@@ -1,0 +1,79 @@
+"""The wheel: what is in it, and that a sweep runs from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.wheel
+ROOT = Path(__file__).parents[2]
+
+SWEEP = """
+import sys
+import nbtune
+
+def train(config):
+    nbtune.report(acc=config["a"], place=nbtune.__file__)
+
+if __name__ == "__main__":
+    nbtune.connect(cpus=1)
+    space = {"a": nbtune.grid_search([1, 2])}
+    experiment = nbtune.tune(train, space, metric="acc", mode="max", storage=sys.argv[1], wait=True)
+    print(nbtune.__file__)
+    print(experiment.df["place"].unique().tolist())
+    print(experiment.best.metrics["acc"])
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    packaged = {name for name in names if ".dist-info/" not in name}
+    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "nbtune").rglob("*.py")}
+    assert packaged == expected
+    metadata = next(zipfile.ZipFile(wheel).read(name).decode() for name in names if name.endswith("METADATA"))
+    for package in ("ray[train,tune]", "torch", "ipywidgets", "plotly", "pandas", "lightning", "anywidget", "optuna"):
+        assert f"Requires-Dist: {package}>=" in metadata
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_a_sweep_runs_from_it(wheel: Path, tmp_path: Path, ray_folder: Path) -> None:
+    site = tmp_path / "site"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True)
+    (tmp_path / "sweep.py").write_text(SWEEP)
+    ran = subprocess.run(
+        [sys.executable, "sweep.py", str(tmp_path / "results")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert ran.returncode == 0, ran.stderr
+    place = str(site / "nbtune" / "__init__.py")
+    assert ran.stdout.splitlines()[-3:] == [place, str([place]), "2"]
