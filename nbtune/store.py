@@ -70,11 +70,16 @@ class Column:
     def __init__(self) -> None:
         self._rows: list[np.ndarray] = []
         self._values: list[Any] = []
+        self._types: set[type] = set()
 
     def add(self, rows: np.ndarray, values: Any) -> None:
         """Add values at rows that are above all before."""
         self._rows.append(rows)
         self._values.append(values)
+        if isinstance(values, np.ndarray):
+            self._types.add({"i": int, "f": float, "b": bool}[values.dtype.kind])
+        else:
+            self._types |= {_type(value) for value in values}
 
     def series(self, length: int) -> pd.Series[Any]:
         """Return the column with `length` rows; where nothing is, it is missing.
@@ -82,8 +87,7 @@ class Column:
         Integers stay integers and booleans booleans, where some are missing too.
         """
         rows = np.concatenate(self._rows)
-        kinds = {values.dtype.kind if isinstance(values, np.ndarray) else "O" for values in self._values}
-        if kinds <= {"i"} or kinds <= {"b"} or kinds <= {"i", "f"}:
+        if self._types <= {int, float} or self._types == {bool}:
             values = np.concatenate(self._values)
             full = len(rows) == length
             if values.dtype.kind == "f":
@@ -110,6 +114,14 @@ def _objects(values: list[Any]) -> np.ndarray:
     for position, value in enumerate(values):
         array[position] = value
     return array
+
+
+class _BigInt:
+    """Stands for the type of an integer beyond 64 bits, which no array holds."""
+
+
+def _type(value: Any) -> type:
+    return _BigInt if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
 def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
@@ -307,11 +319,11 @@ _ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 def _typed(values: list[Any], index: pd.Index) -> pd.Series[Any]:
     """Return a column: numbers as numbers, whole numbers whole although some are absent, the rest as it is."""
     present = [value for value in values if value is not _ABSENT]
-    types = {type(value) for value in present}
+    types = {_type(value) for value in present}
     full = len(present) == len(values)
     if types == {float} or types == {int, float}:
         return pd.Series([math.nan if value is _ABSENT else value for value in values], index, dtype="float64")
-    if types in ({int}, {bool}) and all(-(2**63) <= value < 2**63 for value in present):
+    if types in ({int}, {bool}):
         masked = [pd.NA if value is _ABSENT else value for value in values]
         dtype = {int: ("int64", "Int64"), bool: ("bool", "boolean")}[types.pop()][0 if full else 1]
         return pd.Series(masked, index, dtype=dtype)
@@ -341,4 +353,4 @@ def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return _type(value) in (int, float) and math.isfinite(value)

@@ -142,7 +142,14 @@ def plain(value: Any) -> Any:
 
 def to_json(value: Any) -> str:
     """Return JSON; what JSON does not know becomes its `repr`. NaN and infinity are kept."""
-    return json.dumps(plain(value), default=repr)
+    return json.dumps(plain(value), default=_shown)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # one such value must not keep the others from being written
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
 _HEAD = pa.schema(
@@ -176,7 +183,8 @@ def encode(first: int, events: Sequence[Event]) -> bytes:
         values = [event.metrics.get(name) for event in events]
         column, kind = _column(values, present)
         columns.append(column)
-        fields.append(pa.field(_METRIC + name, column.type, metadata={"as": kind}))
+        written = name.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
+        fields.append(pa.field(_METRIC + written, column.type, metadata={"as": kind}))
     schema = pa.schema(fields, metadata={"first": str(first)})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
@@ -193,10 +201,8 @@ def _column(values: list[Any], present: np.ndarray) -> tuple[pa.Array, str]:
             return pa.array(values, pa.bool_(), mask=absent), "bool"
         if types == {int}:
             return pa.array(values, pa.int64(), mask=absent), "int"
-        if types <= {int, float}:
-            return pa.array(
-                [float(v) if here else 0.0 for v, here in zip(values, present, strict=True)], mask=absent
-            ), "float"
+        if types == {float}:
+            return pa.array(values, pa.float64(), mask=absent), "float"
     except (OverflowError, pa.ArrowInvalid):
         pass  # an integer beyond 64 bits
     return pa.array(
@@ -216,7 +222,7 @@ def decode(data: bytes) -> list[Chunk]:
             with pa.ipc.open_stream(source) as reader:
                 first = int(reader.schema.metadata[b"first"])
                 chunks += [_chunk(first, batch) for batch in reader]
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, OSError):  # OSError: the batch is cut off, not the schema
             break
     return chunks
 

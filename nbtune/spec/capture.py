@@ -134,9 +134,11 @@ def metric_problems(metric: str | None, reports: Reports, captured: Iterable[Any
     if not reports.any:
         example = metric or "accuracy"
         return [Problem(f"the {what} never reports: add report({example}=…), or end it with return {{{example!r}: …}}")]
-    if metric is not None and metric not in reports.metrics:
+    # Of a reported dictionary Ray Tune makes "val/accuracy".
+    known = metric is None or any(metric == name or metric.startswith(f"{name}/") for name in reports.metrics)
+    if not known:
         names = ", ".join(reports.metrics) or "nothing"
-        hint = did_you_mean(metric, reports.metrics)
+        hint = did_you_mean(str(metric), reports.metrics)
         return [Problem(f"--metric {metric}: the {what} never reports it{hint} (it reports {names})")]
     return []
 

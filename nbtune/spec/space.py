@@ -132,6 +132,11 @@ class Domain:
                 return f"{self!r}: a log space needs lower above 0, not {given['lower']!r}"
         if "q" in given and given["q"] <= 0:
             return f"{self!r}: q must be above 0, not {given['q']!r}"
+        if "q" in given and "lower" in given and "int" not in self.kind:
+            for name in ("lower", "upper"):
+                steps = given[name] / given["q"]
+                if not math.isclose(steps, round(steps)):
+                    return f"{self!r}: {name} ({given[name]!r}) must be a multiple of q ({given['q']!r})"
         if "sd" in given and given["sd"] <= 0:
             return f"{self!r}: sd must be above 0, not {given['sd']!r}"
         return None
@@ -179,7 +184,8 @@ class Space:
         return Space(tuple(merged.values()))
 
     def __getitem__(self, name: str) -> Parameter:
-        return next(parameter for parameter in self.parameters if parameter.name == name)
+        found = {parameter.name: parameter for parameter in self.parameters}
+        return found[name]
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -213,7 +219,7 @@ def label(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return hasattr(value, "__float__") and not isinstance(value, (str, bytes))
+    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
 
 
 def _flatten(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,183 @@
+"""nbtune.engine.events: what goes in comes out."""
+
+import enum
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.engine.events import KINDS, Event, decode, encode, plain
+
+NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1)
+BIG = st.integers(-(10**30), 10**30)
+VALUES = st.one_of(
+    NUMBERS, BIG, st.booleans(), st.none(), st.text(max_size=8), st.lists(st.integers() | st.floats(), max_size=3)
+)
+METRICS = st.sampled_from(
+    ["loss", "val/acc", "kind", "trial", "first", "data", "metric:loss", "", "größe ≤ 1", "a\nb", "\0"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+EVENTS = st.lists(
+    st.builds(
+        Event,
+        st.sampled_from(KINDS),
+        st.integers(-1, 2**31 - 1),
+        st.floats(0, 4e9),
+        st.integers(0, 2**31 - 1),
+        st.floats(),
+        st.dictionaries(METRICS, VALUES, max_size=4),
+        st.none() | st.dictionaries(st.text(max_size=5), JSON, max_size=3),
+        st.none() | st.binary(max_size=20),
+    ),
+    max_size=8,
+)
+
+
+def events_of(chunk):
+    """Return a chunk as events again."""
+    found = []
+    for row in range(len(chunk)):
+        metrics = {}
+        for name, (rows, values) in chunk.metrics.items():
+            if row in rows:
+                value = values[rows.tolist().index(row)]
+                metrics[name] = value.item() if isinstance(value, np.generic) else value
+        found.append(
+            Event(
+                KINDS[chunk.kind[row]],
+                int(chunk.trial[row]),
+                float(chunk.time[row]),
+                int(chunk.iteration[row]),
+                float(chunk.time_s[row]),
+                metrics,
+                chunk.data.get(row),
+                chunk.pickled.get(row),
+            )
+        )
+    return found
+
+
+def exactly(events):
+    """Return a text that tells apart what == does not: 1, 1.0 and True, and all NaN alike."""
+    return repr(
+        [(e.kind, e.trial, e.time, e.iteration, e.time_s, sorted(e.metrics.items()), e.data, e.pickled) for e in events]
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(EVENTS, st.integers(0, 10**9))
+def test_events_come_back_exactly(events, first):
+    (chunk,) = decode(encode(first, events))
+    assert (chunk.first, len(chunk), chunk.end) == (first, len(events), first + len(events))
+    assert exactly(events_of(chunk)) == exactly(events)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(EVENTS, max_size=4))
+def test_chunks_one_after_another_come_back_one_by_one(runs):
+    data, first = b"", 0
+    for events in runs:
+        data += encode(first, events)
+        first += len(events)
+    chunks = decode(data)
+    assert [chunk.first for chunk in chunks] == [sum(map(len, runs[:n])) for n in range(len(runs))]
+    assert exactly([event for chunk in chunks for event in events_of(chunk)]) == exactly(
+        [event for run in runs for event in run]
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(EVENTS, st.integers(0, 5), st.integers(-2, 20))
+def test_since_leaves_out_what_is_below(events, first, number):
+    (chunk,) = decode(encode(first, events))
+    rest = chunk.since(number)
+    skip = min(max(number - first, 0), len(events))
+    assert (rest.first, rest.end) == (first + skip, chunk.end)
+    assert exactly(events_of(rest)) == exactly(events[skip:])
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([1, 2], np.int64), ([1.5, 2.5], np.float64), ([True, False], np.bool_), ([math.nan, math.inf], np.float64)],
+)
+def test_values_of_one_type_are_an_array(values, dtype):
+    (chunk,) = decode(encode(0, [Event("reported", metrics={"x": value}) for value in values]))
+    assert chunk.metrics["x"][1].dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "values", [[1, "a"], [2**64, 1], ["a", "b"], [None], [1, True], [1, 0.5], [1.5, None], [[1], [2]]]
+)
+def test_other_values_are_a_list(values):
+    (chunk,) = decode(encode(0, [Event("reported", metrics={"x": value}) for value in values]))
+    assert chunk.metrics["x"][1] == values
+    assert list(map(type, chunk.metrics["x"][1])) == list(map(type, values))
+
+
+def test_every_way_of_cutting_off_the_last_chunk_loses_only_that():
+    one = encode(0, [Event("added", 0, data={"id": "a"}), Event("reported", 0, metrics={"loss": 0.5})])
+    two = encode(2, [Event("reported", 0, metrics={"loss": 0.25, "name": "b"}, pickled=b"xyz")])
+    for length in range(len(one), len(one) + len(two)):
+        chunks = decode((one + two)[:length])
+        assert chunks[0].end == 2
+        assert len(chunks) == 1 or (len(chunks) == 2 and events_of(chunks[1])[0].metrics["loss"] == 0.25)
+
+
+def test_every_way_of_cutting_off_the_only_chunk_is_nothing_or_all_of_it():
+    data = encode(0, [Event("reported", 0, metrics={"loss": 0.5})])
+    for length in range(len(data)):
+        assert sum(map(len, decode(data[:length]))) in {0, 1}
+
+
+def test_nothing_decodes_to_nothing():
+    assert decode(b"") == []
+    (chunk,) = decode(encode(7, []))
+    assert (chunk.first, len(chunk)) == (7, 0)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Broken:
+    def __repr__(self):
+        raise RuntimeError("no repr")
+
+
+def test_what_json_does_not_know_becomes_its_repr():
+    (chunk,) = decode(
+        encode(0, [Event("reported", metrics={"x": {1, 2}, "y": Level.LOW}, data={"a": {"b": range(3)}})])
+    )
+    assert chunk.metrics["x"][1] == ["{1, 2}"]
+    assert chunk.metrics["y"][1] == [1]
+    assert chunk.data[0] == {"a": {"b": "range(0, 3)"}}
+
+
+def test_hostile_values_and_names_do_not_stop_the_others():
+    events = [
+        Event("reported", metrics={"loss": 0.5, "\ud800": 1, "x": Broken()}, data={"\ud800": "\ud800"}),
+        Event("reported", metrics={"loss": 0.25}),
+    ]
+    (chunk,) = decode(encode(0, events))
+    assert chunk.metrics["loss"][1].tolist() == [0.5, 0.25]
+
+
+def test_plain_makes_python_of_numpy_and_torch_values():
+    torch = pytest.importorskip("torch")
+    assert plain(np.float32(0.5)) == 0.5
+    assert type(plain(np.int8(3))) is int
+    assert type(plain(np.bool_(True))) is bool
+    assert type(plain(np.float64(1))) is float
+    assert type(plain(np.str_("a"))) is str
+    assert plain(np.array([1, 2])) == [1, 2]
+    assert plain(torch.tensor(0.5, requires_grad=True)) == 0.5
+    assert plain(torch.tensor([[1, 2]])) == [[1, 2]]
+    assert plain({1: (np.int64(2), [np.float32(0.5)])}) == {"1": (2, [0.5])}
+    thing = object()
+    assert plain(thing) is thing

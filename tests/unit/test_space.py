@@ -1,0 +1,284 @@
+"""nbtune.spec.space: domains, and spaces from Ray Tune's dictionaries."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray import tune
+
+from nbtune.engine.spaces import to_ray
+from nbtune.spec.space import MISSING, SPACE_FUNCTIONS, Domain, Parameter, Space, label
+
+
+def domain(text):
+    return eval(text, {name: lambda *a, _n=name, **k: Domain.call(_n, *a, **k) for name in SPACE_FUNCTIONS})
+
+
+GOOD = [
+    "uniform(0.1, 0.9)",
+    "uniform(-1, 1)",
+    "quniform(0.0, 1.0, 0.25)",
+    "loguniform(0.0001, 0.1)",
+    "qloguniform(0.1, 1.0, 0.1)",
+    "randn()",
+    "randn(1.0)",
+    "randn(1.0, 2.0)",
+    "randn(sd=2.0)",
+    "qrandn(0.0, 2.0, 0.5)",
+    "randint(1, 9)",
+    "randint(-5, 5)",
+    "qrandint(2, 8, 2)",
+    "qrandint(2, 8)",
+    "lograndint(1, 100)",
+    "qlograndint(10, 100, 10)",
+    "choice([32, 'a', None])",
+    "grid_search([True, False])",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_good_domain_shows_as_its_call(text):
+    assert repr(domain(text)) == text
+    assert domain(text) == domain(text)
+    assert hash(domain(text)) == hash(domain(text))
+    assert domain(text).problem() is None
+
+
+def test_arguments_by_name_are_the_same_call():
+    assert domain("loguniform(upper=1, lower=0.1)") == domain("loguniform(0.1, 1)")
+    assert domain("randn(0.0, 1.0)") == domain("randn()")
+    assert domain("qrandint(1, 9, q=1)") == domain("qrandint(1, 9)")
+    assert domain("loguniform(0.1, 1, 10)") == domain("loguniform(0.1, 1)"), "a base is taken and ignored"
+    assert domain("uniform(0, 1)") != domain("uniform(0, 2)")
+    assert domain("uniform(0, 1)") != "uniform(0, 1)"
+
+
+@pytest.mark.parametrize("text", ["uniform(0)", "uniform(0, 1, 2)", "choice()", "uniform(low=0, high=1)"])
+def test_wrong_arguments_raise(text):
+    with pytest.raises(TypeError):
+        domain(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("uniform(1, 0)", "uniform(1, 0): lower (1) must be below upper (0)"),
+        ("uniform(1, 1)", "lower (1) must be below upper (1)"),
+        ("uniform('0', 1)", "uniform: lower is '0', but a finite number is needed"),
+        ("uniform(0, None)", "upper is None, but a finite number is needed"),
+        ("uniform(True, 2)", "lower is True, but a finite number is needed"),
+        ("uniform(0, float('inf'))", "upper is inf, but a finite number is needed"),
+        ("uniform(float('nan'), 1)", "lower is nan, but a finite number is needed"),
+        ("uniform([1, 2], 3)", "lower is [1, 2], but a finite number is needed"),
+        ("loguniform(0, 1)", "a log space needs lower above 0, not 0"),
+        ("loguniform(-1, 1)", "a log space needs lower above 0, not -1"),
+        ("qloguniform(0, 1, 0.1)", "a log space needs lower above 0"),
+        ("lograndint(0, 9)", "a log space needs lower above 0"),
+        ("randint(1.5, 3)", "lower is 1.5, but an integer is needed"),
+        ("qrandint(1, 9, 0.5)", "q is 0.5, but an integer is needed"),
+        ("quniform(0, 1, 0)", "q must be above 0, not 0"),
+        ("quniform(0, 1, -0.1)", "q must be above 0"),
+        ("randn(0, 0)", "sd must be above 0, not 0"),
+        ("qrandn(0, -1, 1)", "sd must be above 0, not -1"),
+        ("choice([])", "choice has no values; give at least one"),
+        ("grid_search([])", "grid_search has no values"),
+        ("choice(5)", "choice takes a list of values, not 5"),
+        ("choice('abc')", "choice takes a list of values, not 'abc'"),
+        ("grid_search('abc')", "grid_search takes a list of values, not 'abc'"),
+        ("sample_from(5)", "sample_from takes a function, not 5"),
+    ],
+)
+def test_a_bad_domain_says_what_is_wrong(text, message):
+    assert message in domain(text).problem()
+
+
+def test_an_array_as_a_bound_is_a_problem_not_an_exception():
+    assert "a finite number is needed" in Domain.call("uniform", np.array([1, 2]), 3).problem()
+    assert Domain.call("uniform", np.float32(1), np.int64(3)).problem() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quniform(0.05, 1.0, 0.1)",
+        "quniform(0.1, 1.05, 0.1)",
+        "qloguniform(0.15, 1.0, 0.1)",
+        "qrandint(1, 9, 2)",
+        "qlograndint(10, 95, 10)",
+        "qrandint(2, 9, 2)",
+        *GOOD,
+    ],
+)
+def test_a_domain_without_problems_is_one_that_ray_takes(text):
+    found = domain(text)
+    try:
+        value = to_ray(Space((Parameter("x", found),)))["x"]
+    except ValueError:
+        assert "multiple of q" in found.problem()
+    else:
+        assert found.problem() is None
+        assert Space.from_dict({"x": value})["x"].domain == found
+
+
+@pytest.mark.parametrize("values", [(1, 2), {1: "a", 2: "b"}, range(1, 3), np.array([1, 2]), (n for n in (1, 2))])
+def test_choice_takes_any_sequence(values):
+    assert domain("choice([1, 2])").values == Domain.call("choice", values).values
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("choice([3, 'a'])", [3, "a"]),
+        ("grid_search([1, 2])", [1, 2]),
+        ("randint(1, 4)", [1, 2, 3]),
+        ("lograndint(1, 4)", [1, 2, 3]),
+        ("uniform(0, 1)", None),
+        ("randn()", None),
+    ],
+)
+def test_finitely_many_values(text, values):
+    assert domain(text).values == values
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "randint(1, 6)",
+        "lograndint(1, 6)",
+        "qrandint(2, 8, 2)",
+        "qrandint(2, 8)",
+        "qlograndint(10, 50, 10)",
+        "qrandint(0, 9, 3)",
+        "qrandint(-4, 4, 2)",
+    ],
+)
+def test_the_values_are_those_that_ray_draws(text):
+    drawn = set(to_ray(Space((Parameter("x", domain(text)),)))["x"].sample(size=3000))
+    assert drawn == set(domain(text).values)
+
+
+def test_spaces_from_ray_tunes_own_functions():
+    function = lambda config: 1  # noqa: E731
+    space = Space.from_dict(
+        {
+            "a": tune.uniform(0.1, 0.9),
+            "b": tune.quniform(0.0, 1.0, 0.25),
+            "c": tune.loguniform(1e-4, 1e-1),
+            "d": tune.qloguniform(0.1, 1.0, 0.1),
+            "e": tune.randn(1.0, 2.0),
+            "f": tune.qrandn(0.0, 2.0, 0.5),
+            "g": tune.randint(1, 9),
+            "h": tune.qrandint(2, 8, 2),
+            "i": tune.lograndint(1, 100),
+            "j": tune.qlograndint(10, 100, 10),
+            "k": tune.choice([32, 64]),
+            "l": tune.grid_search([1, 2]),
+            "m": tune.sample_from(function),
+        }
+    )
+    assert {p.domain.kind for p in space.parameters} == set(SPACE_FUNCTIONS)
+    for parameter in space.parameters:
+        if parameter.domain.kind != "sample_from":
+            assert domain(repr(parameter.domain)) == parameter.domain
+    assert space["m"].domain.arguments["func"] is function
+    assert space.problems() == []
+    assert Space.from_dict(to_ray(space)) == space
+
+
+def test_spaces_nest():
+    space = Space.from_dict({"optimizer": {"lr": tune.uniform(0, 1), "name": "sgd", "more": {"x": 1}}, "empty": {}})
+    assert space.names == ("optimizer/lr", "optimizer/name", "optimizer/more/x", "empty")
+    assert space["optimizer/name"].domain == "sgd"
+    assert space["empty"].domain == {}
+
+
+def test_constants_stay_what_they_are():
+    values = [1, None, "a", [1, 2], object()]
+    space = Space.from_dict({str(n): value for n, value in enumerate(values)})
+    assert [p.domain for p in space.parameters] == values
+
+
+def test_nbtunes_own_domains_are_taken_too():
+    assert Space.from_dict({"x": domain("uniform(0, 1)")})["x"].domain == domain("uniform(0, 1)")
+
+
+def test_a_domain_of_ones_own_is_custom():
+    own = tune.search.sample.Float(0, 1)
+    own.set_sampler(type("Mine", (tune.search.sample.Sampler,), {})())
+    space = Space.from_dict({"x": own})
+    assert space["x"].domain.kind == "custom"
+    assert space["x"].domain.problem() is None
+    assert to_ray(space)["x"] is own
+    assert repr(space["x"].domain) == repr(own)
+
+
+def test_grid_size_is_the_product_of_the_grids():
+    space = Space.from_dict(
+        {"a": tune.grid_search([1, 2]), "b": {"c": tune.grid_search([1, 2, 3])}, "d": tune.choice([1, 2]), "e": 5}
+    )
+    assert space.grid_size == 6
+    assert Space().grid_size == 1
+
+
+def test_merged_keeps_the_order_and_lets_the_other_win():
+    cell = Space((Parameter("a", domain("uniform(0, 1)"), 0.5, 2), Parameter("b", 1, 7, 3)))
+    other = Space((Parameter("c", 3), Parameter("a", domain("uniform(0, 2)"))))
+    merged = cell.merged(other)
+    assert merged.names == ("a", "b", "c")
+    assert merged["a"].domain == domain("uniform(0, 2)")
+    assert merged["a"].default == 0.5
+    assert merged["b"] == cell["b"]
+    assert len(merged) == 3
+
+
+def test_merged_takes_the_others_default():
+    one, two = Space((Parameter("a", 1, 5),)), Space((Parameter("a", 1, None),))
+    assert one.merged(two)["a"].default is None
+
+
+def test_problems_have_the_parameters_name_and_line():
+    space = Space(
+        (Parameter("a", domain("uniform(1, 0)"), line=4), Parameter("b", domain("choice([])")), Parameter("c", 1))
+    )
+    assert [(p.line, p.message.split(":")[0]) for p in space.problems()] == [(4, "a"), (None, "b")]
+
+
+def test_no_such_parameter():
+    with pytest.raises(KeyError):
+        Space()["x"]
+
+
+def test_missing_is_false_and_shows_its_name():
+    assert not MISSING
+    assert repr(MISSING) == "MISSING"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1"), ("a", "'a'"), (int, "int"), (math.sqrt, "sqrt"), ([1], "[1]"), ("x" * 99, "'" + "x" * 56 + "...")],
+)
+def test_labels_are_short(value, text):
+    assert label(value) == text
+
+
+VALUES = st.one_of(
+    st.integers(-100, 100),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=9),
+    st.none(),
+    st.booleans(),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.lists(VALUES, min_size=1, max_size=5))
+def test_any_domain_reads_back_from_its_text(lower, width, values):
+    for found in (
+        Domain.call("uniform", lower, lower + width),
+        Domain.call("choice", values),
+        Domain.call("randn", lower, width),
+    ):
+        assert domain(repr(found)) == found
+        assert found.problem() is None
