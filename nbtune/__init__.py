@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from nbtune.engine.checkpoint import Checkpoint
     from nbtune.engine.session import get_checkpoint, get_context, report
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
-    from nbtune.experiment import Experiment, Trial
+    from nbtune.experiment import Experiment
+    from nbtune.trial import Trial
 
 _HOME = {
     "Checkpoint": "nbtune.engine.checkpoint",
@@ -73,7 +74,7 @@ _HOME = {
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
     "SpecError": "nbtune.errors",
-    "Trial": "nbtune.experiment",
+    "Trial": "nbtune.trial",
     "connect": "nbtune.cluster.connect",
     "experiments": "nbtune.api",
     "get_checkpoint": "nbtune.engine.session",

@@ -50,7 +50,7 @@ def to_study(store: Store) -> Any:
         for trial, iteration, value in rows.itertuples(index=False):
             if isinstance(value, (int, float)):
                 reports.setdefault(trial, {})[iteration] = float(value)
-    states = [store.trials[number] for number in sorted(store.trials)]
+    states = store.states()
     configs = {state.number: _suggested(state) for state in states}
     distributions = _distributions(store.facts.get("space", {}), list(configs.values()))
     with warnings.catch_warnings():

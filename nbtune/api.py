@@ -1,27 +1,22 @@
-"""The functions of nbtune: `tune`, `load`, `experiments`, `plan`, and what they share with the magics."""
+"""The functions of nbtune: `tune`, `load`, `experiments`, `plan`."""
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nbtune.errors import ExperimentError, SpecError
-from nbtune.prepare import Prepared, prepare_function
+from nbtune.errors import SpecError
+from nbtune.prepare import prepare_function
 from nbtune.spec.options import OPTIONS, make_spec
 from nbtune.spec.plan import Plan, make_plan
+from nbtune.start import finish, launch_prepared, must_wait, running
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbtune.cluster.connect import Cluster
     from nbtune.experiment import Experiment
 
-__all__ = ["dry_run", "experiments", "launch_prepared", "load", "plan", "tune"]
-
-_running: dict[str, Experiment] = {}  # by path: the experiments of this session
+__all__ = ["experiments", "load", "plan", "tune"]
 
 
 def tune(
@@ -90,158 +85,9 @@ def tune(
     options = {option: given[option] for option in OPTIONS}
     prepared = prepare_function(train, space, options)
     experiment = launch_prepared(prepared)
-    if prepared.spec.wait:
+    if must_wait(prepared):
         finish(experiment)
     return experiment
-
-
-def finish(experiment: Experiment) -> Experiment:
-    """Wait for an experiment's end.
-
-    Raises:
-        ExperimentError: it failed or was lost.
-    """
-    experiment.wait()
-    if experiment.status in {"failed", "lost"}:
-        raise ExperimentError(repr(experiment))
-    return experiment
-
-
-def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
-    """Return the plan of what was prepared, on a cluster."""
-    from nbtune.engine.algorithms import trial_count
-
-    spec = prepared.spec
-    return make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
-
-
-def launch_prepared(prepared: Prepared) -> Experiment:
-    """Start what was prepared, on the connected cluster or on one started for it.
-
-    Raises:
-        SpecError: it can never be placed on this cluster.
-        ClusterError: no cluster can be reached or started.
-        ExperimentError: its storage cannot be written.
-    """
-    from nbtune.cluster import warm
-    from nbtune.cluster.connect import NAMESPACE, connect
-    from nbtune.experiment import Experiment
-
-    cluster = connect()
-    planned = plan_prepared(prepared, cluster)
-    if planned.problems:
-        raise SpecError(planned.problems)
-    from nbtune.engine.algorithms import searched_space
-    from nbtune.engine.driver import Launch
-    from nbtune.engine.launch import launch
-    from nbtune.engine.storage import default_storage, make_storage
-
-    spec = prepared.spec
-    storage = spec.storage or default_storage()
-    filesystem = make_storage(storage)
-    folder = _folder(spec.name)
-    start = Launch(
-        spec=spec,
-        space=searched_space(spec, prepared.space),
-        data=prepared.packed.data,
-        large=[],
-        folder=folder,
-        storage=storage,
-        slots=planned.concurrent,
-        facts=_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}"),
-    )
-    warm.began()
-    source = launch(start, prepared.packed.large, NAMESPACE)
-    experiment = Experiment(source, plan=planned, filesystem=filesystem, on_end=warm.ended, facts=start.facts)
-    _running[experiment.path] = experiment
-    return experiment
-
-
-def _folder(name: str) -> str:
-    """Return a folder's name that no earlier experiment has."""
-    now = time.time()
-    return f"{name}_{datetime.fromtimestamp(now):%Y-%m-%d_%H-%M-%S}-{int(now * 1000) % 1000:03}"
-
-
-def _facts(prepared: Prepared, planned: Plan, path: str) -> dict[str, Any]:
-    """Return what the log's first event tells of an experiment."""
-    import ray
-
-    import nbtune
-    from nbtune.engine.recorded_space import recorded
-
-    spec = prepared.spec
-    plain_options = {
-        name: value if isinstance(value, (int, float, str)) else repr(value)
-        for name in OPTIONS
-        if (value := getattr(spec, name)) not in (None, (), {})
-    }
-    return {
-        "name": spec.name,
-        "path": path,
-        "metric": spec.metric,
-        "mode": spec.mode,
-        "trials": planned.trials,
-        "concurrent": planned.concurrent,
-        "space": recorded(prepared.space),
-        "options": plain_options,
-        "source": prepared.source,
-        "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": nbtune.__version__},
-    }
-
-
-def dry_run(prepared: Prepared) -> str:
-    """Run a program here, once, with the defaults, to its first report; return what a person should know.
-
-    Raises:
-        ExperimentError: the program raises, or ends without a report.
-    """
-    from nbtune.cluster.connect import connect
-    from nbtune.engine.failures import format_error
-    from nbtune.engine.payload import describe_captured, unpack
-    from nbtune.engine.session import DryRun, FirstReport, enter
-    from nbtune.engine.spaces import default_config
-    from nbtune.engine.trainable import call
-
-    config = default_config(prepared.space)
-    # Packed and unpacked, as for a trial: a dry run must not change the notebook.
-    unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
-    before = enter(DryRun())
-    began = time.perf_counter()
-    try:
-        result = call(unpacked, config)
-    except FirstReport as first:
-        result = first.metrics
-    except Exception as error:
-        raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.program.sources)}") from None
-    finally:
-        enter(before)
-    took = time.perf_counter() - began
-    if not isinstance(result, Mapping) or not result:
-        raise ExperimentError("the dry run came to its end without a report")
-    metric = prepared.spec.metric
-    if metric is not None and metric not in result:
-        raise ExperimentError(f"the first report does not have the metric {metric!r}; it has {', '.join(result)}")
-    shown = ", ".join(f"{name}={value!r}" for name, value in config.items())
-    reported = ", ".join(f"{name}={value!r}" for name, value in result.items())
-    planned = plan_prepared(prepared, connect())
-    return "\n".join(
-        [
-            f"ran once here with {shown}",
-            f"first report after {took:.2f} s: {reported}",
-            describe_captured(prepared.packed.captured),
-            f"plan: {planned}",
-        ]
-    )
-
-
-def _read_only(value: Any) -> Any:
-    """Return an array as trials see it: shared, not to be changed."""
-    if not hasattr(value, "setflags"):
-        return value
-    view = value.view()
-    view.setflags(write=False)
-    return view
 
 
 def plan(*, trials: int = 1, **options: Any) -> Plan:
@@ -302,7 +148,7 @@ def experiments(storage: str | None = None) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for path in stored_experiments(str(storage or default_storage())):
         try:
-            store = (_running.get(path) or load(path))._store
+            store = (running.get(path) or load(path))._store
         except Exception as error:  # a broken folder must not hide the others
             rows.append({"path": path, "status": f"unreadable: {error}"})
             continue

@@ -8,80 +8,19 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine.checkpoint import Checkpoint
 from nbtune.engine.source import Source, SourceLostError, StartError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.plan import Plan
-from nbtune.store import ENDED, Store, TrialState
+from nbtune.store import ENDED, Store
+from nbtune.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Experiment", "Trial"]
+__all__ = ["Experiment"]
 
 _READ_TIMEOUT = 5.0  # seconds that one read waits for news
 _PAUSE = 0.05  # seconds between reads: at most 20 a second, whatever comes in
-
-
-class Trial:
-    """One trial, as it is now.
-
-    Attributes:
-        id: its number, counted from 0 as trials were added; the index of `Experiment.df`.
-    """
-
-    def __init__(self, experiment: Experiment, state: TrialState) -> None:
-        self._experiment, self._state = experiment, state
-        self.id = state.number
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
-        return f"Trial {self.id} ({self.status}): {self.config} -> {shown or 'nothing reported'}"
-
-    @property
-    def status(self) -> str:
-        """Return "pending", "running", "finished", "stopped" or "failed"."""
-        return self._state.status
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Its parameters."""
-        return dict(self._state.config)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The last value of each metric."""
-        return dict(self._state.metrics)
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """One row for each report: iteration, time_s and the metrics."""
-        frame = self._experiment.history
-        return frame[frame["trial"] == self.id].drop(columns="trial").reset_index(drop=True)
-
-    @property
-    def checkpoint(self) -> Checkpoint | None:
-        """Its latest checkpoint, or None."""
-        found = self.checkpoints
-        return found[-1] if found else None
-
-    @property
-    def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints that it has reported, the latest last; `keep_checkpoints` may have removed some."""
-        return [Checkpoint(path, self._experiment._filesystem) for path in self._state.checkpoints]
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed: the traceback, with the cell's own lines. None if it did not."""
-        return self._state.traceback or self._state.error
-
-    def stop(self) -> None:
-        """End this trial. Its place goes to the next one.
-
-        Raises:
-            ExperimentError: the experiment does not run.
-        """
-        self._experiment._command(lambda source: source.stop_trial(self.id))
 
 
 class Experiment:
@@ -141,7 +80,7 @@ class Experiment:
     @property
     def trials(self) -> dict[int, Trial]:
         """Every trial by its id."""
-        return {number: Trial(self, state) for number, state in sorted(self._store.trials.items())}
+        return {state.number: Trial(self, state) for state in self._store.states()}
 
     @property
     def best(self) -> Trial | None:

@@ -13,6 +13,7 @@ from traitlets import Any as AnyTrait
 from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean
+from nbtune.frontend import can_interact
 from nbtune.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.spec.defaults import session
 from nbtune.spec.help import help_page
@@ -73,26 +74,35 @@ class NbTune(_Defaults):
 
     def _run(self, prepared: Prepared, dry: bool) -> None:
         """Start an experiment, bind it to its name and show it; or only try it."""
-        from nbtune.api import dry_run, finish, launch_prepared
+        from nbtune.start import dry_run, finish, launch_prepared, must_wait
 
         if dry:
             print(dry_run(prepared))
             return
+        self._refuse_second(prepared.spec.name)
         experiment = launch_prepared(prepared)
         self.shell.user_ns[prepared.spec.name] = experiment
-        wait = prepared.spec.wait if prepared.spec.wait is not None else not self._interactive()
-        if not wait:
+        if can_interact():
             self._show(experiment)
+        if not must_wait(prepared):
             return
-        if self._interactive():
-            self._show(experiment)
         try:
             finish(experiment)
         except KeyboardInterrupt:
             print(f"stopped waiting; {experiment.name} goes on, {experiment.name}.stop() ends it")
         else:
-            if not self._interactive():
+            if not can_interact():
                 display(experiment)
+
+    def _refuse_second(self, name: str) -> None:
+        """Refuse to take the name from an experiment that still runs: nobody could reach that one any more."""
+        from nbtune.experiment import Experiment
+
+        before = self.shell.user_ns.get(name)
+        if isinstance(before, Experiment) and not before.over:
+            raise ExperimentError(
+                f"{name} is still {before.status}. End it with {name}.stop(), or give this one another name"
+            )
 
     def _show(self, experiment: Any) -> None:
         """Show a live line under the cell, or a line of text where there are no widgets."""
@@ -111,13 +121,6 @@ class NbTune(_Defaults):
 
         experiment.listen(update)
         update()
-
-    def _interactive(self) -> bool:
-        """Tell whether somebody can act: not under nbclient, papermill or nbconvert, which say so."""
-        kernel = getattr(self.shell, "kernel", None)
-        if kernel is None:
-            return sys.stdin is not None and sys.stdin.isatty()
-        return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))
 
     def _filename(self, source: str) -> str:
         """Give the cell a file name of IPython's own, under which tracebacks find its lines."""

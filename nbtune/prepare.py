@@ -93,6 +93,13 @@ def prepare_cell(
         names.maybe.discard(name)
     taken = capture(names, namespace)
     found += taken.problems
+    if spec.name in taken.values and spec.name not in taken.optional:
+        found.append(
+            Problem(
+                f"the experiment would take the name of {spec.name}, a variable that the cell uses;"
+                " give it another name: %%tune NAME"
+            )
+        )
     found += metric_problems(spec.metric, cell.reports, taken.values.values(), "cell")
     sources = sources_of(cell, taken.values.values(), namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)

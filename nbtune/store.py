@@ -17,9 +17,10 @@ from typing import Any, TypeGuard
 import numpy as np
 import pandas as pd
 
+from nbtune.columns import ABSENT, Column, column_of, python_values, value_type
 from nbtune.engine.events import KINDS, Chunk
 
-__all__ = ["ENDED", "Column", "Store", "TrialState"]
+__all__ = ["ENDED", "Store", "TrialState"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 """The final states of an experiment. A trial's are the same but for "lost"."""
@@ -62,70 +63,6 @@ class TrialState:
     failures: int = 0
     started: float | None = None
     ended: float | None = None
-
-
-class Column:
-    """A column that grows: values at rows, of one type as long as they are of one type."""
-
-    def __init__(self) -> None:
-        self._rows: list[np.ndarray] = []
-        self._values: list[Any] = []
-        self._types: set[type] = set()
-
-    def add(self, rows: np.ndarray, values: Any) -> None:
-        """Add values at rows that are above all before."""
-        self._rows.append(rows)
-        self._values.append(values)
-        if isinstance(values, np.ndarray):
-            self._types.add({"i": int, "f": float, "b": bool}[values.dtype.kind])
-        else:
-            self._types |= {_type(value) for value in values}
-
-    def series(self, length: int) -> pd.Series[Any]:
-        """Return the column with `length` rows; where nothing is, it is missing.
-
-        Integers stay integers and booleans booleans, where some are missing too.
-        """
-        rows = np.concatenate(self._rows)
-        if self._types <= {int, float} or self._types == {bool}:
-            values = np.concatenate(self._values)
-            full = len(rows) == length
-            if values.dtype.kind == "f":
-                column = np.full(length, np.nan)
-                column[rows] = values
-                return pd.Series(column)
-            if full:
-                return pd.Series(values)
-            masked = pd.array([pd.NA] * length, dtype="boolean" if values.dtype.kind == "b" else "Int64")
-            masked[rows] = values
-            return pd.Series(masked)
-        objects = np.full(length, None, dtype=object)
-        objects[rows] = _objects([value for values in self._values for value in _python(values)])
-        return pd.Series(objects).infer_objects() if _alike(objects, rows) else pd.Series(objects, dtype=object)
-
-
-def _python(values: Any) -> list[Any]:
-    return list(values.tolist()) if isinstance(values, np.ndarray) else list(values)
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    """Return a one-dimensional array of these very objects, lists among them left as they are."""
-    array = np.empty(len(values), dtype=object)
-    for position, value in enumerate(values):
-        array[position] = value
-    return array
-
-
-class _BigInt:
-    """Stands for the type of an integer beyond 64 bits, which no array holds."""
-
-
-def _type(value: Any) -> type:
-    return _BigInt if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
-
-
-def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
-    return {type(value) for value in objects[rows]} <= {str}
 
 
 class Store:
@@ -204,7 +141,7 @@ class Store:
         for name, (rows, values) in chunk.metrics.items():
             self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
             # A dictionary keeps the last of equal keys: the latest value of each trial.
-            last = dict(zip(chunk.trial[rows].tolist(), _python(values), strict=True))
+            last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
             for trial, value in last.items():
                 self._trial(trial).metrics[name] = value
         self._length += len(reported)
@@ -249,6 +186,11 @@ class Store:
         self.counts[status] += 1
         state.status = status
 
+    def states(self) -> list[TrialState]:
+        """Return every trial, by number. Their fields go on changing while the experiment runs."""
+        with self._lock:
+            return [self.trials[number] for number in sorted(self.trials)]
+
     def best(self) -> TrialState | None:
         """Return the trial whose last value of the metric is best, or None.
 
@@ -274,13 +216,11 @@ class Store:
             if self._history is not None and self._history[0] == self._length:
                 return self._history[1].copy()
             empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
-            head = self._head or [empty]
-            frame = pd.DataFrame(
-                {
-                    name: np.concatenate([columns[position] for columns in head])
-                    for position, name in enumerate(("trial", "iteration", "time_s"))
-                }
-            ).astype({"trial": "int64", "iteration": "int64"})
+            trial, iteration, time_s = (np.concatenate(column) for column in zip(*(self._head or [empty]), strict=True))
+            self._head = [(trial, iteration, time_s)]
+            frame = pd.DataFrame({"trial": trial, "iteration": iteration, "time_s": time_s}).astype(
+                {"trial": "int64", "iteration": "int64"}
+            )
             columns = {name: column.series(self._length) for name, column in self._metrics.items()}
             taken = set(frame.columns)
             named = {(f"metrics/{name}" if name in taken else name): column for name, column in columns.items()}
@@ -291,7 +231,7 @@ class Store:
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial; see `Experiment.df` for the columns."""
         with self._lock:
-            states = [self.trials[number] for number in sorted(self.trials)]
+            states = self.states()
             configs = [dict(_flat(state.config)) for state in states]
             metrics = list(self._metrics)
             # Those of the space are there before the first trial is.
@@ -300,37 +240,19 @@ class Store:
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
             for name in parameters:
                 shown = f"config/{name}" if name in metrics or name in _FIXED else name
-                columns[shown] = [config.get(name, _ABSENT) for config in configs]
+                columns[shown] = [config.get(name, ABSENT) for config in configs]
             for name in metrics:
                 shown = f"metrics/{name}" if name in _FIXED else name
-                columns[shown] = [state.metrics.get(name, _ABSENT) for state in states]
+                columns[shown] = [state.metrics.get(name, ABSENT) for state in states]
             columns["iterations"] = [state.iterations for state in states]
             columns["time_s"] = [state.time_s for state in states]
             columns["checkpoint"] = [state.checkpoints[-1] if state.checkpoints else None for state in states]
             columns["error"] = [state.error for state in states]
             index = pd.Index([state.number for state in states], name="trial", dtype="int64")
-        return pd.DataFrame({name: _typed(values, index) for name, values in columns.items()}, index=index)
+        return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
-_ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
-
-
-def _typed(values: list[Any], index: pd.Index) -> pd.Series[Any]:
-    """Return a column: numbers as numbers, whole numbers whole although some are absent, the rest as it is."""
-    present = [value for value in values if value is not _ABSENT]
-    types = {_type(value) for value in present}
-    full = len(present) == len(values)
-    if types == {float} or types == {int, float}:
-        return pd.Series([math.nan if value is _ABSENT else value for value in values], index, dtype="float64")
-    if types in ({int}, {bool}):
-        masked = [pd.NA if value is _ABSENT else value for value in values]
-        dtype = {int: ("int64", "Int64"), bool: ("bool", "boolean")}[types.pop()][0 if full else 1]
-        return pd.Series(masked, index, dtype=dtype)
-    objects = _objects([None if value is _ABSENT else value for value in values])
-    if types <= {str, type(None)} and str in types:
-        return pd.Series(objects, index).infer_objects()
-    return pd.Series(objects, index, dtype=object)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -353,4 +275,4 @@ def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> TypeGuard[float]:
-    return _type(value) in (int, float) and math.isfinite(value)
+    return value_type(value) in (int, float) and math.isfinite(value)

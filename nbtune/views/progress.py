@@ -89,5 +89,5 @@ class Progress:
             return str(self._store.facts["error"])
         if self._store.status in {"pending", "running"} and not self._store.counts["running"]:
             return "starting the trials' processes"
-        failed = next((state for state in self._store.trials.values() if state.status == "failed"), None)
+        failed = next((state for state in self._store.states() if state.status == "failed"), None)
         return f"trial {failed.number} failed: {failed.error}" if failed else ""

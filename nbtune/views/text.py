@@ -51,7 +51,7 @@ def summary(store: Store) -> str:
         lines.append(best)
     if facts.get("error"):
         lines.append(f"{facts['error']}")
-    failed = [state for state in store.trials.values() if state.error and state.status == "failed"]
+    failed = [state for state in store.states() if state.error and state.status == "failed"]
     if failed:
         lines.append(f"trial {failed[0].number} failed: {failed[0].error}")
         if len(failed) > 1:

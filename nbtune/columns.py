@@ -1,0 +1,100 @@
+"""Columns: values of any kind, gathered as they come, as typed pandas Series."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["ABSENT", "Column", "column_of", "python_values", "value_type"]
+
+ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
+"""Stands for no value at all, since None is one."""
+
+
+class Column:
+    """A column that grows: values at rows, of one type as long as they are of one type."""
+
+    def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._values: list[Any] = []
+        self._types: set[type] = set()
+
+    def add(self, rows: np.ndarray, values: Any) -> None:
+        """Add values at rows that are above all before."""
+        self._rows.append(rows)
+        self._values.append(values)
+        if isinstance(values, np.ndarray):
+            self._types.add({"i": int, "f": float, "b": bool}[values.dtype.kind])
+        else:
+            self._types |= {value_type(value) for value in values}
+
+    def series(self, length: int) -> pd.Series[Any]:
+        """Return the column with `length` rows; where nothing is, it is missing.
+
+        Integers stay integers and booleans booleans, where some are missing too.
+        """
+        rows = np.concatenate(self._rows)
+        self._rows = [rows]
+        if self._types <= {int, float} or self._types == {bool}:
+            values = np.concatenate(self._values)
+            self._values = [values]
+            full = len(rows) == length
+            if values.dtype.kind == "f":
+                column = np.full(length, np.nan)
+                column[rows] = values
+                return pd.Series(column)
+            if full:
+                return pd.Series(values)
+            masked = pd.array([pd.NA] * length, dtype="boolean" if values.dtype.kind == "b" else "Int64")
+            masked[rows] = values
+            return pd.Series(masked)
+        self._values = [[value for values in self._values for value in python_values(values)]]
+        objects = np.full(length, None, dtype=object)
+        objects[rows] = _objects(self._values[0])
+        return pd.Series(objects).infer_objects() if _alike(objects, rows) else pd.Series(objects, dtype=object)
+
+
+def python_values(values: Any) -> list[Any]:
+    """Return an array's values, or a list's, as Python's own."""
+    return list(values.tolist()) if isinstance(values, np.ndarray) else list(values)
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    """Return a one-dimensional array of these very objects, lists among them left as they are."""
+    array = np.empty(len(values), dtype=object)
+    for position, value in enumerate(values):
+        array[position] = value
+    return array
+
+
+class _BigInt:
+    """Stands for the type of an integer beyond 64 bits, which no array holds."""
+
+
+def value_type(value: Any) -> type:
+    """Return a value's type, and another than `int` for an integer beyond 64 bits."""
+    return _BigInt if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+
+
+def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
+    return {type(value) for value in objects[rows]} <= {str}
+
+
+def column_of(values: list[Any], index: pd.Index) -> pd.Series[Any]:
+    """Return a column: numbers as numbers, whole numbers whole although some are absent, the rest as it is."""
+    present = [value for value in values if value is not ABSENT]
+    types = {value_type(value) for value in present}
+    full = len(present) == len(values)
+    if types == {float} or types == {int, float}:
+        return pd.Series([math.nan if value is ABSENT else value for value in values], index, dtype="float64")
+    if types in ({int}, {bool}):
+        masked = [pd.NA if value is ABSENT else value for value in values]
+        dtype = {int: ("int64", "Int64"), bool: ("bool", "boolean")}[types.pop()][0 if full else 1]
+        return pd.Series(masked, index, dtype=dtype)
+    objects = _objects([None if value is ABSENT else value for value in values])
+    if types <= {str, type(None)} and str in types:
+        return pd.Series(objects, index).infer_objects()
+    return pd.Series(objects, index, dtype=object)

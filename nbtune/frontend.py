@@ -1,0 +1,26 @@
+"""Who is there: a person who can act, or a program that runs a notebook."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["can_interact", "shell"]
+
+
+def shell() -> Any:
+    """Return the IPython shell that this runs in, or None. IPython is not imported for it."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def can_interact() -> bool:
+    """Tell whether somebody can act while this runs.
+
+    Nobody can under nbclient, papermill and ``nbconvert --execute``, which say so with each cell. In a
+    plain program or a terminal, whoever wrote the next line can.
+    """
+    kernel = getattr(shell(), "kernel", None)
+    if kernel is None:
+        return True
+    return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))

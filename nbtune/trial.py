@@ -1,0 +1,76 @@
+"""The handle on one trial: its parameters, results, checkpoints and error, and its stop button."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbtune.engine.checkpoint import Checkpoint
+from nbtune.store import TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbtune.experiment import Experiment
+
+__all__ = ["Trial"]
+
+
+class Trial:
+    """One trial, as it is now.
+
+    Attributes:
+        id: its number, counted from 0 as trials were added; the index of `Experiment.df`.
+    """
+
+    def __init__(self, experiment: Experiment, state: TrialState) -> None:
+        self._experiment, self._state = experiment, state
+        self.id = state.number
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
+        return f"Trial {self.id} ({self.status}): {self.config} -> {shown or 'nothing reported'}"
+
+    @property
+    def status(self) -> str:
+        """Return "pending", "running", "finished", "stopped" or "failed"."""
+        return self._state.status
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its parameters."""
+        return dict(self._state.config)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The last value of each metric."""
+        return dict(self._state.metrics)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row for each report: iteration, time_s and the metrics."""
+        frame = self._experiment.history
+        return frame[frame["trial"] == self.id].drop(columns="trial").reset_index(drop=True)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """Its latest checkpoint, or None."""
+        found = self.checkpoints
+        return found[-1] if found else None
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """All checkpoints that it has reported, the latest last; `keep_checkpoints` may have removed some."""
+        return [Checkpoint(path, self._experiment._filesystem) for path in self._state.checkpoints]
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed: the traceback, with the cell's own lines. None if it did not."""
+        return self._state.traceback or self._state.error
+
+    def stop(self) -> None:
+        """End this trial. Its place goes to the next one.
+
+        Raises:
+            ExperimentError: the experiment does not run.
+        """
+        self._experiment._command(lambda source: source.stop_trial(self.id))
