@@ -40,7 +40,8 @@ class Column:
         self._rows = [rows]
         if self._types <= {int, float} or self._types == {bool}:
             values = np.concatenate(self._values)
-            self._values = [values]
+            if len(self._types) == 1:  # joined with fractions, whole numbers would not stay whole
+                self._values = [values]
             full = len(rows) == length
             if values.dtype.kind == "f":
                 column = np.full(length, np.nan)

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["TrialError", "describe", "format_error", "register_sources"]
 
-_HERE = str(Path(__file__).parent.parent)
+_HERE = f"{Path(__file__).parent.parent}/"
 
 
 class TrialError(Exception):
@@ -49,11 +49,15 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
     start = trace
     while start is not None and start.tb_frame.f_code.co_filename.startswith(_HERE):
         start = start.tb_next
+    own = start
+    while own is not None and own.tb_frame.f_code.co_filename not in sources:
+        own = own.tb_next  # asyncio's, for one, which stands between nbtune and a cell that awaits
+    start = own or start
     shown = traceback.TracebackException(type(error), error, start or trace)
     lines = "".join(shown.format())
     for filename, (name, _) in sources.items():
         lines = lines.replace(f'File "{filename}", line', f"{name}, line")
-    summary = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    summary = "".join(traceback.format_exception_only(type(error), error)).splitlines()
     return TrialError(_first_line(summary), lines.rstrip())
 
 
@@ -66,7 +70,7 @@ def describe(error: Any) -> dict[str, str]:
     """Return ``{"error": one line, "traceback": text}`` for what Tune says has ended a trial."""
     cause = error
     while cause is not None and not isinstance(cause, TrialError):
-        cause = getattr(cause, "cause", None) or cause.__cause__
+        cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)
     if isinstance(cause, TrialError):
         return {"error": cause.summary, "traceback": cause.text}
     text = str(error).strip() if error is not None else "unknown error"
@@ -78,4 +82,5 @@ def describe(error: Any) -> dict[str, str]:
     lines = text.splitlines() or ["unknown error"]
     if lines[0].startswith("Traceback"):  # an error of Tune's own carries a traceback as its message
         return {"error": _first_line(lines[:0:-1]), "traceback": text}
-    return {"error": _first_line([f"{name}: {lines[0]}"]), "traceback": text}
+    named = f"{name}: {lines[0]}" if isinstance(error, BaseException) else lines[0]
+    return {"error": _first_line([named]), "traceback": text}

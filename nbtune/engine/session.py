@@ -132,7 +132,7 @@ def enter(session: Session | None) -> Session:
     return before
 
 
-def report(metrics: Mapping[str, Any] | None = None, /, *, checkpoint: Any = None, **named: Any) -> None:
+def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, **named: Any) -> None:
     """Report metrics of the running trial, and keep a checkpoint with them.
 
     Args:

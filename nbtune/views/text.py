@@ -77,12 +77,16 @@ def html_summary(store: Store, frame: pd.DataFrame, rows: int = 10) -> str:
 
 
 def ranked(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the best trials first, as far as there is a metric to tell."""
+    """Return the table with the best trials first, as far as there is a metric to tell.
+
+    Last are those that `Store.best` does not count either.
+    """
     metric = store.metric
     if metric not in frame.columns or not len(frame):
         return frame
     import pandas as pd
 
-    values = pd.to_numeric(frame[metric], errors="coerce")
+    values = pd.to_numeric(frame[metric], errors="coerce").astype(float)
+    values = values.where((values.abs() < float("inf")) & (frame["status"] != "failed"))
     ascending = store.facts.get("mode") == "min"
     return frame.loc[values.sort_values(ascending=ascending, kind="stable").index]

@@ -1,0 +1,247 @@
+"""nbtune.engine.log: numbered, kept, and never lost."""
+
+import threading
+
+import pyarrow.fs as pafs
+import pytest
+
+from nbtune.engine import log as log_module
+from nbtune.engine.events import Event, decode
+from nbtune.engine.log import FOLDER, EventLog, has_log, read_log
+
+LOCAL = pafs.LocalFileSystem()
+
+
+@pytest.fixture
+def log(tmp_path):
+    return EventLog(LOCAL, str(tmp_path))
+
+
+@pytest.fixture
+def small_segments(monkeypatch):
+    monkeypatch.setattr(log_module, "_SEALED_AT", 10)
+
+
+def add(log, count):
+    for _ in range(count):
+        log.append(Event("reported", len(log), iteration=len(log), metrics={"x": len(log)}))
+
+
+def numbers(chunks):
+    """Return the events' numbers, each checked against what the event itself says."""
+    found = []
+    for chunk in chunks:
+        assert chunk.trial.tolist() == list(range(chunk.first, chunk.end))
+        found += range(chunk.first, chunk.end)
+    return found
+
+
+def read(log, since):
+    return numbers([chunk.since(since) for data in log.read(since) for chunk in decode(data)])
+
+
+def kept(path):
+    return numbers(read_log(LOCAL, str(path)))
+
+
+def test_events_are_numbered_from_nought(log):
+    assert len(log) == 0
+    assert log.read(0) == []
+    add(log, 3)
+    assert len(log) == 3
+    assert read(log, 0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("flushed", [False, True])
+def test_reading_from_anywhere(log, small_segments, flushed):
+    add(log, 35)
+    if flushed:
+        log.flush()
+    for since in range(38):
+        assert read(log, since) == list(range(since, 35))
+
+
+def test_a_segment_is_sealed_when_it_is_full(log, tmp_path, small_segments):
+    add(log, 25)
+    log.flush()
+    names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
+    assert names == ["events-0000000000.arrow", "events-0000000010.arrow", "events-0000000020.arrow"]
+    before = (tmp_path / FOLDER / names[0]).stat().st_mtime_ns
+    add(log, 25)
+    log.flush()
+    assert (tmp_path / FOLDER / names[0]).stat().st_mtime_ns == before
+    assert kept(tmp_path) == list(range(50))
+
+
+def test_segments_have_their_real_size(log, tmp_path):
+    add(log, log_module._SEALED_AT + 1)
+    log.flush()
+    assert [len(chunk) for chunk in read_log(LOCAL, str(tmp_path))] == [log_module._SEALED_AT, 1]
+
+
+def test_storage_holds_what_was_there_at_the_last_flush(log, tmp_path, small_segments):
+    for count in range(1, 30):
+        add(log, 1)
+        if count % 7 == 0:
+            log.flush()
+            assert kept(tmp_path) == list(range(count))
+    assert kept(tmp_path) == list(range(28))
+
+
+def test_a_log_is_found_once_it_is_flushed(log, tmp_path):
+    assert not has_log(LOCAL, str(tmp_path))
+    add(log, 1)
+    log.flush()
+    assert has_log(LOCAL, str(tmp_path))
+    assert not has_log(LOCAL, str(tmp_path / "elsewhere"))
+
+
+def test_a_flush_without_news_writes_nothing(log, tmp_path):
+    add(log, 1)
+    log.flush()
+    (file,) = (tmp_path / FOLDER).iterdir()
+    file.unlink()
+    log.flush()
+    assert not file.exists()
+
+
+def test_a_file_that_was_cut_off_loses_only_its_end(log, tmp_path, small_segments):
+    add(log, 15)
+    log.flush()
+    last = tmp_path / FOLDER / "events-0000000010.arrow"
+    last.write_bytes(last.read_bytes()[:-200])
+    assert kept(tmp_path) == list(range(10))
+
+
+def test_a_file_that_was_being_written_is_not_read(log, tmp_path):
+    add(log, 2)
+    log.flush()
+    (tmp_path / FOLDER / "events-0000000002.arrow.part").write_bytes(b"half")
+    assert kept(tmp_path) == [0, 1]
+
+
+def test_every_append_is_announced(log):
+    seen = []
+    log.on_append = lambda: seen.append(len(log))
+    add(log, 3)
+    assert seen == [1, 2, 3]
+
+
+class Failing(pafs.FileSystemHandler):
+    """A disk that takes nothing while `full`."""
+
+    def __init__(self, inner):
+        self.inner, self.full = inner, False
+
+    def __getattribute__(self, name):
+        return object.__getattribute__(self, name)
+
+    def open_output_stream(self, path, metadata):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return self.inner.open_output_stream(path)
+
+    def get_file_info(self, paths):
+        return self.inner.get_file_info(paths)
+
+    def get_file_info_selector(self, selector):
+        return self.inner.get_file_info(selector)
+
+    def create_dir(self, path, recursive):
+        self.inner.create_dir(path, recursive=recursive)
+
+    def move(self, source, target):
+        self.inner.move(source, target)
+
+    def open_input_stream(self, path):
+        return self.inner.open_input_stream(path)
+
+    def _unused(self, *args):
+        raise NotImplementedError
+
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+    get_type_name = lambda self: "failing"  # noqa: E731
+    normalize_path = lambda self, path: path  # noqa: E731
+    delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _unused
+    copy_file = open_input_file = open_append_stream = _unused
+
+
+@pytest.fixture
+def disk():
+    return Failing(LOCAL)
+
+
+def test_storage_that_fails_and_recovers_loses_nothing(tmp_path, disk, small_segments):
+    log = EventLog(pafs.PyFileSystem(disk), str(tmp_path))
+    add(log, 5)
+    log.flush()
+    disk.full = True
+    add(log, 30)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            log.flush()
+    assert read(log, 0) == list(range(35)), "what is not in storage is still in memory"
+    assert kept(tmp_path) == list(range(5))
+    add(log, 3)
+    disk.full = False
+    log.flush()
+    assert kept(tmp_path) == list(range(38))
+    assert read(log, 0) == list(range(38))
+
+
+class Rounds(threading.Event):
+    """An event that is set after some waits; something happens before each."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.steps = list(steps)
+
+    def wait(self, timeout=None):
+        if not self.steps:
+            return True
+        self.steps.pop(0)()
+        return False
+
+
+def test_the_flusher_says_when_storage_fails_and_when_it_is_well_again(tmp_path, disk):
+    log, errors = EventLog(pafs.PyFileSystem(disk), str(tmp_path)), []
+
+    def step(full):
+        def act():
+            errors.append(log.error)
+            disk.full = full
+            add(log, 1)
+
+        return act
+
+    log.keep_flushed(Rounds(step(False), step(True), step(False)))
+    errors.append(log.error)
+    assert errors[0] is None
+    assert errors[1] is None
+    assert "No space left" in errors[2]
+    assert errors[3] is None
+    assert kept(tmp_path) == [0, 1, 2]
+
+
+def test_writers_and_readers_at_once(log, tmp_path, small_segments):
+    def write():
+        for _ in range(200):
+            log.append(Event("started", 0))
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    seen = 0
+    while any(writer.is_alive() for writer in writers):
+        log.flush()
+        for data in log.read(seen):
+            for chunk in decode(data):
+                assert chunk.first <= seen
+                seen = max(seen, chunk.end)
+    for writer in writers:
+        writer.join()
+    log.flush()
+    assert len(log) == 600
+    assert sum(map(len, read_log(LOCAL, str(tmp_path)))) == 600

@@ -1,0 +1,314 @@
+"""nbtune.store: from events to tables, however the events arrive."""
+
+import math
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.store import Store
+
+
+def feed(store, *events, cuts=()):
+    """Give the store events in chunks that end at `cuts`."""
+    first = store.cursor
+    for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        for chunk in decode(encode(first + start, events[start:end])):
+            store.apply(chunk)
+    return store
+
+
+def start(metric=None, mode=None, **facts):
+    return Event("experiment", time=100.0, data={"status": "running", "metric": metric, "mode": mode, **facts})
+
+
+def added(trial, /, **config):
+    return Event("added", trial, 101.0, data={"id": f"id{trial}", "folder": f"trial_{trial}", "config": config})
+
+
+def started(trial, time=102.0):
+    return Event("started", trial, time)
+
+
+def reported(trial, iteration=1, /, **metrics):
+    return Event("reported", trial, 103.0, iteration, iteration * 0.5, metrics)
+
+
+def ended(trial, status="finished", reason="done"):
+    return Event("ended", trial, 104.0, data={"status": status, "reason": reason})
+
+
+def failed(trial, final):
+    return Event("failed", trial, 104.0, data={"error": "ValueError: no", "traceback": "…", "final": final})
+
+
+def store_of(*events, metric=None, mode=None):
+    return feed(Store(), start(metric, mode), *events)
+
+
+# -- states ----------------------------------------------------------------------------------------
+
+
+def test_a_trials_life():
+    store = store_of(added(0, lr=0.1))
+    assert (store.status, store.trials[0].status, store.counts["pending"]) == ("running", "pending", 1)
+    feed(store, started(0))
+    assert (store.trials[0].status, store.trials[0].started) == ("running", 102.0)
+    feed(store, reported(0, 1, loss=0.5), reported(0, 2, accuracy=0.25))
+    state = store.trials[0]
+    assert (state.iterations, state.time_s, state.metrics) == (2, 1.0, {"loss": 0.5, "accuracy": 0.25})
+    feed(store, Event("checkpointed", 0, data={"path": "/a"}), Event("checkpointed", 0, data={"path": "/b"}), ended(0))
+    assert (state.status, state.reason, state.ended) == ("finished", "done", 104.0)
+    assert state.checkpoints == ["/a", "/b"]
+    assert +store.counts == {"finished": 1}
+    assert (state.ray_id, state.folder, state.config) == ("id0", "trial_0", {"lr": 0.1})
+
+
+def test_a_trial_that_is_tried_again_with_success():
+    store = store_of(added(0), started(0), reported(0, 1, loss=3), failed(0, False))
+    state = store.trials[0]
+    assert (state.status, state.failures, state.error, state.traceback) == ("pending", 1, "ValueError: no", "…")
+    feed(store, started(0, 200.0), reported(0, 2, loss=2), ended(0))
+    assert (state.status, state.failures, state.error, state.traceback) == ("finished", 1, None, None)
+    assert state.started == 102.0
+    assert len(store.history()) == 2
+    assert +store.counts == {"finished": 1}
+
+
+def test_a_trial_that_failed_keeps_its_error():
+    store = store_of(added(0), started(0), failed(0, True), ended(0, "failed", "error"))
+    assert store.trials[0].error == "ValueError: no"
+    assert store.frame()["error"][0] == "ValueError: no"
+    assert +store.counts == {"failed": 1}
+
+
+def test_the_experiments_facts_the_latest_wins():
+    store = store_of(metric="loss", mode="min")
+    assert store.metric == "loss"
+    feed(store, Event("experiment", time=130.0, data={"status": "finished"}))
+    assert (store.status, store.facts["mode"], store.elapsed()) == ("finished", "min", 30.0)
+
+
+def test_fixed_facts_do_not_change():
+    store = feed(Store({"path": "/moved"}, fixed=("path",)), start(path="/old", name="a"))
+    assert (store.facts["path"], store.facts["name"]) == ("/moved", "a")
+
+
+def test_an_experiment_that_was_lost():
+    store = store_of(added(0), started(0), reported(0, loss=1))
+    before = store.version
+    store.declare("lost", error="the cluster is gone")
+    assert (store.status, store.facts["error"], store.elapsed()) == ("lost", "the cluster is gone", 3.0)
+    assert store.version > before
+
+
+def test_before_anything_is_known():
+    store = Store()
+    assert (store.status, store.metric, store.best(), store.elapsed()) == ("pending", None, None, 0.0)
+    assert list(store.frame().columns) == ["status", "iterations", "time_s", "checkpoint", "error"]
+    assert store.frame().index.name == "trial"
+    assert len(store.frame()) == 0
+    assert list(store.history().columns) == ["trial", "iteration", "time_s"]
+    assert len(store.history()) == 0
+
+
+def test_known_events_are_skipped():
+    store = store_of(added(0), reported(0, 1, loss=3), metric="loss", mode="min")
+    for first in (0, 1, 2):
+        events = [start("loss", "min"), added(0), reported(0, 1, loss=3), reported(0, 2, loss=2)]
+        for chunk in decode(encode(first, events[first:])):
+            store.apply(chunk)
+    assert store.history()["loss"].tolist() == [3, 2]
+    assert store.cursor == 4
+
+
+def test_missing_events_raise_and_change_nothing():
+    store = store_of(added(0))
+    (chunk,) = decode(encode(5, [added(1)]))
+    with pytest.raises(ValueError, match="events 2 to 5 are missing"):
+        store.apply(chunk)
+    assert (store.cursor, list(store.trials)) == (2, [0])
+
+
+def test_a_pickled_configuration_comes_back_as_objects():
+    event = Event(
+        "added", 0, data={"id": "a", "folder": "b", "config": {"f": "repr"}}, pickled=pickle.dumps({"f": {1, 2}})
+    )
+    assert store_of(event).trials[0].config == {"f": {1, 2}}
+
+
+def test_a_pickle_that_cannot_be_read_leaves_what_was_written_for_people():
+    event = Event("added", 0, data={"id": "a", "folder": "b", "config": {"f": "repr"}}, pickled=b"cnowhere\nNothing\n.")
+    assert store_of(event).trials[0].config == {"f": "repr"}
+
+
+# -- best ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 2), ("max", 1)])
+def test_best_is_by_the_last_value(mode, best):
+    events = [reported(0, 1, x=-9.0), reported(0, 2, x=1.0), reported(1, 1, x=2.0), reported(2, 1, x=0.5)]
+    assert store_of(*events, metric="x", mode=mode).best().number == best
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "9", None, True, [9], 10**400])
+def test_what_is_no_finite_number_is_never_best(mode, value):
+    store = store_of(reported(0, x=value), reported(1, x=0.5), metric="x", mode=mode)
+    assert store.best().number == 1
+    assert store_of(reported(0, x=value), metric="x", mode=mode).best() is None
+
+
+def test_failed_trials_are_never_best_and_of_equals_the_earlier_is():
+    store = store_of(reported(2, x=1), reported(1, x=1), reported(0, x=5), metric="x", mode="max")
+    feed(store, failed(0, True))
+    assert store.best().number == 1
+
+
+def test_without_a_metric_there_is_no_best():
+    assert store_of(reported(0, x=1)).best() is None
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+COLUMNS = [
+    ([1, 2, 3], "int64"),
+    ([1, None, 3], "Int64"),
+    ([2**62 + 1, None, 3], "Int64"),
+    ([0.5, 1.5, math.nan], "float64"),
+    ([0.5, None, 1.5], "float64"),
+    ([1, 0.5, 2], "float64"),
+    ([True, False, True], "bool"),
+    ([True, None, False], "boolean"),
+    ([1, True, 2], "object"),
+    ([1, "a", 2.5], "object"),
+    ([2**70, 1, 2], "object"),
+    ([2**70, 0.5, None], "object"),
+    ([[1, 2], [3], None], "object"),
+]
+
+
+@pytest.mark.parametrize(("values", "dtype"), COLUMNS)
+@pytest.mark.parametrize("cuts", [(), (1,), (1, 2, 3)])
+def test_types_of_columns(values, dtype, cuts):
+    """None stands for not reported."""
+    events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
+    store = feed(Store(), start(), *events, cuts=cuts)
+    for frame in (store.history(), store.frame()):
+        assert str(frame["x"].dtype) == dtype
+        missing = [n for n, value in enumerate(values) if value is None]
+        assert frame["x"].isna()[missing].all()
+        for n, value in enumerate(values):
+            if value is not None:
+                assert frame["x"][n] == value or math.isnan(value)
+
+
+@pytest.mark.parametrize("values", [["a", "b", "c"], ["a", None, "c"]])
+def test_text_columns(values):
+    events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
+    for frame in (store_of(*events).history(), store_of(*events).frame()):
+        assert [None if pd.isna(value) else value for value in frame["x"]] == values
+        assert frame["x"].dtype == pd.Series(values).dtype
+
+
+def test_parameters_are_columns():
+    store = store_of(added(0, lr=0.5, net={"hidden": 3, "act": "relu"}), added(1, lr=1, net={"hidden": 4}, empty={}))
+    frame = store.frame()
+    assert list(frame.columns) == [
+        "status", "lr", "net/hidden", "net/act", "empty", "iterations", "time_s", "checkpoint", "error",
+    ]  # fmt: skip
+    assert frame["net/hidden"].dtype == np.int64
+    assert frame["lr"].tolist() == [0.5, 1.0]
+    assert frame["net/act"][1] is None or pd.isna(frame["net/act"][1])
+
+
+def test_a_parameter_named_like_a_metric():
+    frame = store_of(added(0, loss=5, lr=1), reported(0, loss=0.5)).frame()
+    assert (frame["config/loss"][0], frame["loss"][0], frame["lr"][0]) == (5, 0.5, 1)
+
+
+@pytest.mark.parametrize("name", ["status", "iterations", "time_s", "checkpoint", "error"])
+def test_names_of_fixed_columns_give_way(name):
+    frame = store_of(added(0, **{name: 5}), reported(0, 3, **{name: 0.5})).frame()
+    assert (frame[f"config/{name}"][0], frame[f"metrics/{name}"][0]) == (5, 0.5)
+    assert frame.columns.is_unique
+
+
+@pytest.mark.parametrize("name", ["trial", "iteration", "time_s"])
+def test_names_of_the_historys_columns_give_way(name):
+    history = store_of(reported(0, 3, **{name: "mine"})).history()
+    assert history[f"metrics/{name}"].tolist() == ["mine"]
+    assert history[["trial", "iteration"]].values.tolist() == [[0, 3]]
+
+
+def test_tables_are_copies():
+    store = store_of(added(0), reported(0, loss=1))
+    history, frame = store.history(), store.frame()
+    history["loss"] = frame["loss"] = 5
+    assert store.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
+
+
+def test_looking_in_between_changes_nothing():
+    store = store_of(reported(0, 1, x=2**60 + 1), reported(0, 2, x=0.5))
+    store.history()
+    feed(store, reported(0, 3, x="a"))
+    assert store.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
+
+
+# -- any order, any pieces -------------------------------------------------------------------------
+
+METRICS = st.dictionaries(
+    st.sampled_from(["loss", "acc", "note"]),
+    st.one_of(st.floats(), st.integers(-9, 9), st.booleans(), st.sampled_from(["a", "b"]), st.just(2**70)),
+    max_size=3,
+)
+
+
+@st.composite
+def lives(draw):
+    """Return the events of some trials, each trial's in its own order."""
+    trials = []
+    for number in range(draw(st.integers(1, 4))):
+        events = [added(number, lr=draw(st.sampled_from([0.1, 1])), units=number)]
+        iteration = 0
+        for _ in range(draw(st.integers(0, 2))):
+            events.append(started(number, 102.0 + iteration))
+            for metrics in draw(st.lists(METRICS, max_size=3)):
+                iteration += 1
+                events.append(reported(number, iteration, **metrics))
+            if draw(st.booleans()):
+                events.append(failed(number, draw(st.booleans())))
+        if draw(st.booleans()):
+            events.append(ended(number, draw(st.sampled_from(["finished", "stopped"]))))
+        trials.append(events)
+    return trials
+
+
+def interleaved(data, trials):
+    order = data.draw(st.permutations([number for number, events in enumerate(trials) for _ in events]))
+    waiting = [iter(events) for events in trials]
+    return [next(waiting[number]) for number in order]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), lives(), st.sampled_from(["min", "max"]))
+def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode):
+    first = feed(Store(), start("loss", mode), *[event for events in trials for event in events])
+    events = interleaved(data, trials)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))
+    second = feed(Store(), start("loss", mode))
+    feed(second, *events, cuts=cuts)
+    pd.testing.assert_frame_equal(first.frame(), second.frame(), check_like=True)
+    tables = [store.history() for store in (first, second)]
+    for number in first.trials:
+        one, two = (table[table["trial"] == number].reset_index(drop=True) for table in tables)
+        pd.testing.assert_frame_equal(one, two, check_like=True)
+    assert (first.best() and first.best().number) == (second.best() and second.best().number)
+    assert +first.counts == +second.counts
+    assert repr([vars(first.trials[n]) | {"metrics": 0} for n in first.trials]) == repr(
+        [vars(second.trials[n]) | {"metrics": 0} for n in first.trials]
+    )

@@ -1,0 +1,119 @@
+"""nbtune.views.text: an experiment in words."""
+
+import math
+
+import pytest
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.store import Store
+from nbtune.views.text import best_line, count_line, html_summary, number, ranked, summary
+
+
+def store_of(*events, metric="acc", mode="max", **facts):
+    first = {"status": "running", "name": "digits", "metric": metric, "mode": mode, "trials": 5, **facts}
+    store = Store()
+    for chunk in decode(encode(0, [Event("experiment", time=100.0, data=first), *events])):
+        store.apply(chunk)
+    return store
+
+
+def trial(number, acc, status="finished", **config):
+    events = [
+        Event("added", number, 100.0, data={"id": "a", "folder": "b", "config": config}),
+        Event("started", number, 100.0),
+        Event("reported", number, 101.0, 1, 1.0, {"acc": acc}),
+    ]
+    if status == "failed":
+        events.append(Event("failed", number, 102.0, data={"error": "E: <b>no</b>", "traceback": "t", "final": True}))
+    if status != "running":
+        events.append(Event("ended", number, 172.0, data={"status": status, "reason": "done"}))
+    return events
+
+
+OVER = Event("experiment", time=172.0, data={"status": "finished", "path": "/kept/here"})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.123456, "0.1235"), (1e-9, "1e-09"), (math.nan, "nan"), (3, "3"), ("sgd", "sgd"), (None, "None"), (int, "int")],
+)
+def test_numbers_are_short(value, text):
+    assert number(value) == text
+
+
+def test_counts():
+    assert count_line(store_of()) == "no trial running yet"
+    store = store_of(*trial(0, 1), *trial(1, 1, "stopped"), *trial(2, 1, "running"), *trial(3, 1, "failed"))
+    assert count_line(store) == "1 running, 1 finished, 1 stopped early, 1 failed"
+
+
+def test_the_best():
+    store = store_of(*trial(0, 0.5, lr=0.1), *trial(1, 0.98765, lr=0.25, opt="sgd"))
+    assert best_line(store) == "best acc 0.9877 (trial 1: lr=0.25, opt=sgd)"
+    assert best_line(store_of(*trial(0, math.nan))) == ""
+    assert best_line(store_of(*trial(0, 1), metric=None, mode=None)) == ""
+
+
+def test_a_summary_of_a_running_experiment():
+    lines = summary(store_of(*trial(0, 0.5), *trial(1, 0.75, "running"))).splitlines()
+    assert lines[0].startswith("digits: running, 1 of 5 trials in ")
+    assert lines[1] == "best acc 0.75 (trial 1: )"
+    assert len(lines) == 2
+
+
+def test_a_summary_of_a_finished_experiment():
+    assert summary(store_of(*trial(0, 0.5, lr=1), OVER)).splitlines() == [
+        "digits: finished, 1 of 5 trials in 1:12 (1 finished)",
+        "best acc 0.5 (trial 0: lr=1)",
+        "kept in /kept/here",
+    ]
+
+
+def test_failures_are_told_once_and_counted():
+    text = summary(store_of(*trial(3, 1, "failed"), *trial(4, 1, "failed"), error="the end"))
+    assert text.splitlines()[1:] == [
+        "the end",
+        "trial 3 failed: E: <b>no</b>",
+        "and 1 more; see .df['error'], .trials[3].error",
+    ]
+
+
+def test_html_is_escaped():
+    store = store_of(*trial(0, 1, "failed", name="<script>x</script>"), name="<i>")
+    text = html_summary(store, store.frame())
+    assert "<script>" not in text
+    assert "<b>no" not in text
+    assert "&lt;script&gt;" in text
+    assert "&lt;i&gt;: running" in text
+
+
+def test_html_shows_the_best_rows_and_counts_the_rest():
+    store = store_of(*[event for n in range(12) for event in trial(n, n / 10)])
+    text = html_summary(store, store.frame(), rows=3)
+    assert text.count("<tr>") == 4 or text.count("<tr") == 5
+    assert "9 more in .df" in text
+    assert "1.1" in text
+    assert "0.7" not in text
+
+
+def test_html_of_nothing():
+    store = Store()
+    assert "<table" not in html_summary(store, store.frame())
+
+
+@pytest.mark.parametrize(("mode", "order"), [("max", [1, 0, 2, 3, 4]), ("min", [0, 1, 2, 3, 4])])
+def test_ranked_agrees_with_best(mode, order):
+    trials = [trial(0, 0.5), trial(1, 0.75), trial(2, math.nan), trial(3, math.inf), trial(4, -math.inf)]
+    store = store_of(*[event for events in trials for event in events], mode=mode)
+    assert list(ranked(store, store.frame()).index) == order
+    assert store.best().number == order[0]
+
+
+def test_failed_trials_rank_last():
+    store = store_of(*trial(0, 9.0, "failed"), *trial(1, 0.5))
+    assert list(ranked(store, store.frame()).index) == [1, 0]
+
+
+def test_without_a_metric_the_order_stays():
+    store = store_of(*trial(0, 1), *trial(1, 2), metric=None, mode=None)
+    assert list(ranked(store, store.frame()).index) == [0, 1]
