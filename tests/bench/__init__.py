@@ -1,0 +1,1 @@
+"""How fast nbtune is, measured side by side with what it is compared to: `python -m tests.bench`."""

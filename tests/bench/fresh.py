@@ -1,0 +1,59 @@
+"""From a fresh kernel with nothing running to the first result: imports and Ray's start included."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from tests.bench.measure import Options, Row, alternate, cpu_seconds, hand_back, median, probe
+from tests.bench.runs import connect_nbtune, init_stock, tune_nbtune, tune_stock
+
+__all__ = ["measure"]
+
+
+def train_model(config: dict[str, Any]) -> dict[str, Any]:
+    """The seed's trial."""
+    return {"score": config["model_id"]}
+
+
+def measure(options: Options) -> list[Row]:
+    """Measure both sides in turns."""
+    found = alternate(options.rounds, ("stock", "nbtune"), lambda side: probe("fresh", side))
+    first = {side: median(one["first"] for one in rounds) for side, rounds in found.items()}
+    ready = {side: median(one["ready"] for one in rounds) for side, rounds in found.items()}
+    note = {
+        side: f"Ray is up at {ready[side]:.2f} s; {median(one['cpu'] for one in found[side]):.1f} s of CPU to the end"
+        for side in found
+    }
+    return [
+        Row("fresh", "fresh kernel to first result, stock", first["stock"], note=note["stock"]),
+        Row(
+            "fresh",
+            "fresh kernel to first result, nbtune",
+            first["nbtune"],
+            note=note["nbtune"],
+        ),
+        Row(
+            "fresh",
+            "fresh kernel to first result, nbtune / stock",
+            first["nbtune"] / first["stock"],
+            "x",
+            0.5,
+            data=found,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    space = {"model_id": ["model_0", "model_1"]}
+    if sys.argv[1] == "nbtune":
+        connect_nbtune(settle=0)
+        ready = time.perf_counter() - began
+        _, times = tune_nbtune(train_model, space)
+    else:
+        init_stock(settle=0)
+        ready = time.perf_counter() - began
+        _, times = tune_stock(train_model, space, reuse=False)
+    hand_back(ready=ready, cpu=cpu_seconds(), **{name: ready + times[name] for name in ("first", "whole")})

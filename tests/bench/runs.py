@@ -1,0 +1,107 @@
+"""The runs that several figures compare: nbtune's, stock Ray Tune's. Called in a probe, never in the harness.
+
+The stock runs use nothing of nbtune: `import ray`, `ray.init`, `Tuner.fit`, as anybody has them.
+Imports are inside the functions, since some figures count them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.bench.measure import STORAGE, cpu_seconds
+
+__all__ = ["CPUS", "SETTLE", "connect_nbtune", "init_stock", "tune_nbtune", "tune_stock"]
+
+CPUS = 2
+"""The slots of every run, whatever the machine has."""
+SETTLE = 6.0
+"""Seconds: a person who connects does not run a sweep in the same second."""
+
+
+def connect_nbtune(settle: float = SETTLE) -> None:
+    """Connect nbtune and give it the time in which it starts processes ahead."""
+    import nbtune
+
+    nbtune.connect(cpus=CPUS)
+    time.sleep(settle)
+
+
+def init_stock(settle: float = SETTLE) -> None:
+    """Start Ray as a user does, with Tune imported."""
+    import ray
+    from ray import tune  # noqa: F401
+
+    ray.init(num_cpus=CPUS, include_dashboard=False)
+    time.sleep(settle)
+
+
+def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: Any) -> tuple[Any, dict[str, float]]:
+    """Run a sweep to its end; return the experiment, and seconds from the call to what happened.
+
+    Args:
+        train: the training function.
+        space: name -> values of the grid, or a constant.
+        options: for `nbtune.tune`.
+
+    Returns:
+        The experiment; and "returned", when the call came back, "first", when `history` had a row,
+        "whole", when all was known here. "cpu" is the CPU time of all processes.
+    """
+    import nbtune
+
+    times: dict[str, float] = {}
+    used = cpu_seconds()
+    began = time.perf_counter()
+    grid = {name: nbtune.grid_search(value) if isinstance(value, list) else value for name, value in space.items()}
+    experiment = nbtune.tune(train, grid, storage=STORAGE, wait=False, **options)
+    times["returned"] = time.perf_counter() - began
+
+    def look() -> None:
+        if "first" not in times and len(experiment.history):
+            times["first"] = time.perf_counter() - began
+
+    experiment.listen(look)
+    look()
+    experiment.wait()
+    look()
+    times["whole"] = time.perf_counter() - began
+    times["cpu"] = cpu_seconds() - used
+    if experiment.status != "finished":
+        raise RuntimeError(repr(experiment))
+    return experiment, times
+
+
+def tune_stock(train: Callable[..., Any], space: Mapping[str, Any], *, reuse: bool) -> tuple[Any, dict[str, float]]:
+    """Run a sweep with stock `Tuner.fit`; return its results, and seconds as `tune_nbtune` does.
+
+    Args:
+        train: the training function.
+        space: name -> values of the grid, or a constant.
+        reuse: whether to set `reuse_actors`; stock Tune does not.
+    """
+    from ray import tune
+
+    times: dict[str, float] = {}
+
+    used = cpu_seconds()
+
+    class First(tune.Callback):
+        def on_trial_result(self, *arguments: Any, **named: Any) -> None:
+            times.setdefault("first", time.perf_counter() - began)
+
+    began = time.perf_counter()
+    grid = {name: tune.grid_search(value) if isinstance(value, list) else value for name, value in space.items()}
+    tuner = tune.Tuner(
+        tune.with_resources(train, {"cpu": 1}),
+        param_space=grid,
+        tune_config=tune.TuneConfig(reuse_actors=True) if reuse else None,
+        run_config=tune.RunConfig(storage_path=STORAGE, callbacks=[First()]),
+    )
+    results = tuner.fit()
+    times["whole"] = time.perf_counter() - began
+    times["cpu"] = cpu_seconds() - used
+    if results.num_errors:
+        raise RuntimeError(str(results.errors[0]))
+    return results, times

@@ -1,0 +1,102 @@
+"""The seed's sweep of 100 models that do nothing, on a warm cluster, from the call to all results in the caller."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.runs import CPUS, connect_nbtune, init_stock, tune_nbtune, tune_stock
+
+__all__ = ["measure"]
+
+NAMES = [f"model_{number}" for number in range(100)]
+NO_FIRST = {"tasks", "optuna"}
+SIDES = ("reuse", "nbtune", "tasks", "optuna")
+
+
+def train_model(config: dict[str, Any]) -> dict[str, Any]:
+    """The seed's trial."""
+    return {"score": config["model_id"]}
+
+
+def measure(options: Options) -> list[Row]:
+    """Measure every side; stock's default takes minutes, so once."""
+    found = alternate(options.rounds, SIDES, lambda side: probe("sweep", side))
+    if not options.quick:
+        found["stock"] = [probe("sweep", "stock", timeout=1500)]
+    whole = {side: median(one["whole"] for one in rounds) for side, rounds in found.items()}
+    first = {side: median(one["first"] for one in found[side]) for side in found if side not in NO_FIRST}
+    cpu = {side: median(one["cpu"] for one in found[side]) for side in found if side not in NO_FIRST}
+    note = {side: f"first {first[side]:.2f} s; {cpu[side]:.1f} s of CPU" for side in cpu}
+    rows = []
+    if "stock" in whole:
+        rows.append(Row("sweep", "100 models, stock Tuner.fit", whole["stock"], note=note["stock"]))
+        ratio = whole["nbtune"] / whole["stock"]
+        rows.append(Row("sweep", "100 models, nbtune / stock Tuner.fit", ratio, "x", 1 / 50))
+    rows += [
+        Row("sweep", "100 models, stock with reuse_actors", whole["reuse"], note=note["reuse"]),
+        Row("sweep", "100 models, nbtune", whole["nbtune"], note=note["nbtune"], data=found),
+        Row("sweep", "100 models, nbtune / reuse_actors", whole["nbtune"] / whole["reuse"], "x", 1 / 2),
+        Row("sweep", "first result, nbtune / reuse_actors", first["nbtune"] / first["reuse"], "x", 0.4),
+        Row("sweep", "100 models as plain Ray tasks", whole["tasks"], note="no recording, no search, no storage"),
+        Row("sweep", "100 models in Optuna, n_jobs=2", whole["optuna"], note="in the caller's process, in memory"),
+    ]
+    return rows
+
+
+def stock(reuse: bool) -> None:
+    init_stock()
+    results, times = tune_stock(train_model, {"model_id": NAMES}, reuse=reuse)
+    assert sorted(result.metrics["score"] for result in results) == sorted(NAMES)
+    hand_back(**times)
+
+
+def nbtune_sweep() -> None:
+    connect_nbtune()
+    experiment, times = tune_nbtune(train_model, {"model_id": NAMES})
+    began = time.perf_counter()
+    frame = experiment.df
+    times["whole"] += time.perf_counter() - began
+    assert len(frame) == len(NAMES)
+    assert sorted(frame["model_id"]) == sorted(NAMES)
+    assert (frame["model_id"] == frame["score"]).all()
+    hand_back(**times)
+
+
+def tasks() -> None:
+    init_stock()
+    import ray
+
+    began = time.perf_counter()
+    remote = ray.remote(train_model)
+    results = ray.get([remote.remote({"model_id": name}) for name in NAMES])
+    whole = time.perf_counter() - began
+    assert [result["score"] for result in results] == NAMES
+    hand_back(whole=whole)
+
+
+def optuna_sweep() -> None:
+    import optuna
+
+    def objective(trial: Any) -> float:
+        result = train_model({"model_id": trial.suggest_categorical("model_id", NAMES)})
+        trial.set_user_attr("score", result["score"])
+        return float(NAMES.index(result["score"]))  # Optuna's values are numbers
+
+    began = time.perf_counter()
+    study = optuna.create_study(sampler=optuna.samplers.GridSampler({"model_id": NAMES}))
+    study.optimize(objective, n_trials=len(NAMES), n_jobs=CPUS)
+    whole = time.perf_counter() - began
+    hand_back(whole=whole, known=len({trial.user_attrs["score"] for trial in study.trials}))
+
+
+if __name__ == "__main__":
+    {
+        "stock": lambda: stock(False),
+        "reuse": lambda: stock(True),
+        "nbtune": nbtune_sweep,
+        "tasks": tasks,
+        "optuna": optuna_sweep,
+    }[sys.argv[1]]()
