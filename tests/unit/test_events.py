@@ -70,7 +70,7 @@ def exactly(events):
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(EVENTS, st.integers(0, 10**9))
 def test_events_come_back_exactly(events, first):
     (chunk,) = decode(encode(first, events))
@@ -92,7 +92,7 @@ def test_chunks_one_after_another_come_back_one_by_one(runs):
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(EVENTS, st.integers(0, 5), st.integers(-2, 20))
 def test_since_leaves_out_what_is_below(events, first, number):
     (chunk,) = decode(encode(first, events))
@@ -100,6 +100,9 @@ def test_since_leaves_out_what_is_below(events, first, number):
     skip = min(max(number - first, 0), len(events))
     assert (rest.first, rest.end) == (first + skip, chunk.end)
     assert exactly(events_of(rest)) == exactly(events[skip:])
+    start = chunk.until(number)
+    assert (start.first, start.end) == (first, first + skip)
+    assert exactly(events_of(start)) == exactly(events[:skip])
 
 
 @pytest.mark.parametrize(

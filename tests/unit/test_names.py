@@ -270,19 +270,20 @@ def missing(lines):
     except UnboundLocalError:
         return None
     except NameError as error:
-        return error.name
+        # A comprehension that reads a function's own variable too early misses nothing from outside.
+        return None if "free variable" in str(error) else error.name
     except Exception:
         return None
     return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(SIMPLE, max_size=6).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_that_straight_code_misses_is_needed(lines):
     assert missing(lines) in {None, *names_of(ast.parse("\n".join(lines)).body).needed}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(ANY, max_size=4).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_that_any_code_misses_is_needed_or_perhaps(lines):
     found = names_of(ast.parse("\n".join(lines)).body)

@@ -1,0 +1,57 @@
+"""nbtune.testing: experiments from recorded events, without Ray."""
+
+import math
+
+import pyarrow.fs as pafs
+import pytest
+
+from nbtune import testing
+from nbtune.engine.events import Event, decode, encode
+from nbtune.engine.log import EventLog
+from nbtune.engine.source import SourceLostError
+
+
+def test_an_example_is_an_experiment():
+    experiment = testing.replay(testing.example(trials=6, reports=5, failing=2))
+    assert experiment.status == "finished"
+    assert len(experiment.df) == 6
+    assert experiment.df["status"].tolist()[-2:] == ["failed", "failed"]
+    assert set(experiment.history.columns) == {"trial", "iteration", "time_s", "accuracy", "loss"}
+    assert experiment.best.metrics["accuracy"] == experiment.df.query("status != 'failed'")["accuracy"].max()
+
+
+def test_the_same_seed_gives_the_same_events():
+    one, two, other = (list(testing.example(3, 4, seed=seed)) for seed in (5, 5, 6))
+    assert repr(one) == repr(two) != repr(other)
+
+
+def test_a_stored_experiment_replays(tmp_path):
+    events = list(testing.example(3, 4))
+    log = EventLog(pafs.LocalFileSystem(), str(tmp_path))
+    for event in events:
+        log.append(event)
+    log.flush()
+    assert testing.replay(tmp_path).df.equals(testing.replay(events).df)
+
+
+def test_a_replay_reads_from_anywhere_and_ends():
+    events = [Event("started", number, time=float(number)) for number in range(6)]
+    source = testing.Replay(decode(encode(0, events[:4]) + encode(4, events[4:])))
+    for since in range(6):
+        assert [row for chunk in source.read(since, 0) for row in chunk.trial] == list(range(since, 6))
+    with pytest.raises(SourceLostError):
+        source.read(6, 0)
+
+
+def test_a_slow_replay_gives_only_what_is_due():
+    events = [Event("started", 0, time=0.0), Event("started", 1, time=1e9)]
+    source = testing.Replay(decode(encode(0, events)), speed=1.0)
+    assert [row for chunk in source.read(0, 0) for row in chunk.trial] == [0]
+    assert source.read(1, 0) == []
+
+
+def test_a_replay_remembers_what_it_was_told():
+    source = testing.Replay([], speed=math.inf)
+    source.stop_trial(3)
+    source.stop()
+    assert source.commands == [("stop_trial", 3), ("stop",)]
