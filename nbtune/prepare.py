@@ -100,7 +100,7 @@ def prepare_cell(
                 " give it another name: %%tune NAME"
             )
         )
-    found += metric_problems(spec.metric, cell.reports, taken.values.values(), "cell")
+    found += metric_problems(spec.metric, cell.reports, taken.values.values(), "cell", cell.imports)
     sources = sources_of(cell, taken.values.values(), namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
     return _finish(spec, whole, program, taken, namespace, cell.source, found)

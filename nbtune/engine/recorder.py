@@ -123,8 +123,8 @@ def trial_folder(trial: Any) -> str:
 
 def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
     """Return what the user reported in a result of Tune's, nested names joined by "/"."""
-    reported = flatten_dict({name: value for name, value in result.items() if name not in _NOT_METRICS})
-    return {name: plain(value) for name, value in reported.items() if not name.startswith("config/")}
+    reported = flatten_dict({str(name): value for name, value in result.items() if name not in _NOT_METRICS})
+    return {str(name): plain(value) for name, value in reported.items() if not str(name).startswith("config/")}
 
 
 def is_json(value: Any) -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell import HELPERS, Cell
 from nbtune.spec.names import Names
+from nbtune.spec.origin import is_users_own, module_of
 from nbtune.spec.reports import Reports
 
-__all__ = ["Capture", "Program", "capture", "metric_problems", "reporting_functions"]
+__all__ = ["Capture", "Program", "capture", "may_report", "metric_problems"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def capture(names: Names, namespace: Mapping[str, Any]) -> Capture:
     values: dict[str, Any] = {}
     problems = []
     for name, line in names.needed.items():
+        if name in _NOTEBOOKS_OWN and name not in namespace:
+            problems.append(Problem(f"{name} is the notebook's; a trial has none: print, or report", line))
+            continue
         if _is_builtin(name, namespace):
             continue
         if name in namespace:
@@ -82,6 +86,10 @@ def capture(names: Names, namespace: Mapping[str, Any]) -> Capture:
                 optional.add(name)
                 pending.append(namespace[name])
     return Capture(values, optional, problems)
+
+
+_NOTEBOOKS_OWN = {"display", "get_ipython"}
+"""What IPython adds to Python's builtins."""
 
 
 def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
@@ -115,12 +123,16 @@ def _code_names(code: types.CodeType) -> Iterator[str]:
             yield from _code_names(constant)
 
 
-def reporting_functions(values: Iterable[Any]) -> bool:
-    """Tell whether any of the notebook's functions or classes may report."""
-    return any("report" in set(_code_names(f.__code__)) for value in values for f in _functions(value))
+def may_report(value: Any) -> bool:
+    """Tell whether something of the notebook may report: its text says so, or is the user's own module's."""
+    if any("report" in name.lower() for function in _functions(value) for name in _code_names(function.__code__)):
+        return True
+    return is_users_own(module_of(value))
 
 
-def metric_problems(metric: str | None, reports: Reports, captured: Iterable[Any], what: str) -> list[Problem]:
+def metric_problems(
+    metric: str | None, reports: Reports, captured: Iterable[Any], what: str, imports: Iterable[str] = ()
+) -> list[Problem]:
     """Return what is wrong with the metric, as far as the text shows.
 
     Args:
@@ -128,8 +140,9 @@ def metric_problems(metric: str | None, reports: Reports, captured: Iterable[Any
         reports: what the text reports.
         captured: the notebook's values that the text uses.
         what: "cell" or "function".
+        imports: the packages that the text imports.
     """
-    if not reports.complete or reporting_functions(captured):
+    if not reports.complete or any(map(may_report, captured)) or any(map(is_users_own, imports)):
         return []
     if not reports.any:
         example = metric or "accuracy"

@@ -49,6 +49,8 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
             dictionaries += node.args[:1]
         elif _name(node) == "report" and id(node) not in functions and isinstance(getattr(node, "ctx", None), ast.Load):
             found, complete = True, False  # handed on: to a callback, a function…
+        elif any("report" in name.lower() and name != "report" for name in _mentioned(node)):
+            found, complete = True, False  # TuneReportCallback, my_report…
     if returns:
         own = [node for node in _returns(body) if node.value is not None]
         found = found or bool(own)
@@ -61,6 +63,11 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
             else:
                 complete = False
     return Reports(tuple(metrics), complete, found)
+
+
+def _mentioned(node: ast.AST) -> list[str]:
+    """Return the names that a node itself writes out, those of imports included."""
+    return [node.name, node.asname or ""] if isinstance(node, ast.alias) else [_name(node)]
 
 
 def _name(node: ast.AST) -> str:

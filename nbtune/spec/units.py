@@ -47,7 +47,7 @@ def parse_duration(value: Any) -> float:
             parts = _numbers_and_units(value)
             seconds = sum(n * _SECONDS[unit or "s"] for n, unit in parts) if parts else math.nan
         else:
-            seconds = float(value)
+            seconds = math.nan if isinstance(value, bool) else float(value)
     except (KeyError, TypeError, ValueError):
         raise ValueError(message) from None
     if not 0 < seconds < math.inf:
@@ -67,7 +67,7 @@ def parse_size(value: Any) -> int:
             ((number, unit),) = _numbers_and_units(value)
             size = number * _BYTES[unit or "b"]
         else:
-            size = float(value)
+            size = math.nan if isinstance(value, bool) else float(value)
     except (KeyError, TypeError, ValueError):
         raise ValueError(message) from None
     if not 1 <= size < math.inf:

@@ -7,8 +7,10 @@ import linecache
 
 import pytest
 
-from nbtune.spec.capture import Capture, capture, metric_problems, reporting_functions, sources_of
+from nbtune.spec.capture import Capture, capture, may_report, metric_problems, sources_of
 from nbtune.spec.cell import parse_cell
+from nbtune.spec.names import Names
+from nbtune.spec.reports import Reports
 
 
 def notebook(source, **values):
@@ -171,7 +173,7 @@ def test_a_metric_inside_a_reported_dictionary(cell):
 def test_a_function_of_the_notebook_may_report():
     namespace = notebook("def train():\n    report(loss=1)")
     assert problems("loss", "train()", namespace) == []
-    assert reporting_functions([namespace["train"]])
+    assert may_report(namespace["train"])
 
 
 @pytest.mark.parametrize(
@@ -183,11 +185,11 @@ def test_a_function_of_the_notebook_may_report():
     ],
 )
 def test_reports_are_found_in_all_kinds_of_functions(definition):
-    assert reporting_functions([notebook(definition)["A"]])
+    assert may_report(notebook(definition)["A"])
 
 
 def test_other_values_do_not_report():
-    assert not reporting_functions([5, "report", print, notebook("def f(): return 'report'")["f"]])
+    assert not any(map(may_report, [5, "report", print, notebook("def f(): return 'report'")["f"]]))
 
 
 def test_sources_are_the_cells_and_the_notebooks(monkeypatch):
@@ -204,3 +206,27 @@ def test_sources_are_the_cells_and_the_notebooks(monkeypatch):
 def test_a_cell_without_a_name_is_called_by_its_file():
     cell, _ = parse_cell("x = 1", {}, filename="<cell 5>")
     assert sources_of(cell, [], lambda filename: None)["<cell 5>"][0] == 'File "<cell 5>"'
+
+
+def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
+    (tmp_path / "my_training.py").write_text("def fit():\n    import nbtune\n    nbtune.report(acc=1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import json
+
+    import my_training
+
+    nothing = Reports((), True, False)
+    for own in (
+        {"captured": [my_training]},
+        {"captured": [my_training.fit]},
+        {"captured": [], "imports": ["my_training"]},
+    ):
+        assert metric_problems("acc", nothing, what="cell", **own) == []
+    for library in ({"captured": [json, json.dumps]}, {"captured": [], "imports": ["json", "torch", "numpy"]}):
+        assert len(metric_problems("acc", nothing, what="cell", **library)) == 1
+
+
+def test_what_ipython_puts_among_the_builtins_is_refused():
+    found = capture(Names(needed={"display": 3}), {})
+    assert found.problems[0].line == 3
+    assert "display is the notebook's" in found.problems[0].message

@@ -63,7 +63,6 @@ def test_what_is_not_written_out_is_incomplete(source, metrics):
     [
         "x = 1",
         "return",
-        "reporter(loss=1)",
         "report = 5",
         "def f():\n    return {'loss': 1}",
         "f = lambda: {'loss': 1}",
@@ -75,3 +74,15 @@ def test_nothing_is_reported(source):
 
 def test_returns_count_only_where_they_are_asked_for():
     assert reports("return {'loss': 1}", returns=False) == Reports((), True, False)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "reporter(loss=1)",
+        "from ray.tune.integration.lightning import TuneReportCheckpointCallback as Callback",
+        "trainer.fit(callbacks=[lightning.RayTrainReportCallback()])",
+    ],
+)
+def test_something_that_is_called_so_may_report_anything(source):
+    assert reports(source) == Reports((), False, True)
