@@ -159,17 +159,22 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
         ExperimentError: there is no such kind, or nothing to draw yet.
     """
     if kind not in PLOTS:
-        raise ExperimentError(f"there is no plot {kind!r}{did_you_mean(kind, PLOTS)} ({', '.join(PLOTS)})")
+        raise ExperimentError(f"there is no plot {kind!r}{did_you_mean(kind, PLOTS)}; there are {', '.join(PLOTS)}")
     import optuna
 
     study = to_study(store)
+    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if not done and kind not in {"curves", "timeline"}:
+        raise ExperimentError(f"plot {kind!r} needs a trial that has finished with a value of {store.metric}")
     if kind == "importance":
-        done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
         if len(done) < 2:
             raise ExperimentError("importances need at least two finished trials")
         options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
+        try:
+            figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
+        except (ValueError, TypeError) as error:  # an option that optuna does not take
+            raise ExperimentError(f"plot {kind!r}: {error}") from error
     figure.update_layout(title=f"{store.facts.get('name', '')}: {figure.layout.title.text or kind}")
     return figure

@@ -77,6 +77,6 @@ class ExperimentError(NbtuneError):
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` where something similar is allowed, else an empty string."""
+    """Return ``" (did you mean 'x'?)"`` where something similar is allowed, else an empty string."""
     close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -145,7 +145,9 @@ class NbTune(_Defaults):
         }
         if word not in commands:
             known = ", ".join(name for name in commands if name)
-            raise SpecError([f"there is no %tune {word}{did_you_mean(word, commands)} ({known}); %%tune runs a cell"])
+            raise SpecError(
+                [f"there is no %tune {word}{did_you_mean(word, commands)}; there are {known}, and %%tune runs a cell"]
+            )
         return commands[word](rest.strip())
 
     def _overview(self) -> str:

@@ -36,6 +36,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.experiment import Experiment
 
+    began = time.time()
     cluster = connect()
     planned = plan_prepared(prepared, cluster)
     if planned.problems:
@@ -57,7 +58,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.concurrent,
-        facts=_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}"),
+        facts={"began": began, **_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}")},
     )
     warm.began()
     source = launch(start, prepared.packed.large, NAMESPACE)

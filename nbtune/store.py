@@ -186,6 +186,11 @@ class Store:
         self.counts[status] += 1
         state.status = status
 
+    def metrics(self) -> list[str]:
+        """Return the names of all metrics that were reported."""
+        with self._lock:
+            return list(self._metrics)
+
     def states(self) -> list[TrialState]:
         """Return every trial, by number. Their fields go on changing while the experiment runs."""
         with self._lock:

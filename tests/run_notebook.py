@@ -17,6 +17,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 
+END = "import sys\nif 'ray' in sys.modules:\n    sys.modules['ray'].shutdown()"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 
 
@@ -24,7 +25,11 @@ def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
     """Run a notebook in its own folder and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(path.parent)}})
-    client.execute()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        # A kernel with a Ray in it does not heed the request to shut down, and is killed after a while.
+        client.execute_cell(nbformat.v4.new_code_cell(END), len(notebook.cells), store_history=False)
     return notebook
 
 

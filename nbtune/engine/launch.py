@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import ray
+from ray import PlacementGroupID
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.util.placement_group import PlacementGroup
 
 from nbtune.engine.driver import Driver, Launch
 from nbtune.engine.events import Chunk, decode
@@ -56,11 +58,29 @@ class Remote:
         try:
             return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
         except (RayActorError, GetTimeoutError) as error:
+            _release(self._driver)
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except Exception as error:
             if ray.is_initialized():
                 raise
             raise SourceLostError("the cluster was shut down") from error
+
+
+def _release(driver: Any) -> None:
+    """Give back the resources that a driver that died has held for its trials.
+
+    Ray ends its trials' processes with it, but keeps its placement groups until the whole job ends, and with
+    them the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
+    """
+    with suppress(Exception):  # the cluster may be gone too
+        from ray._private.state import state
+        from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+
+        for record in state._connect_and_get_accessor().get_placement_group_table():
+            group = PlacementGroupTableData.FromString(record)
+            if group.creator_actor_id == driver._actor_id.binary():
+                handle = PlacementGroup(PlacementGroupID(group.placement_group_id))
+                ray.util.remove_placement_group(handle)
 
 
 def launch(start: Launch, large: Sequence[Any], namespace: str) -> Remote:

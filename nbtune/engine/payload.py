@@ -22,6 +22,7 @@ from nbtune.engine.events import plain
 from nbtune.engine.failures import register_sources
 from nbtune.errors import Problem
 from nbtune.spec.capture import Program
+from nbtune.spec.origin import module_of
 from nbtune.spec.space import label
 from nbtune.spec.units import format_size
 
@@ -39,11 +40,13 @@ class Captured:
         name: its name.
         kind: its type's name.
         size: its size in bytes, about.
+        own: whether it is nbtune's.
     """
 
     name: str
     kind: str
     size: int
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,11 +194,13 @@ def _captured(name: str, value: Any) -> Captured:
         file = io.BytesIO()
         _Pickler(file).dump(value)
         size = len(file.getvalue())
-    return Captured(name, type(value).__name__, size)
+    return Captured(name, type(value).__name__, size, module_of(value).startswith("nbtune"))
 
 
 def describe_captured(captured: list[Captured]) -> str:
     """Return a line for each variable: name, type, size, and how it travels."""
+    # Modules are imported there, and nbtune's own names are there anyway.
+    captured = [c for c in captured if c.kind != "module" and not c.own]
     if not captured:
         return "no notebook variables travel with the cell"
     width = max(len(c.name) for c in captured)

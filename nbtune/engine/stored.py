@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -81,7 +82,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from nbtune.engine.recorder import error_of, is_json, metrics_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
-    trials = analysis.trials
+    trials = sorted(analysis.trials, key=_place)
     statuses = {trial.status for trial in trials}
     running = statuses - {"TERMINATED", "ERROR"}
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
@@ -121,6 +122,12 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
         final = "failed" if statuses == {"ERROR"} else "finished"
         last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
         yield Event("experiment", time=max([last, *starts]), data={"status": final})
+
+
+def _place(trial: Any) -> tuple[float, str]:
+    """Return where a trial stands among the others: Ray's snapshot has them in no order."""
+    number = trial.trial_id.rpartition("_")[2]  # the basic variant generator's ids end with one
+    return (float(number) if number.isdigit() else trial.run_metadata.start_time or math.inf, trial.trial_id)
 
 
 def result_grid(path: str, metric: str | None, mode: str | None) -> Any:

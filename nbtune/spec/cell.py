@@ -137,8 +137,11 @@ def _parameters(
         name, line = node.target.id, node.lineno
         kind = _space_function(node.annotation)
         if kind is None:
-            problems += _misspelt(node, own, namespace)
-            body.append(node)
+            if misspelt := _misspelt(node, own, namespace):
+                problems += misspelt
+                found.setdefault(name, Parameter(name, None, line=line))  # no second complaint about its name
+            else:
+                body.append(node)
             continue
         if name in found:
             problems.append(Problem(f"{name} is a parameter already, in line {found[name].line}", line))
@@ -177,7 +180,7 @@ def _misspelt(node: ast.AnnAssign, own: set[str], namespace: Mapping[str, Any]) 
     hint = did_you_mean(name, SPACE_FUNCTIONS)
     if not hint or name in own or name in namespace or hasattr(builtins, name):
         return []
-    return [Problem(f"{name} is no space function{hint} There are: {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
+    return [Problem(f"{name} is no space function{hint}. There are: {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
 
 
 def _domain(node: ast.expr, namespace: Mapping[str, Any]) -> Domain:

@@ -61,9 +61,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
             _option(name, value if equals else words.pop(0), parsed, namespace)
         else:
             known = [option.flag for option in OPTIONS.values()] + ["--space", *_SWITCHES_AS_FLAGS]
-            parsed.problems.append(
-                Problem(f"there is no option {flag}{did_you_mean(flag, known)} (%%tune? lists them)")
-            )
+            parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
     return parsed
@@ -100,6 +98,9 @@ def _option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) ->
         else:
             hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
             parsed.problems.append(Problem(f"--space: there is no variable {word!r}{hint}"))
+    elif OPTIONS[name].shows == "VAR" and word not in namespace:
+        hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
+        parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))
     elif _names_variable(name, word, namespace):
         parsed.options[name] = namespace[word]
     else:

@@ -7,6 +7,7 @@ One table serves the keyword arguments of `nbtune.tune`, the flags of ``%%tune``
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,8 +98,8 @@ def _text(value: Any) -> str:
 
 def _name(value: Any) -> str:
     text = _text(value)
-    if not text.isidentifier():
-        raise ValueError(f"{text!r} is no variable name: letters, digits and _ only, not starting with a digit")
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ValueError(f"{text!r} is no variable name: letters, digits and _ only, no digit first, no Python keyword")
     return text
 
 
@@ -140,7 +141,9 @@ def _algorithm(names: Mapping[str, str], what: str, module: str) -> Callable[[An
         if isinstance(value, str):
             if value not in names:
                 hint = did_you_mean(value, names)
-                raise ValueError(f"{value!r} is no {what}{hint} ({', '.join(names)}, or an object from {module})")
+                raise ValueError(
+                    f"{value!r} is no {what}{hint}; there are {', '.join(names)}, or an object from {module}"
+                )
             return value
         if not type(value).__module__.startswith("ray.") and not any(
             base.__module__.startswith("ray.tune.") for base in type(value).__mro__

@@ -35,7 +35,8 @@ class Plan:
         if self.problems:
             return "\n".join(self.problems)
         idle = ", ".join(f"{_amount(name, amount)} {name}" for name, amount in self.idle.items())
-        text = f"{self.trials} trials, {self.concurrent} at once (limited by {self.limited_by}), {self.waves} waves"
+        waves = f"{self.waves} wave{'s' if self.waves != 1 else ''}"
+        text = f"{self.trials} trials, {self.concurrent} at once (limited by {self.limited_by}), {waves}"
         return f"{text}; idle: {idle}" if idle else text
 
 

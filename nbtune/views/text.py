@@ -49,6 +49,9 @@ def summary(store: Store) -> str:
     ]
     if best := best_line(store):
         lines.append(best)
+    if store.status in ENDED and not best and store.metric is not None:
+        seen = ", ".join(store.metrics()) or "nothing"
+        lines.append(f"no trial has a finite value of {store.metric} as its last; reported were: {seen}")
     if facts.get("error"):
         lines.append(f"{facts['error']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]

@@ -40,11 +40,18 @@ def until() -> Callable[..., None]:
 
 
 @pytest.fixture
-def run(cluster: Any, tmp_path: Path) -> Callable[..., Any]:
-    """`nbtune.tune` with a storage of the test's own."""
+def run(cluster: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`nbtune.tune` with a storage of the test's own. What a test leaves running is ended after it."""
     import nbtune
 
-    def start(*args: Any, **kwargs: Any) -> Any:
-        return nbtune.tune(*args, **{"storage": str(tmp_path), "wait": False, **kwargs})
+    started = []
 
-    return start
+    def start(*args: Any, **kwargs: Any) -> Any:
+        started.append(nbtune.tune(*args, **{"storage": str(tmp_path), "wait": False, **kwargs}))
+        return started[-1]
+
+    yield start
+    for experiment in started:
+        if not experiment.over:
+            experiment.stop()
+            experiment.wait(60)

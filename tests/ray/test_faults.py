@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,6 +12,8 @@ import ray
 from ray.util.placement_group import placement_group_table
 
 import nbtune
+from nbtune.engine.events import KINDS
+from nbtune.testing import recorded
 
 
 def trial_processes() -> list[psutil.Process]:
@@ -34,6 +35,10 @@ def _environment(process: psutil.Process) -> str:
         return process.environ().get("RAY_TMPDIR", "") + "/"
     except psutil.Error:
         return ""
+
+
+def reports_in_storage(path: str) -> int:
+    return sum(int((chunk.kind == KINDS.index("reported")).sum()) for chunk in recorded(path))
 
 
 def placement_groups() -> list[Any]:
@@ -130,8 +135,7 @@ def test_a_killed_trial_without_retries_has_failed(run: Any, until: Any, countin
 def test_a_killed_driver_is_lost_and_what_was_reached_is_kept(run: Any, until: Any, hanging: Any) -> None:
     experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=2, metric="acc", mode="max")
     until(lambda: len(experiment.history) == 2, "two reports")
-    log = Path(experiment.path) / "nbtune"
-    until(lambda: sum(path.stat().st_size for path in log.iterdir()) > 4000, "the log written", 10)
+    until(lambda: reports_in_storage(experiment.path) == 2, "both reports in storage", 10)
     ray.kill(experiment._source._driver)
     experiment.wait(60)
     assert experiment.status == "lost"

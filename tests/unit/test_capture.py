@@ -87,7 +87,7 @@ def test_functions_of_modules_bring_nothing():
 
 def test_an_undefined_name_is_a_problem_with_its_line_and_a_hint():
     (problem,) = taken("x = 1\ny = learning_rat", {"learning_rate": 1, "_hidden": 2}).problems
-    assert str(problem) == "line 3: 'learning_rat' is not defined; did you mean 'learning_rate'?"
+    assert str(problem) == "line 3: 'learning_rat' is not defined (did you mean 'learning_rate'?)"
 
 
 def test_a_misspelt_helper_has_a_hint():
@@ -160,7 +160,7 @@ def test_a_cell_that_never_reports():
 
 def test_a_metric_that_is_never_reported():
     assert problems("acuracy", "report(loss=1, accuracy=2)") == [
-        "--metric acuracy: the cell never reports it; did you mean 'accuracy'? (it reports loss, accuracy)"
+        "--metric acuracy: the cell never reports it (did you mean 'accuracy'?) (it reports loss, accuracy)"
     ]
 
 
@@ -230,3 +230,11 @@ def test_what_ipython_puts_among_the_builtins_is_refused():
     found = capture(Names(needed={"display": 3}), {})
     assert found.problems[0].line == 3
     assert "display is the notebook's" in found.problems[0].message
+
+
+def test_nbtunes_own_names_in_the_notebook_do_not_hide_a_misspelt_metric():
+    import nbtune
+
+    reports = Reports(("accuracy",), True, True)
+    (problem,) = metric_problems("acuracy", reports, [nbtune.report, nbtune.loguniform], "cell")
+    assert "did you mean 'accuracy'" in problem.message

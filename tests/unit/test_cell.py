@@ -139,7 +139,7 @@ def test_nbtunes_own_names_cannot_be_parameters(name):
 def test_a_misspelt_space_function():
     ((line, message),) = problems_of("x: logunifrom(1e-4, 1)")
     assert line == 2
-    assert message.startswith("logunifrom is no space function; did you mean 'loguniform'?")
+    assert message.startswith("logunifrom is no space function (did you mean 'loguniform'?)")
 
 
 def test_what_is_defined_is_not_misspelt():

@@ -39,6 +39,6 @@ def test_spec_error_shows_in_a_notebook_as_its_message_alone():
 
 
 def test_did_you_mean_suggests_the_nearest_or_nothing():
-    assert did_you_mean("metrik", ["mode", "metric"]) == "; did you mean 'metric'?"
+    assert did_you_mean("metrik", ["mode", "metric"]) == " (did you mean 'metric'?)"
     assert did_you_mean("zzz", ["mode", "metric"]) == ""
     assert did_you_mean("x", []) == ""

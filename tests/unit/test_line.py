@@ -72,7 +72,7 @@ def test_space_takes_a_variable():
 
 
 def test_space_without_such_a_variable():
-    assert problems("--space spaec") == ["--space: there is no variable 'spaec'; did you mean 'space'?"]
+    assert problems("--space spaec") == ["--space: there is no variable 'spaec' (did you mean 'space'?)"]
 
 
 def test_switches():
@@ -94,7 +94,7 @@ def test_an_empty_value_is_given_after_an_equals_sign():
 def test_an_unknown_option_takes_its_value_along():
     parsed = parse_line("--smaples 20 --metric loss", {})
     assert [p.message for p in parsed.problems] == [
-        "there is no option --smaples; did you mean '--samples'? (%%tune? lists them)"
+        "there is no option --smaples (did you mean '--samples'?); %%tune? lists them"
     ]
     assert parsed.options == {"metric": "loss"}
 

@@ -156,7 +156,7 @@ def test_storage_becomes_absolute_and_knows_home():
 
 def test_an_unknown_option_is_a_problem_with_a_hint():
     _, problems = make_spec({"smaples": 3})
-    assert [p.message for p in problems] == ["there is no option 'smaples'; did you mean 'samples'?"]
+    assert [p.message for p in problems] == ["there is no option 'smaples' (did you mean 'samples'?)"]
 
 
 def test_every_mistake_is_found_at_once():
