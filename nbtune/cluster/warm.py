@@ -37,7 +37,19 @@ def start(slots: int) -> None:
     """
     global _slots
     _slots = min(slots, _MOST)
-    threading.Thread(target=_start_ahead, args=(0.0,), name="nbtune-warm", daemon=True).start()
+    threading.Thread(target=_first, name="nbtune-warm", daemon=True).start()
+
+
+def _first() -> None:
+    _start_ahead(0.0)
+    # The kernel's own part of a start, while the user still reads: over a second, Tune most of it, which
+    # the space functions come from.
+    import pandas  # noqa: F401
+    import ray.tune  # noqa: F401
+
+    import nbtune.engine.algorithms
+    import nbtune.engine.launch
+    import nbtune.engine.payload  # noqa: F401
 
 
 def began() -> None:
