@@ -70,7 +70,7 @@ def test_df_while_running_is_as_good_as_after(run: Any, until: Any) -> None:
         import time
 
         for step in range(1000):
-            nbtune.report(loss=config["a"] / (step + 1))
+            nbtune.report(loss=config["a"], step=step)
             time.sleep(0.05)
 
     experiment = run(train, {"a": nbtune.grid_search([1.0, 2.0])}, metric="loss", mode="min")
