@@ -29,7 +29,9 @@ def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
         # A kernel with a Ray in it does not heed the request to shut down, and is killed after a while.
-        client.execute_cell(nbformat.v4.new_code_cell(END), len(notebook.cells), store_history=False)
+        notebook.cells.append(nbformat.v4.new_code_cell(END))
+        client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1, store_history=False)
+        notebook.cells.pop()
     return notebook
 
 

@@ -8,9 +8,10 @@ that does not work, the trials start their own, as they would without this.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,11 +19,13 @@ from nbtune.engine import environment
 
 __all__ = ["began", "ended", "start"]
 
+_NAME = "nbtune-warm"
 _MOST = 8  # processes; each holds some 200 MB
-_STARTING = 0.35  # seconds: Ray has begun to start the process, which needs over a second
+_STARTING = 0.6  # seconds: Ray has begun to start the process, which needs over a second until it is there
 _QUIET = 1.0  # seconds after an experiment in which the next one may come at once
 _slots = 0
 _running = 0
+_closing = threading.Event()
 
 
 class _Nothing:
@@ -37,19 +40,11 @@ def start(slots: int) -> None:
     """
     global _slots
     _slots = min(slots, _MOST)
-    threading.Thread(target=_first, name="nbtune-warm", daemon=True).start()
-
-
-def _first() -> None:
-    _start_ahead(0.0)
-    # The kernel's own part of a start, while the user still reads: over a second, Tune most of it, which
-    # the space functions come from.
-    import pandas  # noqa: F401
-    import ray.tune  # noqa: F401
-
-    import nbtune.engine.algorithms
-    import nbtune.engine.launch
-    import nbtune.engine.payload  # noqa: F401
+    # Ray takes the whole process down if it is shut down while a thread calls it. So what can be called here
+    # is, and Python's end waits for the rest (this is registered after Ray's own, and so comes before it).
+    atexit.register(_close)
+    _in_background(_give_up, _create())
+    _in_background(_import)
 
 
 def began() -> None:
@@ -63,21 +58,53 @@ def ended() -> None:
     global _running
     _running -= 1
     if _slots:
-        threading.Thread(target=_start_ahead, args=(_QUIET,), name="nbtune-warm", daemon=True).start()
+        _in_background(_replace)
 
 
-def _start_ahead(after: float) -> None:
+def _in_background(function: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=function, args=args, name=_NAME, daemon=True).start()
+
+
+def _close() -> None:
+    _closing.set()
+    for thread in threading.enumerate():
+        if thread.name == _NAME and thread.ident is not None:
+            thread.join(2.0)
+
+
+def _create() -> list[Any]:
     import ray
 
-    time.sleep(after)
-    if _running:
+    options: list[dict[str, Any]] = [{"runtime_env": {"env_vars": _trial_environment()}}] * _slots + [{}]
+    return [ray.remote(num_cpus=0, **option)(_Nothing).remote() for option in options]
+
+
+def _give_up(actors: list[Any]) -> None:
+    import ray
+
+    if _closing.wait(_STARTING) or not ray.is_initialized():
         return
     with suppress(Exception):  # the cluster may be going down; nothing depends on this
-        options: list[dict[str, Any]] = [{"runtime_env": {"env_vars": _trial_environment()}}] * _slots + [{}]
-        actors = [ray.remote(num_cpus=0, **option)(_Nothing).remote() for option in options]
-        time.sleep(_STARTING)
         for actor in actors:
             ray.kill(actor)
+
+
+def _replace() -> None:
+    import ray
+
+    if not _closing.wait(_QUIET) and not _running and ray.is_initialized():
+        with suppress(Exception):
+            _give_up(_create())
+
+
+def _import() -> None:
+    """Do the kernel's own part of a start while the user still reads: over a second, most of it for Tune."""
+    import pandas  # noqa: F401
+    import ray.tune  # noqa: F401
+
+    import nbtune.engine.algorithms
+    import nbtune.engine.launch
+    import nbtune.engine.payload  # noqa: F401
 
 
 def _trial_environment() -> dict[str, str]:
