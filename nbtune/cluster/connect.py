@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.machinery
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -104,12 +105,32 @@ def _describe() -> Cluster:
 
 
 def _attach(ray: Any, address: str) -> None:
+    _probe(address)
     try:
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"{address} cannot be reached: {error}. A cluster started by `ray start` needs its token here too:"
             " RAY_AUTH_MODE=token and the same ~/.ray/auth_token"
+        ) from error
+
+
+def _probe(address: str) -> None:
+    """Find out at once whether anybody listens: Ray itself tries for minutes.
+
+    Raises:
+        ClusterError: nobody does, or it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdigit():
+        raise ClusterError(f"{address!r} is no address; write HOST:PORT, or ray://HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise ClusterError(
+            f"{address} cannot be reached: {error}. Is the cluster up, and the address right?"
         ) from error
 
 

@@ -48,3 +48,7 @@ def test_an_address_that_nobody_answers_is_said(ray_folder: Path, tmp_path: Path
         tmp_path,
     )
     assert "127.0.0.1:1 cannot be reached" in ended.stdout, ended.stderr
+    ended = python(
+        "import nbtune\ntry:\n    nbtune.connect('nowhere')\nexcept nbtune.ClusterError as e:\n    print(e)", tmp_path
+    )
+    assert "'nowhere' is no address; write HOST:PORT" in ended.stdout, ended.stderr
