@@ -105,7 +105,10 @@ class Experiment:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row for each report, in the order in which they came: trial, iteration, time_s, metrics."""
+        """One row for each report, in the order in which they came: trial, iteration, time_s, metrics.
+
+        Reports that a retry from a checkpoint has made again are there once, as they were the last time.
+        """
         return self._store.history()
 
     @property

@@ -91,6 +91,7 @@ class Store:
         self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
         self._metrics: dict[str, Column] = {}
         self._length = 0
+        self._went_back = False  # whether a trial has made reports again, from a checkpoint on
         self._latest: float | None = None  # the time of the latest event
         self._history: tuple[int, pd.DataFrame] | None = None
 
@@ -137,6 +138,7 @@ class Store:
         self._head.append((chunk.trial[reported], chunk.iteration[reported], chunk.time_s[reported]))
         for trial, iteration, time_s in zip(*(column.tolist() for column in self._head[-1]), strict=True):
             state = self._trial(trial)
+            self._went_back = self._went_back or iteration <= state.iterations
             state.iterations, state.time_s = iteration, time_s
         for name, (rows, values) in chunk.metrics.items():
             self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
@@ -216,7 +218,11 @@ class Store:
         return 0.0 if began is None else max(0.0, (self.facts.get("over") or time.time()) - began)
 
     def history(self) -> pd.DataFrame:
-        """Return one row for each report: trial, iteration, time_s and the metrics."""
+        """Return one row for each report: trial, iteration, time_s and the metrics.
+
+        A trial that is tried again goes on from its last checkpoint, and makes the reports that came after
+        it again. Those of the attempt that failed are left out, so that each iteration is there once.
+        """
         with self._lock:
             if self._history is not None and self._history[0] == self._length:
                 return self._history[1].copy()
@@ -230,6 +236,8 @@ class Store:
             taken = set(frame.columns)
             named = {(f"metrics/{name}" if name in taken else name): column for name, column in columns.items()}
             frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
+            if self._went_back:
+                frame = frame[_still_true(frame)].reset_index(drop=True)
             self._history = (self._length, frame)
             return frame.copy()
 
@@ -255,6 +263,14 @@ class Store:
             columns["error"] = [state.error for state in states]
             index = pd.Index([state.number for state in states], name="trial", dtype="int64")
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
+
+
+def _still_true(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Tell which reports no later one of the same trial has taken back."""
+    backwards = frame.iloc[::-1]
+    lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
+    later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
+    return (backwards["iteration"] < later.fillna(np.inf)).sort_index()
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})

@@ -312,3 +312,27 @@ def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode
     assert repr([vars(first.trials[n]) | {"metrics": 0} for n in first.trials]) == repr(
         [vars(second.trials[n]) | {"metrics": 0} for n in first.trials]
     )
+
+
+def test_reports_that_a_retry_makes_again_are_there_once():
+    rows = [
+        (0, 1, 0.1),
+        (1, 1, 0.5),
+        (0, 2, 0.2),
+        (0, 3, 0.3),
+        (1, 2, 0.6),
+        (0, 4, 0.4),
+        (0, 3, 0.33),
+        (0, 4, 0.44),
+        (0, 5, 0.55),
+    ]
+    events = [Event("added", trial, data={"id": str(trial), "folder": "f", "config": {}}) for trial in (0, 1)]
+    events += [Event("reported", trial, 0.0, iteration, 1.0, {"acc": acc}) for trial, iteration, acc in rows]
+    store = Store()
+    for chunk in decode(encode(0, events)):
+        store.apply(chunk)
+    history = store.history()
+    assert history[history["trial"] == 0]["iteration"].tolist() == [1, 2, 3, 4, 5]
+    assert history[history["trial"] == 0]["acc"].tolist() == [0.1, 0.2, 0.33, 0.44, 0.55]
+    assert history[history["trial"] == 1]["acc"].tolist() == [0.5, 0.6]
+    assert history.index.tolist() == list(range(7))
