@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in failed:
         print(f"{name}: could not be measured")
     if loads:
-        print(f"other programs had {100 * median(loads):.0f} % of the cores meanwhile, median of {len(loads)} probes")
+        print(f"other programs had {100 * median(loads):.0f} % of the cores before each, median of {len(loads)} probes")
     missed = [row.what for row in rows if row.met is False]
     print(
         f"{len(missed)} of {sum(row.met is not None for row in rows)} reaches missed; all in {JSON.relative_to(ROOT)}"

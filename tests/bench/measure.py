@@ -25,7 +25,6 @@ __all__ = [
     "alternate",
     "calm",
     "clean_environment",
-    "cpu_seconds",
     "hand_back",
     "loads",
     "median",
@@ -40,7 +39,7 @@ _STORAGE = "NBTUNE_BENCH_STORAGE"
 STORAGE = os.environ.get(_STORAGE, "")
 """In a probe: the folder for experiments."""
 loads: list[float] = []
-"""The share of all cores that other programs had during each probe."""
+"""The share of all cores that other programs had right before each probe."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +124,17 @@ def alternate(rounds: int, sides: Sequence[str], run: Callable[[str], dict[str, 
     return found
 
 
-def calm(most: float = 30.0) -> None:
-    """Wait until this machine has little else to do.
+def calm(most: float = 30.0) -> float:
+    """Wait until this machine has little else to do; return the share of its cores that is busy then.
 
     Args:
         most: seconds to wait at most.
     """
     until = time.monotonic() + most
     while True:
-        if psutil.cpu_percent(interval=1.5) < 20 or time.monotonic() > until:
-            return
+        busy = psutil.cpu_percent(interval=1.5) / 100
+        if busy < 0.2 or time.monotonic() > until:
+            return busy
 
 
 def probe(module: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
         _OUT: str(out),
         _STORAGE: str(folder / "results"),
     }
-    calm()
+    loads.append(calm())
     began = time.perf_counter()
     try:
         with (folder / "log").open("w") as log:
@@ -190,7 +190,6 @@ def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
             tail = (folder / "log").read_text(errors="replace")[-3000:]
             raise RuntimeError(f"{module} {' '.join(arguments)} gave nothing, return code {process.returncode}\n{tail}")
         found: dict[str, Any] = json.loads(out.read_text())
-        loads.append(float(found["others"]))
     finally:
         _end_all(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
@@ -202,37 +201,8 @@ def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
 def hand_back(**found: Any) -> None:
     """In a probe: what it measured. Written whole or not at all, before Ray goes down."""
     path = Path(os.environ[_OUT])
-    # The share of all cores that other programs had meanwhile: how far the seconds can be trusted.
-    seconds = time.perf_counter() - _began[0]
-    others = (_busy_seconds() - _began[1] - cpu_seconds()) / (seconds * (os.cpu_count() or 1))
-    found["others"] = round(min(1.0, max(0.0, others)), 2)
     path.with_suffix(".part").write_text(json.dumps(found))
     path.with_suffix(".part").rename(path)
-
-
-def _busy_seconds() -> float:
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system)
-
-
-_began = time.perf_counter(), _busy_seconds()
-
-
-def cpu_seconds() -> float:
-    """In a probe: the CPU time that all its processes have used so far, Ray's and those that ended included.
-
-    Other programs on the machine change this far less than they change how long something takes.
-    """
-    folder = str(Path(os.environ[_OUT]).parent)
-    return sum(_used(process) for process in psutil.process_iter() if _carries(process, folder))
-
-
-def _used(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-        return float(times.user + times.system + times.children_user + times.children_system)
-    except psutil.Error:
-        return 0.0
 
 
 def _end_all(folder: str) -> None:

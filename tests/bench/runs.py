@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.bench.measure import STORAGE, cpu_seconds
+from tests.bench.measure import STORAGE
 
 __all__ = ["CPUS", "SETTLE", "connect_nbtune", "init_stock", "tune_nbtune", "tune_stock"]
 
@@ -47,12 +47,11 @@ def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: 
 
     Returns:
         The experiment; and "returned", when the call came back, "first", when `history` had a row,
-        "whole", when all was known here. "cpu" is the CPU time of all processes.
+        "whole", when all was known here.
     """
     import nbtune
 
     times: dict[str, float] = {}
-    used = cpu_seconds()
     began = time.perf_counter()
     grid = {name: nbtune.grid_search(value) if isinstance(value, list) else value for name, value in space.items()}
     experiment = nbtune.tune(train, grid, storage=STORAGE, wait=False, **options)
@@ -67,7 +66,6 @@ def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: 
     experiment.wait()
     look()
     times["whole"] = time.perf_counter() - began
-    times["cpu"] = cpu_seconds() - used
     if experiment.status != "finished":
         raise RuntimeError(repr(experiment))
     return experiment, times
@@ -85,8 +83,6 @@ def tune_stock(train: Callable[..., Any], space: Mapping[str, Any], *, reuse: bo
 
     times: dict[str, float] = {}
 
-    used = cpu_seconds()
-
     class First(tune.Callback):
         def on_trial_result(self, *arguments: Any, **named: Any) -> None:
             times.setdefault("first", time.perf_counter() - began)
@@ -101,7 +97,6 @@ def tune_stock(train: Callable[..., Any], space: Mapping[str, Any], *, reuse: bo
     )
     results = tuner.fit()
     times["whole"] = time.perf_counter() - began
-    times["cpu"] = cpu_seconds() - used
     if results.num_errors:
         raise RuntimeError(str(results.errors[0]))
     return results, times

@@ -28,8 +28,7 @@ def measure(options: Options) -> list[Row]:
         found["stock"] = [probe("sweep", "stock", timeout=1500)]
     whole = {side: median(one["whole"] for one in rounds) for side, rounds in found.items()}
     first = {side: median(one["first"] for one in found[side]) for side in found if side not in NO_FIRST}
-    cpu = {side: median(one["cpu"] for one in found[side]) for side in found if side not in NO_FIRST}
-    note = {side: f"first {first[side]:.2f} s; {cpu[side]:.1f} s of CPU" for side in cpu}
+    note = {side: f"first {first[side]:.2f} s" for side in first}
     rows = []
     if "stock" in whole:
         rows.append(Row("sweep", "100 models, stock Tuner.fit", whole["stock"], note=note["stock"]))
