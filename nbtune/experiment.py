@@ -199,7 +199,7 @@ class Experiment:
             raise ExperimentError(f"{self.name} is {self.status}: there is nothing to stop")
         try:
             send(self._source)
-        except SourceLostError as error:
+        except (SourceLostError, TimeoutError) as error:
             raise ExperimentError(f"{self.name} cannot be reached: {error}") from error
 
     # -- following --------------------------------------------------------------------------------

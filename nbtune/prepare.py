@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, SpecError
@@ -139,12 +139,12 @@ def prepare_function(
     source, reports = _source(function)
     if namespace is None:
         namespace = getattr(inspect.unwrap(function), "__globals__", {})
-    taken = capture(Names(), namespace)
+    # The function's own pickling takes along what it uses; this is to look at.
     used = capture(Names(needed=dict.fromkeys(_globals_used(function, namespace), 0)), namespace)
     found += metric_problems(spec.metric, reports, used.values.values(), "function")
     sources = sources_of(None, [function, *used.values.values()], namer)
     program = Program(function=function, by_name=by_name, sources=sources)
-    return _finish(spec, whole, program, replace(taken, values={}), namespace, source, found)
+    return _finish(spec, whole, program, Capture({}, set(), []), namespace, source, found)
 
 
 def as_space(space: Any, problems: list[Problem]) -> Space:

@@ -63,7 +63,8 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
         gpus: how many GPUs an embedded Ray has; those it finds if None. Logical ones as well.
 
     Raises:
-        ClusterError: the address cannot be reached, or it does not go together with what is there.
+        ClusterError: the address cannot be reached, Ray cannot start here, or what is asked for does not
+            go together with what is there.
     """
     global _embedded
     ray = import_ray()
@@ -140,21 +141,33 @@ def _start(ray: Any, cpus: int | None, gpus: int | None) -> None:
     lazy = _lazy_folder()
     if lazy:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [lazy, os.environ.get("PYTHONPATH", "")]))
+    options = {
+        "address": "local",
+        "num_cpus": cpus,
+        "num_gpus": gpus,
+        "namespace": NAMESPACE,
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "_system_config": {
+            "preload_python_modules": [environment.PRELOAD],
+            # Keep the processes that were started ahead: the trials', and one for a driver.
+            "num_workers_soft_limit": slots + 2,
+        },
+    }
     with _variables(variables):
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=gpus,
-            namespace=NAMESPACE,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _system_config={
-                "preload_python_modules": [environment.PRELOAD],
-                # Keep the processes that were started ahead: the trials', and one for a driver.
-                "num_workers_soft_limit": slots + 2,
-            },
-        )
+        try:
+            ray.init(**options)
+        except Exception:  # Ray's node gives up where one of its helpers needs over 15 s to start
+            ray.shutdown()
+            try:
+                ray.init(**options)
+            except Exception as error:
+                ray.shutdown()
+                raise ClusterError(
+                    f"Ray could not start on this machine, tried twice: {error}. If the machine is very busy, try"
+                    " again later; Ray's own logs are in its session folder, /tmp/ray/session_latest/logs"
+                ) from error
 
 
 def _lazy_folder() -> str | None:

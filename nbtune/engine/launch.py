@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 from ray import PlacementGroupID
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 
 from nbtune.engine.driver import Driver, Launch
@@ -39,7 +39,10 @@ class Remote:
             except RayActorError as error:
                 raise StartError(f"the driver's process could not start: {error}") from error
             self._started = None
-        answer = self._ask("events", since, timeout, within=timeout + 30)
+        try:
+            answer = self._ask("events", since, timeout, within=timeout + 30)
+        except TimeoutError:
+            return []  # a driver that is slow, or out of reach for a while, is not lost
         chunks = [chunk for data in answer for chunk in decode(data)]
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
 
@@ -50,14 +53,16 @@ class Remote:
         self._ask("stop_trial", number, within=30)
 
     def close(self) -> None:
-        with suppress(SourceLostError):
+        with suppress(SourceLostError, TimeoutError):
             self._ask("finish", within=60)
         ray.kill(self._driver)
 
     def _ask(self, method: str, *args: Any, within: float) -> Any:
         try:
             return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
-        except (RayActorError, GetTimeoutError) as error:
+        except (ActorUnavailableError, GetTimeoutError) as error:
+            raise TimeoutError(f"its driver has not answered within {within:g} s") from error
+        except RayActorError as error:
             _release(self._driver)
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except Exception as error:
