@@ -199,7 +199,8 @@ def _finish(
     values = dict(taken.values)
     try:
         packed = pack(program, values, namespace, spec.seed)
-    except Exception:  # whatever some object's own reduction raises
+    except Exception as error:  # whatever some object's own reduction raises
+        reason = error
         dropped, found = unpicklable(values, taken.optional)
         problems += found
         for name in dropped:
@@ -209,10 +210,10 @@ def _finish(
             try:
                 packed = pack(program, values, namespace, spec.seed)
             except Exception as again:
-                error = again
+                reason = again
         if packed is None and not found:
             what = program.function.__name__ if program.function is not None else "the cell"
-            problems.append(Problem(f"{what} cannot travel to the trials: {type(error).__name__}: {error}"))
+            problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
     if problems:
         raise SpecError(problems)
     return Prepared(spec, space, packed, program, values, source)
