@@ -11,7 +11,7 @@ from typing import Any
 from nbtune.engine.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.space import label
-from nbtune.store import Store, TrialState
+from nbtune.store import Store, TrialState, flat
 
 __all__ = ["PLOTS", "plot", "to_study"]
 
@@ -72,17 +72,12 @@ def to_study(store: Store) -> Any:
 
 def _suggested(state: TrialState) -> dict[str, Any]:
     """Return a trial's parameters as values that optuna knows."""
-    return {
-        name: value if type(value) in (bool, int, float, str) or value is None else label(value)
-        for name, value in _flat(state.config)
-    }
+    return {name: _known(value) for name, value in flat(state.config)}
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in config.items():
-        found += _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else [(f"{prefix}{name}", value)]
-    return found
+def _known(value: Any) -> Any:
+    """Return a value as one that optuna knows: itself, or its name."""
+    return value if type(value) in (bool, int, float, str) or value is None else label(value)
 
 
 def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -97,10 +92,7 @@ def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> d
             continue  # a constant
         numeric = all(type(value) in (int, float) and math.isfinite(value) for value in values)
         if not numeric or (domain and domain["kind"] in {"choice", "grid_search"}):
-            choices = [
-                v if type(v) in (bool, int, float, str) or v is None else label(v)
-                for v in (domain or {}).get("values", [])
-            ]
+            choices = [_known(value) for value in (domain or {}).get("values", [])]
             found[name] = od.CategoricalDistribution(list({repr(v): v for v in [*choices, *values]}.values()))
             continue
         bounds = [*values, *(domain[end] for end in ("lower", "upper") if domain and end in domain)]

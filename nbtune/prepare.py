@@ -33,7 +33,6 @@ class Prepared:
         space: the parameters, as they were given.
         packed: the code and what it takes from the notebook (`nbtune.engine.payload.Packed`).
         program: the same, not packed.
-        captured: the notebook variables in it.
         source: the text of the cell or function.
     """
 
@@ -41,7 +40,6 @@ class Prepared:
     space: Space
     packed: Any
     program: Program
-    captured: Mapping[str, Any]
     source: str
 
 
@@ -216,7 +214,7 @@ def _finish(
             problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
     if problems:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, values, source)
+    return Prepared(spec, space, packed, program, source)
 
 
 def _is_grid(spec: Spec, domain: Any) -> bool:

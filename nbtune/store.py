@@ -20,7 +20,7 @@ import pandas as pd
 from nbtune.columns import ABSENT, Column, column_of, python_values, value_type
 from nbtune.engine.events import KINDS, Chunk
 
-__all__ = ["ENDED", "Store", "TrialState"]
+__all__ = ["ENDED", "Store", "TrialState", "flat"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 """The final states of an experiment. A trial's are the same but for "lost"."""
@@ -212,6 +212,11 @@ class Store:
             ranked = [(sign * float(value), number) for number, value in values.items() if _finite(value)]
             return self.trials[min(ranked)[1]] if ranked else None
 
+    def progress(self) -> tuple[int, int]:
+        """Return how many trials are over, and how many there will be."""
+        over = sum(self.counts[status] for status in ("finished", "stopped", "failed"))
+        return over, max(int(self.facts.get("trials", 0)), len(self.trials))
+
     def elapsed(self) -> float:
         """Return how many seconds the experiment has taken so far, or took."""
         began = self.facts.get("began")
@@ -245,7 +250,7 @@ class Store:
         """Return one row for each trial; see `Experiment.df` for the columns."""
         with self._lock:
             states = self.states()
-            configs = [dict(_flat(state.config)) for state in states]
+            configs = [dict(flat(state.config)) for state in states]
             metrics = list(self._metrics)
             # Those of the space are there before the first trial is.
             known = self.facts.get("space", {})
@@ -276,10 +281,11 @@ def _still_true(frame: pd.DataFrame) -> pd.Series[bool]:
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a configuration's parameters, the names of nested ones joined by "/"."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}/")
+            yield from flat(value, f"{prefix}{name}/")
         else:
             yield f"{prefix}{name}", value
 

@@ -16,7 +16,7 @@ from nbtune.engine.events import Event, plain
 from nbtune.engine.failures import describe
 from nbtune.engine.log import EventLog
 
-__all__ = ["Recorder", "error_of", "is_json", "metrics_of", "trial_folder"]
+__all__ = ["Recorder", "added_fields", "error_of", "is_json", "metrics_of", "trial_folder"]
 
 _NOT_METRICS = frozenset(AUTO_RESULT_KEYS) | {
     "checkpoint_dir_name", "config", "date", "done", "experiment_tag", "hostname", "node_ip", "pid",
@@ -55,9 +55,7 @@ class Recorder(Callback):
         if trial.trial_id in self.numbers:
             return
         self.numbers[trial.trial_id] = len(self.numbers)
-        config = plain(trial.config)
-        data = {"id": trial.trial_id, "config": config, "folder": trial_folder(trial)}
-        self.write("added", trial, data=data, pickled=None if is_json(config) else cloudpickle.dumps(config))
+        self.write("added", trial, **added_fields(trial, trial_folder(trial)))
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.write("started", trial)
@@ -119,6 +117,13 @@ def _reports(trial: Any) -> int:
 def trial_folder(trial: Any) -> str:
     """Return the name of a trial's folder: never a parameter's text, which may be anything."""
     return f"trial_{trial.trial_id}"
+
+
+def added_fields(trial: Any, folder: str) -> dict[str, Any]:
+    """Return what an "added" event holds: the configuration as JSON, and pickled where that would lose something."""
+    config = plain(trial.config)
+    data = {"id": trial.trial_id, "config": config, "folder": folder}
+    return {"data": data, "pickled": None if is_json(config) else cloudpickle.dumps(config)}
 
 
 def metrics_of(result: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.events import Chunk, Event, decode, encode, plain
+from nbtune.engine.events import Chunk, Event, decode, encode
 from nbtune.engine.log import has_log, read_log
 from nbtune.engine.source import SourceLostError
 from nbtune.engine.storage import open_storage
@@ -79,7 +79,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from ray.tune import ExperimentAnalysis
 
     from nbtune.engine.failures import describe
-    from nbtune.engine.recorder import error_of, is_json, metrics_of
+    from nbtune.engine.recorder import added_fields, error_of, metrics_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
     trials = sorted(analysis.trials, key=_place)
@@ -89,12 +89,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     facts = {"name": PurePosixPath(folder).name, "path": path, "foreign": True}
     yield Event("experiment", time=min(starts, default=0.0), data={"status": "running", **facts})
     for number, trial in enumerate(trials):
-        import ray.cloudpickle as cloudpickle
-
-        config = plain(trial.config)
-        pickled = None if is_json(config) else cloudpickle.dumps(config)
-        data = {"id": trial.trial_id, "config": config, "folder": trial.storage.trial_dir_name}
-        yield Event("added", number, starts[number], data=data, pickled=pickled)
+        yield Event("added", number, starts[number], **added_fields(trial, trial.storage.trial_dir_name))
         if trial.status != "PENDING":
             yield Event("started", number, starts[number])
         ended = starts[number]

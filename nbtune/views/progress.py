@@ -64,9 +64,8 @@ class Progress:
         with self._lock:
             self._shown = time.monotonic()
             store, facts = self._store, self._store.facts
-            over = sum(store.counts[status] for status in ("finished", "stopped", "failed"))
-            total = max(int(facts.get("trials", 0)), len(store.trials), 1)
-            self._bar.value = over / total
+            over, total = store.progress()
+            self._bar.value = over / max(total, 1)
             self._bar.bar_style = {
                 "finished": "success",
                 "failed": "danger",

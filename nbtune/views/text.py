@@ -41,8 +41,7 @@ def best_line(store: Store) -> str:
 def summary(store: Store) -> str:
     """Return an experiment's state in one or a few lines."""
     facts = store.facts
-    over = sum(store.counts[status] for status in ("finished", "stopped", "failed"))
-    total = max(int(facts.get("trials", 0)), len(store.trials))
+    over, total = store.progress()
     lines = [
         f"{facts.get('name', 'experiment')}: {store.status}, {over} of {total} trials in"
         f" {format_duration(store.elapsed())} ({count_line(store)})"
