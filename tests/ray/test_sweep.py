@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -193,22 +194,29 @@ def test_asha_stops_the_worse_trials(run: Any) -> None:
     assert experiment.best.config == {"a": 20.0}
 
 
-def test_max_concurrent_and_fractional_cpus(run: Any) -> None:
+def test_max_concurrent_and_fractional_cpus(run: Any, tmp_path: Path) -> None:
     def train(config: dict[str, Any]) -> dict[str, Any]:
+        import os
         import time
+        import uuid
 
         began = time.time()
-        time.sleep(0.4)
+        os.makedirs(config["meet"], exist_ok=True)
+        open(os.path.join(config["meet"], uuid.uuid4().hex), "w").close()
+        # A trial waits for the company that the plan promised it: no clock decides how many are seen at once.
+        while len(os.listdir(config["meet"])) < config["together"] and time.time() < began + 60:
+            time.sleep(0.02)
+        time.sleep(0.1)
         return {"began": began, "ended": time.time()}
 
     def most_at_once(frame: pd.DataFrame) -> int:
         return max(((frame["began"] <= at) & (at < frame["ended"])).sum() for at in frame["began"])
 
-    space = {"a": nbtune.uniform(0, 1)}
-    assert most_at_once(run(train, space, samples=4, max_concurrent=1).wait().df) == 1
-    halves = run(train, space, samples=8, cpus=0.5)
+    alone = {"a": nbtune.uniform(0, 1), "meet": str(tmp_path / "alone"), "together": 1}
+    assert most_at_once(run(train, alone, samples=4, max_concurrent=1).wait().df) == 1
+    halves = run(train, {**alone, "meet": str(tmp_path / "halves"), "together": 4}, samples=8, cpus=0.5)
     assert halves.plan.concurrent == 4
-    assert most_at_once(halves.wait().df) in (3, 4)  # the fourth process may start late on a busy machine
+    assert most_at_once(halves.wait().df) == 4
 
 
 def test_functions_take_parameters_by_name_and_generators_report(run: Any) -> None:
