@@ -1,24 +1,32 @@
-# The commands of nbtune. `make demo` and `make test` need nothing but Python 3.11+ and a network.
+# The commands of nbtune. They need Python 3.11+ and a network; `make test` and `make check` also Node.js 20+.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lab bench notebooks clean
+# The first Chromium that is there. Where there is none, Playwright's own is what `make test` installs and uses.
+CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
+
+.PHONY: demo test check lab bench notebooks preview browser clean
 
 demo: $(VENV)/.demo  ## run the quickstart headless; ends with its result table
 	$(BIN)/python -m tests.run_notebook notebooks/01_quickstart.ipynb
 
-test: $(VENV)/.dev  ## install and run every test
+test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run every test
+	npm test --silent --prefix widgets
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.dev  ## lint, format and types
+check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	npm run check --silent --prefix widgets
 
 lab: $(VENV)/.demo  ## JupyterLab on the tutorials
 	$(BIN)/jupyter lab --notebook-dir notebooks
+
+preview: $(VENV)/.demo  ## the widgets on recorded events, without Jupyter and Ray
+	$(BIN)/python -m tests.browser.serve
 
 bench: $(VENV)/.dev  ## measure, print a table and write JSON
 	$(BIN)/python -m tests.bench
@@ -27,7 +35,7 @@ notebooks: $(VENV)/.demo  ## run the tutorials and keep their outputs
 	for notebook in notebooks/*.ipynb; do $(BIN)/python -m tests.run_notebook $$notebook --keep || exit 1; done
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,3 +50,14 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	touch $@
+
+widgets/node_modules/.installed: widgets/package.json widgets/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null || \
+		{ echo "Node.js 20+ is needed for the front-end checks: https://nodejs.org/en/download"; exit 1; }
+	npm ci --silent --prefix widgets
+	touch $@
+
+browser: $(VENV)/.dev
+	@test -n "$(CHROMIUM)" || \
+		{ test "$$(id -u)" = 0 && { apt-get update && apt-get install --yes chromium; } >/dev/null 2>&1; } || \
+		$(BIN)/playwright install chromium
