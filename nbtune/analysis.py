@@ -11,7 +11,8 @@ from typing import Any
 from nbtune.engine.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.space import label
-from nbtune.store import Store, TrialState, flat
+from nbtune.state import TrialState
+from nbtune.store import Store, flat
 
 __all__ = ["PLOTS", "plot", "to_study"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["ABSENT", "Column", "column_of", "python_values", "value_type"]
+__all__ = ["ABSENT", "Column", "column_of", "groups", "python_values", "value_type"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """Stands for no value at all, since None is one."""
@@ -31,17 +31,35 @@ class Column:
         else:
             self._types |= {value_type(value) for value in values}
 
+    @property
+    def numeric(self) -> bool:
+        """Whether any of the values is a number."""
+        return bool(self._types & {int, float})
+
+    def floats(self, since: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows from `since` on that have a value, and these as float64; NaN for what is no number."""
+        rows: list[np.ndarray] = []
+        floats: list[np.ndarray] = []
+        for found, values in zip(reversed(self._rows), reversed(self._values), strict=True):
+            if found[-1] < since:
+                break
+            start = int(np.searchsorted(found, since))
+            rows.append(found[start:])
+            floats.append(_floats(values[start:]))
+        if not rows:
+            return np.array([], np.int64), np.array([], float)
+        return np.concatenate(rows[::-1]), np.concatenate(floats[::-1])
+
     def series(self, length: int) -> pd.Series[Any]:
         """Return the column with `length` rows; where nothing is, it is missing.
 
         Integers stay integers and booleans booleans, where some are missing too.
         """
         rows = np.concatenate(self._rows)
-        self._rows = [rows]
         if self._types <= {int, float} or self._types == {bool}:
             values = np.concatenate(self._values)
             if len(self._types) == 1:  # joined with fractions, whole numbers would not stay whole
-                self._values = [values]
+                self._rows, self._values = [rows], [values]
             full = len(rows) == length
             if values.dtype.kind == "f":
                 column = np.full(length, np.nan)
@@ -52,6 +70,7 @@ class Column:
             masked = pd.array([pd.NA] * length, dtype="boolean" if values.dtype.kind == "b" else "Int64")
             masked[rows] = values
             return pd.Series(masked)
+        self._rows = [rows]
         self._values = [[value for values in self._values for value in python_values(values)]]
         objects = np.full(length, None, dtype=object)
         objects[rows] = _objects(self._values[0])
@@ -61,6 +80,19 @@ class Column:
 def python_values(values: Any) -> list[Any]:
     """Return an array's values, or a list's, as Python's own."""
     return list(values.tolist()) if isinstance(values, np.ndarray) else list(values)
+
+
+def groups(numbers: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return each number with the positions at which it stands, ascending."""
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    return list(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(found) else []
+
+
+def _floats(values: Any) -> np.ndarray:
+    if isinstance(values, np.ndarray):
+        return np.full(len(values), math.nan) if values.dtype.kind == "b" else values.astype(float)
+    return np.array([float(value) if value_type(value) in (int, float) else math.nan for value in values])
 
 
 def _objects(values: list[Any]) -> np.ndarray:

@@ -11,58 +11,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
-from nbtune.columns import ABSENT, Column, column_of, python_values, value_type
+from nbtune.columns import ABSENT, Column, column_of, groups, python_values, value_type
 from nbtune.engine.events import KINDS, Chunk
+from nbtune.state import TrialState
 
-__all__ = ["ENDED", "Store", "TrialState", "flat"]
+__all__ = ["ENDED", "Store", "flat"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 """The final states of an experiment. A trial's are the same but for "lost"."""
-
-
-@dataclass
-class TrialState:
-    """What is known of one trial.
-
-    Attributes:
-        number: its number, counted from 0 as trials are added.
-        ray_id: Tune's id.
-        config: its parameters.
-        folder: the name of its folder in the experiment's.
-        status: "pending", "running", "finished", "stopped" or "failed".
-        reason: why it ended: "done", "scheduler", "user", "experiment" or "error".
-        iterations: how many reports it has made.
-        time_s: seconds it has trained.
-        metrics: the last value of each metric.
-        checkpoints: the paths of its checkpoints, the latest last.
-        error: one line, or None.
-        traceback: the whole text, or None.
-        failures: how many of its attempts have failed.
-        started: seconds since the epoch, or None.
-        ended: seconds since the epoch, or None.
-    """
-
-    number: int
-    ray_id: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    folder: str = ""
-    status: str = "pending"
-    reason: str = ""
-    iterations: int = 0
-    time_s: float = math.nan
-    metrics: dict[str, Any] = field(default_factory=dict)
-    checkpoints: list[str] = field(default_factory=list)
-    error: str | None = None
-    traceback: str | None = None
-    failures: int = 0
-    started: float | None = None
-    ended: float | None = None
 
 
 class Store:
@@ -116,9 +77,9 @@ class Store:
             if chunk.first > self.cursor:
                 raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
             reported = np.flatnonzero(chunk.kind == KINDS.index("reported"))
-            self._reports(chunk, reported)
             for row in np.flatnonzero(chunk.kind != KINDS.index("reported")):
-                self._event(chunk, int(row))
+                self._event(chunk, int(row))  # first: reports need to know the experiment's metric
+            self._reports(chunk, reported)
             self.cursor = chunk.end
             if len(chunk):
                 self._latest = float(chunk.time[-1])
@@ -136,17 +97,30 @@ class Store:
         place = np.full(len(chunk), -1)
         place[reported] = np.arange(len(reported))
         self._head.append((chunk.trial[reported], chunk.iteration[reported], chunk.time_s[reported]))
-        for trial, iteration, time_s in zip(*(column.tolist() for column in self._head[-1]), strict=True):
-            state = self._trial(trial)
-            self._went_back = self._went_back or iteration <= state.iterations
-            state.iterations, state.time_s = iteration, time_s
+        trials, iterations, times = self._head[-1]
+        for trial, at in groups(trials):
+            state, made = self._trial(trial), iterations[at]
+            self._went_back = self._went_back or made[0] <= state.iterations or bool((np.diff(made) <= 0).any())
+            state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
+            state.changed = self.version + 1
         for name, (rows, values) in chunk.metrics.items():
             self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
             # A dictionary keeps the last of equal keys: the latest value of each trial.
             last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
             for trial, value in last.items():
                 self._trial(trial).metrics[name] = value
+            if name == self.metric:
+                self._best_values(chunk.trial[rows], self._metrics[name].floats(self._length)[1])
         self._length += len(reported)
+
+    def _best_values(self, trials: np.ndarray, values: np.ndarray) -> None:
+        better = np.max if self.facts.get("mode") == "max" else np.min
+        finite = np.isfinite(values)
+        values = values[finite]
+        for trial, at in groups(trials[finite]):
+            state = self._trial(trial)
+            found = values[at] if state.best is None else np.append(values[at], state.best)
+            state.best = float(better(found))
 
     def _event(self, chunk: Chunk, row: int) -> None:
         kind, number, when = KINDS[chunk.kind[row]], int(chunk.trial[row]), float(chunk.time[row])
@@ -158,6 +132,7 @@ class Store:
                 self.facts["over"] = when
             return
         state = self._trial(number)
+        state.changed = self.version + 1
         if kind == "added":
             state.ray_id, state.folder = data["id"], data["folder"]
             state.config = _config(data, chunk.pickled.get(row))
@@ -197,6 +172,40 @@ class Store:
         """Return every trial, by number. Their fields go on changing while the experiment runs."""
         with self._lock:
             return [self.trials[number] for number in sorted(self.trials)]
+
+    def numeric_metrics(self) -> list[str]:
+        """Return the names of the metrics that have numbers among their values; the experiment's own comes first."""
+        with self._lock:
+            names = [name for name, column in self._metrics.items() if column.numeric]
+        return sorted(names, key=lambda name: name != self.metric)
+
+    def points(self, metric: str, since: int) -> tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Return a metric's values in the reports from number `since` on, in the order in which they came.
+
+        Args:
+            metric: its name.
+            since: how many reports are known already.
+
+        Returns:
+            How many reports there are now; and of those that have the metric: trial (int32), iteration
+            (int32), time_s (float64), value (float64, NaN for what is no number), each of shape (n,).
+        """
+        with self._lock:
+            pieces, start = [], self._length
+            for piece in reversed(self._head):
+                if start <= since:
+                    break
+                pieces.append(piece)
+                start -= len(piece[0])
+            column = self._metrics.get(metric)
+            if not pieces or column is None:
+                none = np.array([], np.int32)
+                return self._length, (none, none, np.array([], float), np.array([], float))
+            rows, values = column.floats(max(since, start))
+            trial, iteration, time_s = (
+                np.concatenate(parts[::-1])[rows - start] for parts in zip(*pieces, strict=True)
+            )
+            return self._length, (trial, iteration, time_s, values)
 
     def best(self) -> TrialState | None:
         """Return the trial whose last value of the metric is best, or None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.checkpoint import Checkpoint
-from nbtune.store import TrialState
+from nbtune.state import TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +66,25 @@ class Trial:
     def error(self) -> str | None:
         """Why it failed: the traceback, with the cell's own lines. None if it did not."""
         return self._state.traceback or self._state.error
+
+    def logs(self, tail: int | None = None) -> str:
+        """Return what its code has printed so far: stdout and stderr as they came, also logging and warnings.
+
+        While it runs this is a second or two behind, up to five where an object store keeps it. It is read
+        from storage and stays there. The attempts of a trial that was tried again come one after another.
+        Progress bars are shown as a terminal leaves them. Of very much text the first megabyte and the
+        last ones are kept. What other processes of its own print (DataLoader workers) is only in Ray's logs.
+
+        Args:
+            tail: how many of the last lines; all of them if None.
+
+        Raises:
+            ExperimentError: the storage cannot be read.
+        """
+        from nbtune.engine.printed import printed
+
+        path = self._experiment.path
+        return printed(path, self._state.folder, tail) if path and self._state.folder else ""
 
     def stop(self) -> None:
         """End this trial. Its place goes to the next one.

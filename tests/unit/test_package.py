@@ -89,10 +89,11 @@ MAY_IMPORT = {
     "nbtune.engine": ["nbtune.errors", "nbtune.spec", "nbtune.engine"],
     "nbtune.cluster": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
     "nbtune.columns": [],
-    "nbtune.store": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.columns"],
-    "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.store"],
+    "nbtune.state": [],
+    "nbtune.store": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.columns", "nbtune.state"],
+    "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.state", "nbtune.store"],
     "nbtune.prepare": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
-    "nbtune.views": ["nbtune.errors", "nbtune.spec", "nbtune.store", "nbtune.views", "nbtune.engine.events"],
+    "nbtune.views": ["nbtune.errors", "nbtune.spec", "nbtune.columns", "nbtune.state", "nbtune.store", "nbtune.views", "nbtune.engine.events"],
 }
 
 

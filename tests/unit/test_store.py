@@ -309,8 +309,8 @@ def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode
         pd.testing.assert_frame_equal(one, two, check_like=True)
     assert (first.best() and first.best().number) == (second.best() and second.best().number)
     assert +first.counts == +second.counts
-    assert repr([vars(first.trials[n]) | {"metrics": 0} for n in first.trials]) == repr(
-        [vars(second.trials[n]) | {"metrics": 0} for n in first.trials]
+    assert repr([vars(first.trials[n]) | {"metrics": 0, "changed": 0} for n in first.trials]) == repr(
+        [vars(second.trials[n]) | {"metrics": 0, "changed": 0} for n in first.trials]
     )
 
 
@@ -336,3 +336,20 @@ def test_reports_that_a_retry_makes_again_are_there_once():
     assert history[history["trial"] == 0]["acc"].tolist() == [0.1, 0.2, 0.33, 0.44, 0.55]
     assert history[history["trial"] == 1]["acc"].tolist() == [0.5, 0.6]
     assert history.index.tolist() == list(range(7))
+
+
+def test_points_are_there_before_and_after_the_history_was_asked_for():
+    store = feed(Store(), start("loss", "min"), reported(0, 1, loss=1), reported(1, 1, loss=2.5, b=True))
+    feed(store, reported(0, 2, loss=3))
+    store.history()
+    feed(store, reported(1, 2, loss="x"), reported(0, 3, b=False))
+    for since in range(6):
+        known, (trial, iteration, _, value) = store.points("loss", since)
+        assert known == 5
+        wanted = [(0, 1, 1.0), (1, 1, 2.5), (0, 2, 3.0), (1, 2, None)][min(since, 4) :]
+        assert [
+            (t, i, None if math.isnan(v) else v) for t, i, v in zip(trial, iteration, value, strict=True)
+        ] == wanted
+    assert store.points("nothing", 0)[0] == 5
+    assert store.numeric_metrics() == ["loss"]
+    assert [state.best for state in store.states()] == [1.0, 2.5]

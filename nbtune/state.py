@@ -1,0 +1,52 @@
+"""What is known of one trial: the record that the store keeps up to date."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["TrialState"]
+
+
+@dataclass
+class TrialState:
+    """What is known of one trial.
+
+    Attributes:
+        number: its number, counted from 0 as trials are added.
+        ray_id: Tune's id.
+        config: its parameters.
+        folder: the name of its folder in the experiment's.
+        status: "pending", "running", "finished", "stopped" or "failed".
+        reason: why it ended: "done", "scheduler", "user", "experiment" or "error".
+        iterations: how many reports it has made.
+        time_s: seconds it has trained.
+        metrics: the last value of each metric.
+        best: the best finite value of the experiment's metric, or None.
+        checkpoints: the paths of its checkpoints, the latest last.
+        error: one line, or None.
+        traceback: the whole text, or None.
+        failures: how many of its attempts have failed.
+        started: seconds since the epoch, or None.
+        ended: seconds since the epoch, or None.
+        changed: the store's version with the latest change of it.
+    """
+
+    number: int
+    ray_id: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
+    status: str = "pending"
+    reason: str = ""
+    iterations: int = 0
+    time_s: float = math.nan
+    metrics: dict[str, Any] = field(default_factory=dict)
+    best: float | None = None
+    checkpoints: list[str] = field(default_factory=list)
+    error: str | None = None
+    traceback: str | None = None
+    failures: int = 0
+    started: float | None = None
+    ended: float | None = None
+    changed: int = field(default=0, compare=False)
