@@ -12,6 +12,17 @@ import pytest
 
 pytestmark = pytest.mark.wheel
 ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    "anywidget",
+    "ipywidgets",
+    "lightning",
+    "optuna",
+    "pandas",
+    "plotly",
+    "ray[train,tune]",
+    "torch",
+    "tsdownsample",
+)
 
 SWEEP = """
 import sys
@@ -43,28 +54,39 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     packaged = {name for name in names if ".dist-info/" not in name}
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "nbtune").rglob("*.py")}
-    assert packaged == expected
+    front_end = {path.relative_to(ROOT / "widgets/src") for path in (ROOT / "widgets/src").rglob("*") if path.is_file()}
+    assert front_end
+    assert packaged == expected | {f"nbtune/static/{path}" for path in front_end}
     metadata = next(zipfile.ZipFile(wheel).read(name).decode() for name in names if name.endswith("METADATA"))
-    for package in ("ray[train,tune]", "torch", "ipywidgets", "plotly", "pandas", "lightning", "anywidget", "optuna"):
+    for package in PACKAGES:
         assert f"Requires-Dist: {package}>=" in metadata
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_a_sweep_runs_from_it(wheel: Path, tmp_path: Path, ray_folder: Path) -> None:
-    site = tmp_path / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(site),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True)
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the wheel is installed, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder), str(wheel)]
+    subprocess.run([sys.executable, *install], check=True)
+    return folder
+
+
+def test_the_installed_package_finds_its_front_end(site: Path, tmp_path: Path) -> None:
+    code = "from nbtune.views.assets import asset; print(asset('head.js')); print(asset('theme.css'))"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stdout.split() == [str(site / "nbtune/static" / name) for name in ("head.js", "theme.css")]
+
+
+def test_a_sweep_runs_from_it(site: Path, tmp_path: Path, ray_folder: Path) -> None:
     (tmp_path / "sweep.py").write_text(SWEEP)
     ran = subprocess.run(
         [sys.executable, "sweep.py", str(tmp_path / "results")],

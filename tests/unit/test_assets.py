@@ -1,0 +1,78 @@
+"""The files that the browser gets."""
+
+import gzip
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nbtune.views import assets
+from nbtune.views.assets import asset, plotly_js, plotly_version
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty package in an empty checkout."""
+    monkeypatch.setattr(assets, "_PACKAGE", tmp_path / "nbtune")
+    for folder in ("nbtune/static", "widgets/src"):
+        (tmp_path / folder).mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_checkout_gives_the_source():
+    path = asset("theme.css")
+    assert path.parts[-3:] == ("widgets", "src", "theme.css")
+    assert ".nbt" in path.read_text("utf-8")
+
+
+def test_the_wheels_file_comes_first(place):
+    (place / "widgets/src/head.js").touch()
+    assert asset("head.js") == place / "widgets/src/head.js"
+    (place / "nbtune/static/head.js").touch()
+    assert asset("head.js") == place / "nbtune/static/head.js"
+
+
+def test_a_missing_file_is_named_with_the_places_where_it_should_be(place):
+    with pytest.raises(FileNotFoundError) as raised:
+        asset("nothing.js")
+    for part in ("'nothing.js'", str(place / "nbtune/static"), str(place / "widgets/src"), "install nbtune again"):
+        assert part in str(raised.value)
+
+
+def test_plotly_js_is_the_installed_one():
+    text = gzip.decompress(plotly_js())
+    assert b"plotly.js v" in text[:200]
+    assert len(plotly_js()) < len(text) / 2
+    import plotly
+
+    assert plotly_version() == plotly.__version__
+
+
+def test_plotly_js_is_compressed_once_whoever_asks(monkeypatch):
+    monkeypatch.setattr(assets, "_plotly", None)
+    calls, compress = [], gzip.compress
+    monkeypatch.setattr(gzip, "compress", lambda *a, **k: calls.append(a) or compress(*a, **k))
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(plotly_js())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len(got) == 4
+    assert len({id(content) for content in got}) == 1
+
+
+def test_plotly_is_not_imported_for_it():
+    code = (
+        "import sys\nfrom nbtune.views.assets import plotly_js\nassert plotly_js()\nassert 'plotly' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_plotly_without_its_file_says_so(monkeypatch):
+    monkeypatch.setattr(assets, "_plotly", None)
+    monkeypatch.setattr(assets.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="install plotly"):
+        plotly_js()
