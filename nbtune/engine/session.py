@@ -112,6 +112,9 @@ class InTrial:
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         from ray import tune
 
+        from nbtune.engine import output
+
+        output.flush()  # before the scheduler can end the trial here
         with saved(checkpoint) as ready:
             tune.report(dict(metrics), checkpoint=ready)
 

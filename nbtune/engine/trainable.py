@@ -17,7 +17,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from nbtune.engine import session
+from nbtune.engine import output, session
 from nbtune.engine.failures import format_error
 from nbtune.engine.payload import Unpacked, config_key, unpack
 from nbtune.spec.cell import HELPERS
@@ -35,8 +35,14 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
     Raises:
         TrialError: the program raised.
     """
-    unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
     context = tune.get_context()
+    storage = context.get_storage()
+    with output.kept(storage.storage_filesystem, storage.trial_fs_path):
+        _run(config, payload, context)
+
+
+def _run(config: dict[str, Any], payload: dict[str, Any], context: Any) -> None:
+    unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
     before = session.enter(
         session.InTrial(
             session.Context(

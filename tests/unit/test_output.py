@@ -1,0 +1,364 @@
+"""What trials print: kept, capped, read back."""
+
+import copy
+import io
+import logging
+import os
+import pickle
+import sys
+import threading
+
+import pyarrow.fs as pafs
+import pytest
+
+import nbtune
+from nbtune.engine import output
+from nbtune.engine.output import AGAIN, FOLDER, Output, kept, segments
+from nbtune.engine.printed import as_shown, printed, read_output
+
+LOCAL = pafs.LocalFileSystem()
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """The process's streams, replaced, and put back after the test; what was passed on is in them."""
+    found = {name: io.TextIOWrapper(io.BytesIO(), "ascii") for name in ("stdout", "stderr")}
+    for name, stream in found.items():
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setattr(output, "_streams", {})
+    output._install()  # now: pytest puts its own streams there before the test begins
+    return found
+
+
+@pytest.fixture(params=["disk", "store"])
+def storage(request, tmp_path):
+    """A disk, and what stands for an object store: not a LocalFileSystem, so never appended to."""
+    return (LOCAL, str(tmp_path)) if request.param == "disk" else (pafs.SubTreeFileSystem(str(tmp_path), LOCAL), "")
+
+
+def passed_on(stream):
+    stream.flush()
+    return stream.buffer.getvalue().decode()
+
+
+def keep(storage, folder, *texts):
+    one = Output(storage, folder)
+    for text in texts:
+        one.add(text.encode())
+        one._save()
+    one.end()
+    return one
+
+
+def test_everything_printed_is_kept_and_passed_on(streams, storage):
+    fs, root = storage
+    with kept(fs, f"{root}/trial"):
+        print("out", 1)
+        print("err", file=sys.stderr)
+        sys.stdout.write("no line end, and ünïcode that ascii lacks: …")
+        sys.stdout.buffer.write(b" bytes\n")
+        sys.stdout.writelines(["a\n", "b\n"])
+    print("after")
+    assert read_output(fs, f"{root}/trial") == "out 1\nerr\nno line end, and ünïcode that ascii lacks: … bytes\na\nb\n"
+    assert passed_on(streams["stderr"]) == "err\n"
+    assert passed_on(streams["stdout"]) == "out 1\nno line end, and ünïcode that ascii lacks: … bytes\na\nb\nafter\n"
+
+
+def test_where_nothing_is_printed_nothing_happens(streams, tmp_path):
+    with kept(None, str(tmp_path / "trial")):  # None: any call of the storage would fail
+        threads = threading.active_count()
+        print(end="")
+    assert threads == threading.active_count()
+    assert not list(tmp_path.iterdir())
+    assert passed_on(streams["stderr"]) == ""
+    assert read_output(LOCAL, str(tmp_path / "trial")) == ""
+
+
+def test_each_trial_has_its_own_and_what_held_on_to_a_stream_follows(streams, tmp_path):
+    with kept(LOCAL, f"{tmp_path}/a"):
+        handler = logging.StreamHandler()
+        logger = logging.Logger("of a")
+        logger.addHandler(handler)
+        logger.warning("in a")
+        sys.stdout = io.StringIO()  # left behind
+        print("lost")
+    logger.warning("between")
+    with kept(LOCAL, f"{tmp_path}/b"):
+        logger.warning("in b")
+        print("printed in b")
+    assert read_output(LOCAL, f"{tmp_path}/a") == "in a\n"
+    assert read_output(LOCAL, f"{tmp_path}/b") == "in b\nprinted in b\n"
+    assert passed_on(streams["stderr"]) == "in a\nbetween\nin b\n"
+
+
+def test_the_stream_is_what_libraries_expect(streams, tmp_path, monkeypatch):
+    with open(tmp_path / "original", "w") as original:
+        monkeypatch.setattr(sys, "stdout", original)
+        output._streams.clear()
+        with kept(LOCAL, f"{tmp_path}/trial"):
+            assert isinstance(sys.stdout, io.TextIOWrapper)
+            assert sys.stdout.fileno() == original.fileno()
+            assert not sys.stdout.isatty()
+            assert sys.stdout.encoding == "utf-8"
+            print("\udcff")  # a file name that is no UTF-8
+            sys.stdout.reconfigure(line_buffering=True)
+            sys.stdout.close()
+            print("still open")
+    assert read_output(LOCAL, f"{tmp_path}/trial") == "\\udcff\nstill open\n"
+
+
+def test_objects_that_hold_the_stream_pickle_as_before(streams, tmp_path):
+    import cloudpickle
+
+    with kept(LOCAL, f"{tmp_path}/trial"):
+        assert cloudpickle.loads(cloudpickle.dumps([sys.stdout]))[0] is sys.stdout
+        for copied in (pickle.dumps, copy.deepcopy):  # as with any file
+            with pytest.raises(TypeError):
+                copied(sys.stdout)
+
+
+def test_an_error_of_the_trial_passes_and_what_it_printed_is_there(streams, storage):
+    fs, root = storage
+
+    def trial():
+        with kept(fs, f"{root}/trial"):
+            print("last words")
+            sys.exit(1)
+
+    with pytest.raises(SystemExit):
+        trial()
+    assert read_output(fs, f"{root}/trial") == "last words\n"
+
+
+def test_lines_of_many_threads_are_all_there(streams, storage):
+    fs, root = storage
+
+    def work(name):
+        for number in range(1000):
+            sys.stdout.write(f"{name} {number}\n")
+
+    with kept(fs, f"{root}/trial"):
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    text = read_output(fs, f"{root}/trial")
+    assert sorted(text.splitlines()) == sorted(f"{name} {number}" for name in range(4) for number in range(1000))
+    assert sorted(passed_on(streams["stdout"]).splitlines()) == sorted(text.splitlines())
+
+
+def test_it_is_saved_while_the_trial_runs(streams, storage):
+    fs, root = storage
+    with kept(fs, f"{root}/trial"):
+        for text in ("one\n", "two\n"):
+            saved = threading.Event()
+            inner = output._current._write
+            output._current._write = lambda part, inner=inner, saved=saved: (inner(part), saved.set())
+            print(text, end="")
+            assert saved.wait(10)
+        assert read_output(fs, f"{root}/trial") == "one\ntwo\n"
+
+
+def test_a_report_saves_on_a_disk_at_once(streams, tmp_path):
+    with kept(LOCAL, f"{tmp_path}/trial"):
+        print("epoch 1")
+        output.flush()
+        assert read_output(LOCAL, f"{tmp_path}/trial") == "epoch 1\n"
+    output.flush()  # no trial runs
+
+
+@pytest.mark.parametrize(("first", "separator"), [("one\n", AGAIN), ("one", b"\n" + AGAIN)])
+def test_attempts_come_one_after_another(storage, first, separator):
+    fs, root = storage
+    keep(fs, f"{root}/trial", first)
+    keep(fs, f"{root}/trial")
+    keep(fs, f"{root}/trial", "two\n", "three\n")
+    assert read_output(fs, f"{root}/trial") == f"{first}{separator.decode()}two\nthree\n"
+
+
+def test_of_much_the_first_and_the_last_are_kept(storage, monkeypatch):
+    monkeypatch.setattr(output, "SEGMENT", 1000)
+    monkeypatch.setattr(output, "_LAST", 2000)
+    fs, root = storage
+    lines = [f"{number:09}\n" for number in range(2000)]
+    keep(fs, f"{root}/trial", *("".join(lines[at : at + 70]) for at in range(0, 2000, 70)))
+    text = read_output(fs, f"{root}/trial")
+    assert text.startswith("".join(lines[:100]) + "\n… ")
+    assert text.endswith("".join(lines[-200:]))
+    assert "… 16.0 kB left out …\n" in text
+    assert sum(segment.size for segment in segments(fs, f"{root}/trial/{FOLDER}")) <= 4000
+    keep(fs, f"{root}/trial", "again\n")
+    assert read_output(fs, f"{root}/trial").endswith(f"{lines[-1]}{AGAIN.decode()}again\n")
+
+
+def test_what_waits_for_a_slow_storage_is_bounded(storage, monkeypatch):
+    monkeypatch.setattr(output, "_MOST_WAITING", 5000)
+    monkeypatch.setattr(output, "SEGMENT", 1000)
+    fs, root = storage
+    one = Output(fs, f"{root}/trial")
+    one._saving.acquire()
+    for number in range(100_000):
+        one.add(b"%09d\n" % number)
+        assert len(one._waiting) <= 5000
+    one._saving.release()
+    one.end()
+    text = read_output(fs, f"{root}/trial")
+    assert text.startswith("… 1.0 MB left out …\n")
+    assert text.endswith("000099998\n000099999\n")
+
+
+def test_a_storage_that_fails_is_tried_again_and_nothing_is_twice(storage, monkeypatch):
+    fs, root = storage
+    one = Output(fs, f"{root}/trial")
+    one._thread = threading.Thread(target=print)  # none that saves in between
+    one.add(b"one\n")
+    one._save()
+    path = f"{root}/trial/{FOLDER}/000000000000.log"
+    with fs.open_output_stream(path) as stream:
+        stream.write(b"one\nhalf of two")  # as a write leaves it that fails half way
+    monkeypatch.setattr(one, "_write", lambda part: 1 / 0)
+    one.add(b"two\n")
+    one._save()
+    assert one.error == "ZeroDivisionError: division by zero"
+    one.add(b"three\n")
+    monkeypatch.undo()
+    one._save()
+    assert one.error is None
+    assert read_output(fs, f"{root}/trial") == "one\ntwo\nthree\n"
+
+
+def test_a_storage_that_never_takes_it_does_not_fail_the_trial(streams, tmp_path):
+    (tmp_path / "file").touch()
+    with kept(LOCAL, f"{tmp_path}/file/trial"):
+        print("printed")
+    assert passed_on(streams["stdout"]) == "printed\n"
+    assert "could not be kept" in passed_on(streams["stderr"])
+
+
+def test_a_storage_that_hangs_does_not_hang_the_trial(streams, tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "_AT_END", 0.05)
+    go_on = threading.Event()
+    monkeypatch.setattr(Output, "_begin", lambda self: go_on.wait(30))
+    with kept(LOCAL, f"{tmp_path}/trial"):
+        print("printed")
+    go_on.set()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_prints_without_being_kept(streams, tmp_path):
+    with kept(LOCAL, f"{tmp_path}/trial"):
+        print("parent")
+        with output._current._lock:  # held by another thread at the fork, as far as the child can see
+            pid = os.fork()
+            if not pid:
+                threading.Timer(20, os._exit, (1,)).start()
+                thread = threading.Thread(target=print, args=("child",))
+                thread.start()
+                thread.join()
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert read_output(LOCAL, f"{tmp_path}/trial") == "parent\n"
+
+
+SHOWN = [
+    ("plain\nlines", "plain\nlines"),
+    ("windows\r\nlines\r\n", "windows\nlines\n"),
+    ("  0%\r 50%\r100%\nnext\n", "100%\nnext\n"),
+    ("50%\r", "50%"),
+    ("a long one\rshort     \n", "short\n"),
+    ("bar\r    \rtext\n", "text\n"),
+    ("a\n\rb\n", "a\nb\n"),
+    ("outer 1\n\rinner 1\x1b[A\n\rinner 2\x1b[A\router 2\n\rinner 3\x1b[A\n", "outer 2\ninner 3"),
+    ("\x1b[Atop\n", "top\n"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), SHOWN)
+def test_it_is_shown_as_a_terminal_leaves_it(text, shown):
+    assert as_shown(text) == shown
+
+
+def test_a_progress_bar_is_one_line():
+    from tqdm import tqdm
+
+    file = io.StringIO()
+    for _ in tqdm(range(3), desc="outer", file=file, mininterval=0):
+        for _ in tqdm(range(10), desc="inner", file=file, mininterval=0, leave=False):
+            pass
+    assert file.getvalue().count("\r") > 30
+    (line,) = as_shown(file.getvalue()).rstrip("\n").split("\n")
+    assert line.startswith("outer: 100%")
+
+
+@pytest.mark.parametrize("size", [10, 1000, 200_000])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_the_last_lines(storage, size, end):
+    fs, root = storage
+    lines = [f"line {number} ü" for number in range(size)]
+    keep(fs, f"{root}/trial", "\n".join(lines) + end)
+    for tail in (1, 7, 999, 5000):
+        assert read_output(fs, f"{root}/trial", tail) == "\n".join(lines[-tail:]) + end
+    assert read_output(fs, f"{root}/trial") == "\n".join(lines) + end
+    assert read_output(fs, f"{root}/trial", 0) == ""
+
+
+def test_only_the_end_is_read_for_the_last_lines(tmp_path):
+    class Watched:
+        def __init__(self):
+            self.read = 0
+
+        def get_file_info(self, selector):
+            return LOCAL.get_file_info(selector)
+
+        def open_input_file(self, path):
+            outer, file = self, LOCAL.open_input_file(path)
+
+            class File:
+                def __enter__(self):
+                    return self
+
+                def __exit__(self, *error):
+                    file.close()
+
+                def seek(self, at):
+                    file.seek(at)
+
+                def read(self, count):
+                    outer.read += count
+                    return file.read(count)
+
+            return File()
+
+    keep(LOCAL, f"{tmp_path}/trial", "x" * 99 + "\n", *["y" * 99_999 + "\n"] * 30, "z\n" * 100)
+    watched = Watched()
+    assert read_output(watched, f"{tmp_path}/trial", 20) == "z\n" * 20
+    assert watched.read < 100_000
+
+
+def test_the_end_of_a_long_progress_bar_is_one_line(tmp_path):
+    bar = "".join(f"\rstep {number:9}" for number in range(30_000))
+    keep(LOCAL, f"{tmp_path}/trial", f"first\nsecond\n{bar}\nlast\n")
+    assert read_output(LOCAL, f"{tmp_path}/trial", 2) == "step     29999\nlast\n"
+    assert read_output(LOCAL, f"{tmp_path}/trial", 3) == "second\nstep     29999\nlast\n"
+
+
+def test_what_a_trial_leaves_out_while_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(output, "SEGMENT", 4)
+    keep(LOCAL, f"{tmp_path}/trial", "aaa\nbbb\nccc\n")
+    found = segments(LOCAL, f"{tmp_path}/trial/{FOLDER}")
+    assert len(found) == 3
+    monkeypatch.setattr("nbtune.engine.printed.segments", lambda *place: found)
+    os.unlink(f"{tmp_path}/trial/{FOLDER}/{found[1].name}")
+    assert read_output(LOCAL, f"{tmp_path}/trial") == "aaa\n\n… 0.0 kB left out …\nccc\n"
+
+
+def test_a_storage_that_cannot_be_read_says_so(tmp_path):
+    assert printed(str(tmp_path / "nowhere"), "trial") == ""
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / FOLDER).touch()
+    with pytest.raises(nbtune.ExperimentError, match="cannot be read"):
+        printed(str(tmp_path), "trial")
+    with pytest.raises(nbtune.ExperimentError, match="tail=-1"):
+        printed(str(tmp_path), "trial", -1)
