@@ -1,0 +1,76 @@
+"""A real browser, and the preview page in it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.browser.serve import server
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine, or else Playwright's own; `make browser` sees to it that there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where the preview page is served."""
+    with server() as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page. The test fails where it logs an error or leaves an exception uncaught."""
+    faults: list[str] = []
+
+    def logged(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            faults.append(message.text)
+
+    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(10_000)
+    opened.on("console", logged)
+    opened.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
+    yield opened
+    context.close()
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def preview(page: Page, address: str) -> Callable[..., Page]:
+    """Open the preview page; its choices are named as in its URL."""
+
+    def show(scenario: str | int = 20, *, live: str = "0", theme: str = "light", width: str = "full") -> Page:
+        choice = {"scenario": scenario, "live": live, "theme": theme, "width": width}
+        page.goto(f"{address}/preview.html?{urlencode(choice)}")
+        page.wait_for_selector("body[data-ready]")
+        return page
+
+    return show

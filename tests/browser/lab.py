@@ -1,0 +1,163 @@
+"""A real JupyterLab or Notebook 7 with a real kernel, and the few things that a person does in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import expect
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def write(path: Path, *cells: str) -> Path:
+    """Write a notebook of code cells."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
+    notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(notebook, path)
+    return path
+
+
+class Server:
+    """A Jupyter server of a test's own, on loopback.
+
+    Args:
+        root: the folder of the notebooks.
+        settings: a folder of its own for everything that Jupyter would keep in the home folder.
+        app: "lab" or "notebook".
+        dark: the dark theme.
+    """
+
+    def __init__(self, root: Path, settings: Path, app: str = "lab", *, dark: bool = False) -> None:
+        self.app = app
+        themes = settings / "user" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+        themes.parent.mkdir(parents=True)
+        themes.write_text(json.dumps({"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}))
+        news = themes.with_name("notification.jupyterlab-settings")
+        news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        folders = {f"JUPYTER_{name}_DIR": str(settings / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        command = [sys.executable, "-m", app if app == "notebook" else "jupyterlab", "--allow-root", "--no-browser"]
+        options = {
+            "ServerApp.port": port,
+            "ServerApp.token": "",
+            "ServerApp.password": "",
+            "ServerApp.disable_check_xsrf": True,
+            "ServerApp.root_dir": root,
+            "LabServerApp.user_settings_dir": settings / "user",
+            "LabServerApp.workspaces_dir": settings / "workspaces",
+        }
+        self._log = (settings / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [*command, *(f"--{name}={value}" for name, value in options.items())],
+            env={**os.environ, **folders, "IPYTHONDIR": str(settings / "ipython")},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        until = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/api", timeout=2).close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError((settings / "server.log").read_text()) from None
+                time.sleep(0.2)
+
+    def kernels(self) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self.url}/api/kernels", timeout=10) as answer:
+            return list(json.load(answer))
+
+    def end_kernels(self) -> None:
+        """Shut every kernel down, so that each ends what it has started."""
+        for kernel in self.kernels():
+            request = urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=30).close()
+
+    def close(self) -> None:
+        try:
+            self.end_kernels()
+        finally:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._log.close()
+
+
+class Notebook:
+    """A notebook that is open in a browser.
+
+    Args:
+        page: the browser's page.
+        server: where it is opened.
+        name: the notebook's file name.
+    """
+
+    def __init__(self, page: Any, server: Server, name: str) -> None:
+        self.page, self._server, self._name = page, server, name
+        self.open()
+
+    def open(self) -> None:
+        """Open it, or reload the page, and wait until its kernel is idle."""
+        where = "notebooks" if self._server.app == "notebook" else "lab/tree"
+        reset = "" if self._server.app == "notebook" else "?reset"
+        self.page.goto(f"{self._server.url}/{where}/{self._name}{reset}")
+        self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+        self.idle()
+
+    def idle(self, timeout: float = 90) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_function(
+            "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'",
+            timeout=timeout * 1000,
+        )
+
+    def cell(self, number: int) -> Any:
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+
+    def start(self, number: int) -> Any:
+        """Run a cell without waiting for its end; return it."""
+        cell = self.cell(number)
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.text_content()
+        for _ in range(5):  # a page that is still being set up may lose a key
+            cell.locator(".cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            until = time.monotonic() + 4
+            while time.monotonic() < until:
+                if prompt.text_content() != before:
+                    return cell
+                self.page.wait_for_timeout(50)
+        raise AssertionError(f"cell {number} does not run")
+
+    def run(self, number: int, timeout: float = 90) -> Any:
+        """Run a cell to its end; return it."""
+        cell = self.start(number)
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout * 1000)
+        return cell
+
+    def save(self) -> Any:
+        """Save it; return the notebook as it is in its file."""
+        self.page.keyboard.press("Control+s")
+        self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=20_000)
+        return None

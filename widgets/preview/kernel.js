@@ -1,0 +1,190 @@
+// Stands in for the kernel: plays a scenario's events, tells the widgets, hears and answers them.
+
+import { head, table, update } from "./tell.js";
+import { source } from "./text.js";
+
+/** @typedef {import("./mount.js").Widget} Widget */
+/** @typedef {import("./scenario.js").Scenario} Scenario */
+/** @typedef {import("./tell.js").Told} Told */
+
+const TICK = 100; // milliseconds between two tellings, as in nbtune/views/dashboard.py
+const SECONDS = 20; // that a live experiment takes at most
+const ENDING = 500; // milliseconds from an order to stop to the end
+
+export class Kernel {
+  /** @type {Record<string, Widget>} */
+  widgets = {};
+  /** What has come from the browser, in order. @type {{widget: string, message: any}[]} */
+  heard = [];
+  delay = 20;
+  busy = false;
+  lost = false;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+  #status = "running";
+  #ticks = 0;
+  #seq = 0;
+  #failed = false;
+  /** @type {Set<Told>} */
+  #changed = new Set();
+  /** @type {Promise<Uint8Array> | undefined} */
+  #plotly;
+
+  /**
+   * @param {Scenario} scenario
+   * @param {(widget: string, message: any) => void} listener told of whatever the browser sends
+   */
+  constructor(scenario, listener) {
+    this.scenario = scenario;
+    this.listener = listener;
+    this.metric = scenario.metric;
+    /** @type {Told[]} */
+    this.trials = scenario.trials.map((trial) => ({ ...trial, status: "pending", at: 0, told: 0 }));
+    this.atOnce = Math.max(4, Math.ceil(this.trials.length / 100));
+  }
+
+  /**
+   * What the browser has sent. A busy kernel hears of it later.
+   * @param {string} widget
+   * @param {any} message
+   */
+  receive(widget, message) {
+    this.heard.push({ widget, message });
+    this.listener(widget, message);
+    this.#waiting.push(() => this.#handle(widget, message));
+    setTimeout(() => this.catchUp(), this.delay);
+  }
+
+  /** Handle what has waited, unless it has to wait on. */
+  catchUp() {
+    if (this.busy || this.lost) return;
+    for (const handle of this.#waiting.splice(0)) handle();
+  }
+
+  /**
+   * @param {string} widget
+   * @param {any} message
+   */
+  #handle(widget, message) {
+    const model = this.widgets[widget].model;
+    const trial = this.trials[message.trial];
+    if (message.type === "ready") this.tell(true, [widget]);
+    else if (message.type === "plotly") this.sendPlotly(widget);
+    else if (message.type === "traits" && "metric" in message) {
+      this.metric = message.metric;
+      this.tell(true, ["curves"]);
+    } else if (message.type === "detail" && trial) {
+      const config = Object.entries(trial.config).map(([name, value]) => `${source(name)}: ${source(value)}`);
+      model.receive({
+        type: "detail",
+        trial: trial.number,
+        config: `{${config.join(",\n ")}}`,
+        traceback: trial.status === "failed" ? trial.traceback : null,
+        log: trial.number % 5 === 4 ? null : `epoch 1\nepoch 2\n${trial.config.note ?? ""}`,
+      });
+    } else if (message.type === "stop") this.#stop(model, trial);
+  }
+
+  /**
+   * @param {import("./model.js").Model} model
+   * @param {Told | undefined} trial all of them where there is none
+   */
+  #stop(model, trial) {
+    const one = trial ? { trial: trial.number } : {};
+    if (trial ? trial.status !== "running" && trial.status !== "pending" : this.#status !== "running") {
+      model.receive({ type: "refused", ...one, message: `${trial ? `trial ${trial.number}` : "it"} is over` });
+      return;
+    }
+    model.receive({ type: "stopping", ...one });
+    setTimeout(() => {
+      for (const stopped of trial ? [trial] : this.trials) {
+        if (stopped.status !== "running" && stopped !== trial) continue;
+        stopped.status = "stopped";
+        this.#changed.add(stopped);
+      }
+      if (!trial) this.#status = "stopped";
+      this.tell();
+    }, ENDING);
+  }
+
+  /** @param {string} widget */
+  async sendPlotly(widget) {
+    this.#plotly ??= fetch("plotly.min.js.gz").then(async (response) => new Uint8Array(await response.arrayBuffer()));
+    this.widgets[widget].model.receive({ type: "plotly", version: "preview" }, [await this.#plotly]);
+  }
+
+  /**
+   * Let trials report.
+   * @param {number} reports how often each that runs reports
+   */
+  advance(reports) {
+    for (let i = 0; i < reports && this.#status === "running"; i++) {
+      this.#ticks++;
+      let running = 0;
+      let over = true;
+      for (const trial of this.trials) {
+        if (trial.status === "pending" && running < this.atOnce) trial.status = "running";
+        if (trial.status === "running") {
+          running++;
+          this.#changed.add(trial);
+          const length = trial.values[this.scenario.metric].length;
+          if (trial.at < length) trial.at++;
+          if (trial.at === length) trial.status = trial.final;
+        }
+        over &&= trial.status !== "running" && trial.status !== "pending";
+      }
+      if (over) this.#status = this.scenario.final;
+    }
+  }
+
+  /**
+   * Tell the browser what is new.
+   * @param {boolean} [everything]
+   * @param {string[]} [widgets]
+   */
+  tell(everything = false, widgets = Object.keys(this.widgets)) {
+    if (this.lost) return;
+    const { scenario, trials } = this;
+    const failed = trials.some((trial) => trial.status === "failed");
+    const columns = failed !== this.#failed; // a column more: the table begins again
+    this.#failed = failed;
+    const changed = [...this.#changed];
+    if (widgets.length === Object.keys(this.widgets).length) this.#changed.clear();
+    for (const name of widgets) {
+      const { model } = this.widgets[name];
+      if (name === "head") model.update({ state: head(trials, scenario, this.#status, this.#ticks) });
+      else if (name === "curves") {
+        model.update({ metrics: Object.keys(trials[0]?.values ?? {}), mode: scenario.mode, metric: this.metric });
+        if (!everything && !changed.length) continue;
+        const told = everything ? trials : changed;
+        model.receive(...update(told, trials, scenario, this.metric, everything, ++this.#seq));
+      } else if (everything || columns || changed.length)
+        model.receive(table(everything || columns ? trials : changed, trials, scenario, everything || columns));
+    }
+  }
+
+  /**
+   * Play the experiment.
+   * @param {string} pace "1": as it comes, "half": to its middle, where it stays, "0": all at once
+   */
+  play(pace) {
+    const reports = this.trials.reduce((sum, trial) => sum + trial.values[this.scenario.metric].length, 0);
+    const all = Math.ceil(reports / this.atOnce);
+    if (pace !== "1") this.advance(pace === "half" ? Math.ceil(all / 2) : Number.POSITIVE_INFINITY);
+    this.tell(true);
+    this.sendPlotly("curves");
+    const alive = setInterval(() => {
+      if (this.lost) return;
+      for (const { model } of Object.values(this.widgets)) model.update({ alive: model.get("alive") + 1 });
+      if (this.#status !== "running") clearInterval(alive);
+    }, 2000);
+    if (pace !== "1") return;
+    const step = Math.max(1, Math.round((all * TICK) / (SECONDS * 1000)));
+    const playing = setInterval(() => {
+      if (this.lost) return;
+      this.advance(step);
+      this.tell();
+      if (this.#status !== "running") clearInterval(playing);
+    }, TICK);
+  }
+}

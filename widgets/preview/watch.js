@@ -1,0 +1,86 @@
+// Counts what is left behind on the page: listeners on document and window, observers, intervals.
+
+/** @type {Map<string, number>} */
+const counts = new Map();
+
+/**
+ * @param {string} what
+ * @param {number} by
+ */
+function count(what, by) {
+  counts.set(what, (counts.get(what) ?? 0) + by);
+}
+
+/** What there is now, by its kind; what has gone again is not in it. */
+export function left() {
+  return Object.fromEntries([...counts].filter(([, number]) => number).sort());
+}
+
+for (const target of [window, document]) {
+  const [add, remove] = [target.addEventListener, target.removeEventListener];
+  const name = target.constructor.name;
+  /** @type {{type: string, listener: any, capture: boolean}[]} */
+  let known = [];
+  const forget = (/** @type {string} */ type, /** @type {any} */ listener, /** @type {boolean} */ capture) => {
+    const before = known.length;
+    known = known.filter((one) => one.type !== type || one.listener !== listener || one.capture !== capture);
+    count(`${name} ${type}`, known.length - before);
+  };
+  Object.assign(target, {
+    /** @param {string} type @param {any} listener @param {any} [options] */
+    addEventListener(type, listener, options) {
+      add.call(target, type, listener, options);
+      const capture = Boolean(typeof options === "object" ? options?.capture : options);
+      if (options?.once || options?.signal?.aborted) return;
+      if (known.some((one) => one.type === type && one.listener === listener && one.capture === capture)) return;
+      known.push({ type, listener, capture });
+      count(`${name} ${type}`, 1);
+      options?.signal?.addEventListener("abort", () => forget(type, listener, capture));
+    },
+    /** @param {string} type @param {any} listener @param {any} [options] */
+    removeEventListener(type, listener, options) {
+      remove.call(target, type, listener, options);
+      forget(type, listener, Boolean(typeof options === "object" ? options?.capture : options));
+    },
+  });
+}
+
+for (const name of /** @type {const} */ (["ResizeObserver", "IntersectionObserver", "MutationObserver"])) {
+  const Observer = /** @type {any} */ (globalThis[name]);
+  /** @type {any} */ (globalThis)[name] = class extends Observer {
+    #watched = new Set();
+    /** @param {any} target @param {any} [options] */
+    observe(target, options) {
+      if (!this.#watched.has(target)) count(name, 1);
+      this.#watched.add(target);
+      super.observe(target, options);
+    }
+    /** @param {any} target */
+    unobserve(target) {
+      if (this.#watched.delete(target)) count(name, -1);
+      super.unobserve(target);
+    }
+    disconnect() {
+      count(name, -this.#watched.size);
+      this.#watched.clear();
+      super.disconnect();
+    }
+  };
+}
+
+const [begin, end] = [globalThis.setInterval, globalThis.clearInterval];
+const intervals = new Set();
+Object.assign(globalThis, {
+  /** @param {any[]} args */
+  setInterval(...args) {
+    const id = /** @type {any} */ (begin)(...args);
+    intervals.add(id);
+    count("interval", 1);
+    return id;
+  },
+  /** @param {number} id */
+  clearInterval(id) {
+    if (intervals.delete(id)) count("interval", -1);
+    end(id);
+  },
+});
