@@ -83,6 +83,7 @@ def test_each_trial_has_its_own_and_what_held_on_to_a_stream_follows(streams, tm
         sys.stdout = io.StringIO()  # left behind
         print("lost")
     logger.warning("between")
+    assert output._current is None
     with kept(LOCAL, f"{tmp_path}/b"):
         logger.warning("in b")
         print("printed in b")
@@ -221,6 +222,10 @@ def test_a_storage_that_fails_is_tried_again_and_nothing_is_twice(storage, monke
     one.add(b"two\n")
     one._save()
     assert one.error == "ZeroDivisionError: division by zero"
+    monkeypatch.undo()
+    monkeypatch.setattr(one, "_storage", None)  # a store fails when it is written
+    one._save()
+    assert (one.error is None) == (fs is LOCAL)
     one.add(b"three\n")
     monkeypatch.undo()
     one._save()
@@ -342,6 +347,14 @@ def test_the_end_of_a_long_progress_bar_is_one_line(tmp_path):
     keep(LOCAL, f"{tmp_path}/trial", f"first\nsecond\n{bar}\nlast\n")
     assert read_output(LOCAL, f"{tmp_path}/trial", 2) == "step     29999\nlast\n"
     assert read_output(LOCAL, f"{tmp_path}/trial", 3) == "second\nstep     29999\nlast\n"
+
+
+def test_the_end_of_bars_below_each_other(tmp_path):
+    bars = "".join(f"\n\rinner {number:9}\x1b[A\router {number}" for number in range(10_000))
+    keep(LOCAL, f"{tmp_path}/trial", f"first\nsecond\n{bars}\n\nlast\n")
+    whole = "first\nsecond\nouter 9999\ninner      9999\nlast\n"
+    assert read_output(LOCAL, f"{tmp_path}/trial") == whole
+    assert read_output(LOCAL, f"{tmp_path}/trial", 4) == whole.removeprefix("first\n")
 
 
 def test_what_a_trial_leaves_out_while_it_is_read(tmp_path, monkeypatch):
