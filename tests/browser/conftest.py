@@ -55,7 +55,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(20_000)
     opened.on("console", logged)
     opened.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
     yield opened
@@ -65,10 +65,11 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def preview(page: Page, address: str) -> Callable[..., Page]:
-    """Open the preview page; its choices are named as in its URL."""
+    """Open the preview page; its choices are named as in its URL. What is not in the window is not drawn."""
 
-    def show(scenario: str | int = 20, *, live: str = "0", theme: str = "light", width: str = "full") -> Page:
-        choice = {"scenario": scenario, "live": live, "theme": theme, "width": width}
+    def show(scenario: str | int = 20, *, height: int = 900, **choice: str) -> Page:
+        choice = {"scenario": str(scenario), "live": "0", **choice}
+        page.set_viewport_size({"width": 1100, "height": height})
         page.goto(f"{address}/preview.html?{urlencode(choice)}")
         page.wait_for_selector("body[data-ready]")
         return page

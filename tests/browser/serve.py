@@ -16,22 +16,21 @@ WIDGETS = Path(__file__).parents[2] / "widgets"
 class Handler(SimpleHTTPRequestHandler):
     """The files of `widgets/`, always as they are now, and plotly.js as the kernel sends it."""
 
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
-
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != "/plotly.min.js.gz":
-            return super().do_GET()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/gzip")
-        self.send_header("Content-Length", str(len(plotly_js())))
-        self.end_headers()
-        self.wfile.write(plotly_js())
+        if self.path.partition("?")[0] == "/plotly.min.js.gz":
+            self.send_response(200)
+            self.send_header("Content-Type", "application/gzip")
+            self.send_header("Content-Length", str(len(plotly_js())))
+            self.end_headers()
+            self.wfile.write(plotly_js())
+        else:
+            super().do_GET()
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing of each request."""
 
 

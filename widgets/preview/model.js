@@ -104,9 +104,13 @@ export class Model {
         for (const one of name.split(" ")) this.#listeners.push({ name: one, callback, context });
       },
       off: (/** @type {string | null} */ name, /** @type {((...args: any[]) => void) | null} */ callback) => {
+        const names = name?.split(" ");
         this.#listeners = this.#listeners.filter(
           (one) =>
-            one.context !== context || (name && one.name !== name) || (callback && one.callback !== callback) || false,
+            one.context !== context ||
+            (names && !names.includes(one.name)) ||
+            (callback && one.callback !== callback) ||
+            false,
         );
       },
     };

@@ -114,20 +114,21 @@ export function table(changed, trials, scenario, reset) {
  * @returns {[any, ArrayBufferView[]]}
  */
 export function update(changed, trials, scenario, metric, reset, seq) {
-  const most = Math.max(4, Math.floor(POINTS / Math.max(1, trials.length)));
+  const top = best(trials, scenario);
+  const share = Math.max(4, Math.floor(POINTS / Math.max(1, trials.length)));
   /** @type {[number, number, boolean][]} */
   const segments = [];
   /** @type {number[][]} */
   const points = [[], [], []];
   for (const trial of changed) {
     const values = trial.values[metric] ?? [];
-    const thin = trial.status !== "running" && trial.at > most;
-    const replace = reset || (thin && trial.told > most);
+    const thin = trial.status !== "running" && trial !== top && trial.at > share;
+    const replace = reset || thin;
     const from = replace ? 0 : trial.told;
-    const kept = Array.from({ length: trial.at - from }, (_, i) => from + i).filter(
-      (i) => !thin || !replace || Math.floor((i * most) / trial.at) !== Math.floor(((i - 1) * most) / trial.at),
-    );
-    trial.told = replace ? kept.length : trial.at;
+    const kept = thin
+      ? Array.from({ length: share }, (_, i) => Math.round((i * (trial.at - 1)) / (share - 1)))
+      : Array.from({ length: trial.at - from }, (_, i) => from + i);
+    trial.told = trial.at;
     if (!kept.length) continue;
     segments.push([trial.number, kept.length, replace]);
     for (const i of kept) {
@@ -141,7 +142,7 @@ export function update(changed, trials, scenario, metric, reset, seq) {
     reset,
     seq,
     metric,
-    best: best(trials, scenario)?.number ?? null,
+    best: top?.number ?? null,
     trials: changed.map((trial) => [
       trial.number,
       trial.status,

@@ -1,0 +1,335 @@
+"""The widgets in a browser, on recorded events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+WIDGETS = ("head", "curves", "trials", "parallel")
+SCENARIOS = ("empty", "1", "20", "1000", "10000", "errors")
+Preview = Callable[..., Page]
+
+CONTRAST = """name => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = parts(colour).map(part => (part / 255 <= 0.04045 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const page = getComputedStyle(document.body).backgroundColor;
+  const [r, g, b, alpha = 1] = parts(getComputedStyle(document.querySelector(`#${name} .nbt`)).color);
+  const seen = [r, g, b].map((part, i) => part * alpha + parts(page)[i] * (1 - alpha));
+  const [low, high] = [light(`rgb(${seen})`), light(page)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}"""
+
+
+def heard(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
+    """Return what a widget has sent to Python."""
+    messages: list[dict[str, Any]] = page.evaluate(
+        "([widget, type]) => preview.kernel.heard.filter(one => one.widget === widget && one.message.type === type)"
+        ".map(one => one.message)",
+        [widget, kind],
+    )
+    return messages
+
+
+def row(page: Page, trial: int) -> Locator:
+    return page.locator(f"#trials tr[data-trial='{trial}']")
+
+
+def numbers(page: Page) -> list[int]:
+    """Return the trials of the table's rows, from above."""
+    expect(page.locator("#trials tr[data-trial]").first).to_be_visible()
+    found: list[int] = page.locator("#trials tr[data-trial]").evaluate_all(
+        "rows => rows.map(r => Number(r.dataset.trial))"
+    )
+    return found
+
+
+def said(page: Page, widget: str) -> str:
+    """Return what a widget's alerts say."""
+    alerts = page.locator(f"#{widget} [role=alert]:visible")
+    return "".join(alerts.all_inner_texts()).strip()
+
+
+def selection(page: Page, widget: str) -> list[int]:
+    found: list[int] = page.evaluate("name => preview.widgets[name].model.get('selection')", widget)
+    return found
+
+
+def drawn(page: Page, *names: str) -> None:
+    """Wait until plotly has drawn these widgets."""
+    for name in names:
+        expect(page.locator(f"#{name} .js-plotly-plot .main-svg").first).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scenario: str) -> None:
+    # Software draws 10,000 lines of parallel coordinates slowly: there they stay below the window.
+    page = preview(scenario, height=900 if scenario == "10000" else 1500)
+    for name in WIDGETS:
+        expect(page.locator(f"#{name} > div > .nbt")).to_be_visible()
+    if scenario == "empty":
+        expect(page.locator("#head")).to_contain_text("0 of 0")
+        expect(page.locator("#trials")).to_contain_text("No trial yet")
+        expect(page.locator("#curves")).to_contain_text("first report")
+    else:
+        count = 20 if scenario == "errors" else int(scenario)
+        expect(page.locator("#head")).to_contain_text(f"{count} of {count}")
+        expect(page.get_by_role("grid", name="Trials")).to_have_attribute("aria-rowcount", str(count + 1))
+        assert page.locator("#trials tr").count() < 100
+        expect(page.locator("#curves [role=img]")).to_have_attribute("aria-label", re.compile(f"{count} trials"))
+        drawn(page, "curves")
+    for theme in ("light", "dark"):
+        page.get_by_label("theme").select_option(theme)
+        for name in WIDGETS:
+            assert page.evaluate(CONTRAST, name) > 4.5
+    for name in WIDGETS:
+        assert len(heard(page, name, "ready")) == 1
+        assert heard(page, name, "error") == []
+        assert said(page, name) == ""
+
+
+def test_it_can_be_watched_live(preview: Preview) -> None:
+    page = preview(20, live="1")
+    expect(page.locator("#head")).to_contain_text("● running")
+    expect(page.locator("#trials")).to_contain_text("●running")
+    page.wait_for_function("document.querySelector('#trials tr[data-trial=\"0\"]')?.textContent.includes('finished')")
+    for name in WIDGETS:
+        assert len(heard(page, name, "ready")) == 1, f"{name} has missed a message"
+
+
+def test_what_a_trial_says_stays_text(preview: Preview) -> None:
+    page = preview("errors", height=1500)
+    hostile = '<img src="nowhere" onerror="window.hacked = 1">'
+    expect(page.locator("#head")).to_contain_text(hostile)
+    expect(row(page, 0)).to_contain_text(hostile)
+    page.get_by_role("grid", name="Trials").focus()
+    row(page, 0).dblclick()
+    expect(page.locator("#trials section")).to_contain_text("Traceback")
+    expect(page.locator("#trials section")).to_contain_text(hostile)
+    page.get_by_role("combobox", name="metric").select_option("<i>odd</i> & co")
+    expect(page.locator("#curves .ytitle")).to_have_text("<i>odd</i> & co")
+    drawn(page, "curves", "parallel")
+    for trial in range(20):
+        page.evaluate("n => preview.widgets.trials.model.set('selection', [n])", trial)
+    page.locator("#curves .js-plotly-plot").hover()
+    page.wait_for_timeout(300)
+    markup = page.locator("main").locator("img, script, b, i:not([class]), a[href*='example.org']")
+    assert markup.evaluate_all("found => found.map(one => one.outerHTML)") == []
+    assert page.evaluate("window.hacked") is None
+
+
+def test_views_leave_nothing_behind(preview: Preview) -> None:
+    page = preview(20, live="half", height=2800)
+    drawn(page, "curves", "parallel")
+    left = []
+    for _ in range(3):
+        page.click("#more")
+        for name in ("curves", "parallel"):
+            expect(page.locator(f"#{name} > div:last-child .js-plotly-plot .main-svg").first).to_be_visible()
+        listening = page.evaluate(
+            "Promise.all(Object.values(preview.widgets).map(widget => widget.views.at(-1).remove()))"
+        )
+        assert dict(zip(WIDGETS, listening, strict=True)) == dict.fromkeys(WIDGETS, 0)
+        left.append(page.evaluate("preview.left()"))
+    assert left[1] == left[2]
+    page.evaluate("Promise.all(Object.values(preview.widgets).map(widget => widget.views[0].remove()))")
+    assert page.locator("main .nbt").count() == 0
+    page.evaluate("for (const { model } of Object.values(preview.widgets)) model.handedTo('link').off(null, null)")
+    listening = page.evaluate("Promise.all(Object.values(preview.widgets).map(widget => widget.destroy()))")
+    assert dict(zip(WIDGETS, listening, strict=True)) == dict.fromkeys(WIDGETS, 0)
+
+
+def test_a_view_that_comes_later_shows_the_same(preview: Preview) -> None:
+    page = preview(20, height=2800)
+    row(page, 3).click()
+    page.click("#fewer")
+    expect(page.locator("main .nbt")).to_have_count(0)
+    page.click("#more")
+    page.click("#more")
+    for name in WIDGETS:
+        expect(page.locator(f"#{name} > div > .nbt")).to_have_count(2)
+    expect(row(page, 3)).to_have_count(2)
+    for view in (row(page, 3).first, row(page, 3).last):
+        expect(view).to_have_attribute("aria-selected", "true")
+    row(page, 5).first.click()
+    expect(row(page, 5).last).to_have_attribute("aria-selected", "true")
+    for plot in page.locator("#curves [role=img]").all():
+        expect(plot).to_have_attribute("aria-label", re.compile("20 trials"))
+    for name in WIDGETS:
+        assert len(heard(page, name, "ready")) == 1
+
+
+def test_a_selection_reaches_every_widget(preview: Preview) -> None:
+    page = preview(20, height=1500)
+    drawn(page, "curves", "parallel")
+    row(page, 2).click()
+    row(page, 4).click(modifiers=["Shift"])
+    for name in ("trials", "curves", "parallel"):
+        assert selection(page, name) == [2, 3, 4]
+        assert heard(page, name, "traits")[-1]["selection"] == [2, 3, 4]
+    expect(page.locator("#curves")).to_contain_text("selected")
+    page.evaluate("preview.widgets.parallel.model.set('selection', [7, 9])")
+    expect(row(page, 7)).to_have_attribute("aria-selected", "true")
+    expect(row(page, 2)).to_have_attribute("aria-selected", "false")
+    assert selection(page, "curves") == [7, 9]
+    row(page, 7).click(modifiers=["ControlOrMeta"])
+    assert selection(page, "curves") == [9]
+
+
+def test_a_click_on_a_curve_selects_its_trial(preview: Preview) -> None:
+    page = preview(1)
+    drawn(page, "curves")
+    plot = page.locator("#curves .js-plotly-plot")
+    at = plot.evaluate(
+        "({_fullLayout: l, data}) => { const trace = data.find(one => one.x.length > 20);"
+        " return [l._size.l + l.xaxis.d2p(trace.x[12]), l._size.t + l.yaxis.d2p(trace.y[12])] }"
+    )
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + at[0] - 5, box["y"] + at[1])
+    page.mouse.move(box["x"] + at[0], box["y"] + at[1], steps=4)
+    page.wait_for_timeout(200)  # plotly looks for the nearest point at its own pace
+    page.mouse.click(box["x"] + at[0], box["y"] + at[1])
+    expect(row(page, 0)).to_have_attribute("aria-selected", "true")
+    assert selection(page, "parallel") == [0]
+
+
+def test_the_table_is_sorted_and_filtered(preview: Preview) -> None:
+    page = preview(1000)
+    assert numbers(page)[:3] == [0, 1, 2]
+    header = page.locator("#trials").get_by_role("columnheader", name="best accuracy")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    best = page.evaluate(
+        "preview.kernel.trials.map(t => [Math.max(...t.values.accuracy), t.number]).sort((a, b) => b[0] - a[0])[0][1]"
+    )
+    expect(page.locator("#trials tr[data-trial]").first).to_have_attribute("data-trial", str(best))
+    page.get_by_role("searchbox", name="Filter the trials").fill("hidden = 32 and status = failed")
+    wanted = page.evaluate("preview.kernel.trials.filter(t => t.config.hidden === 32 && t.status === 'failed').length")
+    expect(page.locator("#trials")).to_contain_text(f"{wanted} of 1,000")
+    page.get_by_role("searchbox", name="Filter the trials").fill("nothing is like this")
+    expect(page.locator("#trials")).to_contain_text("No trial matches")
+
+
+def test_everything_is_reached_by_keyboard(preview: Preview) -> None:
+    page = preview(20, live="half")
+    drawn(page, "curves")
+    reached = set()
+    page.locator("#fewer").focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('section')?.id ?? ''"))
+        name = page.evaluate(
+            "(e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent || e.title || e.placeholder)(document.activeElement)"
+        )
+        assert name.strip(), page.evaluate("document.activeElement.outerHTML")
+    assert reached >= {"head", "curves", "trials"}
+    page.get_by_role("grid", name="Trials").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    assert selection(page, "trials") == [1]
+    page.keyboard.press("Shift+ArrowDown")
+    assert selection(page, "curves") == [1, 2]
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="Trial 2")).to_contain_text("Configuration")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="Trial 2")).to_be_hidden()
+    expect(page.get_by_role("grid", name="Trials")).to_be_focused()
+
+
+def test_a_busy_kernel_is_waited_for(preview: Preview) -> None:
+    page = preview(20, live="half")
+    page.check("#busy")
+    trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    row(page, trial).get_by_role("button", name=re.compile("Stop")).click()
+    expect(row(page, trial)).to_contain_text("waiting")
+    row(page, trial).dblclick()
+    expect(page.locator("#trials section")).to_contain_text("waiting for the kernel")
+    page.locator("#head").get_by_role("button", name="Stop").click()
+    page.locator("#head").get_by_role("button", name="Yes").click()
+    expect(page.locator("#head")).to_contain_text("waiting for the kernel")
+    assert heard(page, "trials", "stop") == [{"type": "stop", "trial": trial}]
+    assert heard(page, "head", "stop") == [{"type": "stop"}]
+    page.uncheck("#busy")
+    expect(page.locator("#head")).to_contain_text("stopping")
+    expect(page.locator("#head")).to_contain_text("■ stopped")
+    expect(page.locator("#head").get_by_role("button", name="Stop")).to_be_hidden()
+    expect(row(page, trial)).to_contain_text("■stopped early")
+    expect(page.locator("#trials section")).to_contain_text('"hidden"')
+
+
+def test_a_stop_that_is_refused_says_why(preview: Preview) -> None:
+    page = preview(20, live="half")
+    trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    page.evaluate("preview.kernel.trials.find(one => one.status === 'running').status = 'finished'")
+    row(page, trial).get_by_role("button", name=re.compile("Stop")).click()
+    expect(page.locator("#trials [role=alert]")).to_contain_text(f"trial {trial} is over")
+    expect(row(page, trial).get_by_role("button", name=re.compile("Stop"))).to_be_enabled()
+
+
+def test_a_message_that_was_missed_is_asked_for(preview: Preview) -> None:
+    page = preview(20, live="half")
+    page.evaluate(
+        "preview.widgets.curves.model.receive({type: 'update', reset: false, seq: 99, metric: 'accuracy', best: null,"
+        " trials: [], segments: []}, [new Int32Array(), new Float64Array(), new Float64Array()])"
+    )
+    page.wait_for_function(
+        "preview.kernel.heard.filter(one => one.widget === 'curves' && one.message.type === 'ready').length === 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("widget", "broken"),
+    [
+        ("head", "model.update({state: {name: 'x', counts: 7, best: {params: 3}}})"),
+        ("curves", "model.receive({type: 'update', reset: true, seq: 1, trials: 5, segments: [[]]})"),
+        ("trials", "model.receive({type: 'table', reset: true, columns: null, rows: 7})"),
+        ("parallel", "model.receive({type: 'table', reset: true, columns: null, rows: 7})"),
+    ],
+    ids=WIDGETS,
+)
+def test_what_goes_wrong_is_shown_and_told(preview: Preview, widget: str, broken: str) -> None:
+    page = preview(20)
+    drawn(page, "curves")
+    page.evaluate(f"(({{model}}) => {broken})(preview.widgets.{widget})")
+    expect(page.locator(f"#{widget} .nbt-error[role=alert]")).to_have_text(re.compile(r"\w"))
+    expect(page.locator(f"#{widget} .nbt-error[role=alert]")).to_be_visible()
+    told = heard(page, widget, "error")[0]
+    assert {"where", "message", "stack"} <= told.keys()
+    assert told["message"]
+    page.evaluate(f"preview.kernel.tell(true, ['{widget}'])")
+    expect(page.locator(f"#{widget} > div > .nbt")).to_be_visible()
+
+
+@pytest.mark.parametrize("scenario", ["20", "errors"])
+def test_nothing_is_cut_off_at_600_px(preview: Preview, scenario: str) -> None:
+    page = preview(scenario, width="600", live="half", height=1800)
+    drawn(page, "curves", "parallel")
+    for name in WIDGETS:
+        wide = page.locator(f"#{name} > div").evaluate(
+            "place => [place, ...place.querySelectorAll('.nbt')].map(one => [one.scrollWidth, one.clientWidth])"
+        )
+        assert all(content <= box for content, box in wide), f"{name}: {wide}"
+
+
+def test_a_change_of_theme_is_followed(preview: Preview) -> None:
+    page = preview(20, height=1500)
+    drawn(page, "curves", "parallel")
+    page.get_by_label("theme").select_option("dark")
+    for name in ("curves", "parallel"):
+        # Plotly writes colours into the drawing, so it has to be drawn again.
+        page.wait_for_function(
+            "name => [...document.querySelectorAll(`#${name} .js-plotly-plot text`)]"
+            ".some(text => /^rgb\\((2[0-9]{2}), \\1/.test(getComputedStyle(text).fill))",
+            arg=name,
+        )
