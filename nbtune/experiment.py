@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.source import Source, SourceLostError, StartError
@@ -16,6 +16,8 @@ from nbtune.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nbtune.views.dashboard import Dashboard
 
 __all__ = ["Experiment"]
 
@@ -51,6 +53,8 @@ class Experiment:
         self._source, self._filesystem, self._on_end = source, filesystem, on_end
         self._store = Store(facts, fixed)
         self._listeners: list[Callable[[], None]] = []
+        self._selection: list[int] = []
+        self._dashboard: Dashboard | None = None
         self._over = threading.Event()
         self._reader = threading.Thread(target=self._follow, name="nbtune-reader", daemon=True)
         self._reader.start()
@@ -110,6 +114,45 @@ class Experiment:
         Reports that a retry from a checkpoint has made again are there once, as they were the last time.
         """
         return self._store.history()
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The rows of `df` that are selected in the dashboard: in its curves, its table or by brushing.
+
+        It can be set: to trials' ids, or to a part of `df`, ``exp.selected = exp.df.query("lr < 0.01")``.
+
+        Raises:
+            ExperimentError: one of the ids that it is set to is no trial's.
+        """
+        frame = self.df
+        return frame[frame.index.isin(self._selection)]
+
+    @selected.setter
+    def selected(self, trials: Iterable[int]) -> None:
+        import pandas as pd
+
+        ids = [int(number) for number in (trials.index if isinstance(trials, pd.DataFrame) else trials)]
+        known = self._store.trials
+        if unknown := [number for number in ids if number not in known]:
+            raise ExperimentError(
+                f"{self.name} has no trial {unknown[0]}; it has {len(known)}, numbered from 0: see {self.name}.df.index"
+            )
+        self.select(ids)
+        if self._dashboard is not None:
+            self._dashboard.select(self._selection)
+
+    def select(self, trials: Iterable[int]) -> None:
+        """Take what was selected in a view."""
+        self._selection = sorted(set(trials))
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The live view: what a ``%%tune`` cell shows. Display it in as many places as you like."""
+        if self._dashboard is None:
+            from nbtune.views.dashboard import Dashboard
+
+            self._dashboard = Dashboard(self, self._store)
+        return self._dashboard
 
     @property
     def results(self) -> Any:
@@ -248,9 +291,9 @@ class Experiment:
         return summary(self._store)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from nbtune.views.text import html_summary
+        from nbtune.views.still import still
 
-        return {"text/plain": repr(self), "text/html": html_summary(self._store, self.df)}
+        return still(self._store)
 
     def __getattr__(self, name: str) -> Any:
         # Called only for what is not there.

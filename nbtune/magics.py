@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from nbtune.spec.line import parse_line
 from nbtune.spec.options import OPTIONS
 
 __all__ = ["NbTune", "register"]
+
+_SOON, _SELDOM = 5.0, 120.0  # seconds between two refreshings of the picture in the file: first, and at last
 
 
 def register(shell: Any) -> None:
@@ -105,22 +108,25 @@ class NbTune(_Defaults):
             )
 
     def _show(self, experiment: Any) -> None:
-        """Show a live line under the cell, or a line of text where there are no widgets."""
+        """Show the dashboard under the cell and its picture below, or a line of text where there are no widgets."""
         if not hasattr(self.shell, "kernel"):
             print(repr(experiment))
             return
-        from nbtune.views.progress import Progress
+        display(experiment.dashboard)
+        # What stays in the file: a saved view of a widget is nothing without its kernel.
+        still = display(experiment._repr_mimebundle_(), raw=True, display_id=True)
+        due, pause = time.monotonic() + _SOON, _SOON
 
-        progress = Progress(experiment._store)
-        handle = display(progress.mimebundle(), raw=True, display_id=True)
+        def refresh() -> None:
+            nonlocal due, pause
+            if experiment.over or time.monotonic() > due:
+                still.update(experiment._repr_mimebundle_(), raw=True)
+                pause = min(2 * pause, _SELDOM)
+                due = time.monotonic() + pause
 
-        def update() -> None:
-            progress.update()
-            if experiment.over:
-                handle.update(progress.mimebundle(), raw=True)
-
-        experiment.listen(update)
-        update()
+        experiment.listen(refresh)
+        if experiment.over:  # before anybody listened
+            refresh()
 
     def _filename(self, source: str) -> str:
         """Give the cell a file name of IPython's own, under which tracebacks find its lines."""

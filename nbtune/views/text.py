@@ -1,18 +1,14 @@
-"""An experiment as text and as a plain table: for terminals, logs, files, and where no widget is."""
+"""An experiment as text: for terminals, logs, files, and where no widget is."""
 
 from __future__ import annotations
 
-import html
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbtune.spec.space import label
 from nbtune.spec.units import format_duration
 from nbtune.store import ENDED, Store
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["best_line", "count_line", "html_summary", "number", "summary"]
+__all__ = ["best_line", "count_line", "number", "summary"]
 
 _ORDER = ("running", "finished", "stopped", "failed")
 _WORDS = {"stopped": "stopped early"}
@@ -63,34 +59,3 @@ def summary(store: Store) -> str:
     if store.status in ENDED and facts.get("path"):
         lines.append(f"kept in {facts['path']}")
     return "\n".join(lines)
-
-
-def html_summary(store: Store, frame: pd.DataFrame, rows: int = 10) -> str:
-    """Return the summary with the best rows of the table, as HTML without scripts or styles of its own.
-
-    Args:
-        store: the experiment's state.
-        frame: one row for each trial.
-        rows: how many rows to show at most.
-    """
-    shown = ranked(store, frame).head(rows)
-    text = "<br>".join(html.escape(line) for line in summary(store).splitlines())
-    table = shown.drop(columns="checkpoint", errors="ignore").to_html(escape=True, border=0, na_rep="")
-    more = f"<p>{len(frame) - rows} more in .df</p>" if len(frame) > rows else ""
-    return f"<div><p>{text}</p>{table if len(frame) else ''}{more}</div>"
-
-
-def ranked(store: Store, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the best trials first, as far as there is a metric to tell.
-
-    Last are those that `Store.best` does not count either.
-    """
-    metric = store.metric
-    if metric not in frame.columns or not len(frame):
-        return frame
-    import pandas as pd
-
-    values = pd.to_numeric(frame[metric], errors="coerce").astype(float)
-    values = values.where((values.abs() < float("inf")) & (frame["status"] != "failed"))
-    ascending = store.facts.get("mode") == "min"
-    return frame.loc[values.sort_values(ascending=ascending, kind="stable").index]

@@ -347,9 +347,7 @@ def test_points_are_there_before_and_after_the_history_was_asked_for():
         known, (trial, iteration, _, value) = store.points("loss", since)
         assert known == 5
         wanted = [(0, 1, 1.0), (1, 1, 2.5), (0, 2, 3.0), (1, 2, None)][min(since, 4) :]
-        assert [
-            (t, i, None if math.isnan(v) else v) for t, i, v in zip(trial, iteration, value, strict=True)
-        ] == wanted
+        assert [(t, i, None if math.isnan(v) else v) for t, i, v in zip(trial, iteration, value, strict=True)] == wanted
     assert store.points("nothing", 0)[0] == 5
     assert store.numeric_metrics() == ["loss"]
     assert [state.best for state in store.states()] == [1.0, 2.5]

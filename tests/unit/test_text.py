@@ -6,7 +6,7 @@ import pytest
 
 from nbtune.engine.events import Event, decode, encode
 from nbtune.store import Store
-from nbtune.views.text import best_line, count_line, html_summary, number, ranked, summary
+from nbtune.views.text import best_line, count_line, number, summary
 
 
 def store_of(*events, metric="acc", mode="max", **facts):
@@ -76,44 +76,3 @@ def test_failures_are_told_once_and_counted():
         "trial 3 failed: E: <b>no</b>",
         "and 1 more; see .df['error'], .trials[3].error",
     ]
-
-
-def test_html_is_escaped():
-    store = store_of(*trial(0, 1, "failed", name="<script>x</script>"), name="<i>")
-    text = html_summary(store, store.frame())
-    assert "<script>" not in text
-    assert "<b>no" not in text
-    assert "&lt;script&gt;" in text
-    assert "&lt;i&gt;: running" in text
-
-
-def test_html_shows_the_best_rows_and_counts_the_rest():
-    store = store_of(*[event for n in range(12) for event in trial(n, n / 10)])
-    text = html_summary(store, store.frame(), rows=3)
-    assert text.count("<tr>") == 4 or text.count("<tr") == 5
-    assert "9 more in .df" in text
-    assert "1.1" in text
-    assert "0.7" not in text
-
-
-def test_html_of_nothing():
-    store = Store()
-    assert "<table" not in html_summary(store, store.frame())
-
-
-@pytest.mark.parametrize(("mode", "order"), [("max", [1, 0, 2, 3, 4]), ("min", [0, 1, 2, 3, 4])])
-def test_ranked_agrees_with_best(mode, order):
-    trials = [trial(0, 0.5), trial(1, 0.75), trial(2, math.nan), trial(3, math.inf), trial(4, -math.inf)]
-    store = store_of(*[event for events in trials for event in events], mode=mode)
-    assert list(ranked(store, store.frame()).index) == order
-    assert store.best().number == order[0]
-
-
-def test_failed_trials_rank_last():
-    store = store_of(*trial(0, 9.0, "failed"), *trial(1, 0.5))
-    assert list(ranked(store, store.frame()).index) == [1, 0]
-
-
-def test_without_a_metric_the_order_stays():
-    store = store_of(*trial(0, 1), *trial(1, 2), metric=None, mode=None)
-    assert list(ranked(store, store.frame()).index) == [0, 1]

@@ -1,0 +1,224 @@
+"""The dashboard: what a running cell shows. Puts the widgets together and keeps them up to date."""
+
+from __future__ import annotations
+
+import pprint
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import ipywidgets
+
+from nbtune.errors import NbtuneError
+from nbtune.state import TrialState
+from nbtune.store import Store, flat
+from nbtune.views.assets import plotly_js, plotly_version
+from nbtune.views.channel import Live
+from nbtune.views.points import Points
+from nbtune.views.rows import Rows
+from nbtune.views.state import head_state
+from nbtune.views.text import number, summary
+from nbtune.views.widgets import Curves, Head, Parallel, Trials
+
+__all__ = ["Dashboard", "Watched"]
+
+_PAUSE = 0.1  # seconds between two tellings: what follows one another faster looks the same
+_TICK = 2.0  # seconds after which the browser hears from the kernel even if nothing happens
+_SILENCE = 3.0  # seconds after which the browser seems not to be able to ask for plotly.js
+_LOG_LINES = 200  # of a trial's log, in its row's detail
+_ERRORS = 20  # of the browser's, that are kept
+_LABEL = 160  # characters of a curve's label
+
+
+class Watched(Protocol):
+    """The experiment, as far as the dashboard needs it."""
+
+    @property
+    def over(self) -> bool: ...
+    @property
+    def trials(self) -> Mapping[int, Any]: ...
+    def stop(self) -> None: ...
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]: ...
+    def select(self, trials: Sequence[int]) -> None: ...
+
+
+class Dashboard(ipywidgets.VBox):
+    """The live view of an experiment: head, curves, table, parallel coordinates.
+
+    It can be shown in several places. A thread of its own tells the browser what is new, at most ten
+    times a second, until the experiment is over.
+
+    Args:
+        experiment: the experiment.
+        store: its state.
+
+    Attributes:
+        errors: what went wrong in the browser's half, the latest last.
+    """
+
+    _pushed = False  # whether plotly.js was sent to a page of this kernel
+
+    def __init__(self, experiment: Watched, store: Store) -> None:
+        self.errors: list[str] = []
+        self._experiment, self._store = experiment, store
+        self._lock = threading.RLock()
+        self._news = threading.Event()
+        self._rows, self._points, self._sequence = Rows(store), Points(store, store.metric or ""), 0
+        self._labelled = 0  # the store's version when the curves' labels were told
+        common = {"error": self._failed, "plotly": lambda _: self._send_plotly()}
+        table = {**common, "ready": lambda _: self._tell_table(everything=True)}
+        self._head = Head({**common, "ready": lambda _: self._tell_head(), "stop": self._stop}, state=head_state(store))
+        self._curves = Curves({**common, "ready": self._ready_curves}, metric=store.metric or "")
+        self._trials = Trials({**table, "detail": self._detail, "stop": self._stop_trial})
+        self._parallel = Parallel(table)
+        self._live: tuple[Live, ...] = (self._head, self._curves, self._trials, self._parallel)
+        self._links = [
+            ipywidgets.jslink((self._trials, "selection"), (other, "selection"))
+            for other in (self._curves, self._parallel)
+        ]
+        self._trials.observe(lambda change: self._experiment.select(change.new), "selection")
+        self._curves.observe(lambda _: self._tell_curves(everything=True), "metric")
+        self._tabs = ipywidgets.Tab(
+            [self._curves, self._trials, self._parallel], titles=["Curves", "Trials", "Parallel"]
+        )
+        super().__init__([self._head, self._tabs])
+        self._heard = False  # whether the browser's half has said anything yet
+        self._tell(everything=True)
+        if not experiment.over:
+            self._hush = experiment.listen(self._news.set)
+            threading.Thread(target=self._follow, name="nbtune-view", daemon=True).start()
+
+    def __repr__(self) -> str:
+        return summary(self._store)
+
+    def select(self, trials: Sequence[int]) -> None:
+        """Mark trials as selected, in every part of the view."""
+        for widget in (self._trials, self._curves, self._parallel):
+            widget.selection = sorted(trials)
+
+    def _follow(self) -> None:
+        """Tell the browser what is new until the experiment is over."""
+        over = False
+        shown = time.monotonic()
+        pushed = Dashboard._pushed
+        while not over:
+            if not pushed and (not Dashboard._pushed or (not self._heard and time.monotonic() > shown + _SILENCE)):
+                # The first of a kernel needs plotly.js for certain. A later one may be on a page that was
+                # loaded anew, and its question may be waiting for a busy kernel.
+                pushed = Dashboard._pushed = True
+                self._send_plotly()
+            self._news.wait(_TICK)
+            over = self._experiment.over  # read first: what came before it is told below
+            self._news.clear()
+            try:
+                self._tell()
+            except Exception as error:  # nobody looks at this thread
+                self._failed({"where": "kernel", "message": f"{type(error).__name__}: {error}"})
+            time.sleep(_PAUSE)
+        self._hush()
+
+    def _tell(self, *, everything: bool = False) -> None:
+        self._tell_head()
+        self._tell_curves(everything=everything)
+        self._tell_table(everything=everything)
+
+    def _tell_head(self) -> None:
+        with self._lock:
+            for widget in self._live:
+                widget.alive += 1
+            self._head.state = head_state(self._store)
+            self._curves.metrics = self._store.numeric_metrics()
+            self._curves.mode = self._store.facts.get("mode")
+            if not self._curves.metric and self._curves.metrics:
+                self._curves.metric = self._curves.metrics[0]
+
+    def _ready_curves(self, _: dict[str, Any]) -> None:
+        self._heard = True
+        self._tell_curves(everything=True)
+
+    def _tell_table(self, *, everything: bool = False) -> None:
+        with self._lock:
+            message = self._rows.message(everything=everything)
+            if message is not None:
+                self._trials.send(message)
+                self._parallel.send(message)
+
+    def _tell_curves(self, *, everything: bool = False) -> None:
+        with self._lock:
+            store, metric = self._store, self._curves.metric
+            if metric != self._points.metric:
+                self._points, everything = Points(store, metric), True
+            states = store.states()
+            best = store.best()
+            running = {state.number for state in states if state.status == "running"}
+            fine = {*sorted(running)[:_FINEST], *self._curves.selection[:_FINEST], *({best.number} if best else ())}
+            update, reset = self._points.update(fine, everything=everything)
+            version, since = store.version, 0 if reset else self._labelled
+            changed = [state for state in states if state.changed > since]
+            if not (reset or update.segments or changed):
+                return
+            self._sequence, self._labelled = self._sequence + 1, version
+            self._curves.send(
+                {
+                    "type": "update",
+                    "reset": reset,
+                    "seq": self._sequence,
+                    "metric": metric,
+                    "best": best.number if best else None,
+                    "trials": [[s.number, s.status, _label(s)] for s in changed],
+                    "segments": update.segments,
+                },
+                update.buffers(),
+            )
+
+    def _send_plotly(self) -> None:
+        self._curves.send({"type": "plotly", "version": plotly_version()}, [plotly_js()])
+
+    def _failed(self, message: dict[str, Any]) -> None:
+        self.errors = [*self.errors, f"{message.get('where')}: {message.get('message')}"][-_ERRORS:]
+
+    # -- what the browser asks for ------------------------------------------------------------------
+
+    def _stop(self, _: dict[str, Any]) -> None:
+        try:
+            self._experiment.stop()
+        except NbtuneError as error:
+            self._head.send({"type": "refused", "message": str(error)})
+        else:
+            self._head.send({"type": "stopping"})
+
+    def _stop_trial(self, message: dict[str, Any]) -> None:
+        trial = message["trial"]
+        try:
+            self._experiment.trials[trial].stop()
+        except (NbtuneError, KeyError) as error:
+            self._trials.send({"type": "refused", "trial": trial, "message": str(error)})
+        else:
+            self._trials.send({"type": "stopping", "trial": trial})
+
+    def _detail(self, message: dict[str, Any]) -> None:
+        trial = self._experiment.trials.get(message["trial"])
+        if trial is None:
+            return
+        try:
+            log = trial.logs(tail=_LOG_LINES)
+        except NbtuneError as error:
+            log = str(error)
+        self._trials.send(
+            {
+                "type": "detail",
+                "trial": trial.id,
+                "config": pprint.pformat(trial.config, sort_dicts=False),
+                "traceback": trial.error,
+                "log": log,
+            }
+        )
+
+
+_FINEST = 20  # running or selected trials that are told finely
+
+
+def _label(state: TrialState) -> str:
+    text = "  ".join(f"{name} {number(value)}" for name, value in flat(state.config))
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"

@@ -1,0 +1,200 @@
+"""The dashboard's Python half: what it tells a browser and what it does when the browser asks."""
+
+import threading
+import time
+
+import pytest
+
+from nbtune.errors import ExperimentError
+from nbtune.experiment import Experiment
+from nbtune.store import Store
+from nbtune.testing import Replay, example, replay
+from nbtune.views.channel import Live, script
+from nbtune.views.state import head_state, time_left
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Every message to the browser: (widget's class, message, buffers)."""
+    found = []
+    monkeypatch.setattr(
+        Live, "send", lambda self, content, buffers=None: found.append((type(self).__name__, content, buffers))
+    )
+    return found
+
+
+def running(trials=4, reports=5):
+    """An experiment of which all but the end has happened."""
+    from nbtune.engine.events import decode, encode
+
+    class Held(Replay):
+        def read(self, since, timeout):
+            if since >= self._chunks[-1].end:
+                time.sleep(0.02)
+                return []
+            return super().read(since, timeout)
+
+    events = list(example(trials, reports, failing=1))[:-1]
+    source = Held(decode(encode(0, events)))
+    experiment = Experiment(source)
+    while experiment._store.cursor < len(events):
+        time.sleep(0.01)
+    return experiment, source
+
+
+def part(dashboard, name):
+    return next(widget for widget in dashboard._live if type(widget).__name__ == name)
+
+
+def ask(widget, **message):
+    widget._received(widget, message, [])
+
+
+def test_a_browser_that_asks_is_told_everything(sent):
+    dashboard = replay(example(trials=5, reports=3)).dashboard
+    sent.clear()
+    for widget in dashboard._live:
+        ask(widget, type="ready")
+    tables = [(name, message) for name, message, _ in sent if message["type"] == "table"]
+    assert {name for name, _ in tables} == {"Trials", "Parallel"}
+    assert all(message["reset"] and len(message["rows"]) == 5 for _, message in tables)
+    (update, buffers), *more = [(message, buffers) for _, message, buffers in sent if message["type"] == "update"]
+    assert not more
+    assert update["reset"]
+    assert [trial for trial, _, _ in update["trials"]] == [0, 1, 2, 3, 4]
+    assert sum(count for _, count, _ in update["segments"]) * 8 == len(buffers[1]) == len(buffers[2])
+    assert part(dashboard, "Head").state["status"] == "finished"
+
+
+def test_updates_are_numbered_without_a_gap(sent):
+    dashboard = replay(example(trials=3, reports=3)).dashboard
+    for _ in range(3):
+        ask(part(dashboard, "Curves"), type="ready")
+    numbers = [message["seq"] for _, message, _ in sent if message["type"] == "update"]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) == 4
+
+
+def test_another_metric_brings_its_own_points(sent):
+    dashboard = replay(example(trials=2, reports=3)).dashboard
+    curves = part(dashboard, "Curves")
+    assert curves.metrics == ["accuracy", "loss"]
+    sent.clear()
+    curves.metric = "loss"
+    ((_, message, _),) = [one for one in sent if one[1]["type"] == "update"]
+    assert message["reset"]
+    assert message["metric"] == "loss"
+
+
+def test_what_is_selected_in_the_browser_is_selected_in_python_and_back(sent):
+    experiment = replay(example(trials=5, reports=2))
+    trials = part(experiment.dashboard, "Trials")
+    trials.selection = [1, 3]
+    assert list(experiment.selected.index) == [1, 3]
+    experiment.selected = experiment.df.query("hidden > 0").tail(2)
+    assert list(experiment.selected.index) == [3, 4]
+    assert trials.selection == part(experiment.dashboard, "Curves").selection == [3, 4]
+    with pytest.raises(ExperimentError, match="example has no trial 9; it has 5"):
+        experiment.selected = [9]
+    assert list(experiment.selected.index) == [3, 4]
+    experiment.selected = []
+    assert experiment.selected.empty
+
+
+def test_the_stop_buttons_stop_and_say_so(sent):
+    experiment, source = running()
+    dashboard = experiment.dashboard
+    ask(part(dashboard, "Head"), type="stop")
+    ask(part(dashboard, "Trials"), type="stop", trial=2)
+    assert source.commands == [("stop",), ("stop_trial", 2)]
+    assert ("Head", {"type": "stopping"}, None) in sent
+    assert ("Trials", {"type": "stopping", "trial": 2}, None) in sent
+    ask(part(dashboard, "Trials"), type="stop", trial=99)
+    assert [message for _, message, _ in sent if message["type"] == "refused"]
+
+
+def test_what_is_over_cannot_be_stopped(sent):
+    dashboard = replay(example(trials=2, reports=2)).dashboard
+    ask(part(dashboard, "Head"), type="stop")
+    assert [m["message"] for _, m, _ in sent if m["type"] == "refused"] == [
+        "example is finished: there is nothing to stop"
+    ]
+
+
+def test_the_detail_of_a_failed_trial(sent):
+    dashboard = replay(example(trials=3, reports=4, failing=1)).dashboard
+    ask(part(dashboard, "Trials"), type="detail", trial=2)
+    ((_, detail, _),) = [one for one in sent if one[1]["type"] == "detail"]
+    assert detail["trial"] == 2
+    assert "Cell In[3], line 7" in detail["traceback"]
+    assert eval(detail["config"])["hidden"] in (32, 64, 128)
+    assert not detail["log"]
+
+
+def test_errors_of_the_browser_reach_python(sent):
+    dashboard = replay(example(trials=1, reports=1)).dashboard
+    ask(part(dashboard, "Curves"), type="error", where="drawing", message="TypeError: x", stack="")
+    assert dashboard.errors == ["drawing: TypeError: x"]
+
+
+def test_plotly_is_sent_when_it_is_asked_for(sent):
+    import gzip
+
+    dashboard = replay(example(trials=1, reports=1)).dashboard
+    ask(part(dashboard, "Parallel"), type="plotly")
+    ((_, message, (packed,)),) = [one for one in sent if one[1]["type"] == "plotly"]
+    assert message["version"]
+    assert b"plotly.js" in gzip.decompress(packed)[:200]
+
+
+def test_its_thread_ends_with_the_experiment(sent):
+    before = set(threading.enumerate())
+    experiment = Experiment(Replay(recorded_chunks(), speed=20.0))
+    dashboard = experiment.dashboard
+    (thread,) = [one for one in set(threading.enumerate()) - before if one.name == "nbtune-view"]
+    experiment.wait(60)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert part(dashboard, "Head").state["status"] == "finished"
+    assert part(dashboard, "Head").state["live"] is False
+
+
+def recorded_chunks():
+    from nbtune.engine.events import decode, encode
+
+    return decode(encode(0, list(example(trials=4, reports=5))))
+
+
+def test_a_script_holds_what_it_imports_once():
+    text = script("curves")
+    assert "import {" not in text
+    assert text.count("export function guard(") == 1
+    assert text.count("export default") == 1
+
+
+def test_the_head_at_the_beginning_and_at_the_end():
+    empty = head_state(Store())
+    assert (empty["over"], empty["total"], empty["best"], empty["live"]) == (0, 0, None, True)
+    assert "starting" in empty["hint"]
+    experiment = replay(example(trials=5, reports=10, failing=2))
+    state = head_state(experiment._store)
+    assert state["best"]["metric"] == "accuracy"
+    assert state["best"]["trial"] == experiment.best.id
+    assert state["hint"] == "trial 3 failed: ValueError: the loss is not finite, and 1 more failed"
+    assert state["left"] is None
+
+
+def test_the_time_left_is_that_of_the_trials_that_are_over():
+    experiment, _ = running(trials=4, reports=10)
+    store = experiment._store
+    assert time_left(store) is None  # all are over
+    store.facts["trials"] = 8
+    states = store.states()
+    for state in states:
+        state.started, state.ended = 100.0, 110.0
+    assert time_left(store, now=200.0) == 40.0
+    store.facts["concurrent"] = 2
+    assert time_left(store, now=200.0) == 20.0
+    states[3].status, states[3].started, states[3].ended = "running", 196.0, None
+    store.counts.update(running=1, failed=-1)
+    assert time_left(store, now=200.0) == 23.0  # 4 more of 10 s and 6 s of the one that runs, on 2

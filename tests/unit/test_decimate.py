@@ -1,0 +1,92 @@
+"""nbtune.views.decimate: few points that stand for many."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.views.decimate import decimate
+
+ANY = st.floats(width=64, allow_nan=True, allow_infinity=True)
+VALUES = st.lists(ANY, max_size=300)
+POINTS = st.integers(4, 120)
+
+
+def check(x, y, points):
+    chosen = decimate(x, y, points)
+    assert chosen.dtype == np.int64
+    assert np.all(np.diff(chosen) > 0)
+    if len(y) <= points:
+        assert chosen.tolist() == list(range(len(y)))
+        return chosen
+    assert chosen[0] == 0
+    assert chosen[-1] == len(y) - 1
+    assert len(chosen) <= points
+    finite = np.asarray(y, float)[np.isfinite(np.asarray(y, float))]
+    if len(finite):
+        kept = np.asarray(y, float)[chosen]
+        assert finite.min() in kept
+        assert finite.max() in kept
+    return chosen
+
+
+@given(VALUES, POINTS)
+@settings(max_examples=300)
+def test_ends_and_extremes_are_kept(values, points):
+    check(None, values, points)
+
+
+@given(VALUES, st.lists(st.floats(allow_nan=False), min_size=300, max_size=300), POINTS)
+@settings(max_examples=300)
+def test_with_any_ascending_places(values, places, points):
+    check(np.sort(places)[: len(values)], values, points)
+
+
+@given(VALUES, st.lists(ANY, min_size=300, max_size=300), POINTS)
+def test_places_in_no_order_do_no_harm(values, places, points):
+    check(places[: len(values)], values, points)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_no_extreme(bad):
+    y = np.sin(np.linspace(0, 20, 1000))
+    y[5:995:7] = bad
+    chosen = check(None, y, 50)
+    assert np.isfinite(y[chosen]).all()
+
+
+def test_where_nothing_is_finite_the_positions_are_spread():
+    chosen = check(None, np.full(1000, np.nan), 11)
+    assert len(chosen) == 11
+    assert set(np.diff(chosen)) <= {99, 100}
+
+
+def test_bins_are_of_equal_width_in_x():
+    x = np.concatenate([np.linspace(0, 1, 900), np.linspace(1.01, 100, 100)])
+    chosen = check(x, np.sin(np.arange(1000.0)), 102)
+    assert (x[chosen] > 1).sum() > 60  # nine tenths of the points, but a hundredth of the width
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint64", "bool", "float16", "float32", "float64"])
+def test_arrays_of_any_kind(dtype):
+    y = (np.arange(2000) % 7).astype(dtype)[::2]
+    y.flags.writeable = False
+    x = np.arange(2000)[::2]
+    x.flags.writeable = False
+    assert len(check(x, y, 40)) > 30
+    assert len(check(None, y, 40)) > 30
+
+
+def test_a_constant_place_is_no_place():
+    check(np.ones(500), np.arange(500.0), 20)
+
+
+def test_a_peak_of_one_point_stays():
+    y = np.zeros(100_000)
+    y[54_321] = 1.0
+    assert 54_321 in decimate(None, y, 80)
+
+
+def test_the_fewest_are_the_ends_and_the_extremes():
+    y = np.array([0, 5, -5, 1, 2, 3.0])
+    assert decimate(None, y, 4).tolist() == decimate(None, y, 1).tolist() == [0, 1, 2, 5]

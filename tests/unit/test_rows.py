@@ -1,0 +1,122 @@
+"""The table as messages."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.store import Store
+from nbtune.testing import example
+from nbtune.views.rows import Rows, cell
+
+
+def feed(store, *events):
+    for chunk in decode(encode(store.cursor, list(events))):
+        store.apply(chunk)
+    return store
+
+
+def added(trial, **config):
+    return Event("added", trial, 1.0, data={"id": f"t_{trial}", "config": config, "folder": "f"})
+
+
+def reported(trial, step, **metrics):
+    return Event("reported", trial, 2.0 + step, step, 0.5 * step, metrics)
+
+
+def start(metric="loss", mode="min", **facts):
+    return Event("experiment", time=0.0, data={"status": "running", "metric": metric, "mode": mode, **facts})
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1, 1),
+        (0.5, 0.5),
+        (True, True),
+        (None, None),
+        (math.nan, "NaN"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+        (2**60, str(2**60)),
+        ("<img src=x>", "<img src=x>"),
+        ([1, 2], "[1, 2]"),
+        ("x" * 500, "x" * 199 + "…"),
+    ],
+)
+def test_cells(value, shown):
+    assert cell(value) == shown
+    assert type(cell(value)) is type(shown)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=4))
+def test_every_cell_is_strict_json(value):
+    json.dumps(cell(value), allow_nan=False)
+
+
+def test_first_everything_then_only_what_has_changed():
+    store = feed(Store(), start(), added(0, lr=0.1), added(1, lr=0.2), reported(0, 1, loss=3.0, extra=1))
+    rows = Rows(store)
+    first = rows.message()
+    assert first["reset"]
+    assert [column["label"] for column in first["columns"]] == [
+        "loss",
+        "best loss",
+        "lr",
+        "extra",
+        "iterations",
+        "time (s)",
+    ]
+    assert first["rows"] == [[0, "pending", 3.0, 3.0, 0.1, 1, 1, 0.5], [1, "pending", None, None, 0.2, None, 0, None]]
+    assert first["best"] == 0
+    assert rows.message() is None
+    feed(store, reported(0, 2, loss=4.0, extra=1))
+    second = rows.message()
+    assert not second["reset"]
+    assert second["rows"] == [[0, "pending", 4.0, 3.0, 0.1, 1, 2, 1.0]]
+    assert rows.message(everything=True)["rows"][1][0] == 1
+
+
+def test_a_new_metric_makes_new_columns_and_tells_everything():
+    store = feed(Store(), start(), added(0), added(1), reported(0, 1, loss=1.0))
+    rows = Rows(store)
+    rows.message()
+    feed(store, reported(1, 1, loss=1.0, other=2))
+    message = rows.message()
+    assert message["reset"]
+    assert len(message["rows"]) == 2
+
+
+def test_a_parameter_called_like_a_metric_and_its_space():
+    space = {"loss": {"kind": "loguniform"}, "act": {"kind": "choice", "values": ["relu", math.inf]}}
+    store = feed(Store(), start(space=space), added(0, loss=0.1, act="relu"), reported(0, 1, loss=5.0))
+    columns = Rows(store).message()["columns"][2:]
+    assert columns[0] == {"key": "config/loss", "label": "config/loss", "role": "param", "log": True, "choices": None}
+    assert columns[1]["choices"] == ["relu", "Infinity"]
+
+
+def test_an_error_gets_a_column():
+    store = feed(Store(), *example(trials=3, reports=2))
+    message = Rows(store).message()
+    assert message["columns"][-1]["role"] == "error"
+    assert message["rows"][2][-1] == "ValueError: the loss is not finite"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 200), max_size=6))
+def test_the_pieces_add_up_to_the_whole(cuts):
+    events = list(example(trials=6, reports=5))
+    store, known = Store(), {}
+    rows = Rows(store)
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(events)], strict=True):
+        if events[begin:end]:
+            feed(store, *events[begin:end])
+        message = rows.message()
+        if message:
+            if message["reset"]:
+                known.clear()
+            known.update({row[0]: row for row in message["rows"]})
+    assert list(dict(sorted(known.items())).values()) == Rows(store).message()["rows"]

@@ -1,0 +1,365 @@
+"""nbtune.views.still: the picture that stays in the file, and what it is made of."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune import testing
+from nbtune.engine.events import Event, decode, encode
+from nbtune.store import Store
+from nbtune.views.picture import clean, cut, text_width, ticks, wrap
+from nbtune.views.still import still
+from nbtune.views.still_curves import collect, draw
+from nbtune.views.still_table import Cells, fit, ranked
+
+SVG = "{http://www.w3.org/2000/svg}"
+MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path"}
+ANY_TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(
+    ["</text><script>", "\ud800", "\x00\x1b[31m", "]]>", "&amp;", "\"'", "\u202e", "\ufffe", "é" * 900, "値" * 900, " "]
+)
+
+
+def store_of(events):
+    store = Store()
+    for chunk in decode(encode(0, list(events))):
+        store.apply(chunk)
+    return store
+
+
+def experiment(*trials, status="finished", began=100.0, took=72.0, **facts):
+    """Each trial is (config, values), and its status and error, if it is not finished."""
+    first = {"name": "digits", "metric": "acc", "mode": "max", "trials": len(trials), "path": "/kept/here", **facts}
+    events = [Event("experiment", time=began, data={"status": "running", **first})]
+    for number, (config, values, *rest) in enumerate(trials):
+        ended, error = (*rest, "finished", None)[:2] if not rest else (*rest, "E: no")[:2]
+        events.append(Event("added", number, began, data={"id": f"x{began}", "folder": "f", "config": config}))
+        if ended != "pending":
+            events.append(Event("started", number, began))
+        events += [
+            Event("reported", number, began, step, 1.0, {first["metric"] or "acc": value})
+            for step, value in enumerate(values, 1)
+        ]
+        if ended == "failed":
+            events.append(Event("failed", number, began, data={"error": error, "traceback": "t", "final": True}))
+        if ended not in {"pending", "running"}:
+            events.append(Event("ended", number, began, data={"status": ended, "reason": "done"}))
+    if status != "running":
+        events.append(Event("experiment", time=began + took, data={"status": status}))
+    return store_of(events)
+
+
+def picture(store):
+    svg = still(store)["image/svg+xml"]
+    root = ET.fromstring(svg)
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= MARKUP
+    return root
+
+
+def words(store):
+    return [" ".join(element.itertext()) for element in picture(store).iter(f"{SVG}text")]
+
+
+def says(store, text):
+    return any(text in line for line in words(store))
+
+
+def test_what_a_reader_sees_of_a_finished_experiment():
+    store = experiment(
+        ({"lr": 0.1, "opt": "sgd"}, [0.2, 0.5]),
+        ({"lr": 0.01, "opt": "adam"}, [0.3, 0.75]),
+        ({"lr": 1.0, "opt": "adam"}, [0.1], "stopped"),
+        ({"lr": 9.0, "opt": "sgd"}, [0.1], "failed", "ValueError: <b>no</b>"),
+        ({"lr": 9.5, "opt": "sgd"}, [0.1], "failed", "ValueError: nor"),
+    )
+    seen = words(store)
+    assert seen[0] == "digits ✓ finished"
+    assert seen[1] == "5 of 5 trials 2 finished, 1 stopped early, 2 failed"
+    assert seen[2] == "★ acc 0.75 trial 1 lr  0.01 opt  adam"
+    assert seen[3] == "1:12"
+    assert "trial status lr opt acc iterations" in seen
+    rows = seen[seen.index("trial status lr opt acc iterations") + 1 :]
+    assert rows[0] == "★ 1 ✓ finished 0.01 adam 0.75 2"
+    assert [row.split()[0] for row in rows[1:5]] == ["0", "2", "3", "4"]  # the failed ones do not count
+    assert rows[5] == "✗ trial 3: ValueError: <b>no</b> and 1 more failed"
+
+
+def test_a_loss_has_its_lowest_first():
+    store = experiment(({}, [3.0]), ({}, [1.0]), ({}, [2.0]), ({}, [math.nan]), mode="min")
+    assert [state.number for state in ranked(store)] == [1, 2, 0, 3]
+    assert says(store, "★ acc 1")
+
+
+def test_the_root_can_be_found_and_read_aloud():
+    root = picture(experiment(({}, [1.0])))
+    assert (root.get("id"), root.get("role"), root.get("width")) == ("nbtune-still", "img", "760")
+    assert root[0].tag == f"{SVG}title"
+    assert root[0].text == "digits: finished, 1 of 1 trials"
+    assert root[1].tag == f"{SVG}desc"
+    assert "best acc 1.0" in root[1].text or "best acc 1," in root[1].text
+
+
+def test_no_other_picture_on_the_page_is_touched():
+    svg = still(store_of(testing.example()))["image/svg+xml"]
+    assert re.findall(r'\sid="[^"]*"', svg) == [' id="nbtune-still"']
+    assert "<style" not in svg
+    assert "url(" not in svg
+
+
+def test_the_text_has_the_summary_and_the_table_but_no_place_on_this_machine():
+    bundle = still(experiment(({"lr": 0.1}, [0.5]), ({"lr": 0.2}, [0.6])))
+    assert "/kept/here" not in json.dumps(bundle)
+    summary, table = bundle["text/plain"].split("\n\n")
+    assert summary.splitlines()[1].startswith("best acc 0.6 (trial 1")
+    assert table.splitlines() == [
+        "trial  status       lr  acc  iterations",
+        "  ★ 1  ✓ finished  0.2  0.6           1",
+        "    0  ✓ finished  0.1  0.5           1",
+    ]
+
+
+def test_another_run_with_the_same_seed_changes_one_line():
+    trials = [({"lr": 0.1 * k}, list(np.linspace(0, k, 20))) for k in range(30)]
+    one = still(experiment(*trials, began=100.0, took=72.0))["image/svg+xml"].splitlines()
+    two = still(experiment(*trials, began=999.0, took=95.0))["image/svg+xml"].splitlines()
+    assert [(a, b) for a, b in zip(one, two, strict=True) if a != b] == [
+        ('<text x="744" y="54" fill="#5c5c5c" text-anchor="end">1:12</text>',
+         '<text x="744" y="54" fill="#5c5c5c" text-anchor="end">1:35</text>')
+    ]  # fmt: skip
+
+
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_text(name, metric, parameter, value, error):
+    store = experiment(
+        ({parameter: value, "n": {value: error}}, [1.0, 2.0]),
+        ({parameter: value}, [value], "failed", error),
+        name=name,
+        metric=metric,
+        error=error,
+    )
+    bundle = still(store)
+    picture(store)
+    json.dumps(bundle, ensure_ascii=False).encode()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202e]", "".join(bundle.values()))
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_blank_names_are_no_mistake(blank):
+    picture(experiment(({blank: blank}, [1.0], "failed", blank), ({}, [2.0]), name=blank, metric=blank, error=blank))
+
+
+def test_names_show_as_their_characters():
+    hostile = "<b>&\"'"
+    store = experiment(({hostile: hostile}, [1.0], "failed", hostile), ({hostile: hostile}, [1.0]), name=hostile)
+    seen = words(store)
+    assert seen[0] == f"{hostile} ✓ finished"
+    assert f"★ 1 ✓ finished {hostile} 1 1" in seen or f"★ 1 ✓ finished {hostile} 1.0 1" in seen
+    assert f"✗ trial 0: {hostile}" in seen
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+def test_a_value_that_cannot_be_shown_costs_only_its_cell():
+    store = experiment(({"a": 1}, [1.0]), ({"a": 1}, [2.0], "running"))
+    store.trials[0].config = {"a": Unshowable()}
+    assert says(store, "<Unshowable>")
+
+
+@pytest.mark.parametrize(
+    ("store", "text"),
+    [
+        (experiment(status="running", trials=4), "starting the trials' processes"),
+        (experiment(status="failed"), "no trial was started"),
+        (experiment(({}, [], "running"), status="running"), "no report yet"),
+        (experiment(({}, [math.nan], "running"), status="running"), "no finite value of acc yet"),
+        (experiment(({}, [math.nan])), "no trial has a finite value of acc as its last; reported were: acc"),
+        (experiment(({}, ["text"])), "no trial has a finite value of acc as its last; reported were: acc"),
+        (experiment(({}, [1.0]), metric=None, mode=None), "no metric was named"),
+        (experiment(({}, [], "failed", "E: x"), status="failed"), "✗ trial 0: E: x"),
+        (experiment(({}, [1.0]), error="RayError: gone"), "RayError: gone"),
+    ],
+)
+def test_empty_states_say_what_comes_next_or_what_went_wrong(store, text):
+    assert says(store, text)
+
+
+def test_a_lost_experiment():
+    store = experiment(({}, [1.0], "running"), status="running")
+    store.declare("lost", error="the cluster is gone")
+    assert words(store)[0] == "digits ✗ lost"
+    assert says(store, "the cluster is gone")
+
+
+VALUES = st.one_of(
+    st.floats(allow_nan=True),
+    st.sampled_from([1e300, -1e308, 5e-324, 0.0, 1e-9]),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+)
+
+
+@given(st.lists(st.lists(VALUES, max_size=12), max_size=5), st.sampled_from(["min", "max"]))
+@settings(max_examples=200, deadline=None)
+def test_any_values_can_be_drawn(trials, mode):
+    root = picture(experiment(*(({}, values) for values in trials), mode=mode))
+    for path in root.iter(f"{SVG}path"):
+        assert re.fullmatch(r"[MHlh\d. -]+", path.get("d"))
+        assert max(abs(float(number)) for number in re.findall(r"-?[\d.]+", path.get("d"))) < 10_000
+
+
+def curves_of(store):
+    return collect(store, store.metric, ranked(store), store.best())
+
+
+def test_kinds_of_curves_look_different():
+    store = experiment(
+        ({}, [1.0, 5.0]), ({}, [1.0, 2.0]), ({}, [1.0, 3.0], "stopped"), ({}, [1.0, 2.5], "running"),
+        ({}, [1.0, 9.0], "failed", "E"), status="running",
+    )  # fmt: skip
+    looks = [group.attrib for group in picture(store).iter(f"{SVG}g") if group.get("stroke")]
+    assert len(looks) == len({tuple(look.items()) for look in looks} | {"failed ones end in a cross"}) == 5
+    assert looks[-1]["stroke"] == "#c85200"
+    assert says(store, "━  best ─  running ✗  failed ─  finished ┄  stopped early")
+
+
+def test_a_curve_has_its_values_in_their_places():
+    (curve,) = curves_of(experiment(({}, [1.0, math.nan, 3.0, math.inf, 2.0]))).curves
+    assert curve.x.tolist() == [1, 3, 5]
+    assert curve.y.tolist() == [1, 3, 2]
+    drawing = "\n".join(draw(curves_of(experiment(({}, [0.0, 1.0, 0.0]))), 0, 0, 500))
+    right, up, further, down = map(int, re.search(r'd="M8 \d+l(\d+)(-\d+) (\d+) (\d+)"', drawing).groups())
+    assert abs(right - further) <= 1
+    assert down == -up > 100
+
+
+def test_what_a_trial_reported_again_is_drawn_once():
+    events = [Event("experiment", data={"status": "running", "metric": "acc", "mode": "max", "trials": 1})]
+    events.append(Event("added", 0, data={"id": "a", "folder": "f", "config": {}}))
+    events += [Event("reported", 0, 0.0, step, 1.0, {"acc": value}) for step, value in
+               [(1, 1.0), (2, 2.0), (3, 3.0), (2, 20.0), (3, 30.0)]]  # fmt: skip
+    (curve,) = curves_of(store_of(events)).curves
+    assert curve.y.tolist() == [1, 20, 30]
+
+
+def test_of_many_curves_the_best_the_running_and_an_even_choice_are_drawn():
+    trials = [({}, [0.0, float(k % 100)], "running" if k in {150, 151} else "finished") for k in range(400)]
+    store = experiment(*trials, status="running")
+    chart = curves_of(store)
+    drawn = [curve.state.number for curve in chart.curves]
+    assert len(drawn) == 60
+    assert drawn == sorted(drawn)
+    assert {150, 151, *(state.number for state in ranked(store)[:20])} <= set(drawn)
+    assert max(np.diff(drawn)) <= 25
+    assert says(store, "60 of 400 curves")
+
+
+def test_one_report_each_is_drawn_over_the_trials():
+    chart = curves_of(experiment(*(({}, [float(k)]) for k in range(9))))
+    assert chart.single
+    assert [curve.x.tolist() for curve in chart.curves] == [[k] for k in range(9)]
+
+
+def test_extremes_do_not_flatten_all_the_rest():
+    store = experiment(*(({}, [1e6, *np.linspace(3, 1, 30)]) for _ in range(5)), mode="min")
+    assert says(store, "extreme values are cut off")
+    assert not says(experiment(*(({}, list(np.linspace(3, 1, 30))) for _ in range(5))), "extreme")
+    heights = [line for line in words(store) if re.fullmatch(r"[\d.]+", line)]
+    assert "2" in heights
+
+
+def test_many_parameters_and_long_ones_are_cut_to_what_fits():
+    trials = [({f"parameter_{k}": "long " * 50 for k in range(50)}, [1.0 * n]) for n in range(30)]
+    store = experiment(*trials, name="name " * 100, metric="metric " * 100)
+    lines = still(store)["text/plain"].split("\n\n")[1].splitlines()
+    assert max(map(len, lines)) <= 100
+    assert re.search(r"\+ \d\d more", lines[0])
+    for text in picture(store).iter(f"{SVG}text"):
+        spans = list(text)
+        if spans and spans[0].get("x") is None and text.get("text-anchor") is None:
+            wide = sum(text_width(s.text, float(text.get("font-size", 13))) + float(s.get("dx", 0)) for s in spans)
+            assert float(text.get("x")) + wide <= 744
+
+
+def test_the_size_has_a_bound():
+    rng = np.random.default_rng(0)
+    trials = [
+        ({f"<{k}>" + "&値" * 99: "'\"<" * 99 for k in range(50)}, rng.normal(size=150).tolist(), "failed", "<E>" * 999)
+        if n % 4 == 0
+        else ({}, rng.normal(size=150).tolist(), "stopped" if n % 3 else "finished")
+        for n in range(300)
+    ]
+    bundle = still(experiment(*trials, name="&" * 9999, metric="<" * 99, error="値" * 9999))
+    assert len(json.dumps(bundle)) < 64_000
+    assert len(json.dumps(still(store_of(testing.example(trials=20))))) < 15_000
+
+
+def test_the_height_has_a_bound():
+    trials = [({}, [1.0, 2.0], "failed", "E")] * 30 + [({}, [1.0, 2.0])]
+    assert float(picture(experiment(*trials, error="word " * 200)).get("height")) <= 482
+
+
+def test_it_is_made_without_what_takes_long_to_import():
+    code = (
+        "import sys, nbtune.views.still; print({'ray', 'IPython', 'plotly', 'ipywidgets', 'torch'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@given(st.text(max_size=200), st.integers(5, 400))
+def test_a_cut_text_fits(text, width):
+    found = cut(text, width)
+    assert text_width(found) <= width or found == "…"
+    assert found == text if text_width(text) <= width else found.endswith("…")
+
+
+@given(st.text(alphabet="ab c", max_size=300).map(clean), st.integers(30, 300), st.integers(1, 4))
+def test_wrapped_lines_fit(text, width, lines):
+    found = wrap(text, width, lines)
+    assert len(found) <= lines
+    assert all(text_width(line) <= width for line in found)
+    if not found[-1].endswith("…"):
+        assert "".join(found).replace(" ", "") == text.replace(" ", "")
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=20), st.integers(80, 200))
+def test_as_many_columns_as_fit(widths, room):
+    columns = [
+        Cells("trial", ["1"], "trial"), Cells("status", ["2"], "status"),
+        *(Cells("t" * title, ["c" * cell], "parameter") for title, cell in widths),
+        Cells("metric", ["3"], "metric"), Cells("iterations", ["4"], "iterations"),
+    ]  # fmt: skip
+    found = fit(columns, room, 2, 20, len)
+    assert sum(column.width + 2 for column in found) - 2 <= room
+    shown = sum(column.kind == "parameter" for column in found)
+    more = [column.title for column in found if column.kind == "more"]
+    assert more == ([f"+ {len(widths) - shown} more"] if shown < len(widths) else [])
+    assert found[-1].kind == "iterations"
+
+
+@given(st.floats(-1e300, 1e300), st.floats(1e-6, 1e6), st.integers(2, 8))
+def test_ticks_are_round_and_differ(low, share, count):
+    high = low + share * max(abs(low), 1e-290)
+    if not math.isfinite(high):
+        return
+    found = ticks(low, high, count)
+    span = high - low
+    assert all(low - 1e-6 * span <= value <= high + 1e-6 * span for value, _ in found)
+    assert 1 <= len(found) <= 2 * count + 2
+    assert len({shown for _, shown in found}) == len(found)
+
+
+def test_whole_ticks():
+    assert ticks(0.5, 1.5, 6, whole=True) == [(1.0, "1")]
+    assert [shown for _, shown in ticks(1, 10_000, 4, whole=True)][-1] == "10,000"

@@ -1,0 +1,154 @@
+// The axes, lines and selection of the parallel coordinates, without a browser. See ../README.md.
+
+import { escaped, format } from "./page.js";
+
+/** @typedef {number | string | boolean | null | undefined} Cell */
+/** @typedef {{key: string, label: string, role: string, log?: boolean, choices?: Cell[] | null}} Column */
+/** @typedef {{number: number, cells: Cell[]}} Row */
+/** @typedef {[number, number][]} Ranges */
+/**
+ * An axis: `values` are positions on it, the logarithms of a logarithmic one; `none` is where no value stands.
+ * @typedef {{key: string, label: string, kind: "linear" | "log" | "words", values: number[], words: string[],
+ *   range: [number, number], none: number | null}} Axis
+ */
+
+const MOST = 12; // axes
+const VIRIDIS = "#440154 #482878 #3e4989 #31688e #26828e #1f9e89 #35b779 #6ece58 #b5de2b #fde725".split(" ");
+const SPECIAL = ["NaN", "Infinity", "-Infinity"];
+
+/** @param {Cell} cell */
+const isNumber = (cell) => typeof cell === "number" && Number.isFinite(cell);
+
+/** @param {Cell} cell */
+export const wordOf = (cell) => (cell == null ? "none" : typeof cell === "number" ? format(cell) : String(cell));
+
+/**
+ * Return text with its middle left out where it is longer than so many characters: the end tells names apart.
+ * @param {string} text
+ * @param {number} [most]
+ */
+export function short(text, most = 20) {
+  const letters = [...text];
+  if (letters.length <= most) return text;
+  const head = Math.floor((most - 1) / 2);
+  return `${letters.slice(0, head).join("")}…${letters.slice(letters.length - (most - 1 - head)).join("")}`;
+}
+
+/**
+ * Return text as plotly shows it letter by letter: neither as markup nor as TeX.
+ * @param {string} text
+ */
+export const plain = (text) => escaped(text).replace(/\$/g, "&#36;");
+
+/**
+ * Return the axis of a column.
+ * @param {Column} column
+ * @param {Cell[]} cells one for each trial
+ * @returns {Axis}
+ */
+export function axisOf(column, cells) {
+  const { key, label, choices, log } = column;
+  const numbers = /** @type {number[]} */ (cells.filter(isNumber));
+  const isWord = (/** @type {Cell} */ cell) =>
+    cell != null && typeof cell !== "number" && !SPECIAL.includes(String(cell));
+  if (choices || !numbers.length || cells.some(isWord)) {
+    const others = cells.filter((cell) => !choices?.includes(/** @type {any} */ (cell)));
+    if (others.every(isNumber)) others.sort((a, b) => Number(a) - Number(b));
+    const words = [...new Set([...(choices ?? []), ...others].map(wordOf))];
+    const values = cells.map((cell) => words.indexOf(wordOf(cell)));
+    return { key, label, kind: "words", values, words, range: [0, Math.max(1, words.length - 1)], none: null };
+  }
+  const kind = log && numbers.every((value) => value > 0) ? "log" : "linear";
+  const place = kind === "log" ? Math.log10 : (/** @type {number} */ value) => value;
+  const [least, greatest] = numbers.reduce(([a, b], n) => [Math.min(a, n), Math.max(b, n)], [Infinity, -Infinity]);
+  let [low, high] = [place(least), place(greatest)];
+  if (low === high) {
+    const pad = kind === "log" ? 0.5 : Math.abs(low) / 10 || 1;
+    [low, high] = [low - pad, high + pad];
+  }
+  const none = numbers.length < cells.length ? low - (high - low) / 8 : null;
+  const values = cells.map((cell) => (isNumber(cell) ? place(Number(cell)) : Number(none)));
+  return { key, label, kind, values, words: [], range: [none ?? low, high], none };
+}
+
+/**
+ * Return the trials that can be drawn, and their axes: the parameters, then the metric.
+ * @param {Column[]} columns
+ * @param {Row[]} rows
+ * @returns {{axes: Axis[], rows: Row[], without: number, dropped: number, metric: Axis | null}}
+ */
+export function arrange(columns, rows) {
+  const at = columns.findIndex((column) => column.role === "metric");
+  const drawn = at < 0 ? rows : rows.filter((row) => isNumber(row.cells[at]));
+  const cellsOf = (/** @type {number} */ i) => drawn.map((row) => row.cells[i]);
+  const metric = at < 0 ? null : axisOf({ ...columns[at], log: false, choices: null }, cellsOf(at));
+  let axes = columns.flatMap((column, i) => (column.role === "param" ? [axisOf(column, cellsOf(i))] : []));
+  const all = axes.length;
+  const room = MOST - (metric ? 1 : 0);
+  if (axes.length > room) {
+    const varies = new Map(axes.map((axis) => [axis, new Set(axis.values).size]));
+    const first = [...axes].sort((a, b) => Number(varies.get(b)) - Number(varies.get(a))).slice(0, room);
+    axes = axes.filter((axis) => first.includes(axis) && Number(varies.get(axis)) > 1);
+  }
+  const dropped = all - axes.length;
+  if (metric) axes.push(metric);
+  return { axes, rows: drawn, without: rows.length - drawn.length, dropped, metric };
+}
+
+/**
+ * Return the numbers of the trials that lie within every axis' ranges.
+ * @param {Axis[]} axes
+ * @param {Row[]} rows
+ * @param {Map<string, Ranges>} brushed key -> ranges of positions
+ */
+export function within(axes, rows, brushed) {
+  const bound = axes.filter((axis) => brushed.has(axis.key));
+  const passes = (/** @type {Axis} */ axis, /** @type {number} */ i) =>
+    brushed.get(axis.key)?.some(([low, high]) => axis.values[i] >= low && axis.values[i] <= high);
+  return rows.filter((_, i) => bound.every((axis) => passes(axis, i))).map((row) => row.number);
+}
+
+/**
+ * Return about four round numbers between two.
+ * @param {number} low
+ * @param {number} high
+ */
+export function roundBetween(low, high) {
+  const rough = (high - low) / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10);
+  const found = [];
+  for (let i = Math.ceil(low / step); i * step <= high && found.length < 10; i++)
+    found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+/**
+ * Return plotly's line: coloured by the metric, the best brightest; those not selected grey. plotly draws a greater
+ * colour over a smaller one, so that the best is always the greatest here, and grey the smallest.
+ * @param {Axis | null} metric
+ * @param {Row[]} rows
+ * @param {boolean} smallest whether the smallest value is the best
+ * @param {number[]} selection empty where all are to be coloured
+ * @param {{dark: boolean, grey: string, one: string}} theme
+ */
+export function lineOf(metric, rows, smallest, selection, theme) {
+  const chosen = new Set(selection);
+  const sign = smallest ? -1 : 1;
+  const colours = metric ? (theme.dark ? VIRIDIS.slice(2) : VIRIDIS.slice(0, -1)) : [theme.one, theme.one];
+  const [worst, best] = (metric?.range ?? [0, 1]).map((end) => sign * end).sort((a, b) => a - b);
+  const cmin = worst - (best - worst) / 100;
+  const color = rows.map((row, i) =>
+    chosen.size && !chosen.has(row.number) ? cmin : sign * (metric?.values[i] ?? sign),
+  );
+  const scale = colours.map((colour, i) => [0.005 + (0.995 * i) / (colours.length - 1), colour]);
+  const first = chosen.size ? theme.grey : colours[0];
+  const ticks = metric ? roundBetween(metric.range[0], metric.range[1]) : [];
+  return {
+    color,
+    cmin,
+    cmax: best,
+    colorscale: [[0, first], [0.005, first], ...scale],
+    colorbar: { tickvals: ticks.map((tick) => sign * tick), ticktext: ticks.map(format) },
+  };
+}

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import trials, { comparator, compareCells, format, mergeRows, parseFilter, visibleWindow } from "../src/trials.js";
+
+/** @typedef {import("../src/trials.js").Row} Row */
+
+const columns = [
+  { key: "config/lr", label: "lr", role: "param" },
+  { key: "config/opt", label: "opt", role: "param" },
+  { key: "accuracy", label: "accuracy", role: "metric" },
+  { key: "accuracy/best", label: "best accuracy", role: "best" },
+];
+/** @type {Row[]} */
+const rows = [
+  [0, "finished", 0.001, "adam", 0.9, 0.95],
+  [1, "failed", 0.1, "sgd", "NaN", 0.4],
+  [2, "running", 0.02, "Adam W", 0.5, 0.6],
+  [3, "stopped", 0.5, "<img>", "Infinity", "Infinity"],
+  [4, "pending", 0.00310234, true, null, null],
+];
+/** @param {string} text */
+const found = (text) => {
+  const { error, test: matches } = parseFilter(text, columns);
+  return error || rows.filter(matches).map((row) => row[0]);
+};
+
+test("numbers have four significant digits, and an exponent where they are small or large", () => {
+  /** @type {[import("../src/trials.js").Cell, string][]} */
+  const cases = [
+    [0.98, "0.98"],
+    [0.123456, "0.1235"],
+    [128, "128"],
+    [0, "0"],
+    [-0.0031, "-0.0031"],
+    [12345.6, "12346"],
+    [999999, "999999"],
+    [999999.7, "1e+06"],
+    [1234567, "1234567"],
+    [1234567.8, "1.235e+06"],
+    [0.0001, "0.0001"],
+    [0.00001234567, "1.235e-05"],
+    [-1e-10, "-1e-10"],
+    [1e300, "1e+300"],
+    [true, "True"],
+    [false, "False"],
+    [null, ""],
+    [undefined, ""],
+    ["NaN", "NaN"],
+    ["adam", "adam"],
+  ];
+  for (const [value, text] of cases) assert.equal(format(value), text);
+});
+
+test("cells are ordered as numbers, then text, and what is missing is last in both directions", () => {
+  const cells = ["b", 10, null, 9, "NaN", "Infinity", "a", "-Infinity"];
+  const sorted = (/** @type {number} */ direction) => [...cells].sort((a, b) => compareCells(a, b, direction));
+  assert.deepEqual(sorted(1), ["-Infinity", 9, 10, "Infinity", "a", "b", null, "NaN"]);
+  assert.deepEqual(sorted(-1), ["b", "a", "Infinity", 10, 9, "-Infinity", null, "NaN"]);
+  assert.equal(compareCells(false, true, 1), -1);
+});
+
+test("rows of equal cells keep the order of their numbers", () => {
+  /** @type {Row[]} */
+  const equal = [5, 3, 9, 1].map((number) => [number, "running", number === 9 ? 1 : 2]);
+  const numbers = (/** @type {number} */ direction) => [...equal].sort(comparator(2, direction)).map((row) => row[0]);
+  assert.deepEqual(numbers(1), [9, 1, 3, 5]);
+  assert.deepEqual(numbers(-1), [1, 3, 5, 9]);
+  assert.deepEqual([...rows].sort(comparator(0, -1))[0][0], 4);
+  assert.deepEqual(
+    [...rows].sort(comparator(1, 1)).map((row) => row[1]),
+    ["pending", "running", "finished", "stopped", "failed"],
+  );
+});
+
+test("10,000 rows are sorted by a number in a few milliseconds", () => {
+  /** @type {Row[]} */
+  const many = Array.from({ length: 10000 }, (_, i) => [i, "running", Math.sin(i * i)]);
+  many.sort(comparator(2, 1));
+  assert.ok(many.every((row, i) => i === 0 || Number(many[i - 1][2]) <= Number(row[2])));
+});
+
+test("a filter knows words and comparisons", () => {
+  assert.deepEqual(found(""), [0, 1, 2, 3, 4]);
+  assert.deepEqual(found("ADAM"), [0, 2]);
+  assert.deepEqual(found('"adam w"'), [2]);
+  assert.deepEqual(found("lr < 0.01"), [0, 4]);
+  assert.deepEqual(found("lr<=0.001"), [0]);
+  assert.deepEqual(found("lr >= 1e-1"), [1, 3]);
+  assert.deepEqual(found("config/lr > .1"), [3]);
+  assert.deepEqual(found("LR = 0.1"), [1]);
+  assert.deepEqual(found("lr = 0.003102"), [4], "as it is shown");
+  assert.deepEqual(found("status = failed"), [1]);
+  assert.deepEqual(found("status = stopped"), [3]);
+  assert.deepEqual(found('status == "stopped early"'), [3]);
+  assert.deepEqual(found("status != stopped"), [0, 1, 2, 4]);
+  assert.deepEqual(found("opt != adam"), [1, 2, 3, 4]);
+  assert.deepEqual(found("opt = true"), [4]);
+  assert.deepEqual(found("accuracy = nan"), [1]);
+  assert.deepEqual(found("accuracy = none"), [4]);
+  assert.deepEqual(found("accuracy > 0"), [0, 2, 3]);
+  assert.deepEqual(found("accuracy < inf"), [0, 2]);
+  assert.deepEqual(found("best accuracy > 0.9"), [0, 3], "a name of two words");
+  assert.deepEqual(found("trial >= 2 and lr < 0.1"), [2, 4]);
+  assert.deepEqual(found("adam lr < 0.01"), [0]);
+  assert.deepEqual(found("<img>"), "a column is missing before <img>");
+  assert.deepEqual(found('"<img>"'), [3]);
+});
+
+test("a filter says what is wrong with it", () => {
+  assert.equal(found("foo < 1"), "no column is named foo");
+  assert.equal(found("lr <"), "a value is missing after <");
+  assert.equal(found("lr < abc"), "abc is not a number");
+  assert.equal(found("= 3"), "a column is missing before =");
+});
+
+test("names with signs of regular expressions are names", () => {
+  const odd = [{ key: "a.b(c)[0]", label: "a.b(c)[0]", role: "param" }];
+  /** @type {Row} */
+  const row = [0, "running", 2];
+  assert.deepEqual([parseFilter("a.b(c)[0] > 1", odd).error, parseFilter("a.b(c)[0] > 1", odd).test(row)], ["", true]);
+});
+
+test("rows are merged by number, and voided by a reset", () => {
+  /** @type {Map<number, Row>} */
+  const known = new Map();
+  mergeRows(known, { reset: true, rows: rows.slice(0, 3) });
+  mergeRows(known, { reset: false, rows: [[1, "running", 7]] });
+  assert.deepEqual([...known.keys()], [0, 1, 2]);
+  assert.deepEqual(known.get(1), [1, "running", 7]);
+  mergeRows(known, { reset: true, rows: [] });
+  assert.equal(known.size, 0);
+});
+
+test("only the rows in sight and some around them are in the document", () => {
+  assert.deepEqual(visibleWindow(0, 10000), [0, 21]);
+  assert.deepEqual(visibleWindow(26 * 100, 10000), [92, 121]);
+  assert.deepEqual(visibleWindow(1e9, 10000), [9980, 10000]);
+  assert.deepEqual(visibleWindow(500, 3), [0, 3]);
+  assert.deepEqual(visibleWindow(0, 0), [0, 0]);
+  assert.deepEqual(visibleWindow(-20, 100), [0, 21]);
+});
+
+test("a model's data is asked for when it comes, and each model of a module has its own", () => {
+  /** @type {object[]} */
+  const sent = [];
+  const model = /** @type {any} */ ({ on() {}, off() {}, send: (/** @type {object} */ message) => sent.push(message) });
+  trials().initialize({ model });
+  trials.initialize({ model });
+  assert.deepEqual(sent, [{ type: "ready" }, { type: "ready" }]);
+});
