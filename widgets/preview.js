@@ -1,7 +1,7 @@
 // The preview page: the choices in its bar, the four widgets, and the messages that they send.
 
 import { Kernel } from "./preview/kernel.js";
-import { Widget } from "./preview/mount.js";
+import { fetched, Widget } from "./preview/mount.js";
 import { SCENARIOS, scenario } from "./preview/scenario.js";
 import { left } from "./preview/watch.js";
 
@@ -36,9 +36,8 @@ dress();
 
 /** @param {string} name */
 async function addStyles(name) {
-  const sheets = await Promise.all([`src/theme.css`, `src/${name}.css`].map((path) => fetch(path)));
-  const texts = await Promise.all(sheets.map((sheet) => (sheet.ok ? sheet.text() : "")));
-  document.head.append(Object.assign(document.createElement("style"), { textContent: texts.join("\n") }));
+  const style = Object.assign(document.createElement("style"), { textContent: await fetched(`${name}.css`) });
+  document.head.append(style);
 }
 
 /** @param {string} widget @param {any} message */

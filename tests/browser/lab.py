@@ -82,6 +82,12 @@ class Server:
                     raise RuntimeError((settings / "server.log").read_text()) from None
                 time.sleep(0.2)
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def kernels(self) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{self.url}/api/kernels", timeout=10) as answer:
             return list(json.load(answer))
@@ -156,8 +162,7 @@ class Notebook:
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout * 1000)
         return cell
 
-    def save(self) -> Any:
-        """Save it; return the notebook as it is in its file."""
+    def save(self) -> None:
+        """Save it, and wait until it is saved."""
         self.page.keyboard.press("Control+s")
         self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=20_000)
-        return None

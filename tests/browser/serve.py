@@ -1,4 +1,4 @@
-"""`python -m tests.browser.serve`: the preview page on a port of this machine, with the installed plotly.js."""
+"""`python -m tests.browser.serve`: the preview page on a port of this machine."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ import argparse
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nbtune.views.assets import plotly_js
+from nbtune.views.channel import script, styles
 
 WIDGETS = Path(__file__).parents[2] / "widgets"
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The files of `widgets/`, always as they are now, and plotly.js as the kernel sends it."""
+    """The files of `widgets/`, always as they are now; each widget's module and CSS, and plotly.js, as Python sends them."""
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] == "/plotly.min.js.gz":
-            self.send_response(200)
-            self.send_header("Content-Type", "application/gzip")
-            self.send_header("Content-Length", str(len(plotly_js())))
-            self.end_headers()
-            self.wfile.write(plotly_js())
-        else:
-            super().do_GET()
+        path = PurePosixPath(self.path.partition("?")[0])
+        try:
+            if path.name == "plotly.min.js.gz":
+                self._send(plotly_js(), "application/gzip")
+            elif path.parent.name == "widget" and path.suffix == ".js":
+                self._send(script(path.stem).encode(), "text/javascript")
+            elif path.parent.name == "widget":
+                self._send(styles(path.stem).encode(), "text/css")
+            else:
+                super().do_GET()
+        except FileNotFoundError as error:
+            self.send_error(404, explain=str(error))
+
+    def _send(self, content: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
@@ -41,7 +53,7 @@ def server(port: int = 0) -> ThreadingHTTPServer:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=0, help="any that is free by default")
     serving = server(parser.parse_args().port)
     print(f"http://127.0.0.1:{serving.server_port}/preview.html  (Ctrl-C ends it)")
     try:

@@ -152,7 +152,7 @@ export class Kernel {
     if (widgets.length === Object.keys(this.widgets).length) this.#changed.clear();
     for (const name of widgets) {
       const { model } = this.widgets[name];
-      if (name === "head") model.update({ state: head(trials, scenario, this.#status, this.#ticks) });
+      if (name === "head") model.update({ state: head(trials, scenario, this.#status, this.#ticks, this.atOnce) });
       else if (name === "curves") {
         model.update({ metrics: Object.keys(trials[0]?.values ?? {}), mode: scenario.mode, metric: this.metric });
         if (!everything && !changed.length) continue;

@@ -2,7 +2,15 @@
 
 import { Model } from "./model.js";
 
-let loaded = 0;
+/**
+ * Fetch a widget's text as Python sends it.
+ * @param {string} file
+ */
+export async function fetched(file) {
+  const answer = await fetch(`widget/${file}`);
+  if (!answer.ok) throw new Error(`${file}: ${answer.statusText}`);
+  return answer.text();
+}
 
 export class Widget {
   /** @type {any} */
@@ -23,9 +31,12 @@ export class Widget {
     this.model = new Model(traits, send);
   }
 
-  /** Load the module, anew for each model, and initialize it. */
+  /** Load the module from its text, anew for each model, and initialize it. */
   async start() {
-    const module = await import(`../src/${this.name}.js?model=${++loaded}`);
+    const text = `${await fetched(`${this.name}.js`)}\n//# sourceURL=${this.name}.js`;
+    const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    const module = await import(url);
+    URL.revokeObjectURL(url);
     this.#definition = typeof module.default === "function" ? await module.default() : module.default;
     const context = { model: this.model.handedTo("initialize"), signal: this.#ending.signal };
     this.#undo = await this.#definition.initialize?.(context);

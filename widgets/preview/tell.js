@@ -43,8 +43,9 @@ export function best(trials, { metric, mode }) {
  * @param {Scenario} scenario
  * @param {string} status
  * @param {number} ticks
+ * @param {number} atOnce
  */
-export function head(trials, scenario, status, ticks) {
+export function head(trials, scenario, status, ticks, atOnce) {
   /** @type {Record<string, number>} */
   const counts = {};
   for (const trial of trials) counts[trial.status] = (counts[trial.status] ?? 0) + 1;
@@ -68,7 +69,7 @@ export function head(trials, scenario, status, ticks) {
     },
     elapsed: ticks * scenario.seconds,
     left: live && over ? ((ticks * scenario.seconds) / over) * (trials.length - over) : null,
-    at_once: counts.running ?? null,
+    at_once: atOnce,
     hint: live ? "" : scenario.hint,
     live,
     gone: "What was reported is kept. In a new kernel: %tune load results/example",

@@ -1,0 +1,192 @@
+"""The dashboard as a user meets it: in JupyterLab and Notebook 7, with a real kernel and a real Ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.lab import Notebook, Server, write
+
+pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
+
+SWEEP = """%%tune demo --metric accuracy --mode max --samples {samples} --seed 1 --storage {storage}
+lr: loguniform(1e-4, 1e-1) = 1e-2
+act: choice(["relu", "<img src=x onerror=alert(1)>"]) = "relu"
+
+for epoch in range({epochs}):
+    print("epoch", epoch)
+    time.sleep({pause})
+    report(accuracy=1 - abs(math.log10(lr) + 2.5) / 2 - 1 / (epoch + 2), loss=1 / (epoch + 1))"""
+POINTS = "document.querySelector('.nbt-curves-plot')?.data?.reduce((sum, trace) => sum + trace.x.length, 0) ?? 0"
+STILL = '.jp-OutputArea-output img[src*="nbtune-still"]'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab(folder: Path, ray_folder: Path) -> Iterator[Server]:
+    with Server(folder, folder / "settings") as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page as high as the notebooks, so that nothing is scrolled away."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1500})
+    faults: list[str] = []
+    opened = context.new_page()
+    opened.set_default_timeout(30_000)
+    opened.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
+    opened.on("dialog", lambda dialog: faults.append(f"a dialog: {dialog.message}"))
+    yield opened
+    context.close()
+    assert not faults, "\n".join(faults)
+
+
+def notebook(server: Server, page: Page, folder: Path, name: str, *more: str, **sweep: Any) -> Notebook:
+    values = {"samples": 4, "epochs": 30, "pause": 0.3, "storage": folder / "results", **sweep}
+    write(folder / name, "%load_ext nbtune\nimport math, time", SWEEP.format(**values), *more)
+    opened = Notebook(page, server, name)
+    opened.run(0)
+    opened.start(1)
+    return opened
+
+
+def points_above(page: Page, number: int, timeout: float = 60) -> int:
+    """Wait until the curves have more points; return how many."""
+    page.wait_for_function(f"({POINTS}) > {number}", timeout=timeout * 1000)
+    return int(page.evaluate(POINTS))
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, page: Page, folder: Path) -> None:
+    story = notebook(lab, page, folder, "story.ipynb", "time.sleep(30)", "list(demo.selected.index)")
+    head, rows = page.locator(".nbt-head"), page.locator(".nbt-trials tbody tr[data-trial]")
+    expect(head).to_contain_text("demo")
+
+    # Curves grow, and clicks arrive, while another cell keeps the kernel busy.
+    busy = story.start(2).locator(".jp-InputPrompt")
+    points_above(page, points_above(page, 0) + 5)
+    tab(page, "Trials")
+    stopped = rows.filter(has_text="running").first
+    number = stopped.get_attribute("data-trial")
+    stopped.get_by_role("button", name=re.compile("Stop")).click()
+    expect(page.locator(f'.nbt-trials tr[data-trial="{number}"]')).to_contain_text("stopped early", timeout=20_000)
+    expect(busy).to_have_text("[*]:")
+
+    # A value of a parameter is text.
+    expect(page.locator(".nbt-trials")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.locator(".nbt img").count() == 0
+
+    # Sorting, filtering, a trial's detail.
+    expect(rows).to_have_count(4, timeout=60_000)
+    page.get_by_role("button", name=re.compile("^lr")).click()
+    values = [float(text) for text in rows.locator("td:nth-child(5)").all_inner_texts()]
+    assert values == sorted(values)
+    assert len(set(values)) == 4
+    field = page.get_by_role("searchbox")
+    field.fill("trial = 2")
+    expect(rows).to_have_count(1)
+    rows.locator("button.nbt-open").click()
+    expect(page.locator(".nbt-trials section")).to_contain_text("'lr':")
+    expect(page.locator(".nbt-trials section")).to_contain_text("epoch 0", timeout=20_000)
+    page.get_by_role("button", name="Close").click()
+    rows.locator("td").nth(1).click()
+    field.fill("")
+    tab(page, "Curves")
+    expect(page.locator(".nbt-curves-key")).to_contain_text("selected")
+
+    # The experiment is stopped, which the cluster confirms while the cell still runs.
+    head.get_by_role("button", name="Stop").click()
+    head.get_by_role("button", name="Yes").click()
+    expect(head).to_contain_text("■ stopped", timeout=20_000)
+    story.idle()
+    assert "[2]" in story.run(3).locator(".jp-OutputArea-output").inner_text()
+
+    # Brushing selects too: here by its fields.
+    tab(page, "Parallel")
+    expect(page.locator(".nbt-parallel .parcoords")).to_have_count(1, timeout=30_000)
+    bounds = page.locator(".nbt-parallel input")
+    bounds.nth(0).fill("1e-9")
+    bounds.nth(1).fill("1")
+    bounds.nth(1).press("Enter")
+    expect(page.locator(".nbt-parallel")).to_contain_text("selected")
+    selected = json.loads(story.run(3).locator(".jp-OutputArea-output").inner_text())
+    assert len(selected) >= 2
+
+    # The page is loaded anew: the dashboard comes back, and hides the picture.
+    expect(page.locator(STILL)).to_be_hidden()
+    story.save()
+    story.open()
+    expect(page.locator(".nbt-head")).to_contain_text("■ stopped")
+    assert points_above(page, 20) > 20
+    expect(page.locator(STILL)).to_be_hidden()
+
+    # Without the kernel there is the picture, and nothing that complains.
+    lab.end_kernels()
+    story.open()
+    expect(page.locator(STILL)).to_be_visible()
+    expect(page.get_by_text("model not found")).to_be_hidden()
+    saved = (folder / "story.ipynb").read_text()
+    assert len(saved) < 64_000
+    assert str(folder / "results") not in saved.replace(f"--storage {folder / 'results'}", "")
+
+
+def test_a_kernel_that_dies_is_told_and_what_was_drawn_stays(lab: Server, page: Page, folder: Path) -> None:
+    story = notebook(lab, page, folder, "dies.ipynb", "import os\nos.getpid()")
+    points_above(page, 3)
+    pid = int(story.run(2).locator(".jp-OutputArea-output").inner_text())
+    os.kill(pid, signal.SIGKILL)
+    banner = page.locator(".nbt-head").get_by_role("alert")
+    expect(banner).to_contain_text(re.compile("kernel"), timeout=30_000)
+    expect(banner).to_contain_text("%tune load")
+    assert page.evaluate(POINTS) > 3
+
+
+def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: Page, folder: Path) -> None:
+    story = notebook(
+        lab,
+        page,
+        folder,
+        "views.ipynb",
+        "demo.wait()\ndemo.dashboard",
+        "import nbtune\nagain = nbtune.load(demo.path)\nagain.dashboard",
+        samples=3,
+        epochs=6,
+        pause=0.1,
+    )
+    story.run(2)
+    story.run(3)
+    expect(page.locator(".nbt-head")).to_have_count(3)
+    for number in (1, 2, 3):
+        cell = story.cell(number)
+        expect(cell.locator(".nbt-head")).to_contain_text("✓ finished")
+        cell.get_by_role("tab", name="Trials").click()
+        expect(cell.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(3)
+    story.cell(1).locator(".nbt-trials tbody tr[data-trial] td").nth(1).click()
+    expect(story.cell(2).locator(".nbt-trials")).to_contain_text("1 selected")
+    expect(story.cell(3).locator(".nbt-trials")).not_to_contain_text("selected")
+
+
+def test_notebook_7_shows_it_too(page: Page, folder: Path, ray_folder: Path) -> None:
+    with Server(folder, folder / "settings7", app="notebook") as server:
+        notebook(server, page, folder, "seven.ipynb", samples=2, epochs=5, pause=0.1)
+        expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)
+        points_above(page, 5)
+        expect(page.locator(STILL)).to_be_hidden()
+        tab(page, "Trials")
+        expect(page.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(2)
