@@ -53,7 +53,7 @@ def page(browser: Browser) -> Iterator[Page]:
         if message.type == "error":
             faults.append(message.text)
 
-    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
     opened = context.new_page()
     opened.set_default_timeout(20_000)
     opened.on("console", logged)
@@ -67,7 +67,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def preview(page: Page, address: str) -> Callable[..., Page]:
     """Open the preview page; its choices are named as in its URL. What is not in the window is not drawn."""
 
-    def show(scenario: str | int = 20, *, height: int = 900, **choice: str) -> Page:
+    def show(scenario: str | int = 20, *, height: int = 800, **choice: str) -> Page:
         choice = {"scenario": str(scenario), "live": "0", **choice}
         page.set_viewport_size({"width": 1100, "height": height})
         page.goto(f"{address}/preview.html?{urlencode(choice)}")

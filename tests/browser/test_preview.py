@@ -71,7 +71,7 @@ def drawn(page: Page, *names: str) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scenario: str) -> None:
     # Software draws 10,000 lines of parallel coordinates slowly: there they stay below the window.
-    page = preview(scenario, height=900 if scenario == "10000" else 1500)
+    page = preview(scenario, height=800 if scenario == "10000" else 1500)
     for name in WIDGETS:
         expect(page.locator(f"#{name} > div > .nbt")).to_be_visible()
     if scenario == "empty":
