@@ -25,6 +25,12 @@ __all__ = ["NbTune", "register"]
 
 _SOON, _SELDOM = 5.0, 120.0  # seconds between two refreshings of the picture in the file: first, and at last
 
+# JupyterLab's words for a widget without its kernel, "model not found", are all that is in the output then.
+_NO_ERROR = """<style>
+.jp-OutputArea-child:has(~ .jp-OutputArea-child img[src*="nbtune-still"]) > .jupyter-widgets:not(:has(*)),
+.jp-OutputArea-child:has(style.nbtune) { display: none; }
+</style><style class="nbtune"></style>"""
+
 
 def register(shell: Any) -> None:
     """Add the magics to an IPython shell."""
@@ -113,7 +119,8 @@ class NbTune(_Defaults):
             print(repr(experiment))
             return
         display(experiment.dashboard)
-        # What stays in the file: a saved view of a widget is nothing without its kernel.
+        # What stays in the file: a saved view of a widget is nothing without its kernel, but a line that says so.
+        display({"text/html": _NO_ERROR, "text/plain": ""}, raw=True)
         still = display(experiment._repr_mimebundle_(), raw=True, display_id=True)
         due, pause = time.monotonic() + _SOON, _SOON
 

@@ -214,7 +214,10 @@ class Space:
 def label(value: Any) -> str:
     """Return a short text for any value: a class or function by its name, the rest by `repr`."""
     name = getattr(value, "__name__", None)
-    text = name if isinstance(name, str) and callable(value) else repr(value)
+    try:
+        text = name if isinstance(name, str) and callable(value) else repr(value)
+    except Exception as error:  # whatever shows an experiment must be able to
+        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

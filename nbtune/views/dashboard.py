@@ -18,7 +18,7 @@ from nbtune.views.channel import Live
 from nbtune.views.points import Points
 from nbtune.views.rows import Rows
 from nbtune.views.state import head_state
-from nbtune.views.text import number, summary
+from nbtune.views.text import number
 from nbtune.views.widgets import Curves, Head, Parallel, Trials
 
 __all__ = ["Dashboard", "Watched"]
@@ -90,7 +90,7 @@ class Dashboard(ipywidgets.VBox):
             threading.Thread(target=self._follow, name="nbtune-view", daemon=True).start()
 
     def __repr__(self) -> str:
-        return summary(self._store)
+        return f"the dashboard of {self._store.facts.get('name', 'experiment')}"
 
     def select(self, trials: Sequence[int]) -> None:
         """Mark trials as selected, in every part of the view."""

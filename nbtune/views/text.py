@@ -18,7 +18,7 @@ def number(value: Any) -> str:
     """Return a metric's or parameter's value, short: four digits, an exponent below 1e-4 and from 1e6 on."""
     if not isinstance(value, float):
         return value if isinstance(value, str) else label(value)
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def count_line(store: Store) -> str:

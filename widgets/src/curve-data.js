@@ -1,7 +1,7 @@
 // The points of the curves, and what is drawn of them. Pure: neither page nor model.
 
 /** @typedef {{status: string, label: string, n: number, columns: Float64Array[]}} Curve */
-/** @typedef {{x: "iteration" | "time_s", logx: boolean, logy: boolean, smooth: number}} Settings */
+/** @typedef {{x: "iteration" | "time_s" | "trial", logx: boolean, logy: boolean, smooth: number}} Settings */
 /** @typedef {{x: Float64Array, y: Float64Array, trials: number[], starts: number[]}} Joined */
 
 const SHOWN = 20; // running or selected trials that get their number at the end of their line
@@ -20,7 +20,7 @@ export function take(curves, message, buffers) {
   }
   const read = [Int32Array, Float64Array, Float64Array].map((type, i) => {
     const view = buffers[i];
-    return new type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+    return new type(/** @type {ArrayBuffer} */ (view.buffer).slice(view.byteOffset, view.byteOffset + view.byteLength));
   });
   let start = 0;
   for (const [number, count, replace] of message.segments) {
@@ -82,7 +82,8 @@ export function join(curves, trials, settings) {
     if (!curve?.n) continue;
     joined.trials.push(trial);
     joined.starts.push(at);
-    x.set(curve.columns[settings.x === "time_s" ? 1 : 0].subarray(0, curve.n), at);
+    if (settings.x === "trial") x.fill(trial, at, at + curve.n);
+    else x.set(curve.columns[settings.x === "time_s" ? 1 : 0].subarray(0, curve.n), at);
     y.set(smoothed(curve.columns[2].subarray(0, curve.n), settings.smooth), at);
     at += curve.n;
     x[at] = y[at] = Number.NaN;
@@ -126,16 +127,19 @@ export function kinds(curves, best, selection) {
 }
 
 /**
- * The traces of one drawing, always the same eight in the same order.
+ * The traces of one drawing, always the same six in the same order.
  * @param {Map<number, Curve>} curves
  * @param {number | null} best
  * @param {number[]} selection
- * @param {Settings} settings
+ * @param {Settings} chosen
  * @param {(name: string) => string} colour
  * @param {{joined: Joined, key: string} | null} before the background of the last drawing
  * @param {boolean} changed whether the background's points have changed since
  */
-export function traces(curves, best, selection, settings, colour, before, changed) {
+export function traces(curves, best, selection, chosen, colour, before, changed) {
+  const longest = Math.max(0, ...[...curves.values()].map((curve) => curve.n));
+  // Trials that report once have no curves: their values are drawn side by side.
+  const settings = longest > 1 ? chosen : { ...chosen, x: /** @type {const} */ ("trial"), logx: false, smooth: 0 };
   const shown = kinds(curves, best, selection);
   const key = JSON.stringify([settings, shown.other.length, shown.other.at(-1), shown.running, shown.selected, best]);
   const other = before && !changed && before.key === key ? before.joined : join(curves, shown.other, settings);
@@ -146,36 +150,29 @@ export function traces(curves, best, selection, settings, colour, before, change
     { color: colour("selected"), width: 2.25, dash: "6px,3px" },
     { color: colour("best"), width: 3 },
   ];
-  const dots = curves.size <= 20 && [...curves.values()].every((curve) => curve.n <= 2);
+  /** @type {Record<string, any>[]} */
   const data = lines.map((line, i) => ({
     type: "scatter",
-    mode: dots || (i > 0 && line.x.length < 8 * line.trials.length) ? "lines+markers" : "lines",
+    mode: longest <= 2 || (i > 0 && line.x.length < 8 * line.trials.length) ? "lines+markers" : "lines",
     x: line.x,
     y: line.y,
     line: styles[i],
-    marker: { size: 5 },
-    opacity: i ? 1 : Math.max(0.3, Math.min(0.8, 12 / Math.sqrt(curves.size + 1) / 2)),
+    marker: { size: i ? 7 : 5 },
+    opacity: i || longest <= 1 ? 1 : Math.max(0.3, Math.min(0.8, 6 / Math.sqrt(curves.size + 1))),
     hoverinfo: "none",
   }));
-  const ends = (/** @type {number[]} */ trials) =>
-    join(lastPoints(curves, trials, settings), trials, { ...settings, smooth: 0 });
   const marks = (/** @type {number[]} */ trials, /** @type {object} */ look) => {
-    const joined = ends(trials);
+    const joined = join(lastPoints(curves, trials, settings), trials, { ...settings, smooth: 0 });
     lines.push(joined);
-    return { type: "scatter", x: joined.x, y: joined.y, hoverinfo: "none", cliponaxis: false, ...look, joined };
+    data.push({ type: "scatter", x: joined.x, y: joined.y, hoverinfo: "none", cliponaxis: false, ...look });
+    return joined;
   };
+  const size = shown.failed.length > 20 ? 5 : 8;
+  marks(shown.failed, { mode: "markers", marker: { symbol: "x", size, color: colour("failed") } });
   const numbers = [...shown.running.slice(0, SHOWN), ...shown.selected.slice(0, SHOWN), ...shown.best];
-  const failed = marks(shown.failed, { mode: "markers", marker: { symbol: "x", size: 8, color: colour("failed") } });
   const named = marks(numbers, { mode: "text", textposition: "middle right", textfont: { size: 11 } });
-  /** @type {any} */ (named).text = named.joined.trials.flatMap((trial) => [
-    ` ${trial === best ? "★ " : ""}${trial}`,
-    "",
-  ]);
-  return {
-    data: [...data, failed, named].map(({ joined, ...trace }) => trace),
-    lines,
-    background: { joined: other, key },
-  };
+  data[5].text = named.trials.flatMap((trial) => [` ${trial === best ? "★ " : ""}${trial}`, ""]);
+  return { data, lines, x: settings.x, background: { joined: other, key } };
 }
 
 /**

@@ -8,6 +8,7 @@ import { escaped, format, guard, make, plotly, takePlotly } from "./page.js";
 /** @typedef {import("./curve-data.js").Joined} Joined */
 /** @typedef {import("./curve-data.js").Settings} Settings */
 
+const NAMES = { iteration: "iteration", time_s: "seconds", trial: "trial" };
 const GAP = 90; // milliseconds between two drawings, at least
 
 /**
@@ -80,10 +81,15 @@ function view(model, el, curves, state, views) {
           ? `No trial has reported ${state.metric || "anything"} yet.`
           : "The curves begin with the first report.";
       key.hidden = !points;
-      library.react(plot, made.data, layout(set, state.metric, colour, style, root.offsetWidth, points > 0), {
-        displaylogo: false,
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-      });
+      library.react(
+        plot,
+        made.data,
+        layout({ ...set, x: made.x }, state.metric, colour, style, root.offsetWidth, points > 0),
+        {
+          displaylogo: false,
+          modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        },
+      );
       plot.ariaLabel = `${state.metric} over ${axis.selectedOptions[0]?.textContent}, ${curves.size} trials${state.best === null ? "" : `, best is trial ${state.best}`}`;
       last = performance.now();
       cost = last - began;
@@ -140,7 +146,7 @@ function view(model, el, curves, state, views) {
         const trial = trialAt(lines[point.curveNumber], point.pointNumber);
         const curve = curves.get(trial);
         if (!curve) return;
-        const at = settings().x === "time_s" ? `${format(point.x)} s` : `iteration ${format(point.x)}`;
+        const at = axis.value === "time_s" ? `${format(point.x)} s` : `iteration ${format(point.x)}`;
         tip.replaceChildren(
           make("b", { textContent: `trial ${trial}: ${state.metric} ${format(point.y)}` }),
           `${at}, ${curve.status === "stopped" ? "stopped early" : curve.status}`,
@@ -249,7 +255,7 @@ function layout(set, metric, colour, style, width, any) {
     xaxis: {
       ...axis,
       type: set.logx ? "log" : "linear",
-      title: { text: set.x === "time_s" ? "seconds" : "iteration", standoff: 4 },
+      title: { text: NAMES[set.x], standoff: 4 },
     },
     yaxis: { ...axis, type: set.logy ? "log" : "linear", title: { text: escaped(metric), standoff: 4 } },
   };

@@ -10,11 +10,12 @@ const ORDER = ["running", "finished", "stopped", "failed"];
 const SILENCE = 10;
 const CONFIRM = 5;
 
-/** What all views of a model share: when its state came, when the kernel was last heard, how far a stop has come. */
+/** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far a stop has come. */
 const begin = () => ({
   at: performance.now(),
   heard: performance.now(),
   closed: false,
+  met: false,
   stop: /** @type {"" | "asking" | "waiting" | "stopping"} */ (""),
   message: "",
   error: "",
@@ -109,6 +110,7 @@ function listen(model, store) {
   const heard = () => {
     store.heard = performance.now();
     store.closed = false;
+    store.met = true;
   };
   /** @type {Record<string, (...args: any[]) => void>} */
   const events = {
@@ -206,7 +208,8 @@ function view(model, el, store, signal) {
     const now = performance.now();
     const live = Boolean(state.live);
     const lost = silence({ live, gone: state.gone ?? "" }, store.closed, (now - store.heard) / 1000);
-    root.classList.toggle("nbt-live", !lost);
+    // What was heard here stays the better view when the kernel is gone; one from a file was never alive.
+    root.classList.toggle("nbt-live", store.met || (live && !lost));
     root.classList.toggle("nbt-gone", Boolean(lost));
     gone.hidden = !lost;
     goneParts.forEach((part, i) => void put(part, lost?.[i] ?? ""));

@@ -2,14 +2,33 @@
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 
-/** @param {number} value */
-export function format(value) {
-  if (!Number.isFinite(value)) return String(value);
-  const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e15) return String(value);
-  if (size >= 1e4 && size < 1e6) return value.toFixed(0);
-  if (size >= 1e-4 && size < 1e4) return String(Number(value.toPrecision(4)));
-  return String(Number(value.toPrecision(4)).toExponential()).replace(/e([+-])(\d)$/, "e$10$2");
+const AGAIN = 10_000; // milliseconds after which plotly.js is asked for again
+
+/**
+ * A cell as text; a number with four significant digits, as `nbtune.views.text.number` writes it.
+ * @param {number | string | boolean | null | undefined} cell
+ * @returns {string}
+ */
+export function format(cell) {
+  if (typeof cell === "boolean") return cell ? "True" : "False";
+  if (typeof cell !== "number") return cell ?? "";
+  const size = Math.abs(cell);
+  if (!Number.isFinite(cell) || (Number.isInteger(cell) && size < 1e15)) return String(cell);
+  if (size >= 1e3 && size < 1e6) return (size % 1 === 0.5 ? 2 * Math.round(cell / 2) : cell).toFixed(0);
+  const rounded = fourDigits(cell);
+  const [digits, power] = rounded.split("e");
+  if (Number(power) >= -4 && Number(power) < 3) return String(Number(rounded));
+  return `${Number(digits)}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+}
+
+/**
+ * `toExponential(3)`, but of two that are equally near the even one, as Python rounds.
+ * @param {number} value
+ */
+function fourDigits(value) {
+  const halfway =
+    value.toExponential(4).includes("5e") && /^(-?\d\.\d\d[02468])50+(e.*)$/.exec(value.toExponential(25));
+  return halfway ? halfway[1] + halfway[2] : value.toExponential(3);
 }
 
 /**
@@ -21,13 +40,14 @@ export function escaped(text) {
 }
 
 /**
- * The page's plotly.js; asked for once.
+ * The page's plotly.js. It is asked for once, and again by a later view if that has had no answer: the kernel
+ * that was asked may be gone.
  * @param {AnyModel} model
  */
 export function plotly(model) {
-  const page = /** @type {any} */ (globalThis);
-  if (!page.__nbtunePlotly) {
-    expectPlotly();
+  const page = expectPlotly();
+  if (page.__nbtunePlotlyArrived && !(performance.now() - page.__nbtunePlotlyAsked < AGAIN)) {
+    page.__nbtunePlotlyAsked = performance.now();
     model.send({ type: "plotly" });
   }
   return page.__nbtunePlotly;
@@ -38,15 +58,16 @@ function expectPlotly() {
   page.__nbtunePlotly ??= new Promise((resolve, reject) => {
     page.__nbtunePlotlyArrived = { resolve, reject };
   });
+  return page;
 }
 
 /** @param {DataView} packed the gzipped file */
 export async function takePlotly(packed) {
-  expectPlotly();
-  const page = /** @type {any} */ (globalThis);
+  const page = expectPlotly();
   const arrived = page.__nbtunePlotlyArrived;
   if (!arrived) return;
   page.__nbtunePlotlyArrived = null; // the first to come is taken
+  const own = page.Plotly; // the page's, which plotly.js would replace
   try {
     const stream = new Blob([/** @type {any} */ (packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
     const text = await new Response(stream).text();
@@ -55,13 +76,19 @@ export async function takePlotly(packed) {
     new Function("module", "exports", "define", `${text}\n//# sourceURL=nbtune-plotly.js`)(module, module.exports);
     arrived.resolve(module.exports);
   } catch (error) {
+    page.__nbtunePlotly = undefined; // the next that needs it asks again
     arrived.reject(error);
     throw error;
+  } finally {
+    page.Plotly = own;
   }
 }
 
+/** @type {WeakMap<AnyModel, Map<string, string>>} of each model: where -> which error Python was last told from there */
+const lastTold = new WeakMap();
+
 /**
- * Run something; what it throws is shown and told to Python.
+ * Run something; what it throws is shown and told to Python, once if it is thrown again and again.
  * @template T
  * @param {AnyModel} model
  * @param {string} where
@@ -72,7 +99,15 @@ export async function takePlotly(packed) {
 export function guard(model, where, show, run) {
   const failed = (/** @type {any} */ error) => {
     show(`This view met an error (${where}): ${error?.message ?? error}`);
-    model.send({ type: "error", where, message: String(error), stack: error?.stack ?? "" });
+    const told = lastTold.get(model) ?? new Map();
+    const message = String(error);
+    if (told.get(where) === message) return;
+    lastTold.set(model, told.set(where, message));
+    try {
+      model.send({ type: "error", where, message, stack: error?.stack ?? "" });
+    } catch {
+      // Without a kernel there is nobody to tell; the screen says it.
+    }
   };
   try {
     const result = run();

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import trials, { comparator, compareCells, format, mergeRows, parseFilter, visibleWindow } from "../src/trials.js";
+import { format, guard } from "../src/page.js";
+import { comparator, compareCells, mergeRows, parseFilter, visibleWindow } from "../src/trial-rows.js";
+import trials from "../src/trials.js";
 
-/** @typedef {import("../src/trials.js").Row} Row */
+/** @typedef {import("../src/trial-rows.js").Row} Row */
 
 const columns = [
   { key: "config/lr", label: "lr", role: "param" },
@@ -25,7 +27,7 @@ const found = (text) => {
 };
 
 test("numbers have four significant digits, and an exponent where they are small or large", () => {
-  /** @type {[import("../src/trials.js").Cell, string][]} */
+  /** @type {[import("../src/trial-rows.js").Cell, string][]} */
   const cases = [
     [0.98, "0.98"],
     [0.123456, "0.1235"],
@@ -34,7 +36,12 @@ test("numbers have four significant digits, and an exponent where they are small
     [-0.0031, "-0.0031"],
     [12345.6, "12346"],
     [999999, "999999"],
-    [999999.7, "1e+06"],
+    [12344.5, "12344"],
+    [999999.7, "1000000"],
+    [9999.7, "10000"],
+    [1234.5, "1234"],
+    [0.015625, "0.01562"],
+    [0.000099999, "0.0001"],
     [1234567, "1234567"],
     [1234567.8, "1.235e+06"],
     [0.0001, "0.0001"],
@@ -45,6 +52,7 @@ test("numbers have four significant digits, and an exponent where they are small
     [false, "False"],
     [null, ""],
     [undefined, ""],
+    [Number.NaN, "NaN"],
     ["NaN", "NaN"],
     ["adam", "adam"],
   ];
@@ -140,11 +148,55 @@ test("only the rows in sight and some around them are in the document", () => {
   assert.deepEqual(visibleWindow(-20, 100), [0, 21]);
 });
 
-test("a model's data is asked for when it comes, and each model of a module has its own", () => {
+test("a model's data is asked for when it comes, and it is no longer listened to when it goes", () => {
   /** @type {object[]} */
   const sent = [];
-  const model = /** @type {any} */ ({ on() {}, off() {}, send: (/** @type {object} */ message) => sent.push(message) });
-  trials().initialize({ model });
-  trials.initialize({ model });
-  assert.deepEqual(sent, [{ type: "ready" }, { type: "ready" }]);
+  const heard = new Set();
+  const model = /** @type {any} */ ({
+    on: (/** @type {string} */ _, /** @type {() => void} */ callback) => heard.add(callback),
+    off: (/** @type {string} */ _, /** @type {() => void} */ callback) => heard.delete(callback),
+    send: (/** @type {object} */ message) => sent.push(message),
+  });
+  const end = trials().initialize({ model });
+  assert.deepEqual(sent, [{ type: "ready" }]);
+  assert.equal(heard.size, 1);
+  end();
+  assert.equal(heard.size, 0);
+});
+
+test("an error is shown whenever it is thrown, and told once", () => {
+  /** @type {any[]} */
+  const sent = [];
+  /** @type {string[]} */
+  const shown = [];
+  const model = /** @type {any} */ ({ send: (/** @type {object} */ message) => sent.push(message) });
+  const fails = (/** @type {string} */ where, /** @type {string} */ text) =>
+    guard(
+      model,
+      where,
+      (said) => shown.push(said),
+      () => {
+        throw new Error(text);
+      },
+    );
+  for (const text of ["a", "a", "b"]) fails("drawing", text);
+  fails("click", "b");
+  assert.deepEqual(
+    sent.map(({ where, message }) => [where, message]),
+    [
+      ["drawing", "Error: a"],
+      ["drawing", "Error: b"],
+      ["click", "Error: b"],
+    ],
+  );
+  assert.equal(shown.length, 4);
+  assert.equal(
+    guard(
+      model,
+      "drawing",
+      () => {},
+      () => 7,
+    ),
+    7,
+  );
 });

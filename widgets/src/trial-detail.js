@@ -1,0 +1,113 @@
+// The panel below the table: one trial's error, configuration and log. See ../README.md.
+
+import { make } from "./page.js";
+import { makeStatus, showStatus, showText } from "./trial-status.js";
+
+/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
+/** @typedef {import("./trial-store.js").Detail} Detail */
+/** @typedef {import("./trial-store.js").Store} Store */
+/** @typedef {import("./trial-table.js").State} State */
+
+const REFRESH = 3000; // milliseconds after which the log of a running trial is asked for again
+
+/**
+ * @param {AnyModel} model
+ * @param {Store} store
+ * @param {State} state
+ * @param {(where: string, act: () => any) => () => any} safe what makes a function show what it throws
+ */
+export function makeDetail(model, store, state, safe) {
+  const title = make("strong");
+  const status = makeStatus();
+  const close = make("button", { type: "button", className: "nbt-close", textContent: "Close" });
+  const copy = make("button", { type: "button", className: "nbt-copy", textContent: "Copy" });
+  const copied = make("small", { role: "status" });
+  const waiting = make("p", { textContent: "waiting for the kernel…" });
+  const [traceback, config, log] = [make("pre"), make("pre"), make("pre")];
+  const sections = [
+    make("div", {}, [make("h4", { textContent: "Error" }), traceback]),
+    make("div", {}, [make("h4", {}, ["Configuration ", copy, " ", copied]), config]),
+    make("div", {}, [make("h4", { textContent: "Log" }), log]),
+  ];
+  const header = make("header", {}, [title, status.word, status.stop, close]);
+  const panel = make("section", { className: "nbt-detail", hidden: true }, [header, waiting, ...sections]);
+
+  let asked = ""; // for which trial, and which status of it
+  let before = /** @type {Detail | undefined} */ (undefined); // the answer that there was when it was asked for
+  let timer = 0;
+
+  /** @param {number} trial */
+  function ask(trial) {
+    before = store.details.get(trial);
+    model.send({ type: "detail", trial });
+  }
+
+  /** Ask again for what changes. A kernel that has not answered yet is not asked twice. */
+  function refresh() {
+    const { open, visible } = state;
+    if (open === null || !visible || document.hidden) return;
+    const running = store.rows.get(open)?.[1] === "running";
+    if (running && store.details.get(open) !== before) ask(open);
+  }
+
+  /**
+   * Open a trial's detail, or close it.
+   * @param {number | null} trial
+   */
+  function show(trial) {
+    if (trial !== state.open && trial !== null) {
+      store.details.delete(trial);
+      panel.scrollTop = 0;
+    }
+    state.open = trial;
+    asked = "";
+    copied.textContent = "";
+    window.clearInterval(timer);
+    if (trial !== null) timer = window.setInterval(safe("log", refresh), REFRESH);
+  }
+
+  function draw() {
+    const { open } = state;
+    panel.hidden = open === null;
+    if (open === null) return;
+    const word = store.rows.get(open)?.[1] ?? "";
+    if (asked !== `${open} ${word}`) ask(open);
+    asked = `${open} ${word}`;
+    title.textContent = panel.ariaLabel = `Trial ${open}`;
+    showStatus(status, open, word, store.stops.get(open));
+    const detail = store.details.get(open);
+    waiting.hidden = Boolean(detail);
+    showText(traceback, detail?.traceback ?? "");
+    showText(config, detail?.config ?? "");
+    showLog(detail ? detail.log || "nothing printed" : "");
+    for (const section of sections) section.hidden = section.lastElementChild.hidden;
+  }
+
+  /**
+   * Show a log. Who has scrolled to its end stays there; what is selected in it stays selected if it only grows.
+   * @param {string} text
+   */
+  function showLog(text) {
+    const known = log.textContent;
+    if (text === known) return;
+    const below = panel.scrollHeight - panel.clientHeight - panel.scrollTop;
+    const follow = known !== "" && panel.scrollTop > 0 && below < 2;
+    if (known && text.startsWith(known)) log.append(text.slice(known.length));
+    else showText(log, text);
+    if (follow) panel.scrollTop = panel.scrollHeight;
+  }
+
+  async function copyConfig() {
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(config.textContent); // there is none where the page is not secure
+    } catch {
+      getSelection()?.selectAllChildren(config);
+      done = document.execCommand("copy");
+    }
+    copied.textContent = done ? "copied" : "selected: copy it with Ctrl+C";
+  }
+
+  const end = () => window.clearInterval(timer);
+  return { panel, close, copy, stop: status.stop, show, draw, copyConfig, end };
+}

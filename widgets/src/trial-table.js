@@ -1,0 +1,183 @@
+// The table's elements: its head, and the rows that are in sight. See ../README.md.
+
+import { make } from "./page.js";
+import { ROW_HEIGHT, texts, visibleWindow } from "./trial-rows.js";
+import { makeStatus, showStatus } from "./trial-status.js";
+
+/** @typedef {import("./trial-rows.js").Row} Row */
+/** @typedef {import("./trial-store.js").Store} Store */
+/** @typedef {ReturnType<typeof newState>} State */
+/** @typedef {ReturnType<ReturnType<typeof makeTable>["makeLine"]>} Line */
+
+const PADDING = 16; // px of a cell, both sides
+const FIRST = 50; // px of a row's first: with the button that opens its detail, and the star
+const ARROWS = { none: "", ascending: "▲", descending: "▼" };
+
+/** What a view shows. */
+export const newState = () => ({
+  by: /** @type {string | number} */ (0), // the key of the column to sort by; 0 the trials' numbers, 1 their statuses
+  direction: 1, // or -1
+  selected: /** @type {Set<number>} */ (new Set()),
+  active: /** @type {number | null} */ (null), // the trial that keys act on
+  anchor: /** @type {number | null} */ (null), // where a range begins
+  open: /** @type {number | null} */ (null), // the trial whose detail is shown
+  visible: false, // whether anybody can see it
+});
+
+/**
+ * @param {Store} store
+ * @param {State} state
+ * @param {string} id what the ids of its elements begin with
+ */
+export function makeTable(store, state, id) {
+  const spacer = () => make("tr", { ariaHidden: "true" }, [make("td")]);
+  const [above, below] = [spacer(), spacer()];
+  const columns = make("colgroup");
+  const heads = make("tr", { ariaRowIndex: "1" });
+  const body = make("tbody", {}, [above, below]);
+  const table = make("table", { role: "grid", tabIndex: 0, ariaLabel: "Trials", ariaMultiSelectable: "true" }, [
+    columns,
+    make("thead", {}, [heads]),
+    body,
+  ]);
+  const scroller = make("div", { className: "nbt-scroll" }, [table]);
+  /** @type {Map<number, Line>} */
+  const lines = new Map();
+  let filled = true; // whether the errors' column takes what room is left; else an empty one does
+
+  const filler = () => (filled ? [] : [make("td", { ariaHidden: "true" })]);
+  const focused = () => /** @type {Document} */ (table.getRootNode()).activeElement;
+  /** @param {number} entry */
+  const align = (entry) => (store.textual[entry] ? "" : "nbt-num");
+
+  /**
+   * Begin again with the store's columns.
+   * @param {number} sorted which entry it is sorted by
+   */
+  function drawHead(sorted) {
+    const error = store.columns.findIndex(({ role }) => role === "error");
+    filled = error >= 0;
+    const widths = store.widths.map((width, i) => `${width}ch + ${i === 0 ? FIRST : PADDING}px`);
+    table.style.setProperty("--nbt-first", `calc(${widths[0]})`);
+    table.style.minWidth = `calc(${widths.join(" + ")})`;
+    const wide = widths.map((width, i) =>
+      make("col", filled && i === error + 2 ? {} : { style: `width: calc(${width})` }),
+    );
+    columns.replaceChildren(...wide, ...(filled ? [] : [make("col")]));
+    const titles = ["trial", "status", ...store.columns.map(({ label }) => label)];
+    const cells = titles.map((title, i) => makeHead(title, i, i === sorted));
+    const focus = [...heads.children].findIndex((cell) => cell.contains(focused()));
+    heads.replaceChildren(...cells, ...filler());
+    cells[focus]?.firstElementChild.focus({ preventScroll: true });
+    for (const line of lines.values()) line.tr.remove();
+    lines.clear();
+  }
+
+  /**
+   * @param {string} title
+   * @param {number} entry
+   * @param {boolean} sorted
+   */
+  function makeHead(title, entry, sorted) {
+    const asItCame = entry === 0 && state.direction > 0;
+    const order = !sorted || asItCame ? "none" : state.direction > 0 ? "ascending" : "descending";
+    const arrow = make("span", { ariaHidden: "true", textContent: ARROWS[order] });
+    const button = make("button", { type: "button", className: "nbt-sort", title: `sort by ${title}` }, [title, arrow]);
+    return make("th", { scope: "col", ariaSort: order, className: align(entry) }, [button]);
+  }
+
+  function makeLine() {
+    const open = make("button", { type: "button", className: "nbt-open" });
+    const star = make("span", { className: "nbt-star", role: "img", ariaLabel: "best", textContent: "★" });
+    const number = make("span");
+    const status = makeStatus();
+    const cells = store.columns.map((_, i) => make("td", { className: align(i + 2) }));
+    const tr = make("tr", {}, [
+      make("th", { scope: "row" }, [open, star, number]),
+      make("td", {}, [status.word, status.stop]),
+      ...cells,
+      ...filler(),
+    ]);
+    return { tr, open, star, number, status, cells, row: /** @type {Row | null} */ (null), flags: "" };
+  }
+
+  /**
+   * Show a row, if anything of it has changed.
+   * @param {Line} line
+   * @param {Row} row
+   * @param {number} index
+   */
+  function fill(line, row, index) {
+    const [trial, status] = row;
+    const best = trial === store.best;
+    const active = trial === state.active;
+    const open = trial === state.open;
+    const selected = state.selected.has(trial);
+    const stopping = store.stops.get(trial);
+    const flags = [index, best, active, open, selected, stopping].join();
+    if (line.row === row && line.flags === flags) return;
+    Object.assign(line, { row, flags });
+    line.tr.id = `${id}-${trial}`;
+    line.tr.dataset.trial = String(trial);
+    line.tr.className = `${active ? "nbt-active" : ""} ${best ? "nbt-best" : ""}`;
+    line.tr.ariaRowIndex = String(index + 2);
+    line.tr.ariaSelected = String(selected);
+    line.open.textContent = open ? "▾" : "▸";
+    line.open.ariaLabel = `Details of trial ${trial}`;
+    line.open.ariaExpanded = String(open);
+    line.star.hidden = !best;
+    line.number.textContent = String(trial);
+    showStatus(line.status, trial, status, stopping);
+    line.open.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
+    const shown = texts(row);
+    for (const [i, cell] of line.cells.entries()) {
+      const text = shown[i + 2] ?? "";
+      if (cell.textContent !== text) cell.textContent = text;
+      cell.title = String(row[i + 2] ?? "");
+    }
+  }
+
+  /**
+   * Have those rows in the document that are in sight, and some around them.
+   * @param {Row[]} rows
+   */
+  function drawRows(rows) {
+    const [first, last] = visibleWindow(scroller.scrollTop, rows.length);
+    const wanted = new Map(rows.slice(first, last).map((row) => [row[0], row]));
+    table.ariaRowCount = String(rows.length + 1);
+    const spare = [];
+    for (const [trial, line] of lines) {
+      if (wanted.has(trial)) continue;
+      if (line.tr.contains(focused())) table.focus({ preventScroll: true });
+      line.tr.remove();
+      lines.delete(trial);
+      spare.push(line);
+    }
+    let next = above.nextSibling;
+    let index = first;
+    for (const [trial, row] of wanted) {
+      const line = lines.get(trial) ?? spare.pop() ?? makeLine();
+      lines.set(trial, line);
+      fill(line, row, index);
+      index += 1;
+      if (line.tr === next) next = next.nextSibling;
+      else body.insertBefore(line.tr, next);
+    }
+    above.firstChild.style.height = `${first * ROW_HEIGHT}px`;
+    below.firstChild.style.height = `${(rows.length - last) * ROW_HEIGHT}px`;
+    const active = state.active !== null && wanted.has(state.active) ? `${id}-${state.active}` : "";
+    table.setAttribute("aria-activedescendant", active);
+  }
+
+  /**
+   * Scroll so far that a row is below the head and above the lower edge.
+   * @param {number} index
+   */
+  function reveal(index) {
+    const least = (index + 2) * ROW_HEIGHT - scroller.clientHeight;
+    scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, least), index * ROW_HEIGHT);
+  }
+
+  const focus = () => table.focus({ preventScroll: true });
+  return { scroller, table, heads, body, drawHead, drawRows, makeLine, reveal, focus };
+}

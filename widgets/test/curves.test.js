@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { join, kinds, smoothed, take, traces, trialAt } from "../src/curve-data.js";
+
+const LOOK = /** @type {const} */ ({ x: "iteration", logx: false, logy: false, smooth: 0 });
+
+/** @param {[number, number[], boolean?][]} segments trial, values, replace @param {object} [more] */
+function update(segments, more = {}) {
+  const iteration = segments.flatMap(([, values]) => values.map((_, i) => i + 1));
+  const value = segments.flatMap(([, values]) => values);
+  // Shifted by one byte each: what comes over the wire is not aligned.
+  const shifted = (/** @type {Int32Array | Float64Array} */ column) => {
+    const room = new Uint8Array(column.byteLength + 1);
+    room.set(new Uint8Array(column.buffer), 1);
+    return new DataView(room.buffer, 1);
+  };
+  const buffers = [Int32Array.from(iteration), Float64Array.from(iteration, (i) => i / 2), Float64Array.from(value)];
+  const message = { reset: false, trials: [], segments: segments.map(([t, v, r]) => [t, v.length, !!r]), ...more };
+  return /** @type {const} */ ([message, buffers.map(shifted)]);
+}
+
+/** @param {Map<number, any>} curves @param {number} trial */
+const values = (curves, trial) => [...curves.get(trial).columns[2].subarray(0, curves.get(trial).n)];
+
+test("points are appended, replaced, and forgotten with a reset", () => {
+  const curves = new Map();
+  take(curves, ...update([[0, [1, 2]]], { trials: [[0, "running", "lr 0.1"]] }));
+  take(
+    curves,
+    ...update([
+      [0, [3]],
+      [1, Array.from({ length: 100 }, (_, i) => i)],
+    ]),
+  );
+  assert.deepEqual(values(curves, 0), [1, 2, 3]);
+  assert.equal(curves.get(0).label, "lr 0.1");
+  assert.deepEqual(values(curves, 1).slice(-2), [98, 99]);
+  take(curves, ...update([[1, [7], true]]));
+  assert.deepEqual(values(curves, 1), [7]);
+  take(curves, ...update([[2, [5]]], { reset: true }));
+  assert.deepEqual([...curves.keys()], [2]);
+});
+
+test("joined lines have a gap after each trial, and tell whose a point is", () => {
+  const curves = new Map();
+  take(
+    curves,
+    ...update([
+      [3, [1, 2]],
+      [5, []],
+      [9, [4, 5, 6]],
+    ]),
+  );
+  const joined = join(curves, [3, 5, 9], LOOK);
+  assert.deepEqual([...joined.y], [1, 2, Number.NaN, 4, 5, 6, Number.NaN]);
+  assert.deepEqual([...joined.x], [1, 2, Number.NaN, 1, 2, 3, Number.NaN]);
+  assert.deepEqual(
+    [0, 1, 3, 5].map((point) => trialAt(joined, point)),
+    [3, 3, 9, 9],
+  );
+  assert.deepEqual([...join(curves, [9], { ...LOOK, x: "time_s" }).x].slice(0, 3), [0.5, 1, 1.5]);
+});
+
+test("smoothing begins with the first value and passes over what is no number", () => {
+  assert.deepEqual(
+    [...smoothed(Float64Array.of(2, 2, 2), 0.9)].map((v) => v.toFixed(9)),
+    Array(3).fill("2.000000000"),
+  );
+  const [first, gap, next] = smoothed(Float64Array.of(1, Number.NaN, 3), 0.5);
+  assert.equal(first, 1);
+  assert.ok(Number.isNaN(gap));
+  assert.ok(next > 2 && next < 3);
+  const raw = Float64Array.of(1, 2);
+  assert.equal(smoothed(raw, 0), raw);
+});
+
+test("each trial is drawn in one way: best before selected before running", () => {
+  const curves = new Map(
+    ["running", "running", "finished", "failed"].map((status, i) => [i, { status, label: "", n: 0, columns: [] }]),
+  );
+  const found = kinds(curves, 1, [1, 2]);
+  assert.deepEqual(found, { other: [3], running: [0], selected: [2], best: [1], failed: [3] });
+});
+
+test("the background is joined anew only when it has changed", () => {
+  const curves = new Map();
+  take(
+    curves,
+    ...update([
+      [0, [1, 2, 3]],
+      [1, [4, 5, 6]],
+    ]),
+  );
+  const first = traces(curves, 1, [], LOOK, () => "red", null, true);
+  assert.equal(first.data.length, 6);
+  assert.equal(first.lines.length, 6);
+  assert.deepEqual(first.data[5].text, [" ★ 1", ""]);
+  const second = traces(curves, 1, [], LOOK, () => "red", first.background, false);
+  assert.equal(second.data[0].x, first.data[0].x);
+  assert.notEqual(traces(curves, 1, [0], LOOK, () => "red", first.background, false).data[0].x, first.data[0].x);
+});
+
+test("trials that report once are drawn side by side", () => {
+  const curves = new Map();
+  take(
+    curves,
+    ...update([
+      [0, [1]],
+      [1, [4]],
+      [2, [3]],
+    ]),
+  );
+  const drawn = traces(curves, 1, [], LOOK, () => "red", null, true);
+  assert.equal(drawn.x, "trial");
+  assert.deepEqual([...drawn.data[0].x], [0, Number.NaN, 2, Number.NaN]);
+  assert.match(drawn.data[0].mode, /markers/);
+});
