@@ -82,6 +82,7 @@ class Dashboard(ipywidgets.VBox):
         self._tabs = ipywidgets.Tab(
             [self._curves, self._trials, self._parallel], titles=["Curves", "Trials", "Parallel"]
         )
+        self._tabs.add_class("nbt-tabs")
         super().__init__([self._head, self._tabs])
         self._heard = False  # whether the browser's half has said anything yet
         self._tell(everything=True)

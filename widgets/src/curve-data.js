@@ -127,7 +127,7 @@ export function kinds(curves, best, selection) {
 }
 
 /**
- * The traces of one drawing, always the same six in the same order.
+ * The traces of one drawing, always the same seven in the same order.
  * @param {Map<number, Curve>} curves
  * @param {number | null} best
  * @param {number[]} selection
@@ -167,11 +167,13 @@ export function traces(curves, best, selection, chosen, colour, before, changed)
     data.push({ type: "scatter", x: joined.x, y: joined.y, hoverinfo: "none", cliponaxis: false, ...look });
     return joined;
   };
+  const single = longest > 2 ? shown.other.filter((trial) => curves.get(trial)?.n === 1) : []; // no line shows these
+  marks(single, { mode: "markers", marker: { size: 4, color: colour("other") } });
   const size = shown.failed.length > 20 ? 5 : 8;
   marks(shown.failed, { mode: "markers", marker: { symbol: "x", size, color: colour("failed") } });
   const numbers = [...shown.running.slice(0, SHOWN), ...shown.selected.slice(0, SHOWN), ...shown.best];
   const named = marks(numbers, { mode: "text", textposition: "middle right", textfont: { size: 11 } });
-  data[5].text = named.trials.flatMap((trial) => [` ${trial === best ? "★ " : ""}${trial}`, ""]);
+  data[6].text = named.trials.flatMap((trial) => [` ${trial === best ? "★ " : ""}${trial}`, ""]);
   return { data, lines, x: settings.x, background: { joined: other, key } };
 }
 

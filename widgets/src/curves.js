@@ -243,7 +243,7 @@ function layout(set, metric, colour, style, width, any) {
   };
   return {
     width,
-    height: 300,
+    height: 290,
     margin: { l: 48, r: 36, t: 8, b: 36 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",

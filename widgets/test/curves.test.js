@@ -92,9 +92,9 @@ test("the background is joined anew only when it has changed", () => {
     ]),
   );
   const first = traces(curves, 1, [], LOOK, () => "red", null, true);
-  assert.equal(first.data.length, 6);
-  assert.equal(first.lines.length, 6);
-  assert.deepEqual(first.data[5].text, [" ★ 1", ""]);
+  assert.equal(first.data.length, 7);
+  assert.equal(first.lines.length, 7);
+  assert.deepEqual(first.data[6].text, [" ★ 1", ""]);
   const second = traces(curves, 1, [], LOOK, () => "red", first.background, false);
   assert.equal(second.data[0].x, first.data[0].x);
   assert.notEqual(traces(curves, 1, [0], LOOK, () => "red", first.background, false).data[0].x, first.data[0].x);
@@ -114,4 +114,18 @@ test("trials that report once are drawn side by side", () => {
   assert.equal(drawn.x, "trial");
   assert.deepEqual([...drawn.data[0].x], [0, Number.NaN, 2, Number.NaN]);
   assert.match(drawn.data[0].mode, /markers/);
+});
+
+test("a trial that ended after one report is a dot among the lines", () => {
+  const curves = new Map();
+  take(
+    curves,
+    ...update([
+      [0, [1, 2, 3]],
+      [1, [4]],
+      [2, [5]],
+    ]),
+  );
+  const drawn = traces(curves, 2, [], LOOK, () => "red", null, true);
+  assert.deepEqual([...drawn.data[4].y], [4, Number.NaN]);
 });
