@@ -6,6 +6,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -96,12 +97,21 @@ class NbTune(_Defaults):
         if not must_wait(prepared):
             return
         try:
-            finish(experiment)
+            with self._waiting(experiment):
+                finish(experiment)
         except KeyboardInterrupt:
             print(f"stopped waiting; {experiment.name} goes on, {experiment.name}.stop() ends it")
         else:
             if not can_interact():
                 display(experiment)
+
+    def _waiting(self, experiment: Any) -> AbstractContextManager[Any]:
+        """Return what shows an experiment while somebody waits for it in a terminal."""
+        if hasattr(self.shell, "kernel"):
+            return nullcontext()
+        from nbtune.views.terminal import Line
+
+        return Line(experiment._store, sys.stdout)
 
     def _refuse_second(self, name: str) -> None:
         """Refuse to take the name from an experiment that still runs: nobody could reach that one any more."""

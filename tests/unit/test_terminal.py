@@ -1,0 +1,41 @@
+"""The line in a terminal."""
+
+import io
+
+from nbtune.store import Store
+from nbtune.testing import example, replay
+from nbtune.views.terminal import Line, line
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_line_says_where_it_is():
+    text = line(replay(example(trials=4, reports=5, failing=1))._store, 200)
+    assert text.startswith("example finished [####################] 4 of 4, ")
+    assert "1 failed" in text
+    assert "best accuracy 0." in text
+
+
+def test_it_fits_and_stays_one_line():
+    store = Store({"name": "two\nlines\x1b[2J"})
+    assert line(store, 200).startswith("two lines [2J pending [....................] 0 of 0")
+    assert len(line(store, 30)) == 30
+
+
+def test_it_is_written_over_itself_until_the_end():
+    out = Terminal()
+    with Line(replay(example(trials=3, reports=2))._store, out):
+        pass
+    assert out.getvalue().startswith("\r\x1b[Kexample finished")
+    assert out.getvalue().endswith("\n")
+    assert out.getvalue().count("\n") == 1
+
+
+def test_nothing_is_written_where_there_is_no_terminal():
+    out = io.StringIO()
+    with Line(replay(example(trials=3, reports=2))._store, out):
+        pass
+    assert not out.getvalue()
