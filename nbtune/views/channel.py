@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anywidget
-import traitlets
 
 from nbtune.views.assets import asset
 
@@ -74,8 +73,6 @@ class Live(anywidget.AnyWidget):
     Args:
         handlers: message type -> what handles it: called with the message, from whatever thread it comes on.
     """
-
-    alive = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]], **traits: Any) -> None:
         self._handlers = handlers

@@ -24,6 +24,7 @@ from nbtune.views.widgets import Curves, Head, Parallel, Trials
 __all__ = ["Dashboard", "Watched"]
 
 _PAUSE = 0.1  # seconds between two tellings: what follows one another faster looks the same
+_SHARE = 9  # times as long as telling takes is waited before the next
 _TICK = 2.0  # seconds after which the browser hears from the kernel even if nothing happens
 _SILENCE = 3.0  # seconds after which the browser seems not to be able to ask for plotly.js
 _LOG_LINES = 200  # of a trial's log, in its row's detail
@@ -65,10 +66,13 @@ class Dashboard(ipywidgets.VBox):
         self._lock = threading.RLock()
         self._news = threading.Event()
         self._rows, self._points, self._sequence = Rows(store), Points(store, store.metric or ""), 0
-        self._labelled = 0  # the store's version when the curves' labels were told
+        self._statuses: dict[int, str] = {}  # of the trials, as they were told to the curves
+        self._pulse = 0.0  # when the browser last heard from the kernel for certain
         common = {"error": self._failed, "plotly": lambda _: self._send_plotly()}
         table = {**common, "ready": lambda _: self._tell_table(everything=True)}
-        self._head = Head({**common, "ready": lambda _: self._tell_head(), "stop": self._stop}, state=head_state(store))
+        self._head = Head(
+            {**common, "ready": lambda _: self._tell_head(everything=True), "stop": self._stop}, state=head_state(store)
+        )
         self._curves = Curves({**common, "ready": self._ready_curves}, metric=store.metric or "")
         self._trials = Trials({**table, "detail": self._detail, "stop": self._stop_trial})
         self._parallel = Parallel(table)
@@ -112,23 +116,30 @@ class Dashboard(ipywidgets.VBox):
             self._news.wait(_TICK)
             over = self._experiment.over  # read first: what came before it is told below
             self._news.clear()
+            began = time.monotonic()
             try:
                 self._tell()
             except Exception as error:  # nobody looks at this thread
                 self._failed({"where": "kernel", "message": f"{type(error).__name__}: {error}"})
-            time.sleep(_PAUSE)
+            # With thousands of trials telling takes its time; most of the kernel's is the user's.
+            time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - began)))
         self._hush()
 
     def _tell(self, *, everything: bool = False) -> None:
-        self._tell_head()
+        self._tell_head(everything=everything)
         self._tell_curves(everything=everything)
         self._tell_table(everything=everything)
 
-    def _tell_head(self) -> None:
+    def _tell_head(self, *, everything: bool = False) -> None:
         with self._lock:
-            for widget in self._live:
-                widget.alive += 1
-            self._head.state = head_state(self._store)
+            state, known = head_state(self._store), self._head.state
+            pulse = everything or time.monotonic() >= self._pulse + _TICK
+            # The browser counts the seconds on by itself: they alone are no news.
+            if pulse or any(state[key] != known.get(key) for key in state if key not in {"elapsed", "left"}):
+                self._head.state = state
+            if pulse:
+                self._pulse = time.monotonic()
+                self._head.alive += 1
             self._curves.metrics = self._store.numeric_metrics()
             self._curves.mode = self._store.facts.get("mode")
             if not self._curves.metric and self._curves.metrics:
@@ -155,11 +166,13 @@ class Dashboard(ipywidgets.VBox):
             running = {state.number for state in states if state.status == "running"}
             fine = {*sorted(running)[:_FINEST], *self._curves.selection[:_FINEST], *({best.number} if best else ())}
             update, reset = self._points.update(fine, everything=everything)
-            version, since = store.version, 0 if reset else self._labelled
-            changed = [state for state in states if state.changed > since]
+            if reset:
+                self._statuses.clear()
+            changed = [state for state in states if self._statuses.get(state.number) != state.status]
             if not (reset or update.segments or changed):
                 return
-            self._sequence, self._labelled = self._sequence + 1, version
+            self._statuses.update({state.number: state.status for state in changed})
+            self._sequence += 1
             self._curves.send(
                 {
                     "type": "update",

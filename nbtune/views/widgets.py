@@ -14,11 +14,13 @@ class Head(Live):
 
     Attributes:
         state: what `nbtune.views.state.head_state` returns.
+        alive: counted up while the experiment runs, so that the browser sees that the kernel does.
     """
 
     _esm = script("head")
     _css = styles("head")
     state = traitlets.Dict().tag(sync=True)
+    alive = traitlets.Int(0).tag(sync=True)
 
 
 class Curves(Live):

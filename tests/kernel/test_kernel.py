@@ -95,9 +95,10 @@ def test_the_cell_returns_and_the_next_one_runs_meanwhile(notebook: Notebook) ->
         "    time.sleep(0.2)"
     )
     assert not started.error
-    bundle = started.data[0]
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert bundle["text/plain"].startswith("slow: ")
+    live, _, still = started.data
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert still["text/plain"].startswith("slow: ")
+    assert 'id="nbtune-still"' in still["image/svg+xml"]
     meanwhile = notebook.cell("print(1 + 1, slow.status)")
     assert meanwhile.text.split()[0] == "2"
     assert meanwhile.text.split()[1] in {"pending", "running"}

@@ -9,6 +9,8 @@ import { escaped, format, guard, make, plotly, takePlotly } from "./page.js";
 /** @typedef {import("./curve-data.js").Settings} Settings */
 
 const NAMES = { iteration: "iteration", time_s: "seconds", trial: "trial" };
+// Said one by one: plotly's own choice has one that sends the data to its makers.
+const BUTTONS = [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
 const GAP = 90; // milliseconds between two drawings, at least
 
 /**
@@ -52,17 +54,10 @@ function view(model, el, curves, state, views) {
   let lines = [];
   /** @type {{joined: Joined, key: string} | null} */
   let background = null;
-  let [drawn, timer, last, cost, seen] = [-1, 0, 0, 0, true];
+  let [drawn, timer, last, cost, seen, listening] = [-1, 0, 0, 0, true, false];
   const settings = () => /** @type {Settings} */ (model.get("settings"));
   const safe = (/** @type {string} */ where, /** @type {() => any} */ run) =>
-    guard(
-      model,
-      where,
-      (text) => {
-        fault.textContent = text;
-      },
-      run,
-    );
+    guard(model, where, (text) => (Object.assign(fault, { textContent: text }).dataset.where = where), run);
 
   const draw = () =>
     safe("drawing", () => {
@@ -81,15 +76,11 @@ function view(model, el, curves, state, views) {
           ? `No trial has reported ${state.metric || "anything"} yet.`
           : "The curves begin with the first report.";
       key.hidden = !points;
-      library.react(
-        plot,
-        made.data,
-        layout({ ...set, x: made.x }, state.metric, colour, style, root.offsetWidth, points > 0),
-        {
-          displaylogo: false,
-          modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-        },
-      );
+      const looks = layout({ ...set, x: made.x }, state.metric, colour, style, root.offsetWidth, points > 0);
+      library.react(plot, made.data, looks, { displaylogo: false, modeBarButtons: BUTTONS });
+      if (!listening) listen(); // a drawing of nothing, in a hidden tab, has nothing to listen to
+      listening = true;
+      if (fault.dataset.where === "drawing") fault.textContent = "";
       plot.ariaLabel = `${state.metric} over ${axis.selectedOptions[0]?.textContent}, ${curves.size} trials${state.best === null ? "" : `, best is trial ${state.best}`}`;
       last = performance.now();
       cost = last - began;
@@ -211,8 +202,7 @@ function view(model, el, curves, state, views) {
     empty.textContent = "loading plotly.js…";
     library = await plotly(model);
     if (ending.signal.aborted) return;
-    await draw();
-    if (plot.on) listen();
+    draw();
   });
   return () => {
     ending.abort();
