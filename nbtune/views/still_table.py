@@ -45,10 +45,7 @@ def shown(value: Any, longest: int = _LONGEST) -> str:
     """Return a parameter's or metric's value as it stands in a line or a cell."""
     if value is ABSENT:
         return ""
-    try:
-        return clean(number(value), longest)
-    except Exception:  # a `repr` of the user's; it must not cost the whole picture
-        return f"<{type(value).__name__}>"
+    return clean(number(value), longest)
 
 
 def ranked(store: Store) -> list[TrialState]:

@@ -173,7 +173,7 @@ class Unshowable:
 def test_a_value_that_cannot_be_shown_costs_only_its_cell():
     store = experiment(({"a": 1}, [1.0]), ({"a": 1}, [2.0], "running"))
     store.trials[0].config = {"a": Unshowable()}
-    assert says(store, "<Unshowable>")
+    assert says(store, "<Unshowable,")
 
 
 @pytest.mark.parametrize(
