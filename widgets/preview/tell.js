@@ -1,6 +1,6 @@
 // The messages of widgets/README.md, made from a scenario's trials as nbtune/views makes them from a store.
 
-import { format } from "./text.js";
+import { format } from "../src/page.js";
 
 /** @typedef {import("./scenario.js").Scenario} Scenario */
 /** @typedef {import("./scenario.js").Trial & {status: string, at: number, told: number}} Told a trial as it runs */

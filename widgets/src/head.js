@@ -1,77 +1,14 @@
 // The head: what an experiment is called, how far it is, what is best, and the button that stops it. See ../README.md.
 
-import { guard, make } from "./page.js";
+import { begin, listen, safely } from "./head-store.js";
+import { countText, duration, segments, silence } from "./head-text.js";
+import { make } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
-/** @typedef {ReturnType<typeof begin>} Store */
+/** @typedef {import("./head-store.js").Store} Store */
 
 const SIGNS = { pending: "○", running: "●", finished: "✓", stopped: "■", failed: "✗", lost: "✗" };
-const ORDER = ["running", "finished", "stopped", "failed"];
-const SILENCE = 10;
 const CONFIRM = 5;
-
-/** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far a stop has come. */
-const begin = () => ({
-  at: performance.now(),
-  heard: performance.now(),
-  closed: false,
-  met: false,
-  stop: /** @type {"" | "asking" | "waiting" | "stopping"} */ (""),
-  message: "",
-  error: "",
-  views: /** @type {Set<() => void>} */ (new Set()),
-});
-
-/** @param {string} status */
-export const word = (status) => (status === "stopped" ? "stopped early" : status);
-
-/**
- * Return seconds as m:ss or h:mm:ss.
- * @param {number} seconds
- */
-export function duration(seconds) {
-  const whole = Math.max(0, Math.floor(Number.isFinite(seconds) ? seconds : 0));
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/**
- * Return the counts as text: those that are zero are left out, but "running" stays while it runs.
- * @param {Record<string, number>} counts
- * @param {boolean} live
- */
-export function countText(counts, live) {
-  const shown = ORDER.filter((status) => counts?.[status] || (live && status === "running"));
-  return shown.map((status) => `${counts?.[status] ?? 0} ${word(status)}`).join(" · ");
-}
-
-/**
- * Return the bar's segments in their order, with each one's share of the whole.
- * @param {Record<string, number>} counts
- * @param {number} total
- * @returns {[string, number][]}
- */
-export function segments(counts, total) {
-  const order = ["finished", "stopped", "failed", "running"];
-  const sum = order.reduce((all, status) => all + (counts?.[status] ?? 0), 0);
-  const whole = Math.max(total || 0, sum, 1);
-  return order.map((status) => [status, (counts?.[status] ?? 0) / whole]);
-}
-
-/**
- * Return what to say of a silent kernel, or null: [before, how long, after].
- * @param {{ live: boolean, gone: string }} state
- * @param {boolean} closed whether the connection is known to be closed
- * @param {number} silent seconds since the kernel's last word
- * @returns {[string, string, string] | null}
- */
-export function silence(state, closed, silent) {
-  if (!state.live || (!closed && silent < SILENCE)) return null;
-  const after = state.gone ? ` ${state.gone}` : "";
-  if (closed) return ["The kernel is gone.", "", after];
-  return ["No word from the kernel for ", silent < 60 ? `${Math.floor(silent)} s` : duration(silent), `.${after}`];
-}
 
 /** Set a text only where it differs, so that nothing is read out or laid out again for nothing.
  * @param {HTMLElement} node @param {string} text @param {string} [title] */
@@ -79,70 +16,6 @@ function put(node, text, title) {
   if (node.textContent !== text) node.textContent = text;
   if (title !== undefined && node.title !== title) node.title = title;
   node.hidden = !text;
-}
-
-/**
- * Return a function that does the same, but shows in the widget and tells Python what it throws.
- * @param {AnyModel} model
- * @param {Store} store
- * @param {string} where
- * @param {(...args: any[]) => void} call
- */
-function safely(model, store, where, call) {
-  const show = (/** @type {string} */ text) => {
-    store.error = text;
-    if (where !== "view") for (const view of store.views) view();
-  };
-  return (/** @type {any[]} */ ...args) => {
-    try {
-      guard(model, `head: ${where}`, show, () => call(...args));
-    } catch {
-      // Python could not be told, since the kernel is gone; the screen says it.
-    }
-  };
-}
-
-/**
- * @param {AnyModel} model
- * @param {Store} store
- */
-function listen(model, store) {
-  const heard = () => {
-    store.heard = performance.now();
-    store.closed = false;
-    store.met = true;
-  };
-  /** @type {Record<string, (...args: any[]) => void>} */
-  const events = {
-    "change:state": () => {
-      heard();
-      store.at = store.heard;
-      store.error = "";
-      if (!model.get("state")?.live) store.stop = store.message = "";
-    },
-    "change:alive": heard,
-    "msg:custom": (message) => {
-      heard();
-      if (message?.type === "stopping") store.stop = "stopping";
-      if (message?.type === "refused") [store.stop, store.message] = ["", `Not stopped: ${message.message}`];
-    },
-    comm_live_update: () => {
-      store.closed = true;
-    },
-  };
-  /** @type {[any, () => void][]} */
-  const bound = Object.entries(events).map(([name, call]) => [
-    name,
-    safely(model, store, name, (...args) => {
-      call(...args);
-      for (const view of store.views) view();
-    }),
-  ]);
-  for (const [name, call] of bound) model.on(name, call);
-  safely(model, store, "ready", () => model.send({ type: "ready" }))();
-  return () => {
-    for (const [name, call] of bound) model.off(name, call);
-  };
 }
 
 /**

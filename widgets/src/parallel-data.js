@@ -4,7 +4,7 @@ import { escaped, format } from "./page.js";
 
 /** @typedef {number | string | boolean | null | undefined} Cell */
 /** @typedef {{key: string, label: string, role: string, log?: boolean, choices?: Cell[] | null}} Column */
-/** @typedef {{number: number, cells: Cell[]}} Row */
+/** @typedef {{number: number, status?: string, cells: Cell[]}} Row */
 /** @typedef {[number, number][]} Ranges */
 /**
  * An axis: `values` are positions on it, the logarithms of a logarithmic one; `none` is where no value stands.

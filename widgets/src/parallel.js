@@ -1,98 +1,16 @@
 // Parallel coordinates over parameters and objective, brushed with the mouse or by number. See ../README.md.
 
-import { format, guard, make, plotly, takePlotly } from "./page.js";
-import { arrange, lineOf, plain, short, within } from "./parallel-data.js";
+import { guard, make, plotly, takePlotly } from "./page.js";
+import { figure, hasWebGL, relabel } from "./parallel-figure.js";
+import { arranged, begin, select } from "./parallel-store.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./parallel-data.js").Axis} Axis */
-/** @typedef {import("./parallel-data.js").Column} Column */
-/** @typedef {import("./parallel-data.js").Ranges} Ranges */
-/** @typedef {import("./parallel-data.js").Row} Row */
-/** @typedef {ReturnType<typeof begin>} Store */
+/** @typedef {import("./parallel-store.js").Store} Store */
 
 const GAP = 1500; // milliseconds between two drawings while rows stream in
 const UNSEEN = 5000; // milliseconds after which what nobody sees gives its WebGL contexts back; a page has 16
-const HEIGHT = 300;
 const WIDE = 68; // px that an axis needs at least
-/**
- * Write the ticks of logarithmic axes, and of those where some trial has no value: plotly's have neither.
- * @param {HTMLElement} plot
- * @param {Axis[]} axes as they were drawn
- */
-function relabel(plot, axes) {
-  for (const group of plot.querySelectorAll(".y-axis")) {
-    const axis = axes[/** @type {any} */ (group).__data__?.visibleIndex];
-    if (!axis || axis.kind === "words" || (axis.kind === "linear" && axis.none === null)) continue;
-    const text = (/** @type {number} */ at) => format(axis.kind === "log" ? Number((10 ** at).toPrecision(4)) : at);
-    const low = axis.none === null ? axis.range[0] : axis.none + (axis.range[1] - axis.none) / 9;
-    const decades = Math.floor(axis.range[1]) - Math.ceil(low);
-    for (const tick of group.querySelectorAll(".axis .tick")) {
-      const at = Number(/** @type {any} */ (tick).__data__);
-      const hidden = at < low - 1e-9 || (axis.kind === "log" && decades > 0 && Math.abs(at - Math.round(at)) > 1e-9);
-      const label = tick.querySelector("text");
-      if (label) label.textContent = hidden ? "" : text(at);
-      /** @type {SVGElement} */ (tick).style.visibility = hidden ? "hidden" : "";
-    }
-    const ends = [axis.range[1], axis.range[0]];
-    group.querySelectorAll(".axis-extent-top text, .axis-extent-bottom text").forEach((label, i) => {
-      label.textContent = i && axis.none !== null ? "none" : text(ends[i]);
-    });
-  }
-}
-
-/** @type {boolean | undefined} */
-let drawable;
-function hasWebGL() {
-  if (drawable === undefined) {
-    const context = document.createElement("canvas").getContext("webgl");
-    drawable = Boolean(context);
-    context?.getExtension("WEBGL_lose_context")?.loseContext();
-  }
-  return drawable;
-}
-
-/** What all views of a model share. `own` is the selection that the brush has made, as JSON. */
-const begin = () => ({
-  columns: /** @type {Column[]} */ ([]),
-  rows: /** @type {Map<number, Row>} */ (new Map()),
-  metric: /** @type {string | null} */ (null),
-  mode: /** @type {string | null} */ (null),
-  brushed: /** @type {Map<string, Ranges>} */ (new Map()),
-  order: /** @type {string[]} */ ([]),
-  own: "[]",
-  error: "",
-  views: /** @type {Set<(gap?: number) => void>} */ (new Set()),
-});
-
-/**
- * Return what is drawn of the store, in the order that the user has given the axes.
- * @param {Store} store
- */
-function arranged(store) {
-  const made = arrange(
-    store.columns,
-    [...store.rows.values()].sort((a, b) => a.number - b.number),
-  );
-  const place = (/** @type {Axis} */ axis) => store.order.indexOf(axis.key);
-  if (made.axes.every((axis) => place(axis) >= 0)) made.axes.sort((a, b) => place(a) - place(b));
-  return made;
-}
-
-/**
- * Let the selection follow the brush.
- * @param {AnyModel} model
- * @param {Store} store
- */
-function select(model, store) {
-  const { axes, rows } = arranged(store);
-  for (const key of store.brushed.keys()) if (!axes.some((axis) => axis.key === key)) store.brushed.delete(key);
-  const numbers = store.brushed.size ? within(axes, rows, store.brushed) : [];
-  store.own = JSON.stringify(numbers);
-  if (JSON.stringify(model.get("selection") ?? []) === store.own) return;
-  model.set("selection", numbers);
-  model.save_changes();
-}
-
 /**
  * One view of the parallel coordinates.
  * @param {AnyModel} model
@@ -131,7 +49,7 @@ function view(model, el, store, signal) {
   let timer;
   /** @type {number | undefined} */
   let unseen;
-  let [last, cost, seen, held, drawn, width] = [-GAP, 0, false, false, false, 0];
+  let [last, cost, seen, held, drawn, width, shown] = [-GAP, 0, false, false, false, 0, ""];
   const safe = (/** @type {string} */ where, /** @type {(...args: any[]) => any} */ run) => {
     const show = (/** @type {string} */ text) => {
       fault.textContent = text;
@@ -184,12 +102,14 @@ function view(model, el, store, signal) {
     word.value = inside.length === 1 ? String(inside[0]) : "";
   };
 
-  const notes = (/** @type {ReturnType<typeof arrange>} */ { rows, without, dropped }) => {
-    const total = store.rows.size;
+  const notes = (/** @type {ReturnType<typeof arranged>} */ { rows, without, dropped }) => {
+    const begun = [...store.rows.values()].filter((row) => row.status !== "pending");
+    const yet = begun.some((row) => row.status === "running") ? " yet" : "";
     const selected = model.get("selection")?.length ?? 0;
     const parts = [];
     if (selected || store.brushed.size) parts.push(`${selected} of ${rows.length} trials selected`);
-    if (without && rows.length) parts.push(`${without} of ${total} trials have no ${store.metric ?? "value"} yet`);
+    if (without && rows.length)
+      parts.push(`${without} of ${begun.length} trials have no ${store.metric ?? "value"}${yet}`);
     if (dropped) parts.push(`${dropped} parameters that vary least are left out`);
     const text = parts.join("; ");
     if (note.textContent !== text) note.textContent = text;
@@ -214,49 +134,12 @@ function view(model, el, store, signal) {
     plot.hidden = Boolean(empty.textContent);
     row.hidden = plot.hidden;
     if (plot.hidden) return release();
-    const style = getComputedStyle(root);
-    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--nbt-${name}`).trim();
-    const light = (style.color.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
-    const theme = { dark: light, grey: light ? "#444444" : "#d4d4d4", one: colour("running") };
     width = Math.max(scroller.clientWidth, axes.length * WIDE + 110);
-    const letters = Math.floor((width - 164) / Math.max(1, axes.length - 1) / 7 - 1.5);
-    const brush = store.brushed.size > 0;
-    const line = lineOf(made.metric, made.rows, store.mode === "min", brush ? [] : model.get("selection"), theme);
-    const title = { text: plain(short(made.metric?.label ?? "", 28)), side: "right", font: { size: 10 } };
-    const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title };
-    const text = { color: style.color, family: style.fontFamily };
-    const dimensions = axes.map((axis) => {
-      const each = Math.ceil(axis.words.length / 16);
-      const ranges = store.brushed.get(axis.key);
-      const [low, high] = axis.range;
-      return {
-        key: axis.key,
-        label: plain(short(axis.label, Math.max(6, Math.min(20, letters)))),
-        values: axis.values,
-        range: axis.range,
-        ...(axis.kind === "words" && {
-          tickvals: axis.words.map((_, i) => i),
-          ticktext: axis.words.map((text, i) => (i % each ? "" : short(text, Math.max(5, Math.min(20, letters))))),
-        }),
-        ...(ranges && { constraintrange: ranges.map(([a, b]) => [Math.max(a, low - 1), Math.min(b, high + 1)]) }),
-      };
-    });
-    const trace = {
-      type: "parcoords",
-      dimensions,
-      line: { ...line, showscale: Boolean(made.metric), colorbar: { ...line.colorbar, ...bar } },
-      labelfont: { ...text, size: 12 },
-      tickfont: { ...text, size: 10 },
-      rangefont: { ...text, size: 10 },
-      unselected: { line: { color: theme.grey, opacity: 1 } },
-    };
-    const layout = {
-      width,
-      height: HEIGHT,
-      margin: { l: 72, r: 92, t: 46, b: 22 },
-      paper_bgcolor: "rgba(0,0,0,0)",
-      font: text,
-    };
+    const selection = store.brushed.size ? [] : model.get("selection");
+    const [trace, layout] = figure(made, store, selection, getComputedStyle(root), width);
+    const now = JSON.stringify([trace, layout]);
+    if (drawn && now === shown) return; // a drawing costs some hundred milliseconds
+    shown = now;
     library.react(plot, [trace], layout, { displayModeBar: false });
     relabel(plot, axes);
     if (!drawn) {
@@ -384,7 +267,7 @@ export default () => {
           if (message.type !== "table") return;
           if (message.reset) store.rows.clear();
           Object.assign(store, { columns: message.columns, metric: message.metric, mode: message.mode, error: "" });
-          for (const [number, , ...cells] of message.rows) store.rows.set(number, { number, cells });
+          for (const [number, status, ...cells] of message.rows) store.rows.set(number, { number, status, cells });
           if (store.brushed.size) select(model, store);
           for (const told of store.views) told(GAP);
         });

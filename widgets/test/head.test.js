@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import head, { countText, duration, segments, silence, word } from "../src/head.js";
+import head from "../src/head.js";
+import { countText, duration, segments, silence, word } from "../src/head-text.js";
 
 test("durations are m:ss, from an hour on h:mm:ss", () => {
   assert.equal(duration(0), "0:00");

@@ -1,0 +1,55 @@
+// The head's words and numbers, without a browser. See ../README.md.
+
+const ORDER = ["running", "finished", "stopped", "failed"];
+const SILENCE = 10; // seconds
+
+/** @param {string} status */
+export const word = (status) => (status === "stopped" ? "stopped early" : status);
+
+/**
+ * Return seconds as m:ss or h:mm:ss.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.floor(Number.isFinite(seconds) ? seconds : 0));
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/**
+ * Return the counts as text: those that are zero are left out, but "running" stays while it runs.
+ * @param {Record<string, number>} counts
+ * @param {boolean} live
+ */
+export function countText(counts, live) {
+  const shown = ORDER.filter((status) => counts?.[status] || (live && status === "running"));
+  return shown.map((status) => `${counts?.[status] ?? 0} ${word(status)}`).join(" · ");
+}
+
+/**
+ * Return the bar's segments in their order, with each one's share of the whole.
+ * @param {Record<string, number>} counts
+ * @param {number} total
+ * @returns {[string, number][]}
+ */
+export function segments(counts, total) {
+  const order = ["finished", "stopped", "failed", "running"];
+  const sum = order.reduce((all, status) => all + (counts?.[status] ?? 0), 0);
+  const whole = Math.max(total || 0, sum, 1);
+  return order.map((status) => [status, (counts?.[status] ?? 0) / whole]);
+}
+
+/**
+ * Return what to say of a silent kernel, or null: [before, how long, after].
+ * @param {{ live: boolean, gone: string }} state
+ * @param {boolean} closed whether the connection is known to be closed
+ * @param {number} silent seconds since the kernel's last word
+ * @returns {[string, string, string] | null}
+ */
+export function silence(state, closed, silent) {
+  if (!state.live || (!closed && silent < SILENCE)) return null;
+  const after = state.gone ? ` ${state.gone}` : "";
+  if (closed) return ["The kernel is gone.", "", after];
+  return ["No word from the kernel for ", silent < 60 ? `${Math.floor(silent)} s` : duration(silent), `.${after}`];
+}
