@@ -24,7 +24,7 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright leaves a running event loop behind until it ends: not for other tests
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine, or else Playwright's own; `make browser` sees to it that there is one."""
     names = ("chromium", "chromium-browser", "google-chrome")

@@ -11,7 +11,7 @@ import { escaped, format, guard, make, plotly, takePlotly } from "./page.js";
 const NAMES = { iteration: "iteration", time_s: "seconds", trial: "trial" };
 // Said one by one: plotly's own choice has one that sends the data to its makers.
 const BUTTONS = [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
-const GAP = 90; // milliseconds between two drawings, at least
+const GAP = 40; // milliseconds between two drawings, at least
 
 /**
  * One view of the curves.
@@ -89,7 +89,7 @@ function view(model, el, curves, state, views) {
     if (!timer)
       timer = window.setTimeout(
         () => requestAnimationFrame(draw),
-        Math.max(0, last + Math.max(GAP, 3 * cost) - performance.now()),
+        Math.max(0, last + Math.max(GAP, 1.5 * cost) - performance.now()),
       );
   };
   const controls = () =>
