@@ -126,6 +126,23 @@ export function kinds(curves, best, selection) {
   return found;
 }
 
+/** Curves of the background that are drawn: plotly makes a path of each, and more of them only make it denser. */
+export const MOST = 250;
+
+/**
+ * Those of many trials that stand for all: evenly spread over their last values, the extremes among them.
+ * @param {Map<number, Curve>} curves
+ * @param {number[]} trials
+ */
+export function spread(curves, trials) {
+  if (trials.length <= MOST) return trials;
+  const end = (/** @type {number} */ trial) => curves.get(trial)?.columns[2][(curves.get(trial)?.n ?? 0) - 1] ?? 0;
+  const ends = new Map(trials.map((trial) => [trial, end(trial) || 0]));
+  const ranked = [...trials].sort((a, b) => Number(ends.get(a)) - Number(ends.get(b)));
+  const chosen = Array.from({ length: MOST }, (_, i) => ranked[Math.round((i * (ranked.length - 1)) / (MOST - 1))]);
+  return chosen.sort((a, b) => a - b);
+}
+
 /**
  * The traces of one drawing, always the same seven in the same order.
  * @param {Map<number, Curve>} curves
@@ -141,8 +158,10 @@ export function traces(curves, best, selection, chosen, colour, before, changed)
   // Trials that report once have no curves: their values are drawn side by side.
   const settings = longest > 1 ? chosen : { ...chosen, x: /** @type {const} */ ("trial"), logx: false, smooth: 0 };
   const shown = kinds(curves, best, selection);
+  const begun = shown.other.filter((trial) => curves.get(trial)?.n);
   const key = JSON.stringify([settings, shown.other.length, shown.other.at(-1), shown.running, shown.selected, best]);
-  const other = before && !changed && before.key === key ? before.joined : join(curves, shown.other, settings);
+  const other =
+    before && !changed && before.key === key ? before.joined : join(curves, spread(curves, begun), settings);
   const lines = [other, ...[shown.running, shown.selected, shown.best].map((t) => join(curves, t, settings))];
   const styles = [
     { color: colour("other"), width: 1 },
@@ -167,7 +186,7 @@ export function traces(curves, best, selection, chosen, colour, before, changed)
     data.push({ type: "scatter", x: joined.x, y: joined.y, hoverinfo: "none", cliponaxis: false, ...look });
     return joined;
   };
-  const single = longest > 2 ? shown.other.filter((trial) => curves.get(trial)?.n === 1) : []; // no line shows these
+  const single = longest > 2 ? begun.filter((trial) => curves.get(trial)?.n === 1) : []; // no line shows these
   marks(single, { mode: "markers", marker: { size: 4, color: colour("other") } });
   const size = shown.failed.length > 20 ? 5 : 8;
   marks(shown.failed, { mode: "markers", marker: { symbol: "x", size, color: colour("failed") } });

@@ -1,6 +1,6 @@
 // The live curves of one metric: all trials as a few joined lines, drawn by plotly.js. See ../README.md.
 
-import { kinds, take, traces, trialAt } from "./curve-data.js";
+import { kinds, MOST, take, traces, trialAt } from "./curve-data.js";
 import { escaped, format, guard, make, plotly, takePlotly } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -105,7 +105,12 @@ function view(model, el, curves, state, views) {
       [axis.value, logx.checked, logy.checked, smooth.value] = [set.x, set.logx, set.logy, String(set.smooth)];
       smooth.title = `smoothing ${set.smooth}`;
       const counts = kinds(curves, state.best, model.get("selection"));
-      const words = { best: "best", running: "running", selected: "selected", other: "others" };
+      const words = {
+        best: "best",
+        running: "running",
+        selected: "selected",
+        other: counts.other.length > MOST ? `others, ${MOST} of ${counts.other.length}` : "others",
+      };
       key.replaceChildren(
         ...Object.entries(words)
           .filter(([kind]) => counts[/** @type {"best"} */ (kind)].length)
@@ -228,6 +233,7 @@ function layout(set, metric, colour, style, width, any) {
     gridcolor: colour("line"),
     linecolor: colour("line"),
     zeroline: false,
+    ticklabeloverflow: "allow",
     automargin: true,
     visible: any,
   };

@@ -4,12 +4,13 @@ import { escaped, format } from "./page.js";
 
 /** @typedef {number | string | boolean | null | undefined} Cell */
 /** @typedef {{key: string, label: string, role: string, log?: boolean, choices?: Cell[] | null}} Column */
-/** @typedef {{number: number, status?: string, cells: Cell[]}} Row */
+/** @typedef {{number: number, status: string, cells: Cell[]}} Row */
 /** @typedef {[number, number][]} Ranges */
 /**
  * An axis: `values` are positions on it, the logarithms of a logarithmic one; `none` is where no value stands.
+ * `ticks` are positions with their text, and `ends` what its lower and its upper end say, where plotly's own would not do.
  * @typedef {{key: string, label: string, kind: "linear" | "log" | "words", values: number[], words: string[],
- *   range: [number, number], none: number | null}} Axis
+ *   range: [number, number], none: number | null, ticks: [number, string][] | null, ends: [string, string]}} Axis
  */
 
 const MOST = 12; // axes
@@ -56,26 +57,40 @@ export function axisOf(column, cells) {
     if (others.every(isNumber)) others.sort((a, b) => Number(a) - Number(b));
     const words = [...new Set([...(choices ?? []), ...others].map(wordOf))];
     const values = cells.map((cell) => words.indexOf(wordOf(cell)));
-    return { key, label, kind: "words", values, words, range: [0, Math.max(1, words.length - 1)], none: null };
+    const range = /** @type {[number, number]} */ ([0, Math.max(1, words.length - 1)]);
+    return { key, label, kind: "words", values, words, range, none: null, ticks: null, ends: ["", ""] };
   }
   const kind = log && numbers.every((value) => value > 0) ? "log" : "linear";
   const place = kind === "log" ? Math.log10 : (/** @type {number} */ value) => value;
   const [least, greatest] = numbers.reduce(([a, b], n) => [Math.min(a, n), Math.max(b, n)], [Infinity, -Infinity]);
   let [low, high] = [place(least), place(greatest)];
-  if (low === high) {
+  const single = low === high;
+  if (single) {
     const pad = kind === "log" ? 0.5 : Math.abs(low) / 10 || 1;
     [low, high] = [low - pad, high + pad];
   }
   const none = numbers.length < cells.length ? low - (high - low) / 8 : null;
   const values = cells.map((cell) => (isNumber(cell) ? place(Number(cell)) : Number(none)));
-  return { key, label, kind, values, words: [], range: [none ?? low, high], none };
+  const own = kind === "linear" && none === null && !single; // plotly's ticks do
+  const marks = single ? [least] : kind === "log" ? roundLogBetween(least, greatest) : roundBetween(low, high);
+  return {
+    key,
+    label,
+    kind,
+    values,
+    words: [],
+    range: [none ?? low, high],
+    none,
+    ticks: own ? null : marks.map((value) => [place(value), format(value)]),
+    ends: [none === null ? (single ? "" : format(least)) : "none", single ? "" : format(greatest)],
+  };
 }
 
 /**
  * Return the trials that can be drawn, and their axes: the parameters, then the metric.
  * @param {Column[]} columns
  * @param {Row[]} rows
- * @returns {{axes: Axis[], rows: Row[], without: number, dropped: number, metric: Axis | null}}
+ * @returns {{axes: Axis[], rows: Row[], dropped: number, metric: Axis | null}}
  */
 export function arrange(columns, rows) {
   const at = columns.findIndex((column) => column.role === "metric");
@@ -92,7 +107,30 @@ export function arrange(columns, rows) {
   }
   const dropped = all - axes.length;
   if (metric) axes.push(metric);
-  return { axes, rows: drawn, without: rows.length - drawn.length, dropped, metric };
+  return { axes, rows: drawn, dropped, metric };
+}
+
+/**
+ * Count the trials that have begun: those that are drawn, those of them that are selected, those that have no value
+ * of the metric yet, and those that ended without one.
+ * @param {Column[]} columns
+ * @param {Iterable<Row>} rows
+ * @param {number[]} selection
+ */
+export function tally(columns, rows, selection) {
+  const at = columns.findIndex((column) => column.role === "metric");
+  const chosen = new Set(selection);
+  const counts = { begun: 0, drawn: 0, selected: 0, waiting: 0, ended: 0 };
+  for (const { number, status, cells } of rows) {
+    if (status === "pending") continue;
+    counts.begun++;
+    if (at < 0 || isNumber(cells[at])) {
+      counts.drawn++;
+      if (chosen.has(number)) counts.selected++;
+    } else if (status === "running") counts.waiting++;
+    else counts.ended++;
+  }
+  return counts;
 }
 
 /**
@@ -118,9 +156,22 @@ export function roundBetween(low, high) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10);
   const found = [];
-  for (let i = Math.ceil(low / step); i * step <= high && found.length < 10; i++)
+  for (let i = Math.ceil(low / step - 1e-9); i <= high / step + 1e-9 && found.length < 10; i++)
     found.push(Number((i * step).toPrecision(12)));
   return found;
+}
+
+/**
+ * Return some powers of ten between two numbers, or round numbers where there are not two of them.
+ * @param {number} low
+ * @param {number} high
+ */
+export function roundLogBetween(low, high) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const count = Math.floor(Math.log10(high) + 1e-9) - first + 1;
+  if (count < 2) return roundBetween(low, high);
+  const step = Math.ceil(count / 7);
+  return Array.from({ length: Math.ceil(count / step) }, (_, i) => Number(`1e${first + i * step}`));
 }
 
 /**

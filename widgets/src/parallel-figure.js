@@ -1,6 +1,5 @@
 // The figure of the parallel coordinates, as plotly draws it, and what plotly's ticks lack. See ../README.md.
 
-import { format } from "./page.js";
 import { lineOf, plain, short } from "./parallel-data.js";
 
 /** @typedef {import("./parallel-data.js").Axis} Axis */
@@ -9,28 +8,31 @@ import { lineOf, plain, short } from "./parallel-data.js";
 const HEIGHT = 300;
 
 /**
- * Write the ticks of logarithmic axes, and of those where some trial has no value: plotly's have neither.
+ * Write the ticks of axes where plotly's would not do: it knows no logarithms, and nothing of trials without a value.
  * @param {HTMLElement} plot
  * @param {Axis[]} axes as they were drawn
  */
 export function relabel(plot, axes) {
   for (const group of plot.querySelectorAll(".y-axis")) {
-    const axis = axes[/** @type {any} */ (group).__data__?.visibleIndex];
-    if (!axis || axis.kind === "words" || (axis.kind === "linear" && axis.none === null)) continue;
-    const low = axis.none === null ? axis.range[0] : axis.none + (axis.range[1] - axis.none) / 9;
-    const decades = Math.floor(axis.range[1]) - Math.ceil(low);
-    const text = (/** @type {number} */ at) =>
-      format(axis.kind === "log" ? Number((10 ** at).toPrecision(decades > 0 ? 4 : 2)) : at);
-    for (const tick of group.querySelectorAll(".axis .tick")) {
-      const at = Number(/** @type {any} */ (tick).__data__);
-      const hidden = at < low - 1e-9 || (axis.kind === "log" && decades > 0 && Math.abs(at - Math.round(at)) > 1e-9);
-      const label = tick.querySelector("text");
-      if (label) label.textContent = hidden ? "" : text(at);
-      /** @type {SVGElement} */ (tick).style.visibility = hidden ? "hidden" : "";
+    const { visibleIndex, domainScale } = /** @type {any} */ (group).__data__ ?? {};
+    const axis = axes[visibleIndex];
+    if (!axis?.ticks) continue;
+    const ticks = [...group.querySelectorAll(".axis .tick")];
+    while (ticks.length && ticks.length < axis.ticks.length) {
+      const more = /** @type {Element} */ (ticks[0].cloneNode(true));
+      ticks[0].after(more);
+      ticks.push(more);
     }
-    const ends = [axis.range[1], axis.range[0]];
+    ticks.forEach((tick, i) => {
+      const [at, text] = axis.ticks?.[i] ?? [0, ""];
+      const label = tick.querySelector("text");
+      if (label) label.textContent = text;
+      /** @type {SVGElement} */ (tick).style.visibility = text ? "" : "hidden";
+      if (text) tick.setAttribute("transform", `translate(0,${domainScale(at)})`);
+    });
+    const [low, high] = axis.ends;
     group.querySelectorAll(".axis-extent-top text, .axis-extent-bottom text").forEach((label, i) => {
-      label.textContent = i && axis.none !== null ? "none" : text(ends[i]);
+      label.textContent = i ? low : high;
     });
   }
 }
@@ -45,6 +47,12 @@ export function hasWebGL() {
   }
   return drawable;
 }
+
+/**
+ * Return ranges as plotly itself writes them: a single one is in no list.
+ * @param {number[][]} ranges
+ */
+const asPlotly = (ranges) => (ranges.length === 1 ? ranges[0] : ranges);
 
 /**
  * Return plotly's trace and layout.
@@ -62,7 +70,7 @@ export function figure(made, store, selection, style, width) {
   const letters = Math.floor((width - 164) / Math.max(1, axes.length - 1) / 7 - 1.5);
   const line = lineOf(made.metric, made.rows, store.mode === "min", selection, theme);
   const title = { text: plain(short(made.metric?.label ?? "", 28)), side: "right", font: { size: 10 } };
-  const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title };
+  const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title, y: 0.5 };
   const text = { color: style.color, family: style.fontFamily };
   const dimensions = axes.map((axis) => {
     const each = Math.ceil(axis.words.length / 16);
@@ -77,7 +85,9 @@ export function figure(made, store, selection, style, width) {
         tickvals: axis.words.map((_, i) => i),
         ticktext: axis.words.map((text, i) => (i % each ? "" : short(text, Math.max(5, Math.min(20, letters))))),
       }),
-      ...(ranges && { constraintrange: ranges.map(([a, b]) => [Math.max(a, low - 1), Math.min(b, high + 1)]) }),
+      ...(ranges && {
+        constraintrange: asPlotly(ranges.map(([a, b]) => [Math.max(a, low - 1), Math.min(b, high + 1)])),
+      }),
     };
   });
   const trace = {

@@ -1,16 +1,19 @@
 // Parallel coordinates over parameters and objective, brushed with the mouse or by number. See ../README.md.
 
 import { guard, make, plotly, takePlotly } from "./page.js";
+import { tally } from "./parallel-data.js";
 import { figure, hasWebGL, relabel } from "./parallel-figure.js";
+import { makeFilter } from "./parallel-filter.js";
 import { arranged, begin, select } from "./parallel-store.js";
+import { emptyText, noteText } from "./parallel-text.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
-/** @typedef {import("./parallel-data.js").Axis} Axis */
 /** @typedef {import("./parallel-store.js").Store} Store */
 
 const GAP = 1500; // milliseconds between two drawings while rows stream in
 const UNSEEN = 5000; // milliseconds after which what nobody sees gives its WebGL contexts back; a page has 16
 const WIDE = 68; // px that an axis needs at least
+
 /**
  * One view of the parallel coordinates.
  * @param {AnyModel} model
@@ -20,46 +23,35 @@ const WIDE = 68; // px that an axis needs at least
  */
 function view(model, el, store, signal) {
   const ending = new AbortController();
-  const field = (/** @type {string} */ name) => make("input", { type: "number", step: "any", ariaLabel: name });
   const plot = make("div", { className: "nbt-parallel-plot" });
   const empty = make("div", { className: "nbt-parallel-empty" });
   const scroller = make("div", { className: "nbt-parallel-scroller" }, [plot, empty]);
-  const which = make("select", { ariaLabel: "axis to filter by" });
-  const [from, to] = [field("from"), field("to")];
-  const word = make("select", { ariaLabel: "value" });
-  const span = make("span", { className: "nbt-parallel-span" }, ["from", from, "to", to]);
-  const clear = make("button", { type: "button", textContent: "Clear", title: "select no trials" });
-  const note = make("span", { className: "nbt-parallel-note", role: "status" });
-  const row = make("div", { className: "nbt-parallel-row" }, [
-    make("label", {}, ["filter by", which]),
-    span,
-    word,
-    clear,
-    note,
-  ]);
   const fault = make("div", { className: "nbt-error", role: "alert" });
-  const root = make("div", { className: "nbt nbt-parallel" }, [scroller, row, fault]);
-  el.append(root);
-
   /** @type {any} */
   let library = null;
-  /** @type {Axis[]} */
-  let axes = [];
   /** @type {number | undefined} */
   let timer;
   /** @type {number | undefined} */
+  let saying;
+  /** @type {number | undefined} */
   let unseen;
-  let [last, cost, seen, held, drawn, width, shown] = [-GAP, 0, false, false, false, 0, ""];
+  let [last, cost, said, dropped] = [-GAP, 0, -GAP, 0];
+  let [seen, held, drawn, width, shown] = [false, false, false, 0, ""];
   const safe = (/** @type {string} */ where, /** @type {(...args: any[]) => any} */ run) => {
     const show = (/** @type {string} */ text) => {
       fault.textContent = text;
     };
     return (/** @type {any[]} */ ...args) => guard(model, `parallel: ${where}`, show, () => run(...args));
   };
-  const all = (gap = 0) => {
-    for (const later of store.views) later(gap);
+  const on = (/** @type {EventTarget} */ target, /** @type {string} */ type, /** @type {() => void} */ call) =>
+    target.addEventListener(type, safe(type, call), { signal: ending.signal });
+  const brushed = () => {
+    select(model, store);
+    for (const told of store.views) told();
   };
-  const chosen = () => axes.find((axis) => axis.key === which.value);
+  const filter = makeFilter(store, on, brushed);
+  const root = make("div", { className: "nbt nbt-parallel" }, [scroller, filter.row, fault]);
+  el.append(root);
 
   /** Give plotly's canvases back: a page has few of them. */
   const release = () => {
@@ -70,54 +62,26 @@ function view(model, el, store, signal) {
     for (const canvas of canvases) canvas.getContext("webgl")?.getExtension("WEBGL_lose_context")?.loseContext();
   };
 
-  const fields = () => {
-    const keys = axes.map((axis) => axis.key).join("\n");
-    if (which.dataset.keys !== keys) {
-      const before = which.value;
-      which.replaceChildren(...axes.map((axis) => make("option", { value: axis.key, textContent: axis.label })));
-      which.dataset.keys = keys;
-      if (axes.some((axis) => axis.key === before)) which.value = before;
-    }
-    const axis = chosen();
-    if (!axis) return;
-    span.hidden = axis.kind === "words";
-    word.hidden = !span.hidden;
-    const [low, high] = store.brushed.get(axis.key)?.[0] ?? [-Infinity, Infinity];
-    const text = (/** @type {number} */ at) =>
-      Number.isFinite(at) ? String(Number((axis.kind === "log" ? 10 ** at : at).toPrecision(4))) : "";
-    for (const [input, at] of /** @type {[any, number][]} */ ([
-      [from, low],
-      [to, high],
-    ]))
-      if (document.activeElement !== input || !store.brushed.has(axis.key)) input.value = text(at);
-    if (axis.kind !== "words") return;
-    if (word.dataset.words !== JSON.stringify(axis.words)) {
-      word.dataset.words = JSON.stringify(axis.words);
-      word.replaceChildren(
-        make("option", { value: "", textContent: "any" }),
-        ...axis.words.map((text, i) => make("option", { value: String(i), textContent: text.slice(0, 60) })),
-      );
-    }
-    const inside = axis.words.flatMap((_, i) => (i >= low && i <= high ? [i] : []));
-    word.value = inside.length === 1 ? String(inside[0]) : "";
+  const visible = () => !ending.signal.aborted && seen && !document.hidden && root.offsetWidth > 0;
+
+  /** What is said counts the trials as they are now, also while the drawing waits for its turn. */
+  const say = safe("counting", () => {
+    clearTimeout(saying);
+    saying = undefined;
+    if (!visible()) return;
+    said = performance.now();
+    const selection = model.get("selection") ?? [];
+    const counts = tally(store.columns, store.rows.values(), selection);
+    const text = noteText(counts, store.metric, store.brushed.size > 0, dropped);
+    filter.say(text, selection.length > 0 || store.brushed.size > 0);
+  });
+  const sayLater = () => {
+    saying ??= window.setTimeout(say, Math.max(0, said + GAP - performance.now()));
   };
 
-  const notes = (/** @type {ReturnType<typeof arranged>} */ { rows, without, dropped }) => {
-    const begun = [...store.rows.values()].filter((row) => row.status !== "pending");
-    const yet = begun.some((row) => row.status === "running") ? " yet" : "";
-    const selected = model.get("selection")?.length ?? 0;
-    const parts = [];
-    if (selected || store.brushed.size) parts.push(`${selected} of ${rows.length} trials selected`);
-    if (without && rows.length)
-      parts.push(`${without} of ${begun.length} trials have no ${store.metric ?? "value"}${yet}`);
-    if (dropped) parts.push(`${dropped} parameters that vary least are left out`);
-    const text = parts.join("; ");
-    if (note.textContent !== text) note.textContent = text;
-    clear.disabled = !selected && !store.brushed.size;
-    if (!rows.length)
-      return without
-        ? `No trial has reported ${store.metric ?? "a value"} yet.`
-        : "The trials are drawn here once they report.";
+  /** @param {ReturnType<typeof arranged>} made */
+  const whyEmpty = ({ axes, rows }) => {
+    if (!rows.length) return emptyText(tally(store.columns, store.rows.values(), []), store.metric);
     if (!axes.length) return "The trials have no parameters.";
     if (!hasWebGL()) return "Parallel coordinates need WebGL, which this browser does not offer.";
     return library ? "" : "loading plotly.js…";
@@ -125,31 +89,39 @@ function view(model, el, store, signal) {
 
   const draw = safe("drawing", () => {
     timer = undefined;
-    if (ending.signal.aborted || !seen || held || document.hidden || !root.offsetWidth) return;
+    if (held || !visible()) return;
     const began = performance.now();
+    const first = !drawn;
     const made = arranged(store);
-    axes = made.axes;
-    fields();
-    empty.textContent = notes(made);
+    dropped = made.dropped;
+    filter.showAxes(made.axes);
+    say();
+    empty.textContent = whyEmpty(made);
     plot.hidden = Boolean(empty.textContent);
-    row.hidden = plot.hidden;
+    filter.row.hidden = plot.hidden;
     if (plot.hidden) return release();
-    width = Math.max(scroller.clientWidth, axes.length * WIDE + 110);
+    drawPlot(made);
+    last = performance.now();
+    cost = first ? 0 : last - began; // the first makes plotly ready too: it says nothing of the next
+  });
+
+  /** @param {ReturnType<typeof arranged>} made */
+  const drawPlot = (made) => {
+    width = Math.max(scroller.clientWidth, made.axes.length * WIDE + 110);
     const selection = store.brushed.size ? [] : model.get("selection");
     const [trace, layout] = figure(made, store, selection, getComputedStyle(root), width);
-    const now = JSON.stringify([trace, layout]);
-    if (drawn && now === shown) return; // a drawing costs some hundred milliseconds
-    shown = now;
+    // A drawing takes some hundred milliseconds. What plotly shows is in its data, with the brush and the order of axes.
+    const wanted = JSON.stringify(layout);
+    if (drawn && shown === wanted && JSON.stringify(plot.data) === JSON.stringify([trace])) return;
+    shown = "";
     library.react(plot, [trace], layout, { displayModeBar: false });
-    relabel(plot, axes);
+    relabel(plot, made.axes);
     if (!drawn) {
       plot.on("plotly_restyle", safe("brush", brushedBy));
       plot.on("plotly_webglcontextlost", release);
     }
-    drawn = true;
-    last = performance.now();
-    cost = last - began;
-  });
+    [drawn, shown] = [true, wanted];
+  };
   const later = (gap = 0) => {
     clearTimeout(timer);
     timer = window.setTimeout(draw, Math.max(0, last + (gap && Math.max(gap, 6 * cost)) - performance.now()));
@@ -165,42 +137,16 @@ function view(model, el, store, signal) {
       const old = store.brushed.get(key);
       if (!ranges) store.brushed.delete(key);
       else {
-        if (JSON.stringify(old) !== JSON.stringify(ranges)) which.value = key;
+        if (JSON.stringify(old) !== JSON.stringify(ranges)) filter.choose(key);
         store.brushed.set(
           key,
           ranges.map((/** @type {number[]} */ part) => [...part]),
         );
       }
     }
-    if (JSON.stringify([...store.brushed]) === before) return;
-    select(model, store);
-    all();
+    if (JSON.stringify([...store.brushed]) !== before) brushed();
   }
 
-  const on = (/** @type {EventTarget} */ target, /** @type {string} */ type, /** @type {() => void} */ call) =>
-    target.addEventListener(type, safe(type, call), { signal: ending.signal });
-  const typed = () => {
-    const axis = chosen();
-    if (!axis) return;
-    const place = (/** @type {string} */ text, /** @type {number} */ open) => {
-      const value = text === "" ? Number.NaN : axis.kind === "log" ? Math.log10(Number(text)) : Number(text);
-      return Number.isFinite(value) ? value : open;
-    };
-    const ends = axis.kind === "words" ? [Number(word.value) - 0.3, Number(word.value) + 0.3] : [];
-    const [low, high] = ends.length ? ends : [place(from.value, -Infinity), place(to.value, Infinity)];
-    const open = ends.length ? word.value === "" : low === -Infinity && high === Infinity;
-    if (open) store.brushed.delete(axis.key);
-    else store.brushed.set(axis.key, [[Math.min(low, high), Math.max(low, high)]]);
-    select(model, store);
-    all();
-  };
-  for (const input of [from, to, word]) on(input, "change", typed);
-  on(which, "change", fields);
-  on(clear, "click", () => {
-    store.brushed.clear();
-    select(model, store);
-    all();
-  });
   on(plot, "pointerdown", () => {
     held = true;
   });
@@ -231,13 +177,13 @@ function view(model, el, store, signal) {
     });
   const told = (gap = 0) => {
     fault.textContent = store.error;
+    if (gap) sayLater();
     later(gap);
   };
   store.views.add(told);
   const end = () => {
     ending.abort();
-    clearTimeout(timer);
-    clearTimeout(unseen);
+    for (const one of [timer, saying, unseen]) clearTimeout(one);
     for (const observer of [sight, sizes, theme]) observer.disconnect();
     store.views.delete(told);
     release();

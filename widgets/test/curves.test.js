@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join, kinds, smoothed, take, traces, trialAt } from "../src/curve-data.js";
+import { join, kinds, MOST, smoothed, spread, take, traces, trialAt } from "../src/curve-data.js";
 
 const LOOK = /** @type {const} */ ({ x: "iteration", logx: false, logy: false, smooth: 0 });
 
@@ -128,4 +128,17 @@ test("a trial that ended after one report is a dot among the lines", () => {
   );
   const drawn = traces(curves, 2, [], LOOK, () => "red", null, true);
   assert.deepEqual([...drawn.data[4].y], [4, Number.NaN]);
+});
+
+test("of very many curves an even part is drawn, the extremes among them", () => {
+  const curves = new Map();
+  const trials = Array.from({ length: 1000 }, (_, i) => i);
+  take(curves, ...update(trials.map((trial) => [trial, [0, (trial * 7919) % 1000]])));
+  const drawn = spread(curves, trials);
+  assert.equal(drawn.length, MOST);
+  assert.equal(new Set(drawn).size, MOST);
+  const ends = drawn.map((trial) => values(curves, trial)[1]);
+  assert.equal(Math.min(...ends), 0);
+  assert.equal(Math.max(...ends), 999);
+  assert.deepEqual(spread(curves, [3, 1]), [3, 1]);
 });

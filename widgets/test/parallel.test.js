@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import parallel from "../src/parallel.js";
-import { arrange, axisOf, lineOf, plain, roundBetween, short, within, wordOf } from "../src/parallel-data.js";
+import {
+  arrange,
+  axisOf,
+  lineOf,
+  plain,
+  roundBetween,
+  roundLogBetween,
+  short,
+  tally,
+  within,
+  wordOf,
+} from "../src/parallel-data.js";
+import { emptyText, noteText } from "../src/parallel-text.js";
 
 /** @param {string} key @param {any} [more] */
 const param = (key, more = {}) => ({ key, label: key, role: "param", log: false, choices: null, ...more });
@@ -22,6 +34,33 @@ test("an axis of one value has an extent", () => {
   assert.deepEqual(axisOf(param("x", { choices: ["a"] }), ["a"]).range, [0, 1]);
 });
 
+test("ticks are round numbers, where plotly's would not be; a single value is the only tick", () => {
+  assert.equal(axisOf(param("x"), [1, 3]).ticks, null);
+  const log = (/** @type {number[]} */ ...cells) => axisOf(param("lr", { log: true }), cells);
+  assert.deepEqual([log(0.0002512).ticks, log(0.0002512).ends], [[[Math.log10(0.0002512), "0.0002512"]], ["", ""]]);
+  assert.deepEqual([axisOf(param("x"), [2.5, 2.5]).ticks, axisOf(param("x"), [2]).ends], [[[2.5, "2.5"]], ["", ""]]);
+  assert.deepEqual(log(0.0004, 0.23).ends, ["0.0004", "0.23"]);
+  assert.deepEqual(
+    log(0.0004, 0.23).ticks?.map(([, text]) => text),
+    ["0.001", "0.01", "0.1"],
+  );
+  assert.deepEqual(
+    log(0.0002, 0.0008).ticks?.map(([, text]) => text),
+    ["0.0002", "0.0004", "0.0006", "0.0008"],
+  );
+  const none = axisOf(param("x"), [0, null, 8]);
+  assert.deepEqual(
+    [none.ticks?.map(([at]) => at), none.ends],
+    [
+      [0, 2, 4, 6, 8],
+      ["none", "8"],
+    ],
+  );
+  assert.deepEqual(axisOf(param("x"), [3, null]).ends, ["none", ""]);
+  assert.ok(roundLogBetween(1e-30, 1).length <= 7);
+  assert.deepEqual(roundLogBetween(0.001, 0.1), [0.001, 0.01, 0.1]);
+});
+
 test("a trial without a value of a parameter stands below the others", () => {
   const axis = axisOf(param("x"), [0, null, 8, "NaN"]);
   assert.equal(axis.none, -1);
@@ -39,14 +78,13 @@ test("text, booleans and choices have places in their order", () => {
   assert.equal(wordOf(undefined), "none");
 });
 
-test("trials without a finite value of the metric are left out and counted", () => {
-  const rows = [0.5, null, "NaN", 0.7].map((value, i) => ({ number: i + 1, cells: [i, value] }));
+test("trials without a finite value of the metric are left out", () => {
+  const rows = [0.5, null, "NaN", 0.7].map((value, i) => ({ number: i + 1, status: "running", cells: [i, value] }));
   const made = arrange([param("x"), metric], rows);
   assert.deepEqual(
     made.rows.map((row) => row.number),
     [1, 4],
   );
-  assert.equal(made.without, 2);
   assert.deepEqual(
     made.axes.map((axis) => axis.key),
     ["x", "m"],
@@ -56,9 +94,30 @@ test("trials without a finite value of the metric are left out and counted", () 
   assert.equal(none.rows.length, 4);
 });
 
+test("what is said counts the trials that have begun; only what runs may still report", () => {
+  const statuses = ["finished", "failed", "running", "pending", "running", "pending"];
+  const rows = statuses.map((status, number) => ({ number, status, cells: [1, number % 4 ? null : 0.5] }));
+  const counts = tally([param("x"), metric], rows, [0, 1, 3]);
+  assert.deepEqual(counts, { begun: 4, drawn: 2, selected: 1, waiting: 1, ended: 1 });
+  const none = { ...counts, selected: 0 };
+  assert.equal(noteText(none, "accuracy", false, 0), "1 of 4 trials have no accuracy; 1 more have none yet");
+  assert.equal(noteText({ ...none, ended: 0 }, "accuracy", false, 0), "1 of 4 trials have no accuracy yet");
+  assert.equal(noteText({ ...none, waiting: 0 }, "accuracy", false, 0), "1 of 4 trials have no accuracy");
+  const text = noteText({ ...counts, ended: 0, waiting: 0 }, null, true, 2);
+  assert.equal(text, "1 of 2 trials selected; 2 parameters that vary least are left out");
+  assert.equal(emptyText({ ...none, drawn: 0 }, "accuracy"), "No trial has reported accuracy yet.");
+  assert.equal(emptyText({ ...none, waiting: 0 }, "accuracy"), "No trial has reported accuracy.");
+  assert.match(emptyText(tally([param("x")], [], []), null), /once they report/);
+  assert.equal(tally([param("x")], rows, []).drawn, 4);
+});
+
 test("of more than twelve axes those stay that vary most, in their order", () => {
   const columns = [...Array(20).keys()].map((i) => param(`p${i}`));
-  const rows = [...Array(30).keys()].map((i) => ({ number: i, cells: [...columns.map((_, j) => i % (20 - j)), i] }));
+  const rows = [...Array(30).keys()].map((i) => ({
+    number: i,
+    status: "finished",
+    cells: [...columns.map((_, j) => i % (20 - j)), i],
+  }));
   const made = arrange([...columns, metric], rows);
   assert.deepEqual(
     made.axes.map((axis) => axis.key),
@@ -66,7 +125,7 @@ test("of more than twelve axes those stay that vary most, in their order", () =>
   );
   assert.equal(made.dropped, 9);
   const constant = rows.map((row) => ({
-    number: row.number,
+    ...row,
     cells: [...columns.map((_, j) => (j < 3 ? row.number : 1)), 1],
   }));
   assert.deepEqual(
@@ -76,7 +135,7 @@ test("of more than twelve axes those stay that vary most, in their order", () =>
 });
 
 test("the brush's trials lie within one range of every axis that has any", () => {
-  const rows = [...Array(6).keys()].map((i) => ({ number: i, cells: [i, 5 - i] }));
+  const rows = [...Array(6).keys()].map((i) => ({ number: i, status: "finished", cells: [i, 5 - i] }));
   const { axes } = arrange([param("x"), param("y")], rows);
   const brushed = (/** @type {[string, [number, number][]][]} */ ...entries) => within(axes, rows, new Map(entries));
   assert.deepEqual(brushed(["x", [[1, 3]]]), [1, 2, 3]);
@@ -95,7 +154,7 @@ test("the brush's trials lie within one range of every axis that has any", () =>
 });
 
 test("the best has the greatest colour in either mode, what is not selected the smallest", () => {
-  const rows = [1, 2, 3].map((value, i) => ({ number: i + 1, cells: [value] }));
+  const rows = [1, 2, 3].map((value, i) => ({ number: i + 1, status: "finished", cells: [value] }));
   const axis = axisOf({ ...metric, role: "metric" }, [1, 2, 3]);
   const theme = { dark: false, grey: "#ddd", one: "#00f" };
   const most = lineOf(axis, rows, false, [], theme);
