@@ -193,9 +193,14 @@ def test_a_click_on_a_curve_selects_its_trial(preview: Preview) -> None:
     )
     box = plot.bounding_box()
     assert box
-    page.mouse.move(box["x"] + at[0] - 5, box["y"] + at[1])
-    page.mouse.move(box["x"] + at[0], box["y"] + at[1], steps=4)
-    page.wait_for_timeout(200)  # plotly looks for the nearest point at its own pace
+    # Plotly looks for the nearest point at its own pace, and leaves out moves that come too fast.
+    tip = page.locator("#curves .nbt-curves-tip")
+    for step in range(50):
+        page.mouse.move(box["x"] + at[0] - step % 2, box["y"] + at[1])
+        page.wait_for_timeout(50)
+        if tip.is_visible():
+            break
+    expect(tip).to_contain_text("trial 0")
     page.mouse.click(box["x"] + at[0], box["y"] + at[1])
     expect(row(page, 0)).to_have_attribute("aria-selected", "true")
     assert selection(page, "parallel") == [0]

@@ -1,0 +1,116 @@
+// The fields beneath the parallel coordinates: the range of one axis, by number or by word. See ../README.md.
+
+import { make } from "./page.js";
+
+/** @typedef {import("./parallel-data.js").Axis} Axis */
+/** @typedef {import("./parallel-store.js").Store} Store */
+
+/**
+ * @param {Store} store
+ * @param {(target: EventTarget, type: string, call: () => void) => void} on
+ * @param {() => void} changed called when a range has been set or taken back
+ */
+export function makeFilter(store, on, changed) {
+  const field = (/** @type {string} */ name) => make("input", { type: "number", step: "any", ariaLabel: name });
+  const which = make("select", { ariaLabel: "axis to filter by" });
+  const [from, to] = [field("from"), field("to")];
+  const word = make("select", { ariaLabel: "value" });
+  const span = make("span", { className: "nbt-parallel-span" }, ["from", from, "to", to]);
+  const clear = make("button", { type: "button", textContent: "Clear", title: "select no trials" });
+  const note = make("span", { className: "nbt-parallel-note", role: "status" });
+  const row = make("div", { className: "nbt-parallel-row" }, [
+    make("label", {}, ["filter by", which]),
+    span,
+    word,
+    clear,
+    note,
+  ]);
+  /** @type {Axis[]} */
+  let axes = [];
+  const chosen = () => axes.find((axis) => axis.key === which.value);
+
+  /** @param {Axis[]} all */
+  function showAxes(all) {
+    axes = all;
+    const keys = axes.map((axis) => axis.key).join("\n");
+    if (which.dataset.keys !== keys) {
+      const before = which.value;
+      which.replaceChildren(...axes.map((axis) => make("option", { value: axis.key, textContent: axis.label })));
+      which.dataset.keys = keys;
+      if (axes.some((axis) => axis.key === before)) which.value = before;
+    }
+    showRange();
+  }
+
+  function showRange() {
+    const axis = chosen();
+    if (!axis) return;
+    span.hidden = axis.kind === "words";
+    word.hidden = !span.hidden;
+    const [low, high] = store.brushed.get(axis.key)?.[0] ?? [-Infinity, Infinity];
+    if (axis.kind === "words") showWord(axis, low, high);
+    const text = (/** @type {number} */ at) =>
+      Number.isFinite(at) ? String(Number((axis.kind === "log" ? 10 ** at : at).toPrecision(4))) : "";
+    for (const [input, at] of /** @type {[any, number][]} */ ([
+      [from, low],
+      [to, high],
+    ]))
+      if (document.activeElement !== input || !store.brushed.has(axis.key)) input.value = text(at);
+  }
+
+  /**
+   * @param {Axis} axis
+   * @param {number} low
+   * @param {number} high
+   */
+  function showWord({ words }, low, high) {
+    if (word.dataset.words !== JSON.stringify(words)) {
+      word.dataset.words = JSON.stringify(words);
+      word.replaceChildren(
+        make("option", { value: "", textContent: "any" }),
+        ...words.map((text, i) => make("option", { value: String(i), textContent: text.slice(0, 60) })),
+      );
+    }
+    const inside = words.flatMap((_, i) => (i >= low && i <= high ? [i] : []));
+    word.value = inside.length === 1 ? String(inside[0]) : "";
+  }
+
+  function takeRange() {
+    const axis = chosen();
+    if (!axis) return;
+    const place = (/** @type {string} */ text, /** @type {number} */ open) => {
+      const value = text === "" ? Number.NaN : axis.kind === "log" ? Math.log10(Number(text)) : Number(text);
+      return Number.isFinite(value) ? value : open;
+    };
+    const ends = axis.kind === "words" ? [Number(word.value) - 0.3, Number(word.value) + 0.3] : [];
+    const [low, high] = ends.length ? ends : [place(from.value, -Infinity), place(to.value, Infinity)];
+    const open = ends.length ? word.value === "" : low === -Infinity && high === Infinity;
+    if (open) store.brushed.delete(axis.key);
+    else store.brushed.set(axis.key, [[Math.min(low, high), Math.max(low, high)]]);
+    changed();
+  }
+
+  for (const input of [from, to, word]) on(input, "change", takeRange);
+  on(which, "change", showRange);
+  on(clear, "click", () => {
+    store.brushed.clear();
+    changed();
+  });
+
+  return {
+    row,
+    showAxes,
+    /** @param {string} key of the axis that the fields are to be about */
+    choose(key) {
+      which.value = key;
+    },
+    /**
+     * @param {string} text
+     * @param {boolean} clearable whether there is a selection to be cleared
+     */
+    say(text, clearable) {
+      if (note.textContent !== text) note.textContent = text;
+      clear.disabled = !clearable;
+    },
+  };
+}
