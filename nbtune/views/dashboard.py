@@ -23,7 +23,7 @@ from nbtune.views.widgets import Curves, Head, Parallel, Trials
 
 __all__ = ["Dashboard", "Watched"]
 
-_PAUSE = 0.08  # seconds between two tellings: what follows one another faster looks the same
+_PAUSE = 0.05  # seconds between two tellings: what follows one another faster looks the same
 _SHARE = 9  # times as long as telling takes is waited before the next
 _TICK = 2.0  # seconds after which the browser hears from the kernel even if nothing happens
 _SILENCE = 3.0  # seconds after which the browser seems not to be able to ask for plotly.js
@@ -47,7 +47,7 @@ class Watched(Protocol):
 class Dashboard(ipywidgets.VBox):
     """The live view of an experiment: head, curves, table, parallel coordinates.
 
-    It can be shown in several places. A thread of its own tells the browser what is new, at most twelve
+    It can be shown in several places. A thread of its own tells the browser what is new, at most twenty
     times a second, until the experiment is over.
 
     Args:
