@@ -14,7 +14,6 @@ from nbtune.errors import NbtuneError
 from nbtune.state import TrialState
 from nbtune.store import Store, flat
 from nbtune.views.assets import plotly_js, plotly_version
-from nbtune.views.channel import Live
 from nbtune.views.points import Points
 from nbtune.views.rows import Rows
 from nbtune.views.state import head_state
@@ -29,6 +28,7 @@ _TICK = 2.0  # seconds after which the browser hears from the kernel even if not
 _SILENCE = 3.0  # seconds after which the browser seems not to be able to ask for plotly.js
 _LOG_LINES = 200  # of a trial's log, in its row's detail
 _ERRORS = 20  # of the browser's, that are kept
+_FINEST = 20  # running or selected trials that are told finely
 _LABEL = 160  # characters of a curve's label
 
 
@@ -76,7 +76,6 @@ class Dashboard(ipywidgets.VBox):
         self._curves = Curves({**common, "ready": self._ready_curves}, metric=store.metric or "")
         self._trials = Trials({**table, "detail": self._detail, "stop": self._stop_trial})
         self._parallel = Parallel(table)
-        self._live: tuple[Live, ...] = (self._head, self._curves, self._trials, self._parallel)
         self._links = [
             ipywidgets.jslink((self._trials, "selection"), (other, "selection"))
             for other in (self._curves, self._parallel)
@@ -228,9 +227,6 @@ class Dashboard(ipywidgets.VBox):
                 "log": log,
             }
         )
-
-
-_FINEST = 20  # running or selected trials that are told finely
 
 
 def _label(state: TrialState) -> str:

@@ -42,8 +42,12 @@ def running(trials=4, reports=5):
     return experiment, source
 
 
+def parts(dashboard):
+    return [dashboard._head, dashboard._curves, dashboard._trials, dashboard._parallel]
+
+
 def part(dashboard, name):
-    return next(widget for widget in dashboard._live if type(widget).__name__ == name)
+    return next(widget for widget in parts(dashboard) if type(widget).__name__ == name)
 
 
 def ask(widget, **message):
@@ -53,7 +57,7 @@ def ask(widget, **message):
 def test_a_browser_that_asks_is_told_everything(sent):
     dashboard = replay(example(trials=5, reports=3)).dashboard
     sent.clear()
-    for widget in dashboard._live:
+    for widget in parts(dashboard):
         ask(widget, type="ready")
     tables = [(name, message) for name, message, _ in sent if message["type"] == "table"]
     assert {name for name, _ in tables} == {"Trials", "Parallel"}
