@@ -42,6 +42,7 @@ def tune(
     seed: int | None = None,
     points: Any = None,
     wait: bool | None = None,
+    driver_resources: Mapping[str, float] | str | None = None,
 ) -> Experiment:
     """Start an experiment and return its handle at once.
 
@@ -75,6 +76,9 @@ def tune(
         points: configurations to try first: a list of dictionaries, or a DataFrame.
         wait: whether to wait for the end; None waits only where nobody can interact (nbclient,
             papermill, ``nbconvert --execute``).
+        driver_resources: custom resources that the node of the experiment's driver must have, name -> amount or
+            "safe_node=0.01", so that it does not go with a node that comes and goes. The head node if None. An
+            embedded Ray has one node only, and takes no notice.
 
     Raises:
         SpecError: something asked for is wrong; nothing was started. It names every mistake.
@@ -122,10 +126,11 @@ def load(path: str) -> Experiment:
     """
     from nbtune.engine.stored import open_experiment
     from nbtune.experiment import Experiment
+    from nbtune.resume import go_on
 
     source, filesystem = open_experiment(str(path))
     # The folder may have been moved since.
-    experiment = Experiment(source, filesystem=filesystem, facts={"path": str(path)}, fixed=("path",))
+    experiment = Experiment(source, filesystem=filesystem, facts={"path": str(path)}, fixed=("path",), resume=go_on)
     experiment.wait()
     return experiment
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nbtune.controls import Controls
 from nbtune.engine.source import Source, SourceLostError, StartError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.spec.plan import Plan
@@ -25,7 +26,7 @@ _READ_TIMEOUT = 5.0  # seconds that one read waits for news
 _PAUSE = 0.05  # seconds between reads: at most 20 a second, whatever comes in
 
 
-class Experiment:
+class Experiment(Controls):
     """An experiment, running or over.
 
     Made by `nbtune.tune`, ``%%tune``, `nbtune.load` and `nbtune.testing.replay`; not by hand.
@@ -37,6 +38,7 @@ class Experiment:
         on_end: called once when it is over.
         facts: what is known of it before its first event.
         fixed: which of these its events do not change.
+        resume: starts it again from its storage, see `nbtune.resume.go_on`; None where it cannot be.
     """
 
     def __init__(
@@ -48,16 +50,21 @@ class Experiment:
         on_end: Callable[[], None] = lambda: None,
         facts: Mapping[str, Any] | None = None,
         fixed: tuple[str, ...] = (),
+        resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
     ) -> None:
-        self.plan = plan
-        self._source, self._filesystem, self._on_end = source, filesystem, on_end
+        self._plan = plan
+        self._source, self._filesystem, self._on_end, self._go_on = source, filesystem, on_end, resume
         self._store = Store(facts, fixed)
         self._listeners: list[Callable[[], None]] = []
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
         self._over = threading.Event()
-        self._reader = threading.Thread(target=self._follow, name="nbtune-reader", daemon=True)
-        self._reader.start()
+        self._arrived = threading.Event()
+        self._start_reading()
+
+    def _start_reading(self) -> None:
+        self._over.clear()
+        threading.Thread(target=self._follow, name="nbtune-reader", daemon=True).start()
 
     # -- what it is -------------------------------------------------------------------------------
 
@@ -75,6 +82,19 @@ class Experiment:
     def status(self) -> str:
         """Return "pending", "running", "finished", "stopped", "failed" or "lost"."""
         return self._store.status
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was planned before it started: how many trials, how many at once, limited by what."""
+        found = self._store.facts.get("plan")
+        if self._plan is None and found is not None:
+            self._plan = Plan(**{**found, "problems": tuple(found["problems"])})
+        return self._plan
+
+    @property
+    def source(self) -> str:
+        """The text of the cell or function that it runs."""
+        return str(self._store.facts.get("source", ""))
 
     @property
     def error(self) -> str | None:
@@ -222,28 +242,27 @@ class Experiment:
             self._over.wait(rest)  # short, so that an interrupt comes through at once
         return self
 
+    def arrive(self, timeout: float = 30) -> None:
+        """Wait until the first events are here, or nothing more will come.
+
+        Args:
+            timeout: seconds to wait, at most.
+        """
+        self._arrived.wait(timeout)
+
     def __await__(self) -> Generator[Any, None, Experiment]:
         return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
 
-    # -- control ----------------------------------------------------------------------------------
-
-    def stop(self) -> None:
-        """End the experiment: its trials' processes end, what they have reported stays.
-
-        Returns once the cluster has taken the order; `wait` waits for the end.
-
-        Raises:
-            ExperimentError: it does not run.
-        """
-        self._command(lambda source: source.stop())
-
-    def _command(self, send: Callable[[Source], None]) -> None:
-        if self.status in ENDED:
-            raise ExperimentError(f"{self.name} is {self.status}: there is nothing to stop")
-        try:
-            send(self._source)
-        except (SourceLostError, TimeoutError) as error:
-            raise ExperimentError(f"{self.name} cannot be reached: {error}") from error
+    def _begin_again(self, **how: Any) -> None:
+        if self._go_on is None or not self.path:
+            raise ExperimentError(f"{self.name} cannot be resumed: it has no storage of its own")
+        self.wait()  # the reader has still to let go of what was before
+        self._source, self._on_end = self._go_on(self.path, **how)
+        self._store.reset()
+        self._start_reading()
+        if self._dashboard is not None:
+            self._dashboard.follow()
+        self._tell()
 
     # -- following --------------------------------------------------------------------------------
 
@@ -265,6 +284,7 @@ class Experiment:
                 self._store.declare("lost", error=f"the driver is gone: {error}")
             except Exception as error:  # nobody looks at this thread: the state must say it
                 self._store.declare("lost", error=f"{type(error).__name__}: {error}")
+            self._arrived.set()
             if self.status not in ENDED:
                 self._tell()
                 time.sleep(_PAUSE)

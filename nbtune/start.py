@@ -5,14 +5,16 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.frontend import can_interact
 from nbtune.prepare import Prepared
 from nbtune.spec.options import OPTIONS
-from nbtune.spec.plan import Plan, make_plan
+from nbtune.spec.plan import Plan, driver_problem, make_plan
 
 if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
@@ -45,24 +47,36 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
     from nbtune.engine.storage import default_storage, make_storage
+    from nbtune.engine.stored import events_since
+    from nbtune.resume import go_on
 
     spec = prepared.spec
     storage = spec.storage or default_storage()
     filesystem = make_storage(storage)
     folder = _folder(spec.name)
+    path = f"{storage.rstrip('/')}/{folder}"
     start = Launch(
         spec=spec,
         space=searched_space(spec, prepared.space),
         data=prepared.packed.data,
-        large=[],
+        large=len(prepared.packed.large),
         folder=folder,
         storage=storage,
-        slots=planned.concurrent,
-        facts={"began": began, **_facts(prepared, planned, f"{storage.rstrip('/')}/{folder}")},
+        slots=planned.slots,
+        facts={"began": began, **_facts(prepared, planned, path)},
     )
     warm.began()
-    source = launch(start, prepared.packed.large, NAMESPACE)
-    experiment = Experiment(source, plan=planned, filesystem=filesystem, on_end=warm.ended, facts=start.facts)
+    source = launch(
+        start,
+        prepared.packed.large,
+        NAMESPACE,
+        partial(events_since, path),
+        detached=not cluster.embedded,
+        resources=spec.driver_resources,
+    )
+    experiment = Experiment(
+        source, plan=planned, filesystem=filesystem, on_end=warm.ended, facts=start.facts, resume=go_on
+    )
     running[experiment.path] = experiment
     return experiment
 
@@ -89,7 +103,9 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
     from nbtune.engine.algorithms import trial_count
 
     spec = prepared.spec
-    return make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
+    planned = make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
+    nowhere = driver_problem(spec.driver_resources, cluster.nodes) if not cluster.embedded else None
+    return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
 
 
 def _folder(name: str) -> str:
@@ -118,6 +134,8 @@ def _facts(prepared: Prepared, planned: Plan, path: str) -> dict[str, Any]:
         "mode": spec.mode,
         "trials": planned.trials,
         "concurrent": planned.concurrent,
+        "max_concurrent": spec.max_concurrent,
+        "plan": asdict(planned),
         "space": recorded(prepared.space),
         "options": plain_options,
         "source": prepared.source,

@@ -18,8 +18,8 @@ class TrialState:
         ray_id: Tune's id.
         config: its parameters.
         folder: the name of its folder in the experiment's.
-        status: "pending", "running", "finished", "stopped" or "failed".
-        reason: why it ended: "done", "scheduler", "user", "experiment" or "error".
+        status: "pending", "running", "paused", "finished", "stopped" or "failed".
+        reason: why it ended: "done", "scheduler", "user", "experiment" or "error"; or who has paused it.
         iterations: how many reports it has made.
         time_s: seconds it has trained.
         metrics: the last value of each metric.

@@ -35,6 +35,7 @@ class Store:
         trials: every trial by number.
         counts: status -> how many trials.
         version: grows with every change.
+        generation: grows when all is forgotten, so that views begin anew.
 
     Args:
         facts: what is known before the first event.
@@ -42,13 +43,16 @@ class Store:
     """
 
     def __init__(self, facts: Mapping[str, Any] | None = None, fixed: tuple[str, ...] = ()) -> None:
+        self._given, self._fixed = dict(facts or {}), fixed
+        self.version = self.generation = 0
+        self._lock = threading.RLock()
+        self._clear()
+
+    def _clear(self) -> None:
         self.cursor = 0
-        self.facts: dict[str, Any] = {"status": "pending", **(facts or {})}
-        self._fixed = fixed
+        self.facts: dict[str, Any] = {"status": "pending", **self._given}
         self.trials: dict[int, TrialState] = {}
         self.counts: Counter[str] = Counter()
-        self.version = 0
-        self._lock = threading.RLock()
         self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
         self._metrics: dict[str, Column] = {}
         self._length = 0
@@ -83,6 +87,16 @@ class Store:
             self.cursor = chunk.end
             if len(chunk):
                 self._latest = float(chunk.time[-1])
+            self.version += 1
+
+    def reset(self) -> None:
+        """Forget all events: they will be told again, from the first on.
+
+        A driver that has died may have told what it has not kept; the log is right.
+        """
+        with self._lock:
+            self._clear()
+            self.generation += 1
             self.version += 1
 
     def declare(self, status: str, **facts: Any) -> None:
@@ -137,8 +151,15 @@ class Store:
             state.ray_id, state.folder = data["id"], data["folder"]
             state.config = _config(data, chunk.pickled.get(row))
         elif kind == "started":
-            state.started = state.started or when
+            state.started, state.reason = state.started or when, ""
             self._set_status(state, "running")
+        elif kind == "paused":
+            state.reason = data["reason"]
+            self._set_status(state, "paused")
+        elif kind == "queued":
+            state.reason, state.started, state.ended = "", None, None
+            state.error = state.traceback = None
+            self._set_status(state, "pending")
         elif kind == "checkpointed":
             state.checkpoints.append(data["path"])
         elif kind == "failed":
@@ -229,7 +250,8 @@ class Store:
     def elapsed(self) -> float:
         """Return how many seconds the experiment has taken so far, or took."""
         began = self.facts.get("began")
-        return 0.0 if began is None else max(0.0, (self.facts.get("over") or time.time()) - began)
+        away = self.facts.get("away", 0.0)  # seconds between its ends and its resumptions
+        return 0.0 if began is None else max(0.0, (self.facts.get("over") or time.time()) - began - away)
 
     def history(self) -> pd.DataFrame:
         """Return one row for each report: trial, iteration, time_s and the metrics.

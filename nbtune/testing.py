@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.events import Chunk, Event, decode, encode
 from nbtune.engine.source import SourceLostError
@@ -45,7 +45,7 @@ class Replay:
         speed: how many times faster than they were recorded; infinity for all at once.
 
     Attributes:
-        commands: what the experiment was told, in order: ("stop",) or ("stop_trial", number).
+        commands: what the experiment was told, in order: ("stop", {}) or an order with its arguments.
     """
 
     def __init__(self, chunks: Iterable[Chunk], speed: float = math.inf) -> None:
@@ -54,7 +54,7 @@ class Replay:
         self._began = time.monotonic()
         self._first = next((float(chunk.time[0]) for chunk in self._chunks if len(chunk)), 0.0)
         self._closed = threading.Event()
-        self.commands: list[tuple[str, *tuple[int, ...]]] = []
+        self.commands: list[tuple[str, dict[str, Any]]] = []
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
         until = time.monotonic() + timeout
@@ -76,10 +76,10 @@ class Replay:
         return chunk.until(chunk.first + int((chunk.time <= now).sum()))
 
     def stop(self) -> None:
-        self.commands.append(("stop",))
+        self.commands.append(("stop", {}))
 
-    def stop_trial(self, number: int) -> None:
-        self.commands.append(("stop_trial", number))
+    def order(self, name: str, **arguments: Any) -> Any:
+        self.commands.append((name, arguments))
 
     def close(self) -> None:
         self._closed.set()

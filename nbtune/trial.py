@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.checkpoint import Checkpoint
 from nbtune.state import TrialState
+from nbtune.store import flat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ class Trial:
 
     @property
     def status(self) -> str:
-        """Return "pending", "running", "finished", "stopped" or "failed"."""
+        """Return "pending", "running", "paused", "finished", "stopped" or "failed"."""
         return self._state.status
 
     @property
@@ -92,4 +93,40 @@ class Trial:
         Raises:
             ExperimentError: the experiment does not run.
         """
-        self._experiment._command(lambda source: source.stop_trial(self.id))
+        self._order("stop_trial")
+
+    def pause(self) -> None:
+        """Let this trial give up its place after its next checkpoint, until `resume`.
+
+        Raises:
+            ExperimentError: it does not run, or no trial of the experiment keeps checkpoints: what it has
+                trained would be lost.
+        """
+        self._order("pause_trial")
+
+    def resume(self) -> None:
+        """Let this trial go on from its checkpoint after `pause`, once there is a place.
+
+        Raises:
+            ExperimentError: it was not paused by `pause`.
+        """
+        self._order("resume_trial")
+
+    def clone(self, *, checkpoint: bool = False, **changes: Any) -> None:
+        """Try this trial's point again with changes, next, also after the experiment's end.
+
+        Args:
+            checkpoint: whether the new trial starts from this one's latest checkpoint, as population based
+                training does; else it starts afresh.
+            changes: parameter=value.
+
+        Raises:
+            ExperimentError: there is no such parameter, no checkpoint, or the experiment cannot be reached.
+        """
+        experiment = self._experiment
+        experiment._known(changes)
+        config = {**dict(flat(self.config)), **changes}
+        experiment._order("add", config=config, **({"start": self.id} if checkpoint else {}))
+
+    def _order(self, name: str) -> None:
+        self._experiment._command(lambda source: source.order(name, trial=self.id))

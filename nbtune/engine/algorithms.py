@@ -64,9 +64,7 @@ def make_search(spec: Spec) -> Any:
     if spec.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
-        return BasicVariantGenerator(
-            points_to_evaluate=points, max_concurrent=spec.max_concurrent or 0, random_state=spec.seed
-        )
+        return BasicVariantGenerator(points_to_evaluate=points, random_state=spec.seed)
     if spec.search == "optuna":
         return _optuna(spec, points)
     return spec.search

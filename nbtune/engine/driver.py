@@ -6,16 +6,20 @@ import asyncio
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.engine import environment
 from nbtune.engine.events import Event
 from nbtune.engine.log import EventLog
+from nbtune.engine.source import RefusedError
 from nbtune.spec.options import Spec
 from nbtune.spec.space import Space
 
-__all__ = ["Driver", "Launch"]
+__all__ = ["Driver", "Launch", "Resume"]
+
+_SILENT = 30.0  # seconds after which a reader that has not asked is taken for gone
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Launch:
         spec: the options.
         space: the space, as the search algorithm is to see it.
         data: `nbtune.engine.payload.Packed.data`.
-        large: object references to `Packed.large`, owned by the driver.
+        large: how many big values there are, which `Driver.hold` gets.
         folder: the name of the experiment's folder in storage.
         storage: the folder or URI that this folder is in.
         slots: how many trials can run at once on the cluster as it is, or None if it can grow.
@@ -36,10 +40,31 @@ class Launch:
     spec: Spec
     space: Space
     data: bytes
-    large: list[Any]
+    large: int
     folder: str
     storage: str
     slots: int | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """How to go on with an experiment.
+
+    Attributes:
+        folder: the name of its folder in storage.
+        storage: the folder or URI that this folder is in.
+        slots: as in `Launch`.
+        failed: whether trials that have failed go on, too.
+        orders: what to do first: name and arguments, as for `Driver.order`.
+        facts: what the next event tells.
+    """
+
+    folder: str
+    storage: str
+    slots: int | None
+    failed: bool = False
+    orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -51,43 +76,103 @@ class Driver:
         self._log: EventLog | None = None
         self._changed = asyncio.Event()
         self._control: Any = None
-        self._numbers: dict[str, int] = {}
         self._stop_early = False
+        self._over = False
+        self._large: list[Any] = []
         self._done = threading.Event()
         self._in_storage = False
+        self._readers: dict[str, float] = {}  # who reads -> when it has last asked
+        self._about: dict[str, Any] = {}
 
-    async def start(self, launch: Launch) -> int:
+    # -- beginning --------------------------------------------------------------------------------
+
+    async def hold(self, value: Any) -> None:
+        """Take one big value into the object store. The driver owns it: the kernel may go."""
+        import ray
+
+        self._large.append(ray.put(value))
+
+    async def start(self, launch: Launch, reader: str) -> int:
         """Begin; return this process's id.
 
         Args:
-            launch: what to run.
+            launch: what to run. The big values were held before, in order.
+            reader: who is going to read.
 
         Raises:
             OSError: the storage cannot be written.
         """
+        from nbtune.engine.kept import keep_launch
         from nbtune.engine.storage import open_storage
 
-        if launch.slots is not None:
-            # Tune reserves a placement group for each pending trial; a few more than run are enough.
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(launch.slots + 1)
         filesystem, root = open_storage(launch.storage)
-        self._log = EventLog(filesystem, f"{root}/{launch.folder}")
-        self._state("pending", **launch.facts)
-        self._log.flush()
-        loop = asyncio.get_running_loop()
-        self._log.on_append = lambda: self._wake(loop)
-        threading.Thread(target=self._log.keep_flushed, args=(self._done,), daemon=True).start()
-        threading.Thread(target=self._run, args=(launch,), name="nbtune-tune", daemon=True).start()
+        path = f"{root}/{launch.folder}"
+        self._begin(EventLog(filesystem, path), reader, launch.facts)
+        keep_launch(filesystem, path, launch)
+        self._thread(self._keep_large, filesystem, path)
+        self._thread(self._run, launch, None)
         return os.getpid()
 
-    async def events(self, since: int, timeout: float = 10.0) -> list[bytes]:
+    async def resume(self, resume: Resume, reader: str) -> int:
+        """Go on with an experiment from its folder; return this process's id.
+
+        Args:
+            resume: with which, and how.
+            reader: who is going to read.
+
+        Raises:
+            OSError: the storage cannot be read or written, or it does not have what was launched.
+        """
+        import ray
+
+        from nbtune.engine.kept import read_large, read_launch
+        from nbtune.engine.storage import open_storage
+
+        filesystem, root = open_storage(resume.storage)
+        path = f"{root}/{resume.folder}"
+        launch = replace(read_launch(filesystem, path), storage=resume.storage, slots=resume.slots)
+        self._large = [ray.put(value) for value in read_large(filesystem, path, launch.large)]
+        self._begin(EventLog(filesystem, path), reader, {"error": None, "over": None, **resume.facts})
+        self._thread(self._run, launch, resume)
+        return os.getpid()
+
+    def _begin(self, log: EventLog, reader: str, facts: Mapping[str, Any]) -> None:
+        self._log = log
+        self._readers[reader] = time.monotonic()
+        self._about = {"name": facts.get("name"), "path": facts.get("path")}
+        self._state("pending", **facts)
+        log.flush()
+        loop = asyncio.get_running_loop()
+        log.on_append = lambda: self._wake(loop)
+        self._thread(log.keep_flushed, self._done)
+
+    def _thread(self, function: Any, *args: Any) -> None:
+        threading.Thread(target=function, args=args, name="nbtune-tune", daemon=True).start()
+
+    def _keep_large(self, filesystem: Any, path: str) -> None:
+        """Write the big values into storage, so that the experiment can be resumed without its notebook."""
+        import ray
+
+        from nbtune.engine.kept import keep_large
+
+        try:
+            keep_large(filesystem, path, [ray.get(value) for value in self._large])
+        except OSError as error:
+            self._state(None, warning=f"it cannot be resumed after a crash: {error}")
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    async def events(self, since: int, timeout: float = 10.0, reader: str = "") -> list[bytes]:
         """Return the events from number `since` on as encoded chunks; wait for one if there is none.
 
         Args:
             since: the number of the first event that the reader has not seen.
             timeout: seconds to wait; after that the answer is empty.
+            reader: who asks: the driver stays until it leaves.
         """
         assert self._log is not None, "start comes first"
+        if reader:
+            self._readers[reader] = time.monotonic() + timeout
         if len(self._log) <= since:
             self._changed.clear()
             if len(self._log) <= since:  # one may have come between the two
@@ -97,10 +182,17 @@ class Driver:
                     return []
         return self._log.read(since)
 
-    async def finish(self) -> None:
-        """Return once the whole log is in storage; to be called when the experiment is over."""
-        while not self._in_storage:
+    async def about(self) -> dict[str, Any]:
+        """Return what it is: name and path."""
+        return self._about
+
+    async def leave(self, reader: str) -> None:
+        """Let go of a reader; returns once the whole log is in storage, where the experiment is over."""
+        while self._over and not self._in_storage:
             await asyncio.sleep(0.01)
+        self._readers.pop(reader, None)
+
+    # -- orders -----------------------------------------------------------------------------------
 
     async def stop(self) -> None:
         """End the experiment."""
@@ -108,46 +200,72 @@ class Driver:
         if self._control is not None:
             self._control.stop()
 
-    async def stop_trial(self, number: int) -> None:
-        """End one trial."""
-        for trial_id, known in self._numbers.items():
-            if known == number and self._control is not None:
-                self._control.stop_trial(trial_id)
+    async def order(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Carry out an order and return its outcome; see `nbtune.engine.control.Control.order`.
+
+        Raises:
+            RefusedError: it makes no sense for the trial or the algorithm, or the experiment is over.
+        """
+        while self._control is None and not self._over:
+            await asyncio.sleep(0.02)
+        if self._over:
+            raise RefusedError("the experiment is over")
+        done = asyncio.wrap_future(self._control.order(name, **arguments))
+        while not done.done() and not self._over:
+            await asyncio.wait([done], timeout=0.2)
+        if not done.done():
+            raise RefusedError("the experiment came to its end before")
+        return await done
+
+    # -- running ----------------------------------------------------------------------------------
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._changed.is_set():
             loop.call_soon_threadsafe(self._changed.set)
 
-    def _state(self, status: str, **facts: Any) -> None:
+    def _state(self, status: str | None, **facts: Any) -> None:
         assert self._log is not None
-        self._log.append(Event("experiment", time=time.time(), data={"status": status, **facts}))
+        data = {"status": status, **facts} if status else facts
+        self._log.append(Event("experiment", time=time.time(), data=data))
 
-    def _run(self, launch: Launch) -> None:
-        """Run Tune to its end, on a thread of its own."""
+    def _run(self, launch: Launch, resume: Resume | None) -> None:
+        """Run Tune to its end, on a thread of its own; then end this process."""
         assert self._log is not None
         try:
-            self._state(self._fit(launch, self._log))
+            self._state(self._fit(launch, resume, self._log))
         except BaseException as error:  # whatever it is, the experiment has failed and must say so
             from nbtune.engine.failures import describe
 
             self._state("failed", **describe(error))
         finally:
+            self._over = True
             self._done.set()
             try:
                 self._log.flush()
             except OSError as error:
                 self._state("failed", error=f"the event log could not be written: {error}")
             self._in_storage = True
+            self._stay()
 
-    def _fit(self, launch: Launch, log: EventLog) -> str:
-        from nbtune.engine.tuner import make_tuner
+    def _fit(self, launch: Launch, resume: Resume | None, log: EventLog) -> str:
+        from nbtune.engine.tuner import make_run
 
-        tuner, self._control, recorder = make_tuner(launch, log)
-        self._numbers = recorder.numbers
+        run = make_run(launch, self._large, log, resume)
+        self._control = run.control
         if self._stop_early:
             self._control.stop()
         self._state("running")
-        tuner.fit()
-        if self._stop_early:
-            return "stopped"
-        return recorder.verdict()
+        try:
+            run.tuner.fit()
+        except Exception:
+            if not run.control.interrupted:
+                raise
+        return "stopped" if run.control.interrupted else run.recorder.verdict()
+
+    def _stay(self) -> None:
+        """End this process once nobody reads any more."""
+        import ray
+
+        while any(time.monotonic() < asked + _SILENT for asked in list(self._readers.values())):
+            time.sleep(0.1)
+        ray.kill(ray.get_runtime_context().current_actor)

@@ -11,6 +11,8 @@ log's files hold (streams one after another) and what the store in the kernel re
     checkpointed  a checkpoint of a trial is in storage
     failed        a trial's attempt raised or its process was lost; `final` unless it is tried again
     ended         a trial is over, with its final status and the reason
+    paused        a trial has given up its place until it is resumed, by the user or the scheduler
+    queued        a trial waits for a place again: after a pause, or because the experiment is resumed
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ import pyarrow as pa
 
 __all__ = ["KINDS", "Chunk", "Event", "decode", "encode", "plain"]
 
-KINDS = ("experiment", "added", "started", "reported", "checkpointed", "failed", "ended")
-"""The kinds of events; their positions are what a chunk holds."""
+KINDS = ("experiment", "added", "started", "reported", "checkpointed", "failed", "ended", "paused", "queued")
+"""The kinds of events; their positions are what a chunk holds, so new ones come last."""
 
 
 @dataclass(frozen=True)

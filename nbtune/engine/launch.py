@@ -1,8 +1,9 @@
-"""From the kernel to the cluster and back: start a driver, read its events, send it commands."""
+"""From the kernel to the cluster and back: start a driver or find one, read its events, give it orders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,11 +12,14 @@ from ray import PlacementGroupID
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 
-from nbtune.engine.driver import Driver, Launch
+from nbtune.engine.driver import Driver, Launch, Resume
 from nbtune.engine.events import Chunk, decode
-from nbtune.engine.source import SourceLostError, StartError
+from nbtune.engine.source import RefusedError, SourceLostError, StartError
 
-__all__ = ["Remote", "launch"]
+__all__ = ["Remote", "find", "found", "launch", "resume"]
+
+_HEAD = {"node:__internal_head__": 0.001}
+"""What Ray's head node alone has: a driver must not go with a node that comes and goes."""
 
 
 class Remote:
@@ -23,39 +27,57 @@ class Remote:
 
     Args:
         driver: its actor handle.
-        started: the answer to its `start`, which the first read waits for.
+        stored: returns the events in storage from a number on, for what a driver that has died was not asked.
+        start: starts it for a reader, and returns the answer that the first read waits for; None if it runs already.
     """
 
-    def __init__(self, driver: Any, started: Any) -> None:
-        self._driver, self._started = driver, started
+    def __init__(
+        self, driver: Any, stored: Callable[[int], list[Chunk]], start: Callable[[str], Any] = lambda reader: None
+    ) -> None:
+        self._driver, self._stored = driver, stored
+        self._reader = uuid.uuid4().hex
+        self._started = start(self._reader)
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
         """Return the events; see `nbtune.engine.source.Source`."""
-        if self._started is not None:
-            try:
-                ray.get(self._started)
-            except RayTaskError as error:
-                raise StartError(f"the experiment could not start: {error.cause}") from error
-            except RayActorError as error:
-                raise StartError(f"the driver's process could not start: {error}") from error
-            self._started = None
+        self._wait_for_start()
         try:
-            answer = self._ask("events", since, timeout, within=timeout + 30)
+            answer = self._ask("events", since, timeout, self._reader, within=timeout + 30)
         except TimeoutError:
             return []  # a driver that is slow, or out of reach for a while, is not lost
+        except SourceLostError:
+            rest: list[Chunk] = []
+            with suppress(Exception):  # the storage may be gone as well
+                rest = self._stored(since)
+            if rest:
+                return rest
+            raise
         chunks = [chunk for data in answer for chunk in decode(data)]
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
+
+    def _wait_for_start(self) -> None:
+        if self._started is None:
+            return
+        try:
+            ray.get(self._started)
+        except RayTaskError as error:
+            ray.kill(self._driver)
+            raise StartError(f"the experiment could not start: {error.cause}") from error
+        except RayActorError as error:
+            raise StartError(f"the driver's process could not start: {error}") from error
+        self._started = None
 
     def stop(self) -> None:
         self._ask("stop", within=30)
 
-    def stop_trial(self, number: int) -> None:
-        self._ask("stop_trial", number, within=30)
+    def order(self, name: str, **arguments: Any) -> Any:
+        """Give an order; see `nbtune.engine.source.Source`."""
+        return self._ask("order", name, arguments, within=30)
 
     def close(self) -> None:
+        # It ends by itself once nobody reads.
         with suppress(SourceLostError, TimeoutError):
-            self._ask("finish", within=60)
-        ray.kill(self._driver)
+            self._ask("leave", self._reader, within=60)
 
     def _ask(self, method: str, *args: Any, within: float) -> Any:
         try:
@@ -65,6 +87,10 @@ class Remote:
         except RayActorError as error:
             _release(self._driver)
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
+        except RayTaskError as error:
+            if isinstance(error.cause, RefusedError):
+                raise error.cause from None
+            raise
         except Exception as error:
             if ray.is_initialized():
                 raise
@@ -88,14 +114,75 @@ def _release(driver: Any) -> None:
                 ray.util.remove_placement_group(handle)
 
 
-def launch(start: Launch, large: Sequence[Any], namespace: str) -> Remote:
+def launch(
+    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **where: Any
+) -> Remote:
     """Start a driver on the connected cluster. Returns before it runs: its process may have to start.
 
     Args:
-        start: what to run, but for `large`.
-        large: the values to put into the object store, once.
+        start: what to run, but for its big values.
+        large: the big values.
         namespace: the Ray namespace for the driver's name.
+        stored: see `Remote`.
+        where: see `_driver`.
     """
-    driver = ray.remote(num_cpus=0)(Driver).options(name=start.folder, namespace=namespace).remote()
-    start.large.extend(ray.put(value) for value in large)
-    return Remote(driver, driver.start.remote(start))
+    driver = _driver(start.folder, namespace, **where)
+    for value in large:
+        driver.hold.remote(value)
+    return Remote(driver, stored, lambda reader: driver.start.remote(start, reader))
+
+
+def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **where: Any) -> Remote:
+    """Start a driver that goes on with an experiment.
+
+    Args:
+        how: with which, and how.
+        namespace: the Ray namespace for the driver's name.
+        stored: see `Remote`.
+        where: see `_driver`.
+    """
+    driver = _driver(how.folder, namespace, **where)
+    return Remote(driver, stored, lambda reader: driver.resume.remote(how, reader))
+
+
+def _driver(folder: str, namespace: str, *, detached: bool, resources: Mapping[str, float] | None = None) -> Any:
+    """Return a new driver.
+
+    Args:
+        folder: the experiment's folder, which is the driver's name: no second one can have it.
+        namespace: the Ray namespace for its name.
+        detached: whether it is to outlive this kernel.
+        resources: custom resources of the nodes that it may go to; None for the head node.
+    """
+    options: dict[str, Any] = {"num_cpus": 0}
+    if detached:
+        options |= {"lifetime": "detached", "resources": dict(resources or _HEAD)}
+    return ray.remote(Driver).options(name=folder, namespace=namespace, **options).remote()
+
+
+def found(namespace: str) -> list[str]:
+    """Return the folders of the experiments that have a driver on the connected cluster."""
+    named = ray.util.list_named_actors(all_namespaces=True)
+    here = [entry["name"] for entry in named if entry["namespace"] == namespace]
+    return sorted(name for name in here if not name.startswith("_"))  # those are helpers
+
+
+def find(
+    folder: str, namespace: str, stored: Callable[[str, int], list[Chunk]]
+) -> tuple[Remote, dict[str, Any]] | None:
+    """Return a driver that runs already, with what it says of itself; None if there is none.
+
+    Args:
+        folder: the experiment's folder.
+        namespace: the Ray namespace of the driver's name.
+        stored: path, number -> the events in storage from that number on.
+    """
+    try:
+        driver = ray.get_actor(folder, namespace)
+    except ValueError:
+        return None
+    try:
+        about = ray.get(driver.about.remote(), timeout=10)
+    except (RayActorError, GetTimeoutError):
+        return None
+    return Remote(driver, lambda since: stored(about["path"], since)), about

@@ -8,7 +8,6 @@ stores, which cannot append. The driver keeps in memory only what is not sealed 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +25,8 @@ _SEALED_AT = 4000  # events in a segment: some 300 kB, encoded within 20 ms
 class EventLog:
     """The log of a running experiment. Safe to use from several threads.
 
+    A log that is there already is continued behind its last event: what it holds is never written again.
+
     Args:
         storage: where the experiment's folder is.
         path: the experiment's folder.
@@ -35,14 +36,15 @@ class EventLog:
         self._storage, self._folder = storage, f"{path}/{FOLDER}"
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._sealed: list[tuple[int, int]] = []  # first and end of each sealed segment
+        storage.create_dir(self._folder, recursive=True)
+        # First and end of each sealed segment.
+        self._sealed = [(chunk.first, chunk.end) for chunk in read_log(storage, path)]
         self._unwritten: dict[int, bytes] = {}  # sealed but not yet in storage, by first
-        self._first = 0
+        self._first = self._sealed[-1][1] if self._sealed else 0
         self._open: list[Event] = []
         self._written = 0  # events of the open segment that are in storage
         self.on_append: Callable[[], None] = lambda: None
         self.error: str | None = None
-        storage.create_dir(self._folder, recursive=True)
 
     def __len__(self) -> int:
         return self._first + len(self._open)
@@ -65,6 +67,10 @@ class EventLog:
             rest = encode(start, self._open[start - self._first :]) if start < len(self) else None
         found = [self._segment(first) for first in sealed]
         return found if rest is None else [*found, rest]
+
+    def chunks(self) -> list[Chunk]:
+        """Return every event."""
+        return [chunk for data in self.read(0) for chunk in decode(data)]
 
     def _segment(self, first: int) -> bytes:
         waiting = self._unwritten.get(first)
@@ -133,8 +139,3 @@ def _path(folder: str, first: int) -> str:
 def _read(storage: pafs.FileSystem, path: str) -> bytes:
     with storage.open_input_stream(path) as stream:
         return bytes(stream.read())
-
-
-def now() -> float:
-    """Return seconds since the epoch: the clock of all events."""
-    return time.time()

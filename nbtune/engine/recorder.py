@@ -11,10 +11,13 @@ from ray.tune import Callback
 from ray.tune.result import AUTO_RESULT_KEYS
 from ray.tune.utils.util import flatten_dict
 
-from nbtune.engine.control import Control, Steered
+from nbtune.engine.continuation import catch_up
 from nbtune.engine.events import Event, plain
 from nbtune.engine.failures import describe
+from nbtune.engine.live import Live
 from nbtune.engine.log import EventLog
+from nbtune.engine.past import Past
+from nbtune.engine.proposals import Proposals
 
 __all__ = ["Recorder", "added_fields", "error_of", "is_json", "metrics_of", "trial_folder"]
 
@@ -24,46 +27,78 @@ _NOT_METRICS = frozenset(AUTO_RESULT_KEYS) | {
 }  # fmt: skip
 
 
-class Recorder(Callback):
+class Recorder(Live, Callback):
     """Writes every trial's life into the log.
 
     Args:
         log: where to write.
+        proposals: the search algorithm, which is told who holds a place.
+        total: how many trials there will be, as far as is known.
+        past: what was before, where the experiment is resumed.
+        failed: whether trials that have failed go on then.
 
     Attributes:
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
+        by_user: ids of the trials that the user has stopped.
+        by_scheduler: ids of those that the scheduler has stopped.
     """
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-        self._ended: dict[str, str] = {}  # trial id -> final status
+    role = "recorder"
+
+    def __init__(
+        self, log: EventLog, proposals: Proposals, total: int, past: Past | None = None, *, failed: bool = False
+    ) -> None:
+        self._log, self._proposals, self._total = log, proposals, total
+        earlier = past.trials if past else {}
+        self._ended = {key: known.status for key, known in earlier.items() if not known.goes_on(failed=failed)}
+        self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
         self._cut_short = False
-        self.numbers: dict[str, int] = {}
-        self.scheduler: Steered | None = None
-        self.control: Control | None = None
+        self.numbers = {key: known.number for key, known in earlier.items()}
+        self.by_user: set[str] = set()
+        self.by_scheduler: set[str] = set()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its callbacks into the experiment's folder; the log is this process's
+    def write(self, kind: str, trial: Any = None, **data: Any) -> None:
+        """Append an event with this data about a trial, or about the experiment."""
+        self._append(kind, trial, data=data or None)
 
-    def write(self, kind: str, trial: Any = None, **fields: Any) -> None:
-        """Append an event about a trial, or about the experiment."""
+    def _append(self, kind: str, trial: Any, **fields: Any) -> None:
         number = self.numbers[trial.trial_id] if trial is not None else -1
         self._log.append(Event(kind, number, time.time(), **fields))
 
     def on_added(self, trial: Any) -> None:
-        """Record a new trial; called for one that is tried again too, which is none."""
-        if trial.trial_id in self.numbers:
-            return
-        self.numbers[trial.trial_id] = len(self.numbers)
-        self.write("added", trial, **added_fields(trial, trial_folder(trial)))
+        """Record a new trial, or that one of an earlier run waits; called for one that is tried again, too."""
+        trial_id = trial.trial_id
+        if not trial.is_finished():
+            self._proposals.added(trial_id)
+        if trial_id not in self.numbers:
+            self.numbers[trial_id] = max(self.numbers.values(), default=-1) + 1
+            by = self._proposals.by(trial_id)
+            self._append("added", trial, **added_fields(trial, trial_folder(trial), by))
+        elif trial_id in self._to_resume and not trial.is_finished():
+            catch_up(trial, self._to_resume.pop(trial_id))
+            self.on_queued(trial)
+
+    def on_queued(self, trial: Any) -> None:
+        """Record that a trial waits for a place again."""
+        self._append("queued", trial, iteration=_reports(trial))
+
+    def on_paused(self, trial: Any, *, by_user: bool) -> None:
+        """Record that a trial has given up its place."""
+        self._append("paused", trial, iteration=_reports(trial), data={"reason": "user" if by_user else "scheduler"})
+
+    def on_more(self, trials: int) -> None:
+        """Record that there will be so many trials more."""
+        self._total += trials
+        self.write("experiment", trials=self._total)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.write("started", trial)
+        self._proposals.started(trial.trial_id)
+        self._append("started", trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self.write(
+        self._append(
             "reported",
             trial,
             iteration=result["training_iteration"],
@@ -72,20 +107,21 @@ class Recorder(Callback):
         )
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        self.write("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
+        self._append("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.write("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": False})
+        self._proposals.returned(trial.trial_id)
+        self._failed(trial, final=False)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id not in self._ended:
-            self.write("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": True})
+            self._failed(trial, final=True)
             self._end(trial, "failed", "error")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if self.control and trial.trial_id in self.control.stopped:
+        if trial.trial_id in self.by_user:
             self._end(trial, "stopped", "user")
-        elif self.scheduler and trial.trial_id in self.scheduler.stopped:
+        elif trial.trial_id in self.by_scheduler:
             self._end(trial, "stopped", "scheduler")
         else:
             self._end(trial, "finished", "done")
@@ -107,7 +143,10 @@ class Recorder(Callback):
     def _end(self, trial: Any, status: str, reason: str) -> None:
         if trial.trial_id not in self._ended:
             self._ended[trial.trial_id] = status
-            self.write("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})
+            self._append("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})
+
+    def _failed(self, trial: Any, *, final: bool) -> None:
+        self._append("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": final})
 
 
 def _reports(trial: Any) -> int:
@@ -119,10 +158,10 @@ def trial_folder(trial: Any) -> str:
     return f"trial_{trial.trial_id}"
 
 
-def added_fields(trial: Any, folder: str) -> dict[str, Any]:
+def added_fields(trial: Any, folder: str, by: str = "search") -> dict[str, Any]:
     """Return what an "added" event holds: the configuration as JSON, and pickled where that would lose something."""
     config = plain(trial.config)
-    data = {"id": trial.trial_id, "config": config, "folder": folder}
+    data = {"id": trial.trial_id, "config": config, "folder": folder, "by": by}
     return {"data": data, "pickled": None if is_json(config) else cloudpickle.dumps(config)}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from nbtune.engine.events import Chunk
 
-__all__ = ["Source", "SourceLostError", "StartError"]
+__all__ = ["RefusedError", "Source", "SourceLostError", "StartError"]
 
 
 class SourceLostError(Exception):
@@ -15,6 +15,10 @@ class SourceLostError(Exception):
 
 class StartError(Exception):
     """The driver could not start the experiment."""
+
+
+class RefusedError(Exception):
+    """An order makes no sense for the trial or the experiment as it is."""
 
 
 class Source(Protocol):
@@ -33,8 +37,18 @@ class Source(Protocol):
         """Ask for the end of the experiment."""
         ...
 
-    def stop_trial(self, number: int) -> None:
-        """Ask for the end of one trial."""
+    def order(self, name: str, **arguments: Any) -> Any:
+        """Give an order about a trial or the search, and return its outcome once it is carried out.
+
+        Args:
+            name: "stop_trial", "pause_trial" or "resume_trial", with `trial`; "add", with `config` and `start`;
+                "extend", with `samples` and `trials`; "limit", with `number`.
+            arguments: the order's own; see `nbtune.engine.control.Control`.
+
+        Raises:
+            RefusedError: it makes no sense; the message says why.
+            SourceLostError: nobody is there to carry it out.
+        """
         ...
 
     def close(self) -> None:

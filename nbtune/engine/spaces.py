@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
 from nbtune.spec.space import MISSING, Domain, Space
 
-__all__ = ["default_config", "nested", "to_ray"]
+__all__ = ["completed", "default_config", "nested", "to_ray"]
 
 
 def to_ray(space: Space) -> dict[str, Any]:
@@ -27,15 +28,33 @@ def _ray_domain(domain: Any) -> Any:
 
 def default_config(space: Space) -> dict[str, Any]:
     """Return one value for each parameter: its default, or else a sample."""
+    defaults = {
+        parameter.name: parameter.default
+        if parameter.default is not MISSING
+        else (parameter.domain.values or [None])[0]
+        for parameter in space.parameters
+        if parameter.default is not MISSING
+        or (isinstance(parameter.domain, Domain) and parameter.domain.kind == "grid_search")
+    }
+    return completed(space, defaults)
+
+
+def completed(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a whole configuration: what is given, the rest sampled as for a random trial.
+
+    Args:
+        space: the parameters.
+        given: parameter -> value, nested ones by their joined names, "a/b".
+    """
     config: dict[str, Any] = {}
     for parameter in space.parameters:
         domain = parameter.domain
-        if parameter.default is not MISSING:
-            config[parameter.name] = parameter.default
+        if parameter.name in given:
+            config[parameter.name] = given[parameter.name]
         elif not isinstance(domain, Domain):
             config[parameter.name] = domain
         elif domain.kind == "grid_search":
-            config[parameter.name] = (domain.values or [None])[0]
+            config[parameter.name] = random.choice(domain.values or [None])  # noqa: S311 - no secret
         elif domain.kind == "sample_from":
             config[parameter.name] = _ray_domain(domain).sample(config=nested(config))
         else:

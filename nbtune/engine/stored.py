@@ -16,7 +16,7 @@ from nbtune.engine.source import SourceLostError
 from nbtune.engine.storage import open_storage
 from nbtune.errors import ExperimentError
 
-__all__ = ["Recorded", "open_experiment", "result_grid", "stored_experiments"]
+__all__ = ["Recorded", "events_since", "open_experiment", "result_grid", "stored_experiments"]
 
 _STATE = "experiment_state-"  # how Tune's own snapshot of an experiment begins
 
@@ -40,7 +40,7 @@ class Recorded:
     def stop(self) -> None:
         raise SourceLostError("it is read from storage and does not run here")
 
-    def stop_trial(self, number: int) -> None:
+    def order(self, name: str, **arguments: Any) -> Any:
         self.stop()
 
     def close(self) -> None:
@@ -65,6 +65,17 @@ def open_experiment(path: str) -> tuple[Recorded, pafs.FileSystem]:
             " Give the experiment's own folder, the one below the storage path"
         )
     return Recorded(decode(encode(0, list(_foreign(path, filesystem, folder))))), filesystem
+
+
+def events_since(path: str, number: int) -> list[Chunk]:
+    """Return the events in an experiment's storage from a number on.
+
+    Args:
+        path: the experiment's folder or URI.
+        number: the number of the first event that is wanted.
+    """
+    filesystem, folder = open_storage(path)
+    return [chunk.since(number) for chunk in read_log(filesystem, folder) if chunk.end > number]
 
 
 def _has_state(filesystem: pafs.FileSystem, folder: str) -> bool:

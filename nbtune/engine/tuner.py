@@ -1,52 +1,94 @@
-"""From a `Launch` to a `ray.tune.Tuner`."""
+"""From a `Launch` to Tune: a new run of `ray.tune.Tuner`, or one that goes on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
 from nbtune.engine.algorithms import make_scheduler, make_search
-from nbtune.engine.control import Control, Steered, Stopping
+from nbtune.engine.control import Control
+from nbtune.engine.live import put_live
 from nbtune.engine.log import EventLog
+from nbtune.engine.past import past_of
+from nbtune.engine.proposals import Proposals
 from nbtune.engine.recorder import Recorder, trial_folder
-from nbtune.engine.spaces import to_ray
+from nbtune.engine.spaces import completed, to_ray
+from nbtune.engine.steered import Steered
+from nbtune.engine.stopping import Stopping
 from nbtune.engine.trainable import run_trial
 
 if TYPE_CHECKING:
-    from nbtune.engine.driver import Launch
+    from nbtune.engine.driver import Launch, Resume
 
-__all__ = ["make_tuner"]
+__all__ = ["Run", "make_run"]
 
 
-def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Recorder]:
-    """Return the tuner of an experiment, with its control and its recorder.
+@dataclass(frozen=True)
+class Run:
+    """One run of an experiment: Tune's tuner, with what steers and records it."""
+
+    tuner: tune.Tuner
+    control: Control
+    recorder: Recorder
+
+
+def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None) -> Run:
+    """Return the run of an experiment.
 
     Args:
         launch: what to run.
+        large: references to the big values of its payload.
         log: where to record it.
+        resume: how to go on with it, or None for a new one.
     """
-    spec = launch.spec
-    recorder = Recorder(log)
+    spec, failed = launch.spec, resume is not None and resume.failed
+    past = past_of(log.chunks()) if resume is not None else None
+    total = int((past.facts if past else launch.facts).get("trials", 0))
+    limit = past.facts.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
+    proposals = Proposals(make_search(spec), launch.slots, limit)
+    recorder = Recorder(log, proposals, total, past, failed=failed)
+    scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)
-    scheduler = Steered(make_scheduler(spec), recorder.on_added)
-    control = Control(scheduler, stopping)
-    recorder.scheduler, recorder.control = scheduler, control
-    payload = {"data": launch.data, "large": launch.large, "seed": spec.seed}
+    control = Control(
+        scheduler,
+        proposals,
+        stopping,
+        recorder,
+        complete=lambda point: completed(launch.space, point),
+        past=past,
+        failed=failed,
+    )
+    for name, arguments in resume.orders if resume is not None else ():
+        control.order(name, **arguments)
+    put_live(proposals, recorder, scheduler, stopping, control)
+    payload = {"data": launch.data, "large": list(large), "seed": spec.seed}
     trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
-    own_search = not isinstance(spec.search, str)
-    tuner = tune.Tuner(
+    path = f"{launch.storage}/{launch.folder}"
+    if resume is not None and tune.Tuner.can_restore(path):
+        # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
+        tuner = tune.Tuner.restore(path, trainable, resume_errored=failed, param_space=to_ray(launch.space))
+    else:
+        tuner = _new(launch, trainable, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()])
+    return Run(tuner, control, recorder)
+
+
+def _new(
+    launch: Launch, trainable: Any, proposals: Proposals, scheduler: Steered, stopping: Stopping, callbacks: list[Any]
+) -> tune.Tuner:
+    spec = launch.spec
+    return tune.Tuner(
         trainable,
         param_space=to_ray(launch.space),
         tune_config=tune.TuneConfig(
             metric=spec.metric,
             mode=spec.mode,
             num_samples=spec.samples,
-            search_alg=make_search(spec),
+            search_alg=proposals,
             scheduler=scheduler,
-            # Tune's basic variant generator has its own limit and does not take this one.
-            max_concurrent_trials=spec.max_concurrent if own_search or spec.search == "optuna" else None,
             reuse_actors=True,
             trial_dirname_creator=trial_folder,
         ),
@@ -54,7 +96,7 @@ def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Reco
             name=launch.folder,
             storage_path=launch.storage,
             stop=stopping,
-            callbacks=[control, recorder, JsonLoggerCallback()],
+            callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=spec.keep_checkpoints,
@@ -64,7 +106,6 @@ def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Reco
             verbose=0,
         ),
     )
-    return tuner, control, recorder
 
 
 def _resources(launch: Launch) -> dict[str, float]:

@@ -57,6 +57,7 @@ class Spec:
     seed: int | None = None
     points: tuple[Mapping[str, Any], ...] = ()
     wait: bool | None = None
+    driver_resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def request(self) -> dict[str, float]:
@@ -207,6 +208,8 @@ _OPTIONS = [
     Option("stop", _stop, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND", "Limits"),
     Option("storage", _storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
     Option("keep_checkpoints", _integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
+    Option("driver_resources", parse_pairs, "resources of the node that the driver needs (default: the head node)",
+           "NAME=N,…", "Limits"),
     Option("wait", _flag, "wait for the end; default: only where nobody can interact", "", "In the notebook", False),
 ]  # fmt: skip
 OPTIONS: dict[str, Option] = {option.name: option for option in _OPTIONS}

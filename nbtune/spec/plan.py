@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nbtune.spec.units import format_size
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "driver_problem", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Plan:
         waves: how many rounds of `concurrent` trials it takes.
         idle: resources that no trial will use while all slots are taken, by name.
         problems: why it cannot run, empty if it can.
+        slots: how many trials fit at once, however many there are.
     """
 
     trials: int
@@ -30,6 +31,7 @@ class Plan:
     waves: int
     idle: Mapping[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    slots: int = 0
 
     def __str__(self) -> str:
         if self.problems:
@@ -68,7 +70,24 @@ def make_plan(
         if rest > 1e-9:
             idle[name] = rest
     waves = math.ceil(trials / concurrent) if trials else 0
-    return Plan(trials, concurrent, limited_by, waves, idle)
+    return Plan(trials, concurrent, limited_by, waves, idle, slots=total)
+
+
+def driver_problem(resources: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str | None:
+    """Return why the driver can go to no node, or None if it can.
+
+    Args:
+        resources: custom resources that its node must have.
+        nodes: the resources of each node.
+    """
+    if any(all(node.get(name, 0) >= amount for name, amount in resources.items()) for node in nodes):
+        return None
+    asked = ", ".join(f"{_amount(name, amount)} {name}" for name, amount in resources.items())
+    there = sorted({name for node in nodes for name in node if not name.startswith(("node:", "object_store"))})
+    return (
+        f"--driver-resources: no node has {asked}, so the experiment's driver can go nowhere; the nodes have"
+        f" {', '.join(there)}. Leave it out, and the driver goes to the head node"
+    )
 
 
 def _fits(has: float, needs: float) -> int:

@@ -66,6 +66,7 @@ class Dashboard(ipywidgets.VBox):
         self._lock = threading.RLock()
         self._news = threading.Event()
         self._rows, self._points, self._sequence = Rows(store), Points(store, store.metric or ""), 0
+        self._generation = store.generation
         self._statuses: dict[int, str] = {}  # of the trials, as they were told to the curves
         self._pulse = 0.0  # when the browser last heard from the kernel for certain
         common = {"error": self._failed, "plotly": lambda _: self._send_plotly()}
@@ -90,8 +91,7 @@ class Dashboard(ipywidgets.VBox):
         self._heard = False  # whether the browser's half has said anything yet
         self._tell(everything=True)
         if not experiment.over:
-            self._hush = experiment.listen(self._news.set)
-            threading.Thread(target=self._follow, name="nbtune-view", daemon=True).start()
+            self.follow()
 
     def __repr__(self) -> str:
         return f"the dashboard of {self._store.facts.get('name', 'experiment')}"
@@ -101,7 +101,12 @@ class Dashboard(ipywidgets.VBox):
         for widget in (self._trials, self._curves, self._parallel):
             widget.selection = sorted(trials)
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Tell the browser what is new, from now until the experiment is over."""
+        hush = self._experiment.listen(self._news.set)
+        threading.Thread(target=self._follow, args=(hush,), name="nbtune-view", daemon=True).start()
+
+    def _follow(self, hush: Callable[[], None]) -> None:
         """Tell the browser what is new until the experiment is over."""
         over = False
         shown = time.monotonic()
@@ -122,7 +127,7 @@ class Dashboard(ipywidgets.VBox):
                 self._failed({"where": "kernel", "message": f"{type(error).__name__}: {error}"})
             # With thousands of trials telling takes its time; most of the kernel's is the user's.
             time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - began)))
-        self._hush()
+        hush()
 
     def _tell(self, *, everything: bool = False) -> None:
         self._tell_head(everything=everything)
@@ -158,7 +163,8 @@ class Dashboard(ipywidgets.VBox):
     def _tell_curves(self, *, everything: bool = False) -> None:
         with self._lock:
             store, metric = self._store, self._curves.metric
-            if metric != self._points.metric:
+            if metric != self._points.metric or store.generation != self._generation:
+                self._generation = store.generation
                 self._points, everything = Points(store, metric), True
             states = store.states()
             best = store.best()

@@ -110,7 +110,7 @@ def test_the_stop_buttons_stop_and_say_so(sent):
     dashboard = experiment.dashboard
     ask(part(dashboard, "Head"), type="stop")
     ask(part(dashboard, "Trials"), type="stop", trial=2)
-    assert source.commands == [("stop",), ("stop_trial", 2)]
+    assert source.commands == [("stop", {}), ("stop_trial", {"trial": 2})]
     assert ("Head", {"type": "stopping"}, None) in sent
     assert ("Trials", {"type": "stopping", "trial": 2}, None) in sent
     ask(part(dashboard, "Trials"), type="stop", trial=99)
@@ -121,7 +121,7 @@ def test_what_is_over_cannot_be_stopped(sent):
     dashboard = replay(example(trials=2, reports=2)).dashboard
     ask(part(dashboard, "Head"), type="stop")
     assert [m["message"] for _, m, _ in sent if m["type"] == "refused"] == [
-        "example is finished: there is nothing to stop"
+        "example is finished: nothing of it runs"
     ]
 
 

@@ -52,6 +52,6 @@ def test_a_slow_replay_gives_only_what_is_due():
 
 def test_a_replay_remembers_what_it_was_told():
     source = testing.Replay([], speed=math.inf)
-    source.stop_trial(3)
+    source.order("stop_trial", trial=3)
     source.stop()
-    assert source.commands == [("stop_trial", 3), ("stop",)]
+    assert source.commands == [("stop_trial", {"trial": 3}), ("stop", {})]

@@ -1,0 +1,242 @@
+"""The user's search algorithm, wrapped: points of the user's own, more samples and another limit, while it runs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray.cloudpickle as cloudpickle
+from ray.tune.search import SearchAlgorithm, Searcher
+from ray.tune.search.basic_variant import BasicVariantGenerator
+from ray.tune.search.search_generator import SearchGenerator
+from ray.tune.utils.util import flatten_dict
+
+from nbtune.engine.continuation import revive, start_from
+from nbtune.engine.live import Live
+from nbtune.engine.past import PastTrial
+
+__all__ = ["Proposals", "Wanted"]
+
+_log = logging.getLogger(__name__)
+_STATE = "nbtune-search-{}.pkl"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A trial that is wanted for certain.
+
+    Attributes:
+        config: its parameters, all of them.
+        past: what it was in an earlier run, or None for a new trial.
+        start: the checkpoint of another trial that it starts from, as Tune keeps it, or None.
+        by: who wants it: "user", or "search" for one that the algorithm had proposed in an earlier run.
+    """
+
+    config: dict[str, Any]
+    past: PastTrial | None = None
+    start: Any = None
+    by: str = "user"
+
+
+@dataclass
+class _State:
+    """What of it outlives the driver."""
+
+    experiment: Any = None
+    wanted: deque[Wanted] = field(default_factory=deque)
+    own: set[str] = field(default_factory=set)  # ids of the trials that the user has wanted
+    limit: int | None = None
+    added: int = 0
+
+
+class Proposals(Live, SearchAlgorithm):
+    """The user's search algorithm, with a queue of wanted points before it and a limit behind it.
+
+    Args:
+        algorithm: a `ray.tune.search.Searcher` or `SearchAlgorithm`.
+        slots: how many trials can run at once, as far as is known.
+        limit: how many may, or None.
+
+    Attributes:
+        results: trial id -> last result, of trials that were over in an earlier run without Tune knowing it.
+    """
+
+    role = "search"
+
+    def __init__(self, algorithm: Any, slots: int | None, limit: int | None) -> None:
+        self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
+        self._slots = slots
+        self._kept = _State(limit=limit)
+        self._open: set[str] = set()  # trials that are not over
+        self._started: set[str] = set()  # those of them that hold a place
+        self._configs: dict[str, dict[str, Any]] = {}  # of the wanted trials that are not over
+        self.results: dict[str, dict[str, Any]] = {}
+
+    # -- what the user wants ----------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int | None:
+        """How many trials may run at once."""
+        return self._kept.limit
+
+    @limit.setter
+    def limit(self, number: int | None) -> None:
+        self._kept.limit = number
+
+    def want(self, wanted: Wanted) -> None:
+        """Propose this next."""
+        self._kept.wanted.append(wanted)
+
+    def by(self, trial_id: str) -> str:
+        """Return who has wanted a trial: "user" or "search"."""
+        return "user" if trial_id in self._kept.own else "search"
+
+    def extend(self, samples: int) -> None:
+        """Let the algorithm propose so many samples more than it was to.
+
+        Raises:
+            TypeError: it is an algorithm that cannot.
+        """
+        inner = self._inner
+        # Neither class has a public way. A generator of variants would try its first points again.
+        if isinstance(inner, BasicVariantGenerator):
+            more = copy.copy(self._kept.experiment)
+            more.spec = {**more.spec, "num_samples": samples}
+            inner._points_to_evaluate = []
+            inner.add_configurations([more])
+            inner._trial_iter, inner._finished = None, False
+        elif isinstance(inner, SearchGenerator):
+            inner._total_samples += samples
+            inner._finished = False
+        else:
+            raise TypeError(f"the search algorithm {type(inner).__name__} cannot be given more samples")
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def added(self, trial_id: str) -> None:
+        """Note a trial that Tune has got, from here or from an earlier run."""
+        self._open.add(trial_id)
+
+    def started(self, trial_id: str) -> None:
+        """Note that a trial holds a place."""
+        self._started.add(trial_id)
+
+    def yielded(self, trial_id: str) -> None:
+        """Note that a trial has given up its place for a while, and does not ask for one."""
+        self._started.discard(trial_id)
+        self._open.discard(trial_id)
+
+    def returned(self, trial_id: str) -> None:
+        """Note that a trial asks for a place again, or has failed and will."""
+        self._started.discard(trial_id)
+        self._open.add(trial_id)
+
+    def _has_place(self) -> bool:
+        """Tell whether to propose one more.
+
+        As many as can run, and one in reserve: what is proposed early knows less, and cannot be taken back
+        when the limit is lowered. Where the cluster grows, the one in reserve starts, and the next follows.
+        """
+        if self.limit is not None and len(self._open) >= self.limit:
+            return False
+        if self._slots is None:
+            return True
+        waiting = len(self._open) - len(self._started & self._open)
+        return waiting < max(1, self._slots + 1 - len(self._started))
+
+    # -- what Tune asks ---------------------------------------------------------------------------
+
+    @property
+    def metric(self) -> Any:
+        return self._inner.metric
+
+    def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
+        return bool(self._inner.set_search_properties(metric, mode, config, **spec))
+
+    @property
+    def total_samples(self) -> int:
+        return int(self._inner.total_samples) + self._kept.added
+
+    def add_configurations(self, experiments: Any) -> None:
+        self._kept.experiment = experiments[0]
+        self._inner.add_configurations(experiments)
+
+    def next_trial(self) -> Any:
+        if not self._has_place():
+            return None
+        return self._make(self._kept.wanted.popleft()) if self._kept.wanted else self._inner.next_trial()
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if trial_id not in self._kept.own:
+            self._inner.on_trial_result(trial_id, result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._open.discard(trial_id)
+        self._started.discard(trial_id)
+        result = result or self.results.get(trial_id)
+        config = self._configs.pop(trial_id, None)
+        if config is not None:
+            self.teach(config, result, error=error)
+        elif trial_id not in self._kept.own:
+            self._inner.on_trial_complete(trial_id, result=result, error=error)
+
+    def teach(self, config: Mapping[str, Any], result: Mapping[str, Any] | None, *, error: bool = False) -> None:
+        """Let the algorithm know what came of a point that it has not proposed, if it wants to know."""
+        value = (result or {}).get(self.metric)
+        if isinstance(self._inner, SearchGenerator) and value is not None and not error:
+            with suppress(Exception):  # most do not, and a point outside of its space is none for it
+                self._inner.searcher.add_evaluated_point(flatten_dict(dict(config)), value)
+
+    def skip(self) -> None:
+        """Leave out the next proposal: it was made in an earlier run."""
+        trial = self._inner.next_trial()
+        if trial is not None:
+            self._inner.on_trial_complete(trial.trial_id, error=True)
+
+    def is_finished(self) -> bool:
+        return not self._kept.wanted and bool(self._inner.is_finished())
+
+    def set_finished(self) -> None:
+        self._kept.wanted.clear()
+        self._inner.set_finished()
+
+    def _make(self, wanted: Wanted) -> Any:
+        """Return Tune's trial of a wanted point, made by Tune's own generator: all is constant in it."""
+        experiment = copy.copy(self._kept.experiment)
+        experiment.spec = {**experiment.spec, "config": copy.deepcopy(wanted.config), "num_samples": 1}
+        generator = BasicVariantGenerator()
+        generator.add_configurations([experiment])
+        trial: Any = generator.next_trial()
+        if wanted.past is not None:
+            revive(trial, wanted.past)
+        if wanted.start is not None:
+            start_from(trial, wanted.start)
+        if wanted.by == "user":
+            self._kept.own.add(trial.trial_id)
+            self._kept.added += wanted.past is None
+        self._configs[trial.trial_id] = wanted.config
+        return trial
+
+    # -- what outlives the driver -----------------------------------------------------------------
+
+    def save_to_dir(self, dirpath: str, session_str: str = "", **more: Any) -> None:
+        self._inner.save_to_dir(dirpath, session_str=session_str)
+        target = Path(dirpath, _STATE.format(session_str))
+        part = target.with_suffix(".part")
+        part.write_bytes(cloudpickle.dumps((self._kept, self._configs)))
+        part.replace(target)
+
+    def has_checkpoint(self, dirpath: str) -> bool:
+        return any(Path(dirpath).glob(_STATE.format("*")))
+
+    def restore_from_dir(self, dirpath: str) -> None:
+        newest = max(Path(dirpath).glob(_STATE.format("*")))
+        self._kept, self._configs = cloudpickle.loads(newest.read_bytes())
+        if self._inner.has_checkpoint(dirpath):
+            self._inner.restore_from_dir(dirpath)

@@ -1,0 +1,157 @@
+"""Coming back to experiments: those that run on the cluster, and those that have come to an end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from nbtune.errors import ExperimentError, SpecError, did_you_mean
+from nbtune.spec.plan import driver_problem, make_plan
+
+if TYPE_CHECKING:
+    from nbtune.engine.source import Source
+    from nbtune.experiment import Experiment
+
+__all__ = ["attach", "follow", "go_on", "live_folders"]
+
+Order = tuple[str, Mapping[str, Any]]
+
+
+def attach(name: str, storage: str | None = None) -> Experiment:
+    """Come back to an experiment: one that runs on the cluster, or else the latest in storage.
+
+    Args:
+        name: its name, or the name or path of its folder.
+        storage: the folder or URI to look in for one that does not run; ``~/ray_results`` if None.
+
+    Returns:
+        Its handle, with everything from the first report on.
+
+    Raises:
+        ExperimentError: there is none of this name.
+        ClusterError: the cluster cannot be reached.
+    """
+    from nbtune.cluster.connect import connect
+    from nbtune.engine.storage import default_storage
+
+    connect()
+    folder = PurePosixPath(name).name
+    live = live_folders()
+    matching = [found for found in live if found == folder or _name_of(found) == folder]
+    if matching and (experiment := follow(max(matching))) is not None:
+        return experiment
+    from nbtune.api import load
+    from nbtune.engine.stored import stored_experiments
+
+    if "/" in name:
+        return load(name)
+    paths = stored_experiments(str(storage or default_storage()))
+    stored = {path: path.rpartition("/")[2] for path in paths}
+    known = [path for path, found in stored.items() if found == folder or _name_of(found) == folder]
+    if known:
+        return load(max(known))
+    names = sorted({_name_of(found) for found in [*live, *stored.values()]})
+    raise ExperimentError(
+        f"there is no experiment {name!r}{did_you_mean(name, names)}, neither on the cluster nor in"
+        f" {storage or default_storage()}. There are: {', '.join(names) or 'none'}"
+    )
+
+
+def _name_of(folder: str) -> str:
+    """Return the name in a folder's name: what stands before the date."""
+    return folder.rsplit("_", 2)[0]
+
+
+def live_folders() -> list[str]:
+    """Return the folders' names of the experiments that have a driver on the connected cluster."""
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.launch import found
+
+    return found(NAMESPACE)
+
+
+def follow(folder: str) -> Experiment | None:
+    """Return the handle on an experiment that runs; None if its driver is gone meanwhile.
+
+    Args:
+        folder: the name of its folder.
+    """
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.launch import find
+    from nbtune.engine.storage import open_storage
+    from nbtune.engine.stored import events_since
+    from nbtune.experiment import Experiment
+    from nbtune.start import running
+
+    there = find(folder, NAMESPACE, events_since)
+    if there is None:
+        return None
+    source, about = there
+    known = running.get(about["path"])
+    if known is not None and not known.over:
+        return known
+    experiment = Experiment(source, filesystem=open_storage(about["path"])[0], facts=about, resume=go_on)
+    running[experiment.path] = experiment
+    experiment.arrive()
+    return experiment
+
+
+def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> tuple[Source, Callable[[], None]]:
+    """Start a driver that goes on with an experiment that has come to an end.
+
+    Returns what its events are read from, and what to call when it is over.
+
+    Args:
+        path: the experiment's folder or URI.
+        failed: whether trials that have failed go on as well, from their last checkpoints.
+        orders: what to do first; see `nbtune.engine.control.Control.order`.
+
+    Raises:
+        ExperimentError: nothing is left to do, or what it needs is not in its storage.
+        SpecError: its trials can never be placed on this cluster.
+        ClusterError: no cluster can be reached or started.
+    """
+    from nbtune.cluster import warm
+    from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.engine.driver import Resume
+    from nbtune.engine.kept import has_launch, read_launch
+    from nbtune.engine.launch import find, resume
+    from nbtune.engine.log import read_log
+    from nbtune.engine.past import past_of
+    from nbtune.engine.storage import open_storage
+    from nbtune.engine.stored import events_since
+
+    cluster = connect()
+    folder = path.rstrip("/").rpartition("/")[2]
+    there = find(folder, NAMESPACE, events_since)
+    if there is not None:  # somebody else was quicker
+        return there[0], lambda: None
+    filesystem, root = open_storage(path)
+    if not has_launch(filesystem, root):
+        raise ExperimentError(
+            f"{path} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
+        )
+    chunks = read_log(filesystem, root)
+    past = past_of(chunks)
+    over = sum(not trial.goes_on(failed=failed) for trial in past.trials.values())
+    total = max(int(past.facts.get("trials", 0)), len(past.trials))
+    if over >= total and not orders:
+        failures = sum(trial.status == "failed" for trial in past.trials.values())
+        hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
+        raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
+    spec = read_launch(filesystem, root).spec
+    planned = make_plan(spec.request, cluster.nodes, max(1, total - over), spec.max_concurrent)
+    nowhere = driver_problem(spec.driver_resources, cluster.nodes) if not cluster.embedded else None
+    if problems := [*planned.problems, *([nowhere] if nowhere else [])]:
+        raise SpecError(problems)
+    now = time.time()
+    ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
+    facts = {"away": past.facts.get("away", 0.0) + now - ended, "path": path, "name": past.facts.get("name")}
+    how = Resume(folder, path.rstrip("/").rpartition("/")[0], planned.slots, failed, tuple(orders), facts)
+    warm.began()
+    stored = partial(events_since, path)
+    where = {"detached": not cluster.embedded, "resources": spec.driver_resources}
+    return resume(how, NAMESPACE, stored, **where), warm.ended
