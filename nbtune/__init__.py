@@ -19,6 +19,7 @@ __all__ = [
     "NbtuneError",
     "SpecError",
     "Trial",
+    "attach",
     "choice",
     "connect",
     "experiments",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from nbtune.engine.session import get_checkpoint, get_context, report
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.resume import attach
     from nbtune.trial import Trial
 
 _HOME = {
@@ -75,6 +77,7 @@ _HOME = {
     "NbtuneError": "nbtune.errors",
     "SpecError": "nbtune.errors",
     "Trial": "nbtune.trial",
+    "attach": "nbtune.resume",
     "connect": "nbtune.cluster.connect",
     "experiments": "nbtune.api",
     "get_checkpoint": "nbtune.engine.session",

@@ -77,8 +77,7 @@ def tune(
         wait: whether to wait for the end; None waits only where nobody can interact (nbclient,
             papermill, ``nbconvert --execute``).
         driver_resources: custom resources that the node of the experiment's driver must have, name -> amount or
-            "safe_node=0.01", so that it does not go with a node that comes and goes. The head node if None. An
-            embedded Ray has one node only, and takes no notice.
+            "safe_node=0.01", so that it does not go with a node that comes and goes. The head node if None.
 
     Raises:
         SpecError: something asked for is wrong; nothing was started. It names every mistake.
@@ -136,14 +135,14 @@ def load(path: str) -> Experiment:
 
 
 def experiments(storage: str | None = None) -> pd.DataFrame:
-    """Return the experiments in a storage folder, the latest first.
+    """Return the experiments on the connected cluster and in a storage folder, the latest first.
 
     Args:
         storage: a folder or URI; ``~/ray_results`` if None.
 
     Returns:
-        A row for each: index `path`; `name`, `status`, `trials`, `best` (the metric's value), `metric`,
-        `started` (a timestamp), `seconds`.
+        A row for each: index `path`; `name`, `status`, `live` (whether it has a driver on the cluster),
+        `trials`, `best` (the metric's value), `metric`, `started` (a timestamp), `seconds`.
     """
     import pandas as pd
 
@@ -151,11 +150,12 @@ def experiments(storage: str | None = None) -> pd.DataFrame:
     from nbtune.engine.stored import stored_experiments
 
     rows: list[dict[str, Any]] = []
-    for path in stored_experiments(str(storage or default_storage())):
+    live = _live()
+    for path in [*live, *(path for path in stored_experiments(str(storage or default_storage())) if path not in live)]:
         try:
-            store = (running.get(path) or load(path))._store
+            store = (live.get(path) or running.get(path) or load(path))._store
         except Exception as error:  # a broken folder must not hide the others
-            rows.append({"path": path, "status": f"unreadable: {error}"})
+            rows.append({"path": path, "status": f"unreadable: {error}", "live": path in live})
             continue
         best = store.best()
         rows.append(
@@ -163,6 +163,7 @@ def experiments(storage: str | None = None) -> pd.DataFrame:
                 "path": path,
                 "name": store.facts.get("name"),
                 "status": store.status,
+                "live": path in live,
                 "trials": len(store.trials),
                 "metric": store.metric,
                 "best": best.metrics[store.metric] if best and store.metric else None,
@@ -170,6 +171,18 @@ def experiments(storage: str | None = None) -> pd.DataFrame:
                 "seconds": round(store.elapsed(), 1),
             }
         )
-    columns = ["path", "name", "status", "trials", "metric", "best", "started", "seconds"]
+    columns = ["path", "name", "status", "live", "trials", "metric", "best", "started", "seconds"]
     frame = pd.DataFrame(rows, columns=columns).sort_values("started", ascending=False)
     return frame.set_index("path")
+
+
+def _live() -> dict[str, Experiment]:
+    """Return the experiments on the cluster that this session is connected to, by their paths."""
+    import sys
+
+    if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
+        return {}
+    from nbtune.resume import follow, live_folders
+
+    found = [experiment for folder in live_folders() if (experiment := follow(folder)) is not None]
+    return {experiment.path: experiment for experiment in found}

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
@@ -16,6 +17,7 @@ from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean
 from nbtune.frontend import can_interact
+from nbtune.orders import ORDERS, carry_out, words_of
 from nbtune.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.spec.defaults import session
 from nbtune.spec.help import help_page
@@ -158,16 +160,18 @@ class NbTune(_Defaults):
     def _command(self, line: str) -> Any:
         word, _, rest = line.strip().partition(" ")
         commands: dict[str, Callable[[str], Any]] = {
+            **{order: partial(self._order, order) for order in ORDERS},
             "": lambda rest: print(self._overview()),
+            "attach": self._attach,
             "cluster": self._cluster,
             "help": lambda rest: print(help_page()),
             "list": self._list,
             "load": self._load,
+            "resume": self._resume,
             "run": self._run_function,
-            "stop": self._stop,
         }
         if word not in commands:
-            known = ", ".join(name for name in commands if name)
+            known = ", ".join(sorted(name for name in commands if name))
             raise SpecError(
                 [f"there is no %tune {word}{did_you_mean(word, commands)}; there are {known}, and %%tune runs a cell"]
             )
@@ -209,15 +213,50 @@ class NbTune(_Defaults):
         self.shell.user_ns[name.strip() or experiment.name] = experiment
         return experiment
 
-    def _stop(self, name: str) -> None:
-        from nbtune.experiment import Experiment
+    def _order(self, order: str, rest: str) -> None:
+        print(carry_out(order, rest, self.shell.user_ns))
 
-        known = {key: value for key, value in self.shell.user_ns.items() if isinstance(value, Experiment)}
-        if name not in known:
-            there = ", ".join(key for key in known if not key.startswith("_")) or "none"
-            raise ExperimentError(f"there is no experiment {name!r}{did_you_mean(name, known)}; there are: {there}")
-        known[name].stop()
-        print(f"{name} is being stopped")
+    def _attach(self, rest: str) -> None:
+        """``%tune attach NAME [VARIABLE]``: bring an experiment back, with its dashboard."""
+        from nbtune.resume import attach
+
+        name, variable = self._names("attach", rest)
+        self._bring_back(attach(name, self.storage), variable)
+
+    def _resume(self, rest: str) -> None:
+        """``%tune resume NAME [VARIABLE] [--failed]``: go on with an experiment, of this notebook or another."""
+        from nbtune.experiment import Experiment
+        from nbtune.resume import attach
+
+        words = words_of(rest)
+        if len(words) == 2 and words[1].isdigit():
+            self._order("resume", rest)
+            return
+        failed = "--failed" in words
+        name, variable = self._names("resume", " ".join(word for word in words if word != "--failed"))
+        known = self.shell.user_ns.get(name)
+        experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
+        experiment.resume(failed=failed)
+        self._bring_back(experiment, variable or name)
+
+    def _names(self, command: str, rest: str) -> tuple[str, str | None]:
+        words = words_of(rest)
+        if not 1 <= len(words) <= 2:
+            raise SpecError([f"%tune {command} NAME [VARIABLE]: the experiment's name; %tune list shows them"])
+        if len(words) == 2 and not words[1].isidentifier():
+            raise SpecError([f"%tune {command}: {words[1]!r} is no variable name"])
+        return words[0], words[1] if len(words) == 2 else None
+
+    def _bring_back(self, experiment: Any, variable: str | None) -> None:
+        """Bind an experiment to its name and show it."""
+        name = variable if variable is not None and variable.isidentifier() else experiment.name
+        if self.shell.user_ns.get(name) is not experiment:
+            self._refuse_second(name)
+        self.shell.user_ns[name] = experiment
+        if can_interact():
+            self._show(experiment)
+        else:
+            display(experiment)
 
     def _run_function(self, line: str) -> None:
         word, _, rest = line.partition(" ")

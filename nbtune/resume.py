@@ -93,7 +93,8 @@ def follow(folder: str) -> Experiment | None:
     known = running.get(about["path"])
     if known is not None and not known.over:
         return known
-    experiment = Experiment(source, filesystem=open_storage(about["path"])[0], facts=about, resume=go_on)
+    facts = {"name": about["name"], "path": about["path"]}
+    experiment = Experiment(source, filesystem=open_storage(about["path"])[0], facts=facts, resume=go_on)
     running[experiment.path] = experiment
     experiment.arrive()
     return experiment
@@ -118,7 +119,7 @@ def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> t
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.engine.driver import Resume
     from nbtune.engine.kept import has_launch, read_launch
-    from nbtune.engine.launch import find, resume
+    from nbtune.engine.launch import find, make_way, resume
     from nbtune.engine.log import read_log
     from nbtune.engine.past import past_of
     from nbtune.engine.storage import open_storage
@@ -127,8 +128,11 @@ def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> t
     cluster = connect()
     folder = path.rstrip("/").rpartition("/")[2]
     there = find(folder, NAMESPACE, events_since)
-    if there is not None:  # somebody else was quicker
+    if there is not None and not there[1]["over"]:  # somebody else was quicker
+        for name, arguments in orders:
+            there[0].order(name, **arguments)
         return there[0], lambda: None
+    make_way(folder, NAMESPACE)
     filesystem, root = open_storage(path)
     if not has_launch(filesystem, root):
         raise ExperimentError(
@@ -144,14 +148,14 @@ def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> t
         raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
     spec = read_launch(filesystem, root).spec
     planned = make_plan(spec.request, cluster.nodes, max(1, total - over), spec.max_concurrent)
-    nowhere = driver_problem(spec.driver_resources, cluster.nodes) if not cluster.embedded else None
+    nowhere = driver_problem(spec.driver_resources, cluster.nodes)
     if problems := [*planned.problems, *([nowhere] if nowhere else [])]:
         raise SpecError(problems)
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
-    facts = {"away": past.facts.get("away", 0.0) + now - ended, "path": path, "name": past.facts.get("name")}
+    away = past.facts.get("away", 0.0) + now - ended
+    facts = {"away": away, "path": path, "name": past.facts.get("name"), "detached": not cluster.embedded}
     how = Resume(folder, path.rstrip("/").rpartition("/")[0], planned.slots, failed, tuple(orders), facts)
     warm.began()
     stored = partial(events_since, path)
-    where = {"detached": not cluster.embedded, "resources": spec.driver_resources}
-    return resume(how, NAMESPACE, stored, **where), warm.ended
+    return resume(how, NAMESPACE, stored, resources=spec.driver_resources), warm.ended

@@ -63,7 +63,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.slots,
-        facts={"began": began, **_facts(prepared, planned, path)},
+        facts={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, path)},
     )
     warm.began()
     source = launch(
@@ -71,7 +71,6 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         prepared.packed.large,
         NAMESPACE,
         partial(events_since, path),
-        detached=not cluster.embedded,
         resources=spec.driver_resources,
     )
     experiment = Experiment(
@@ -104,7 +103,7 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
 
     spec = prepared.spec
     planned = make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
-    nowhere = driver_problem(spec.driver_resources, cluster.nodes) if not cluster.embedded else None
+    nowhere = driver_problem(spec.driver_resources, cluster.nodes)
     return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
 
 

@@ -176,13 +176,21 @@ class Control(Live, Callback):
     # -- what Tune calls --------------------------------------------------------------------------
 
     def setup(self, **info: Any) -> None:
-        """Make good what Tune's snapshot has missed, before the first step of a resumed experiment."""
+        """Make good what Tune's snapshot has missed, before the first step of a resumed experiment.
+
+        Orders that came with it are carried out here: where all trials are over, there is no first step.
+        """
         if self._past is None:
             return
-        here = {} if self._scheduler.controller is None else {
-            trial.trial_id: trial for trial in self._scheduler.controller.get_trials()
-        }  # fmt: skip
-        for past in sorted(self._past.trials.values(), key=lambda past: past.number):
+        controller = self._scheduler.controller
+        self._trials = [] if controller is None else controller.get_trials()
+        self._make_good(self._past)
+        for order in self._carry_out():
+            order.result()  # one that came with the resumption and is refused ends the run, which says so
+
+    def _make_good(self, earlier: Past) -> None:
+        here = {trial.trial_id: trial for trial in self._trials}
+        for past in sorted(earlier.trials.values(), key=lambda past: past.number):
             trial = here.get(past.ray_id)
             goes_on = past.goes_on(failed=self._failed)
             if trial is not None and not (goes_on and trial.is_finished()):
@@ -203,14 +211,21 @@ class Control(Live, Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
+        self._carry_out()
+        if self._stopping.decide():
+            self._interrupt(trials)
+
+    def _carry_out(self) -> list[Future[Any]]:
+        """Carry out what is queued; return the outcomes."""
+        outcomes = []
         while not self._orders.empty():
             carry_out, done = self._orders.get()
+            outcomes.append(done)
             try:
                 done.set_result(carry_out())
             except Exception as error:  # whoever gave the order is told
                 done.set_exception(error)
-        if self._stopping.decide():
-            self._interrupt(trials)
+        return outcomes
 
     def _interrupt(self, trials: list[Any]) -> None:
         """End the loop. Tune's snapshot has the trials as they are now, not as over."""

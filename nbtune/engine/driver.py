@@ -182,9 +182,17 @@ class Driver:
                     return []
         return self._log.read(since)
 
+    async def pid(self) -> int:
+        """Return the number of this process."""
+        return os.getpid()
+
     async def about(self) -> dict[str, Any]:
-        """Return what it is: name and path."""
-        return self._about
+        """Return what it is: name, path, and whether it is over."""
+        return {**self._about, "over": self._over}
+
+    async def end(self) -> None:
+        """End this process: somebody wants to go on with the experiment that is over."""
+        self._readers.clear()
 
     async def leave(self, reader: str) -> None:
         """Let go of a reader; returns once the whole log is in storage, where the experiment is over."""

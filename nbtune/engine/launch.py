@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from nbtune.engine.driver import Driver, Launch, Resume
 from nbtune.engine.events import Chunk, decode
 from nbtune.engine.source import RefusedError, SourceLostError, StartError
 
-__all__ = ["Remote", "find", "found", "launch", "resume"]
+__all__ = ["Remote", "find", "found", "launch", "make_way", "resume"]
 
 _HEAD = {"node:__internal_head__": 0.001}
 """What Ray's head node alone has: a driver must not go with a node that comes and goes."""
@@ -145,19 +146,16 @@ def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **
     return Remote(driver, stored, lambda reader: driver.resume.remote(how, reader))
 
 
-def _driver(folder: str, namespace: str, *, detached: bool, resources: Mapping[str, float] | None = None) -> Any:
-    """Return a new driver.
+def _driver(folder: str, namespace: str, resources: Mapping[str, float] | None = None) -> Any:
+    """Return a new driver. It is detached: it lives as long as its experiment, or its cluster.
 
     Args:
         folder: the experiment's folder, which is the driver's name: no second one can have it.
         namespace: the Ray namespace for its name.
-        detached: whether it is to outlive this kernel.
         resources: custom resources of the nodes that it may go to; None for the head node.
     """
-    options: dict[str, Any] = {"num_cpus": 0}
-    if detached:
-        options |= {"lifetime": "detached", "resources": dict(resources or _HEAD)}
-    return ray.remote(Driver).options(name=folder, namespace=namespace, **options).remote()
+    options = {"name": folder, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
+    return ray.remote(Driver).options(**options, resources=dict(resources or _HEAD)).remote()
 
 
 def found(namespace: str) -> list[str]:
@@ -165,6 +163,21 @@ def found(namespace: str) -> list[str]:
     named = ray.util.list_named_actors(all_namespaces=True)
     here = [entry["name"] for entry in named if entry["namespace"] == namespace]
     return sorted(name for name in here if not name.startswith("_"))  # those are helpers
+
+
+def make_way(folder: str, namespace: str) -> None:
+    """Wait until the driver of an experiment that is over has ended: the next one needs its name.
+
+    Raises:
+        SourceLostError: it does not end.
+    """
+    for _ in range(600):
+        if folder not in found(namespace):
+            return
+        with suppress(RayActorError, ValueError):
+            ray.get(ray.get_actor(folder, namespace).end.remote())
+        time.sleep(0.05)
+    raise SourceLostError("its earlier driver has not brought its log into storage yet")
 
 
 def find(

@@ -1,13 +1,14 @@
 """The event log: append-only, numbered, kept in the experiment's storage as it grows.
 
 The log is a folder of segments. All but the last are sealed: written once and then left alone. The
-last is written again, whole, at most once a second while it grows, so that it works on object
-stores, which cannot append. The driver keeps in memory only what is not sealed yet.
+last is written again, whole, some times a second while it grows, less often where that takes long, so
+that it works on object stores, which cannot append. The driver keeps in memory only what is not sealed yet.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ __all__ = ["FOLDER", "EventLog", "has_log", "read_log"]
 
 FOLDER = "nbtune"
 """The folder of the log in an experiment's folder."""
+_LEAST = 0.2  # seconds between two writings
+_SHARE = 15  # times as long as writing took is waited before the next
 _SEALED_AT = 4000  # events in a segment: some 300 kB, encoded within 20 ms
 
 
@@ -106,14 +109,21 @@ class EventLog:
             stream.write(data)
         self._storage.move(f"{path}.part", path)
 
-    def keep_flushed(self, stop: threading.Event, every: float = 1.0) -> None:
-        """Flush every so many seconds until `stop` is set; `error` says when storage fails."""
-        while not stop.wait(every):
+    def keep_flushed(self, stop: threading.Event) -> None:
+        """Flush again and again until `stop` is set; `error` says when storage fails.
+
+        What a driver that is killed has not written is lost: on a disk that is a fraction of a second. A slow
+        storage is left in peace for most of the time.
+        """
+        pause = _LEAST
+        while not stop.wait(pause):
+            began = time.monotonic()
             try:
                 self.flush()
                 self.error = None
             except OSError as error:
                 self.error = f"{error}"
+            pause = max(_LEAST, _SHARE * (time.monotonic() - began))
 
 
 def has_log(storage: pafs.FileSystem, path: str) -> bool:

@@ -60,6 +60,7 @@ class Proposals(Live, SearchAlgorithm):
 
     Args:
         algorithm: a `ray.tune.search.Searcher` or `SearchAlgorithm`.
+        samples: how many it is to propose.
         slots: how many trials can run at once, as far as is known.
         limit: how many may, or None.
 
@@ -69,9 +70,9 @@ class Proposals(Live, SearchAlgorithm):
 
     role = "search"
 
-    def __init__(self, algorithm: Any, slots: int | None, limit: int | None) -> None:
+    def __init__(self, algorithm: Any, samples: int, slots: int | None, limit: int | None) -> None:
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
-        self._slots = slots
+        self._samples, self._slots = samples, slots
         self._kept = _State(limit=limit)
         self._open: set[str] = set()  # trials that are not over
         self._started: set[str] = set()  # those of them that hold a place
@@ -164,6 +165,8 @@ class Proposals(Live, SearchAlgorithm):
         return int(self._inner.total_samples) + self._kept.added
 
     def add_configurations(self, experiments: Any) -> None:
+        # A restored tuner whose snapshot cannot be read begins anew, and has forgotten their number.
+        experiments[0].spec["num_samples"] = self._samples
         self._kept.experiment = experiments[0]
         self._inner.add_configurations(experiments)
 
@@ -173,7 +176,7 @@ class Proposals(Live, SearchAlgorithm):
         return self._make(self._kept.wanted.popleft()) if self._kept.wanted else self._inner.next_trial()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if trial_id not in self._kept.own:
+        if trial_id not in self._configs:  # else it is none of the algorithm's own
             self._inner.on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -183,7 +186,7 @@ class Proposals(Live, SearchAlgorithm):
         config = self._configs.pop(trial_id, None)
         if config is not None:
             self.teach(config, result, error=error)
-        elif trial_id not in self._kept.own:
+        else:
             self._inner.on_trial_complete(trial_id, result=result, error=error)
 
     def teach(self, config: Mapping[str, Any], result: Mapping[str, Any] | None, *, error: bool = False) -> None:

@@ -49,7 +49,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     past = past_of(log.chunks()) if resume is not None else None
     total = int((past.facts if past else launch.facts).get("trials", 0))
     limit = past.facts.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
-    proposals = Proposals(make_search(spec), launch.slots, limit)
+    proposals = Proposals(make_search(spec), spec.samples, launch.slots, limit)
     recorder = Recorder(log, proposals, total, past, failed=failed)
     scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)

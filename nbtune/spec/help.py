@@ -38,8 +38,15 @@ project: [tool.nbtune] in pyproject.toml. A flag beats both.
 _LINE = """\
     %tune                                  experiments of this session, and the cluster
     %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space that exist
-    %tune stop NAME                        end an experiment
-    %tune list [STORAGE]                   the experiments kept in storage
+    %tune list [STORAGE]                   the experiments on the cluster and in storage
+    %tune attach NAME [VARIABLE]           bring one of them back: curves, table, buttons, all of it
+    %tune resume NAME [--failed]           go on with one after a stop or a crash, in this notebook or another
+    %tune stop NAME [TRIAL]                end an experiment, or one of its trials
+    %tune pause NAME TRIAL                 let a trial give up its place; %tune resume NAME TRIAL goes on
+    %tune add NAME lr=0.01 ...             try this point next; what is not given is sampled
+    %tune clone NAME TRIAL lr=0.01 ...     try a trial's point with changes; --checkpoint starts where it is
+    %tune extend NAME SAMPLES              try so many samples more, also after the end
+    %tune limit NAME N|none                how many trials run at once
     %tune load PATH [NAME]                 open one of them
     %tune cluster [ADDRESS]                connect, and show what is there
     %tune help                             this page

@@ -76,7 +76,7 @@ def test_df_while_running_is_as_good_as_after(run: Any, until: Any) -> None:
 
     experiment = run(train, {"a": nbtune.grid_search([1.0, 2.0])}, metric="loss", mode="min")
     assert list(experiment.df.columns)[:2] == ["status", "a"]
-    until(lambda: len(experiment.history) > 10, "ten reports")
+    until(lambda: experiment.history["trial"].nunique() == 2 and len(experiment.history) > 10, "reports of both")
     frame = experiment.df
     assert frame["status"].tolist() == ["running", "running"]
     assert (frame["iterations"] > 0).all()

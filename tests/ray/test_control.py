@@ -1,0 +1,152 @@
+"""Steering a sweep while it runs, with every scheduler and search algorithm that there is so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, PopulationBasedTraining
+
+import nbtune
+
+REPORTS = 12
+SCHEDULERS = {
+    "fifo": lambda: "fifo",
+    "asha": lambda: "asha",
+    "hyperband": lambda: HyperBandScheduler(max_t=REPORTS),
+    "median": lambda: MedianStoppingRule(grace_period=4, min_samples_required=2),
+    "pbt": lambda: PopulationBasedTraining(perturbation_interval=4, hyperparam_mutations={"a": [0.1, 0.5, 0.9]}),
+}
+
+
+@pytest.fixture
+def counting() -> Any:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 12):
+            nbtune.report(step=step, acc=config["a"] * step, checkpoint={"step": step})
+            time.sleep(0.1)
+
+    return train
+
+
+@pytest.fixture
+def waiting(tmp_path: Any) -> Any:
+    """A trial that reports once a second until the test lets it end."""
+    gate = str(tmp_path / "gate")
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+        import time
+
+        while not os.path.exists(gate):
+            nbtune.report(acc=config["a"])
+            time.sleep(0.2)
+
+    train.open = lambda: open(gate, "w").close()  # type: ignore[attr-defined]
+    return train
+
+
+def without_gap(experiment: Any) -> bool:
+    """Tell whether every trial has each of its reports exactly once, in order."""
+    history = experiment.history.groupby("trial")["iteration"].apply(list)
+    return all(made == list(range(1, len(made) + 1)) for made in history)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_pause_resume_stop_and_add(run: Any, until: Any, counting: Any, scheduler: str) -> None:
+    experiment = run(
+        counting, {"a": nbtune.uniform(0.1, 1)}, samples=3, metric="acc", mode="max", scheduler=SCHEDULERS[scheduler]()
+    )
+    until(
+        lambda: any(len(t.checkpoints) > 1 for t in experiment.trials.values() if t.status == "running"), "checkpoints"
+    )
+    trial = next(t for t in experiment.trials.values() if t.status == "running" and len(t.checkpoints) > 1)
+    trial.pause()
+    until(lambda: trial.status != "running", "it gives up its place", 20)
+    paused = trial.status == "paused"  # a scheduler may have ended it with the same report
+    experiment.add(a=0.75)
+    until(lambda: 0.75 in experiment.df["a"].tolist(), "the point that was added")
+    added = experiment.trials[int(experiment.df.index[experiment.df["a"] == 0.75][0])]
+    until(lambda: added.status not in {"pending"}, "it has a place")
+    if paused:
+        assert trial.status in {"paused", "stopped"}
+        if trial.status == "paused":
+            trial.resume()
+    experiment.wait(120)
+    assert experiment.status == "finished"
+    assert len(experiment.df) == 4
+    assert set(experiment.df["status"]) <= {"finished", "stopped"}
+    assert scheduler != "fifo" or experiment.df["iterations"].tolist() == [REPORTS] * 4
+    assert without_gap(experiment)
+
+
+def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting: Any) -> None:
+    experiment = run(waiting, {"a": nbtune.uniform(0, 1)}, samples=1)
+    until(lambda: len(experiment.history), "a report")
+    with pytest.raises(nbtune.ExperimentError, match="no trial has kept a checkpoint so far"):
+        experiment.trials[0].pause()
+    with pytest.raises(nbtune.ExperimentError, match="trial 0 cannot be resumed: it is not paused"):
+        experiment.trials[0].resume()
+    waiting.open()
+    experiment.wait(60)
+    with pytest.raises(nbtune.ExperimentError, match="is finished"):
+        experiment.trials[0].pause()
+
+
+def test_fewer_and_more_at_once(run: Any, until: Any, waiting: Any) -> None:
+    experiment = run(waiting, {"a": nbtune.uniform(0, 1)}, samples=4, max_concurrent=1)
+    until(lambda: len(experiment.history) > 2, "reports")
+    assert experiment.df["status"].tolist() == ["running"]
+    assert experiment.max_concurrent == 1
+    experiment.max_concurrent = 2
+    until(lambda: experiment.df["status"].tolist().count("running") == 2, "two at once")
+    until(lambda: experiment.max_concurrent == 2, "it is told")
+    experiment.max_concurrent = 1
+    experiment.trials[0].stop()
+    until(lambda: experiment.trials[0].status == "stopped", "trial 0 is stopped")
+    reports = len(experiment.history)
+    until(lambda: len(experiment.history) > reports + 5, "the other one goes on")
+    assert experiment.df["status"].tolist() == ["stopped", "running"]
+    waiting.open()
+    experiment.wait(60)
+    assert experiment.df["status"].tolist() == ["stopped", "finished", "finished", "finished"]
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_more_samples_while_it_runs_and_after_its_end(run: Any, until: Any, counting: Any, search: str) -> None:
+    experiment = run(
+        counting, {"a": nbtune.uniform(0.1, 1)}, samples=2, metric="acc", mode="max", search=search, seed=3
+    )
+    until(lambda: len(experiment.history), "a report")
+    experiment.extend(1)
+    assert experiment.wait(90).status == "finished"
+    assert experiment.df["status"].tolist() == ["finished"] * 3
+    before = experiment.df["a"].tolist()
+    experiment.extend(2)
+    assert experiment.wait(90).status == "finished"
+    assert experiment.df["a"].tolist()[:3] == before
+    assert experiment.df["status"].tolist() == ["finished"] * 5
+    assert len(set(experiment.df["a"])) == 5
+    assert without_gap(experiment)
+    assert len(experiment.results) == 5
+    with pytest.raises(nbtune.ExperimentError, match="nothing is left to do: all 5 trials are over"):
+        experiment.resume()
+
+
+def test_a_clone_starts_where_the_other_one_is(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": nbtune.uniform(0.1, 1), "b": nbtune.choice(["x", "y"])}, samples=1)
+    until(lambda: experiment.trials and len(experiment.trials[0].checkpoints) > 2, "checkpoints")
+    experiment.trials[0].clone(a=0.5, checkpoint=True)
+    with pytest.raises(nbtune.ExperimentError, match="no parameter 'aa' .did you mean 'a'..; it has a, b"):
+        experiment.trials[0].clone(aa=0.5)
+    experiment.wait(60)
+    first, clone = experiment.trials[0], experiment.trials[1]
+    assert clone.config == {**first.config, "a": 0.5}
+    assert clone.history["step"].iloc[0] > 0
+    assert clone.history["step"].iloc[-1] == REPORTS - 1
+    assert experiment.df["status"].tolist() == ["finished", "finished"]
+    assert len(first.checkpoints) == REPORTS
+    assert first.checkpoint["step"] == REPORTS - 1

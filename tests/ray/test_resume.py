@@ -1,0 +1,217 @@
+"""Going on after a stop, a crash and a failure: nothing missing, nothing twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from ray.tune.schedulers import ASHAScheduler
+
+import nbtune
+from tests.ray.test_control import without_gap
+from tests.ray.test_faults import placement_groups, reports_in_storage, trial_processes
+
+
+@pytest.fixture
+def counting() -> Any:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 20):
+            nbtune.report(step=step, acc=config["a"] * step, checkpoint={"step": step})
+            time.sleep(0.1)
+
+    return train
+
+
+def driver_of(experiment: Any) -> psutil.Process:
+    """Return the process of an experiment's driver."""
+    return psutil.Process(ray.get(experiment._source._driver.pid.remote()))
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_a_stopped_experiment_goes_on(run: Any, until: Any, counting: Any, search: str) -> None:
+    experiment = run(
+        counting, {"a": nbtune.uniform(0.1, 1)}, samples=4, metric="acc", mode="max", search=search, seed=1
+    )
+    until(lambda: experiment._store.counts["finished"] and experiment._store.counts["running"] == 2, "some are over")
+    experiment.stop()
+    experiment.wait(30)
+    before = experiment.df
+    assert experiment.status == "stopped"
+    assert set(before["status"]) == {"finished", "stopped"}
+    until(lambda: not trial_processes(), "no trial process", 10)
+    assert experiment.resume() is experiment
+    until(lambda: experiment.status == "running", "it runs again")
+    with pytest.raises(nbtune.ExperimentError, match="is running: there is nothing to resume"):
+        experiment.resume()
+    experiment.wait(120)
+    assert experiment.status == "finished"
+    assert experiment.df["status"].tolist() == ["finished"] * 4
+    assert experiment.df["a"].tolist()[: len(before)] == before["a"].tolist()
+    assert experiment.df["iterations"].tolist() == [20] * 4
+    assert without_gap(experiment)
+    assert len(experiment.results) == 4
+    assert nbtune.load(experiment.path).history["step"].tolist() == experiment.history["step"].tolist()
+
+
+def test_a_killed_driver_is_lost_then_resumed_in_another_handle(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=3, metric="acc", mode="max", search="optuna")
+    until(lambda: len(experiment.history) > 10, "reports")
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    assert experiment.status == "lost"
+    assert "the driver is gone" in experiment.error
+    again = nbtune.attach(experiment.path)
+    assert again.status == "lost"
+    assert again.source == experiment.source
+    again.resume()
+    again.wait(120)
+    assert again.status == "finished", again.error
+    assert again.error is None
+    assert again.df["iterations"].tolist() == [20] * 3
+    assert without_gap(again)
+    until(lambda: not placement_groups(), "no placement group", 20)
+    until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 20)
+
+
+def test_a_driver_killed_before_tune_has_written_anything(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=2, seed=1)
+    until(lambda: experiment.status != "pending" or len(experiment.df), "it has begun")
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    assert experiment.status == "lost"
+    experiment.resume()
+    experiment.wait(120)
+    assert experiment.status == "finished", experiment.error
+    assert experiment.df["iterations"].tolist() == [20, 20]
+    assert without_gap(experiment)
+
+
+def test_failed_trials_on_request(run: Any, until: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 6):
+            if step == 3 and config["a"] == 2 and os.path.exists(config["file"]):
+                raise ValueError("broken")
+            nbtune.report(step=step, checkpoint={"step": step})
+
+    experiment = run(train, {"a": nbtune.grid_search([1, 2]), "file": str(broken)})
+    experiment.wait(60)
+    assert experiment.df["status"].tolist() == ["finished", "failed"]
+    with pytest.raises(nbtune.ExperimentError, match=r"1 of them failed: resume\(failed=True\)"):
+        experiment.resume()
+    broken.unlink()
+    experiment.resume(failed=True)
+    experiment.wait(60)
+    assert experiment.df["status"].tolist() == ["finished", "finished"]
+    assert experiment.df["error"].isna().all()
+    assert experiment.trials[1].history["step"].tolist() == list(range(6))
+
+
+def test_the_scheduler_keeps_what_it_knew(run: Any, until: Any, tmp_path: Path) -> None:
+    """The first trials were good: one that begins after the stop is measured by them at once."""
+    gate = tmp_path / "gate"
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 1, 9):
+            nbtune.report(acc=config["a"], checkpoint={"step": step})
+        while config["a"] == 0.95 and not os.path.exists(config["gate"]):
+            time.sleep(0.1)
+
+    experiment = run(
+        train,
+        {"a": nbtune.grid_search([0.9, 0.95, 0.1]), "gate": str(gate)},
+        metric="acc",
+        mode="max",
+        scheduler=ASHAScheduler(grace_period=1, max_t=100, reduction_factor=2),
+        max_concurrent=1,
+    )
+    until(lambda: len(experiment.history) == 16, "the first is over, the next has reported")
+    experiment.stop()
+    experiment.wait(30)
+    gate.touch()
+    experiment.resume()
+    experiment.wait(60)
+    assert experiment.df["status"].tolist() == ["finished", "finished", "stopped"]
+    assert experiment.df["iterations"].tolist() == [8, 8, 1]
+
+
+def test_the_kernel_dies_with_its_embedded_ray(ray_folder: Path, tmp_path: Path) -> None:
+    """What was captured in the notebook is kept as well, big values too."""
+    code = f"""
+import os, time, numpy, nbtune
+nbtune.connect(cpus=2)
+big = numpy.arange(400_000.0)
+def train(config):
+    import time
+    checkpoint = nbtune.get_checkpoint()
+    for step in range(checkpoint["step"] + 1 if checkpoint else 0, 12):
+        nbtune.report(step=step, total=float(big.sum()) + config["a"], checkpoint={{"step": step}})
+        time.sleep(0.1)
+experiment = nbtune.tune(train, {{"a": nbtune.grid_search([1, 2, 3])}}, storage={str(tmp_path)!r}, wait=False)
+while len(experiment.history) < 6:
+    time.sleep(0.05)
+os.kill(os.getpid(), 9)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=180, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    again = """
+import nbtune
+nbtune.connect(cpus=2)
+experiment = nbtune.attach("experiment", storage=STORAGE)
+print(experiment.status, len(experiment.history) >= 5)
+experiment.resume().wait()
+print(experiment.status, experiment.df["iterations"].tolist(), experiment.df["total"].tolist())
+print([made == list(range(12)) for made in experiment.history.groupby("trial")["step"].apply(list)])
+""".replace("STORAGE", repr(str(tmp_path)))
+    shown = subprocess.run([sys.executable, "-c", again], timeout=240, capture_output=True, text=True)
+    total = sum(range(400_000))
+    assert shown.stdout.splitlines() == [
+        "lost True",
+        f"finished [12, 12, 12] [{total + 1.0}, {total + 2.0}, {total + 3.0}]",
+        "[True, True, True]",
+    ], shown.stderr
+
+
+def test_what_cannot_be_resumed_is_said(run: Any, tmp_path: Path) -> None:
+    from ray import tune
+
+    def train(config: dict[str, Any]) -> None:
+        tune.report({"x": 1})
+
+    tune.Tuner(train, run_config=tune.RunConfig(name="plain", storage_path=str(tmp_path), verbose=0)).fit()
+    with pytest.raises(nbtune.ExperimentError, match="cannot be resumed: it does not hold the code"):
+        nbtune.load(str(tmp_path / "plain")).resume()
+    with pytest.raises(nbtune.ExperimentError, match="there is no experiment 'plian' .did you mean 'plain'"):
+        nbtune.attach("plian", storage=str(tmp_path))
+
+
+def test_the_driver_ends_with_its_experiment(run: Any, until: Any, counting: Any) -> None:
+    experiment = run(counting, {"a": 1})
+    until(lambda: len(experiment.history), "a report")
+    driver = driver_of(experiment)
+    assert (
+        os.path.basename(experiment.path) in nbtune.experiments(os.path.dirname(experiment.path)).query("live").index[0]
+    )
+    experiment.wait(60)
+    assert reports_in_storage(experiment.path) == 20
+    driver.wait(60)
+    assert not nbtune.experiments(os.path.dirname(experiment.path))["live"].any()
