@@ -47,8 +47,11 @@ class Checkpoint:
         if self._local is None:
             from ray.tune import Checkpoint as RayCheckpoint
 
-            if Path(self.path).is_dir():
-                self._local = Path(self.path)
+            from nbtune.engine.storage import local_base
+
+            base = "" if self._filesystem is None else local_base(self._filesystem)
+            if base is not None and Path(f"{base}{self.path}").is_dir():
+                self._local = Path(f"{base}{self.path}")
             else:
                 self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())
         return self._local

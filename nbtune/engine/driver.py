@@ -6,12 +6,15 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.engine import environment
 from nbtune.engine.events import Event
+from nbtune.engine.keeper import Keeper
 from nbtune.engine.log import EventLog
+from nbtune.engine.storage import Storage
 from nbtune.spec.options import Spec
 from nbtune.spec.space import Space
 
@@ -28,9 +31,10 @@ class Launch:
         data: `nbtune.engine.payload.Packed.data`.
         large: object references to `Packed.large`, owned by the driver.
         folder: the name of the experiment's folder in storage.
-        storage: the folder or URI that this folder is in.
+        storage: where this folder is.
         slots: how many trials can run at once on the cluster as it is, or None if it can grow.
         facts: what the first event tells: source, space and options for people, versions.
+        environment: what the kernel's says of object stores, and is secret.
     """
 
     spec: Spec
@@ -38,9 +42,10 @@ class Launch:
     data: bytes
     large: list[Any]
     folder: str
-    storage: str
+    storage: Storage
     slots: int | None
     facts: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class Driver:
@@ -54,7 +59,10 @@ class Driver:
         self._numbers: dict[str, int] = {}
         self._stop_early = False
         self._done = threading.Event()
-        self._in_storage = False
+        self._in_storage: bool | None = None  # None: not known yet
+        self._left = False
+        self._keeper: Any = None
+        self._staging: Callable[[], str | None] = lambda: None
 
     async def start(self, launch: Launch) -> int:
         """Begin; return this process's id.
@@ -65,18 +73,18 @@ class Driver:
         Raises:
             OSError: the storage cannot be written.
         """
-        from nbtune.engine.storage import open_storage
-
         if launch.slots is not None:
             # Tune reserves a placement group for each pending trial; a few more than run are enough.
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(launch.slots + 1)
-        filesystem, root = open_storage(launch.storage)
-        self._log = EventLog(filesystem, f"{root}/{launch.folder}")
+        os.environ.update(launch.environment)
+        where = launch.storage.join(launch.folder)
+        self._log = EventLog(*where.open())
+        self._keeper = Keeper(self._log, launch.storage.shown, self._end_early, lambda: self._mend(where))
         self._state("pending", **launch.facts)
         self._log.flush()
         loop = asyncio.get_running_loop()
         self._log.on_append = lambda: self._wake(loop)
-        threading.Thread(target=self._log.keep_flushed, args=(self._done,), daemon=True).start()
+        threading.Thread(target=self._keeper.run, args=(self._done,), daemon=True).start()
         threading.Thread(target=self._run, args=(launch,), name="nbtune-tune", daemon=True).start()
         return os.getpid()
 
@@ -97,10 +105,19 @@ class Driver:
                     return []
         return self._log.read(since)
 
-    async def finish(self) -> None:
-        """Return once the whole log is in storage; to be called when the experiment is over."""
-        while not self._in_storage:
+    async def finish(self) -> bool:
+        """Tell whether the whole log is in storage, once that is known; to be called when the experiment is over."""
+        while self._in_storage is None:
             await asyncio.sleep(0.01)
+        return self._in_storage
+
+    async def leave(self) -> None:
+        """End this process once the log is in storage, or cannot be brought there."""
+        import ray
+
+        while not self._left:
+            await asyncio.sleep(0.1)
+        ray.actor.exit_actor()
 
     async def stop(self) -> None:
         """End the experiment."""
@@ -126,25 +143,39 @@ class Driver:
         """Run Tune to its end, on a thread of its own."""
         assert self._log is not None
         try:
-            self._state(self._fit(launch, self._log))
+            verdict: tuple[str, dict[str, Any]] = (self._fit(launch, self._log), {})
         except BaseException as error:  # whatever it is, the experiment has failed and must say so
             from nbtune.engine.failures import describe
 
-            self._state("failed", **describe(error))
-        finally:
-            self._done.set()
-            try:
-                self._log.flush()
-            except OSError as error:
-                self._state("failed", error=f"the event log could not be written: {error}")
-            self._in_storage = True
+            verdict = ("failed", describe(error))
+        self._done.set()
+        kept = self._keeper.settle()
+        if self._keeper.fault is not None:
+            verdict = ("failed", {"error": self._keeper.fault})
+        self._state(verdict[0], **verdict[1])
+        self._in_storage = kept and self._keeper.complete()
+        if not self._in_storage:
+            self._keeper.outlast()
+        self._left = True
+
+    def _end_early(self) -> None:
+        if self._control is not None:
+            self._control.stop()
+
+    def _mend(self, where: Storage) -> None:
+        from nbtune.engine.mend import mend
+
+        if (staging := self._staging()) is not None:
+            mend(staging, *where.open())
 
     def _fit(self, launch: Launch, log: EventLog) -> str:
         from nbtune.engine.tuner import make_tuner
 
         tuner, self._control, recorder = make_tuner(launch, log)
         self._numbers = recorder.numbers
-        if self._stop_early:
+        self._staging = lambda: recorder.staging
+        recorder.on_failure = lambda failure, final: self._keeper.trial_failed(failure, final=final)
+        if self._stop_early or self._keeper.fault is not None:
             self._control.stop()
         self._state("running")
         tuner.fit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import ray
 from ray import PlacementGroupID
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.driver import Driver, Launch
 from nbtune.engine.events import Chunk, decode
@@ -53,9 +54,13 @@ class Remote:
         self._ask("stop_trial", number, within=30)
 
     def close(self) -> None:
+        kept = True
         with suppress(SourceLostError, TimeoutError):
-            self._ask("finish", within=60)
-        ray.kill(self._driver)
+            kept = self._ask("finish", within=60)
+        if kept:
+            ray.kill(self._driver)
+        else:
+            self._driver.leave.remote()  # its storage has failed: it tries again for some minutes, then ends itself
 
     def _ask(self, method: str, *args: Any, within: float) -> Any:
         try:
@@ -88,14 +93,27 @@ def _release(driver: Any) -> None:
                 ray.util.remove_placement_group(handle)
 
 
-def launch(start: Launch, large: Sequence[Any], namespace: str) -> Remote:
+def launch(
+    start: Launch,
+    large: Sequence[Any],
+    namespace: str,
+    node: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Remote:
     """Start a driver on the connected cluster. Returns before it runs: its process may have to start.
 
     Args:
         start: what to run, but for `large`.
         large: the values to put into the object store, once.
         namespace: the Ray namespace for the driver's name.
+        node: the id of the node that it has to run on; None for any.
+        variables: of the environment that it and its trials start in. Ray may log them.
     """
-    driver = ray.remote(num_cpus=0)(Driver).options(name=start.folder, namespace=namespace).remote()
+    options: dict[str, Any] = {"name": start.folder, "namespace": namespace}
+    if node is not None:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+    if variables:
+        options["runtime_env"] = {"env_vars": dict(variables)}
+    driver = ray.remote(num_cpus=0)(Driver).options(**options).remote()
     start.large.extend(ray.put(value) for value in large)
     return Remote(driver, driver.start.remote(start))

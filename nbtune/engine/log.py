@@ -10,13 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow.fs as pafs
 
 from nbtune.engine.events import Chunk, Event, decode, encode
+from nbtune.engine.storage import local_base
 
-__all__ = ["FOLDER", "EventLog", "has_log", "read_log"]
+__all__ = ["FOLDER", "EventLog", "has_log", "read_log", "write_whole"]
 
 FOLDER = "nbtune"
 """The folder of the log in an experiment's folder."""
@@ -41,7 +43,6 @@ class EventLog:
         self._open: list[Event] = []
         self._written = 0  # events of the open segment that are in storage
         self.on_append: Callable[[], None] = lambda: None
-        self.error: str | None = None
         storage.create_dir(self._folder, recursive=True)
 
     def __len__(self) -> int:
@@ -90,24 +91,28 @@ class EventLog:
                         self._written = count
 
     def _write(self, first: int, data: bytes) -> None:
-        path = _path(self._folder, first)
-        if not isinstance(self._storage, pafs.LocalFileSystem):
-            with self._storage.open_output_stream(path) as stream:
-                stream.write(data)
-            return
-        # On a disk a reader, or a crash, must never meet half a segment.
-        with self._storage.open_output_stream(f"{path}.part") as stream:
-            stream.write(data)
-        self._storage.move(f"{path}.part", path)
+        write_whole(self._storage, _path(self._folder, first), data)
 
-    def keep_flushed(self, stop: threading.Event, every: float = 1.0) -> None:
-        """Flush every so many seconds until `stop` is set; `error` says when storage fails."""
-        while not stop.wait(every):
-            try:
-                self.flush()
-                self.error = None
-            except OSError as error:
-                self.error = f"{error}"
+
+def write_whole(storage: pafs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, never meets half of it.
+
+    Raises:
+        OSError: the storage does not take it; what was there before still is.
+    """
+    if local_base(storage) is None:  # an object store shows a file once it is whole
+        with storage.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    part = f"{path}.part"
+    try:
+        with storage.open_output_stream(part) as stream:
+            stream.write(data)
+        storage.move(part, path)
+    except OSError:
+        with suppress(OSError):  # on a full disk it would take the last bytes from others
+            storage.delete_file(part)
+        raise
 
 
 def has_log(storage: pafs.FileSystem, path: str) -> bool:

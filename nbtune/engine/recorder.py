@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ class Recorder(Callback):
 
     Attributes:
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
+        staging: the folder that Tune writes to before it copies into storage; None before the first trial.
+        on_failure: what to call with a trial's failure, and whether that is final.
     """
 
     def __init__(self, log: EventLog) -> None:
@@ -39,6 +42,8 @@ class Recorder(Callback):
         self._ended: dict[str, str] = {}  # trial id -> final status
         self._cut_short = False
         self.numbers: dict[str, int] = {}
+        self.staging: str | None = None
+        self.on_failure: Callable[[dict[str, str], bool], None] = lambda failure, final: None
         self.scheduler: Steered | None = None
         self.control: Control | None = None
 
@@ -55,6 +60,7 @@ class Recorder(Callback):
         if trial.trial_id in self.numbers:
             return
         self.numbers[trial.trial_id] = len(self.numbers)
+        self.staging = trial.storage.experiment_driver_staging_path
         self.write("added", trial, **added_fields(trial, trial_folder(trial)))
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -75,11 +81,11 @@ class Recorder(Callback):
         self.write("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.write("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": False})
+        self._failed(trial, final=False)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id not in self._ended:
-            self.write("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": True})
+            self._failed(trial, final=True)
             self._end(trial, "failed", "error")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -103,6 +109,11 @@ class Recorder(Callback):
         if ends == {"failed"}:
             return "failed"
         return "stopped" if self._cut_short else "finished"
+
+    def _failed(self, trial: Any, *, final: bool) -> None:
+        failure = describe(error_of(trial))
+        self.write("failed", trial, iteration=_reports(trial), data={**failure, "final": final})
+        self.on_failure(failure, final)
 
     def _end(self, trial: Any, status: str, reason: str) -> None:
         if trial.trial_id not in self._ended:

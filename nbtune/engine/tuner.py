@@ -33,7 +33,7 @@ def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Reco
     scheduler = Steered(make_scheduler(spec), recorder.on_added)
     control = Control(scheduler, stopping)
     recorder.scheduler, recorder.control = scheduler, control
-    payload = {"data": launch.data, "large": launch.large, "seed": spec.seed}
+    payload = {"data": launch.data, "large": launch.large, "seed": spec.seed, "environment": launch.environment}
     trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
     own_search = not isinstance(spec.search, str)
     tuner = tune.Tuner(
@@ -52,7 +52,8 @@ def make_tuner(launch: Launch, log: EventLog) -> tuple[tune.Tuner, Control, Reco
         ),
         run_config=tune.RunConfig(
             name=launch.folder,
-            storage_path=launch.storage,
+            storage_path=launch.storage.place,
+            storage_filesystem=launch.storage.filesystem,
             stop=stopping,
             callbacks=[control, recorder, JsonLoggerCallback()],
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),
