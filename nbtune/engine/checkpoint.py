@@ -45,13 +45,12 @@ class Checkpoint:
     def as_directory(self) -> Path:
         """Return the checkpoint as a folder on this machine, downloaded if it has to be."""
         if self._local is None:
+            import pyarrow.fs as pafs
             from ray.tune import Checkpoint as RayCheckpoint
 
-            from nbtune.engine.storage import local_base
-
-            base = "" if self._filesystem is None else local_base(self._filesystem)
-            if base is not None and Path(f"{base}{self.path}").is_dir():
-                self._local = Path(f"{base}{self.path}")
+            here = self._filesystem is None or isinstance(self._filesystem, pafs.LocalFileSystem)
+            if here and Path(self.path).is_dir():  # a bucket's path may be a folder's here too
+                self._local = Path(self.path)
             else:
                 self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())
         return self._local

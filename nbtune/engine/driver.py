@@ -149,11 +149,11 @@ class Driver:
 
             verdict = ("failed", describe(error))
         self._done.set()
-        kept = self._keeper.settle()
+        self._keeper.settle()
         if self._keeper.fault is not None:
             verdict = ("failed", {"error": self._keeper.fault})
         self._state(verdict[0], **verdict[1])
-        self._in_storage = kept and self._keeper.complete()
+        self._in_storage = self._keeper.complete()
         if not self._in_storage:
             self._keeper.outlast()
         self._left = True

@@ -11,6 +11,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Mapping
+
 from nbtune.engine.events import Event
 from nbtune.engine.failures import unsaved
 from nbtune.engine.log import EventLog
@@ -80,13 +81,10 @@ class Keeper:
         if final and code in _LASTING:
             self._end(f"{reason} ({_LASTING[code]})")
 
-    def settle(self) -> bool:
-        """At the experiment's end: write the rest, as long as there is patience. Return whether that worked."""
-        while not self.flush():
-            if self.fault is not None:
-                return False
+    def settle(self) -> None:
+        """At the experiment's end: write the rest, as long as there is patience."""
+        while not self.complete() and self.fault is None:
             time.sleep(_PAUSES[0])
-        return True
 
     def outlast(self) -> bool:
         """After the end: go on trying for some minutes. Return whether everything is in storage."""
@@ -100,14 +98,13 @@ class Keeper:
 
     def complete(self) -> bool:
         """Write the rest, and make whole what was cut off; return whether everything is in storage."""
-        if not self.flush():
-            return False
+        kept = self.flush()
         try:
             if self.troubled:
-                self._mend()
+                self._mend()  # on a full disk too: it removes what is cut off
         except Exception:  # whatever a filesystem raises: it is tried again
             return False
-        return True
+        return kept
 
     def _failed(self, error: Exception) -> None:
         self.troubled = True
