@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Reports", "reports_in"]
 
@@ -23,7 +23,7 @@ class Reports:
     metrics: tuple[str, ...]
     complete: bool
     any: bool
-    checkpoints: bool = True
+    checkpoints: bool = field(default=True, compare=False)
 
 
 def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:

@@ -244,12 +244,11 @@ def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, 
 NODES = Path(__file__).with_name("nodes.py")
 
 
-@pytest.mark.parametrize("disks", ["shared", "apart"])
-def test_a_folder_on_several_nodes(tmp_path: Path, disks: str) -> None:
+def test_a_folder_on_several_nodes(tmp_path: Path) -> None:
     """In a process of its own, which has a cluster of its own: see nodes.py."""
-    if disks == "apart" and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("no process can have mounts of its own here")
     result = subprocess.run(
-        [sys.executable, str(NODES), disks, str(tmp_path / "storage")], capture_output=True, text=True, timeout=200
+        [sys.executable, str(NODES), str(tmp_path / "storage")], capture_output=True, text=True, timeout=200
     )
     assert result.returncode == 0, result.stdout + result.stderr
