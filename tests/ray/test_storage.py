@@ -29,8 +29,11 @@ def text_of(folder: Path) -> bytes:
 @pytest.fixture(scope="module")
 def store(ray_folder: Path) -> Iterator[str]:
     """An S3-compatible server of the tests' own, on loopback; its HOST:PORT."""
+    python = os.environ.get("NBTUNE_MOTO", sys.executable)
+    if subprocess.run([python, "-c", "import moto.server"], capture_output=True).returncode:
+        pytest.skip("no moto[server]; NBTUNE_MOTO can name the Python of an environment that has it")
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
+        [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     try:
