@@ -39,6 +39,7 @@ def tune(
     stop: Any = None,
     keep_checkpoints: int | None = None,
     storage: str | None = None,
+    storage_filesystem: Any = None,
     seed: int | None = None,
     points: Any = None,
     wait: bool | None = None,
@@ -69,7 +70,10 @@ def tune(
             `ray.tune.Stopper`, or a function (trial_id, result) -> bool. The experiment's own metric is
             reached from above where `mode` is "min", any other from below.
         keep_checkpoints: how many checkpoints of a trial to keep, by `metric`; all if None.
-        storage: the folder or URI to keep experiments in; ``~/ray_results`` if None.
+        storage: the folder or URI to keep experiments in; ``~/ray_results`` if None. On a cluster of several
+            nodes a folder has to be one that all of them share, where checkpoints are reported.
+        storage_filesystem: a `pyarrow.fs.FileSystem` that `storage` is a path on, for object stores that a URI
+            cannot describe; an fsspec one wrapped: ``pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))``.
         seed: makes the same parameters come again, and seeds `random`, NumPy and PyTorch in each trial.
             What depends on which trial is ready first (optuna, asha) comes again only with
             ``max_concurrent=1``.
@@ -111,7 +115,7 @@ def plan(*, trials: int = 1, **options: Any) -> Plan:
     return make_plan(spec.request, connect().nodes, trials, spec.max_concurrent)
 
 
-def load(path: str) -> Experiment:
+def load(path: str, filesystem: Any = None) -> Experiment:
     """Open a stored experiment: nbtune's own or any other of Ray Tune's.
 
     Only open experiments that you trust: parameters that JSON cannot hold are kept as pickles, as in
@@ -119,26 +123,30 @@ def load(path: str) -> Experiment:
 
     Args:
         path: the experiment's folder or URI.
+        filesystem: the `pyarrow.fs.FileSystem` that `path` is on, as for `tune`; None where `path` says it all.
 
     Raises:
         ExperimentError: there is no experiment there.
     """
+    from nbtune.engine.storage import Storage
     from nbtune.engine.stored import open_experiment
     from nbtune.experiment import Experiment
     from nbtune.resume import go_on
 
-    source, filesystem = open_experiment(str(path))
+    where = Storage(str(path), filesystem)
     # The folder may have been moved since.
-    experiment = Experiment(source, filesystem=filesystem, facts={"path": str(path)}, fixed=("path",), resume=go_on)
+    facts = {"path": str(path)}
+    experiment = Experiment(open_experiment(where), where=where, facts=facts, fixed=("path",), resume=go_on)
     experiment.wait()
     return experiment
 
 
-def experiments(storage: str | None = None) -> pd.DataFrame:
+def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFrame:
     """Return the experiments on the connected cluster and in a storage folder, the latest first.
 
     Args:
         storage: a folder or URI; ``~/ray_results`` if None.
+        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None where `storage` says it all.
 
     Returns:
         A row for each: index `path`; `name`, `status`, `live` (whether it has a driver on the cluster),
@@ -146,14 +154,15 @@ def experiments(storage: str | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from nbtune.engine.storage import default_storage
+    from nbtune.engine.storage import Storage, default_storage
     from nbtune.engine.stored import stored_experiments
 
     rows: list[dict[str, Any]] = []
     live = _live()
-    for path in [*live, *(path for path in stored_experiments(str(storage or default_storage())) if path not in live)]:
+    kept = stored_experiments(Storage(str(storage or default_storage()), filesystem))
+    for path in dict.fromkeys([*live, *(where.place for where in kept)]):
         try:
-            store = (live.get(path) or running.get(path) or load(path))._store
+            store = (live.get(path) or running.get(path) or load(path, filesystem))._store
         except Exception as error:  # a broken folder must not hide the others
             rows.append({"path": path, "status": f"unreadable: {error}", "live": path in live})
             continue

@@ -18,6 +18,7 @@ from nbtune.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nbtune.engine.storage import Storage
     from nbtune.views.dashboard import Dashboard
 
 __all__ = ["Experiment"]
@@ -34,7 +35,7 @@ class Experiment(Controls):
     Args:
         source: where its events come from.
         plan: what was planned before it started, or None.
-        filesystem: the `pyarrow.fs.FileSystem` of its storage; None for this machine's.
+        where: its folder in storage; None where its events say it.
         on_end: called once when it is over.
         facts: what is known of it before its first event.
         fixed: which of these its events do not change.
@@ -46,14 +47,14 @@ class Experiment(Controls):
         source: Source,
         *,
         plan: Plan | None = None,
-        filesystem: Any = None,
+        where: Storage | None = None,
         on_end: Callable[[], None] = lambda: None,
         facts: Mapping[str, Any] | None = None,
         fixed: tuple[str, ...] = (),
         resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
     ) -> None:
         self._plan = plan
-        self._source, self._filesystem, self._on_end, self._go_on = source, filesystem, on_end, resume
+        self._source, self._where, self._on_end, self._go_on = source, where, on_end, resume
         self._store = Store(facts, fixed)
         self._listeners: list[Callable[[], None]] = []
         self._selection: list[int] = []
@@ -77,6 +78,15 @@ class Experiment(Controls):
     def path(self) -> str:
         """Its folder in storage; `nbtune.load` opens it."""
         return str(self._store.facts.get("path", ""))
+
+    @property
+    def where(self) -> Storage | None:
+        """Its folder in storage, with what opens it; None where it has none."""
+        if self._where is None and self.path:
+            from nbtune.engine.storage import Storage
+
+            self._where = Storage(self.path)
+        return self._where
 
     @property
     def status(self) -> str:
@@ -188,7 +198,9 @@ class Experiment(Controls):
         from nbtune.engine.stored import result_grid
 
         facts = self._store.facts
-        return result_grid(self.path, facts.get("metric"), facts.get("mode"))
+        if self.where is None:
+            raise ExperimentError(f"{self.name} is not in storage: there are no results of Ray Tune's")
+        return result_grid(self.where, facts.get("metric"), facts.get("mode"))
 
     def to_optuna(self) -> Any:
         """Return an `optuna.Study` with every trial, so that all of optuna's tools work on it.
@@ -254,10 +266,10 @@ class Experiment(Controls):
         return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
 
     def _begin_again(self, **how: Any) -> None:
-        if self._go_on is None or not self.path:
+        if self._go_on is None or self.where is None:
             raise ExperimentError(f"{self.name} cannot be resumed: it has no storage of its own")
         self.wait()  # the reader has still to let go of what was before
-        self._source, self._on_end = self._go_on(self.path, **how)
+        self._source, self._on_end = self._go_on(self.where, **how)
         self._store.reset()
         self._start_reading()
         if self._dashboard is not None:

@@ -201,7 +201,7 @@ class NbTune(_Defaults):
     def _list(self, storage: str) -> Any:
         from nbtune.api import experiments
 
-        return experiments(storage or self.storage)
+        return experiments(storage or self.storage, None if storage else self.storage_filesystem)
 
     def _load(self, rest: str) -> Any:
         from nbtune.api import load

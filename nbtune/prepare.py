@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, SpecError
-from nbtune.spec.capture import Capture, Program, capture, metric_problems, sources_of
+from nbtune.spec.capture import Capture, Program, capture, metric_problems, saves, sources_of
 from nbtune.spec.cell import parse_cell
 from nbtune.spec.defaults import with_defaults
 from nbtune.spec.names import Names
@@ -34,6 +34,7 @@ class Prepared:
         packed: the code and what it takes from the notebook (`nbtune.engine.payload.Packed`).
         program: the same, not packed.
         source: the text of the cell or function.
+        checkpoints: whether it may report checkpoints, as far as its text shows.
     """
 
     spec: Spec
@@ -41,6 +42,7 @@ class Prepared:
     packed: Any
     program: Program
     source: str
+    checkpoints: bool = True
 
 
 def no_name(filename: str) -> str | None:
@@ -101,7 +103,8 @@ def prepare_cell(
     found += metric_problems(spec.metric, cell.reports, taken.values.values(), "cell", cell.imports)
     sources = sources_of(cell, taken.values.values(), namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
-    return _finish(spec, whole, program, taken, namespace, cell.source, found)
+    checkpoints = saves(cell.reports, taken.values.values(), cell.imports)
+    return _finish(spec, whole, program, taken, namespace, cell.source, found, checkpoints)
 
 
 def prepare_function(
@@ -142,7 +145,8 @@ def prepare_function(
     found += metric_problems(spec.metric, reports, used.values.values(), "function")
     sources = sources_of(None, [function, *used.values.values()], namer)
     program = Program(function=function, by_name=by_name, sources=sources)
-    return _finish(spec, whole, program, Capture({}, set(), []), namespace, source, found)
+    checkpoints = saves(reports, used.values.values())
+    return _finish(spec, whole, program, Capture({}, set(), []), namespace, source, found, checkpoints)
 
 
 def as_space(space: Any, problems: list[Problem]) -> Space:
@@ -174,6 +178,7 @@ def _finish(
     namespace: Mapping[str, Any],
     source: str,
     problems: list[Problem],
+    checkpoints: bool,
 ) -> Prepared:
     """Check what needs Ray's own pickling, and pack."""
     from nbtune.cluster.connect import import_ray
@@ -214,7 +219,7 @@ def _finish(
             problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
     if problems:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source)
+    return Prepared(spec, space, packed, program, source, checkpoints)
 
 
 def _is_grid(spec: Spec, domain: Any) -> bool:

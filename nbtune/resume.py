@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from nbtune.spec.plan import driver_problem, make_plan
 
 if TYPE_CHECKING:
     from nbtune.engine.source import Source
+    from nbtune.engine.storage import Storage
     from nbtune.experiment import Experiment
 
 __all__ = ["attach", "follow", "go_on", "live_folders"]
@@ -20,12 +22,13 @@ __all__ = ["attach", "follow", "go_on", "live_folders"]
 Order = tuple[str, Mapping[str, Any]]
 
 
-def attach(name: str, storage: str | None = None) -> Experiment:
+def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Experiment:
     """Come back to an experiment: one that runs on the cluster, or else the latest in storage.
 
     Args:
         name: its name, or the name or path of its folder.
         storage: the folder or URI to look in for one that does not run; ``~/ray_results`` if None.
+        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None where `storage` says it all.
 
     Returns:
         Its handle, with everything from the first report on.
@@ -35,7 +38,7 @@ def attach(name: str, storage: str | None = None) -> Experiment:
         ClusterError: the cluster cannot be reached.
     """
     from nbtune.cluster.connect import connect
-    from nbtune.engine.storage import default_storage
+    from nbtune.engine.storage import Storage, default_storage
 
     connect()
     folder = PurePosixPath(name).name
@@ -47,13 +50,12 @@ def attach(name: str, storage: str | None = None) -> Experiment:
     from nbtune.engine.stored import stored_experiments
 
     if "/" in name:
-        return load(name)
-    paths = stored_experiments(str(storage or default_storage()))
-    stored = {path: path.rpartition("/")[2] for path in paths}
-    known = [path for path, found in stored.items() if found == folder or _name_of(found) == folder]
+        return load(name, filesystem)
+    stored = {where.name: where for where in stored_experiments(Storage(str(storage or default_storage()), filesystem))}
+    known = [found for found in stored if found == folder or _name_of(found) == folder]
     if known:
-        return load(max(known))
-    names = sorted({_name_of(found) for found in [*live, *stored.values()]})
+        return load(stored[max(known)].place, filesystem)
+    names = sorted({_name_of(found) for found in [*live, *stored]})
     raise ExperimentError(
         f"there is no experiment {name!r}{did_you_mean(name, names)}, neither on the cluster nor in"
         f" {storage or default_storage()}. There are: {', '.join(names) or 'none'}"
@@ -81,7 +83,6 @@ def follow(folder: str) -> Experiment | None:
     """
     from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.launch import find
-    from nbtune.engine.storage import open_storage
     from nbtune.engine.stored import events_since
     from nbtune.experiment import Experiment
     from nbtune.start import running
@@ -90,23 +91,24 @@ def follow(folder: str) -> Experiment | None:
     if there is None:
         return None
     source, about = there
-    known = running.get(about["path"])
+    where = about["where"]
+    known = running.get(where.place)
     if known is not None and not known.over:
         return known
-    facts = {"name": about["name"], "path": about["path"]}
-    experiment = Experiment(source, filesystem=open_storage(about["path"])[0], facts=facts, resume=go_on)
+    facts = {"name": about["name"], "path": where.place}
+    experiment = Experiment(source, where=where, facts=facts, fixed=("path",), resume=go_on)
     running[experiment.path] = experiment
     experiment.arrive()
     return experiment
 
 
-def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> tuple[Source, Callable[[], None]]:
+def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ()) -> tuple[Source, Callable[[], None]]:
     """Start a driver that goes on with an experiment that has come to an end.
 
     Returns what its events are read from, and what to call when it is over.
 
     Args:
-        path: the experiment's folder or URI.
+        where: the experiment's folder.
         failed: whether trials that have failed go on as well, from their last checkpoints.
         orders: what to do first; see `nbtune.engine.control.Control.order`.
 
@@ -117,26 +119,26 @@ def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> t
     """
     from nbtune.cluster import warm
     from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.engine.credentials import object_store_variables
     from nbtune.engine.driver import Resume
     from nbtune.engine.kept import has_launch, read_launch
     from nbtune.engine.launch import find, make_way, resume
     from nbtune.engine.log import read_log
     from nbtune.engine.past import past_of
-    from nbtune.engine.storage import open_storage
     from nbtune.engine.stored import events_since
 
     cluster = connect()
-    folder = path.rstrip("/").rpartition("/")[2]
+    folder = where.name
     there = find(folder, NAMESPACE, events_since)
     if there is not None and not there[1]["over"]:  # somebody else was quicker
         for name, arguments in orders:
             there[0].order(name, **arguments)
         return there[0], lambda: None
     make_way(folder, NAMESPACE)
-    filesystem, root = open_storage(path)
+    filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(
-            f"{path} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
+            f"{where.shown} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
         )
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
@@ -154,8 +156,9 @@ def go_on(path: str, *, failed: bool = False, orders: Sequence[Order] = ()) -> t
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
     away = past.facts.get("away", 0.0) + now - ended
-    facts = {"away": away, "path": path, "name": past.facts.get("name"), "detached": not cluster.embedded}
-    how = Resume(folder, path.rstrip("/").rpartition("/")[0], planned.slots, failed, tuple(orders), facts)
+    facts = {"away": away, "path": where.shown, "name": past.facts.get("name"), "detached": not cluster.embedded}
+    plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
+    how = Resume(folder, where.parent, planned.slots, failed, tuple(orders), facts, secret)
     warm.began()
-    stored = partial(events_since, path)
-    return resume(how, NAMESPACE, stored, resources=spec.driver_resources), warm.ended
+    source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
+    return source, warm.ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from nbtune.spec.plan import Plan, driver_problem, make_plan
 
 if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
+    from nbtune.engine.storage import Storage
     from nbtune.experiment import Experiment
 
 __all__ = ["dry_run", "finish", "launch_prepared", "must_wait", "running"]
@@ -30,12 +32,13 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     """Start what was prepared, on the connected cluster or on one started for it.
 
     Raises:
-        SpecError: it can never be placed on this cluster.
+        SpecError: it can never be placed on this cluster, or not be kept there.
         ClusterError: no cluster can be reached or started.
         ExperimentError: its storage cannot be written.
     """
     from nbtune.cluster import warm
     from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.cluster.shared import settle
     from nbtune.experiment import Experiment
 
     began = time.time()
@@ -44,17 +47,20 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     if planned.problems:
         raise SpecError(planned.problems)
     from nbtune.engine.algorithms import searched_space
+    from nbtune.engine.credentials import object_store_variables
     from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
-    from nbtune.engine.storage import default_storage, make_storage
+    from nbtune.engine.storage import Storage, default_storage
     from nbtune.engine.stored import events_since
     from nbtune.resume import go_on
 
     spec = prepared.spec
-    storage = spec.storage or default_storage()
-    filesystem = make_storage(storage)
+    storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
+    found = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
+    planned = replace(planned, notes=found.notes)
+    plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
-    path = f"{storage.rstrip('/')}/{folder}"
+    where = storage.join(folder)
     start = Launch(
         spec=spec,
         space=searched_space(spec, prepared.space),
@@ -63,18 +69,22 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.slots,
-        facts={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, path)},
+        facts={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, where)},
+        environment=secret,
     )
     warm.began()
     source = launch(
         start,
         prepared.packed.large,
         NAMESPACE,
-        partial(events_since, path),
+        partial(events_since, where),
         resources=spec.driver_resources,
+        node=found.node,
+        variables=plain,
     )
+    facts = {**start.facts, "path": where.place}  # its events have it without passwords
     experiment = Experiment(
-        source, plan=planned, filesystem=filesystem, on_end=warm.ended, facts=start.facts, resume=go_on
+        source, plan=planned, where=where, on_end=warm.ended, facts=facts, fixed=("path",), resume=go_on
     )
     running[experiment.path] = experiment
     return experiment
@@ -113,12 +123,13 @@ def _folder(name: str) -> str:
     return f"{name}_{datetime.fromtimestamp(now):%Y-%m-%d_%H-%M-%S}-{int(now * 1000) % 1000:03}"
 
 
-def _facts(prepared: Prepared, planned: Plan, path: str) -> dict[str, Any]:
+def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
     """Return what the log's first event tells of an experiment."""
     import ray
 
     import nbtune
     from nbtune.engine.recorded_space import recorded
+    from nbtune.engine.storage import Storage
 
     spec = prepared.spec
     plain_options = {
@@ -126,9 +137,12 @@ def _facts(prepared: Prepared, planned: Plan, path: str) -> dict[str, Any]:
         for name in OPTIONS
         if (value := getattr(spec, name)) not in (None, (), {})
     }
+    if spec.storage is not None:
+        plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).shown
     return {
         "name": spec.name,
-        "path": path,
+        "path": where.shown,
+        "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,
         "trials": planned.trials,

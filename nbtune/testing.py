@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.events import Chunk, Event, decode, encode
 from nbtune.engine.source import SourceLostError
-from nbtune.engine.storage import open_storage
+from nbtune.engine.storage import Storage
 
 if TYPE_CHECKING:
     from nbtune.experiment import Experiment
@@ -33,7 +33,7 @@ def recorded(path: str | Path) -> list[Chunk]:
     """
     from nbtune.engine.log import read_log
 
-    filesystem, folder = open_storage(str(path))
+    filesystem, folder = Storage(str(path)).open()
     return read_log(filesystem, folder)
 
 

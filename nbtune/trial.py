@@ -61,7 +61,8 @@ class Trial:
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """All checkpoints that it has reported, the latest last; `keep_checkpoints` may have removed some."""
-        return [Checkpoint(path, self._experiment._filesystem) for path in self._state.checkpoints]
+        where = self._experiment.where
+        return [Checkpoint(path, where.open()[0]) for path in self._state.checkpoints] if where else []
 
     @property
     def error(self) -> str | None:
@@ -84,8 +85,8 @@ class Trial:
         """
         from nbtune.engine.printed import printed
 
-        path = self._experiment.path
-        return printed(path, self._state.folder, tail) if path and self._state.folder else ""
+        where = self._experiment.where
+        return printed(where, self._state.folder, tail) if where and self._state.folder else ""
 
     def stop(self) -> None:
         """End this trial. Its place goes to the next one.

@@ -45,9 +45,11 @@ class Checkpoint:
     def as_directory(self) -> Path:
         """Return the checkpoint as a folder on this machine, downloaded if it has to be."""
         if self._local is None:
+            import pyarrow.fs as pafs
             from ray.tune import Checkpoint as RayCheckpoint
 
-            if Path(self.path).is_dir():
+            here = self._filesystem is None or isinstance(self._filesystem, pafs.LocalFileSystem)
+            if here and Path(self.path).is_dir():  # a bucket's path may be a folder's here too
                 self._local = Path(self.path)
             else:
                 self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())

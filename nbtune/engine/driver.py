@@ -6,14 +6,16 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.engine import environment
 from nbtune.engine.events import Event
+from nbtune.engine.keeper import Keeper
 from nbtune.engine.log import EventLog
 from nbtune.engine.source import RefusedError
+from nbtune.engine.storage import Storage
 from nbtune.spec.options import Spec
 from nbtune.spec.space import Space
 
@@ -32,9 +34,10 @@ class Launch:
         data: `nbtune.engine.payload.Packed.data`.
         large: how many big values there are, which `Driver.hold` gets.
         folder: the name of the experiment's folder in storage.
-        storage: the folder or URI that this folder is in.
+        storage: where this folder is.
         slots: how many trials can run at once on the cluster as it is, or None if it can grow.
         facts: what the first event tells: source, space and options for people, versions.
+        environment: what the kernel's says of object stores, and is secret.
     """
 
     spec: Spec
@@ -42,9 +45,10 @@ class Launch:
     data: bytes
     large: int
     folder: str
-    storage: str
+    storage: Storage
     slots: int | None
     facts: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,19 +57,21 @@ class Resume:
 
     Attributes:
         folder: the name of its folder in storage.
-        storage: the folder or URI that this folder is in.
+        storage: where this folder is.
         slots: as in `Launch`.
         failed: whether trials that have failed go on, too.
         orders: what to do first: name and arguments, as for `Driver.order`.
         facts: what the next event tells.
+        environment: as in `Launch`.
     """
 
     folder: str
-    storage: str
+    storage: Storage
     slots: int | None
     failed: bool = False
     orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class Driver:
@@ -80,7 +86,9 @@ class Driver:
         self._over = False
         self._large: list[Any] = []
         self._done = threading.Event()
-        self._in_storage = False
+        self._in_storage: bool | None = None  # None: not known yet
+        self._keeper: Any = None
+        self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # who reads -> when it has last asked
         self._about: dict[str, Any] = {}
 
@@ -103,11 +111,8 @@ class Driver:
             OSError: the storage cannot be written.
         """
         from nbtune.engine.kept import keep_launch
-        from nbtune.engine.storage import open_storage
 
-        filesystem, root = open_storage(launch.storage)
-        path = f"{root}/{launch.folder}"
-        self._begin(EventLog(filesystem, path), reader, launch.facts)
+        filesystem, path = self._begin(launch, reader, launch.facts)
         keep_launch(filesystem, path, launch)
         self._thread(self._keep_large, filesystem, path)
         self._thread(self._run, launch, None)
@@ -126,25 +131,34 @@ class Driver:
         import ray
 
         from nbtune.engine.kept import read_large, read_launch
-        from nbtune.engine.storage import open_storage
 
-        filesystem, root = open_storage(resume.storage)
-        path = f"{root}/{resume.folder}"
-        launch = replace(read_launch(filesystem, path), storage=resume.storage, slots=resume.slots)
-        self._large = [ray.put(value) for value in read_large(filesystem, path, launch.large)]
-        self._begin(EventLog(filesystem, path), reader, {"error": None, "over": None, **resume.facts})
+        os.environ.update(resume.environment)
+        filesystem, path = resume.storage.join(resume.folder).open()
+        kept = read_launch(filesystem, path)
+        self._large = [ray.put(value) for value in read_large(filesystem, path, kept.large)]
+        launch = replace(kept, storage=resume.storage, slots=resume.slots, environment=resume.environment)
+        self._begin(launch, reader, {"error": None, "over": None, **resume.facts})
         self._thread(self._run, launch, resume)
         return os.getpid()
 
-    def _begin(self, log: EventLog, reader: str, facts: Mapping[str, Any]) -> None:
-        self._log = log
+    def _begin(self, launch: Launch, reader: str, facts: Mapping[str, Any]) -> tuple[Any, str]:
+        """Begin to write the log; return the storage's filesystem, and the experiment's folder there."""
+        if launch.slots is not None:
+            # Tune reserves a placement group for each pending trial; a few more than run are enough.
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(launch.slots + 1)
+        os.environ.update(launch.environment)
+        where = launch.storage.join(launch.folder)
+        filesystem, path = where.open()
+        log = self._log = EventLog(filesystem, path)
+        self._keeper = Keeper(log, launch.storage.shown, self._end_early, lambda: self._mend(where))
         self._readers[reader] = time.monotonic()
-        self._about = {"name": facts.get("name"), "path": facts.get("path")}
+        self._about = {"name": facts.get("name"), "path": facts.get("path"), "where": where}
         self._state("pending", **facts)
         log.flush()
         loop = asyncio.get_running_loop()
         log.on_append = lambda: self._wake(loop)
-        self._thread(log.keep_flushed, self._done)
+        self._thread(self._keeper.run, self._done)
+        return filesystem, path
 
     def _thread(self, function: Any, *args: Any) -> None:
         threading.Thread(target=function, args=args, name="nbtune-tune", daemon=True).start()
@@ -187,7 +201,7 @@ class Driver:
         return os.getpid()
 
     async def about(self) -> dict[str, Any]:
-        """Return what it is: name, path, and whether it is over."""
+        """Return what it is: name, path, where it is kept, and whether it is over."""
         return {**self._about, "over": self._over}
 
     async def end(self) -> None:
@@ -195,8 +209,8 @@ class Driver:
         self._readers.clear()
 
     async def leave(self, reader: str) -> None:
-        """Let go of a reader; returns once the whole log is in storage, where the experiment is over."""
-        while self._over and not self._in_storage:
+        """Let go of a reader; where the experiment is over, once its log is in storage or cannot be brought there."""
+        while self._over and self._in_storage is None:
             await asyncio.sleep(0.01)
         self._readers.pop(reader, None)
 
@@ -238,29 +252,43 @@ class Driver:
 
     def _run(self, launch: Launch, resume: Resume | None) -> None:
         """Run Tune to its end, on a thread of its own; then end this process."""
-        assert self._log is not None
+        verdict, facts = "failed", {}
         try:
-            self._state(self._fit(launch, resume, self._log))
+            verdict = self._fit(launch, resume)
         except BaseException as error:  # whatever it is, the experiment has failed and must say so
             from nbtune.engine.failures import describe
 
-            self._state("failed", **describe(error))
-        finally:
-            self._over = True
-            self._done.set()
-            try:
-                self._log.flush()
-            except OSError as error:
-                self._state("failed", error=f"the event log could not be written: {error}")
-            self._in_storage = True
-            self._stay()
+            facts = describe(error)
+        self._over = True
+        self._done.set()
+        self._keeper.settle()
+        if self._keeper.fault is not None:
+            verdict, facts = "failed", {"error": self._keeper.fault}
+        self._state(verdict, **facts)
+        self._in_storage = self._keeper.complete()
+        if not self._in_storage:
+            self._keeper.outlast()
+        self._stay()
 
-    def _fit(self, launch: Launch, resume: Resume | None, log: EventLog) -> str:
+    def _end_early(self) -> None:
+        if self._control is not None:
+            self._control.stop()
+
+    def _mend(self, where: Storage) -> None:
+        from nbtune.engine.mend import mend
+
+        if (staging := self._staging()) is not None:
+            mend(staging, *where.open())
+
+    def _fit(self, launch: Launch, resume: Resume | None) -> str:
         from nbtune.engine.tuner import make_run
 
-        run = make_run(launch, self._large, log, resume)
+        assert self._log is not None
+        run = make_run(launch, self._large, self._log, resume)
         self._control = run.control
-        if self._stop_early:
+        self._staging = lambda: run.recorder.staging
+        run.recorder.on_failure = lambda failure, final: self._keeper.trial_failed(failure, final=final)
+        if self._stop_early or self._keeper.fault is not None:
             self._control.stop()
         self._state("running")
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import linecache
+import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TrialError", "describe", "format_error", "register_sources"]
+__all__ = ["TrialError", "describe", "format_error", "not_saved", "register_sources", "unsaved"]
 
 _HERE = f"{Path(__file__).parent.parent}/"
 
@@ -84,3 +85,22 @@ def describe(error: Any) -> dict[str, str]:
         return {"error": _first_line(lines[:0:-1]), "traceback": text}
     named = f"{name}: {lines[0]}" if isinstance(error, BaseException) else lines[0]
     return {"error": _first_line([named]), "traceback": text}
+
+
+def not_saved(path: str, error: OSError) -> OSError:
+    """Return what to raise in a trial whose checkpoint its storage does not take.
+
+    Args:
+        path: where it was to be.
+        error: what the storage has said.
+    """
+    return OSError(error.errno or 0, f"{_NOT_SAVED} {path}: {error.strerror or error}")
+
+
+def unsaved(error: str) -> tuple[int, str | None]:
+    """Read a trial's failure: return the system's number and the reason if it could not save, else ``(0, None)``."""
+    found = re.match(rf"\w+: \[Errno (\d+)\] ({re.escape(_NOT_SAVED)} .*)", error)
+    return (int(found[1]), found[2]) if found else (0, None)
+
+
+_NOT_SAVED = "the checkpoint could not be saved in"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 import ray.cloudpickle as cloudpickle
 
-from nbtune.engine.log import FOLDER
+from nbtune.engine.log import FOLDER, write_whole
+from nbtune.engine.storage import Storage
 
 if TYPE_CHECKING:
     from nbtune.engine.driver import Launch
@@ -25,12 +27,14 @@ _LAUNCH, _LARGE = "launch.bin", "large-{}.bin"
 
 
 def keep_launch(storage: pafs.FileSystem, path: str, launch: Launch) -> None:
-    """Write what was launched, but for its big values.
+    """Write what was launched, but for its big values, and for what opens its storage: that may be secret.
 
     Raises:
         OSError: the storage does not take it.
     """
-    _write(storage, f"{path}/{FOLDER}/{_LAUNCH}", launch)
+    spec = replace(launch.spec, storage=None, storage_filesystem=None)
+    public = replace(launch, spec=spec, storage=Storage(launch.storage.shown), environment={})
+    _write(storage, f"{path}/{FOLDER}/{_LAUNCH}", public)
 
 
 def has_launch(storage: pafs.FileSystem, path: str) -> bool:
@@ -70,9 +74,7 @@ def read_large(storage: pafs.FileSystem, path: str, count: int) -> Iterator[Any]
 
 
 def _write(storage: pafs.FileSystem, path: str, value: Any) -> None:
-    with storage.open_output_stream(f"{path}.part") as stream:
-        cloudpickle.dump(value, stream)
-    storage.move(f"{path}.part", path)
+    write_whole(storage, path, cloudpickle.dumps(value))
 
 
 def _read(storage: pafs.FileSystem, path: str) -> Any:

@@ -12,6 +12,7 @@ import ray
 from ray import PlacementGroupID
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.driver import Driver, Launch, Resume
 from nbtune.engine.events import Chunk, decode
@@ -116,7 +117,7 @@ def _release(driver: Any) -> None:
 
 
 def launch(
-    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **where: Any
+    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **driver: Any
 ) -> Remote:
     """Start a driver on the connected cluster. Returns before it runs: its process may have to start.
 
@@ -125,37 +126,52 @@ def launch(
         large: the big values.
         namespace: the Ray namespace for the driver's name.
         stored: see `Remote`.
-        where: see `_driver`.
+        driver: see `_driver`.
     """
-    driver = _driver(start.folder, namespace, **where)
+    actor = _driver(start.folder, namespace, **driver)
     for value in large:
-        driver.hold.remote(value)
-    return Remote(driver, stored, lambda reader: driver.start.remote(start, reader))
+        actor.hold.remote(value)
+    return Remote(actor, stored, lambda reader: actor.start.remote(start, reader))
 
 
-def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **where: Any) -> Remote:
+def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **driver: Any) -> Remote:
     """Start a driver that goes on with an experiment.
 
     Args:
         how: with which, and how.
         namespace: the Ray namespace for the driver's name.
         stored: see `Remote`.
-        where: see `_driver`.
+        driver: see `_driver`.
     """
-    driver = _driver(how.folder, namespace, **where)
-    return Remote(driver, stored, lambda reader: driver.resume.remote(how, reader))
+    actor = _driver(how.folder, namespace, **driver)
+    return Remote(actor, stored, lambda reader: actor.resume.remote(how, reader))
 
 
-def _driver(folder: str, namespace: str, resources: Mapping[str, float] | None = None) -> Any:
+def _driver(
+    folder: str,
+    namespace: str,
+    *,
+    resources: Mapping[str, float] | None = None,
+    node: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Any:
     """Return a new driver. It is detached: it lives as long as its experiment, or its cluster.
 
     Args:
         folder: the experiment's folder, which is the driver's name: no second one can have it.
         namespace: the Ray namespace for its name.
         resources: custom resources of the nodes that it may go to; None for the head node.
+        node: the id of the node that it has to run on, since its storage is there; None for any.
+        variables: of the environment that it and its trials start in. Ray may log them.
     """
-    options = {"name": folder, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
-    return ray.remote(Driver).options(**options, resources=dict(resources or _HEAD)).remote()
+    options: dict[str, Any] = {"name": folder, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
+    if resources or node is None:
+        options["resources"] = dict(resources or _HEAD)
+    else:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+    if variables:
+        options["runtime_env"] = {"env_vars": dict(variables)}
+    return ray.remote(Driver).options(**options).remote()
 
 
 def found(namespace: str) -> list[str]:
@@ -181,14 +197,14 @@ def make_way(folder: str, namespace: str) -> None:
 
 
 def find(
-    folder: str, namespace: str, stored: Callable[[str, int], list[Chunk]]
+    folder: str, namespace: str, stored: Callable[[Any, int], list[Chunk]]
 ) -> tuple[Remote, dict[str, Any]] | None:
     """Return a driver that runs already, with what it says of itself; None if there is none.
 
     Args:
         folder: the experiment's folder.
         namespace: the Ray namespace of the driver's name.
-        stored: path, number -> the events in storage from that number on.
+        stored: where it is kept, number -> the events in storage from that number on.
     """
     try:
         driver = ray.get_actor(folder, namespace)
@@ -198,4 +214,4 @@ def find(
         about = ray.get(driver.about.remote(), timeout=10)
     except (RayActorError, GetTimeoutError):
         return None
-    return Remote(driver, lambda since: stored(about["path"], since)), about
+    return Remote(driver, lambda since: stored(about["where"], since)), about

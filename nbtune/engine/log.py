@@ -8,20 +8,19 @@ that it works on object stores, which cannot append. The driver keeps in memory 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow.fs as pafs
 
 from nbtune.engine.events import Chunk, Event, decode, encode
+from nbtune.engine.storage import local_base
 
-__all__ = ["FOLDER", "EventLog", "has_log", "read_log"]
+__all__ = ["FOLDER", "EventLog", "has_log", "read_log", "write_whole"]
 
 FOLDER = "nbtune"
 """The folder of the log in an experiment's folder."""
-_LEAST = 0.2  # seconds between two writings
-_SHARE = 15  # times as long as writing took is waited before the next
 _SEALED_AT = 4000  # events in a segment: some 300 kB, encoded within 20 ms
 
 
@@ -47,7 +46,6 @@ class EventLog:
         self._open: list[Event] = []
         self._written = 0  # events of the open segment that are in storage
         self.on_append: Callable[[], None] = lambda: None
-        self.error: str | None = None
 
     def __len__(self) -> int:
         return self._first + len(self._open)
@@ -99,31 +97,28 @@ class EventLog:
                         self._written = count
 
     def _write(self, first: int, data: bytes) -> None:
-        path = _path(self._folder, first)
-        if not isinstance(self._storage, pafs.LocalFileSystem):
-            with self._storage.open_output_stream(path) as stream:
-                stream.write(data)
-            return
-        # On a disk a reader, or a crash, must never meet half a segment.
-        with self._storage.open_output_stream(f"{path}.part") as stream:
+        write_whole(self._storage, _path(self._folder, first), data)
+
+
+def write_whole(storage: pafs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, never meets half of it.
+
+    Raises:
+        OSError: the storage does not take it; what was there before still is.
+    """
+    if local_base(storage) is None:  # an object store shows a file once it is whole
+        with storage.open_output_stream(path) as stream:
             stream.write(data)
-        self._storage.move(f"{path}.part", path)
-
-    def keep_flushed(self, stop: threading.Event) -> None:
-        """Flush again and again until `stop` is set; `error` says when storage fails.
-
-        What a driver that is killed has not written is lost: on a disk that is a fraction of a second. A slow
-        storage is left in peace for most of the time.
-        """
-        pause = _LEAST
-        while not stop.wait(pause):
-            began = time.monotonic()
-            try:
-                self.flush()
-                self.error = None
-            except OSError as error:
-                self.error = f"{error}"
-            pause = max(_LEAST, _SHARE * (time.monotonic() - began))
+        return
+    part = f"{path}.part"
+    try:
+        with storage.open_output_stream(part) as stream:
+            stream.write(data)
+        storage.move(part, path)
+    except OSError:
+        with suppress(OSError):  # on a full disk it would take the last bytes from others
+            storage.delete_file(part)
+        raise
 
 
 def has_log(storage: pafs.FileSystem, path: str) -> bool:

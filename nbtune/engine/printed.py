@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 import pyarrow.fs as pafs
 
 from nbtune.engine.output import FOLDER, segments
-from nbtune.engine.storage import open_storage
+from nbtune.engine.storage import Storage
 from nbtune.errors import ExperimentError
 
 __all__ = ["as_shown", "printed", "read_output"]
@@ -18,11 +17,11 @@ _BLOCK = 1 << 16  # bytes that are read first where only the end is wanted
 _UP = "\x1b[A"  # one line up: how tqdm draws bars below each other
 
 
-def printed(path: str, folder: str, tail: int | None = None) -> str:
+def printed(where: Storage, folder: str, tail: int | None = None) -> str:
     """Return what a trial has printed so far.
 
     Args:
-        path: the experiment's folder or URI.
+        where: the experiment's folder.
         folder: the name of the trial's folder.
         tail: how many of its last lines; all of them if None.
 
@@ -32,16 +31,10 @@ def printed(path: str, folder: str, tail: int | None = None) -> str:
     if tail is not None and tail < 0:
         raise ExperimentError(f"tail={tail!r}: give how many lines from the end, or None for all")
     try:
-        storage, root = _opened(path)
+        storage, root = where.open()
         return read_output(storage, f"{root}/{folder}", tail)
     except OSError as error:
-        raise ExperimentError(f"{path}: what the trial has printed cannot be read: {error}") from error
-
-
-@lru_cache(maxsize=16)
-def _opened(path: str) -> tuple[pafs.FileSystem, str]:
-    """Open a storage once: views ask again and again, and some stores take their time."""
-    return open_storage(path)
+        raise ExperimentError(f"{where.shown}: what the trial has printed cannot be read: {error}") from error
 
 
 def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:

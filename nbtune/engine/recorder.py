@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Recorder(Live, Callback):
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
         by_user: ids of the trials that the user has stopped.
         by_scheduler: ids of those that the scheduler has stopped.
+        staging: the folder that Tune writes to before it copies into storage; None before the first trial.
+        on_failure: what to call with a trial's failure, and whether that is final.
     """
 
     role = "recorder"
@@ -56,6 +59,8 @@ class Recorder(Live, Callback):
         self.numbers = {key: known.number for key, known in earlier.items()}
         self.by_user: set[str] = set()
         self.by_scheduler: set[str] = set()
+        self.staging: str | None = None
+        self.on_failure: Callable[[dict[str, str], bool], None] = lambda failure, final: None
 
     def write(self, kind: str, trial: Any = None, **data: Any) -> None:
         """Append an event with this data about a trial, or about the experiment."""
@@ -68,6 +73,7 @@ class Recorder(Live, Callback):
     def on_added(self, trial: Any) -> None:
         """Record a new trial, or that one of an earlier run waits; called for one that is tried again, too."""
         trial_id = trial.trial_id
+        self.staging = trial.storage.experiment_driver_staging_path
         if not trial.is_finished():
             self._proposals.added(trial_id)
         if trial_id not in self.numbers:
@@ -146,7 +152,9 @@ class Recorder(Live, Callback):
             self._append("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})
 
     def _failed(self, trial: Any, *, final: bool) -> None:
-        self._append("failed", trial, iteration=_reports(trial), data={**describe(error_of(trial)), "final": final})
+        failure = describe(error_of(trial))
+        self._append("failed", trial, iteration=_reports(trial), data={**failure, "final": final})
+        self.on_failure(failure, final)
 
 
 def _reports(trial: Any) -> int:

@@ -7,6 +7,7 @@ ordinary notebook or program they print, so that the same cell runs without ``%%
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,7 +117,23 @@ class InTrial:
 
         output.flush()  # before the scheduler can end the trial here
         with saved(checkpoint) as ready:
-            tune.report(dict(metrics), checkpoint=ready)
+            try:
+                tune.report(dict(metrics), checkpoint=ready)
+            except OSError as error:
+                if ready is None:
+                    raise
+                raise self._not_saved(error) from None
+
+    def _not_saved(self, error: OSError) -> OSError:
+        """Return what to raise where storage does not take a checkpoint; what it took of it is removed."""
+        from ray import tune
+
+        from nbtune.engine.failures import not_saved
+
+        storage = tune.get_context().get_storage()
+        with suppress(OSError):  # it would fill the disk, and nobody could read it
+            storage.storage_filesystem.delete_dir(storage.checkpoint_fs_path)
+        return not_saved(storage.checkpoint_fs_path, error)
 
     def get_checkpoint(self) -> Checkpoint | None:
         from ray import tune

@@ -13,7 +13,7 @@ import pyarrow.fs as pafs
 from nbtune.engine.events import Chunk, Event, decode, encode
 from nbtune.engine.log import has_log, read_log
 from nbtune.engine.source import SourceLostError
-from nbtune.engine.storage import open_storage
+from nbtune.engine.storage import Storage
 from nbtune.errors import ExperimentError
 
 __all__ = ["Recorded", "events_since", "open_experiment", "result_grid", "stored_experiments"]
@@ -47,34 +47,34 @@ class Recorded:
         """Nothing is held."""
 
 
-def open_experiment(path: str) -> tuple[Recorded, pafs.FileSystem]:
-    """Return the events of a stored experiment, and its filesystem.
+def open_experiment(where: Storage) -> Recorded:
+    """Return the events of a stored experiment.
 
     Args:
-        path: an experiment's folder or URI.
+        where: its folder.
 
     Raises:
         ExperimentError: there is no experiment there.
     """
-    filesystem, folder = open_storage(path)
+    filesystem, folder = where.open()
     if has_log(filesystem, folder):
-        return Recorded(read_log(filesystem, folder)), filesystem
+        return Recorded(read_log(filesystem, folder))
     if not _has_state(filesystem, folder):
         raise ExperimentError(
-            f"{path!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray Tune."
-            " Give the experiment's own folder, the one below the storage path"
+            f"{where.shown!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray"
+            " Tune. Give the experiment's own folder, the one below the storage path"
         )
-    return Recorded(decode(encode(0, list(_foreign(path, filesystem, folder))))), filesystem
+    return Recorded(decode(encode(0, list(_foreign(where.place, filesystem, folder)))))
 
 
-def events_since(path: str, number: int) -> list[Chunk]:
+def events_since(where: Storage, number: int) -> list[Chunk]:
     """Return the events in an experiment's storage from a number on.
 
     Args:
-        path: the experiment's folder or URI.
+        where: the experiment's folder.
         number: the number of the first event that is wanted.
     """
-    filesystem, folder = open_storage(path)
+    filesystem, folder = where.open()
     return [chunk.since(number) for chunk in read_log(filesystem, folder) if chunk.end > number]
 
 
@@ -136,29 +136,37 @@ def _place(trial: Any) -> tuple[float, str]:
     return (float(number) if number.isdigit() else trial.run_metadata.start_time or math.inf, trial.trial_id)
 
 
-def result_grid(path: str, metric: str | None, mode: str | None) -> Any:
+def result_grid(where: Storage, metric: str | None, mode: str | None) -> Any:
     """Return Ray Tune's own view of a stored experiment.
 
     Args:
-        path: the experiment's folder or URI.
+        where: the experiment's folder.
         metric: the metric for ``get_best_result``.
         mode: "min" or "max".
+
+    Raises:
+        ExperimentError: Tune's own snapshot of it is not there, or broken.
     """
     from ray.tune import ExperimentAnalysis, ResultGrid
 
-    filesystem, folder = open_storage(path)
-    return ResultGrid(
-        ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
-    )
+    filesystem, folder = where.open()
+    try:
+        analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
+    except (OSError, ValueError) as error:
+        raise ExperimentError(
+            f"{where.shown} has no snapshot of Ray Tune's that can be read: {error}. Where its storage has failed,"
+            " df and history have what was reported"
+        ) from error
+    return ResultGrid(analysis)
 
 
-def stored_experiments(storage: str) -> list[str]:
-    """Return the paths of the experiments in a storage folder or URI, nbtune's own and others."""
-    filesystem, root = open_storage(storage)
+def stored_experiments(storage: Storage) -> list[Storage]:
+    """Return the experiments in a storage, nbtune's own and others."""
+    filesystem, root = storage.open()
     if filesystem.get_file_info(root).type != pafs.FileType.Directory:
         return []
     folders = [
         info for info in filesystem.get_file_info(pafs.FileSelector(root)) if info.type == pafs.FileType.Directory
     ]
     found = [info for info in folders if has_log(filesystem, info.path) or _has_state(filesystem, info.path)]
-    return [f"{storage.rstrip('/')}/{info.base_name}" for info in sorted(found, key=lambda info: info.path)]
+    return [storage.join(info.base_name) for info in sorted(found, key=lambda info: info.path)]

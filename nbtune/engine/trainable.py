@@ -30,11 +30,13 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
 
     Args:
         config: the trial's parameters.
-        payload: "data", references to the "large" values of `nbtune.engine.payload.Packed`, and the "seed".
+        payload: "data", references to the "large" values of `nbtune.engine.payload.Packed`, the "seed", and
+            the "environment": what the kernel's says of object stores.
 
     Raises:
         TrialError: the program raised.
     """
+    os.environ.update(payload["environment"])
     context = tune.get_context()
     storage = context.get_storage()
     with output.kept(storage.storage_filesystem, storage.trial_fs_path):

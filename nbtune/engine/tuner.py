@@ -65,12 +65,18 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     for name, arguments in resume.orders if resume is not None else ():
         control.order(name, **arguments)
     put_live(proposals, recorder, scheduler, stopping, control)
-    payload = {"data": launch.data, "large": list(large), "seed": spec.seed}
+    payload = {"data": launch.data, "large": list(large), "seed": spec.seed, "environment": launch.environment}
     trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
-    path = f"{launch.storage}/{launch.folder}"
-    if resume is not None and tune.Tuner.can_restore(path):
+    where = launch.storage.join(launch.folder)
+    if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
         # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
-        tuner = tune.Tuner.restore(path, trainable, resume_errored=failed, param_space=to_ray(launch.space))
+        tuner = tune.Tuner.restore(
+            where.place,
+            trainable,
+            resume_errored=failed,
+            param_space=to_ray(launch.space),
+            storage_filesystem=where.filesystem,
+        )
     else:
         tuner = _new(launch, trainable, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()])
     return Run(tuner, control, recorder)
@@ -94,7 +100,8 @@ def _new(
         ),
         run_config=tune.RunConfig(
             name=launch.folder,
-            storage_path=launch.storage,
+            storage_path=launch.storage.place,
+            storage_filesystem=launch.storage.filesystem,
             stop=stopping,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),

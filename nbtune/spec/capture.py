@@ -16,7 +16,7 @@ from nbtune.spec.names import Names
 from nbtune.spec.origin import is_users_own, module_of
 from nbtune.spec.reports import Reports
 
-__all__ = ["Capture", "Program", "capture", "may_report", "metric_problems"]
+__all__ = ["Capture", "Program", "capture", "may_report", "metric_problems", "saves", "sources_of"]
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,17 @@ def metric_problems(
         hint = did_you_mean(str(metric), reports.metrics)
         return [Problem(f"--metric {metric}: the {what} never reports it{hint} (it reports {names})")]
     return []
+
+
+def saves(reports: Reports, captured: Iterable[Any], imports: Iterable[str] = ()) -> bool:
+    """Tell whether code may report checkpoints, as far as the text shows.
+
+    Args:
+        reports: what the text reports.
+        captured: the notebook's values that the text uses.
+        imports: the packages that the text imports.
+    """
+    return reports.checkpoints or any(map(may_report, captured)) or any(map(is_users_own, imports))
 
 
 def sources_of(

@@ -17,7 +17,7 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
-__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "make_spec"]
+__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "absolute", "make_spec"]
 
 SEARCHES = {
     "random": "draw each trial's parameters independently; grid_search parameters are crossed",
@@ -54,6 +54,7 @@ class Spec:
     stop: Any = None
     keep_checkpoints: int | None = None
     storage: str | None = None
+    storage_filesystem: Any = None
     seed: int | None = None
     points: tuple[Mapping[str, Any], ...] = ()
     wait: bool | None = None
@@ -176,9 +177,31 @@ def _points(value: Any) -> tuple[dict[str, Any], ...]:
     return tuple(dict(point) for point in value)
 
 
+def _filesystem(value: Any) -> Any:
+    # By their names: pyarrow is not imported for a check, and who has made one has imported it.
+    kinds = {(base.__module__, base.__name__) for base in type(value).__mro__}
+    if ("pyarrow._fs", "FileSystem") in kinds:
+        return value
+    if ("fsspec.spec", "AbstractFileSystem") in kinds:
+        raise ValueError(
+            "an fsspec filesystem has to be wrapped:"
+            " pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem)) is what Ray takes"
+        )
+    raise ValueError(
+        f"{value!r} is no filesystem: give a pyarrow.fs.FileSystem (S3FileSystem, GcsFileSystem…), or an fsspec one"
+        " wrapped as pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))"
+    )
+
+
 def _storage(value: Any) -> str:
-    text = str(value)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    if not str(value):
+        raise ValueError("'' is no folder or URI")
+    return str(value)
+
+
+def absolute(storage: str) -> str:
+    """Return a folder of this machine as an absolute path; a URI as it is."""
+    return storage if "://" in storage else str(Path(storage).expanduser().absolute())
 
 
 def _flag(value: Any) -> bool:
@@ -207,6 +230,7 @@ _OPTIONS = [
     Option("time_budget", parse_duration, "end the experiment after this long", "TIME", "Limits"),
     Option("stop", _stop, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND", "Limits"),
     Option("storage", _storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
+    Option("storage_filesystem", _filesystem, "a pyarrow filesystem that --storage is a path on", "VAR", "Storage"),
     Option("keep_checkpoints", _integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
     Option("driver_resources", parse_pairs, "resources of the node that the driver needs (default: the head node)",
            "NAME=N,…", "Limits"),
@@ -236,6 +260,8 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
                 values[name] = option.read(value)
             except ValueError as error:
                 problems.append(Problem(f"{option.flag}: {error}"))
+    if "storage" in values and given.get("storage_filesystem") is None:
+        values["storage"] = absolute(values["storage"])
     spec = dataclasses.replace(Spec(), **values)
     return spec, problems + _together(spec, given)
 
@@ -256,6 +282,15 @@ def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(f"{' and '.join(needs)} compares trials and needs --metric and --mode"))
     if not spec.request:
         problems.append(Problem("a trial that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
+    if spec.storage_filesystem is not None and spec.storage is None:
+        problems.append(Problem("--storage-filesystem is given without --storage: say which path on it, BUCKET/FOLDER"))
+    if spec.storage_filesystem is not None and "://" in (spec.storage or ""):
+        problems.append(
+            Problem(
+                f"--storage {spec.storage}: with --storage-filesystem it is a path on that, without scheme:"
+                f" {(spec.storage or '').partition('://')[2].partition('?')[0] or 'BUCKET/FOLDER'}"
+            )
+        )
     if spec.points and not isinstance(spec.search, str):
         problems.append(
             Problem("--points goes with a search algorithm by name; give the object its points_to_evaluate")

@@ -23,6 +23,7 @@ class Plan:
         idle: resources that no trial will use while all slots are taken, by name.
         problems: why it cannot run, empty if it can.
         slots: how many trials fit at once, however many there are.
+        notes: what else a person should know, one sentence each.
     """
 
     trials: int
@@ -32,6 +33,7 @@ class Plan:
     idle: Mapping[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     slots: int = 0
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.problems:
@@ -39,7 +41,7 @@ class Plan:
         idle = ", ".join(f"{_amount(name, amount)} {name}" for name, amount in self.idle.items())
         waves = f"{self.waves} wave{'s' if self.waves != 1 else ''}"
         text = f"{self.trials} trials, {self.concurrent} at once (limited by {self.limited_by}), {waves}"
-        return f"{text}; idle: {idle}" if idle else text
+        return "\n".join([f"{text}; idle: {idle}" if idle else text, *self.notes])
 
 
 def make_plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Reports", "reports_in"]
 
@@ -17,11 +17,13 @@ class Reports:
         metrics: the names that are written out, in the order of the lines.
         complete: whether these are surely all: no ``report(**values)``, no `report` handed on.
         any: whether anything is reported at all.
+        checkpoints: whether a checkpoint may be among it; what cannot be known counts as one.
     """
 
     metrics: tuple[str, ...]
     complete: bool
     any: bool
+    checkpoints: bool = field(default=True, compare=False)
 
 
 def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
@@ -32,25 +34,28 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
         returns: whether a ``return {...}`` at the top level of `body` is a report too.
     """
     metrics: dict[str, None] = {}
-    complete, found = True, False
+    complete, found, saves = True, False, False
     nodes = [node for statement in body for node in ast.walk(statement)]
     functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     dictionaries: list[ast.expr | None] = []
     for node in nodes:
         if isinstance(node, ast.Call) and _name(node.func) == "report":
             found = True
+            saves = saves or len(node.args) > 1 or any(isinstance(argument, ast.Starred) for argument in node.args)
             for keyword in node.keywords:
                 if keyword.arg is None:
-                    complete = False
+                    complete, saves = False, True
                 elif keyword.arg == "metrics":
                     dictionaries.append(keyword.value)
                 elif keyword.arg != "checkpoint":
                     metrics[keyword.arg] = None
+                else:
+                    saves = saves or not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
             dictionaries += node.args[:1]
         elif _name(node) == "report" and id(node) not in functions and isinstance(getattr(node, "ctx", None), ast.Load):
-            found, complete = True, False  # handed on: to a callback, a function…
+            found, complete, saves = True, False, True  # handed on: to a callback, a function…
         elif any("report" in name.lower() and name != "report" for name in _mentioned(node)):
-            found, complete = True, False  # TuneReportCallback, my_report…
+            found, complete, saves = True, False, True  # TuneReportCallback, my_report…
     if returns:
         own = [node for node in _returns(body) if node.value is not None]
         found = found or bool(own)
@@ -62,7 +67,7 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
                 metrics[key.value] = None
             else:
                 complete = False
-    return Reports(tuple(metrics), complete, found)
+    return Reports(tuple(metrics), complete, found, saves)
 
 
 def _mentioned(node: ast.AST) -> list[str]:

@@ -75,4 +75,6 @@ def _hint(store: Store) -> str:
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
     if not live and store.best() is None and store.metric is not None:
         return f"no trial has a finite value of {store.metric} as its last"
+    if store.facts.get("notes"):
+        return "; ".join(map(str, store.facts["notes"]))
     return "running; the first report is still to come" if live and not store.metrics() else ""

@@ -52,7 +52,9 @@ def shown(body: str, storage: Path, seconds: float = 280) -> list[str]:
     """Return what a program prints that runs on a cluster of three nodes: nodes are added in a main thread only."""
     code = PROGRAM.format(storage=str(storage), body=TRAIN + body)
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # the nodes that are added have no token of their own
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, timeout=seconds, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, timeout=seconds, capture_output=True, text=True
+    )
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     # Ray itself tells of processes and nodes that have died.
     return [line.removeprefix("> ") for line in ended.stdout.splitlines() if line.startswith("> ")]

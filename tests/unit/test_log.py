@@ -191,40 +191,6 @@ def test_storage_that_fails_and_recovers_loses_nothing(tmp_path, disk, small_seg
     assert read(log, 0) == list(range(38))
 
 
-class Rounds(threading.Event):
-    """An event that is set after some waits; something happens before each."""
-
-    def __init__(self, *steps):
-        super().__init__()
-        self.steps = list(steps)
-
-    def wait(self, timeout=None):
-        if not self.steps:
-            return True
-        self.steps.pop(0)()
-        return False
-
-
-def test_the_flusher_says_when_storage_fails_and_when_it_is_well_again(tmp_path, disk):
-    log, errors = EventLog(pafs.PyFileSystem(disk), str(tmp_path)), []
-
-    def step(full):
-        def act():
-            errors.append(log.error)
-            disk.full = full
-            add(log, 1)
-
-        return act
-
-    log.keep_flushed(Rounds(step(False), step(True), step(False)))
-    errors.append(log.error)
-    assert errors[0] is None
-    assert errors[1] is None
-    assert "No space left" in errors[2]
-    assert errors[3] is None
-    assert kept(tmp_path) == [0, 1, 2]
-
-
 def test_writers_and_readers_at_once(log, tmp_path, small_segments):
     def write():
         for _ in range(200):

@@ -1,10 +1,12 @@
 """nbtune.spec.options: each option alone, and options together."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.fs as pafs
 import pytest
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
@@ -24,6 +26,7 @@ SCHEDULER = ASHAScheduler()
 SEARCH = BasicVariantGenerator()
 STOPPER = MaximumIterationStopper(3)
 
+LOCAL = pafs.LocalFileSystem()
 GOOD = [
     ("name", "digits", "digits"),
     ("name", "_2", "_2"),
@@ -84,6 +87,8 @@ def test_a_good_value(name, value, expected):
 
 
 BAD = [
+    ("storage", "", "is no folder or URI"),
+    ("storage_filesystem", "s3", "is no filesystem"),
     ("name", "my sweep", "is no variable name"),
     ("name", "2nd", "is no variable name"),
     ("name", "", "is no name"),
@@ -134,8 +139,8 @@ def test_a_bad_value_is_one_problem_that_names_the_flag(name, value, message):
 
 
 def test_every_option_has_a_good_and_where_it_can_fail_a_bad_example_here():
-    assert {name for name, *_ in GOOD} == set(OPTIONS)
-    assert {name for name, *_ in BAD} == set(OPTIONS) - {"storage"}
+    assert {name for name, *_ in GOOD} == set(OPTIONS) - {"storage_filesystem"}  # goes with --storage, see below
+    assert {name for name, *_ in BAD} == set(OPTIONS)
 
 
 def test_options_and_fields_of_the_spec_are_the_same():
@@ -201,3 +206,22 @@ def test_options_that_go_together(given):
 def test_a_request_is_by_rays_names_without_zeros():
     spec, _ = make_spec({"cpus": 2, "gpus": 0, "memory": 1000, "resources": "special=1,none=0"})
     assert spec.request == {"CPU": 2, "memory": 1000.0, "special": 1}
+
+
+def test_a_filesystem_goes_with_a_path_on_it():
+    import fsspec
+
+    local = LOCAL
+    spec, problems = make_spec({"storage": "bucket/folder", "storage_filesystem": local})
+    assert not problems
+    assert (spec.storage, spec.storage_filesystem) == ("bucket/folder", local)
+    for given, message in [
+        ({"storage_filesystem": local}, "without --storage"),
+        ({"storage": "s3://b/f?region=x", "storage_filesystem": local}, "without scheme: b/f$"),
+        ({"storage": "b", "storage_filesystem": fsspec.filesystem("memory")}, "has to be wrapped: pyarrow.fs.PyFile"),
+        ({"storage": "b", "storage_filesystem": "s3"}, "'s3' is no filesystem: give a pyarrow.fs.FileSystem"),
+    ]:
+        (problem,) = make_spec(given)[1]
+        assert re.search(message, problem.message), problem.message
+    wrapped = pafs.PyFileSystem(pafs.FSSpecHandler(fsspec.filesystem("memory")))
+    assert not make_spec({"storage": "b", "storage_filesystem": wrapped})[1]

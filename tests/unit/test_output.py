@@ -15,6 +15,7 @@ import nbtune
 from nbtune.engine import output
 from nbtune.engine.output import AGAIN, FOLDER, Output, kept, segments
 from nbtune.engine.printed import as_shown, printed, read_output
+from nbtune.engine.storage import Storage
 
 LOCAL = pafs.LocalFileSystem()
 
@@ -368,10 +369,10 @@ def test_what_a_trial_leaves_out_while_it_is_read(tmp_path, monkeypatch):
 
 
 def test_a_storage_that_cannot_be_read_says_so(tmp_path):
-    assert printed(str(tmp_path / "nowhere"), "trial") == ""
+    assert printed(Storage(str(tmp_path / "nowhere")), "trial") == ""
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / FOLDER).touch()
     with pytest.raises(nbtune.ExperimentError, match="cannot be read"):
-        printed(str(tmp_path), "trial")
+        printed(Storage(str(tmp_path)), "trial")
     with pytest.raises(nbtune.ExperimentError, match="tail=-1"):
-        printed(str(tmp_path), "trial", -1)
+        printed(Storage(str(tmp_path)), "trial", -1)

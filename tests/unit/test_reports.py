@@ -86,3 +86,22 @@ def test_returns_count_only_where_they_are_asked_for():
 )
 def test_something_that_is_called_so_may_report_anything(source):
     assert reports(source) == Reports((), False, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "may"),
+    [
+        ("report(a=1)", False),
+        ("report({'a': 1})", False),
+        ("report(a=1, checkpoint=None)", False),
+        ("return {'a': 1}", False),
+        ("report(a=1, checkpoint=state)", True),
+        ("tune.report({'a': 1}, checkpoint)", True),
+        ("report(**values)", True),
+        ("report(*values)", True),
+        ("fit(report)", True),
+        ("fit(callbacks=[TuneReportCheckpointCallback()])", True),
+    ],
+)
+def test_whether_checkpoints_may_be_reported(code, may):
+    assert reports_in(ast.parse(code).body, returns=True).checkpoints == may

@@ -1,0 +1,84 @@
+"""Experiments on a cluster of two nodes of this machine; a program, for a process can be on one cluster only.
+
+Each node has a disk of its own where the storage is; beside it they see the same files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+import nbtune
+from nbtune.cluster import shared
+from nbtune.engine.storage import Storage
+
+
+def plain(config: dict[str, Any]) -> None:
+    print("hello")
+    nbtune.report(acc=1)
+
+
+def saving(config: dict[str, Any]) -> None:
+    nbtune.report(acc=1, checkpoint={"step": 1})
+
+
+def start(function: Any, storage: Path, **options: Any) -> Any:
+    return nbtune.tune(function, {"a": nbtune.grid_search([1, 2])}, storage=str(storage), wait=False, **options)
+
+
+def check(storage: Path) -> None:
+    nbtune.connect(cpus=1)
+    address = ray.get_runtime_context().gcs_address
+    words = f"mount -t tmpfs tmpfs {storage} && exec ray start --address={address} --num-cpus=1 --block"
+    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", words], stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while len([n for n in ray.nodes() if n["Alive"]]) < 2:
+            assert node.poll() is None
+            assert time.monotonic() < end, "the second node does not come"
+            time.sleep(0.1)
+        shared.WITHIN = 60.0  # a busy machine
+        found = shared.settle(Storage(str(storage.parent)), checkpoints=True, retries=True)
+        assert found == shared.Place()
+        assert not list(storage.parent.glob(".nbtune*")), "a marker is left"
+        with pytest.raises(nbtune.SpecError, match="not see .*storage, and the code may report checkpoints.*NFS"):
+            start(saving, storage)
+        with pytest.raises(nbtune.SpecError, match="--max-failures may move"):
+            start(plain, storage, max_failures=1)
+        assert not list(storage.iterdir()), "something was begun, or a marker is left"
+        experiment = start(plain, storage)
+        assert "what trials print on it stays there" in str(experiment.plan)
+        experiment.wait(120)
+        assert experiment.status == "finished", experiment.error
+        assert nbtune.load(experiment.path).df["status"].tolist() == ["finished", "finished"]
+        shared.WITHIN = 0.0
+        (note,) = shared.settle(Storage(str(storage)), checkpoints=True, retries=True).notes
+        assert "has not said within 0 s" in note
+    finally:
+        node.terminate()
+        node.wait()
+        ray.shutdown()
+
+
+def main(storage: Path) -> None:
+    folder = tempfile.mkdtemp(prefix="nbt-")
+    os.environ["RAY_TMPDIR"] = folder
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    storage.mkdir()
+    try:
+        check(storage)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,254 @@
+"""Object stores, storages that nodes do not share, and disks that are full or read-only."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import pytest
+
+import nbtune
+from nbtune.views.state import head_state
+
+SECRET = "nbtune-test-secret-7f3a"
+
+
+def text_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+# -- object stores --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(ray_folder: Path) -> Iterator[str]:
+    """An S3-compatible server of the tests' own, on loopback; its HOST:PORT."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if found := re.search(r"http://(127\.0\.0\.1:\d+)", line):
+                break
+        with subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL):  # its pipe must not fill
+            yield found[1]
+            process.terminate()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def keys(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel's environment says; the cluster was started without."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nbtune-test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def saving() -> Callable[..., None]:
+    def train(config: dict[str, Any]) -> None:
+        import os
+
+        seen = [
+            os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AZURE_STORAGE_KEY")
+        ]
+        print(f"a is {config['a']}")
+        for step in range(2):
+            nbtune.report(
+                acc=config["a"] * (step + 1), seen="/".join(map(str, map(len, seen))), checkpoint={"step": step}
+            )
+
+    return train
+
+
+def bucket(store: str, name: str) -> Any:
+    server = {"endpoint_override": store, "scheme": "http", "region": "us-east-1"}
+    who = {"access_key": "nbtune-test", "secret_key": SECRET}
+    pafs.S3FileSystem(**server, **who, allow_bucket_creation=True).create_dir(name)
+    return pafs.S3FileSystem(**server, **who)
+
+
+def check(experiment: Any, storage: str, filesystem: Any = None) -> None:
+    """See that everything works on an experiment in an object store, running or stored."""
+    assert experiment.status == "finished", experiment.error
+    for opened in (experiment, nbtune.load(experiment.path, filesystem)):
+        assert opened.path == experiment.path
+        assert opened.df["acc"].tolist() == [2.0, 4.0]
+        assert len(opened.history) == 4
+        assert opened.best.checkpoint["step"] == 1
+        assert opened.best.logs().startswith("a is 2.0\n")
+        assert opened.results.get_best_result().metrics["acc"] == 4.0
+    listed = nbtune.experiments(storage, filesystem)
+    assert listed.index.tolist() == [experiment.path]
+    assert listed["best"].tolist() == [4.0]
+
+
+SPACE = {"a": nbtune.grid_search([1.0, 2.0])}
+
+
+def test_a_uri_with_a_query(run: Any, keys: None, store: str, saving: Any, ray_folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "nbtune-azure-secret")
+    server = bucket(store, "first")
+    storage = f"s3://first/some/prefix?endpoint_override={store}&scheme=http"
+    experiment = run(saving, SPACE, metric="acc", mode="max", storage=storage).wait(120)
+    check(experiment, storage)
+    assert re.fullmatch(r"s3://first/some/prefix/experiment_[^/?]+\?endpoint_override=.*", experiment.path)
+    assert set(experiment.df["seen"]) == {f"{len(SECRET)}/9/19"}, "the kernel's variables have not reached the trials"
+    for info in server.get_file_info(pafs.FileSelector("first", recursive=True)):
+        if info.type == pafs.FileType.File:
+            with server.open_input_stream(info.path) as stream:
+                data = bytes(stream.read())
+            assert SECRET.encode() not in data, info.path
+            assert b"nbtune-azure-secret" not in data, info.path
+    assert b"nbtune-azure-secret" not in text_of(ray_folder), "a secret is in a log"
+
+
+def test_an_endpoint_of_the_environment(run: Any, keys: None, store: str, saving: Any, monkeypatch: Any) -> None:
+    bucket(store, "second")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store}")
+    experiment = run(saving, SPACE, metric="acc", mode="max", storage="s3://second").wait(120)
+    check(experiment, "s3://second")
+
+
+def test_a_filesystem(run: Any, keys: None, store: str, saving: Any) -> None:
+    server = bucket(store, "third")
+    options = {"storage": "third/prefix", "storage_filesystem": server}
+    experiment = run(saving, SPACE, metric="acc", mode="max", **options).wait(120)
+    check(experiment, "third/prefix", server)
+    with pytest.raises(nbtune.ExperimentError, match="cannot be written"):
+        run(saving, SPACE, metric="acc", mode="max", storage="nowhere/else", storage_filesystem=server)
+
+
+# -- disks that fail ------------------------------------------------------------------------------
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder))
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take every byte that is left."""
+    file = folder / "filler"
+    with file.open("wb", buffering=0) as stream:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    stream.write(b"x" * size)
+            except OSError:
+                pass
+    return file
+
+
+def nothing_cut_off(path: str) -> bool:
+    """Tell whether no file in an experiment's folder is half of one."""
+    import json
+
+    for file in Path(path).glob("experiment_state-*.json"):
+        json.loads(file.read_bytes())
+    return not list(Path(path).rglob("*.part"))
+
+
+@pytest.fixture
+def reporting() -> Callable[..., None]:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        for step in range(10_000):
+            nbtune.report(acc=step)
+            time.sleep(0.05)
+
+    return train
+
+
+def test_checkpoints_that_fill_the_disk(run: Any, until: Any, disk: Path) -> None:
+    def train(config: dict[str, Any]) -> None:
+        for step in range(100):
+            nbtune.report(acc=step, checkpoint={"step": step, "weights": bytes(700_000)})
+
+    experiment = run(train, {"a": nbtune.grid_search([1, 2, 3, 4])}, storage=str(disk), metric="acc", mode="max")
+    experiment.wait(120)
+    assert experiment.status == "failed"
+    assert f"its storage {disk} failed" in experiment.error
+    assert "it is full" in experiment.error
+    failed = experiment.df[experiment.df["status"] == "failed"]
+    assert failed["error"].str.contains("the checkpoint could not be saved in").any()
+    assert "stopped" in experiment.df["status"].tolist(), "trials have run on, or were begun, for nothing"
+    assert len(experiment.history) > 4
+    trial = experiment.trials[failed.index[0]]
+    assert trial.checkpoint["step"] == trial.metrics["acc"], "what was saved before is not there"
+    until(lambda: nbtune.load(experiment.path).status == "failed", "its end in storage")
+    again = nbtune.load(experiment.path)
+    assert nothing_cut_off(experiment.path)
+    assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
+    assert "it is full" in again.error
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, disk: Path, how: str) -> None:
+    experiment = run(reporting, {"a": nbtune.grid_search([1, 2])}, storage=str(disk))
+    until(lambda: experiment.trials and len(nbtune.load(experiment.path).history) > 5, "reports in storage")
+    if how == "full":
+        filler = fill(disk)
+    else:
+        mount("-o", "remount,ro", str(disk))
+    until(lambda: experiment.error, "word of it")
+    assert experiment.status == "running"
+    assert f"the storage {disk} takes nothing: it is {how}" in experiment.error
+    assert head_state(experiment._store)["hint"] == experiment.error
+    experiment.wait(60)
+    assert experiment.status == "failed"
+    assert f"it is {how}" in experiment.error
+    assert set(experiment.df["status"]) == {"stopped"}
+    assert nothing_cut_off(experiment.path)
+    before = nbtune.load(experiment.path)
+    assert before.status == "lost"
+    assert 5 < len(before.history) < len(experiment.history)
+    if how == "full":
+        filler.unlink()
+    else:
+        mount("-o", "remount,rw", str(disk))
+    until(lambda: nbtune.load(experiment.path).status == "failed", "the rest of the log in storage")
+    again = nbtune.load(experiment.path)
+    assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
+    assert f"it is {how}" in again.error
+    until(lambda: nothing_cut_off(experiment.path) and len(experiment.results) == 2, "Tune's own results")
+
+
+# -- several nodes --------------------------------------------------------------------------------
+
+NODES = Path(__file__).with_name("nodes.py")
+
+
+def test_a_folder_on_several_nodes(tmp_path: Path) -> None:
+    """In a process of its own, which has a cluster of its own: see nodes.py."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no process can have mounts of its own here")
+    result = subprocess.run(
+        [sys.executable, str(NODES), str(tmp_path / "storage")], capture_output=True, text=True, timeout=200
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
