@@ -16,6 +16,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from nbtune.engine.live import Live
+from nbtune.engine.memory import bear_memory_kills
 from nbtune.engine.past import Past, PastTrial
 from nbtune.engine.proposals import Proposals, Wanted
 from nbtune.engine.recorder import Recorder
@@ -67,6 +68,7 @@ class Control(Live, Callback):
         self._orders: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._doomed: list[Any] = []
         self._trials: list[Any] = []
+        self._ready = False
         self.interrupted = False
 
     # -- orders -----------------------------------------------------------------------------------
@@ -211,6 +213,9 @@ class Control(Live, Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
+        if not self._ready and self._scheduler.controller is not None:
+            self._ready = True
+            bear_memory_kills(self._scheduler.controller._tune_controller)
         self._carry_out()
         if self._stopping.decide():
             self._interrupt(trials)
