@@ -120,9 +120,7 @@ def test_the_stop_buttons_stop_and_say_so(sent):
 def test_what_is_over_cannot_be_stopped(sent):
     dashboard = replay(example(trials=2, reports=2)).dashboard
     ask(part(dashboard, "Head"), type="stop")
-    assert [m["message"] for _, m, _ in sent if m["type"] == "refused"] == [
-        "example is finished: nothing of it runs"
-    ]
+    assert [m["message"] for _, m, _ in sent if m["type"] == "refused"] == ["example is finished: nothing of it runs"]
 
 
 def test_the_detail_of_a_failed_trial(sent):
