@@ -9,7 +9,7 @@ const WAITING = "waiting for the kernel…";
 const STOP = { "": "Stop", asking: "Stop", waiting: WAITING, stopping: "stopping…" };
 const GOING = { "": "", waiting: WAITING, resuming: "resuming…", resumed: "resuming…" };
 /** @type {Record<string, string>} */
-const AGAIN = { resume: "Resume", failed: "Retry failed" };
+const RETRY = { resume: "Resume", failed: "Retry failed" };
 /** @type {Record<string, string>} */
 const TITLES = {
   resume: "Go on: unfinished trials from their last checkpoints, then what is still missing",
@@ -84,7 +84,7 @@ export function makeButtons(store, send, on) {
     again.hidden = live || !(wanted || store.again);
     ask.hidden = !live || store.stop !== "asking";
     label(button, STOP[store.stop], store.stop === "");
-    label(again, GOING[store.again] || AGAIN[wanted] || "", store.again === "");
+    label(again, GOING[store.again] || RETRY[wanted] || "", store.again === "");
     again.title = store.again ? "" : (TITLES[wanted] ?? "");
     if (!focused?.hidden && focused !== yes && focused !== no) return;
     // What has taken the place of what had the focus.

@@ -21,7 +21,7 @@ export function makeSteer(store, send, on) {
     make("button", { type: "button", textContent: text, ariaLabel: name, title: name });
   const fewer = press("−", "one fewer at once");
   const more = press("+", "one more at once");
-  const all = make("button", { type: "button", textContent: "as many as fit" });
+  const all = press("all", "as many at once as fit");
   const shown = make("output", { className: "nbt-head-limit", ariaLabel: "at once" });
   const limit = make("span", { role: "group", ariaLabel: "trials at once" }, ["at once", fewer, shown, more, all]);
   const count = make("input", { type: "text", inputMode: "numeric", value: "5", ariaLabel: "more samples" });
@@ -101,7 +101,7 @@ export function makeSteer(store, send, on) {
     limit.hidden = !live;
     const [wanted, waits] = [now(), store.limit !== undefined];
     const number = wanted ?? state.at_once ?? "";
-    const text = `${wanted === null ? (number === "" ? "all" : `all, ${number}`) : number}${waits ? "…" : ""}`;
+    const text = `${wanted === null ? (number === "" ? "all" : `all (${number})`) : number}${waits ? "…" : ""}`;
     if (shown.textContent !== text) shown.textContent = text;
     fewer.ariaDisabled = String(store.closed || Number(number) <= 1);
     more.ariaDisabled = String(store.closed || wanted === null);

@@ -5,7 +5,7 @@ import { guard } from "./page.js";
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {ReturnType<typeof begin>} Store */
 
-const REFUSED = {
+const UNDONE = {
   stop: "Not stopped",
   resume: "Not resumed",
   extend: "No more samples",
@@ -75,7 +75,7 @@ export function takeAnswer(store, answer) {
     if (order === "extend") store.extend = "done";
   }
   if (type !== "refused") return;
-  store.message = `${/** @type {any} */ (REFUSED)[order] ?? "Refused"}: ${answer.message}`;
+  store.message = `${/** @type {any} */ (UNDONE)[order] ?? "Refused"}: ${answer.message}`;
   if (order === "stop") store.stop = "";
   if (order === "at_once") store.limit = undefined;
   if (order === "extend") store.extend = "";

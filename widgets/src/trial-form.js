@@ -35,7 +35,7 @@ export function makeForm(store, send, on, id) {
   function makeField(column, i) {
     const row = trial === null ? undefined : store.rows.get(trial);
     const cell = row?.[store.columns.indexOf(column) + 2];
-    const why = make("small", { id: `${id}-why-${i}` });
+    const why = make("small", { id: `${id}-why-${i}`, hidden: true });
     const choices = column.kind === "choice" ? (column.choices ?? []) : null;
     const at = choices && row ? choices.indexOf(cell ?? null) : -1;
     const before = choices ? (at < 0 ? "" : String(at)) : row ? typed(cell) : "";

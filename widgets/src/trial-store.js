@@ -136,7 +136,7 @@ function settle(store, trial) {
 function takeTable(store, message) {
   if (message.reset) {
     const { columns } = message;
-    store.widths = [4, 30, ...columns.map(({ label }) => Math.min(label.length + 2, WIDEST_LABEL))];
+    store.widths = [4, 26, ...columns.map(({ label }) => Math.min(label.length + 2, WIDEST_LABEL))];
     store.textual = [false, true, ...columns.map(({ role }) => role === "error")];
     store.columns = columns;
     store.refused = "";
