@@ -158,7 +158,9 @@ def _note(store: Store, y: float) -> list[str]:
     return [texts(_LEFT, y, Run(cut(clean(note), _RIGHT - _LEFT - 80), DIM))]
 
 
-def _rows(store: Store, columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float) -> list[str]:
+def _rows(
+    store: Store, columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float
+) -> list[str]:
     """Return the table, each row a line, the first of which is the titles."""
     places, x = [], float(_LEFT)
     for column in columns:
