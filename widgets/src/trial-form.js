@@ -20,7 +20,7 @@ export function makeForm(store, send, on, id) {
   const submit = make("button", { type: "submit" });
   const close = make("button", { type: "button", textContent: "Cancel" });
   const said = make("span", { role: "status", className: "nbt-said" });
-  const refused = make("div", { role: "alert", className: "nbt-refused" });
+  const refused = make("div", { role: "status", className: "nbt-refused", hidden: true });
   const foot = make("div", { className: "nbt-foot" }, [submit, keeps, close, said]);
   const root = make("form", { className: "nbt-point", noValidate: true, autocomplete: "off", hidden: true });
   root.append(grid, foot, refused);
