@@ -73,6 +73,11 @@ export function makeSteer(store, send, on) {
     count.ariaInvalid = "false";
     showText(why, "");
   });
+  on(count, "keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // not left to the browser: in JupyterLab it does not come to a submission
+    extend.requestSubmit();
+  });
   on(extend, "submit", (event) => {
     event.preventDefault();
     if (store.closed || store.extend === "waiting" || store.again) return;

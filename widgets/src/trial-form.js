@@ -113,6 +113,10 @@ export function makeForm(store, send, on, id) {
     send(trial, config, keep.checked && !keeps.hidden);
   });
   on(root, "keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input")) {
+      event.preventDefault(); // not left to the browser: in JupyterLab it does not come to a submission
+      root.requestSubmit();
+    }
     if (event.key !== "Escape") return;
     event.preventDefault();
     event.stopPropagation();
