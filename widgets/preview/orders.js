@@ -73,6 +73,7 @@ function ofOne(kernel, order, number, answer, refuse) {
   answer({ type: { stop: "stopping", pause: "pausing", resume: "resuming" }[order], trial: number });
   if (order === "pause") trial.held = true;
   else if (order === "resume") trial.held = false;
+  if (order === "resume" && trial.status === "running") return; // it was only about to be paused
   setTimeout(() => {
     if (order === "stop") kernel.set(trial, "stopped");
     else if (order === "pause" && trial.held && trial.status === "running" && !kernel.slow) kernel.set(trial, "paused");
