@@ -108,7 +108,7 @@ def _clone(experiment: Experiment, words: list[str], namespace: Mapping[str, Any
     rest = [word for word in words if word != "--checkpoint"]
     trial = _trial("clone", experiment, rest[:1])
     changes = _values("clone", rest[1:], namespace)
-    trial.clone(checkpoint=checkpoint, **changes)
+    trial.clone(changes, checkpoint=checkpoint)
     start = " from its checkpoint" if checkpoint else ""
     return f"{experiment.name} tries trial {trial.id} again{start} with {_shown(changes)} next"
 

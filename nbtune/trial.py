@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.checkpoint import Checkpoint
@@ -113,18 +114,19 @@ class Trial:
         """
         self._order("resume_trial")
 
-    def clone(self, *, checkpoint: bool = False, **changes: Any) -> None:
+    def clone(self, point: Mapping[str, Any] | None = None, /, *, checkpoint: bool = False, **parameters: Any) -> None:
         """Try this trial's point again with changes, next, also after the experiment's end.
 
         Args:
+            point: parameter -> value, for names that are no Python identifiers ("a/b"), or "checkpoint".
             checkpoint: whether the new trial starts from this one's latest checkpoint, as population based
                 training does; else it starts afresh.
-            changes: parameter=value.
+            parameters: parameter=value.
 
         Raises:
             ExperimentError: there is no such parameter, no checkpoint, or the experiment cannot be reached.
         """
-        experiment = self._experiment
+        experiment, changes = self._experiment, {**(point or {}), **parameters}
         experiment._known(changes)
         config = {**dict(flat(self.config)), **changes}
         experiment._order("add", config=config, **({"start": self.id} if checkpoint else {}))

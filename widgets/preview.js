@@ -106,6 +106,10 @@ find("#busy").addEventListener("change", () => {
   kernel.busy = find("#busy").checked;
   kernel.catchUp();
 });
+for (const name of /** @type {const} */ (["refuses", "slow"]))
+  find(`#${name}`).addEventListener("change", () => {
+    kernel[name] = find(`#${name}`).checked;
+  });
 find("#lost").addEventListener("change", () => {
   kernel.lost = find("#lost").checked;
   kernel.catchUp();

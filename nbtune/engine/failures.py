@@ -78,7 +78,7 @@ def describe(error: Any) -> dict[str, str]:
     name = type(error).__name__
     if name in {"ActorDiedError", "RayActorError", "ActorUnavailableError"}:
         return {"error": "the trial's process died", "traceback": text}
-    if name in {"OutOfMemoryError", "OutOfMemoryKill"}:
+    if name in {"OutOfMemoryError", "OutOfMemoryActorError"}:
         return {"error": "the trial's process was killed: the node was out of memory", "traceback": text}
     lines = text.splitlines() or ["unknown error"]
     if lines[0].startswith("Traceback"):  # an error of Tune's own carries a traceback as its message

@@ -11,10 +11,10 @@ from typing import Any
 
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-__all__ = ["OutOfMemoryKill", "bear_memory_kills"]
+__all__ = ["OutOfMemoryActorError", "bear_memory_kills"]
 
 
-class OutOfMemoryKill(RayActorError):
+class OutOfMemoryActorError(RayActorError):
     """The actor's process was killed since its node was out of memory."""
 
 
@@ -31,7 +31,7 @@ def bear_memory_kills(controller: Any) -> None:
 
     def failed(tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, OutOfMemoryError):
-            exception = OutOfMemoryKill(error_msg=str(exception))
+            exception = OutOfMemoryActorError(error_msg=str(exception))
         known(tracked_actor_task=tracked_actor_task, exception=exception)
 
     manager._actor_task_failed = failed

@@ -5,19 +5,20 @@ from __future__ import annotations
 import pprint
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
 
 from nbtune.errors import NbtuneError
 from nbtune.state import TrialState
-from nbtune.store import Store, flat
+from nbtune.store import ENDED, Store, flat
 from nbtune.views.assets import plotly_js, plotly_version
+from nbtune.views.orders import Orders, Steerable
 from nbtune.views.points import Points
 from nbtune.views.rows import Rows
 from nbtune.views.state import head_state
-from nbtune.views.text import number
+from nbtune.views.text import number, status_of
 from nbtune.views.widgets import Curves, Head, Parallel, Trials
 
 __all__ = ["Dashboard", "Watched"]
@@ -32,14 +33,11 @@ _FINEST = 20  # running or selected trials that are told finely
 _LABEL = 160  # characters of a curve's label
 
 
-class Watched(Protocol):
+class Watched(Steerable, Protocol):
     """The experiment, as far as the dashboard needs it."""
 
     @property
     def over(self) -> bool: ...
-    @property
-    def trials(self) -> Mapping[int, Any]: ...
-    def stop(self) -> None: ...
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]: ...
     def select(self, trials: Sequence[int]) -> None: ...
 
@@ -71,11 +69,18 @@ class Dashboard(ipywidgets.VBox):
         self._pulse = 0.0  # when the browser last heard from the kernel for certain
         common = {"error": self._failed, "plotly": lambda _: self._send_plotly()}
         table = {**common, "ready": lambda _: self._tell_table(everything=True)}
+        orders = Orders(
+            experiment,
+            store,
+            lambda answer: self._head.send(answer),
+            lambda answer: self._trials.send(answer),
+            self._failed,
+        )
         self._head = Head(
-            {**common, "ready": lambda _: self._tell_head(everything=True), "stop": self._stop}, state=head_state(store)
+            {**common, **orders.head, "ready": lambda _: self._tell_head(everything=True)}, state=head_state(store)
         )
         self._curves = Curves({**common, "ready": self._ready_curves}, metric=store.metric or "")
-        self._trials = Trials({**table, "detail": self._detail, "stop": self._stop_trial})
+        self._trials = Trials({**table, **orders.trials, "detail": self._detail})
         self._parallel = Parallel(table)
         self._links = [
             ipywidgets.jslink((self._trials, "selection"), (other, "selection"))
@@ -102,12 +107,14 @@ class Dashboard(ipywidgets.VBox):
             widget.selection = sorted(trials)
 
     def follow(self) -> None:
-        """Tell the browser what is new, from now until the experiment is over."""
+        """Tell the browser what is new, from now until the experiment is over; again after it was resumed."""
         hush = self._experiment.listen(self._news.set)
-        threading.Thread(target=self._follow, args=(hush,), name="nbtune-view", daemon=True).start()
+        thread = threading.Thread(target=self._follow, args=(hush,), name="nbtune-view", daemon=True)
+        self._follower = thread
+        thread.start()
 
     def _follow(self, hush: Callable[[], None]) -> None:
-        """Tell the browser what is new until the experiment is over."""
+        """Tell the browser what is new until the experiment is over, or another thread does."""
         over = False
         shown = time.monotonic()
         pushed = Dashboard._pushed
@@ -118,7 +125,8 @@ class Dashboard(ipywidgets.VBox):
                 pushed = Dashboard._pushed = True
                 self._send_plotly()
             self._news.wait(_TICK)
-            over = self._experiment.over  # read first: what came before it is told below
+            # Read first: what came before it is told below. One that is resumed quickly is not over again.
+            over = self._experiment.over or self._follower is not threading.current_thread()
             self._news.clear()
             began = time.monotonic()
             try:
@@ -130,6 +138,9 @@ class Dashboard(ipywidgets.VBox):
         hush()
 
     def _tell(self, *, everything: bool = False) -> None:
+        store = self._store
+        if store.generation != self._generation and not store.cursor and store.status not in ENDED:
+            return  # resumed, and about to be told anew: until then what is known stays on the screen
         self._tell_head(everything=everything)
         self._tell_curves(everything=everything)
         self._tell_table(everything=everything)
@@ -173,10 +184,11 @@ class Dashboard(ipywidgets.VBox):
             update, reset = self._points.update(fine, everything=everything)
             if reset:
                 self._statuses.clear()
-            changed = [state for state in states if self._statuses.get(state.number) != state.status]
+            statuses = {state.number: status_of(store, state) for state in states}
+            changed = [state for state in states if self._statuses.get(state.number) != statuses[state.number]]
             if not (reset or update.segments or changed):
                 return
-            self._statuses.update({state.number: state.status for state in changed})
+            self._statuses = statuses
             self._sequence += 1
             self._curves.send(
                 {
@@ -185,7 +197,7 @@ class Dashboard(ipywidgets.VBox):
                     "seq": self._sequence,
                     "metric": metric,
                     "best": best.number if best else None,
-                    "trials": [[s.number, s.status, _label(s)] for s in changed],
+                    "trials": [[s.number, statuses[s.number], _label(s)] for s in changed],
                     "segments": update.segments,
                 },
                 update.buffers(),
@@ -198,23 +210,6 @@ class Dashboard(ipywidgets.VBox):
         self.errors = [*self.errors, f"{message.get('where')}: {message.get('message')}"][-_ERRORS:]
 
     # -- what the browser asks for ------------------------------------------------------------------
-
-    def _stop(self, _: dict[str, Any]) -> None:
-        try:
-            self._experiment.stop()
-        except NbtuneError as error:
-            self._head.send({"type": "refused", "message": str(error)})
-        else:
-            self._head.send({"type": "stopping"})
-
-    def _stop_trial(self, message: dict[str, Any]) -> None:
-        trial = message["trial"]
-        try:
-            self._experiment.trials[trial].stop()
-        except (NbtuneError, KeyError) as error:
-            self._trials.send({"type": "refused", "trial": trial, "message": str(error)})
-        else:
-            self._trials.send({"type": "stopping", "trial": trial})
 
     def _detail(self, message: dict[str, Any]) -> None:
         trial = self._experiment.trials.get(message["trial"])
@@ -229,6 +224,7 @@ class Dashboard(ipywidgets.VBox):
                 "type": "detail",
                 "trial": trial.id,
                 "config": pprint.pformat(trial.config, sort_dicts=False),
+                "checkpoint": trial.checkpoint is not None,
                 "traceback": trial.error,
                 "log": log,
             }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from nbtune.columns import ABSENT
 from nbtune.spec.space import label
 from nbtune.state import TrialState
 from nbtune.store import Store, flat
+from nbtune.views.text import status_of
 
-__all__ = ["Rows", "cell"]
+__all__ = ["Rows", "cell", "kind_of"]
 
 _LONGEST = 200  # characters of a cell
 _WHOLE = 2**53  # above it JavaScript's numbers skip whole numbers
@@ -30,6 +32,22 @@ def cell(value: Any) -> Any:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
+def kind_of(known: Mapping[str, Any] | None) -> str | None:
+    """Return what a parameter takes: "int", "float", "choice", or "any"; None for one that is not of the space.
+
+    Args:
+        known: what the log keeps of its space.
+    """
+    if known is None:
+        return None
+    kind = known["kind"]
+    if kind in {"choice", "grid_search"}:
+        return "choice"
+    if kind.endswith("randint"):
+        return "int"
+    return "float" if kind.endswith(("uniform", "randn")) else "any"
+
+
 class Rows:
     """The table of an experiment, told in pieces.
 
@@ -43,6 +61,8 @@ class Rows:
         self._columns: list[dict[str, Any]] | None = None
         self._told = 0  # the store's version when it was last told
         self._best: int | None = None
+        self._statuses: dict[int, str] = {}  # as they were told
+        self._generation = store.generation
 
     def message(self, *, everything: bool = False) -> dict[str, Any] | None:
         """Return what has changed since the last message, or None.
@@ -53,22 +73,25 @@ class Rows:
         store = self._store
         version = store.version
         states = store.states()
-        changed = [state for state in states if state.changed > self._told]
+        statuses = {state.number: status_of(store, state) for state in states}
+        changed = [s for s in states if s.changed > self._told or statuses[s.number] != self._statuses.get(s.number)]
         for state in changed:
             self._parameters.update(dict.fromkeys(name for name, _ in flat(state.config)))
         columns = self._describe(any(state.error for state in states))
         best = store.best()
         number = best.number if best else None
-        reset = everything or columns != self._columns
+        reset = everything or columns != self._columns or store.generation != self._generation
         if not (reset or changed or number != self._best):
             return None
         self._columns, self._told, self._best = columns, version, number
+        self._statuses, self._generation = statuses, store.generation
         return {
             "type": "table",
             "reset": reset,
             "columns": columns,
             "rows": [self._row(state) for state in (states if reset else changed)],
             "best": number,
+            "by_scheduler": [s.number for s in states if s.status == "paused" and s.reason == "scheduler"],
             "metric": store.metric,
             "mode": store.facts.get("mode"),
         }
@@ -88,9 +111,10 @@ class Rows:
         for name in {**dict.fromkeys(space), **self._parameters}:
             known = space.get(name, {})
             shown = f"config/{name}" if name in store.metrics() else name
-            choices = known.get("values") if known.get("kind") in {"choice", "grid_search"} else None
-            cells = choices and [*map(cell, choices)]
-            columns.append(_column(f"config/{name}", shown, "param", "log" in known.get("kind", ""), cells))
+            kind = kind_of(space.get(name))
+            cells = [*map(cell, known["values"])] if kind == "choice" else None
+            column = _column(f"config/{name}", shown, "param", "log" in known.get("kind", ""), cells)
+            columns.append({**column, "kind": kind, "space": known.get("text", "")})
         columns += [_column(f"metric/{name}", name, "metric") for name in metrics]
         columns += [_column("iterations", "iterations", "iterations"), _column("time_s", "time (s)", "time_s")]
         return [*columns, _column("error", "error", "error")] if failed else columns
@@ -99,7 +123,7 @@ class Rows:
         assert self._columns is not None
         config = dict(flat(state.config))
         values = {"iterations": state.iterations, "time_s": None if math.isnan(state.time_s) else state.time_s}
-        row: list[Any] = [state.number, state.status]
+        row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:
             role, name = column["role"], column["key"].partition("/")[2]
             if role == "param":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from nbtune.engine.storage import default_storage
 from nbtune.store import ENDED, Store, flat
-from nbtune.views.text import number
+from nbtune.views.text import number, shown_counts
 
 __all__ = ["head_state", "time_left"]
 
@@ -24,15 +25,50 @@ def head_state(store: Store) -> dict[str, Any]:
         "status": store.status,
         "over": over,
         "total": total,
-        "counts": {status: count for status, count in store.counts.items() if count},
+        "counts": shown_counts(store),
         "best": _best(store),
         "elapsed": store.elapsed(),
         "left": time_left(store) if live else None,
-        "at_once": facts.get("concurrent"),
+        "at_once": _at_once(store),
+        "limit": facts.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,
-        "gone": f"What was reported is kept. In a new kernel: %tune load {facts['path']}" if facts.get("path") else "",
+        "steer": bool(facts.get("space")) and (live or bool(facts.get("path"))),
+        "again": "" if live else _again(store),
+        "gone": _gone(store),
     }
+
+
+def _at_once(store: Store) -> int | None:
+    """Return how many trials can run at once, as far as is known."""
+    facts = store.facts
+    fit = (facts.get("plan") or {}).get("slots") or facts.get("concurrent")
+    bounds = [number for number in (facts.get("max_concurrent"), fit) if number]
+    return min(*bounds, max(1, store.progress()[1])) if bounds else None
+
+
+def _again(store: Store) -> str:
+    """Return what can be done with an experiment that is over: "resume", "failed" (try those again), or nothing."""
+    over, total = store.progress()
+    cut = sum(state.reason == "experiment" for state in store.states())
+    if not store.facts.get("path"):
+        return ""
+    if store.status != "finished" and (over - cut < total or not total):
+        return "resume"
+    return "failed" if store.counts["failed"] else ""
+
+
+def _gone(store: Store) -> str:
+    """Return what to say when the kernel is gone: how to come back to the experiment."""
+    path = str(store.facts.get("path") or "")
+    if not path:
+        return ""
+    # By its name it is found where experiments are kept unless said otherwise; by its path it is found anywhere.
+    usual = path.rpartition("/")[0] == default_storage()
+    name = store.facts.get("name") if usual and store.facts.get("name") else path
+    if store.facts.get("detached"):
+        return f"The experiment goes on without it. In a new kernel: %tune attach {name}"
+    return f"The trials have ended with it; what they reported is kept. In a new kernel: %tune resume {name}"
 
 
 def _best(store: Store) -> dict[str, Any] | None:
@@ -59,15 +95,18 @@ def time_left(store: Store, now: float | None = None) -> float | None:
         return None
     mean = sum(took) / len(took)
     begun = [max(0.0, mean - (now - s.started)) for s in states if s.status == "running" and s.started is not None]
-    slots = max(1, len(begun), int(store.facts.get("concurrent") or 1))
+    slots = max(1, len(begun), _at_once(store) or 1)
     return (sum(begun) + mean * max(0, total - over - len(begun))) / min(slots, total - over)
 
 
 def _hint(store: Store) -> str:
-    if store.facts.get("error"):
-        return str(store.facts["error"])
-    live = store.status not in ENDED
-    if live and not store.counts["running"] and not store.progress()[0]:
+    for told in ("error", "warning"):
+        if store.facts.get(told):
+            return str(store.facts[told])
+    live, counts = store.status not in ENDED, store.counts
+    if live and counts["paused"] and not counts["running"] and not counts["pending"]:
+        return f"{counts['paused']} paused, none running: resume one in the table, or stop"
+    if live and not (counts["running"] or counts["paused"]) and not store.progress()[0]:
         return "starting the trials' processes, which takes a few seconds"
     failed = [state for state in store.states() if state.status == "failed"]
     if failed:

@@ -11,7 +11,7 @@ from nbtune.store import ENDED, Store, flat
 from nbtune.views.picture import Run, clean, cut, element, span, text_width, texts, wrap
 from nbtune.views.still_curves import BEST, DIM, FAILED, FINISHED, HEIGHT, RUNNING, STOPPED, collect, draw
 from nbtune.views.still_table import SIGNS, Cells, fit, plain_table, ranked, shown, table
-from nbtune.views.text import count_line, summary
+from nbtune.views.text import count_line, shown_counts, status_of, summary
 
 __all__ = ["still"]
 
@@ -59,7 +59,7 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
         y += 12 + HEIGHT
     top = states[: _ROWS - len(errors)]
     if top:
-        lines += _rows(fit(columns, _RIGHT - _LEFT, 18, 112, _small), best, top, y + 22)
+        lines += _rows(store, fit(columns, _RIGHT - _LEFT, 18, 112, _small), best, top, y + 22)
         y += 26 + _ROW * len(top)
     for below in _below(states, len(states) - len(top)):
         y += 20
@@ -97,7 +97,8 @@ def _head(store: Store, y: float) -> list[str]:
     room = _RIGHT - _LEFT - text_width(status, bold=True) - 12 - 16 - _BAR - 10 - text_width(done) - 14
     name = clean(store.facts.get("name", "experiment"))
     if text_width(counts) + min(_title_width(name), 120) > room:
-        counts = "  ".join(f"{SIGNS[status]} {store.counts[status]:,}" for status in SIGNS if store.counts[status])
+        found = shown_counts(store)
+        counts = "  ".join(f"{SIGNS[status]} {found[status]:,}" for status in SIGNS if status in found)
     name = cut(name, room - text_width(counts), _title_width)
     bar = round(_LEFT + _title_width(name) + 12 + text_width(status, bold=True) + 16)
     fill = _FILLS.get(store.status, DIM)
@@ -157,7 +158,9 @@ def _note(store: Store, y: float) -> list[str]:
     return [texts(_LEFT, y, Run(cut(clean(note), _RIGHT - _LEFT - 80), DIM))]
 
 
-def _rows(columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float) -> list[str]:
+def _rows(
+    store: Store, columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float
+) -> list[str]:
     """Return the table, each row a line, the first of which is the titles."""
     places, x = [], float(_LEFT)
     for column in columns:
@@ -172,7 +175,7 @@ def _rows(columns: list[Cells], best: TrialState | None, states: Sequence[TrialS
             if row >= 0:
                 state = states[row]
                 top = best is not None and state.number == best.number and column.kind in {"trial", "metric"}
-                fill = BEST if top else _FILLS.get(state.status) if column.kind == "status" else None
+                fill = BEST if top else _FILLS.get(status_of(store, state)) if column.kind == "status" else None
                 run = Run(column.cells[row], fill, bold=top)
             if run.text:
                 spans.append(span(run, x=place, text_anchor=anchor))

@@ -13,6 +13,7 @@ from nbtune.state import TrialState
 from nbtune.store import Store
 from nbtune.views.decimate import decimate
 from nbtune.views.picture import Run, clean, cut, element, text_width, texts, ticks
+from nbtune.views.text import status_of
 
 __all__ = ["BEST", "DIM", "FAILED", "FINISHED", "HEIGHT", "RUNNING", "STOPPED", "Chart", "collect", "draw"]
 
@@ -38,7 +39,7 @@ class Curve:
 
     Attributes:
         state: the trial.
-        kind: "best" or the trial's status.
+        kind: "best" or the trial's status, as it is shown.
         x: ascending, shape (n,).
         y: finite, shape (n,); n is at least 1.
     """
@@ -89,7 +90,7 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: Trial
     for number, at in groups(trial[rows]):
         kept = rows[at][_still_true(iteration[rows[at]])]
         x = np.array([number], float) if single else iteration[kept].astype(float)
-        kind = "best" if best is not None and best.number == number else states[number].status
+        kind = "best" if best is not None and best.number == number else status_of(store, states[number])
         curves.append(Curve(states[number], kind, x, np.clip(value[kept], -_FARTHEST, _FARTHEST)))
     return Chart(metric, curves, len(seen), single)
 
@@ -181,6 +182,8 @@ class _Style:
 # In this order they are drawn, the last over the others.
 _STYLES = {
     "pending": _Style(_OTHER, 2, "─", "pending", opacity=0.6),
+    "unfinished": _Style(_OTHER, 2, "─", "unfinished", opacity=0.6),
+    "paused": _Style(_OTHER, 2, "╌", "paused", dashes="10 6", opacity=0.8),
     "stopped": _Style(_OTHER, 2, "┄", "stopped early", dashes="4 6", opacity=0.8),
     "finished": _Style(_OTHER, 2, "─", "finished", opacity=0.6),
     "failed": _Style(_OTHER, 2, "✗", "failed", opacity=0.6),

@@ -11,11 +11,14 @@ from nbtune.columns import ABSENT, value_type
 from nbtune.state import TrialState
 from nbtune.store import Store, flat
 from nbtune.views.picture import Measure, clean, cut
-from nbtune.views.text import number
+from nbtune.views.text import number, status_of, status_word
 
 __all__ = ["SIGNS", "Cells", "fit", "plain_table", "ranked", "shown", "table"]
 
-SIGNS = {"pending": "○", "running": "●", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗"}
+SIGNS = {
+    "pending": "○", "running": "●", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗",
+    "unfinished": "◐",
+}  # fmt: skip
 """A sign for each state, so that no colour is the only one."""
 
 _LONGEST = 60  # characters of a cell, before it is measured
@@ -67,7 +70,8 @@ def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -
     metrics = store.metrics()[:_METRICS] if store.metric is None else [store.metric]
     marks = ["★ " if best is not None and state.number == best.number else "" for state in states]
     numbers = [f"{mark}{state.number}" for mark, state in zip(marks, states, strict=True)]
-    words = [f"{SIGNS.get(s.status, '')} {'stopped early' if s.status == 'stopped' else s.status}" for s in states]
+    statuses = [status_of(store, state) for state in states]
+    words = [f"{SIGNS.get(status, '')} {status_word(status)}" for status in statuses]
     return [
         Cells("trial", numbers, "trial", right=True),
         Cells("status", words, "status"),

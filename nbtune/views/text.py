@@ -6,12 +6,12 @@ from typing import Any
 
 from nbtune.spec.space import label
 from nbtune.spec.units import format_duration
+from nbtune.state import TrialState
 from nbtune.store import ENDED, Store
 
-__all__ = ["best_line", "count_line", "number", "summary"]
+__all__ = ["best_line", "count_line", "number", "shown_counts", "status_of", "status_word", "summary"]
 
-_ORDER = ("running", "finished", "stopped", "failed")
-_WORDS = {"stopped": "stopped early"}
+_ORDER = ("running", "paused", "finished", "stopped", "failed", "unfinished")
 
 
 def number(value: Any) -> str:
@@ -21,10 +21,30 @@ def number(value: Any) -> str:
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
+def status_word(status: str) -> str:
+    """Return a trial's status as people read it."""
+    return "stopped early" if status == "stopped" else status
+
+
+def status_of(store: Store, state: TrialState) -> str:
+    """Return a trial's status as it is shown: nothing runs, waits or pauses where the experiment is over."""
+    return "unfinished" if store.status in ENDED and state.status not in ENDED else state.status
+
+
+def shown_counts(store: Store) -> dict[str, int]:
+    """Return status, as it is shown -> how many trials; those that are not there are left out."""
+    counts: dict[str, int] = {}
+    for status, count in store.counts.items():
+        shown = "unfinished" if store.status in ENDED and status not in ENDED else status
+        counts[shown] = counts.get(shown, 0) + count
+    return {status: count for status, count in counts.items() if count}
+
+
 def count_line(store: Store) -> str:
     """Return ``"2 running, 9 finished, 1 stopped early"``. Pending ones are the rest, and not told."""
-    counts = [f"{store.counts[status]} {_WORDS.get(status, status)}" for status in _ORDER if store.counts[status]]
-    return ", ".join(counts) or "no trial running yet"
+    counts = shown_counts(store)
+    told = [f"{counts[status]} {status_word(status)}" for status in _ORDER if status in counts]
+    return ", ".join(told) or "no trial running yet"
 
 
 def best_line(store: Store) -> str:

@@ -10,7 +10,7 @@ __all__ = ["Curves", "Head", "Parallel", "Trials"]
 
 
 class Head(Live):
-    """Name, state, bar, counts, best, time, and the stop button.
+    """Name, state, bar, counts, best, time, and what is ordered of the whole experiment.
 
     Attributes:
         state: what `nbtune.views.state.head_state` returns.

@@ -25,6 +25,14 @@ for epoch in range({epochs}):
     print("epoch", epoch)
     time.sleep({pause})
     report(accuracy=1 - abs(math.log10(lr) + 2.5) / 2 - 1 / (epoch + 2), loss=1 / (epoch + 1))"""
+STEERED = """%%tune steered --metric accuracy --mode max --samples 2 --seed 1 --storage {storage}
+lr: loguniform(1e-4, 1e-1) = 1e-2
+act: choice(["relu", "tanh"]) = "relu"
+
+checkpoint = get_checkpoint()
+for epoch in range(checkpoint["epoch"] + 1 if checkpoint else 0, 60):
+    time.sleep(0.1)
+    report(accuracy=lr * epoch, checkpoint={{"epoch": epoch}})"""
 POINTS = "document.querySelector('.nbt-curves-plot')?.data?.reduce((sum, trace) => sum + trace.x.length, 0) ?? 0"
 STILL = '.jp-OutputArea-output img[src*="nbtune-still"]'
 
@@ -159,8 +167,50 @@ def test_a_kernel_that_dies_is_told_and_what_was_drawn_stays(lab: Server, page: 
     os.kill(pid, signal.SIGKILL)
     banner = page.locator(".nbt-head").get_by_role("alert")
     expect(banner).to_contain_text(re.compile("kernel"), timeout=30_000)
-    expect(banner).to_contain_text("%tune load")
+    expect(banner).to_contain_text("%tune resume")
     assert page.evaluate(POINTS) > 3
+
+
+def test_a_sweep_is_steered_by_its_buttons(lab: Server, page: Page, folder: Path) -> None:
+    setup = "%load_ext nbtune\nimport time\nfrom nbtune import get_checkpoint, report"
+    asked = "steered.wait(60)\nsorted(steered.df.status), 0.02 in steered.df.lr.values, set(steered.df.iterations)"
+    write(folder / "steer.ipynb", setup, STEERED.format(storage=folder / "results"), asked)
+    story = Notebook(page, lab, "steer.ipynb")
+    story.run(0)
+    story.start(1)
+    head, table = page.locator(".nbt-head"), page.locator(".nbt-trials")
+    tab(page, "Trials")
+    running = table.locator("tbody tr[data-trial]").filter(has_text="running").first
+    expect(head).to_contain_text("best accuracy")  # until then there is no checkpoint to pause with
+    number = running.get_attribute("data-trial")
+    line = table.locator(f'tr[data-trial="{number}"]')
+    line.get_by_role("button", name="Pause").click()
+    expect(line).to_contain_text("‖paused")
+    expect(head).to_contain_text("1 paused")
+    line.get_by_role("button", name="Resume").click()
+    expect(line).to_contain_text("●running")
+
+    page.get_by_role("button", name="Add a point").click()
+    form = page.get_by_role("form", name="A point to try next")
+    form.get_by_label("lr").fill("0.02")
+    form.get_by_label("lr").press("Enter")
+    expect(form).to_contain_text("it is tried next")
+    expect(head).to_contain_text("of 3")
+    head.get_by_role("button", name="Steer").click()
+    head.get_by_role("textbox", name="more samples").fill("1")
+    head.get_by_role("textbox", name="more samples").press("Enter")
+    expect(head).to_contain_text("of 4")
+
+    head.get_by_role("button", name="Stop").click()
+    head.get_by_role("button", name="Yes").click()
+    expect(head).to_contain_text("■ stopped")
+    head.get_by_role("button", name="Resume").click()
+    expect(head).to_contain_text("● running")
+    expect(head).to_contain_text("✓ finished", timeout=60_000)
+    expect(head).to_contain_text("4 of 4")
+    expect(head.get_by_role("button", name="Resume")).to_be_hidden()
+    outcome = story.run(2).locator(".jp-OutputArea-output").inner_text()
+    assert outcome.strip() == "(['finished', 'finished', 'finished', 'finished'], True, {60})"
 
 
 def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: Page, folder: Path) -> None:

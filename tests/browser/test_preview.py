@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 WIDGETS = ("head", "curves", "trials", "parallel")
-SCENARIOS = ("empty", "1", "20", "1000", "10000", "errors")
+SCENARIOS = ("empty", "1", "20", "1000", "10000", "errors", "paused", "stopped")
 Preview = Callable[..., Page]
 
 CONTRAST = """name => {
@@ -79,8 +79,9 @@ def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scen
         expect(page.locator("#trials")).to_contain_text("No trial yet")
         expect(page.locator("#curves")).to_contain_text("first report")
     else:
-        count = 20 if scenario == "errors" else int(scenario)
-        expect(page.locator("#head")).to_contain_text(f"{count} of {count}")
+        count = int(scenario) if scenario.isdigit() else 20
+        stays = scenario in {"paused", "stopped"}
+        expect(page.locator("#head")).to_contain_text(f"8 of {count}" if stays else f"{count} of {count}")
         expect(page.get_by_role("grid", name="Trials")).to_have_attribute("aria-rowcount", str(count + 1))
         assert page.locator("#trials tr").count() < 100
         expect(page.locator("#curves [role=img]")).to_have_attribute("aria-label", re.compile(f"{count} trials"))
@@ -338,3 +339,218 @@ def test_a_change_of_theme_is_followed(preview: Preview) -> None:
             ".some(text => /^rgb\\((2[0-9]{2}), \\1/.test(getComputedStyle(text).fill))",
             arg=name,
         )
+
+
+def button(page: Page, widget: str, name: str) -> Locator:
+    return page.locator(f"#{widget}").get_by_role("button", name=re.compile(f"^{name}"))
+
+
+def test_a_trial_is_paused_and_resumed_by_its_button(preview: Preview) -> None:
+    page = preview(20, live="half")
+    trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    line = row(page, trial)
+    page.check("#slow")  # it has kept no checkpoint yet
+    line.get_by_role("button", name="Pause").click()
+    expect(line.get_by_role("button", name="pausing")).to_be_visible()
+    line.get_by_role("button", name="pausing").click()  # taken back
+    expect(line.get_by_role("button", name="Pause")).to_be_visible()
+    assert [len(heard(page, "trials", kind)) for kind in ("pause", "resume")] == [1, 1]
+    page.uncheck("#slow")
+    line.get_by_role("button", name="Pause").press("Enter")
+    expect(line).to_contain_text("‖paused")
+    expect(page.locator("#head")).to_contain_text("1 paused")
+    line.get_by_role("button", name="Resume").press("Enter")
+    expect(line).to_contain_text("○pending")
+    expect(line.get_by_role("button", name="Pause")).to_be_hidden()
+    page.check("#refuses")
+    other = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    button(page, "trials", f"Pause trial {other}$").click()
+    expect(page.locator("#trials [role=alert]")).to_have_text(
+        f"trial {other} is not paused: no trial has kept a checkpoint so far, and a paused trial goes on from its latest"
+    )
+    expect(button(page, "trials", f"Pause trial {other}$")).to_be_visible()
+
+
+def test_what_the_scheduler_has_paused_only_it_resumes(preview: Preview) -> None:
+    page = preview("paused")
+    by_hand, by_scheduler = page.evaluate(
+        "preview.kernel.trials.filter(one => one.status === 'paused').map(one => one.number)"
+    )
+    expect(row(page, by_hand).get_by_role("button", name="Resume")).to_be_visible()
+    expect(row(page, by_scheduler)).to_contain_text("‖paused")
+    expect(row(page, by_scheduler).get_by_role("button", name="Resume")).to_be_hidden()
+    expect(row(page, by_scheduler).get_by_role("button", name="Stop")).to_be_visible()
+
+
+def test_a_stopped_experiment_is_resumed(preview: Preview) -> None:
+    page = preview("stopped")
+    head = page.locator("#head")
+    expect(head).to_contain_text("8 finished · 12 unfinished")
+    expect(button(page, "head", "Stop")).to_be_hidden()
+    expect(row(page, 9)).to_contain_text("◐unfinished")
+    expect(row(page, 9).get_by_role("button", name="Stop")).to_be_hidden()
+    page.check("#busy")
+    button(page, "head", "Resume").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(button(page, "head", "waiting for the kernel")).to_be_focused()
+    page.evaluate("preview.kernel.busy = false; preview.kernel.catchUp()")  # a click would take the focus
+    expect(button(page, "head", "resuming")).to_be_focused()
+    expect(head).to_contain_text("● running")
+    expect(button(page, "head", "Stop")).to_be_focused()
+    assert heard(page, "head", "resume") == [{"type": "resume", "failed": False}]
+
+
+def test_failed_trials_are_tried_again(preview: Preview) -> None:
+    page = preview(20)
+    page.check("#refuses")
+    button(page, "head", "Retry failed").click()
+    expect(page.locator("#head [role=status]:visible")).to_contain_text("Not resumed: no trial has kept")
+    page.uncheck("#refuses")
+    button(page, "head", "Retry failed").click()
+    expect(page.locator("#head")).to_contain_text("● running")
+    expect(page.locator("#head .nbt-head-refused")).to_be_hidden()
+    assert heard(page, "head", "resume")[-1] == {"type": "resume", "failed": True}
+
+
+def test_how_many_run_at_once_is_steered(preview: Preview) -> None:
+    page = preview(20, live="half")
+    shown = page.locator("#head output")
+    expect(shown).to_be_hidden()
+    height = page.locator("#head .nbt-head-main").bounding_box()
+    button(page, "head", "Steer").press("Enter")
+    expect(button(page, "head", "Steer")).to_have_attribute("aria-expanded", "true")
+    assert page.locator("#head .nbt-head-main").bounding_box() == height
+    expect(shown).to_have_text("all (4)")
+    page.check("#busy")
+    for _ in range(2):  # one order for both
+        button(page, "head", "one fewer at once").press("Space")
+    expect(shown).to_have_text("2…")
+    page.wait_for_function("preview.kernel.heard.some(one => one.message.type === 'at_once')")
+    page.uncheck("#busy")
+    expect(shown).to_have_text("2")
+    expect(page.locator("#head")).to_contain_text("2 at once")
+    button(page, "head", "as many at once as fit").click()
+    expect(shown).to_have_text("all (4)")
+    assert [one["number"] for one in heard(page, "head", "at_once")] == [2, None]
+    page.check("#refuses")
+    button(page, "head", "one fewer at once").click()
+    expect(page.locator("#head [role=status]:visible").first).to_contain_text("Not changed")
+    expect(shown).to_have_text("all (4)")
+    button(page, "head", "one fewer at once").press("Escape")
+    expect(shown).to_be_hidden()
+    expect(button(page, "head", "Steer")).to_be_focused()
+
+
+def test_more_samples_are_asked_for(preview: Preview) -> None:
+    page = preview(20, live="half")
+    button(page, "head", "Steer").click()
+    field = page.get_by_role("textbox", name="more samples")
+    field.fill("1.5")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#head")).to_contain_text("a whole number is needed")
+    assert heard(page, "head", "extend") == []
+    field.fill("3")
+    field.press("Enter")
+    expect(page.locator("#head")).to_contain_text("8 of 23")
+    expect(page.locator("#head")).to_contain_text("they will be tried")
+    assert heard(page, "head", "extend") == [{"type": "extend", "samples": 3}]
+
+
+def test_after_its_end_more_samples_resume_it(preview: Preview) -> None:
+    page = preview("stopped")
+    button(page, "head", "Steer").click()
+    expect(page.locator("#head output")).to_be_hidden()
+    button(page, "head", "Add and go on").click()
+    expect(button(page, "head", "resuming")).to_be_visible()
+    expect(page.locator("#head")).to_contain_text("● running")
+
+
+def test_a_point_of_ones_own_is_tried_next(preview: Preview) -> None:
+    page = preview(20, live="half")
+    opens = button(page, "trials", "Add a point")
+    opens.press("Enter")
+    form = page.get_by_role("form", name="A point to try next")
+    lr = form.get_by_label("lr")
+    expect(lr).to_be_focused()
+    expect(form).not_to_contain_text("✗")
+    lr.fill("0.1x")
+    lr.press("Enter")
+    expect(lr).to_have_attribute("aria-invalid", "true")
+    expect(form).to_contain_text("a number is needed")
+    expect(lr).to_be_focused()
+    assert heard(page, "trials", "add") == []
+    lr.fill("1e-2")
+    expect(form).not_to_contain_text("a number is needed")
+    form.get_by_label("hidden").select_option("64")
+    page.check("#busy")
+    form.get_by_role("button", name="Try this next").click()
+    form.get_by_role("button", name="waiting for the kernel").press("Enter")
+    page.uncheck("#busy")
+    expect(form).to_contain_text("it is tried next")
+    expect(page.locator("#head")).to_contain_text("8 of 21")
+    sent = {"type": "add", "config": {"lr": 0.01, "hidden": 64}, "trial": None, "checkpoint": False}
+    assert heard(page, "trials", "add") == [sent]
+    page.check("#refuses")
+    form.get_by_role("button", name="Try this next").click()
+    expect(form).to_contain_text("no trial has kept a checkpoint so far")
+    form.get_by_role("button", name="Try this next").press("Escape")
+    expect(form).to_be_hidden()
+    expect(opens).to_be_focused()
+    expect(opens).to_have_attribute("aria-expanded", "false")
+
+
+def test_a_trial_is_cloned_with_changes(preview: Preview) -> None:
+    page = preview(20, live="half")
+    config = page.evaluate("preview.kernel.trials[2].config")
+    row(page, 2).dblclick()
+    button(page, "trials", "Clone").click()
+    form = page.get_by_role("form", name="A clone of trial 2")
+    expect(form.get_by_label("lr")).to_have_value(str(config["lr"]))
+    assert form.get_by_label("hidden").evaluate("one => one.selectedOptions[0].text") == str(config["hidden"])
+    form.get_by_label("lr").fill("")
+    form.get_by_label("lr").press("Enter")
+    expect(form).to_contain_text("a value is needed")
+    form.get_by_label("lr").fill(str(config["lr"]))
+    form.get_by_label("hidden").select_option("32")
+    form.get_by_label("from its checkpoint").check()
+    form.get_by_label("hidden").press("Tab")
+    form.get_by_role("button", name="Try this next").press("Enter")
+    expect(form).to_contain_text("it is tried next")
+    sent = {"type": "add", "config": {"hidden": 32}, "trial": 2, "checkpoint": True}
+    assert heard(page, "trials", "add") == [sent]
+    row(page, 3).dblclick()
+    expect(form).to_be_hidden()
+    button(page, "trials", "Clone").click()
+    other = page.get_by_role("form", name="A clone of trial 3")
+    expect(other.get_by_label("lr")).to_be_visible()
+    expect(other.get_by_label("from its checkpoint")).to_be_hidden()  # it has none
+
+
+def test_values_that_look_like_markup_are_chosen_as_text(preview: Preview) -> None:
+    page = preview("errors")
+    row(page, 0).dblclick()
+    button(page, "trials", "Clone").click()
+    form = page.get_by_role("form", name="A clone of trial 0")
+    hostile = '<img src="nowhere" onerror="window.hacked = 1">'
+    note = form.get_by_label("note")
+    assert note.evaluate("one => one.selectedOptions[0].text") == hostile
+    note.select_option(index=2)
+    form.get_by_role("button", name="Try this next").click()
+    expect(form).to_contain_text("it is tried next")
+    assert heard(page, "trials", "add")[0]["config"] == {"note": "<b>bold</b> & \"quoted\" %{y} 'text' </div>"}
+    assert page.evaluate("window.hacked") is None
+
+
+@pytest.mark.parametrize("scenario", ["empty", "1", "1000"])
+def test_the_first_point_and_one_of_many(preview: Preview, scenario: str) -> None:
+    page = preview(scenario, width="600")
+    button(page, "trials", "Add a point").click()
+    form = page.get_by_role("form", name="A point to try next")
+    expect(form.get_by_label("lr")).to_be_focused()
+    button(page, "head", "Steer").click()
+    expect(page.get_by_role("textbox", name="more samples")).to_be_visible()
+    for name in ("head", "trials"):
+        wide = page.locator(f"#{name} .nbt").first.evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert wide[0] <= wide[1]

@@ -105,24 +105,6 @@ def test_what_is_selected_in_the_browser_is_selected_in_python_and_back(sent):
     assert experiment.selected.empty
 
 
-def test_the_stop_buttons_stop_and_say_so(sent):
-    experiment, source = running()
-    dashboard = experiment.dashboard
-    ask(part(dashboard, "Head"), type="stop")
-    ask(part(dashboard, "Trials"), type="stop", trial=2)
-    assert source.commands == [("stop", {}), ("stop_trial", {"trial": 2})]
-    assert ("Head", {"type": "stopping"}, None) in sent
-    assert ("Trials", {"type": "stopping", "trial": 2}, None) in sent
-    ask(part(dashboard, "Trials"), type="stop", trial=99)
-    assert [message for _, message, _ in sent if message["type"] == "refused"]
-
-
-def test_what_is_over_cannot_be_stopped(sent):
-    dashboard = replay(example(trials=2, reports=2)).dashboard
-    ask(part(dashboard, "Head"), type="stop")
-    assert [m["message"] for _, m, _ in sent if m["type"] == "refused"] == ["example is finished: nothing of it runs"]
-
-
 def test_the_detail_of_a_failed_trial(sent):
     dashboard = replay(example(trials=3, reports=4, failing=1)).dashboard
     ask(part(dashboard, "Trials"), type="detail", trial=2)
@@ -131,6 +113,7 @@ def test_the_detail_of_a_failed_trial(sent):
     assert "Cell In[3], line 7" in detail["traceback"]
     assert eval(detail["config"])["hidden"] in (32, 64, 128)
     assert not detail["log"]
+    assert detail["checkpoint"] is False
 
 
 def test_errors_of_the_browser_reach_python(sent):

@@ -101,6 +101,7 @@ MAY_IMPORT = {
         "nbtune.store",
         "nbtune.views",
         "nbtune.engine.events",
+        "nbtune.engine.storage",
     ],
 }
 

@@ -91,10 +91,14 @@ def test_a_new_metric_makes_new_columns_and_tells_everything():
 
 
 def test_a_parameter_called_like_a_metric_and_its_space():
-    space = {"loss": {"kind": "loguniform"}, "act": {"kind": "choice", "values": ["relu", math.inf]}}
+    space = {
+        "loss": {"kind": "loguniform", "text": "loguniform(0.1, 1.0)"},
+        "act": {"kind": "choice", "values": ["relu", math.inf]},
+    }
     store = feed(Store(), start(space=space), added(0, loss=0.1, act="relu"), reported(0, 1, loss=5.0))
     columns = Rows(store).message()["columns"][2:]
-    assert columns[0] == {"key": "config/loss", "label": "config/loss", "role": "param", "log": True, "choices": None}
+    first = {"key": "config/loss", "label": "config/loss", "role": "param", "log": True, "choices": None}
+    assert columns[0] == {**first, "kind": "float", "space": "loguniform(0.1, 1.0)"}
     assert columns[1]["choices"] == ["relu", "Infinity"]
 
 

@@ -363,3 +363,19 @@ def test_ticks_are_round_and_differ(low, share, count):
 def test_whole_ticks():
     assert ticks(0.5, 1.5, 6, whole=True) == [(1.0, "1")]
     assert [shown for _, shown in ticks(1, 10_000, 4, whole=True)][-1] == "10,000"
+
+
+def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
+    for status, shown in (("running", "‖ paused"), ("stopped", "◐ unfinished")):
+        store = experiment(({"lr": 0.1}, [0.5, 0.9]), ({"lr": 0.2}, [0.4, 0.3], "running"), status="running")
+        events = [Event("paused", 1, 101.0, data={"reason": "user"}), Event("experiment", data={"status": status})]
+        for chunk in decode(encode(store.cursor, events)):
+            store.apply(chunk)
+        word = shown.partition(" ")[2]
+        assert any(f"1 {word}" in line for line in words(store))
+        assert any(shown in line for line in words(store))
+        assert shown in still(store)["text/plain"]
+        states, best = ranked(store), store.best()
+        lines = "\n".join(draw(collect(store, "acc", states, best), 0, 0, 700))
+        assert word in lines  # the legend
+        assert lines.count('<path d="M') >= 4  # both curves, beside the axes

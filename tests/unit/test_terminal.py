@@ -2,6 +2,7 @@
 
 import io
 
+from nbtune.engine.events import Event, decode, encode
 from nbtune.store import Store
 from nbtune.testing import example, replay
 from nbtune.views.terminal import Line, line
@@ -17,6 +18,14 @@ def test_the_line_says_where_it_is():
     assert text.startswith("example finished [####################] 4 of 4, ")
     assert "1 failed" in text
     assert "best accuracy 0." in text
+
+
+def test_paused_trials_are_in_the_line():
+    events = [*list(example(trials=3, reports=3))[:-1], Event("paused", 0, 1e9, data={"reason": "user"})]
+    store = Store()
+    for chunk in decode(encode(0, events)):
+        store.apply(chunk)
+    assert "1 paused" in line(store, 200)
 
 
 def test_it_fits_and_stays_one_line():

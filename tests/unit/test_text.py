@@ -47,6 +47,15 @@ def test_counts():
     assert count_line(store) == "1 running, 1 finished, 1 stopped early, 1 failed"
 
 
+def test_paused_trials_are_counted_and_what_an_end_has_cut_off_is_unfinished():
+    paused = [*trial(0, 1, "running"), Event("paused", 0, 103.0, data={"reason": "user"})]
+    store = store_of(*paused, *trial(1, 1, "running"), *trial(2, 1))
+    assert count_line(store) == "1 running, 1 paused, 1 finished"
+    ended = Event("experiment", time=172.0, data={"status": "stopped"})
+    store = store_of(*paused, *trial(1, 1, "running"), *trial(2, 1), ended)
+    assert count_line(store) == "1 finished, 2 unfinished"
+
+
 def test_the_best():
     store = store_of(*trial(0, 0.5, lr=0.1), *trial(1, 0.98765, lr=0.25, opt="sgd"))
     assert best_line(store) == "best acc 0.9877 (trial 1: lr=0.25, opt=sgd)"

@@ -1,5 +1,6 @@
 // Stands in for the kernel: plays a scenario's events, tells the widgets, hears and answers them.
 
+import { carryOut } from "./orders.js";
 import { head, table, update } from "./tell.js";
 import { source } from "./text.js";
 
@@ -9,7 +10,6 @@ import { source } from "./text.js";
 
 const TICK = 100; // milliseconds between two tellings, as in nbtune/views/dashboard.py
 const SECONDS = 20; // that a live experiment takes at most
-const ENDING = 500; // milliseconds from an order to stop to the end
 
 export class Kernel {
   /** @type {Record<string, Widget>} */
@@ -19,11 +19,18 @@ export class Kernel {
   delay = 20;
   busy = false;
   lost = false;
+  /** Whether it refuses every order. */
+  refuses = false;
+  /** Whether no trial keeps a checkpoint, so that pausing does not come to its end. */
+  slow = false;
+  status = "running";
+  /** @type {number | null} */
+  limit = null;
   /** @type {(() => void)[]} */
   #waiting = [];
-  #status = "running";
   #ticks = 0;
   #seq = 0;
+  #step = 0; // reports between two tellings, while it is played
   #failed = false;
   /** @type {Set<Told>} */
   #changed = new Set();
@@ -39,7 +46,7 @@ export class Kernel {
     this.listener = listener;
     this.metric = scenario.metric;
     /** @type {Told[]} */
-    this.trials = scenario.trials.map((trial) => ({ ...trial, status: "pending", at: 0, told: 0 }));
+    this.trials = scenario.trials.map((trial) => ({ ...trial, status: "pending", at: 0, told: 0, held: false }));
     this.atOnce = Math.max(4, Math.ceil(this.trials.length / 100));
   }
 
@@ -80,31 +87,54 @@ export class Kernel {
         trial: trial.number,
         config: `{${config.join(",\n ")}}`,
         traceback: trial.status === "failed" ? trial.traceback : null,
+        checkpoint: trial.number % 2 === 0,
         log: trial.number % 5 === 4 ? null : `epoch 1\nepoch 2\n${trial.config.note ?? ""}`,
       });
-    } else if (message.type === "stop") this.#stop(model, trial);
+    } else carryOut(this, widget, message);
   }
 
   /**
-   * @param {import("./model.js").Model} model
-   * @param {Told | undefined} trial all of them where there is none
+   * Give a trial a status, and tell it.
+   * @param {Told} trial
+   * @param {string} status
    */
-  #stop(model, trial) {
-    const one = trial ? { trial: trial.number } : {};
-    if (trial ? trial.status !== "running" && trial.status !== "pending" : this.#status !== "running") {
-      model.receive({ type: "refused", ...one, message: `${trial ? `trial ${trial.number}` : "it"} is over` });
-      return;
+  set(trial, status) {
+    trial.status = status;
+    this.#changed.add(trial);
+    this.tell();
+  }
+
+  /**
+   * Add a trial: a clone of one, or a new one.
+   * @param {number | null} of
+   * @param {Record<string, any>} config
+   */
+  add(of, config) {
+    const number = this.trials.length;
+    const base = this.trials[of ?? number % Math.max(1, this.trials.length)];
+    const made = { ...base, config: { ...base.config, ...config }, final: "finished", error: null, traceback: null };
+    this.trials.push({ ...made, number, status: "pending", at: 0, told: 0, held: false });
+    this.#changed.add(this.trials[number]);
+    if (this.status !== "running") this.resume(false);
+    this.tell();
+  }
+
+  /** @param {string} status */
+  end(status) {
+    this.status = status;
+    for (const trial of this.trials) this.#changed.add(trial);
+    this.tell();
+  }
+
+  /** @param {boolean} failed whether what has failed is tried again */
+  resume(failed) {
+    this.status = "running";
+    for (const trial of this.trials) {
+      if (trial.status === "failed" && failed) Object.assign(trial, { status: "pending", at: 0, final: "finished" });
+      this.#changed.add(trial);
     }
-    model.receive({ type: "stopping", ...one });
-    setTimeout(() => {
-      for (const stopped of trial ? [trial] : this.trials) {
-        if (stopped.status !== "running" && stopped !== trial) continue;
-        stopped.status = "stopped";
-        this.#changed.add(stopped);
-      }
-      if (!trial) this.#status = "stopped";
-      this.tell();
-    }, ENDING);
+    this.advance(1);
+    this.#run();
   }
 
   /** @param {string} widget */
@@ -118,12 +148,12 @@ export class Kernel {
    * @param {number} reports how often each that runs reports
    */
   advance(reports) {
-    for (let i = 0; i < reports && this.#status === "running"; i++) {
+    for (let i = 0; i < reports && this.status === "running"; i++) {
       this.#ticks++;
       let running = 0;
       let over = true;
       for (const trial of this.trials) {
-        if (trial.status === "pending" && running < this.atOnce) trial.status = "running";
+        if (trial.status === "pending" && running < (this.limit ?? this.atOnce)) trial.status = "running";
         if (trial.status === "running") {
           running++;
           this.#changed.add(trial);
@@ -131,9 +161,9 @@ export class Kernel {
           if (trial.at < length) trial.at++;
           if (trial.at === length) trial.status = trial.final;
         }
-        over &&= trial.status !== "running" && trial.status !== "pending";
+        over &&= !["pending", "running", "paused"].includes(trial.status);
       }
-      if (over) this.#status = this.scenario.final;
+      if (over) this.status = this.scenario.final;
     }
   }
 
@@ -152,39 +182,59 @@ export class Kernel {
     if (widgets.length === Object.keys(this.widgets).length) this.#changed.clear();
     for (const name of widgets) {
       const { model } = this.widgets[name];
-      if (name === "head") model.update({ state: head(trials, scenario, this.#status, this.#ticks, this.atOnce) });
+      if (name === "head")
+        model.update({ state: head(trials, scenario, this.status, this.#ticks, this.atOnce, this.limit) });
       else if (name === "curves") {
         model.update({ metrics: Object.keys(trials[0]?.values ?? {}), mode: scenario.mode, metric: this.metric });
         if (!everything && !changed.length) continue;
         const told = everything ? trials : changed;
-        model.receive(...update(told, trials, scenario, this.metric, everything, ++this.#seq));
+        const live = this.status === "running";
+        model.receive(...update(told, trials, scenario, this.metric, everything, ++this.#seq, live));
       } else if (everything || columns || changed.length)
-        model.receive(table(everything || columns ? trials : changed, trials, scenario, everything || columns));
+        model.receive(
+          table(
+            everything || columns ? trials : changed,
+            trials,
+            scenario,
+            everything || columns,
+            this.status === "running",
+          ),
+        );
     }
   }
 
   /**
-   * Play the experiment.
+   * Play the experiment. One that stays somewhere is played there at once.
    * @param {string} pace "1": as it comes, "half": to its middle, where it stays, "0": all at once
    */
   play(pace) {
     const reports = this.trials.reduce((sum, trial) => sum + trial.values[this.scenario.metric].length, 0);
     const all = Math.ceil(reports / this.atOnce);
-    if (pace !== "1") this.advance(pace === "half" ? Math.ceil(all / 2) : Number.POSITIVE_INFINITY);
+    const middle = pace === "half" || this.scenario.stays !== "";
+    if (pace !== "1") this.advance(middle ? Math.ceil(all / 2) : Number.POSITIVE_INFINITY);
+    if (pace !== "1" && this.scenario.stays === "stopped") this.status = "stopped";
+    if (pace !== "1" && this.scenario.stays === "paused") {
+      const [first, second] = this.trials.filter((trial) => trial.status === "running");
+      Object.assign(first, { status: "paused", held: true });
+      second.status = "paused"; // by the scheduler
+    }
     this.tell(true);
     this.sendPlotly("curves");
-    const alive = setInterval(() => {
-      if (this.lost) return;
+    setInterval(() => {
+      if (this.lost || this.status !== "running") return;
       for (const { model } of Object.values(this.widgets)) model.update({ alive: model.get("alive") + 1 });
-      if (this.#status !== "running") clearInterval(alive);
     }, 2000);
-    if (pace !== "1") return;
-    const step = Math.max(1, Math.round((all * TICK) / (SECONDS * 1000)));
+    this.#step = pace === "1" ? Math.max(1, Math.round((all * TICK) / (SECONDS * 1000))) : 0;
+    this.#run();
+  }
+
+  #run() {
+    if (!this.#step) return;
     const playing = setInterval(() => {
       if (this.lost) return;
-      this.advance(step);
+      this.advance(this.#step);
       this.tell();
-      if (this.#status !== "running") clearInterval(playing);
+      if (this.status !== "running") clearInterval(playing);
     }, TICK);
   }
 }

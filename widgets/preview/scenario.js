@@ -3,12 +3,13 @@
 /**
  * @typedef {{number: number, config: Record<string, any>, final: string, error: string | null,
  *   traceback: string | null, values: Record<string, number[]>}} Trial
- * @typedef {{key: string, label: string, role: string, log: boolean, choices: any[] | null}} Column
- * @typedef {{name: string, metric: string, mode: string, seconds: number, final: string, hint: string,
+ * @typedef {{key: string, label: string, role: string, log: boolean, choices: any[] | null,
+ *   kind?: string | null, space?: string}} Column
+ * @typedef {{name: string, metric: string, mode: string, seconds: number, final: string, hint: string, stays: string,
  *   columns: Column[], trials: Trial[]}} Scenario
  */
 
-export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors"];
+export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors", "paused", "stopped"];
 
 /** What a page would act on if it took it for markup. */
 export const HOSTILE = [
@@ -39,10 +40,16 @@ export function random(seed) {
  * @returns {Scenario}
  */
 export function scenario(name, recorded) {
-  const count = name === "errors" ? 20 : Number(name) || 0;
+  const count = ["errors", "paused", "stopped"].includes(name) ? 20 : Number(name) || 0;
   const next = random(count);
   const trials = Array.from({ length: count }, (_, number) => trial(number, recorded.trials, next));
-  const made = { ...recorded, final: "finished", hint: "", trials };
+  const made = {
+    ...recorded,
+    final: "finished",
+    hint: "",
+    stays: name === "paused" || name === "stopped" ? name : "",
+    trials,
+  };
   return name === "errors" ? broken(made) : made;
 }
 
@@ -73,8 +80,8 @@ function broken(made) {
   const columns = made.columns.toSpliced(
     at,
     0,
-    { key: "config/note", label: "note", role: "param", log: false, choices: HOSTILE },
-    { key: `config/${odd}`, label: odd, role: "param", log: false, choices: null },
+    { key: "config/note", label: "note", role: "param", log: false, choices: HOSTILE, kind: "choice" },
+    { key: `config/${odd}`, label: odd, role: "param", log: false, choices: null, kind: "any" },
   );
   columns.splice(columns.length - 1, 0, {
     key: `metric/${odd}`,

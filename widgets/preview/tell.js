@@ -3,9 +3,16 @@
 import { format } from "../src/page.js";
 
 /** @typedef {import("./scenario.js").Scenario} Scenario */
-/** @typedef {import("./scenario.js").Trial & {status: string, at: number, told: number}} Told a trial as it runs */
+/** @typedef {import("./scenario.js").Trial & {status: string, at: number, told: number, held: boolean}} Told a trial as it runs */
 
 const POINTS = 24_000; // of all curves together, as in nbtune/views/points.py
+
+/**
+ * A trial's status as it is shown: nothing runs, waits or pauses where the experiment is over.
+ * @param {Told} trial
+ * @param {boolean} live
+ */
+const seen = ({ status }, live) => (live || !["pending", "running", "paused"].includes(status) ? status : "unfinished");
 
 /** @param {any} value */
 function cell(value) {
@@ -44,13 +51,14 @@ export function best(trials, { metric, mode }) {
  * @param {string} status
  * @param {number} ticks
  * @param {number} atOnce
+ * @param {number | null} limit
  */
-export function head(trials, scenario, status, ticks, atOnce) {
+export function head(trials, scenario, status, ticks, atOnce, limit) {
   /** @type {Record<string, number>} */
   const counts = {};
-  for (const trial of trials) counts[trial.status] = (counts[trial.status] ?? 0) + 1;
-  const over = trials.filter((trial) => trial.status !== "pending" && trial.status !== "running").length;
   const live = status === "running";
+  for (const trial of trials) counts[seen(trial, live)] = (counts[seen(trial, live)] ?? 0) + 1;
+  const over = trials.filter(({ status }) => !["pending", "running", "paused"].includes(status)).length;
   const top = best(trials, scenario);
   return {
     name: scenario.name,
@@ -69,10 +77,13 @@ export function head(trials, scenario, status, ticks, atOnce) {
     },
     elapsed: ticks * scenario.seconds,
     left: live && over ? ((ticks * scenario.seconds) / over) * (trials.length - over) : null,
-    at_once: atOnce,
+    at_once: Math.min(atOnce, limit ?? atOnce),
+    limit,
+    steer: true,
+    again: live ? "" : over < trials.length ? "resume" : counts.failed ? "failed" : "",
     hint: live ? "" : scenario.hint,
     live,
-    gone: "What was reported is kept. In a new kernel: %tune load results/example",
+    gone: "What was reported is kept. In a new kernel: %tune resume example",
   };
 }
 
@@ -81,15 +92,16 @@ export function head(trials, scenario, status, ticks, atOnce) {
  * @param {Told[]} trials
  * @param {Scenario} scenario
  * @param {boolean} reset
+ * @param {boolean} live
  */
-export function table(changed, trials, scenario, reset) {
+export function table(changed, trials, scenario, reset, live) {
   const { metric, mode } = scenario;
   const sign = mode === "min" ? -1 : 1;
   const failed = trials.some((trial) => trial.status === "failed");
   const columns = scenario.columns.filter((column) => column.role !== "error" || failed);
   const rows = changed.map((trial) => [
     trial.number,
-    trial.status,
+    seen(trial, live),
     ...columns.map(({ role, key }) => {
       const name = key.slice(key.indexOf("/") + 1);
       if (role === "param") return cell(trial.config[name]);
@@ -101,7 +113,9 @@ export function table(changed, trials, scenario, reset) {
       return told.length ? sign * Math.max(...told.map((one) => sign * one)) : null;
     }),
   ]);
-  return { type: "table", reset, columns, rows, best: best(trials, scenario)?.number ?? null, metric, mode };
+  const by_scheduler = trials.filter(({ status, held }) => status === "paused" && !held).map(({ number }) => number);
+  const top = best(trials, scenario)?.number ?? null;
+  return { type: "table", reset, columns, rows, best: top, by_scheduler, metric, mode };
 }
 
 /**
@@ -112,9 +126,10 @@ export function table(changed, trials, scenario, reset) {
  * @param {string} metric
  * @param {boolean} reset
  * @param {number} seq
+ * @param {boolean} live
  * @returns {[any, ArrayBufferView[]]}
  */
-export function update(changed, trials, scenario, metric, reset, seq) {
+export function update(changed, trials, scenario, metric, reset, seq, live) {
   const top = best(trials, scenario);
   const share = Math.max(4, Math.floor(POINTS / Math.max(1, trials.length)));
   /** @type {[number, number, boolean][]} */
@@ -146,7 +161,7 @@ export function update(changed, trials, scenario, metric, reset, seq) {
     best: top?.number ?? null,
     trials: changed.map((trial) => [
       trial.number,
-      trial.status,
+      seen(trial, live),
       Object.entries(trial.config)
         .map(([name, one]) => `${name} ${typeof one === "number" ? format(one) : one}`)
         .join("  ")

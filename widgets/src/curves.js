@@ -1,7 +1,7 @@
 // The live curves of one metric: all trials as a few joined lines, drawn by plotly.js. See ../README.md.
 
 import { kinds, MOST, take, traces, trialAt } from "./curve-data.js";
-import { escaped, format, guard, make, plotly, takePlotly } from "./page.js";
+import { escaped, format, guard, make, plotly, statusWord, takePlotly } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./curve-data.js").Curve} Curve */
@@ -145,7 +145,7 @@ function view(model, el, curves, state, views) {
         const at = axis.value === "time_s" ? `${format(point.x)} s` : `iteration ${format(point.x)}`;
         tip.replaceChildren(
           make("b", { textContent: `trial ${trial}: ${state.metric} ${format(point.y)}` }),
-          `${at}, ${curve.status === "stopped" ? "stopped early" : curve.status}`,
+          `${at}, ${statusWord(curve.status)}`,
           make("br"),
           curve.label,
         );

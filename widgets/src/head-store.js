@@ -1,18 +1,30 @@
-// What all views of the head share: when the kernel was last heard, and how far a stop has come. See ../README.md.
+// What all views of the head share: when the kernel was last heard, and how far orders have come. See ../README.md.
 
 import { guard } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {ReturnType<typeof begin>} Store */
 
-/** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far a stop has come. */
+const UNDONE = {
+  stop: "Not stopped",
+  resume: "Not resumed",
+  extend: "No more samples",
+  at_once: "Not changed",
+};
+
+/** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far its orders have come. */
 export const begin = () => ({
   at: performance.now(),
   heard: performance.now(),
   closed: false,
   met: false,
   stop: /** @type {"" | "asking" | "waiting" | "stopping"} */ (""),
-  message: "",
+  again: /** @type {"" | "waiting" | "resuming" | "resumed"} */ (""),
+  told: false, // whether a state has come since it is being resumed
+  live: /** @type {boolean | undefined} */ (undefined),
+  limit: /** @type {number | null | undefined} */ (undefined), // what was asked for, until the state has it
+  extend: /** @type {"" | "waiting" | "done"} */ (""),
+  message: "", // why an order was refused
   error: "",
   views: /** @type {Set<() => void>} */ (new Set()),
 });
@@ -33,6 +45,44 @@ export function safely(model, store, where, call) {
 }
 
 /**
+ * Take in a new state: what it has brought about is no longer waited for.
+ * @param {Store} store
+ * @param {any} state
+ */
+export function takeState(store, state) {
+  const live = Boolean(state?.live);
+  if (live !== store.live) {
+    store.stop = store.again = store.message = "";
+    store.limit = undefined;
+  }
+  if (store.again === "resumed") store.again = "";
+  if (store.limit === (state?.limit ?? null)) store.limit = undefined;
+  [store.live, store.told, store.error] = [live, true, ""];
+}
+
+/**
+ * Take in an answer to an order.
+ * @param {Store} store
+ * @param {any} answer
+ */
+export function takeAnswer(store, answer) {
+  const { type, order } = answer ?? {};
+  if (type === "stopping") store.stop = "stopping";
+  if (type === "resuming") [store.again, store.told] = ["resuming", false];
+  if (type === "done") {
+    // It may have run and come to its end already.
+    if (store.again === "resuming") store.again = store.told ? "" : "resumed";
+    if (order === "extend") store.extend = "done";
+  }
+  if (type !== "refused") return;
+  store.message = `${/** @type {any} */ (UNDONE)[order] ?? "Refused"}: ${answer.message}`;
+  if (order === "stop") store.stop = "";
+  if (order === "at_once") store.limit = undefined;
+  if (order === "extend") store.extend = "";
+  if (order === "resume" || order === "extend") store.again = "";
+}
+
+/**
  * @param {AnyModel} model
  * @param {Store} store
  */
@@ -47,14 +97,12 @@ export function listen(model, store) {
     "change:state": () => {
       heard();
       store.at = store.heard;
-      store.error = "";
-      if (!model.get("state")?.live) store.stop = store.message = "";
+      takeState(store, model.get("state"));
     },
     "change:alive": heard,
     "msg:custom": (message) => {
       heard();
-      if (message?.type === "stopping") store.stop = "stopping";
-      if (message?.type === "refused") [store.stop, store.message] = ["", `Not stopped: ${message.message}`];
+      takeAnswer(store, message);
     },
     comm_live_update: () => {
       store.closed = true;
@@ -68,6 +116,7 @@ export function listen(model, store) {
       for (const view of store.views) view();
     }),
   ]);
+  store.live = model.get("state") && Boolean(model.get("state").live);
   for (const [name, call] of bound) model.on(name, call);
   safely(model, store, "ready", () => model.send({ type: "ready" }))();
   return () => {

@@ -1,10 +1,9 @@
 // The head's words and numbers, without a browser. See ../README.md.
 
-const ORDER = ["running", "finished", "stopped", "failed"];
-const SILENCE = 10; // seconds
+import { statusWord } from "./page.js";
 
-/** @param {string} status */
-export const word = (status) => (status === "stopped" ? "stopped early" : status);
+const ORDER = ["running", "paused", "finished", "stopped", "failed", "unfinished"];
+const SILENCE = 10; // seconds
 
 /**
  * Return seconds as m:ss or h:mm:ss.
@@ -24,7 +23,7 @@ export function duration(seconds) {
  */
 export function countText(counts, live) {
   const shown = ORDER.filter((status) => counts?.[status] || (live && status === "running"));
-  return shown.map((status) => `${counts?.[status] ?? 0} ${word(status)}`).join(" · ");
+  return shown.map((status) => `${counts?.[status] ?? 0} ${statusWord(status)}`).join(" · ");
 }
 
 /**
@@ -34,10 +33,32 @@ export function countText(counts, live) {
  * @returns {[string, number][]}
  */
 export function segments(counts, total) {
-  const order = ["finished", "stopped", "failed", "running"];
+  const order = ["finished", "stopped", "failed", "running", "paused"];
   const sum = order.reduce((all, status) => all + (counts?.[status] ?? 0), 0);
   const whole = Math.max(total || 0, sum, 1);
   return order.map((status) => [status, (counts?.[status] ?? 0) / whole]);
+}
+
+/**
+ * Return how many trials may run at once after a step up or down, null for as many as fit.
+ * @param {number | null} limit
+ * @param {number | null} atOnce how many can, as far as is known
+ * @param {number} step
+ */
+export function steppedLimit(limit, atOnce, step) {
+  if (limit === null && step > 0) return null;
+  return Math.max(1, (limit ?? atOnce ?? 1) + step);
+}
+
+/**
+ * Return what was typed as a count, or what is wrong with it.
+ * @param {string} text
+ * @returns {number | string}
+ */
+export function readCount(text) {
+  const count = Number(text.trim() || Number.NaN);
+  if (!Number.isSafeInteger(count)) return "a whole number is needed";
+  return count < 1 ? "1 or more" : count;
 }
 
 /**

@@ -1,14 +1,13 @@
-// The head: what an experiment is called, how far it is, what is best, and the button that stops it. See ../README.md.
+// The head: what an experiment is called, how far it is, what is best, and what is ordered. See ../README.md.
 
+import { makeButtons } from "./head-buttons.js";
+import { makeSteer } from "./head-steer.js";
 import { begin, listen, safely } from "./head-store.js";
 import { countText, duration, segments, silence } from "./head-text.js";
-import { make } from "./page.js";
+import { make, SIGNS } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./head-store.js").Store} Store */
-
-const SIGNS = { pending: "○", running: "●", finished: "✓", stopped: "■", failed: "✗", lost: "✗" };
-const CONFIRM = 5;
 
 /** Set a text only where it differs, so that nothing is read out or laid out again for nothing.
  * @param {HTMLElement} node @param {string} text @param {string} [title] */
@@ -39,11 +38,6 @@ function view(model, el, store, signal) {
   const bar = make("div", { className: "nbt-head-bar", role: "progressbar", ariaLabel: "progress", ariaValueMin: "0" });
   const over = make("span", { className: "nbt-head-over" });
   const counts = make("span", { className: "nbt-head-counts" });
-  const stop = make("span", { className: "nbt-head-stop" });
-  const button = make("button", { type: "button" });
-  const ask = make("span", { className: "nbt-head-ask", role: "group", ariaLabel: "Stop all trials?" });
-  const yes = make("button", { type: "button", textContent: "Yes" });
-  const no = make("button", { type: "button", textContent: "No" });
   const best = make("div", { className: "nbt-head-best" });
   const value = make("span", { className: "nbt-head-value" });
   const metric = make("span");
@@ -63,15 +57,21 @@ function view(model, el, store, signal) {
   const parts = segments({}, 1).map(([key]) => make("i", { className: `nbt-head-${key}` }));
   gone.append(...goneParts);
   bar.append(...parts);
-  ask.append("Stop all trials?", yes, no);
-  stop.append(button, ask);
+  /** Each handler of this view is guarded, and goes with it.
+   * @param {EventTarget} target @param {string} type @param {(event: any) => void} call */
+  const on = (target, type, call) =>
+    target.addEventListener(type, safely(model, store, type, call), { signal: control.signal });
+  const send = (/** @type {object} */ message) => model.send(message);
+  const buttons = makeButtons(store, send, on);
+  const steer = makeSteer(store, send, on);
+  buttons.root.prepend(steer.button);
   best.append(value, params, trial);
   times.append(elapsed, left, atOnce);
   value.append(metric, number);
-  const first = make("div", { className: "nbt-head-first" }, [name, status, bar, over, counts, stop]);
+  const first = make("div", { className: "nbt-head-first" }, [name, status, bar, over, counts, buttons.root]);
   const second = make("div", { className: "nbt-head-second" }, [best, times, hint]);
   main.append(first, second);
-  root.append(gone, main, refused, failed, said);
+  root.append(gone, main, steer.panel, refused, failed, said);
   el.append(root);
 
   let spoken = "";
@@ -88,7 +88,7 @@ function view(model, el, store, signal) {
     goneParts.forEach((part, i) => void put(part, lost?.[i] ?? ""));
 
     const kind = String(state.status ?? "pending");
-    const shown = `${/** @type {any} */ (SIGNS)[kind] ?? "○"} ${kind}`;
+    const shown = `${SIGNS[kind] ?? "○"} ${kind}`;
     root.ariaLabel = `experiment ${state.name ?? ""}`;
     put(name, String(state.name ?? ""), String(state.name ?? ""));
     put(status, shown);
@@ -137,18 +137,14 @@ function view(model, el, store, signal) {
     left.hidden = !live || state.at_once == null;
     put(atOnce, live && state.at_once != null ? `${state.at_once} at once` : "");
 
-    const focused = root.contains(document.activeElement) ? document.activeElement : null;
-    stop.hidden = !live;
-    ask.hidden = store.stop !== "asking";
-    button.disabled = store.closed || store.stop === "waiting" || store.stop === "stopping";
-    put(button, { "": "Stop", asking: "Stop", waiting: "waiting for the kernel…", stopping: "stopping…" }[store.stop]);
-    button.hidden = store.stop === "asking";
-    if (focused && !ask.hidden && focused === button) no.focus();
-    if (focused && ask.hidden && (focused === yes || focused === no)) button.focus();
-    main.classList.toggle("nbt-head-asked", live && store.stop !== "");
+    buttons.draw(state, live);
+    steer.draw(state, live);
+    main.dataset.asked = String((live && store.stop !== "") || store.again !== "");
     put(refused, store.message);
 
-    const say = `${state.name ?? ""}: ${kind}${live && store.stop === "stopping" ? ", stopping" : ""}`;
+    const doing =
+      live && store.stop === "stopping" ? ", stopping" : store.again.startsWith("resum") ? ", resuming" : "";
+    const say = `${state.name ?? ""}: ${kind}${doing}`;
     if (spoken && spoken !== say) said.textContent = `${say}, ${text} trials`;
     spoken = say;
   });
@@ -156,38 +152,6 @@ function view(model, el, store, signal) {
     draw();
     put(failed, store.error);
   };
-
-  /** Each handler of this view is guarded, and goes with it.
-   * @param {EventTarget} target @param {string} type @param {(event: any) => void} call */
-  const on = (target, type, call) =>
-    target.addEventListener(type, safely(model, store, type, call), { signal: control.signal });
-  const all = () => {
-    for (const view of store.views) view();
-  };
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let asked;
-  const keep = () => {
-    clearTimeout(asked);
-    if (store.stop === "asking") store.stop = "";
-    all();
-  };
-  on(button, "click", () => {
-    [store.stop, store.message] = ["asking", ""];
-    asked = setTimeout(keep, CONFIRM * 1000);
-    all();
-  });
-  on(no, "click", keep);
-  on(ask, "keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    keep();
-  });
-  on(yes, "click", () => {
-    clearTimeout(asked);
-    store.stop = "waiting";
-    all();
-    model.send({ type: "stop" });
-  });
 
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let timer;
@@ -218,8 +182,8 @@ function view(model, el, store, signal) {
     store.views.delete(shown);
     observer.disconnect();
     clearInterval(timer);
-    clearTimeout(asked);
-    if (store.stop === "asking") store.stop = "";
+    buttons.end();
+    steer.end();
     root.remove();
   });
   shown();

@@ -1,4 +1,4 @@
-// What the widgets share: errors that are shown and told, elements, numbers, the page's plotly.js.
+// What the widgets share: errors that are shown and told, elements, numbers, statuses, the page's plotly.js.
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 
@@ -30,6 +30,24 @@ function fourDigits(value) {
     value.toExponential(4).includes("5e") && /^(-?\d\.\d\d[02468])50+(e.*)$/.exec(value.toExponential(25));
   return halfway ? halfway[1] + halfway[2] : value.toExponential(3);
 }
+
+/**
+ * A sign for each status of a trial or an experiment, so that no colour is the only one.
+ * @type {Record<string, string>}
+ */
+export const SIGNS = {
+  pending: "○",
+  running: "●",
+  paused: "‖",
+  finished: "✓",
+  stopped: "■",
+  failed: "✗",
+  lost: "✗",
+  unfinished: "◐",
+};
+
+/** @param {string} status of a trial */
+export const statusWord = (status) => (status === "stopped" ? "stopped early" : status);
 
 /**
  * A trial's text as plotly shows it letter by letter.
@@ -128,4 +146,14 @@ export function make(tag, properties = {}, children = []) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
+}
+
+/**
+ * Show a text, or hide its element. Nothing is set anew that is there: it would be read out and laid out again.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function showText(element, text) {
+  element.hidden = !text;
+  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,7 +1,10 @@
 // The panel below the table: one trial's error, configuration and log. See ../README.md.
 
-import { make } from "./page.js";
-import { makeStatus, showStatus, showText } from "./trial-status.js";
+import { make, showText } from "./page.js";
+import { makeForm } from "./trial-form.js";
+import { pointColumns } from "./trial-point.js";
+import { makeStatus, showStatus } from "./trial-status.js";
+import { orderPoint, orderTrial } from "./trial-store.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./trial-store.js").Detail} Detail */
@@ -15,8 +18,10 @@ const REFRESH = 3000; // milliseconds after which the log of a running trial is 
  * @param {Store} store
  * @param {State} state
  * @param {(where: string, act: () => any) => () => any} safe what makes a function show what it throws
+ * @param {(target: EventTarget, type: string, act: (event: any) => void) => void} on
+ * @param {string} id what the ids of its elements begin with
  */
-export function makeDetail(model, store, state, safe) {
+export function makeDetail(model, store, state, safe, on, id) {
   const title = make("strong");
   const status = makeStatus();
   const close = make("button", { type: "button", className: "nbt-close", textContent: "Close" });
@@ -29,8 +34,15 @@ export function makeDetail(model, store, state, safe) {
     make("div", {}, [make("h4", {}, ["Configuration ", copy, " ", copied]), config]),
     make("div", {}, [make("h4", { textContent: "Log" }), log]),
   ];
-  const header = make("header", {}, [title, status.word, status.stop, close]);
-  const panel = make("section", { className: "nbt-detail", hidden: true }, [header, waiting, ...sections]);
+  const clone = make("button", {
+    type: "button",
+    className: "nbt-clone",
+    textContent: "Clone…",
+    ariaExpanded: "false",
+  });
+  const header = make("header", {}, [title, status.word, status.acts, clone, close]);
+  const form = makeForm(store, (...point) => orderPoint(model, store, ...point), on, `${id}-clone`);
+  const panel = make("section", { className: "nbt-detail", hidden: true }, [header, form.root, waiting, ...sections]);
 
   let asked = ""; // for which trial, and which status of it
   let before = /** @type {Detail | undefined} */ (undefined); // the answer that there was when it was asked for
@@ -59,6 +71,7 @@ export function makeDetail(model, store, state, safe) {
       store.details.delete(trial);
       panel.scrollTop = 0;
     }
+    if (trial !== state.open) fold();
     state.open = trial;
     asked = "";
     copied.textContent = "";
@@ -74,8 +87,10 @@ export function makeDetail(model, store, state, safe) {
     if (asked !== `${open} ${word}`) ask(open);
     asked = `${open} ${word}`;
     title.textContent = panel.ariaLabel = `Trial ${open}`;
-    showStatus(status, open, word, store.stops.get(open));
+    showStatus(status, open, word, store.orders.get(open), store.byScheduler.has(open));
     const detail = store.details.get(open);
+    clone.hidden = !pointColumns(store.columns).length;
+    form.draw(Boolean(detail?.checkpoint));
     waiting.hidden = Boolean(detail);
     showText(traceback, detail?.traceback ?? "");
     showText(config, detail?.config ?? "");
@@ -108,6 +123,23 @@ export function makeDetail(model, store, state, safe) {
     copied.textContent = done ? "copied" : "selected: copy it with Ctrl+C";
   }
 
+  /** Close the form. */
+  function fold() {
+    form.show(null, null);
+    clone.ariaExpanded = "false";
+  }
+
+  on(copy, "click", copyConfig);
+  on(status.stop, "click", () => state.open !== null && orderTrial(model, store, state.open, "stop"));
+  on(status.pause, "click", () => state.open !== null && orderTrial(model, store, state.open, "pause"));
+  on(clone, "click", () => {
+    if (clone.ariaExpanded === "true") return fold();
+    clone.ariaExpanded = "true";
+    panel.scrollTop = 0;
+    form.show(state.open, clone);
+    form.draw(Boolean(state.open !== null && store.details.get(state.open)?.checkpoint));
+  });
+
   const end = () => window.clearInterval(timer);
-  return { panel, close, copy, stop: status.stop, show, draw, copyConfig, end };
+  return { panel, close, show, draw, end };
 }

@@ -1,9 +1,11 @@
 // The rows of the table without a browser: their texts, their order, the filter, which are in sight. See ../README.md.
 
-import { format } from "./page.js";
+import { format, statusWord } from "./page.js";
 
 /** @typedef {number | string | boolean | null | undefined} Cell */
-/** @typedef {{key: string, label: string, role: string}} Column */
+/**
+ * @typedef {{key: string, label: string, role: string, kind?: string | null, space?: string, choices?: Cell[] | null}} Column
+ */
 /**
  * A row's entries: 0 is the trial's number, 1 its status, then come the cells.
  * @typedef {[number, string, ...Cell[]]} Row
@@ -12,7 +14,7 @@ import { format } from "./page.js";
 
 export const ROW_HEIGHT = 26; // px, of a row and of the head, as in trials.css
 const MOST_HEIGHT = 320; // px, of what scrolls, as there
-const STATUSES = ["pending", "running", "finished", "stopped", "failed"]; // as they are sorted
+const STATUSES = ["pending", "running", "paused", "unfinished", "finished", "stopped", "failed"]; // as they are sorted
 const SPECIAL = ["NaN", "Infinity", "-Infinity"];
 const QUOTED = `"[^"]*"|'[^']*'`;
 /** @type {Record<string, (a: number, b: number) => boolean>} */
@@ -23,11 +25,8 @@ const ORDERS = {
   ">=": (a, b) => a >= b,
 };
 
-/** @param {string} status */
-export const statusWord = (status) => (status === "stopped" ? "stopped early" : status);
-
 /** @param {string | undefined} status */
-export const isLive = (status) => status === "pending" || status === "running";
+export const isLive = (status) => status === "pending" || status === "running" || status === "paused";
 
 /** @type {WeakMap<Row, string[]>} */
 const written = new WeakMap();

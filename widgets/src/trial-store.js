@@ -2,13 +2,17 @@
 
 import { guard } from "./page.js";
 import { isLive, mergeRows, numeric, texts } from "./trial-rows.js";
+import { nextOrder } from "./trial-status.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./trial-rows.js").Column} Column */
 /** @typedef {import("./trial-rows.js").Row} Row */
-/** @typedef {{trial: number, config: string, traceback: string | null, log: string | null}} Detail */
+/** @typedef {import("./trial-status.js").Order} Order */
+/** @typedef {import("./trial-status.js").Ordered} Ordered */
+/** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, log: string | null}} Detail */
 /** @typedef {ReturnType<typeof begin>} Store */
 
+const REFUSED = { stop: "stopped", pause: "paused", resume: "resumed" };
 const WIDEST = 26; // characters of a column
 const WIDEST_LABEL = 24; // of which only the label needs them
 
@@ -19,9 +23,11 @@ export const begin = () => ({
   textual: /** @type {boolean[]} */ ([]), // whether an entry is text in any row
   layout: 0, // counts the changes of the columns and of the two above
   best: /** @type {number | null} */ (null),
-  stops: /** @type {Map<number, string>} */ (new Map()), // what the stop buttons of these trials say
+  orders: /** @type {Map<number, Ordered>} */ (new Map()), // what was ordered of these trials, until it has come about
+  byScheduler: /** @type {Set<number>} */ (new Set()), // the trials that it has paused
+  point: { trial: /** @type {number | null} */ (null), phase: "", message: "" }, // the last that was to be tried next
   details: /** @type {Map<number, Detail>} */ (new Map()),
-  refused: "", // why a trial is not stopped
+  refused: "", // why an order about a trial was refused
   failure: "", // what a message has thrown, until the next one is taken in
   views: /** @type {Set<() => void>} */ (new Set()),
 });
@@ -53,42 +59,84 @@ export function listen(model, store) {
 }
 
 /**
- * Give the order to stop a trial, once.
+ * Order something of a trial, once.
  * @param {AnyModel} model
  * @param {Store} store
  * @param {number} trial
+ * @param {"stop" | "pause"} button which one was pressed; "pause" also resumes
  */
-export function stopTrial(model, store, trial) {
-  if (store.stops.has(trial)) return;
-  store.stops.set(trial, "waiting…");
+export function orderTrial(model, store, trial, button) {
+  const known = store.orders.get(trial);
+  const next = nextOrder(store.rows.get(trial)?.[1], known, store.byScheduler.has(trial));
+  const order = button === "pause" ? next : known?.order === "stop" ? null : button;
+  if (!order) return;
+  store.orders.set(trial, { order, taken: false });
   store.refused = "";
-  model.send({ type: "stop", trial });
+  model.send({ type: order, trial });
   tell(store);
 }
+
+/**
+ * Order a point to be tried next.
+ * @param {AnyModel} model
+ * @param {Store} store
+ * @param {number | null} trial whose clone it is
+ * @param {object} config
+ * @param {boolean} checkpoint
+ */
+export function orderPoint(model, store, trial, config, checkpoint) {
+  store.point = { trial, phase: "waiting", message: "" };
+  model.send({ type: "add", config, trial, checkpoint });
+  tell(store);
+}
+
+/** @type {Record<string, Order>} */
+const ANSWERS = { stopping: "stop", pausing: "pause", resuming: "resume" };
 
 /**
  * @param {Store} store
  * @param {any} message
  */
-function take(store, message) {
-  if (message.type === "table") takeTable(store, message);
-  if (message.type === "detail") store.details.set(message.trial, message);
-  if (message.type === "stopping" && isLive(store.rows.get(message.trial)?.[1]))
-    store.stops.set(message.trial, "stopping…");
-  if (message.type === "refused") {
-    store.stops.delete(message.trial);
-    store.refused = `trial ${message.trial} is not stopped: ${message.message}`;
+export function take(store, message) {
+  const { type, trial } = message;
+  if (type === "table") takeTable(store, message);
+  if (type === "detail") store.details.set(trial, message);
+  if (type === "added") store.point = { trial, phase: "added", message: "" };
+  if (ANSWERS[type] && store.orders.get(trial)?.order === ANSWERS[type]) {
+    store.orders.set(trial, { order: ANSWERS[type], taken: true });
+    settle(store, trial);
   }
+  if (type !== "refused") return;
+  if (message.order === "add") {
+    store.point = { trial, phase: "", message: message.message };
+    return;
+  }
+  const order = /** @type {Order} */ (message.order ?? "stop");
+  if (store.orders.get(trial)?.order === order) store.orders.delete(trial);
+  store.refused = `trial ${trial} is not ${REFUSED[order]}: ${message.message}`;
+}
+
+/**
+ * Forget what was ordered of a trial once its status says that it has come about, or cannot any more.
+ * @param {Store} store
+ * @param {number} trial
+ */
+function settle(store, trial) {
+  const ordered = store.orders.get(trial);
+  const status = store.rows.get(trial)?.[1];
+  if (!ordered) return;
+  const done = { stop: false, pause: status !== "running", resume: ordered.taken && status !== "paused" };
+  if (!isLive(status) || done[ordered.order]) store.orders.delete(trial);
 }
 
 /**
  * @param {Store} store
- * @param {{reset: boolean, columns: Column[], rows: Row[], best: number | null}} message
+ * @param {{reset: boolean, columns: Column[], rows: Row[], best: number | null, by_scheduler?: number[]}} message
  */
 function takeTable(store, message) {
   if (message.reset) {
     const { columns } = message;
-    store.widths = [4, 20, ...columns.map(({ label }) => Math.min(label.length + 2, WIDEST_LABEL))];
+    store.widths = [4, 26, ...columns.map(({ label }) => Math.min(label.length + 2, WIDEST_LABEL))];
     store.textual = [false, true, ...columns.map(({ role }) => role === "error")];
     store.columns = columns;
     store.refused = "";
@@ -96,10 +144,11 @@ function takeTable(store, message) {
   }
   mergeRows(store.rows, message);
   for (const row of message.rows) {
-    if (!isLive(row[1])) store.stops.delete(row[0]);
+    settle(store, row[0]);
     measure(store, row);
   }
   store.best = message.best ?? null;
+  store.byScheduler = new Set(message.by_scheduler);
 }
 
 /**

@@ -94,7 +94,7 @@ export function makeTable(store, state, id) {
     const cells = store.columns.map((_, i) => make("td", { className: align(i + 2) }));
     const tr = make("tr", {}, [
       make("th", { scope: "row" }, [open, star, number]),
-      make("td", {}, [status.word, status.stop]),
+      make("td", {}, [status.word, status.acts]),
       ...cells,
       ...filler(),
     ]);
@@ -113,8 +113,9 @@ export function makeTable(store, state, id) {
     const active = trial === state.active;
     const open = trial === state.open;
     const selected = state.selected.has(trial);
-    const stopping = store.stops.get(trial);
-    const flags = [index, best, active, open, selected, stopping].join();
+    const ordered = store.orders.get(trial);
+    const byScheduler = store.byScheduler.has(trial);
+    const flags = [index, best, active, open, selected, byScheduler, ordered?.order, ordered?.taken].join();
     if (line.row === row && line.flags === flags) return;
     Object.assign(line, { row, flags });
     line.tr.id = `${id}-${trial}`;
@@ -127,8 +128,8 @@ export function makeTable(store, state, id) {
     line.open.ariaExpanded = String(open);
     line.star.hidden = !best;
     line.number.textContent = String(trial);
-    showStatus(line.status, trial, status, stopping);
-    line.open.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
+    showStatus(line.status, trial, status, ordered, byScheduler);
+    line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {
       const text = shown[i + 2] ?? "";

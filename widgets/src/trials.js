@@ -1,10 +1,12 @@
-// The table of trials: sorted, filtered, selected; each with its error, configuration, log and stop. See ../README.md.
+// The table of trials: sorted, filtered, selected, steered; each with its error, configuration and log. See ../README.md.
 
-import { guard, make } from "./page.js";
+import { guard, make, showText } from "./page.js";
 import { makeDetail } from "./trial-detail.js";
+import { makeForm } from "./trial-form.js";
+import { pointColumns } from "./trial-point.js";
 import { comparator, parseFilter, ROW_HEIGHT } from "./trial-rows.js";
-import { showText } from "./trial-status.js";
-import { begin, listen, stopTrial } from "./trial-store.js";
+import { makeSelection } from "./trial-select.js";
+import { begin, listen, orderPoint, orderTrial } from "./trial-store.js";
 import { makeTable, newState } from "./trial-table.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -52,11 +54,25 @@ function view(model, el, store) {
   const why = make("span", { className: "nbt-why", role: "status", id: `${id}-why` });
   filter.setAttribute("aria-describedby", why.id);
   const clear = make("button", { type: "button", className: "nbt-clear", title: "clear the selection" });
-  const tools = make("div", { className: "nbt-tools" }, [filter, count, why, clear]);
+  const add = make("button", {
+    type: "button",
+    className: "nbt-add",
+    textContent: "Add a point…",
+    ariaExpanded: "false",
+  });
+  const tools = make("div", { className: "nbt-tools" }, [filter, count, why, clear, add]);
+  const form = makeForm(store, (...point) => orderPoint(model, store, ...point), on, `${id}-new`);
   const grid = makeTable(store, state, id);
   const empty = make("div", { className: "nbt-empty" });
-  const detail = makeDetail(model, store, state, safe);
-  const root = make("div", { className: "nbt nbt-trials" }, [tools, grid.scroller, empty, fault, detail.panel]);
+  const detail = makeDetail(model, store, state, safe, on, id);
+  const root = make("div", { className: "nbt nbt-trials" }, [
+    tools,
+    form.root,
+    grid.scroller,
+    empty,
+    fault,
+    detail.panel,
+  ]);
   root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab would take keys that the table knows
 
   let order = /** @type {Row[]} */ ([]); // all, in order
@@ -72,12 +88,15 @@ function view(model, el, store) {
     if (layout !== store.layout) drawLayout();
     if (stale) arrange();
     const [all, found] = [order.length, shown.length];
-    tools.hidden = grid.scroller.hidden = all === 0;
+    filter.hidden = grid.scroller.hidden = all === 0;
+    add.hidden = pointColumns(store.columns).length === 0;
+    tools.hidden = filter.hidden && add.hidden;
     showText(empty, all === 0 ? EMPTY : found === 0 ? "No trial matches." : "");
     const whole = `${grouped(all)} ${all === 1 ? "trial" : "trials"}`;
-    showText(count, filter.value.trim() ? `${grouped(found)} of ${grouped(all)}` : whole);
+    showText(count, all === 0 ? "" : filter.value.trim() ? `${grouped(found)} of ${grouped(all)}` : whole);
     showText(clear, state.selected.size ? `${grouped(state.selected.size)} selected ✕` : "");
     grid.drawRows(shown);
+    form.draw();
     detail.draw();
     complain([store.failure, store.refused].filter(Boolean).join("\n"));
   }
@@ -137,33 +156,7 @@ function view(model, el, store) {
     refresh();
   }
 
-  /** @param {Iterable<number>} trials */
-  function select(trials) {
-    state.selected = new Set(trials);
-    model.set(
-      "selection",
-      [...state.selected].sort((a, b) => a - b),
-    );
-    model.save_changes();
-  }
-
-  /** @param {number} trial */
-  function toggle(trial) {
-    const selected = new Set(state.selected);
-    if (!selected.delete(trial)) selected.add(trial);
-    select(selected);
-  }
-
-  /** @param {number} trial */
-  function selectTo(trial) {
-    const to = indexOf(trial);
-    const from = indexOf(state.anchor);
-    const first = from < 0 ? to : Math.min(from, to);
-    select(shown.slice(first, Math.max(from, to) + 1).map((row) => row[0]));
-  }
-
-  /** @param {number | null} trial */
-  const indexOf = (trial) => shown.findIndex((row) => row[0] === trial);
+  const { select, toggle, selectTo, pick, indexOf } = makeSelection(model, state, () => shown);
 
   /**
    * @param {number} step how many rows the active one moves
@@ -209,7 +202,8 @@ function view(model, el, store) {
     if (button === "nbt-open") {
       if (state.open === trial) close();
       else detail.show(trial);
-    } else if (button === "nbt-stop") stopTrial(model, store, trial);
+    } else if (button === "nbt-stop") orderTrial(model, store, trial, "stop");
+    else if (button === "nbt-pause") orderTrial(model, store, trial, "pause");
     else {
       if (event.detail < 2) pick(trial, event);
       grid.focus();
@@ -223,22 +217,12 @@ function view(model, el, store) {
     schedule();
   });
 
-  /**
-   * A row was clicked.
-   * @param {number} trial
-   * @param {MouseEvent} event
-   */
-  function pick(trial, event) {
-    const alone = state.selected.size === 1 && state.selected.has(trial);
-    if (event.shiftKey) selectTo(trial);
-    else if (event.ctrlKey || event.metaKey) toggle(trial);
-    else select(alone ? [] : [trial]);
-    if (!event.shiftKey) state.anchor = trial;
-  }
-
   on(detail.close, "click", close);
-  on(detail.stop, "click", () => state.open !== null && stopTrial(model, store, state.open));
-  on(detail.copy, "click", detail.copyConfig);
+  on(add, "click", () => {
+    const opens = add.ariaExpanded !== "true";
+    add.ariaExpanded = String(opens);
+    form.show(null, opens ? add : null);
+  });
   on(grid.table, "focus", () => {
     state.active ??= shown[Math.ceil(grid.scroller.scrollTop / ROW_HEIGHT)]?.[0] ?? null;
     schedule();

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import head from "../src/head.js";
-import { countText, duration, segments, silence, word } from "../src/head-text.js";
+import { countText, duration, segments, silence } from "../src/head-text.js";
+import { statusWord } from "../src/page.js";
 
 test("durations are m:ss, from an hour on h:mm:ss", () => {
   assert.equal(duration(0), "0:00");
@@ -21,7 +22,7 @@ test("counts leave out what is zero, but running while it runs", () => {
   assert.equal(countText({ finished: 9 }, true), "0 running · 9 finished");
   assert.equal(countText({ finished: 9, failed: 1 }, false), "9 finished · 1 failed");
   assert.equal(countText({}, false), "");
-  assert.equal(word("stopped"), "stopped early");
+  assert.equal(statusWord("stopped"), "stopped early");
 });
 
 test("the bar's segments are shares of all trials, never more than the whole", () => {
@@ -30,6 +31,7 @@ test("the bar's segments are shares of all trials, never more than the whole", (
     ["stopped", 0],
     ["failed", 0],
     ["running", 0.25],
+    ["paused", 0],
   ]);
   const more = segments({ finished: 3, running: 1 }, 2);
   assert.equal(

@@ -1,0 +1,314 @@
+"""What the dashboard's buttons and forms order, and what is answered."""
+
+import threading
+import time
+
+import pytest
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.engine.source import RefusedError
+from nbtune.experiment import Experiment
+from nbtune.testing import Replay, example
+from nbtune.views.channel import Live
+from nbtune.views.orders import _meant
+from nbtune.views.state import head_state
+
+
+def relu(x):
+    return x
+
+
+class Held(Replay):
+    """A recording that goes on where it ends, and refuses what it is told to."""
+
+    refusal = None
+    closed = False
+
+    def read(self, since, timeout):
+        if since >= self._chunks[-1].end and not self.closed:
+            time.sleep(0.02)
+            return []
+        return super().read(since, timeout)
+
+    def tell(self, *events):
+        self._chunks += decode(encode(self._chunks[-1].end, list(events)))
+
+    def order(self, name, **arguments):
+        super().order(name, **arguments)
+        if self.refusal:
+            raise RefusedError(self.refusal)
+
+
+class Answers(list):
+    """Every message to the browser, as (widget, message); what is asked for is waited for."""
+
+    def of(self, kind, count=1):
+        until = time.monotonic() + 10
+        while len(found := [message for _, message in list(self) if message["type"] == kind]) < count:
+            assert time.monotonic() < until, f"no {kind!r} among {[message['type'] for _, message in self]}"
+            time.sleep(0.005)
+        return found
+
+
+@pytest.fixture
+def told(monkeypatch):
+    answers = Answers()
+    monkeypatch.setattr(
+        Live, "send", lambda self, content, buffers=None: answers.append((type(self).__name__, content))
+    )
+    return answers
+
+
+def start(*more, drop=1, **resume):
+    """An experiment of which all but the end has happened, and more events."""
+    events = [*list(example(trials=4, reports=4, failing=1))[: -drop or None], *more]
+    source = Held(decode(encode(0, events)))
+    experiment = Experiment(source, **resume)
+    until = time.monotonic() + 10
+    while experiment._store.cursor < len(events) and not experiment.over:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    return experiment, source
+
+
+def ask(experiment, widget, **message):
+    part = getattr(experiment.dashboard, f"_{widget}")
+    part._received(part, message, [])
+
+
+def ended(status, **facts):
+    return Event("experiment", time=1e9, data={"status": status, **facts})
+
+
+def test_every_button_gives_its_order_and_is_answered(told):
+    experiment, source = start()
+    for message in (
+        {"type": "at_once", "number": 3},
+        {"type": "at_once", "number": None},
+        {"type": "extend", "samples": 5},
+        {"type": "stop"},
+    ):
+        ask(experiment, "head", **message)
+    told.of("stopping")
+    for order in ("pause", "resume", "stop"):
+        ask(experiment, "trials", type=order, trial=2)
+    assert told.of("stopping", 2)[-1] == {"type": "stopping", "trial": 2}
+    assert source.commands == [
+        ("limit", {"number": 3}),
+        ("limit", {"number": None}),
+        ("extend", {"samples": 5, "trials": 5}),
+        ("stop", {}),
+        ("pause_trial", {"trial": 2}),
+        ("resume_trial", {"trial": 2}),
+        ("stop_trial", {"trial": 2}),
+    ]
+    assert [message["order"] for message in told.of("done", 3)] == ["at_once", "at_once", "extend"]
+    assert told.of("pausing") == [{"type": "pausing", "trial": 2}]
+    assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
+
+
+def test_a_refusal_says_of_what_and_why(told):
+    experiment, source = start()
+    source.refusal = "no trial has kept a checkpoint so far"
+    ask(experiment, "trials", type="pause", trial=1)
+    ask(experiment, "trials", type="stop", trial=99)
+    ask(experiment, "head", type="extend", samples=0)
+    ask(experiment, "head", type="resume", failed=False)
+    found = [(one["order"], one["trial"], one["message"]) for one in told.of("refused", 4)]
+    assert found == [
+        ("pause", 1, "example: no trial has kept a checkpoint so far"),
+        ("stop", 99, "there is no trial 99"),
+        ("extend", None, "samples=0 is no whole number of 1 or more"),
+        ("resume", None, "example is running: there is nothing to resume"),
+    ]
+
+
+def test_what_is_over_and_has_no_storage_refuses(told):
+    experiment, _ = start(drop=0)
+    experiment.wait(10)
+    ask(experiment, "head", type="stop")
+    ask(experiment, "head", type="extend", samples=1)
+    assert [one["message"] for one in told.of("refused", 2)] == [
+        "example is finished: nothing of it runs",
+        "example cannot be resumed: it has no storage of its own",
+    ]
+
+
+def test_an_order_that_takes_its_time_holds_up_nobody(told):
+    experiment, source = start()
+    free, began = threading.Event(), threading.Event()
+
+    def slow(name, **arguments):
+        source.commands.append((name, arguments))
+        began.set()
+        free.wait(10)
+
+    source.order = slow
+    ask(experiment, "head", type="extend", samples=1)
+    ask(experiment, "trials", type="pause", trial=0)
+    assert began.wait(10)
+    assert [name for name, _ in source.commands] == ["extend"]  # one after another
+    free.set()
+    told.of("pausing")
+    assert [name for name, _ in source.commands] == ["extend", "pause_trial"]
+
+
+def test_what_breaks_is_answered_and_kept(told):
+    experiment, source = start()
+    source.order = lambda name, **arguments: 1 / 0
+    ask(experiment, "trials", type="pause", trial=0)
+    (refused,) = told.of("refused")
+    assert refused["message"] == "ZeroDivisionError: division by zero"
+    assert experiment.dashboard.errors == ["order pause: ZeroDivisionError: division by zero"]
+
+
+def test_points_arrive_with_the_types_of_their_parameters(told):
+    experiment, source = start()
+    ask(experiment, "trials", type="add", config={"lr": 1, "hidden": 64}, trial=None, checkpoint=False)
+    ask(experiment, "trials", type="add", config={"hidden": 128}, trial=1, checkpoint=False)
+    ask(experiment, "trials", type="add", config={"lr": 0.5}, trial=1, checkpoint=True)
+    assert [one["trial"] for one in told.of("added", 3)] == [None, 1, 1]
+    lr, hidden = (experiment.trials[1].config[name] for name in ("lr", "hidden"))
+    assert source.commands == [
+        ("add", {"config": {"lr": 1.0, "hidden": 64}}),
+        ("add", {"config": {"lr": lr, "hidden": 128}}),
+        ("add", {"config": {"lr": 0.5, "hidden": hidden}, "start": 1}),
+    ]
+    assert type(source.commands[0][1]["config"]["lr"]) is float
+    for config in ({"lr": "x"}, {"lr": True}, {"hidden": 65}, {"hidden": "64"}, {"what": 1}):
+        ask(experiment, "trials", type="add", config=config, trial=None, checkpoint=False)
+    assert [one["message"] for one in told.of("refused", 5)] == [
+        "lr: 'x' is no number",
+        "lr: True is no number",
+        "hidden: 65 is none of its values",
+        "hidden: '64' is none of its values",
+        "example has no parameter 'what'; it has lr, hidden",
+    ]
+    assert len(source.commands) == 3
+
+
+def test_a_cell_stands_for_the_value_that_it_shows():
+    whole = {"kind": "randint", "text": "randint(1, 9)", "lower": 1, "upper": 9}
+    assert _meant("n", 3, whole, []) == 3
+    with pytest.raises(Exception, match=r"n: 1.5 is no whole number"):
+        _meant("n", 1.5, whole, [])
+    mixed = {"kind": "choice", "text": "choice([1, True, None, 'NaN', nan])", "values": [1, True, None, "NaN", 2]}
+    plain = {**mixed, "text": "choice([1, True, None, 'NaN', 2])"}
+    assert repr([_meant("c", cell, plain, []) for cell in (1, True, None, "NaN")]) == "[1, True, None, 'NaN']"
+    # Of an object the log has only how it looked; a trial that has had it has the object.
+    objects = {"kind": "choice", "text": "choice([relu, gelu])", "values": ["<function relu at 0x1>", "<function g>"]}
+    assert _meant("act", "relu", objects, [relu]) is relu
+    with pytest.raises(Exception, match=r"act: '<function g>' cannot be given here, .* give it in Python"):
+        _meant("act", "<function g>", objects, [relu])
+    assert _meant("c", [1, 2], {"kind": "constant", "text": "5"}, []) == [1, 2]
+
+
+def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
+    again = Held(decode(encode(0, [Event("experiment", data={"status": "pending"})])))
+    again._chunks = decode(encode(0, [Event("experiment", data={"status": "pending"})]))
+    again.read = lambda since, timeout: time.sleep(0.02) or []
+    experiment, source = start(
+        ended("stopped", path="/somewhere/example_1"),
+        resume=lambda where, **how: (
+            again,
+            source.commands.append(("resumed", {"path": where.place, **how})) or (lambda: None),
+        ),
+    )
+    experiment.wait(10)
+    head = experiment.dashboard._head
+    assert (head.state["live"], head.state["again"]) == (False, "failed")  # all are over, one of them has failed
+    ask(experiment, "head", type="resume", failed=True)
+    told.of("done")
+    assert source.commands == [("resumed", {"path": "/somewhere/example_1", "failed": True})]
+    told.clear()
+    time.sleep(0.2)
+    assert head.state["over"] == 4  # what is known stays until there is something new
+    assert not [one for one in told if one[1]["type"] == "table"]
+    del again.read
+    again._chunks = decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))
+    (table, *_) = told.of("table")
+    assert table["reset"]
+    until = time.monotonic() + 10
+    while not head.state["live"]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    again.closed = True
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "again"),
+    [
+        ("stopped", 1, "resume"),
+        ("lost", 1, "resume"),
+        ("failed", 1, "resume"),
+        ("stopped", 0, "failed"),
+        ("failed", 0, "failed"),
+        ("finished", 0, "failed"),
+    ],
+)
+def test_what_can_be_done_again(told, status, left, again):
+    experiment, _ = start(ended(status, path="/x/example_1", trials=4 + left))
+    assert head_state(experiment._store)["again"] == again
+
+
+def test_nothing_is_done_again_that_has_finished_or_has_no_storage():
+    finished = Experiment(
+        Replay(decode(encode(0, list(example(trials=2, reports=2, failing=0))))), facts={"path": "/x/y"}
+    )
+    assert head_state(finished.wait(10)._store)["again"] == ""
+    without, _ = start(ended("stopped", trials=9))
+    assert head_state(without._store)["again"] == ""
+    live, _ = start()
+    assert head_state(live._store)["again"] == ""
+
+
+def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    experiment, _ = start()
+    store = experiment._store
+    assert head_state(store)["gone"] == ""
+    store.facts["path"] = f"{tmp_path}/ray_results/example_1"
+    assert head_state(store)["gone"].endswith("In a new kernel: %tune resume example")
+    store.facts["detached"] = True
+    assert head_state(store)["gone"].endswith("In a new kernel: %tune attach example")
+    store.facts["path"] = "s3://bucket/example_1"  # where its name does not lead
+    assert head_state(store)["gone"].endswith("%tune attach s3://bucket/example_1")
+
+
+def test_hints_and_how_many_at_once():
+    experiment, _ = start()
+    store = experiment._store
+    store.facts["warning"] = "checkpoints are not kept"
+    assert head_state(store)["hint"] == "checkpoints are not kept"
+    store.facts["error"] = "the disk is full"
+    assert head_state(store)["hint"] == "the disk is full"
+    store.facts.update(concurrent=2, trials=20)
+    assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
+    store.facts.update(max_concurrent=3, plan={"slots": 8})
+    assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
+    store.facts["max_concurrent"] = None
+    assert head_state(store)["at_once"] == 8
+    store.facts["trials"] = 4
+    assert head_state(store)["at_once"] == 4
+
+
+def test_paused_trials_are_counted_and_told_who_has_paused_them(told):
+    paused = [Event("paused", trial, 1e9, data={"reason": by}) for trial, by in ((0, "user"), (1, "scheduler"))]
+    experiment, source = start(*paused)
+    state = head_state(experiment._store)
+    assert state["counts"]["paused"] == 2
+    assert state["hint"] == "2 paused, none running: resume one in the table, or stop"
+    experiment.dashboard  # noqa: B018 - it tells the browser when it is made
+    table = told.of("table")[-1]
+    assert [row[:2] for row in table["rows"][:2]] == [[0, "paused"], [1, "paused"]]
+    assert table["by_scheduler"] == [1]
+    source.tell(ended("stopped"))
+    source.closed = True
+    experiment.wait(10)
+    until = time.monotonic() + 10
+    while told.of("table")[-1]["rows"][:1] != [] and told.of("table")[-1]["rows"][0][1] != "unfinished":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert [row[:2] for row in told.of("table")[-1]["rows"]] == [[0, "unfinished"], [1, "unfinished"]]
+    assert head_state(experiment._store)["counts"].get("paused") is None
+    assert head_state(experiment._store)["counts"]["unfinished"] == 2
