@@ -3,6 +3,7 @@
     python -m tests.run_notebook notebooks/01_quickstart.ipynb [--keep]
 
 With --keep the executed notebook is written back: its outputs are kept in the repository.
+A cell with the tag "kills-kernel" does that; the cells after it run in a new one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import nbclient
 import nbformat
 
 END = "import sys\nif 'ray' in sys.modules:\n    sys.modules['ray'].shutdown()"
+KILLS = "kills-kernel"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 
 
@@ -27,7 +29,16 @@ def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
     client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(path.parent)}})
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
-            client.execute_cell(cell, index)
+            try:
+                client.execute_cell(cell, index)
+            except nbclient.exceptions.DeadKernelError:
+                if KILLS not in cell.metadata.get("tags", []):
+                    raise
+                client.km.shutdown_kernel(now=True)
+                client.start_new_kernel()
+                client.start_new_kernel_client()
+            else:
+                assert KILLS not in cell.metadata.get("tags", []), "the kernel lives"
         # A kernel with a Ray in it does not heed the request to shut down, and is killed after a while.
         notebook.cells.append(nbformat.v4.new_code_cell(END))
         client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1, store_history=False)

@@ -1,0 +1,81 @@
+"""The kernel of a running notebook is killed in a real Jupyter server; another one attaches and finds everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.lab import Notebook, Server, write
+from tests.browser.test_lab import folder, lab, page, points_above, tab  # noqa: F401 - fixtures
+
+pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
+
+# Each trial writes down by itself what it reports, before it does.
+SWEEP = """%%tune lasting --metric acc --mode max --storage {storage} --max-failures 1
+a: grid_search([1.0, 2.0, 3.0, 4.0])
+notes: grid_search([{notes!r}])
+
+import os
+checkpoint = get_checkpoint()
+for step in range(checkpoint["step"] + 1 if checkpoint else 0, 60):
+    with open(os.path.join(notes, str(a)), "a") as file:
+        print(step, file=file)
+    report(acc=a * step, step=step, checkpoint={{"step": step}})
+    time.sleep(0.25)"""
+OUTCOME = """import json
+lasting.wait(120)
+json.dumps([lasting.status, lasting.history.groupby("trial")["step"].apply(list).tolist()])"""
+
+
+@pytest.fixture
+def one_cluster(lab: Server, page: Page, folder: Path) -> Any:  # noqa: F811
+    """What the notebook has started is ended, whatever happens."""
+    yield
+    write(folder / "end.ipynb", "%load_ext nbtune\n%tune cluster stop")
+    Notebook(page, lab, "end.ipynb").run(0)
+
+
+@pytest.mark.timeout(400)
+def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Path, one_cluster: Any) -> None:  # noqa: F811
+    notes = folder / "notes"
+    notes.mkdir()
+    write(
+        folder / "lasting.ipynb",
+        "%load_ext nbtune\nimport os, time",
+        "%tune cluster start --cpus 4 --idle 10m\nos.getpid()",
+        SWEEP.format(storage=folder / "results", notes=str(notes)),
+    )
+    story = Notebook(page, lab, "lasting.ipynb")
+    story.run(0)
+    pid = int(story.run(1).locator(".jp-OutputArea-output").last.inner_text())
+    story.start(2)
+    points_above(page, 20)
+    tab(page, "Trials")
+    expect(page.locator(".nbt-trials tbody tr[data-trial]").filter(has_text="running")).to_have_count(4)
+    os.kill(pid, signal.SIGKILL)
+    banner = page.locator(".nbt-head").get_by_role("alert")
+    expect(banner).to_contain_text("%tune attach", timeout=30_000)
+    lab.end_kernels()
+
+    write(folder / "again.ipynb", "%load_ext nbtune", "%tune attach lasting", OUTCOME)
+    again = Notebook(page, lab, "again.ipynb")
+    again.run(0)
+    again.run(1)
+    head = page.locator(".nbt-head")
+    expect(head).to_contain_text("● running")
+    before = points_above(page, 20)
+    points_above(page, before)
+    tab(page, "Trials")
+    expect(page.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(4)
+    answer = again.run(2, timeout=150).locator(".jp-OutputArea-output").last.inner_text()
+    status, histories = json.loads(answer.strip().strip("'"))
+    assert status == "finished"
+    written = [[int(line) for line in file.read_text().split()] for file in sorted(notes.iterdir())]
+    assert histories == written == [list(range(60))] * 4
+    expect(head).to_contain_text("✓ finished")
