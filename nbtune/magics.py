@@ -186,9 +186,7 @@ class NbTune(_Defaults):
 
             lines.append(str(connect()))
         else:
-            lines.append(
-                "no cluster yet; the first %%tune connects, or starts Ray on this machine; so does %tune cluster"
-            )
+            lines.append("no cluster yet; the first %%tune and %tune cluster connect, or start Ray on this machine")
         return "\n".join(lines)
 
     def _cluster(self, line: str) -> None:

@@ -19,7 +19,7 @@ from nbtune.errors import ClusterError
 
 __all__ = ["Found", "ask", "no_token", "other_token", "probe"]
 
-_PATIENCE = 15.0  # seconds for the whole answer: importing Ray takes most of them on a busy machine
+_PATIENCE = 30.0  # seconds for the whole answer, importing Ray on a busy machine among them
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,6 @@ def ask(address: Address, *more: str, patience: float = _PATIENCE) -> dict[str, 
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [lazy_folder(), os.environ.get("PYTHONPATH")])),
     }
-    # Not a timeout of a call inside: a server of another kind may never answer Ray's.
     command = [sys.executable, "-P", str(program), str(address), *more]
     try:
         done = subprocess.run(  # noqa: S603
