@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from pathlib import Path
 from typing import Any
 
-import nbtune
 from nbtune.cluster import auth, survey
 from nbtune.cluster.address import Address
-from nbtune.cluster.imports import loopback
+from nbtune.cluster.imports import PACKAGE, loopback, version
 from nbtune.cluster.link import Link, remember
 from nbtune.cluster.probe import Found, no_token, other_token
 from nbtune.errors import ClusterError
@@ -35,13 +33,13 @@ def attach(ray: Any, address: Address, found: Found, given: Address | None) -> N
         if survey.lacks_nbtune(reports):
             # The job's runtime environment takes it there, and is set when connecting.
             ray.shutdown()
-            _init(ray, address, found.loopback, py_modules=[str(Path(nbtune.__file__).parent)])
+            _init(ray, address, found.loopback, py_modules=[str(PACKAGE)])
             reports = survey.survey(ray)
             survey.compare(reports)
             if lacking := survey.lacks_nbtune(reports):
                 raise ClusterError(
                     f"nbtune could not be taken to the cluster's processes on {lacking[0]}. Install it there:"
-                    f" pip install nbtune=={nbtune.__version__}"
+                    f" pip install nbtune=={version()}"
                 )
     except BaseException:
         ray.shutdown()
@@ -104,7 +102,7 @@ def adopt(ray: Any) -> None:
     if lacking := survey.lacks_nbtune(reports):
         raise ClusterError(
             f"the cluster's processes on {lacking[0]} do not have nbtune. Install it there"
-            f" (pip install nbtune=={nbtune.__version__}), or call ray.shutdown() and connect with nbtune.connect()"
+            f" (pip install nbtune=={version()}), or call ray.shutdown() and connect with nbtune.connect()"
             " or %tune cluster, which take it along"
         )
     remember(ray, Link("attached", None, survey.missing(reports)))

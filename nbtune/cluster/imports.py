@@ -13,8 +13,20 @@ from typing import Any
 
 from nbtune.engine import environment
 
-__all__ = ["LOOPBACK", "SOFT_LIMIT", "import_ray", "lazy_folder", "loopback", "process_variables", "variables"]
+__all__ = [
+    "LOOPBACK",
+    "PACKAGE",
+    "SOFT_LIMIT",
+    "import_ray",
+    "lazy_folder",
+    "loopback",
+    "process_variables",
+    "variables",
+    "version",
+]
 
+PACKAGE = Path(__file__).parent.parent
+"""The folder of nbtune itself."""
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's own switch for a Ray that lives on 127.0.0.1 alone, its default on macOS. An address of 127.0.0.1
 alone does not do it: where the switch is on, Ray replaces it by the one that other machines can reach, and
@@ -41,9 +53,14 @@ def lazy_folder() -> str | None:
     return str(Path(__file__).parent / "lazy") if found else None
 
 
+def version() -> str:
+    """Return nbtune's version, without importing the package: its public names lie above this one."""
+    return str(sys.modules["nbtune"].__version__)
+
+
 def process_variables() -> dict[str, str]:
     """Return the environment variables for a Ray that nbtune starts: what its processes import, and from where."""
-    package = Path(__file__).parent.parent.parent
+    package = PACKAGE.parent
     installed = [*site.getsitepackages(), site.getusersitepackages()]
     # Not where it is importable anyway: what comes first on this path hides the standard library's modules.
     own = None if str(package) in installed else str(package)

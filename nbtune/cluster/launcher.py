@@ -16,9 +16,8 @@ from pathlib import Path
 
 import psutil
 
-import nbtune
 from nbtune.cluster import auth, processes, state
-from nbtune.cluster.imports import LOOPBACK, SOFT_LIMIT, process_variables
+from nbtune.cluster.imports import LOOPBACK, PACKAGE, SOFT_LIMIT, process_variables, version
 from nbtune.cluster.keeper import Orders
 from nbtune.engine import environment
 from nbtune.errors import ClusterError
@@ -95,7 +94,7 @@ def _versions() -> tuple[str, str, str]:
     """Return the versions of Python, Ray and nbtune here."""
     import ray
 
-    return platform.python_version(), ray.__version__, nbtune.__version__
+    return platform.python_version(), ray.__version__, version()
 
 
 def _clear(there: state.State) -> None:
@@ -124,7 +123,7 @@ def _compare(there: state.State, wanted: Mapping[str, int | None]) -> None:
 
 def _launch(orders: Orders) -> str:
     """Start a keeper and wait until its cluster is up. Return what has gone wrong, or nothing."""
-    package = str(Path(nbtune.__file__).parent.parent)
+    package = str(PACKAGE.parent)
     variables = {**os.environ, **process_variables(), **LOOPBACK, auth.MODE: "token"}
     # What would lead its processes to another Ray, or its files to another place.
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", processes.MARK):

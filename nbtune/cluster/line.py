@@ -13,7 +13,8 @@ from nbtune.spec.units import parse_duration
 __all__ = ["Order", "read_line"]
 
 _SHAPES = (
-    "%tune cluster [HOST:PORT | ray://HOST:PORT | auto | local], start [--cpus N] [--gpus N] [--idle TIME], or stop"
+    "%tune cluster with HOST:PORT, ray://HOST:PORT, auto, local or nothing;"
+    " with start [--cpus N] [--gpus N] [--idle TIME]; or with stop"
 )
 
 

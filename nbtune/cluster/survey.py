@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import nbtune
+from nbtune.cluster.imports import version
 from nbtune.errors import ClusterError
 
 __all__ = ["NEEDED", "USEFUL", "Report", "compare", "lacks_nbtune", "missing", "survey"]
@@ -88,15 +88,15 @@ def compare(reports: Iterable[Report]) -> None:
     import ray
 
     reports = list(reports)
-    here = {"Python": platform.python_version(), "Ray": ray.__version__, "nbtune": nbtune.__version__}
+    here = {"Python": platform.python_version(), "Ray": ray.__version__, "nbtune": version()}
     problems = []
-    for name, version in here.items():
+    for name, own in here.items():
         there: dict[str, list[str]] = {}
         for report in reports:
             other = getattr(report, name.lower())
-            if other is not None and other != version:
+            if other is not None and other != own:
                 there.setdefault(other, []).append(report.node)
-        problems += [f"{name} is {version} here and {other} on {_nodes(on)}" for other, on in there.items()]
+        problems += [f"{name} is {own} here and {other} on {_nodes(on)}" for other, on in there.items()]
     lacking: dict[tuple[str, ...], list[str]] = {}
     for report in reports:
         needed = tuple(name for name in report.missing if name in NEEDED)
@@ -133,9 +133,9 @@ def _look(packages: tuple[str, ...]) -> tuple[str, str, str | None, tuple[str, .
     import ray
 
     try:
-        version = importlib.import_module("nbtune").__version__
+        own = importlib.import_module("nbtune").__version__
     except Exception:  # not there, or not usable: the same
-        version = None
+        own = None
     return (
         platform.python_version(),
         ray.__version__,

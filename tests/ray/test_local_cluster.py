@@ -24,11 +24,9 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "tmp").mkdir()
         self.variables = {
             "HOME": str(folder),
             "NBTUNE_HOME": str(folder / "nbtune"),
-            "RAY_TMPDIR": str(folder / "tmp"),
         }
 
     def python(self, code: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
@@ -56,7 +54,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     place.python("import nbtune; nbtune.stop_cluster()")
@@ -131,12 +129,12 @@ def test_a_cluster_outlives_its_kernel_and_ends_when_told(
 
 def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
     """As long as a kernel is attached it is used; with the last one gone, the time counts."""
-    kernel = place.popen(START.format(idle=3) + "sys.stdin.read()")
+    kernel = place.popen(START.format(idle=2) + "sys.stdin.read()")
     assert kernel.stdout.readline().startswith("local cluster")
     found, folder = place.processes(), Path(place.state["folder"])
     # Longer than it would take if the kernel did not count: the keeper asks every second.
     with pytest.raises(psutil.TimeoutExpired):
-        found[0].wait(9)
+        found[0].wait(6)
     assert folder.exists()
     kernel.kill()
     kernel.communicate()
