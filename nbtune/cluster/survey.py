@@ -139,6 +139,6 @@ def _look(packages: tuple[str, ...]) -> tuple[str, str, str | None, tuple[str, .
     return (
         platform.python_version(),
         ray.__version__,
-        version,
+        own,
         tuple(name for name in packages if importlib.util.find_spec(name) is None),
     )
