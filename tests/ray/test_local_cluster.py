@@ -17,6 +17,12 @@ from nbtune.cluster import processes
 from tests.ray.clusters import listening, path, python
 
 START = "import nbtune, os, sys\nprint(nbtune.start_cluster(cpus=2, idle={idle!r}), flush=True)\n"
+MAGIC = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.extension_manager.load_extension("nbtune")
+shell.run_line_magic("tune", "{line}")
+"""
 
 
 class Place:
@@ -166,11 +172,13 @@ def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[.
         psutil.Process(identity[0]).kill()
     assert raylet.is_running()
     assert gcs.is_running()
-    again = place.python(START.format(idle="1h"))
-    assert again.stdout.startswith("local cluster"), again.stdout + again.stderr
+    again = place.python(MAGIC.format(line="cluster start --cpus 1 --idle 2h"))
+    assert again.stdout.endswith(": 1 node, 1 CPUs, 0 GPUs\n"), again.stdout + again.stderr
+    assert place.state["idle"] == 7200
     assert gone(found)
     assert not folder.exists()
-    assert place.python("import nbtune; print(nbtune.stop_cluster())").stdout == "True\n"
+    ended = place.python(MAGIC.format(line="cluster stop") + MAGIC.format(line="cluster stop"))
+    assert ended.stdout == "the local cluster has ended\nno local cluster of nbtune's runs here\n", ended.stderr
     said, _ = kernel.communicate("\n", timeout=60)
     assert said == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n"
 
