@@ -39,6 +39,8 @@ __all__ = [
     "randn",
     "report",
     "sample_from",
+    "start_cluster",
+    "stop_cluster",
     "tune",
     "uniform",
 ]
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 
     from nbtune.api import experiments, load, plan, tune
     from nbtune.cluster.connect import connect
+    from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
     from nbtune.engine.session import get_checkpoint, get_context, report
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
@@ -85,6 +88,8 @@ _HOME = {
     "load": "nbtune.api",
     "plan": "nbtune.api",
     "report": "nbtune.engine.session",
+    "start_cluster": "nbtune.cluster.local",
+    "stop_cluster": "nbtune.cluster.local",
     "tune": "nbtune.api",
 }
 

@@ -190,13 +190,25 @@ class NbTune(_Defaults):
 
             lines.append(str(connect()))
         else:
-            lines.append("no cluster yet; the first %%tune starts Ray on this machine, %tune cluster connects")
+            lines.append("no cluster yet; the first %%tune and %tune cluster connect, or start Ray on this machine")
         return "\n".join(lines)
 
-    def _cluster(self, address: str) -> None:
-        from nbtune.cluster.connect import connect
+    def _cluster(self, line: str) -> None:
+        from nbtune.cluster.line import read_line
 
-        print(connect(address or None))
+        order = read_line(line)
+        if order.action == "start":
+            from nbtune.cluster.local import start_cluster
+
+            print(start_cluster(**order.options))
+        elif order.action == "stop":
+            from nbtune.cluster.local import stop_cluster
+
+            print("the local cluster has ended" if stop_cluster() else "no local cluster of nbtune's runs here")
+        else:
+            from nbtune.cluster.connect import connect
+
+            print(connect(**order.options))
 
     def _list(self, storage: str) -> Any:
         from nbtune.api import experiments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import pytest
 
-for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "NBTUNE_PRELOAD"):
+for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "NBTUNE_PRELOAD"):
     os.environ.pop(variable, None)  # before anything imports Ray
+
+# No test may find a cluster of the developer's, nor leave one that he finds.
+os.environ["NBTUNE_HOME"] = tempfile.mkdtemp(prefix="nbt-home-")
+atexit.register(shutil.rmtree, os.environ["NBTUNE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from typing import Any
 
 from nbtune.engine import environment
 
-__all__ = ["began", "ended", "start"]
+__all__ = ["began", "ended", "start", "stop"]
 
 _NAME = "nbtune-warm"
 _MOST = 8  # processes; each holds some 200 MB
@@ -33,7 +33,7 @@ class _Nothing:
 
 
 def start(slots: int) -> None:
-    """Start processes ahead on this machine's embedded cluster, from now on.
+    """Start processes ahead on this machine's embedded or local cluster, from now on.
 
     Args:
         slots: how many trials run at once.
@@ -45,6 +45,12 @@ def start(slots: int) -> None:
     atexit.register(_close)
     _in_background(_give_up, _create())
     _in_background(_import)
+
+
+def stop() -> None:
+    """Start no more: the next cluster may be somebody else's."""
+    global _slots
+    _slots = 0
 
 
 def began() -> None:

@@ -48,7 +48,11 @@ _LINE = """\
     %tune extend NAME SAMPLES              try so many samples more, also after the end
     %tune limit NAME N|none                how many trials run at once
     %tune load PATH [NAME]                 open one of them
-    %tune cluster [ADDRESS]                connect, and show what is there
+    %tune cluster [ADDRESS]                connect, and show what is there; ADDRESS is HOST:PORT,
+                                           ray://HOST:PORT, auto or local (a Ray of this kernel's own)
+    %tune cluster start [--cpus N] [--gpus N] [--idle TIME]
+                                           a cluster on this machine that outlives the kernel; it ends
+                                           after TIME without use (1h), or by %tune cluster stop
     %tune help                             this page
 """
 

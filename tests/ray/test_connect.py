@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import nbtune
+from nbtune.errors import ClusterError
+from tests.ray.clusters import CLIENT_PORT, Foreign, foreign, interpreter, python
 
-def python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+TOKEN = "5e1f" * 16
+SAY = """
+import os
+import nbtune
+from nbtune.cluster.connect import import_ray
+ray = import_ray()
+def go(*args, **kwargs):
+    try:
+        print(nbtune.connect(*args, **kwargs))
+    except nbtune.ClusterError as error:
+        print("refused:", error)
+"""
+
+
+@pytest.fixture(scope="module")
+def without_nbtune(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return interpreter(tmp_path_factory.mktemp("environment") / "venv")
+
+
+@pytest.fixture(scope="module")
+def guarded(without_nbtune: str) -> Iterator[Foreign]:
+    """A cluster with a token, a Ray Client server, and no nbtune."""
+    with foreign(without_nbtune, TOKEN, f"--ray-client-server-port={CLIENT_PORT}") as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def open_one(without_nbtune: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
+    """A cluster without authentication, and with another nbtune."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "nbtune").mkdir()
+    (other / "nbtune" / "__init__.py").write_text('__version__ = "0.0.9"\n')
+    with foreign(without_nbtune, None, pythonpath=other) as there:
+        yield there
 
 
 @pytest.mark.parametrize("leave", ["import ray; ray.shutdown()", "import time; time.sleep(0.3)", ""])
@@ -28,27 +55,157 @@ def test_leaving_while_processes_are_started_ahead(leave: str, ray_folder: Path,
     assert ended.returncode == 0, ended.stderr
 
 
-def test_connecting_twice_and_otherwise(ray_folder: Path, tmp_path: Path) -> None:
-    ended = python(
-        "import nbtune\n"
-        "first = nbtune.connect(cpus=1)\n"
-        "print(nbtune.connect() == first, nbtune.connect(first.address) == first)\n"
-        "try:\n"
-        "    nbtune.connect(cpus=2)\n"
-        "except nbtune.ClusterError as error:\n"
-        "    print(error)\n",
-        tmp_path,
+def test_an_embedded_ray_listens_on_loopback_alone(ray_folder: Path, tmp_path: Path) -> None:
+    """Also where it replaces a cluster that was killed, which has left its address; and connecting again."""
+    (ray_folder / "ray").mkdir(exist_ok=True)
+    stale = ray_folder / "ray" / "ray_current_cluster"
+    stale.write_text("127.0.0.1:1")
+    code = (
+        f"{SAY}\n"
+        "import json, psutil\n"
+        "from tests.ray.clusters import listening\n"
+        "first = nbtune.connect()\n"
+        "print(first.embedded, nbtune.connect() == first, nbtune.connect(first.address) == nbtune.connect('local') == first)\n"
+        "go(cpus=2)\n"
+        "go('127.0.0.1:1')\n"
+        "me = psutil.Process()\n"
+        "print(*listening([me, *me.children(recursive=True)]))\n"
     )
-    assert ended.stdout.startswith("True True\nconnect(cpus=2): this kernel is connected to embedded Ray"), ended.stderr
+    try:
+        ended = python(code, tmp_path)
+    finally:
+        stale.unlink()
+    same, cpus, other, hosts = ended.stdout.splitlines()
+    assert same == "True True True"
+    assert cpus.startswith("refused: connect(cpus=2): this kernel is connected to embedded Ray")
+    assert other.startswith("refused: connect(address='127.0.0.1:1'): this kernel is connected to embedded Ray")
+    assert hosts == "127.0.0.1"
 
 
-def test_an_address_that_nobody_answers_is_said(ray_folder: Path, tmp_path: Path) -> None:
-    ended = python(
-        "import nbtune\ntry:\n    nbtune.connect('127.0.0.1:1')\nexcept nbtune.ClusterError as error:\n    print(error)",
-        tmp_path,
+def test_a_token_that_does_not_fit_is_told_apart(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    code = (
+        f"{SAY}\n"
+        f"address, client = {guarded.address!r}, {guarded.client!r}\n"
+        "go(address)\n"
+        "os.environ['RAY_AUTH_TOKEN'] = 'of-somewhere-else'\n"
+        "go(address)\n"
+        "go(client)\n"
+        "os.environ['RAY_AUTH_MODE'] = 'disabled'\n"
+        f"os.environ['RAY_AUTH_TOKEN'] = {TOKEN!r}\n"
+        "go(address)\n"
     )
-    assert "127.0.0.1:1 cannot be reached" in ended.stdout, ended.stderr
-    ended = python(
-        "import nbtune\ntry:\n    nbtune.connect('nowhere')\nexcept nbtune.ClusterError as e:\n    print(e)", tmp_path
+    ended = python(code, tmp_path, HOME=str(tmp_path))
+    missing, wrong, client, disabled = ended.stdout.splitlines()
+    assert "wants a token, and there is none here" in missing
+    assert "wants another token than the one here, which is from the environment variable RAY_AUTH_TOKEN" in wrong
+    assert client.startswith(f"refused: {guarded.client} wants another token")
+    assert "RAY_AUTH_MODE=disabled turns it off here" in disabled
+    assert TOKEN not in ended.stdout + ended.stderr
+    assert "of-somewhere-else" not in ended.stdout + ended.stderr
+
+
+def test_an_address_that_no_cluster_answers_is_said(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        code = (
+            f"{SAY}\n"
+            "go('127.0.0.1:1')\n"
+            "go('nowhere')\n"
+            f"go('127.0.0.1:{port}')\n"
+            f"go('127.0.0.1:{CLIENT_PORT}')\n"
+            f"go('ray://{guarded.address}')\n"
+            f"go('{guarded.address}', cpus=2)\n"
+        )
+        ended = python(code, tmp_path, HOME=str(guarded.home))
+    nobody, nothing, other, client, no_client, cpus = ended.stdout.splitlines()
+    assert "127.0.0.1:1 cannot be reached: " in nobody
+    assert "'nowhere' is no address; write HOST:PORT" in nothing
+    assert f"127.0.0.1:{port} cannot be reached: somebody listens there, but no Ray cluster has answered" in other
+    assert "write ray:// before it" in client
+    assert "no Ray Client server has answered" in no_client
+    assert "cpus and gpus are for an embedded Ray" in cpus
+
+
+def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    """Found by the address that `ray start` leaves, as no address is given."""
+    code = (
+        f"{SAY}\n"
+        "go()\n"
+        "x = nbtune.tune(lambda config: {'y': config['x']}, {'x': nbtune.grid_search([1, 2])},"
+        f" metric='y', mode='max', storage={str(tmp_path)!r}, wait=True)\n"
+        "print(x.status, x.best.config)\n"
+        "print(ray.get(ray.remote(lambda: __import__('nbtune').__file__).remote()))\n"
     )
-    assert "'nowhere' is no address; write HOST:PORT" in ended.stdout, ended.stderr
+    (tmp_path / "tmp" / "ray").mkdir(parents=True)
+    (tmp_path / "tmp" / "ray" / "ray_current_cluster").write_text(guarded.address)
+    ended = python(code, tmp_path, HOME=str(guarded.home), RAY_TMPDIR=str(tmp_path / "tmp"))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    cluster, result, where = ended.stdout.splitlines()
+    assert cluster == f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs"
+    assert result == "finished {'x': 2}"
+    assert str(guarded.temp) in where
+
+
+def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("grpc")
+    code = (
+        f"{SAY}\n"
+        f"go({guarded.client!r})\n"
+        "import numpy, time\n"
+        "big = numpy.ones(300_000)\n"
+        "def train(config):\n"
+        "    for i in range(1000):\n"
+        "        nbtune.report(y=config['x'] * big.sum())\n"
+        "        time.sleep(0.02)\n"
+        "x = nbtune.tune(train, {'x': nbtune.grid_search([1, 2, 3])}, metric='y', mode='max',"
+        f" storage={str(tmp_path)!r}, wait=False)\n"
+        "end = time.monotonic() + 90\n"
+        "while x.history['trial'].nunique() < 2 and time.monotonic() < end:\n"
+        "    time.sleep(0.02)\n"
+        "x.stop()\n"
+        "x.wait(60)\n"
+        "print(x.status, x.best.metrics['y'], len(x.df))\n"
+    )
+    ended = python(code, tmp_path, HOME=str(guarded.home))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.splitlines() == [
+        f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs",
+        "stopped 600000.0 3",
+    ]
+
+
+def test_one_kernel_goes_from_cluster_to_cluster(
+    guarded: Foreign, open_one: Foreign, ray_folder: Path, tmp_path: Path
+) -> None:
+    code = (
+        f"{SAY}\n"
+        f"guarded, other = {guarded.address!r}, {open_one.address!r}\n"
+        "go(other)\n"
+        "os.environ['RAY_AUTH_MODE'] = 'token'\n"
+        "go(other)\n"
+        "del os.environ['RAY_AUTH_MODE']\n"
+        "go(guarded)\n"
+        "ray.shutdown()\n"
+        "go(other)\n"
+    )
+    ended = python(code, tmp_path, HOME=str(guarded.home))
+    version, mode, fits, again = ended.stdout.splitlines()
+    assert f"nbtune is {nbtune.__version__} here and 0.0.9 on " in version
+    assert "is a cluster without token authentication, and RAY_AUTH_MODE=token asks for it here" in mode
+    assert fits == f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs"
+    assert again == version
+
+
+def test_a_connection_of_the_users_own_that_lacks_nbtune(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    code = f"{SAY}\nray.init({guarded.address!r}, log_to_driver=False, logging_level='ERROR')\ngo()\n"
+    ended = python(code, tmp_path, HOME=str(guarded.home), RAY_AUTH_MODE="token")
+    assert "do not have nbtune. Install it there (pip install nbtune==" in ended.stdout, ended.stderr
+
+
+def test_ray_client_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nbtune.cluster import probe
+    from nbtune.cluster.address import parse
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ClusterError, match=r'needs the package grpcio here.*pip install "nbtune\[client\]"'):
+        probe.probe(parse("ray://127.0.0.1:1"))

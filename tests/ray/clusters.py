@@ -1,0 +1,104 @@
+"""Clusters that nbtune has not started: an ordinary `ray start`, in an environment without nbtune."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+CLIENT_PORT = 23456  # outside of 10002 to 19999, where Ray's own processes listen
+
+
+@dataclass(frozen=True)
+class Foreign:
+    address: str
+    temp: Path
+    home: Path
+
+    @property
+    def client(self) -> str:
+        return f"ray://127.0.0.1:{CLIENT_PORT}"
+
+
+def python(code: str, folder: Path, seconds: float = 200, **variables: str | None) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python of its own, with this checkout's nbtune."""
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONPATH": path()}
+    for name, value in variables.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds
+    )
+
+
+def path() -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+def interpreter(folder: Path) -> str:
+    """Make an environment with all of this one's packages but nbtune, whose .pth file is not read there."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    own = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
+    extra = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(ROOT)]
+    Path(own, "packages.pth").write_text("\n".join([sysconfig.get_path("purelib"), *extra]))
+    return str(folder / "bin" / "python")
+
+
+@contextmanager
+def foreign(program: str, token: str | None, *options: str, pythonpath: Path | None = None) -> Iterator[Foreign]:
+    """Run `ray start`, in a folder with a short path, and end what it has started."""
+    folder = Path(tempfile.mkdtemp(prefix="nbf-", dir="/tmp"))
+    temp, home = folder / "ray", folder / "home"
+    (home / ".ray").mkdir(parents=True)
+    drop = {"PYTHONPATH", "RAY_TMPDIR", "RAY_ADDRESS"}
+    variables = {name: value for name, value in os.environ.items() if name not in drop}
+    variables |= {"HOME": str(home), "RAY_AUTH_MODE": "token" if token else "disabled"}
+    if token:
+        (home / ".ray" / "auth_token").write_text(token)
+    if pythonpath:
+        variables["PYTHONPATH"] = str(pythonpath)
+    command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
+    command += ["--include-dashboard=false", "--no-monitor", "--disable-usage-stats", f"--temp-dir={temp}"]
+    command += ["--min-worker-port=0", "--max-worker-port=0", *options]
+    with open(folder / "out", "w") as out:
+        process = subprocess.Popen(command, env=variables, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+    try:
+        file, due = temp / "ray_current_cluster", time.monotonic() + 120
+        while not (file.exists() and file.read_text()):
+            assert process.poll() is None, (folder / "out").read_text()
+            assert time.monotonic() < due, (folder / "out").read_text()
+            time.sleep(0.05)
+        yield Foreign(file.read_text().strip(), temp, home)
+    finally:
+        tree = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+        for pid in tree:
+            with suppress(psutil.Error):
+                psutil.Process(pid).kill()
+        process.wait()
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
+
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """Return the hosts that processes listen on, without the form that an IPv4 address has as an IPv6 one."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.Error):
+            found |= {at.laddr.ip for at in process.net_connections() if at.status == psutil.CONN_LISTEN}
+    return {host.removeprefix("::ffff:") for host in found}
+
+
+def last_line(text: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(text.strip().splitlines()[-1])
+    return answer

@@ -1,0 +1,197 @@
+"""nbtune's own local cluster: real ones, started and joined by Pythons of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from nbtune.cluster import processes
+from tests.ray.clusters import listening, path, python
+
+START = "import nbtune, os, sys\nprint(nbtune.start_cluster(cpus=2, idle={idle!r}), flush=True)\n"
+MAGIC = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.extension_manager.load_extension("nbtune")
+shell.run_line_magic("tune", "{line}")
+"""
+
+
+class Place:
+    """A home of a test's own, and what lies there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.variables = {
+            "HOME": str(folder),
+            "NBTUNE_HOME": str(folder / "nbtune"),
+        }
+
+    def python(self, code: str, **variables: str | None) -> subprocess.CompletedProcess[str]:
+        return python(code, self.folder, **{**self.variables, **variables})
+
+    def popen(self, code: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=self.folder,
+            env={**os.environ, **self.variables, "PYTHONPATH": path()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.folder / "nbtune" / "cluster.json").read_text())
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the processes of the cluster, its keeper first."""
+        found = [psutil.Process(self.state["keeper"][0])]
+        return found + processes.marked(self.state["folder"])
+
+
+@pytest.fixture
+def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.python("import nbtune; nbtune.stop_cluster()")
+
+
+def gone(found: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in found)
+
+
+def test_a_cluster_outlives_its_kernel_and_ends_when_told(
+    place: Place, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    """Two kernels start one at once, and are killed; a third finds it, runs an experiment, and ends it."""
+    kernels = [place.popen(START.format(idle="1h") + "sys.stdin.read()") for _ in range(2)]
+    said = [kernel.stdout.readline() for kernel in kernels]
+    assert said[0] == said[1] == f"local cluster at {place.state['address']}: 1 node, 2 CPUs, 0 GPUs\n"
+    for kernel in kernels:
+        kernel.kill()
+        kernel.communicate()
+    there, folder = place.state, Path(place.state["folder"])
+    found = place.processes()
+    names = {" ".join(process.cmdline()) for process in found}
+    assert sum("gcs_server" in name for name in names) == 1
+
+    # Nobody else gets in: neither from outside, nor without the token, nor by what lies about.
+    assert listening(found) == {"127.0.0.1"}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "nbtune" / "cluster.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
+    token = (tmp_path / ".ray" / "auth_token").read_text()
+    texts = [json.dumps(there), *names, *(file.read_text("utf-8", "replace") for file in folder.rglob("*.log"))]
+    assert len(texts) > 5
+    assert not [text for text in texts if token in text]
+    refused = place.python(
+        "import nbtune, os\n"
+        "for name in ('wrong', 'none'):\n"
+        "    try:\n"
+        "        nbtune.connect()\n"
+        "    except nbtune.ClusterError as error:\n"
+        "        print(error)\n"
+        "    os.environ.pop('RAY_AUTH_TOKEN', None)\n"
+        "    os.environ['HOME'] = '/nowhere'\n",
+        RAY_AUTH_TOKEN="wrong",
+    )
+    wrong, none = refused.stdout.splitlines()
+    assert "wants another token than the one here, which is from the environment variable RAY_AUTH_TOKEN" in wrong
+    assert "wants a token, and there is none here" in none
+
+    third = place.python(
+        "import nbtune, os\n"
+        "print(nbtune.connect().local, nbtune.connect('auto') == nbtune.connect() == nbtune.start_cluster())\n"
+        "try:\n"
+        "    nbtune.start_cluster(cpus=3)\n"
+        "except nbtune.ClusterError as error:\n"
+        "    print(error)\n"
+        f"x = nbtune.tune(lambda config: {{'y': config['x']}}, {{'x': nbtune.grid_search([1, 2])}}, metric='y',"
+        f" mode='max', storage={str(tmp_path)!r}, wait=True)\n"
+        "print(x.status, x.best.config)\n"
+        "print(nbtune.stop_cluster(), nbtune.stop_cluster())\n"
+    )
+    assert third.returncode == 0, third.stdout + third.stderr
+    joined, other, result, stopped = third.stdout.splitlines()
+    assert joined == "True True"
+    assert "it is not what is asked for: cpus=3, but it has cpus=2. End it with nbtune.stop_cluster()" in other
+    assert result == "finished {'x': 2}"
+    assert stopped == "True False"
+    assert token not in third.stdout + third.stderr + refused.stdout + refused.stderr
+    assert not folder.exists()
+    assert not (tmp_path / "nbtune" / "cluster.json").exists()
+    until(lambda: gone(found), "its processes have ended")
+
+
+def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
+    """As long as a kernel is attached it is used; with the last one gone, the time counts."""
+    kernel = place.popen(START.format(idle=2) + "sys.stdin.read()")
+    assert kernel.stdout.readline().startswith("local cluster")
+    found, folder = place.processes(), Path(place.state["folder"])
+    # Longer than it would take if the kernel did not count: the keeper asks every second.
+    with pytest.raises(psutil.TimeoutExpired):
+        found[0].wait(6)
+    assert folder.exists()
+    kernel.kill()
+    kernel.communicate()
+    until(lambda: gone(found), "its processes have ended")
+    assert not folder.exists()
+    assert not (tmp_path / "nbtune" / "cluster.json").exists()
+
+
+def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[..., None]) -> None:
+    """The keeper and the `ray start` are killed: the rest of Ray is nobody's child. Another Ray is not touched."""
+    kernel = place.popen(
+        "import nbtune\n"
+        "try:\n"
+        "    nbtune.connect(cpus=1)\n"
+        "    nbtune.start_cluster()\n"
+        "except nbtune.ClusterError as error:\n"
+        "    print(error, flush=True)\n"
+        "input()\n"
+        "print(nbtune.connect(), flush=True)\n"
+    )
+    assert "this kernel is connected to embedded Ray: 1 node, 1 CPUs, 0 GPUs. Call ray.shutdown()" in (
+        kernel.stdout.readline()
+    )
+    assert place.python(START.format(idle="1h")).stdout.startswith("local cluster")
+    found, folder = place.processes(), Path(place.state["folder"])
+    raylet = next(process for process in found if "raylet" in process.name())
+    gcs = next(process for process in found if "gcs_server" in process.name())
+    for identity in (place.state["keeper"], place.state["ray"]):
+        psutil.Process(identity[0]).kill()
+    assert raylet.is_running()
+    assert gcs.is_running()
+    again = place.python(MAGIC.format(line="cluster start --cpus 1 --idle 2h"))
+    assert again.stdout.endswith(": 1 node, 1 CPUs, 0 GPUs\n"), again.stdout + again.stderr
+    assert place.state["idle"] == 7200
+    assert gone(found)
+    assert not folder.exists()
+    ended = place.python(MAGIC.format(line="cluster stop") + MAGIC.format(line="cluster stop"))
+    assert ended.stdout == "the local cluster has ended\nno local cluster of nbtune's runs here\n", ended.stderr
+    said, _ = kernel.communicate("\n", timeout=60)
+    assert said == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n"
+
+
+def test_why_it_cannot_start_is_said(place: Place, tmp_path: Path) -> None:
+    ended = place.python(
+        "import nbtune\n"
+        "try:\n"
+        "    nbtune.start_cluster(gpus=4)\n"
+        "except nbtune.ClusterError as error:\n"
+        "    print(error)\n",
+        CUDA_VISIBLE_DEVICES="0",
+    )
+    assert ended.stdout.startswith("the local cluster could not start. Ray says:\n"), ended.stdout + ended.stderr
+    assert "4 GPU" in ended.stdout
+    assert not (tmp_path / "nbtune" / "cluster.json").exists()
