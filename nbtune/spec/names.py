@@ -54,6 +54,7 @@ def names_of(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> Names:
             flow.names.maybe.add(name)
         else:
             flow.names.needed.setdefault(name, line)
+    flow.names.maybe |= flow.beyond - defined
     flow.names.maybe -= set(flow.names.needed) | set(bound)
     return flow.names
 
@@ -108,6 +109,9 @@ class _Flow:
 
     def __init__(self, annotated: bool, of_class: bool = False) -> None:
         self._annotated, self._of_class = annotated, of_class
+        # Read by classes in functions that bind them too: Python looks for them among the globals at once.
+        self.beyond: set[str] = set()
+        self._in_function = False
         self.names = Names()
         self.possible: set[str] = set()  # bound on some path
         self.later: dict[str, int] = {}  # read inside functions, which run later
@@ -253,11 +257,16 @@ class _Flow:
         if isinstance(node, ast.ClassDef):
             self.read([*node.decorator_list, *node.bases, *(k.value for k in node.keywords)], defined)
             inner = _Flow(self._annotated, of_class=True)
+            inner._in_function = self._in_function
             inner.run(node.body, set())
+            own = set(bound_names(node.body))
             for name, line in inner.names.needed.items():
                 self.load(name, line, defined)
+                if name in own and self._in_function:
+                    self.beyond.add(name)
             self.names.maybe |= inner.names.maybe - defined
             self.declared |= inner.declared
+            self.beyond |= inner.beyond
             self._later(inner.later, {node.name}, defined)
             return
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
@@ -275,12 +284,14 @@ class _Flow:
         declared = {n for g in _same_scope(body) if isinstance(g, ast.Global) for n in g.names}
         own = {argument.arg for argument in every} | (set(bound_names(body)) - declared)
         inner = _Flow(self._annotated)
+        inner._in_function = True
         self.declared |= declared & set(bound_names(body))
         if isinstance(node, ast.Lambda):
             inner.read([node.body], own)
         else:
             inner.run(node.body, own)
         self.declared |= inner.declared
+        self.beyond |= inner.beyond
         # It runs once its own name is bound.
         seen = {"__class__"} if self._of_class else {*defined, getattr(node, "name", "")}
         self._later({**inner.names.needed, **inner.later}, own, seen)

@@ -124,6 +124,7 @@ def test_functions_and_classes(source, needed):
         ("def f():\n    def g():\n        global x\n        x = 1\n    g()\nf()\nx", "x"),
         ("def f(x: Later): pass\nclass Later: pass", "Later"),
         ("class A:\n    if c:\n        x = 1\n    y = x", "x"),
+        ("def f():\n    x = 1\n    class A:\n        x = x", "x"),
         ("try:\n    x\nexcept NameError:\n    x = None", "x"),
         ("try:\n    x\nexcept (KeyError, NameError):\n    pass", "x"),
         # Read in a later round of a loop than the one that binds it.
