@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from nbtune.errors import SpecError
+from nbtune.errors import ClusterError, SpecError
 from nbtune.prepare import prepare_function
 from nbtune.spec.options import OPTIONS, make_spec
 from nbtune.spec.plan import Plan, make_plan
@@ -186,12 +187,12 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
 
 def _live() -> dict[str, Experiment]:
-    """Return the experiments on the cluster that this session is connected to, by their paths."""
-    import sys
-
-    if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
-        return {}
+    """Return the experiments on the cluster, by their paths: this session's, or one that it would connect to."""
+    from nbtune.cluster.connect import reach
     from nbtune.resume import follow, live_folders
 
+    with suppress(ClusterError):  # what is in storage is to be seen all the same
+        if not reach():
+            return {}
     found = [experiment for folder in live_folders() if (experiment := follow(folder)) is not None]
     return {experiment.path: experiment for experiment in found}

@@ -271,6 +271,7 @@ class Experiment(Controls):
         self.wait()  # the reader has still to let go of what was before
         self._source, self._on_end = self._go_on(self.where, **how)
         self._store.reset()
+        self._arrived.clear()
         self._start_reading()
         if self._dashboard is not None:
             self._dashboard.follow()

@@ -249,6 +249,7 @@ class NbTune(_Defaults):
         known = self.shell.user_ns.get(name)
         experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
         experiment.resume(failed=failed)
+        experiment.arrive()
         self._bring_back(experiment, variable or name)
 
     def _names(self, command: str, rest: str) -> tuple[str, str | None]:

@@ -37,12 +37,11 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
         ExperimentError: there is none of this name.
         ClusterError: the cluster cannot be reached.
     """
-    from nbtune.cluster.connect import connect
+    from nbtune.cluster.connect import reach
     from nbtune.engine.storage import Storage, default_storage
 
-    connect()
     folder = PurePosixPath(name).name
-    live = live_folders()
+    live = live_folders() if reach() else []
     matching = [found for found in live if found == folder or _name_of(found) == folder]
     if matching and (experiment := follow(max(matching))) is not None:
         return experiment

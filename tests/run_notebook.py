@@ -26,24 +26,30 @@ PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
     """Run a notebook in its own folder and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(path.parent)}})
+    done = 0
+    while done < len(notebook.cells):
+        done = _run_in_a_kernel(notebook, done, path.parent, timeout)
+    return notebook
+
+
+def _run_in_a_kernel(notebook: nbformat.NotebookNode, first: int, folder: Path, timeout: float) -> int:
+    """Run cells until the last one, or until one has killed the kernel; return the number of the next."""
+    client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(folder)}})
     with client.setup_kernel():
-        for index, cell in enumerate(notebook.cells):
+        for index, cell in enumerate(notebook.cells[first:], first):
+            kills = KILLS in cell.metadata.get("tags", [])
             try:
                 client.execute_cell(cell, index)
             except nbclient.exceptions.DeadKernelError:
-                if KILLS not in cell.metadata.get("tags", []):
+                if not kills:
                     raise
-                client.km.shutdown_kernel(now=True)
-                client.start_new_kernel()
-                client.start_new_kernel_client()
-            else:
-                assert KILLS not in cell.metadata.get("tags", []), "the kernel lives"
+                return index + 1
+            assert not kills, f"cell {index} should have killed the kernel"
         # A kernel with a Ray in it does not heed the request to shut down, and is killed after a while.
         notebook.cells.append(nbformat.v4.new_code_cell(END))
         client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1, store_history=False)
         notebook.cells.pop()
-    return notebook
+    return len(notebook.cells)
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

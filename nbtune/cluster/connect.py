@@ -14,7 +14,7 @@ from nbtune.cluster.link import Cluster, Link, current, describe, remember
 from nbtune.cluster.probe import probe
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "Cluster", "connect", "import_ray"]
+__all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "reach"]
 
 
 def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Cluster:
@@ -68,6 +68,21 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
     else:
         attach(ray, given, probe(given), given)
     return describe(ray)
+
+
+def reach() -> bool:
+    """Connect to a cluster that runs already, if there is one; tell whether this kernel is connected.
+
+    Raises:
+        ClusterError: there is one, and it cannot be connected to.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        return True
+    if os.environ.get("RAY_ADDRESS"):
+        connect()
+        return True
+    return local.join(None) or _attach_found(ray, None)
 
 
 def _is(ray: Any, address: Address, there: Cluster) -> bool:

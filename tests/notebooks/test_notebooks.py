@@ -11,6 +11,8 @@ from types import ModuleType
 import nbformat
 import pytest
 
+import nbtune
+
 pytestmark = pytest.mark.notebooks
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -35,7 +37,10 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
 def test_it_runs(path: Path, ray_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # results go to a folder of the test's own
-    notebook = runner().run(path)
+    try:
+        notebook = runner().run(path)
+    finally:
+        nbtune.stop_cluster()  # one that it has started, where it has not come to its end
     last = next(cell for cell in reversed(notebook.cells) if cell.cell_type == "code")
     assert runner().texts(last), "the last cell shows nothing"
 
