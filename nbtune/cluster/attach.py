@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import Any
 
 from nbtune.cluster import auth, survey
-from nbtune.cluster.address import Address
-from nbtune.cluster.imports import PACKAGE, loopback, version
+from nbtune.cluster.address import Address, UnreachableError, listening, parse
+from nbtune.cluster.imports import PACKAGE, loopback, variables, version
 from nbtune.cluster.link import Link, remember
 from nbtune.cluster.probe import Found, no_token, other_token
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "adopt", "attach", "enter"]
+__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone"]
 
 NAMESPACE = "nbtune"
 """The Ray namespace of all of nbtune's actors."""
+
+# A cluster that has gone for this long takes the kernel's process with it, by Ray's default after a minute, and the
+# notebook's variables with that. `leave_if_gone` does better.
+_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 
 def attach(ray: Any, address: Address, found: Found, given: Address | None) -> None:
@@ -108,12 +113,30 @@ def adopt(ray: Any) -> None:
     remember(ray, Link("attached", None, survey.missing(reports)))
 
 
+def leave_if_gone(ray: Any) -> str | None:
+    """Leave a cluster that is no more: whatever asks it for something would wait for it.
+
+    Returns:
+        The address that it had, or None if it is there.
+    """
+    if _started_here(ray) or ray.util.client.ray.is_connected():  # Ray notices these itself
+        return None
+    where = str(ray.get_runtime_context().gcs_address)
+    try:
+        listening(parse(where))
+    except UnreachableError:
+        ray.shutdown()
+        return where
+    return None
+
+
 def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> None:
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": "ERROR"}
     if runtime_env:
         options["runtime_env"] = runtime_env
+    patience = {} if _PATIENCE in os.environ else {_PATIENCE: str(10 * 24 * 3600)}
     try:
-        with loopback() if on_loopback else contextlib.nullcontext():
+        with variables(patience), loopback() if on_loopback else contextlib.nullcontext():
             ray.init(address=str(address), **options)
     except Exception as error:  # of many kinds, grpc's own among them
         ray.shutdown()

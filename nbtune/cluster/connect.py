@@ -8,7 +8,7 @@ from typing import Any
 from nbtune.cluster import address as addresses
 from nbtune.cluster import auth, embedded, local, warm
 from nbtune.cluster.address import Address, UnreachableError
-from nbtune.cluster.attach import NAMESPACE, adopt, attach
+from nbtune.cluster.attach import NAMESPACE, adopt, attach, leave_if_gone
 from nbtune.cluster.imports import import_ray
 from nbtune.cluster.link import Cluster, Link, current, describe, remember
 from nbtune.cluster.probe import probe
@@ -38,6 +38,12 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
     wanted = {"address": address, "cpus": cpus, "gpus": gpus}
     asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
     ray = import_ray()
+    gone = leave_if_gone(ray) if ray.is_initialized() else None
+    if gone and not asked:
+        raise ClusterError(
+            f"the cluster at {gone}, which this kernel was connected to, is no more, and its experiments have ended."
+            " Call connect() or %tune cluster again for another one"
+        )
     if ray.is_initialized():
         if current(ray) is None:
             adopt(ray)

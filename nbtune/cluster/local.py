@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbtune.cluster import address, launcher, state, warm
-from nbtune.cluster.attach import enter
+from nbtune.cluster.attach import enter, leave_if_gone
 from nbtune.cluster.imports import import_ray
 from nbtune.cluster.link import Cluster, current, describe
 from nbtune.errors import ClusterError
@@ -27,7 +27,7 @@ def start_cluster(cpus: int | None = None, gpus: int | None = None, idle: float 
         ClusterError: it cannot start, another one runs, or this kernel is connected to something else.
     """
     ray = import_ray()
-    if ray.is_initialized():
+    if ray.is_initialized() and not leave_if_gone(ray):
         link = current(ray)
         if link is None or link.kind != "local":
             ends = "which ends it with its experiments" if link and link.kind == "embedded" else "which leaves it"

@@ -105,12 +105,13 @@ def _replace() -> None:
 
 def _import() -> None:
     """Do the kernel's own part of a start while the user still reads: over a second, most of it for Tune."""
-    import pandas  # noqa: F401
-    import ray.tune  # noqa: F401
+    with suppress(RuntimeError):  # Python is ending, where some modules can no longer be imported
+        import pandas  # noqa: F401
+        import ray.tune  # noqa: F401
 
-    import nbtune.engine.algorithms
-    import nbtune.engine.launch
-    import nbtune.engine.payload  # noqa: F401
+        import nbtune.engine.algorithms
+        import nbtune.engine.launch
+        import nbtune.engine.payload  # noqa: F401
 
 
 def _trial_environment() -> dict[str, str]:

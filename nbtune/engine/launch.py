@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +106,9 @@ def _release(driver: Any) -> None:
     Ray ends its trials' processes with it, but keeps its placement groups until the whole job ends, and with
     them the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
     """
-    with suppress(Exception):  # the cluster may be gone too
+    with suppress(Exception):  # the cluster may be gone too: then the table would be waited for without end
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         from ray._private.state import state
         from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 

@@ -149,6 +149,37 @@ def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path,
     assert not (tmp_path / "nbtune" / "cluster.json").exists()
 
 
+def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path) -> None:
+    """Its experiment is lost, which it says; it leaves the cluster, and the next one is there for the asking."""
+    kernel = place.popen(
+        START.format(idle="1h") + "import time\n"
+        "def train(config):\n"
+        "    while True:\n"
+        "        nbtune.report(y=1)\n"
+        "        time.sleep(0.05)\n"
+        f"x = nbtune.tune(train, {{'x': nbtune.choice([1])}}, metric='y', mode='max', storage={str(tmp_path)!r}, wait=False)\n"
+        "while not len(x.history):\n"
+        "    time.sleep(0.05)\n"
+        "print('runs', flush=True)\n"
+        "input()\n"
+        "x.wait(60)\n"
+        "print(x.status, flush=True)\n"
+        "for _ in range(2):\n"
+        "    try:\n"
+        "        print(nbtune.connect())\n"
+        "    except nbtune.ClusterError as error:\n"
+        "        print(error)\n"
+    )
+    where = kernel.stdout.readline().split()[3].removesuffix(":")
+    assert kernel.stdout.readline() == "runs\n"
+    assert place.python("import nbtune; print(nbtune.stop_cluster())").stdout == "True\n"
+    said, _ = kernel.communicate("\n", timeout=150)
+    status, gone, other = said.strip().splitlines()[-3:]
+    assert status == "lost"
+    assert gone.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
+    assert other.startswith("embedded Ray: 1 node, ")
+
+
 def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[..., None]) -> None:
     """The keeper and the `ray start` are killed: the rest of Ray is nobody's child. Another Ray is not touched."""
     kernel = place.popen(
