@@ -21,6 +21,7 @@ from nbtune.engine.source import RefusedError, SourceLostError, StartError
 
 __all__ = ["Remote", "find", "found", "launch", "make_way", "resume"]
 
+_SLOW = 10.0  # seconds more than it was to wait after which a driver is taken for slow
 _HEAD = {"node:__internal_head__": 0.001}
 """What Ray's head node alone has: a driver must not go with a node that comes and goes."""
 
@@ -45,7 +46,7 @@ class Remote:
         """Return the events; see `nbtune.engine.source.Source`."""
         self._wait_for_start()
         try:
-            answer = self._ask("events", since, timeout, self._reader, within=timeout + 30)
+            answer = self._ask("events", since, timeout, self._reader, within=timeout + _SLOW)
         except TimeoutError:
             return []  # a driver that is slow, or out of reach for a while, is not lost
         except SourceLostError:
@@ -86,6 +87,8 @@ class Remote:
         try:
             return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
         except (ActorUnavailableError, GetTimeoutError) as error:
+            if not _cluster_there():  # Ray itself goes on asking
+                raise SourceLostError("its cluster is gone") from error
             raise TimeoutError(f"its driver has not answered within {within:g} s") from error
         except RayActorError as error:
             _release(self._driver)
@@ -106,9 +109,9 @@ def _release(driver: Any) -> None:
     Ray ends its trials' processes with it, but keeps its placement groups until the whole job ends, and with
     them the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
     """
-    with suppress(Exception):  # the cluster may be gone too: then the table would be waited for without end
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    if not _cluster_there():  # the table would be waited for without end
+        return
+    with suppress(Exception):
         from ray._private.state import state
         from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 
@@ -117,6 +120,18 @@ def _release(driver: Any) -> None:
             if group.creator_actor_id == driver._actor_id.binary():
                 handle = PlacementGroup(PlacementGroupID(group.placement_group_id))
                 ray.util.remove_placement_group(handle)
+
+
+def _cluster_there() -> bool:
+    """Tell whether anybody listens where the cluster's head was. Over Ray Client that is not known."""
+    if ray.util.client.ray.is_connected():
+        return True
+    try:
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except Exception:  # nobody, or Ray was shut down meanwhile
+        return False
+    return True
 
 
 def launch(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+import nbtune
 from tests.browser.lab import Notebook, Server, write
 from tests.browser.test_lab import folder, lab, page, points_above, tab  # noqa: F401 - fixtures
 
@@ -34,11 +35,10 @@ json.dumps([lasting.status, lasting.history.groupby("trial")["step"].apply(list)
 
 
 @pytest.fixture
-def one_cluster(lab: Server, page: Page, folder: Path) -> Any:  # noqa: F811
+def one_cluster() -> Any:
     """What the notebook has started is ended, whatever happens."""
     yield
-    write(folder / "end.ipynb", "%load_ext nbtune\n%tune cluster stop")
-    Notebook(page, lab, "end.ipynb").run(0)
+    nbtune.stop_cluster()
 
 
 @pytest.mark.timeout(400)
@@ -64,15 +64,15 @@ def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Pat
     lab.end_kernels()
 
     write(folder / "again.ipynb", "%load_ext nbtune", "%tune attach lasting", OUTCOME)
-    again = Notebook(page, lab, "again.ipynb")
+    second = page.context.new_page()  # another tab; the first one still shows what it knew
+    again = Notebook(second, lab, "again.ipynb")
     again.run(0)
     again.run(1)
-    head = page.locator(".nbt-head")
+    head = second.locator(".nbt-head")
     expect(head).to_contain_text("● running")
-    before = points_above(page, 20)
-    points_above(page, before)
-    tab(page, "Trials")
-    expect(page.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(4)
+    points_above(second, points_above(second, 20))
+    tab(second, "Trials")
+    expect(second.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(4)
     answer = again.run(2, timeout=150).locator(".jp-OutputArea-output").last.inner_text()
     status, histories = json.loads(answer.strip().strip("'"))
     assert status == "finished"
