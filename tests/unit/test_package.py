@@ -92,6 +92,14 @@ MAY_IMPORT = {
     "nbtune.state": [],
     "nbtune.store": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.columns", "nbtune.state"],
     "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.state", "nbtune.store"],
+    "nbtune.controls": [
+        "nbtune.errors",
+        "nbtune.spec",
+        "nbtune.engine",
+        "nbtune.columns",
+        "nbtune.state",
+        "nbtune.store",
+    ],
     "nbtune.prepare": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
     "nbtune.views": [
         "nbtune.errors",

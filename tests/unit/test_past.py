@@ -1,0 +1,79 @@
+"""nbtune.engine.past: what a driver that goes on learns from the log."""
+
+import pytest
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.engine.past import past_of
+from nbtune.store import Store
+
+ADDED = {"id": "ab_00000", "config": {"a": 1}, "folder": "trial_ab_00000", "by": "user"}
+
+
+def past(*events):
+    return past_of(decode(encode(0, list(events))))
+
+
+def reported(iteration, **metrics):
+    return Event("reported", 0, iteration=iteration, time_s=0.5 * iteration, metrics=metrics)
+
+
+def test_a_checkpoint_comes_with_its_report():
+    found = past(
+        Event("experiment", data={"status": "running", "trials": 4}),
+        Event("added", 0, data=ADDED),
+        Event("started", 0),
+        reported(1, acc=0.1),
+        reported(2, acc=0.2, loss=3),
+        Event("checkpointed", 0, iteration=2, data={"path": "/x/checkpoint_000001"}),
+        reported(3, acc=0.3),
+    )
+    assert found.facts["trials"] == 4
+    (trial,) = found.trials.values()
+    assert (trial.ray_id, trial.folder, trial.config, trial.by) == ("ab_00000", "trial_ab_00000", {"a": 1}, "user")
+    assert (trial.checkpoint, trial.at, trial.time_s) == ("/x/checkpoint_000001", 2, 1.0)
+    assert trial.result["acc"] == 0.2
+    assert trial.last["acc"] == 0.3
+    assert trial.iterations == 3
+    assert trial.goes_on(failed=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "goes_on"),
+    [
+        ("finished", "done", (False, False)),
+        ("stopped", "user", (False, False)),
+        ("stopped", "scheduler", (False, False)),
+        ("stopped", "experiment", (True, True)),
+        ("failed", "error", (False, True)),
+    ],
+)
+def test_which_trials_go_on(status, reason, goes_on):
+    found = past(Event("added", 0, data=ADDED), Event("ended", 0, data={"status": status, "reason": reason}))
+    trial = found.trials["ab_00000"]
+    assert (trial.goes_on(failed=False), trial.goes_on(failed=True)) == goes_on
+    again = past(
+        Event("added", 0, data=ADDED), Event("ended", 0, data={"status": status, "reason": reason}), Event("queued", 0)
+    )
+    assert again.trials["ab_00000"].goes_on(failed=False)
+
+
+def test_the_store_follows_a_pause_and_a_resumption():
+    store = Store()
+    events = [
+        Event("added", 0, 1.0, data=ADDED),
+        Event("started", 0, 2.0),
+        reported(1, acc=1),
+        Event("paused", 0, 3.0, data={"reason": "user"}),
+    ]
+    (chunk,) = decode(encode(0, events))
+    store.apply(chunk)
+    state = store.trials[0]
+    assert (state.status, state.reason, store.counts["paused"]) == ("paused", "user", 1)
+    more = [Event("queued", 0, 4.0), Event("started", 0, 5.0)]
+    (chunk,) = decode(encode(4, more))
+    store.apply(chunk)
+    assert (state.status, state.reason, state.started, store.counts["paused"]) == ("running", "", 5.0, 0)
+    before = store.generation
+    store.reset()
+    assert (store.generation, store.cursor, store.trials, store.counts.total()) == (before + 1, 0, {}, 0)
+    assert store.history().empty
