@@ -16,7 +16,20 @@ from typing import Any
 
 from tests.bench.measure import ROOT, Options, Row, loads, median, say
 
-FIGURES = ("imports", "fresh", "returns", "sweep", "further", "kernel", "report", "floor", "stream", "large", "bytes")
+FIGURES = (
+    "imports",
+    "fresh",
+    "returns",
+    "sweep",
+    "further",
+    "kernel",
+    "report",
+    "floor",
+    "stream",
+    "large",
+    "bytes",
+    "flood",
+)
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""
 JSON = ROOT / ".build" / "bench.json"
 HEADS = ("what", "measured", "reach", "met", "note")
