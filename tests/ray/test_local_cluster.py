@@ -181,9 +181,9 @@ def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Call
     until(lambda: not folder.exists(), "its folder has been removed")
     assert "the local cluster has ended by itself" in (tmp_path / "nbtune" / "cluster.log").read_text()
     said, _ = kernel.communicate("\n", timeout=150)
-    status, gone, other = said.strip().splitlines()[-3:]
+    status, ended, other = said.strip().splitlines()[-3:]
     assert status == "lost"
-    assert gone.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
+    assert ended.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
     assert other.startswith("embedded Ray: 1 node, ")
 
 
