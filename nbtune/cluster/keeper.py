@@ -94,6 +94,13 @@ class _Keeper:
         )
         _tell("")
         self._watch(address.parse(where), facts["idle"])
+        if self.ray.poll() is not None and not self.over.is_set():
+            # Its folder goes, and with it Ray's logs; who finds the cluster dead may want to know why.
+            (state.home() / "cluster.log").write_text(
+                f"{time.ctime()}: the local cluster has ended by itself, exit status {self.ray.returncode}\n"
+                f"{reason(Path(self.orders.folder))}\n",
+                "utf-8",
+            )
 
     def _wait_until_up(self) -> str | None:
         assert self.ray is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -171,9 +173,21 @@ def _command(folder: str, cpus: int | None, gpus: int | None) -> list[str]:
         # Of its own, not of the range that every other Ray on the machine takes them from.
         "min-worker-port": 0,
         "max-worker-port": 0,
+        **_client_port(),
         **({} if cpus is None else {"num-cpus": cpus}),
         **({} if gpus is None else {"num-gpus": gpus}),
     }
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"]
     # The monitor is for clusters that grow.
     return [*start, "--no-monitor", "--disable-usage-stats", *(f"--{name}={value}" for name, value in options.items())]
+
+
+def _client_port() -> dict[str, int]:
+    """Return the option for the port of the Ray Client server, which Ray starts wherever grpcio is installed.
+
+    Its default is one for all of a machine's Rays, and a second one would end for want of it.
+    """
+    if importlib.util.find_spec("grpc") is None:
+        return {}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return {"ray-client-server-port": free.getsockname()[1]}

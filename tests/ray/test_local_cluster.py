@@ -149,8 +149,11 @@ def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path,
     assert not (tmp_path / "nbtune" / "cluster.json").exists()
 
 
-def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path) -> None:
-    """Its experiment is lost, which it says; it leaves the cluster, and the next one is there for the asking."""
+def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
+    """Its experiment is lost, which it says; it leaves the cluster, and the next one is there for the asking.
+
+    A Ray of which a part has died is cleared away by its keeper, and why it has ended is kept.
+    """
     kernel = place.popen(
         START.format(idle="1h") + "import time\n"
         "def train(config):\n"
@@ -172,11 +175,15 @@ def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path) -> None:
     )
     where = kernel.stdout.readline().split()[3].removesuffix(":")
     assert kernel.stdout.readline() == "runs\n"
-    assert place.python("import nbtune; print(nbtune.stop_cluster())").stdout == "True\n"
+    found, folder = place.processes(), Path(place.state["folder"])
+    next(process for process in found if "gcs_server" in process.name()).kill()
+    until(lambda: gone(found), "its processes have ended")
+    until(lambda: not folder.exists(), "its folder has been removed")
+    assert "the local cluster has ended by itself" in (tmp_path / "nbtune" / "cluster.log").read_text()
     said, _ = kernel.communicate("\n", timeout=150)
-    status, gone, other = said.strip().splitlines()[-3:]
+    status, ended, other = said.strip().splitlines()[-3:]
     assert status == "lost"
-    assert gone.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
+    assert ended.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
     assert other.startswith("embedded Ray: 1 node, ")
 
 
