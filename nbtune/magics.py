@@ -17,7 +17,6 @@ from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean
 from nbtune.frontend import can_interact
-from nbtune.orders import ORDERS, carry_out, words_of
 from nbtune.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.spec.defaults import session
 from nbtune.spec.help import help_page
@@ -158,6 +157,8 @@ class NbTune(_Defaults):
     # -- %tune ------------------------------------------------------------------------------------
 
     def _command(self, line: str) -> Any:
+        from nbtune.orders import ORDERS
+
         word, _, rest = line.strip().partition(" ")
         commands: dict[str, Callable[[str], Any]] = {
             **{order: partial(self._order, order) for order in ORDERS},
@@ -226,6 +227,8 @@ class NbTune(_Defaults):
         return experiment
 
     def _order(self, order: str, rest: str) -> None:
+        from nbtune.orders import carry_out
+
         print(carry_out(order, rest, self.shell.user_ns))
 
     def _attach(self, rest: str) -> None:
@@ -238,6 +241,7 @@ class NbTune(_Defaults):
     def _resume(self, rest: str) -> None:
         """``%tune resume NAME [VARIABLE] [--failed]``: go on with an experiment, of this notebook or another."""
         from nbtune.experiment import Experiment
+        from nbtune.orders import words_of
         from nbtune.resume import attach
 
         words = words_of(rest)
@@ -253,6 +257,8 @@ class NbTune(_Defaults):
         self._bring_back(experiment, variable or name)
 
     def _names(self, command: str, rest: str) -> tuple[str, str | None]:
+        from nbtune.orders import words_of
+
         words = words_of(rest)
         if not 1 <= len(words) <= 2:
             raise SpecError([f"%tune {command} NAME [VARIABLE]: the experiment's name; %tune list shows them"])

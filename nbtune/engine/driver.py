@@ -84,7 +84,8 @@ class Driver:
         self._control: Any = None
         self._stop_early = False
         self._over = False
-        self._large: list[Any] = []
+        self._large: list[Any] = []  # references to the big values
+        self._held: dict[int, Any] = {}  # the same as they come, by position
         self._done = threading.Event()
         self._in_storage: bool | None = None  # None: not known yet
         self._keeper: Any = None
@@ -94,17 +95,17 @@ class Driver:
 
     # -- beginning --------------------------------------------------------------------------------
 
-    async def hold(self, value: Any) -> None:
+    async def hold(self, position: int, value: Any) -> None:
         """Take one big value into the object store. The driver owns it: the kernel may go."""
         import ray
 
-        self._large.append(ray.put(value))
+        self._held[position] = ray.put(value)
 
     async def start(self, launch: Launch, reader: str) -> int:
         """Begin; return this process's id.
 
         Args:
-            launch: what to run. The big values were held before, in order.
+            launch: what to run. Its big values are on their way to `hold`.
             reader: who is going to read.
 
         Raises:
@@ -114,6 +115,9 @@ class Driver:
 
         filesystem, path = self._begin(launch, reader, launch.facts)
         keep_launch(filesystem, path, launch)
+        while len(self._held) < launch.large:  # a call that is small overtakes them
+            await asyncio.sleep(0.005)
+        self._large = [self._held[position] for position in range(launch.large)]
         self._thread(self._keep_large, filesystem, path)
         self._thread(self._run, launch, None)
         return os.getpid()

@@ -32,11 +32,11 @@ class Remote:
     Args:
         driver: its actor handle.
         stored: returns the events in storage from a number on, for what a driver that has died was not asked.
-        start: starts it for a reader, and returns the answer that the first read waits for; None if it runs already.
+        start: starts it for a reader, and returns the answers that the first read waits for; none if it runs already.
     """
 
     def __init__(
-        self, driver: Any, stored: Callable[[int], list[Chunk]], start: Callable[[str], Any] = lambda reader: None
+        self, driver: Any, stored: Callable[[int], list[Chunk]], start: Callable[[str], list[Any]] = lambda reader: []
     ) -> None:
         self._driver, self._stored = driver, stored
         self._reader = uuid.uuid4().hex
@@ -60,7 +60,7 @@ class Remote:
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
 
     def _wait_for_start(self) -> None:
-        if self._started is None:
+        if not self._started:
             return
         try:
             ray.get(self._started)
@@ -69,7 +69,7 @@ class Remote:
             raise StartError(f"the experiment could not start: {error.cause}") from error
         except RayActorError as error:
             raise StartError(f"the driver's process could not start: {error}") from error
-        self._started = None
+        self._started = []
 
     def stop(self) -> None:
         self._ask("stop", within=30)
@@ -147,9 +147,8 @@ def launch(
         driver: see `_driver`.
     """
     actor = _driver(start.folder, namespace, **driver)
-    for value in large:
-        actor.hold.remote(value)
-    return Remote(actor, stored, lambda reader: actor.start.remote(start, reader))
+    held = [actor.hold.remote(position, value) for position, value in enumerate(large)]
+    return Remote(actor, stored, lambda reader: [*held, actor.start.remote(start, reader)])
 
 
 def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **driver: Any) -> Remote:
@@ -162,7 +161,7 @@ def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **
         driver: see `_driver`.
     """
     actor = _driver(how.folder, namespace, **driver)
-    return Remote(actor, stored, lambda reader: actor.resume.remote(how, reader))
+    return Remote(actor, stored, lambda reader: [actor.resume.remote(how, reader)])
 
 
 def _driver(
