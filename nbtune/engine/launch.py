@@ -59,9 +59,13 @@ class Remote:
         ray.kill(self._driver)
 
     def _ask(self, method: str, *args: Any, within: float) -> Any:
+        if not ray.is_initialized():  # or Ray would start one of its own for the question
+            raise SourceLostError("the cluster was shut down")
         try:
             return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
         except (ActorUnavailableError, GetTimeoutError) as error:
+            if not _reachable():
+                raise SourceLostError("the cluster is no more") from error
             raise TimeoutError(f"its driver has not answered within {within:g} s") from error
         except RayActorError as error:
             _release(self._driver)
@@ -72,15 +76,27 @@ class Remote:
             raise SourceLostError("the cluster was shut down") from error
 
 
+def _reachable() -> bool:
+    """Tell whether the cluster is there at all: Ray itself waits for it, for as long as it is told to."""
+    if ray.util.client.ray.is_connected():  # the address is the cluster's own, and Ray Client notices by itself
+        return True
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def _release(driver: Any) -> None:
     """Give back the resources that a driver that died has held for its trials.
 
     Ray ends its trials' processes with it, but keeps its placement groups until the whole job ends, and with
     them the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
     """
-    with suppress(Exception):  # the cluster may be gone too: then the table would be waited for without end
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    if not _reachable():  # the table would be waited for without end
+        return
+    with suppress(Exception):
         from ray._private.state import state
         from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 
