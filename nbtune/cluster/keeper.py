@@ -32,7 +32,7 @@ __all__ = ["Orders", "main", "reason"]
 _TICK = 0.5  # seconds between two looks at the process
 _SELDOM, _SOON = 180.0, 1.0  # seconds between two questions to the cluster: at most, and at least
 _UP = 120.0  # seconds for Ray to start
-_ERROR = re.compile(r"error|exception|fail|fatal|invalid|cannot|unable|denied|usage:| [CEF] ", re.IGNORECASE)
+_ERROR = re.compile(r"\w*(error|exception)\b|\bfail|fatal|invalid|cannot|unable|denied|exit code|usage:", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,16 @@ class Orders:
 
 
 def reason(folder: Path) -> str:
-    """Return what Ray's logs say of a start that has failed: their last lines, the errors first."""
-    logs = [folder / "ray.log", *sorted(folder.glob("ray/session_latest/logs/gcs_server.*"))]
-    logs += sorted(folder.glob("ray/session_latest/logs/raylet.*"))
-    lines = [line.strip() for log in logs if log.is_file() for line in log.read_text("utf-8", "replace").splitlines()]
-    telling = [line for line in lines if _ERROR.search(line) and "Traceback" not in line]
-    return "\n".join((telling or [line for line in lines if line])[-5:]) or "Ray has said nothing"
+    """Return what Ray's logs say of an end: the errors of the first log that has some, else the last lines."""
+    session = folder / "ray" / "session_latest" / "logs"
+    logs = [folder / "ray.log", *sorted(session.glob("gcs_server.*")), *sorted(session.glob("raylet.*"))]
+    texts = [log.read_text("utf-8", "replace").splitlines() for log in logs if log.is_file()]
+    for lines in texts:
+        telling = [line.strip() for line in lines if _ERROR.search(line) and "Traceback" not in line]
+        if telling:
+            return "\n".join(telling[-5:])
+    rest = [line.strip() for lines in texts for line in lines if line.strip()]
+    return "\n".join(rest[-5:]) or "Ray has said nothing"
 
 
 def _tell(text: str) -> None:

@@ -84,6 +84,8 @@ class Remote:
             self._ask("leave", self._reader, within=60)
 
     def _ask(self, method: str, *args: Any, within: float) -> Any:
+        if not ray.is_initialized():  # or Ray would start one of its own for the question
+            raise SourceLostError("the cluster was shut down")
         try:
             return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
         except (ActorUnavailableError, GetTimeoutError) as error:

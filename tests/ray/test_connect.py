@@ -119,6 +119,7 @@ def test_an_address_that_no_cluster_answers_is_said(guarded: Foreign, ray_folder
         ended = python(code, tmp_path, HOME=str(guarded.home))
     nobody, nothing, other, client, no_client, cpus = ended.stdout.splitlines()
     assert "127.0.0.1:1 cannot be reached: " in nobody
+    assert "Is the cluster up, and the address right?" in nobody
     assert "'nowhere' is no address; write HOST:PORT" in nothing
     assert f"127.0.0.1:{port} cannot be reached: somebody listens there, but no Ray cluster has answered" in other
     assert "write ray:// before it" in client

@@ -179,7 +179,9 @@ def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Call
     next(process for process in found if "gcs_server" in process.name()).kill()
     until(lambda: gone(found), "its processes have ended")
     until(lambda: not folder.exists(), "its folder has been removed")
-    assert "the local cluster has ended by itself" in (tmp_path / "nbtune" / "cluster.log").read_text()
+    why = (tmp_path / "nbtune" / "cluster.log").read_text()
+    assert "the local cluster has ended by itself" in why
+    assert "gcs_server" in why
     said, _ = kernel.communicate("\n", timeout=150)
     status, ended, other = said.strip().splitlines()[-3:]
     assert status == "lost"
