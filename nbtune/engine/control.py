@@ -249,7 +249,7 @@ class Control(Live, Callback):
             if trial is None or trial.status == Trial.PAUSED:
                 del self._scheduler.pausing[trial_id]
                 if trial is not None:
-                    self._proposals.yielded(trial_id) if by_user else self._proposals.returned(trial_id)
+                    self._proposals.yielded(trial_id) if by_user else self._proposals.parked(trial_id)
                     self._recorder.on_paused(trial, by_user=by_user)
 
     # -- what outlives the driver -----------------------------------------------------------------

@@ -76,6 +76,7 @@ class Proposals(Live, SearchAlgorithm):
         self._kept = _State(limit=limit)
         self._open: set[str] = set()  # trials that are not over
         self._started: set[str] = set()  # those of them that hold a place
+        self._parked: set[str] = set()  # those that the scheduler has paused
         self._configs: dict[str, dict[str, Any]] = {}  # of the wanted trials that are not over
         self.results: dict[str, dict[str, Any]] = {}
 
@@ -127,6 +128,12 @@ class Proposals(Live, SearchAlgorithm):
     def started(self, trial_id: str) -> None:
         """Note that a trial holds a place."""
         self._started.add(trial_id)
+        self._parked.discard(trial_id)
+
+    def parked(self, trial_id: str) -> None:
+        """Note that the scheduler has paused a trial: others are to be measured with it, or go first."""
+        self._started.discard(trial_id)
+        self._parked.add(trial_id)
 
     def yielded(self, trial_id: str) -> None:
         """Note that a trial has given up its place for a while, and does not ask for one."""
@@ -148,7 +155,7 @@ class Proposals(Live, SearchAlgorithm):
             return False
         if self._slots is None:
             return True
-        waiting = len(self._open) - len(self._started & self._open)
+        waiting = len(self._open - self._started - self._parked)
         return waiting < max(1, self._slots + 1 - len(self._started))
 
     # -- what Tune asks ---------------------------------------------------------------------------
@@ -180,8 +187,8 @@ class Proposals(Live, SearchAlgorithm):
             self._inner.on_trial_result(trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._open.discard(trial_id)
-        self._started.discard(trial_id)
+        for places in (self._open, self._started, self._parked):
+            places.discard(trial_id)
         result = result or self.results.get(trial_id)
         config = self._configs.pop(trial_id, None)
         if config is not None:
