@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -26,6 +28,8 @@ from nbtune.errors import ClusterError
 from nbtune.spec.units import parse_duration
 
 __all__ = ["find", "runs_the_same", "start", "stop"]
+
+_HELPERS = 15.0  # seconds that Ray gives its helpers to start: on a very busy machine it gives up, and is tried again
 
 _keepers: list[subprocess.Popen[str]] = []
 """The keepers that this kernel has started: one that has ended is to be waited for, or it stays as a zombie."""
@@ -62,14 +66,13 @@ def start(cpus: int | None, gpus: int | None, idle: float | str) -> state.State:
         _compare(there, {"cpus": cpus, "gpus": gpus})
         return there
     auth.ensure()
-    # Not tempfile's own folder: on macOS and under many schedulers it is too long for the names of unix sockets.
-    root = "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108
-    folder = tempfile.mkdtemp(prefix="nbt-", dir=root)  # only this user's; Ray opens its own below it for everybody
     facts = {"cpus": cpus, "gpus": gpus, "idle": seconds, "python": sys.executable, "versions": _versions()}
-    why = _launch(Orders(folder, _command(folder, cpus, gpus), facts))
+    began = time.monotonic()
+    why = _launch(cpus, gpus, facts)
+    if why and time.monotonic() - began > _HELPERS:
+        why = _launch(cpus, gpus, facts)
     there = state.read()
     if why or there is None:
-        shutil.rmtree(folder, ignore_errors=True)
         raise ClusterError(f"the local cluster could not start. Ray says:\n{why}")
     return there
 
@@ -123,7 +126,18 @@ def _compare(there: state.State, wanted: Mapping[str, int | None]) -> None:
         )
 
 
-def _launch(orders: Orders) -> str:
+def _launch(cpus: int | None, gpus: int | None, facts: dict[str, Any]) -> str:
+    """Start a cluster in a folder of its own. Return what has gone wrong, or nothing."""
+    # Not tempfile's own folder: on macOS and under many schedulers it is too long for the names of unix sockets.
+    root = "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108
+    folder = tempfile.mkdtemp(prefix="nbt-", dir=root)  # only this user's; Ray opens its own below it for everybody
+    why = _keep(Orders(folder, _command(folder, cpus, gpus), facts))
+    if why:
+        shutil.rmtree(folder, ignore_errors=True)
+    return why
+
+
+def _keep(orders: Orders) -> str:
     """Start a keeper and wait until its cluster is up. Return what has gone wrong, or nothing."""
     package = str(PACKAGE.parent)
     variables = {**os.environ, **process_variables(), **LOOPBACK, auth.MODE: "token"}

@@ -72,20 +72,28 @@ def foreign(program: str, token: str | None, *options: str, pythonpath: Path | N
     command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
     command += ["--include-dashboard=false", "--no-monitor", "--disable-usage-stats", f"--temp-dir={temp}"]
     command += ["--min-worker-port=0", "--max-worker-port=0", *options]
-    with open(folder / "out", "w") as out:
-        process = subprocess.Popen(command, env=variables, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+
+    def start() -> subprocess.Popen[bytes]:
+        with open(folder / "out", "w") as out:
+            return subprocess.Popen(command, env=variables, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
+
+    process, tries = start(), 1
     try:
-        file, due = temp / "ray_current_cluster", time.monotonic() + 120
+        file, due = temp / "ray_current_cluster", time.monotonic() + 180
         while not (file.exists() and file.read_text()):
+            if process.poll() is not None and tries < 3:  # on a very busy machine Ray gives up after 15 s
+                process, tries = start(), tries + 1
             assert process.poll() is None, (folder / "out").read_text()
             assert time.monotonic() < due, (folder / "out").read_text()
             time.sleep(0.05)
         yield Foreign(file.read_text().strip(), temp, home)
     finally:
-        tree = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
-        for pid in tree:
-            with suppress(psutil.Error):
-                psutil.Process(pid).kill()
+        with suppress(psutil.Error):
+            tree = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for child in tree:
+                with suppress(psutil.Error):
+                    child.kill()
         process.wait()
         subprocess.run(["rm", "-rf", str(folder)], check=False)
 
