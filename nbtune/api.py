@@ -190,9 +190,11 @@ def _live() -> dict[str, Experiment]:
     """Return the experiments on the cluster, by their paths: this session's, or one that it would connect to."""
     from nbtune.cluster.connect import reach
     from nbtune.resume import follow, live_folders
+    from nbtune.store import ENDED
 
     with suppress(ClusterError):  # what is in storage is to be seen all the same
         if not reach():
             return {}
     found = [experiment for folder in live_folders() if (experiment := follow(folder)) is not None]
-    return {experiment.path: experiment for experiment in found}
+    # A driver stays for a moment after the end, until nobody reads any more.
+    return {experiment.path: experiment for experiment in found if experiment.status not in ENDED}
