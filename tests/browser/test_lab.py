@@ -238,7 +238,8 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
     expect(story.cell(3).locator(".nbt-trials")).not_to_contain_text("selected")
 
 
-def test_notebook_7_shows_it_too(page: Page, folder: Path, ray_folder: Path) -> None:
+def test_notebook_7_shows_it_too(lab: Server, page: Page, folder: Path) -> None:
+    lab.end_kernels()  # each of them has a Ray of its own, which is never quite idle
     with Server(folder, folder / "settings7", app="notebook") as server:
         notebook(server, page, folder, "seven.ipynb", samples=2, epochs=5, pause=0.1)
         expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)
