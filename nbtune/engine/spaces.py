@@ -28,15 +28,10 @@ def _ray_domain(domain: Any) -> Any:
 
 def default_config(space: Space) -> dict[str, Any]:
     """Return one value for each parameter: its default, or else a sample."""
-    defaults = {
-        parameter.name: parameter.default
-        if parameter.default is not MISSING
-        else (parameter.domain.values or [None])[0]
-        for parameter in space.parameters
-        if parameter.default is not MISSING
-        or (isinstance(parameter.domain, Domain) and parameter.domain.kind == "grid_search")
-    }
-    return completed(space, defaults)
+    domains = {p.name: p.domain for p in space.parameters if isinstance(p.domain, Domain)}
+    first = {name: (domain.values or [None])[0] for name, domain in domains.items() if domain.kind == "grid_search"}
+    given = {parameter.name: parameter.default for parameter in space.parameters if parameter.default is not MISSING}
+    return completed(space, {**first, **given})
 
 
 def completed(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
