@@ -77,7 +77,7 @@ class Recorder(Live, Callback):
         if not trial.is_finished():
             self._proposals.added(trial_id)
         if trial_id not in self.numbers:
-            self.numbers[trial_id] = max(self.numbers.values(), default=-1) + 1
+            self.numbers[trial_id] = len(self.numbers)
             by = self._proposals.by(trial_id)
             self._append("added", trial, **added_fields(trial, trial_folder(trial), by))
         elif trial_id in self._to_resume and not trial.is_finished():

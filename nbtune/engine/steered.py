@@ -67,10 +67,6 @@ class Steered(Live, TrialScheduler):
             self._freed.append(trial_id)
         return True
 
-    def holds(self, trial_id: str) -> bool:
-        """Tell whether the user has paused a trial, or wants to."""
-        return trial_id in self._held
-
     # -- what Tune asks ---------------------------------------------------------------------------
 
     @property
