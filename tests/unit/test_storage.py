@@ -3,7 +3,10 @@
 import errno
 import os
 import pickle
+import resource
+import signal
 import threading
+from contextlib import contextmanager
 
 import pyarrow.fs as pafs
 import pytest
@@ -106,33 +109,31 @@ def test_what_the_environment_says_of_object_stores():
 # -- writing --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def full():
-    """Lets a file have no more than so many bytes: what is written behind raises OSError, as on a full disk."""
-    import resource
-    import signal
+@contextmanager
+def full(size):
+    """Lets a file have no more than so many bytes: what is written behind raises OSError, as on a full disk.
 
-    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    All files of this process: pytest's own output, too, where it goes to a file. So it lasts no longer than needed.
+    """
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before[0][0] if size is None else size, before[0][1]))
 
-    yield limit
-    limit(None)
-    signal.signal(signal.SIGXFSZ, before[1])
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, full):
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file"
     write_whole(LOCAL, str(path), b"before")
-    full(1000)
-    with pytest.raises(OSError):
+    with full(1000), pytest.raises(OSError):
         write_whole(LOCAL, str(path), b"x" * 5000)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_files_that_were_cut_off_are_mended(tmp_path, full):
+def test_files_that_were_cut_off_are_mended(tmp_path):
     staging, there = tmp_path / "staging", tmp_path / "there"
     for folder in (staging / "trial", there):
         folder.mkdir(parents=True)
@@ -140,11 +141,9 @@ def test_files_that_were_cut_off_are_mended(tmp_path, full):
     (staging / "trial" / "result.json").write_bytes(b"r" * 10)
     (there / "experiment_state-1.json").write_bytes(b"s" * 100)
     (there / "own").write_bytes(b"o")
-    full(1000)
-    with pytest.raises(OSError):
+    with full(1000), pytest.raises(OSError):
         mend(str(staging), LOCAL, str(there))
     assert sorted(path.name for path in there.rglob("*")) == ["own", "result.json", "trial"], "half a snapshot is left"
-    full(None)
     mend(str(staging), LOCAL, str(there))
     assert (there / "experiment_state-1.json").read_bytes() == b"s" * 3000
 
