@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nbtune.engine.live import put_live
 from nbtune.engine.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.spaces import combinations, to_ray
 from nbtune.errors import Problem
@@ -222,5 +223,6 @@ def _optuna(spec: Spec, space: Space) -> Any:
 
     points = [dict(point) for point in spec.points] or None
     if _by_run(space):
-        return Search(DefineByRun(space), metric=spec.metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
+        put_live(by_run := DefineByRun(space))
+        return Search(by_run, metric=spec.metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
     return Search(points_to_evaluate=points, seed=spec.seed)
