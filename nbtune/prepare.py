@@ -258,7 +258,11 @@ def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, 
             problems.append(Problem(f"this space cannot be sampled: {error}", line))
             return ()
     share = _SAMPLES / drawn
-    return (f"about {share:.2g} of all samples fulfil the constraints, the others are not tried",) if share < 1 else ()
+    return (
+        (f"about {share:.{0 if share > 0.1 else 1}%} of all samples fulfil the constraints; only these are tried",)
+        if share < 1
+        else ()
+    )
 
 
 def _is_grid(spec: Spec, domain: Any) -> bool:

@@ -206,7 +206,8 @@ class Space(spec_space.Space):
             seed: makes the same come again, or None.
 
         Returns:
-            A row for each; a column for each parameter, nested ones as "a/b". One whose condition is not met is None.
+            A row for each; a column for each parameter, nested ones as "a/b". One whose condition is not met is
+            None, among numbers NaN.
 
         Raises:
             SpecError: no sample fulfils the constraints, or a domain cannot be evaluated.
