@@ -109,7 +109,8 @@ class Experiment(Controls):
 
     @property
     def space(self) -> Space:
-        """The search space that it was started with. Classes and functions in it are there by their names only.
+        """The search space that it was started with. Classes and functions in it are there by their names only, and
+        expressions that call the notebook's functions are shown, but cannot be sampled.
 
         Raises:
             ExperimentError: it is one of Ray Tune's, which keeps no space.
@@ -120,7 +121,7 @@ class Experiment(Controls):
         kept = self._store.facts.get("definition")
         if kept is None:
             raise ExperimentError(f"{self.name} was not started by nbtune: its folder does not say what its space was")
-        return Space.of(space_from_json(kept))
+        return Space.of(space_from_json(kept, show=True))
 
     @property
     def error(self) -> str | None:
