@@ -53,20 +53,22 @@ def _read() -> tuple[NodeType, ...] | None:
     present = [node for node in ray.nodes() if node["Alive"]]
     if config is not None and config.node_group_configs:
         kinds = [(group.name, dict(group.resources), group.max_count) for group in config.node_group_configs]
-        return tuple(_more(kinds, present))
+        return tuple(_more(kinds, present)) or None
     if not any(name and not name.startswith(_READ_ONLY) for name in _node_types(ray)):
         return None
-    return tuple(_more(_from_file(ray.get_runtime_context().gcs_address), present))
+    kinds = _from_file(ray.get_runtime_context().gcs_address)
+    return (tuple(_more(kinds, present)) or None) if kinds else ()
 
 
 def _node_types(ray: Any) -> Iterable[str]:
     """Return how the autoscaler calls the types of the nodes that are there; nothing where there is no autoscaler."""
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-    from ray.autoscaler.v2.sdk import get_cluster_status
-    from ray.autoscaler.v2.utils import is_autoscaler_v2
+    from ray._raylet import GCS_AUTOSCALER_STATE_NAMESPACE, GCS_AUTOSCALER_V2_ENABLED_KEY
     from ray.experimental.internal_kv import _internal_kv_get
 
-    if is_autoscaler_v2(fetch_from_server=True):
+    if _internal_kv_get(GCS_AUTOSCALER_V2_ENABLED_KEY, namespace=GCS_AUTOSCALER_STATE_NAMESPACE) == b"1":
+        from ray.autoscaler.v2.sdk import get_cluster_status
+
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
         return [node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes)]
     told = _internal_kv_get(DEBUG_AUTOSCALING_STATUS)
@@ -85,7 +87,7 @@ def _from_file(address: str) -> list[tuple[str, dict[str, float], int]]:
         for word in words:
             flag, _, path = word.partition("=")
             if flag == "--autoscaling-config" and path:
-                with suppress(OSError, ValueError, yaml.YAMLError, AttributeError):
+                with suppress(OSError, ValueError, KeyError, AttributeError, yaml.YAMLError):
                     config = yaml.safe_load(Path(path).expanduser().read_text("utf-8"))
                     most = int(config.get("max_workers", 2))  # Ray's own default
                     return [

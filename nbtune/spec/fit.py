@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 
 from nbtune.spec.placement import Node, nodes_of, place, units
 from nbtune.spec.shape import DEVICES, Bundle, Shape
@@ -24,38 +23,47 @@ def fitting(shape: Shape, nodes: Nodes) -> int:
         shape: what one trial needs. Where that is nothing, as many as you like would fit; it is taken for none.
         nodes: what is free on each.
     """
-    if not shape.bundles and not shape.workers:
+    if not any(map(units, (*shape.bundles, *shape.workers))):
         return 0
     free = nodes_of(nodes)
-    if len(shape.bundles) == 1 and not shape.workers and _order_is_nothing(shape.bundles[0], free):
+    parts = _leaves_parts(shape)
+    if len(shape.bundles) == 1 and not shape.workers:
         bundle = units(shape.bundles[0])
-        return sum(min(node.free.get(name, 0) // amount for name, amount in bundle.items()) for node in free)
-    # Which of equally good nodes Ray takes is not known: what holds from both ends of the list is promised.
-    return min(_fitting(shape, free), _fitting(shape, free[::-1]))
+        if not parts or len({tuple(node.free.get(name, 0) for name in bundle) for node in free}) < 2:
+            return sum(node.room(bundle) for node in free)  # whichever node one goes to, others keep their room
+    # Which of equally good nodes Ray takes is not known, nor what it has heard of their devices: what holds in each
+    # case is promised.
+    views = (False, True) if parts else (False,)
+    return min(_fitting(shape, ordered, by_sums) for ordered in (free, free[::-1]) for by_sums in views)
 
 
-def _order_is_nothing(bundle: Bundle, nodes: Sequence[Node]) -> bool:
-    """Tell whether each node takes as many as it has room for, in whatever order they come."""
-    devices = DEVICES & bundle.keys()
-    whole = all(left == 10_000 for node in nodes for name in devices for left in node.devices.get(name, ()))
-    return whole and all(float(bundle[name]).is_integer() for name in devices)
+def _leaves_parts(shape: Shape) -> bool:
+    """Tell whether something of a device may be left over that is too little for anything."""
+    amounts = {
+        amount for bundle in (*shape.bundles, *shape.workers) for name, amount in bundle.items() if name in DEVICES
+    }
+    part = min(amounts, default=1)
+    return part < 1 and (len(amounts) > 1 or not (1 / part).is_integer())
 
 
-def _fitting(shape: Shape, nodes: Sequence[Node]) -> int:
+def _fitting(shape: Shape, nodes: Sequence[Node], by_sums: bool) -> int:
     trial, workers = list(map(units, shape.bundles)), list(map(units, shape.workers))
 
+    def trial_fits(free: list[Node]) -> bool:
+        return place(free, trial, shape.strategy, by_sums=by_sums)
+
+    def workers_fit(free: list[Node]) -> bool:
+        return place(free, workers, shape.workers_strategy, by_sums=by_sums)
+
     def in_turn() -> int:
-        free = [node.copy() for node in nodes]
-        for number in count():
-            if not place(free, trial, shape.strategy) or not place(free, workers, shape.workers_strategy):
-                return number
-        raise AssertionError
+        free, number = list(nodes), 0
+        while trial_fits(free) and workers_fit(free):
+            number += 1
+        return number
 
     def trials_first(number: int) -> bool:
-        free = [node.copy() for node in nodes]
-        return all(place(free, trial, shape.strategy) for _ in range(number)) and all(
-            place(free, workers, shape.workers_strategy) for _ in range(number)
-        )
+        free = list(nodes)
+        return all(trial_fits(free) for _ in range(number)) and all(workers_fit(free) for _ in range(number))
 
     least, most = 0, in_turn()
     if not workers or trials_first(most):

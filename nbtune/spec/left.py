@@ -92,7 +92,7 @@ def estimate(took: Sequence[float], running: Sequence[float], waiting: Sequence[
     mean = statistics.fmean(took)
     of_one = statistics.pstdev(took) / mean if mean > 0 else 0.0
     # How well the mean is known: the first trials say little of the others.
-    unsure = math.sqrt((_SPREAD**2 + (len(took) - 1) * of_one**2) / len(took)) / math.sqrt(len(took))
+    unsure = math.sqrt((_SPREAD**2 + len(took) * of_one**2) / len(took) / max(1, len(took) - 1))
     ordered, slots = sorted(took), max(1, places, len(running))
     bulk, tail = waiting[:-_TAIL], waiting[-_TAIL:]
     ends = []

@@ -1,13 +1,17 @@
 """Where Ray places bundles: its own rules, step by step, on nodes of which only the resources are known.
 
-They are those of Ray's control service and of its nodes. The first chooses nodes by sums: of the GPUs that are left it
-knows how many in all, not how much of each one. The node then finds the devices, or refuses, and is asked again.
-So what is left can be enough and Ray places nothing; how many trials run at once is what these rules give, no more.
+Ray decides bundle after bundle and takes none back to try another way. So what is left can be enough, and Ray places
+nothing: how many trials run at once is what these rules give, not what would be possible.
+
+Its control service chooses the nodes. Of the devices of each it knows what it has given away itself, until the node
+tells: then only how much is left of all of them together. So it may go on choosing a node of which each device has too
+little, which refuses. Both ways of looking at a node are there, for both happen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nbtune.spec.shape import DEVICES
 
@@ -48,22 +52,37 @@ class Node:
         other.devices = {name: list(left) for name, left in self.devices.items()}
         return other
 
-    def has(self, bundle: Request) -> bool:
-        """Tell whether the sums are enough for a bundle."""
-        return all(self.free.get(name, 0) >= amount for name, amount in bundle.items())
+    def has(self, bundle: Request, *, by_sums: bool = False) -> bool:
+        """Tell whether a bundle has room, or seems to have it by the sums."""
+        return all(
+            self.free.get(name, 0) >= amount
+            and (by_sums or name not in self.devices or bool(_from(self.devices[name], amount)))
+            for name, amount in bundle.items()
+        )
+
+    def room(self, bundle: Request) -> int:
+        """Return how many of a bundle have room, and nothing else."""
+        return min((self._room(name, amount) for name, amount in bundle.items()), default=0)
+
+    def _room(self, name: str, amount: int) -> int:
+        devices = self.devices.get(name)
+        if devices is None:
+            return self.free.get(name, 0) // amount
+        if amount < _UNIT:
+            return sum(left // amount for left in devices)
+        return 0 if amount % _UNIT else devices.count(_UNIT) // (amount // _UNIT)
 
     def score(self, bundle: Request) -> float:
         """Return how much would be left, as a share of what is free: Ray prefers the most."""
         return sum((self.free[name] - amount) / self.free[name] for name, amount in bundle.items())
 
-    def count(self, bundle: Request, sign: int) -> None:
-        """Take a bundle from the sums, or give it back with `sign` +1."""
+    def take(self, bundle: Request, *, by_sums: bool = False) -> None:
+        """Take what a bundle needs, for which there has to be room."""
         for name, amount in bundle.items():
-            self.free[name] += sign * amount
-
-    def take(self, bundle: Request) -> bool:
-        """Take a bundle from the devices, and tell whether they had it."""
-        return all(_allocate(self.devices[name], bundle[name]) for name in self.devices.keys() & bundle.keys())
+            self.free[name] -= amount
+            if name in self.devices and not by_sums:
+                for at in _from(self.devices[name], amount):
+                    self.devices[name][at] -= min(amount, _UNIT)
 
 
 def nodes_of(nodes: Iterable[Mapping[str, float]]) -> list[Node]:
@@ -71,110 +90,118 @@ def nodes_of(nodes: Iterable[Mapping[str, float]]) -> list[Node]:
     return [Node(resources) for resources in nodes]
 
 
-def place(nodes: Sequence[Node], bundles: Sequence[Request], strategy: str) -> bool:
+def place(nodes: list[Node], bundles: Sequence[Request], strategy: str, *, by_sums: bool = False) -> bool:
     """Place bundles, all or none, and tell whether they are.
 
     Args:
         nodes: what is free. Of nodes that are equally good, the first is taken; which one Ray takes is not known.
         bundles: in the order in which they are asked for.
         strategy: see `nbtune.spec.shape.STRATEGIES`.
+        by_sums: whether nodes are chosen by how much is left of all of a node's devices together.
     """
-    if not bundles:
-        return True
-    chosen = _STRATEGIES[strategy](nodes, bundles)
+    chosen = _STRATEGIES[strategy](_Choice(list(nodes), bundles, by_sums)) if bundles else {}
     if chosen is None:
         return False
-    before = {at: {name: list(left) for name, left in nodes[at].devices.items()} for at in set(chosen)}
-    if not all(nodes[at].take(bundle) for at, bundle in zip(chosen, bundles, strict=True)):
-        for at, devices in before.items():
-            nodes[at].devices = devices
-        return False
-    for at, bundle in zip(chosen, bundles, strict=True):
-        nodes[at].count(bundle, -1)
+    after = {at: nodes[at].copy() for at in set(chosen.values())}
+    for number, bundle in enumerate(bundles):
+        node = after[chosen[number]]
+        if not node.has(bundle):
+            return False
+        node.take(bundle)
+    for at, node in after.items():
+        nodes[at] = node
     return True
 
 
-def _allocate(left: list[int], amount: int) -> bool:
-    """Take an amount from devices: a part from the one that it fits best, or whole ones."""
+@dataclass(frozen=True)
+class _Choice:
+    """The nodes as they are seen while bundles are given to them."""
+
+    nodes: list[Node]
+    bundles: Sequence[Request]
+    by_sums: bool
+    taken: set[int] = field(default_factory=set)  # the nodes that are copies
+
+    def order(self) -> list[int]:
+        """Return the bundles' numbers in the order in which Ray looks for nodes: GPUs first, CPUs last."""
+        last = ("object_store_memory", "memory", "CPU")
+        own = sorted({name for bundle in self.bundles for name in bundle} - {"GPU", *last})
+        names = ("GPU", *own, *last)
+        return sorted(range(len(self.bundles)), key=lambda at: [-self.bundles[at].get(name, 0) for name in names])
+
+    def best(self, among: Iterable[int], bundle: Request) -> int | None:
+        """Return the node that has most left after a bundle, the first of equals."""
+        fitting = [at for at in among if self.nodes[at].has(bundle, by_sums=self.by_sums)]
+        return max(fitting, key=lambda at: self.nodes[at].score(bundle), default=None)
+
+    def has(self, at: int, number: int) -> bool:
+        return self.nodes[at].has(self.bundles[number], by_sums=self.by_sums)
+
+    def take(self, at: int, number: int) -> None:
+        if at not in self.taken:
+            self.nodes[at] = self.nodes[at].copy()
+            self.taken.add(at)
+        self.nodes[at].take(self.bundles[number], by_sums=self.by_sums)
+
+
+def _from(left: Sequence[int], amount: int) -> list[int]:
+    """Return the devices that an amount comes from: the one that a part fits best, or whole ones; none if none do."""
     if amount < _UNIT:
         at = min((at for at, free in enumerate(left) if free >= amount), key=left.__getitem__, default=None)
-        if at is None:
-            return False
-        left[at] -= amount
-        return True
-    whole = [at for at, free in enumerate(left) if free == _UNIT][: amount // _UNIT]
-    if len(whole) * _UNIT < amount:
-        return False
-    for at in whole:
-        left[at] = 0
-    return True
+        return [] if at is None else [at]
+    if amount % _UNIT:
+        return []
+    whole = [at for at, free in enumerate(left) if free == _UNIT]
+    return whole[: amount // _UNIT] if len(whole) >= amount // _UNIT else []
 
 
-def _scarce_first(bundles: Sequence[Request]) -> list[int]:
-    """Return the bundles' places in the order in which Ray looks for nodes: GPUs first, CPUs last."""
-    last = ("object_store_memory", "memory", "CPU")
-    own = sorted({name for bundle in bundles for name in bundle} - {"GPU", *last})
-    return sorted(range(len(bundles)), key=lambda at: [-bundles[at].get(name, 0) for name in ("GPU", *own, *last)])
-
-
-def _best(nodes: Sequence[Node], among: Iterable[int], bundle: Request) -> int | None:
-    fitting = [at for at in among if nodes[at].has(bundle)]
-    return max(fitting, key=lambda at: nodes[at].score(bundle), default=None)  # the first of equals
-
-
-def _pack(nodes: Sequence[Node], bundles: Sequence[Request]) -> list[int] | None:
-    rest, candidates = _scarce_first(bundles), list(range(len(nodes)))
+def _pack(choice: _Choice) -> dict[int, int] | None:
+    rest, candidates = choice.order(), list(range(len(choice.nodes)))
     chosen: dict[int, int] = {}
-    while rest and (at := _best(nodes, candidates, bundles[rest[0]])) is not None:
+    while rest:
+        if (at := choice.best(candidates, choice.bundles[rest[0]])) is None:
+            return None
         for number in list(rest):
-            if nodes[at].has(bundles[number]):
-                nodes[at].count(bundles[number], -1)
+            if choice.has(at, number):
+                choice.take(at, number)
                 chosen[number] = at
                 rest.remove(number)
         candidates.remove(at)
-    return _given_back(nodes, bundles, chosen)
+    return chosen
 
 
-def _spread(nodes: Sequence[Node], bundles: Sequence[Request]) -> list[int] | None:
-    candidates, used = list(range(len(nodes))), list[int]()
+def _spread(choice: _Choice) -> dict[int, int] | None:
+    candidates, used = list(range(len(choice.nodes))), list[int]()
     chosen: dict[int, int] = {}
-    for number in _scarce_first(bundles):
-        at = _best(nodes, candidates, bundles[number])
-        if at is not None:
+    for number in choice.order():
+        if (at := choice.best(candidates, choice.bundles[number])) is not None:
             candidates.remove(at)
             used.append(at)
-        elif (at := _best(nodes, used, bundles[number])) is None:
-            break
-        nodes[at].count(bundles[number], -1)
+        elif (at := choice.best(used, choice.bundles[number])) is None:
+            return None
+        choice.take(at, number)
         chosen[number] = at
-    return _given_back(nodes, bundles, chosen)
+    return chosen
 
 
-def _strict_pack(nodes: Sequence[Node], bundles: Sequence[Request]) -> list[int] | None:
+def _strict_pack(choice: _Choice) -> dict[int, int] | None:
     whole: Request = {}
-    for bundle in bundles:
+    for bundle in choice.bundles:
         for name, amount in bundle.items():
             whole[name] = whole.get(name, 0) + amount
-    at = _best(nodes, range(len(nodes)), whole)
-    return None if at is None else [at] * len(bundles)
+    at = choice.best(range(len(choice.nodes)), whole)
+    return None if at is None else dict.fromkeys(range(len(choice.bundles)), at)
 
 
-def _strict_spread(nodes: Sequence[Node], bundles: Sequence[Request]) -> list[int] | None:
-    candidates = list(range(len(nodes)))
+def _strict_spread(choice: _Choice) -> dict[int, int] | None:
+    candidates = list(range(len(choice.nodes)))
     chosen: dict[int, int] = {}
-    for number in _scarce_first(bundles):
-        if (at := _best(nodes, candidates, bundles[number])) is None:
+    for number in choice.order():
+        if (at := choice.best(candidates, choice.bundles[number])) is None:
             return None
         candidates.remove(at)
         chosen[number] = at
-    return [chosen[number] for number in range(len(bundles))]
-
-
-def _given_back(nodes: Sequence[Node], bundles: Sequence[Request], chosen: Mapping[int, int]) -> list[int] | None:
-    """Undo what was counted while nodes were chosen; return them, if there is one for each bundle."""
-    for number, at in chosen.items():
-        nodes[at].count(bundles[number], +1)
-    return [chosen[number] for number in range(len(bundles))] if len(chosen) == len(bundles) else None
+    return chosen
 
 
 _STRATEGIES = {"PACK": _pack, "SPREAD": _spread, "STRICT_PACK": _strict_pack, "STRICT_SPREAD": _strict_spread}

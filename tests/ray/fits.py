@@ -18,6 +18,7 @@ from ray.util import placement_group, placement_group_table, remove_placement_gr
 
 from nbtune.cluster.spare import free_now
 from nbtune.spec.fit import fitting
+from nbtune.spec.placement import nodes_of, units
 from nbtune.spec.shape import Shape
 
 ATTEMPTS = 3  # after which a group is taken for one that is not placed as things are
@@ -98,8 +99,16 @@ def shapes(seed: int, number: int) -> Iterator[Shape]:
         yield Shape(trial, drawn.choice(strategies), workers, drawn.choice(strategies))
 
 
+def possible(shape: Shape, nodes: list[dict[str, float]]) -> int:
+    """Return how many of one bundle have room if Ray happens to know each node's devices one by one."""
+    free = nodes_of(nodes)
+    return sum(node.room(units(shape.bundles[0])) for node in free) if len(shape.bundles) == 1 else 0
+
+
 def compare(shape: Shape, nodes: list[dict[str, float]]) -> dict[str, Any]:
     planned, real = fitting(shape, nodes), in_turn(shape)
+    if planned < real <= possible(shape, nodes):
+        real = planned  # Ray itself does the one or the other, as it has heard or not of what is left of each GPU
     if shape.workers and real >= planned:
         waits = not trials_first(shape, planned)
         if not waits and real > planned and trials_first(shape, planned + 1):

@@ -1,5 +1,6 @@
 """nbtune.spec.shape, placement and fit: what a trial needs, where Ray places it, and how many fit."""
 
+import copy
 import math
 
 import pytest
@@ -27,7 +28,7 @@ def one(**resources):
         (0.34, [1], 2),
         (1, [2, 3], 5),
         (2, [3, 3], 2),
-        # Of the first node 0.8 are left, no device has 0.4 of them; by the sum it is better than the second all the same.
+        # Of the first node 0.8 are left then, and no device has 0.4 of them. Ray may see only the sum, and choose it.
         (0.4, [4, 1], 9),
     ],
 )
@@ -45,10 +46,10 @@ def test_whole_gpus_are_not_made_of_parts():
 
 def test_bundles_are_placed_all_or_none():
     nodes = nodes_of([{"CPU": 2, "GPU": 1}, {"CPU": 1}])
-    before = [(dict(node.free), dict(node.devices)) for node in nodes]
+    before = [(dict(node.free), copy.deepcopy(node.devices)) for node in nodes]
     assert not place(nodes, [units({"CPU": 2, "GPU": 0.5}), units({"GPU": 0.6})], "PACK")
     assert not place(nodes, [units({"CPU": 2}), units({"CPU": 2})], "SPREAD")
-    assert [(dict(node.free), dict(node.devices)) for node in nodes] == before
+    assert [(node.free, node.devices) for node in nodes] == before
 
 
 def test_strategies():
@@ -97,10 +98,10 @@ def test_a_scaling_config_gives_the_workers():
     config = ray.train.ScalingConfig(num_workers=4, use_gpu=True, placement_strategy="SPREAD")
     assert with_workers(trial, config) == Shape(({"CPU": 1},), "PACK", ({"GPU": 1},) * 4, "SPREAD")
     both = ray.train.ScalingConfig(
-        2, use_gpu=True, resources_per_worker={"CPU": 2, "GPU": 0.5}, accelerator_type="A100"
+        num_workers=2, use_gpu=True, resources_per_worker={"CPU": 2, "GPU": 0.5}, accelerator_type="A100"
     )
     assert with_workers(trial, both).workers == ({"CPU": 2, "GPU": 0.5, "accelerator_type:A100": 0.001},) * 2
-    assert with_workers(trial, ray.train.ScalingConfig(0)).workers == ()
+    assert with_workers(trial, ray.train.ScalingConfig(num_workers=0)).workers == ()
 
     class Form:
         scaling_config = config
