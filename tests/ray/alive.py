@@ -99,7 +99,7 @@ def groups(storage: Path) -> None:
 
 
 def workers(storage: Path) -> None:
-    scaling = ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5, "GPU": 1})
+    scaling = ray.train.ScalingConfig(num_workers=2, use_gpu=True, resources_per_worker={"CPU": 0.5, "GPU": 1})
     planned = nbtune.plan(samples=99, scaling=scaling)
     assert (planned.concurrent, planned.max_concurrent) == (2, 2), planned
     # Without it four would start, and none of them would get both of its workers.
@@ -113,15 +113,15 @@ def refused(storage: Path) -> None:
     held = ray.util.placement_group([{"CPU": 3}])
     ray.get(held.ready())
     planned = nbtune.plan(samples=9)
-    assert (planned.problems, planned.concurrent, planned.at_first) == ((), 4, 1), planned
-    assert "now in use: 3 CPU; 1 starts at first" in str(planned)
+    assert (planned.problems, planned.concurrent, planned.at_first) == ((), 6, 3), planned
+    assert "now in use: 3 CPU; 3 start at first" in str(planned)
     ray.util.remove_placement_group(held)
 
 
 def main(storage: Path) -> None:
     storage.mkdir(exist_ok=True)
     try:
-        print(nbtune.connect(cpus=4, gpus=4))
+        print(nbtune.connect(cpus=6, gpus=4))
         for check in (refused, devices, groups, workers):
             check(storage)
             print(f"> {check.__name__}", flush=True)
