@@ -27,13 +27,14 @@ export function leftText({ low, likely, high }, since) {
 }
 
 /**
- * Return how many run at once, as text, with what limits that.
+ * Return how many run at once, and what limits that, as text.
  * @param {number | null} atOnce
  * @param {string} limitedBy
+ * @returns {[string, string]}
  */
 export function atOnceText(atOnce, limitedBy) {
-  if (atOnce === null) return "";
-  return `${atOnce} at once${limitedBy ? `, limited by ${limitedBy}` : ""}`;
+  if (atOnce === null) return ["", ""];
+  return [`${atOnce} at once`, limitedBy && `, limited by ${limitedBy}`];
 }
 
 /**

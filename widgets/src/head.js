@@ -45,10 +45,12 @@ function view(model, el, store, signal) {
   const params = make("span", { className: "nbt-head-params" });
   const trial = make("span", { className: "nbt-head-trial" });
   const times = make("div", { className: "nbt-head-times" });
-  const [elapsed, left, atOnce] = [
+  const [elapsed, left, atOnce, howMany, limited] = [
     make("span", { className: "nbt-head-elapsed" }),
     make("span", { className: "nbt-head-left" }),
     make("span"),
+    make("span"),
+    make("span", { className: "nbt-head-limited" }),
   ];
   const hint = make("div", { className: "nbt-head-hint" });
   const refused = make("div", { className: "nbt-head-refused", role: "status" });
@@ -66,6 +68,7 @@ function view(model, el, store, signal) {
   const steer = makeSteer(store, send, on);
   buttons.root.prepend(steer.button);
   best.append(value, params, trial);
+  atOnce.append(howMany, limited);
   times.append(elapsed, left, atOnce);
   value.append(metric, number);
   const first = make("div", { className: "nbt-head-first" }, [name, status, bar, over, counts, buttons.root]);
@@ -134,7 +137,11 @@ function view(model, el, store, signal) {
     put(elapsed, duration((state.elapsed ?? 0) + Math.max(0, since)));
     put(left, live && !lost && state.left ? leftText(state.left, since) : "");
     left.hidden = !live || state.at_once == null;
-    put(atOnce, live ? atOnceText(state.at_once ?? null, String(state.limited_by ?? "")) : "");
+    const [many, limit] = atOnceText(live ? (state.at_once ?? null) : null, String(state.limited_by ?? ""));
+    put(howMany, many);
+    put(limited, limit);
+    atOnce.hidden = !many;
+    atOnce.title = many + limit;
 
     buttons.draw(state, live);
     steer.draw(state, live);

@@ -22,9 +22,9 @@ test("the time left is told with its spread, and counts down", () => {
 });
 
 test("how many run at once is told with what limits it", () => {
-  assert.equal(atOnceText(2, "GPU"), "2 at once, limited by GPU");
-  assert.equal(atOnceText(4, ""), "4 at once");
-  assert.equal(atOnceText(null, "GPU"), "");
+  assert.deepEqual(atOnceText(2, "GPU"), ["2 at once", ", limited by GPU"]);
+  assert.deepEqual(atOnceText(4, ""), ["4 at once", ""]);
+  assert.deepEqual(atOnceText(null, "GPU"), ["", ""]);
 });
 
 test("counts leave out what is zero, but running while it runs", () => {
