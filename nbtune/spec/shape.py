@@ -85,7 +85,15 @@ class Shape:
 
     def __str__(self) -> str:
         text = _bundles(self.bundles, self.strategy)
-        return f"{text}, and workers {_bundles(self.workers, self.workers_strategy)}" if self.workers else text
+        if not self.workers:
+            return text
+        if len(self.workers) == 1:
+            return f"{text}, and a worker with {amounts(self.workers[0])}"
+        if all(worker == self.workers[0] for worker in self.workers):
+            return (
+                f"{text}, and {len(self.workers)} workers with {amounts(self.workers[0])} each, {self.workers_strategy}"
+            )
+        return f"{text}, and workers with {_bundles(self.workers, self.workers_strategy)}"
 
 
 def amounts(request: Mapping[str, float]) -> str:

@@ -70,7 +70,7 @@ def test_runs_with_workers_run_as_many_as_get_all_of_them():
     assert (made.concurrent, made.limited_by, made.waves, made.max_concurrent) == (2, "GPU", 2, 2)
     assert str(made) == (
         "4 trials, 2 at once (limited by GPU), 2 waves; idle: 126 CPU\n"
-        "a trial needs 1 CPU, and workers 4 x (1 GPU), PACK"
+        "a trial needs 1 CPU, and 4 workers with 1 GPU each, PACK"
     )
     assert make_plan(shape, [{"CPU": 128, "GPU": 8}], 4, 1).max_concurrent == 1
     assert make_plan(shape, [{"CPU": 128, "GPU": 8}], 4, 9).max_concurrent == 2
@@ -94,13 +94,13 @@ def test_runs_with_workers_run_as_many_as_get_all_of_them():
             Shape(({"CPU": 1},), workers=({"CPU": 1},) * 2),
             [{"CPU": 2}],
             "together with its workers it asks for 3 CPU, but the node has 2",
-            "1 CPU, and workers 1 CPU",
+            "1 CPU, and a worker with 1 CPU",
         ),
         (
             Shape(({"CPU": 1},), workers=({"GPU": 2},) * 4),
             [{"CPU": 8, "GPU": 1}] * 3,
             "each of its workers asks for 2 GPU, but the largest node has 1",
-            "1 CPU, and workers 3 x (1 GPU), PACK",
+            "1 CPU, and 3 workers with 1 GPU each, PACK",
         ),
         (
             Shape(({"CPU": 1},) * 3, "STRICT_SPREAD"),
@@ -118,7 +118,7 @@ def test_runs_with_workers_run_as_many_as_get_all_of_them():
             Shape(({"CPU": 1},), workers=({"CPU": 1, "GPU": 1},) * 4),
             [{"CPU": 4, "GPU": 4}, {"CPU": 1}],
             "the 2 nodes have that in all, but not where Ray would place it",
-            "1 CPU, and workers 3 x (1 CPU, 1 GPU), PACK",
+            "1 CPU, and 3 workers with 1 CPU, 1 GPU each, PACK",
         ),
     ],
 )
