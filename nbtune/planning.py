@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nbtune.experiment import Experiment
 
 __all__ = ["plan", "plan_spec", "told"]
+
+_MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
 
 
 def plan(space: Any = None, *, scaling: Any = None, **options: Any) -> Plan:
@@ -49,7 +52,12 @@ def plan(space: Any = None, *, scaling: Any = None, **options: Any) -> Plan:
             problems.append(Problem(f"--scaling: {error}"))
     if problems:
         raise SpecError(problems)
-    return plan_spec(spec, trial_count(spec, whole), connect(), scaling)
+    cluster, trials = connect(), trial_count(spec, whole)
+    planned = plan_spec(spec, trials, cluster, scaling)
+    if planned.at_first < planned.concurrent:  # what has just been given back counts as used for a moment
+        time.sleep(_MOMENT)
+        planned = plan_spec(spec, trials, cluster, scaling)
+    return planned
 
 
 def plan_spec(spec: Spec, trials: int, cluster: Cluster, scaling: Any = None) -> Plan:

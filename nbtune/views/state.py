@@ -14,6 +14,7 @@ from nbtune.views.text import number, shown_counts
 
 __all__ = ["head_state", "time_left"]
 
+_SOON = 5.0  # seconds in which a trial starts that has room
 _SHOWN = 200  # characters of a value
 _PARAMETERS = 24  # how many of the best trial's
 
@@ -148,6 +149,6 @@ def _hint(store: Store) -> str:
 def _starting(store: Store) -> str:
     """Return what to say before the first trial runs: where others leave it no room, it waits for them."""
     plan = store.facts.get("plan") or {}
-    if plan.get("in_use") and not plan.get("at_first"):
-        return f"others use {amounts(plan['in_use'])}: the first trial waits until they give enough of it back"
+    if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
+        return f"others used {amounts(plan['in_use'])} at the start: the first trial waits until enough is given back"
     return "starting the trials' processes, which takes a few seconds"
