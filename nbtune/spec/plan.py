@@ -13,7 +13,7 @@ from nbtune.spec.shape import Shape, amounts
 
 __all__ = ["NodeType", "Plan", "driver_problem", "make_plan"]
 
-_MOST = 100  # nodes of one type that are counted, where a cluster grows without a bound
+_MOST = 32  # nodes of one type that are counted, where a cluster grows without a bound
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def make_plan(
     limited_by = limiting
     if concurrent < total:
         limited_by = "max_concurrent" if concurrent == max_concurrent else "trials"
-    at_first = min(concurrent, fitting(shape, free)) if free is not None and slots else concurrent
+    used = _in_use(shape, nodes, free)
+    at_first = min(concurrent, fitting(shape, free)) if free is not None and used and slots else concurrent
     return Plan(
         trials,
         concurrent,
@@ -151,7 +152,7 @@ def make_plan(
         scarcest=limiting,
         max_concurrent=limit,
         shape=shape,
-        in_use=_in_use(shape, nodes, free),
+        in_use=used,
         at_first=at_first,
         grows=growth is not None,
         grown=grown,

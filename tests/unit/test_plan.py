@@ -169,7 +169,7 @@ def test_what_a_growing_cluster_may_still_start_is_no_problem():
     )
     assert "the largest node has 4" in plan({"CPU": 9}, [{"CPU": 1}], 20, growth=growth).problems[0]
     unbounded = plan({"CPU": 2}, [{"CPU": 4}], 20, growth=(NodeType({"CPU": 4}, -1),))
-    assert "up to 202 or more" in unbounded.notes[0]
+    assert "up to 66 or more" in unbounded.notes[0]
 
 
 def test_where_nobody_knows_what_a_cluster_may_start_nothing_is_refused():
