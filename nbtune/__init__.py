@@ -64,13 +64,14 @@ if TYPE_CHECKING:
         uniform,
     )
 
-    from nbtune.api import experiments, load, plan, tune
+    from nbtune.api import experiments, load, tune
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
     from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.planning import plan
     from nbtune.resume import attach
     from nbtune.space import Space
     from nbtune.trial import Trial
@@ -90,7 +91,7 @@ _HOME = {
     "get_checkpoint": "nbtune.engine.session",
     "get_context": "nbtune.engine.session",
     "load": "nbtune.api",
-    "plan": "nbtune.api",
+    "plan": "nbtune.planning",
     "report": "nbtune.engine.session",
     "require": "nbtune.engine.session",
     "start_cluster": "nbtune.cluster.local",
