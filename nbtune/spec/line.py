@@ -10,7 +10,7 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.options import OPTIONS, SCHEDULERS, SEARCHES
 
-__all__ = ["Line", "parse_line"]
+__all__ = ["SWITCHES", "Line", "parse_line"]
 
 
 @dataclass
@@ -50,7 +50,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
             continue
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_")
-        if name in _SWITCHES:
+        if name in SWITCHES:
             if equals:
                 parsed.problems.append(Problem(f"{flag} takes no value"))
             _switch(name, parsed)
@@ -60,15 +60,15 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
                 continue
             _option(name, value if equals else words.pop(0), parsed, namespace)
         else:
-            known = [option.flag for option in OPTIONS.values()] + ["--space", *_SWITCHES_AS_FLAGS]
+            known = [option.flag for option in OPTIONS.values()] + ["--space", *_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
     return parsed
 
 
-_SWITCHES = {"wait", "no_wait", "dry_run"}
-_SWITCHES_AS_FLAGS = ["--wait", "--no-wait", "--dry-run"]
+SWITCHES = {"wait", "no_wait", "dry_run"}
+_FLAGS = ["--wait", "--no-wait", "--dry-run"]
 
 
 def _positional(word: str, parsed: Line) -> None:
