@@ -17,6 +17,7 @@ __all__ = [
     "Experiment",
     "ExperimentError",
     "NbtuneError",
+    "Space",
     "SpecError",
     "Trial",
     "attach",
@@ -38,6 +39,7 @@ __all__ = [
     "randint",
     "randn",
     "report",
+    "require",
     "sample_from",
     "start_cluster",
     "stop_cluster",
@@ -66,10 +68,11 @@ if TYPE_CHECKING:
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
-    from nbtune.engine.session import get_checkpoint, get_context, report
+    from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
     from nbtune.resume import attach
+    from nbtune.space import Space
     from nbtune.trial import Trial
 
 _HOME = {
@@ -78,6 +81,7 @@ _HOME = {
     "Experiment": "nbtune.experiment",
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
+    "Space": "nbtune.space",
     "SpecError": "nbtune.errors",
     "Trial": "nbtune.trial",
     "attach": "nbtune.resume",
@@ -88,6 +92,7 @@ _HOME = {
     "load": "nbtune.api",
     "plan": "nbtune.api",
     "report": "nbtune.engine.session",
+    "require": "nbtune.engine.session",
     "start_cluster": "nbtune.cluster.local",
     "stop_cluster": "nbtune.cluster.local",
     "tune": "nbtune.api",

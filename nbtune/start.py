@@ -46,7 +46,6 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     planned = plan_prepared(prepared, cluster)
     if planned.problems:
         raise SpecError(planned.problems)
-    from nbtune.engine.algorithms import searched_space
     from nbtune.engine.credentials import object_store_variables
     from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
@@ -57,13 +56,13 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
     found = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
-    planned = replace(planned, notes=found.notes)
+    planned = replace(planned, notes=(*planned.notes, *found.notes))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
     where = storage.join(folder)
     start = Launch(
         spec=spec,
-        space=searched_space(spec, prepared.space),
+        space=prepared.space,
         data=prepared.packed.data,
         large=len(prepared.packed.large),
         folder=folder,
@@ -113,6 +112,7 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
 
     spec = prepared.spec
     planned = make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
+    planned = replace(planned, notes=(*planned.notes, *prepared.notes))
     nowhere = driver_problem(spec.driver_resources, cluster.nodes)
     return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
 
@@ -128,8 +128,10 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
     import ray
 
     import nbtune
+    from nbtune.engine.algorithms import trial_count
     from nbtune.engine.recorded_space import recorded
     from nbtune.engine.storage import Storage
+    from nbtune.spec.space_json import space_to_json
 
     spec = prepared.spec
     plain_options = {
@@ -150,6 +152,8 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         "max_concurrent": spec.max_concurrent,
         "plan": asdict(planned),
         "space": recorded(prepared.space),
+        "definition": space_to_json(prepared.space, names=True),
+        "per_sample": trial_count(spec, prepared.space) // spec.samples,
         "options": plain_options,
         "source": prepared.source,
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": nbtune.__version__},
@@ -169,7 +173,10 @@ def dry_run(prepared: Prepared) -> str:
     from nbtune.engine.spaces import default_config
     from nbtune.engine.trainable import call
 
-    config = default_config(prepared.space)
+    try:
+        config = default_config(prepared.space)
+    except ValueError as error:
+        raise ExperimentError(f"the dry run failed: there is no configuration to run with: {error}") from None
     # Packed and unpacked, as for a trial: a dry run must not change the notebook.
     unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
     before = enter(DryRun())

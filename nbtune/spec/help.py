@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
+from nbtune.spec.domain import SPACE_FUNCTIONS
 from nbtune.spec.options import OPTIONS, Spec
-from nbtune.spec.space import SPACE_FUNCTIONS
 
 __all__ = ["help_page"]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune.spec.cell import HELPERS, parse_cell
-from nbtune.spec.space import MISSING, SPACE_FUNCTIONS, Domain
+from nbtune.spec.domain import MISSING, SPACE_FUNCTIONS, Domain
 
 CALLS = {
     "uniform": "0.1, 0.9",
