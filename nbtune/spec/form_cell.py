@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from nbtune.spec.declared import declarations
 from nbtune.spec.form_row import Row, row_of
 
 __all__ = ["Sketch", "Written", "read_sketch"]
@@ -67,23 +69,23 @@ class Sketch:
         return Written("\n".join([*lines, *rest]), places)
 
 
-def read_sketch(text: str, is_row: Callable[[ast.stmt], bool]) -> Sketch:
+def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
     """Take a cell apart.
 
     Args:
         text: the cell below its magic line.
-        is_row: whether a statement of its top level is a parameter or a constraint.
+        namespace: the notebook's variables.
 
     Raises:
         SyntaxError: it is no Python.
     """
-    text, tree = _one_a_line(text, is_row)
+    text, statements = _one_a_line(text.replace("\r\n", "\n"), namespace)
     lines = text.split("\n")
     rows: list[Row] = []
     between: list[tuple[int, tuple[str, ...]]] = []
     known: dict[str, tuple[Row, tuple[str, ...], tuple[str, ...]]] = {}
     at = 0
-    for node in filter(is_row, tree.body):
+    for node in statements:
         first, last = node.lineno - 1, node.end_lineno or node.lineno
         above = first
         while above > at and lines[above - 1].lstrip().startswith("#"):
@@ -97,17 +99,18 @@ def read_sketch(text: str, is_row: Callable[[ast.stmt], bool]) -> Sketch:
     return Sketch(tuple(rows), tuple(lines[at:]), tuple(between), known)
 
 
-def _one_a_line(text: str, is_row: Callable[[ast.stmt], bool]) -> tuple[str, ast.Module]:
-    """Return the text with each row on lines of its own, where `;` has put several statements on one."""
+def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, list[ast.stmt]]:
+    """Return the text with each row on lines of its own, where `;` has put several statements on one, and the rows."""
     tree = ast.parse(text)
+    found = declarations(tree.body, namespace)
     for one, other in itertools.pairwise(tree.body):
-        if one.end_lineno == other.lineno and (is_row(one) or is_row(other)):
+        if one.end_lineno == other.lineno and (one in found or other in found):
             lines = text.split("\n")
             line = lines[other.lineno - 1].encode()
             before, after = line[: one.end_col_offset], line[other.col_offset :]
             lines[other.lineno - 1 : other.lineno] = [before.decode(), after.decode()]
-            return _one_a_line("\n".join(lines), is_row)
-    return text, tree
+            return _one_a_line("\n".join(lines), namespace)
+    return text, found
 
 
 def _comment(lines: Sequence[str]) -> str:

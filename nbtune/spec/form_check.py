@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from nbtune.errors import did_you_mean
 from nbtune.spec.cell import HELPERS
 from nbtune.spec.domain import SPACE_FUNCTIONS, Domain, number_problem
-from nbtune.spec.expression import MATHS, ast_names
+from nbtune.spec.expression import MATH, ast_names
 from nbtune.spec.form_row import ARGUMENTS, Row, written_alone
 from nbtune.spec.options import OPTIONS
 from nbtune.spec.values import same
@@ -24,6 +25,7 @@ _NEEDED = {
     "values": "give at least one value; commas stand between them",
     "expression": "an expression is needed",
 }
+_NUMBERS = ("lower", "upper", "step", "mean", "sd")
 
 
 @dataclass
@@ -72,7 +74,7 @@ def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
         OPTIONS["name"].read(name)
     except ValueError as error:
         return str(error)
-    if name in HELPERS or name == "require":
+    if name in HELPERS:
         return f"{name} is nbtune's own name in a trial; take another"
     return f"there is a parameter {name} already" if name in earlier else None
 
@@ -80,6 +82,7 @@ def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
 def _check(row: Row, namespace: Mapping[str, Any], names: frozenset[str], found: Findings) -> None:
     """Check the fields of a row one by one, then its numbers and values together."""
     values: dict[str, Any] = {}
+    others = names - {row.name} if row.name in namespace else names  # its own name may mean the notebook's
     for where in (*row.fields, "when", "otherwise", "default"):
         text = getattr(row, where)
         if not text and where in _NEEDED:
@@ -90,7 +93,7 @@ def _check(row: Row, namespace: Mapping[str, Any], names: frozenset[str], found:
             node = _list(text) if where == "values" else written_alone(text)
             used = ast_names(node)
             _refuse_unknown(node, used, where, row, names, namespace)
-            if where not in ("expression", "when", "otherwise") and not used & names:
+            if where not in ("expression", "when", "otherwise") and not used & others:
                 values[where] = _evaluated(node, namespace)
         except ValueError as error:
             found.add(row, where, str(error))
@@ -117,10 +120,12 @@ def _refuse_unknown(
         raise ValueError(f"{row.name} cannot depend on itself")
     if where == "expression":
         return  # the cell language's to judge: it may bring names of its own
-    unknown = sorted(used - names - set(namespace) - set(dir(builtins)) - set(SPACE_FUNCTIONS) - MATHS)
+    unknown = sorted(used - names - set(namespace) - set(dir(builtins)) - set(SPACE_FUNCTIONS) - set(MATH))
     if not unknown:
         return
     hint = did_you_mean(unknown[0], {*names, *(name for name in namespace if not name.startswith("_"))})
+    if where in _NUMBERS and isinstance(node, ast.Name):
+        raise ValueError(f"{unknown[0]} is no number, and no variable or parameter{hint}")
     if where in ("values", "default", "otherwise") and not hint:
         hint = f"; text goes in quotes: {unknown[0]!r}"
     raise ValueError(f"there is no variable or parameter {unknown[0]}{hint}")
@@ -142,19 +147,24 @@ def _check_domain(row: Row, function: str, values: Mapping[str, Any], found: Fin
             known[name] = values[where]
         elif not getattr(row, where) and row.kind == "normal":
             known[name] = {"mean": 0.0, "sd": 1.0}[name]
-        if name in known and where != "values" and (wrong := number_problem(function, {name: known[name]})):
-            found.add(row, where, wrong.removeprefix(f"{function}: "))
+        if name in known and where != "values" and (wrong := number_problem(function, name, known[name])):
+            found.add(row, where, _said(wrong.removeprefix(f"{function}: ")))
     if len(known) < len(fields) or row.id in found.problems:
         return
     domain = Domain(function, known)
     fault = domain.fault()
     if fault is not None:
-        found.add(row, fields[fault[0]], fault[1].removeprefix(f"{domain!r}: "))
-    elif "default" in values and (note := _outside(domain, values["default"])):
+        found.add(row, fields[fault[0]], _said(fault[1].removeprefix(f"{domain!r}: ")))
+    elif "default" in values and (note := _outside(row, domain, values["default"])):
         found.notes.setdefault(row.id, {})["default"] = note
 
 
-def _outside(domain: Domain, default: Any) -> str | None:
+def _said(text: str) -> str:
+    """Return a message with the form's word for an argument that it calls otherwise."""
+    return re.sub(r"\bq\b", "step", text)
+
+
+def _outside(row: Row, domain: Domain, default: Any) -> str | None:
     """Return a note on a default that the parameter is never given, or None."""
     if domain.kind in ("choice", "grid_search"):
         kept = domain.values or []
@@ -162,4 +172,4 @@ def _outside(domain: Domain, default: Any) -> str | None:
     if "lower" not in domain.arguments or isinstance(default, bool) or not isinstance(default, (int, float)):
         return None
     lower, upper = domain.arguments["lower"], domain.arguments["upper"]
-    return None if lower <= default <= upper else f"outside {lower!r} to {upper!r}"
+    return None if lower <= default <= upper else f"outside {row.lower} to {row.upper}"

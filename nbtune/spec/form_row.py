@@ -80,9 +80,9 @@ class Row:
     @classmethod
     def from_message(cls, given: Mapping[str, Any]) -> Row:
         """Return the row that the browser has sent: of each field its text, without what surrounds it."""
-        texts = {field.name: " ".join(str(given.get(field.name) or "").split("\n")).strip() for field in _TEXTS}
-        kind = texts["kind"] if texts["kind"] in KINDS else "expression"
-        return cls(**{**texts, "kind": kind, "log": given.get("log") is True})
+        texts = {name: " ".join(str(given.get(name) or "").split("\n")).strip() for name in _TEXTS}
+        kind = given.get("kind")
+        return cls(kind=kind if kind in KINDS else "expression", log=given.get("log") is True, **texts)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class Row:
         return f"{self.name}: {domain}" + (f" = {self.default}" if self.default else "")
 
 
-_TEXTS = [field for field in dataclasses.fields(Row) if field.name != "log"]
+_TEXTS = [field.name for field in dataclasses.fields(Row) if field.name not in ("kind", "log")]
 
 
 def row_of(node: ast.stmt, source: str) -> Row:
@@ -168,7 +168,9 @@ def _call(node: ast.expr, text: Callable[[ast.expr], str]) -> dict[str, Any] | N
     if kind is None or any(isinstance(argument, ast.Starred) for argument in node.args):
         return None
     try:
-        given = SPACE_FUNCTIONS[name].bind(*node.args, **{str(word.arg): word.value for word in node.keywords}).arguments
+        given = (
+            SPACE_FUNCTIONS[name].bind(*node.args, **{str(word.arg): word.value for word in node.keywords}).arguments
+        )
     except TypeError:
         return None
     if "base" in given or (name == "choice" and len(given) != 1):
@@ -213,9 +215,14 @@ def written_alone(text: str) -> ast.expr:
         SyntaxError: it is no expression, or it is more than one.
     """
     tree = ast.parse(f"f({text})", mode="eval").body
-    if isinstance(tree, ast.Call) and len(tree.args) == 1 and not tree.keywords and isinstance(tree.func, ast.Name):
-        if not isinstance(tree.args[0], (ast.Starred, ast.NamedExpr, ast.GeneratorExp)):
-            return tree.args[0]
+    if (
+        isinstance(tree, ast.Call)
+        and isinstance(tree.func, ast.Name)  # else the text has closed the call, and made another
+        and len(tree.args) == 1
+        and not tree.keywords
+        and not isinstance(tree.args[0], (ast.Starred, ast.NamedExpr, ast.GeneratorExp))
+    ):
+        return tree.args[0]
     raise SyntaxError("one value is needed")
 
 

@@ -127,7 +127,7 @@ function view(model, el, store, signal) {
     line.draw();
     empty.hidden = !store.loaded || store.rows.length > 0;
     showText(count, store.grid);
-    showText(general, store.general.join("\n"));
+    showText(general, [...store.general, store.fault].filter(Boolean).join("\n"));
     showText(gone, removed ? `removed ${removed.row.name || "a row"}` : "");
     undo.hidden = !removed;
     written.root.hidden = !store.text;

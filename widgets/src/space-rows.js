@@ -10,8 +10,8 @@ export const KINDS = {
     label: "number",
     title: "a number between two bounds",
     fields: [
-      { key: "lower", label: "from", title: "the lower bound" },
-      { key: "upper", label: "to", title: "the upper bound" },
+      { key: "lower", label: "lower", title: "the lower bound" },
+      { key: "upper", label: "upper", title: "the upper bound" },
       STEP,
     ],
     log: true,
@@ -20,8 +20,8 @@ export const KINDS = {
     label: "whole number",
     title: "a whole number between two bounds",
     fields: [
-      { key: "lower", label: "from", title: "the lower bound" },
-      { key: "upper", label: "to", title: "the upper bound" },
+      { key: "lower", label: "lower", title: "the lower bound" },
+      { key: "upper", label: "upper", title: "the upper bound" },
       STEP,
     ],
     log: true,

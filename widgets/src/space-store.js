@@ -22,6 +22,7 @@ export const begin = () => ({
   notes: /** @type {Record<string, Record<string, string>>} */ ({}),
   wrong: /** @type {Record<string, string>} */ ({}), // field of the line -> what is wrong
   general: /** @type {string[]} */ ([]), // what is wrong with no field of its own
+  fault: "", // why nothing can be sampled
   text: "",
   why: "", // why the text is not to be written
   grid: "", // how many trials it makes
@@ -114,7 +115,7 @@ function take(store, message, buffers) {
     Object.assign(store, { problems, notes, wrong, general, text, why, grid, answered: seq, error: "" });
     for (const resume of store.waiting.splice(0)) resume();
   }
-  if (message.type === "pictures") store.pictures = message.pictures;
+  if (message.type === "pictures") Object.assign(store, { pictures: message.pictures, fault: message.fault });
 }
 
 /**
