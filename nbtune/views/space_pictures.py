@@ -47,7 +47,7 @@ def _picture(domain: Any, samples: Sequence[Any]) -> dict[str, Any]:
     elif named or few:
         values = sorted(set(numbers)) if not named else _distinct([*_listed(parts), *there])
         counts = [sum(same(value, one) or value == one for one in there) for value in values]
-        labels = [number(value) if isinstance(value, float) and not named else label(value) for value in values]
+        labels = [number(value) if not named else value if isinstance(value, str) else label(value) for value in values]
         text = ", ".join(
             f"{one} {round(100 * count / len(there))} %" for one, count in zip(labels, counts, strict=True)
         )

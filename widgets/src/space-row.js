@@ -126,7 +126,7 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
     const field = labels.get(key);
     if (field && name.textContent !== field.label) name.textContent = field.label;
     if (field) input.title = field.title;
-    input.ariaLabel = `${key === "name" ? "name" : name.textContent} of ${title}`;
+    input.ariaLabel = `${name.textContent || key} of ${title}`;
     input.ariaInvalid = String(key in problems);
     showText(why, problems[key] ?? notes[key] ?? "");
     why.classList.toggle("nbt-note", !(key in problems));

@@ -39,14 +39,14 @@ export const KINDS = {
     label: "choice",
     title: "one of some values, drawn by chance",
     fields: [
-      { key: "values", label: "of", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
+      { key: "values", label: "", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
     ],
   },
   grid_search: {
     label: "grid",
     title: "each of some values, in as many trials",
     fields: [
-      { key: "values", label: "of", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
+      { key: "values", label: "", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
     ],
   },
   expression: {
@@ -55,7 +55,7 @@ export const KINDS = {
     fields: [
       {
         key: "expression",
-        label: "is",
+        label: "",
         title: "the annotation, as in a cell",
         wide: true,
         hint: "sample_from(lambda config: …)",

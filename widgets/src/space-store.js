@@ -59,6 +59,11 @@ export function edit(model, store, rows, when = "soon") {
   redraw(store);
 }
 
+/** @param {Store} store */
+function resume(store) {
+  for (const go of store.waiting.splice(0)) go();
+}
+
 /** @param {AnyModel} model @param {Store} store */
 function ask(model, store) {
   clearTimeout(store.timer);
@@ -91,8 +96,8 @@ export async function settled(model, store) {
     if (store.closed || left < 0)
       throw new Error("the kernel does not answer, so that this cell is not checked yet; try again when it is free");
     await new Promise((resolve) => {
-      store.waiting.push(() => resolve(undefined));
-      setTimeout(resolve, left);
+      const timer = setTimeout(resolve, left);
+      store.waiting.push(() => resolve(clearTimeout(timer)));
     });
   }
 }
@@ -113,7 +118,7 @@ function take(store, message, buffers) {
   if (message.type === "checked") {
     const { problems, notes, wrong, general, text, why, grid, seq } = message;
     Object.assign(store, { problems, notes, wrong, general, text, why, grid, answered: seq, error: "" });
-    for (const resume of store.waiting.splice(0)) resume();
+    resume(store);
   }
   if (message.type === "pictures") Object.assign(store, { pictures: message.pictures, fault: message.fault });
 }
@@ -135,6 +140,7 @@ export function listen(model, store) {
     });
   const closed = () => {
     store.closed = true;
+    resume(store);
     redraw(store);
   };
   model.on("msg:custom", hear);
