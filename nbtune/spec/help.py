@@ -26,6 +26,15 @@ A line `name: SPACE = default` is a parameter; everything else is what a trial r
 notebook's variables and functions as any cell does. `report`, `get_checkpoint` and `get_context` are
 there without import, and so are the space functions:
 """
+_SPACES = """\
+A parameter may depend on others, be there on a condition only, or be a dictionary of parameters;
+require(...) keeps samples that break it from being tried:
+
+    momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
+    warmup: uniform(0, lr) = 1e-3
+    model: {"hidden": choice([64, 128]), "dropout": uniform(0, 0.5)}
+    require(batch_size * workers <= 1024)
+"""
 _AFTER = """\
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
 digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs here,
@@ -61,6 +70,7 @@ def help_page() -> str:
     """Return the page."""
     parts = [_CELL]
     parts.append(textwrap.fill(", ".join(SPACE_FUNCTIONS), 96, initial_indent="    ", subsequent_indent="    ") + "\n")
+    parts.append(_SPACES)
     defaults = Spec()
     for group, options in groupby(OPTIONS.values(), key=lambda option: option.group):
         parts.append(f"{group}:")
@@ -74,6 +84,6 @@ def help_page() -> str:
             )
             parts.append(f"    {head:<26} {option.help}{shown}")
     parts.append("Also:")
-    parts.append(f"    {'--space VAR':<26} further parameters: a variable with a dictionary, name -> space function")
+    parts.append(f"    {'--space VAR':<26} further parameters: a Space, a form or a dictionary")
     parts.append(f"    {'--dry-run':<26} run the cell once, here, to its first report, and show the plan\n")
     return "\n".join([*parts, _AFTER, _LINE])

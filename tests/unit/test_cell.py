@@ -169,12 +169,6 @@ def test_a_wrong_domain_has_its_line():
     assert message.startswith("x: uniform(2, 1): lower (2) must be below upper (1)")
 
 
-def test_a_conditional_parameter_says_what_to_write():
-    ((line, message),) = problems_of("o: choice(['sgd'])\nm: uniform(0, 1) if o == 'sgd' else None")
-    assert line == 3
-    assert "sample_from" in message
-
-
 # -- what a trial cannot run ----------------------------------------------------------------------
 
 

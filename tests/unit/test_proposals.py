@@ -4,6 +4,8 @@ import pytest
 
 from nbtune.engine.algorithms import make_search
 from nbtune.engine.proposals import Proposals
+from nbtune.spec.options import Spec
+from nbtune.spec.space import Space
 
 
 @pytest.fixture
