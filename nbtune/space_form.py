@@ -90,10 +90,10 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[Tried]]:
     return Space.of(space).to_cell(), _NEW, []
 
 
-def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str]]:
+def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
     """Return the cell that an experiment ran; of one that ran a function, its space."""
     if experiment.source.startswith("%%tune"):
-        return experiment.source, {}
+        return experiment.source, None
     facts = experiment._store.facts
     options = facts.get("options", {})
     line = {name: str(options.get(name) or "") for name in ("metric", "mode", "samples")}

@@ -28,7 +28,7 @@ class Checked:
 
     Attributes:
         space: their space, or None where a row is wrong.
-        text: the whole cell, or None where a row is wrong.
+        text: the whole cell, or None where anything is wrong.
         findings: what is wrong with the rows, and what may not be meant.
         line: field of the magic line -> what is wrong with it.
         general: what is wrong with no field of the form.
@@ -76,7 +76,8 @@ class Form:
         Args:
             text: the cell, with or without its ``%%tune`` line.
             namespace: the notebook's variables.
-            line: the fields of the magic line where the cell has none.
+            line: the fields of the magic line of a new cell, which is also given a body if it has none; None for a
+                cell that is there.
 
         Raises:
             SyntaxError: the cell is no Python.
@@ -85,9 +86,8 @@ class Form:
         magic = first.strip() if first.startswith(_MAGIC) else None
         sketch = read_sketch(text if magic is None else rest, namespace)
         fields = {**read_line("" if magic is None else magic.removeprefix(_MAGIC)), **(line or {})}
-        generated = not any(
-            part.strip() for part in (*sketch.body, *(one for _, more in sketch.between for one in more))
-        )
+        lines = (*sketch.body, *(one for _, more in sketch.between for one in more))
+        generated = line is not None and not any(one.strip() for one in lines)
         return cls(sketch, fields, magic, namespace, generated)
 
     def check(self, rows: Sequence[Row], line: Mapping[str, str]) -> Checked:
@@ -111,7 +111,8 @@ class Form:
                 findings.add(row, row.fields[0], "this is no parameter: a space function is needed, like uniform(0, 1)")
         if cell is None or findings.problems:
             return Checked(None, None, findings, wrong, general)
-        return Checked(cell.space, f"{magic}\n{written.text}", findings, wrong, general)
+        text = None if wrong or general else f"{magic}\n{written.text}"
+        return Checked(cell.space, text, findings, wrong, general)
 
 
 def _assign(found: Sequence[Problem], rows: Sequence[Row], written: Written, findings: Findings) -> tuple[str, ...]:

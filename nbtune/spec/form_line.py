@@ -61,12 +61,16 @@ def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> di
         fields: the texts.
         namespace: the notebook's variables, for options that are their names.
     """
+    try:
+        shlex.split(fields["more"])
+    except ValueError as error:  # of the fields only this one is taken as it is
+        return {"more": f"{fields['more']} cannot be read: {error}"}
     parsed = parse_line(write_line(fields).removeprefix("%%tune"), namespace)
     found: dict[str, str] = {}
     for problem in [*parsed.problems, *make_spec(parsed.options)[1]]:
         text = problem.message
-        named = text.replace("'", " ").replace(":", " ").split()
-        field = next((option for option in FIELDS[:-1] if f"--{option}" in named), "more")
+        named = [word.strip("':,").removeprefix("--") for word in text.split() if word.startswith("--")]
+        field = next((option for option in named if option in FIELDS[:-1]), "more")
         found.setdefault(field, text.removeprefix(f"--{field}: "))
     return found
 

@@ -107,7 +107,7 @@ class Row:
             text = self.values if _is_list(self.values) else f"[{self.values}]"
             return {next(iter(SPACE_FUNCTIONS[self.kind].parameters)): text}
         given = {"q" if field == "step" else field: getattr(self, field) for field in self.fields}
-        if self.kind == "normal" and (self.mean or self.sd or self.step):
+        if self.kind == "normal" and self.step:  # qrandn needs them all
             given.update(mean=self.mean or "0", sd=self.sd or "1")
         return {name: text for name, text in given.items() if text or name in ("lower", "upper")}
 
@@ -117,7 +117,11 @@ class Row:
             return f"require({self.expression})"
         domain = self.expression
         if self.function is not None:
-            domain = f"{self.prefix}{self.function}({', '.join(self.arguments().values())})"
+            given = self.arguments()
+            first = next(iter(SPACE_FUNCTIONS[self.function].parameters), "")
+            named = first not in given  # what follows an omitted argument needs its name
+            shown = (f"{name}={text}" if named else text for name, text in given.items())
+            domain = f"{self.prefix}{self.function}({', '.join(shown)})"
         if self.when:
             domain += f" if {_as_operand(self.when)} else {self.otherwise or 'None'}"
         return f"{self.name}: {domain}" + (f" = {self.default}" if self.default else "")

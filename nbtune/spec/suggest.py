@@ -169,7 +169,7 @@ def _defaults(rows: Sequence[Row], domains: Mapping[str, Any], best: Tried) -> I
         value = best.config.get(row.name)
         if row.kind == "require" or domains.get(row.name) is None or value is None:
             continue
-        text = _short(value, domains[row.name])
+        text = _short(value, row, domains[row.name])
         if text != row.default:
             changes[row.name] = {"default": text}
     if changes:
@@ -177,9 +177,14 @@ def _defaults(rows: Sequence[Row], domains: Mapping[str, Any], best: Tried) -> I
         yield Suggestion(f"take the best trial's values ({best.number}) as defaults: {shown}", changes)
 
 
-def _short(value: Any, domain: Domain) -> str:
-    """Return a value as it is typed; of a number as many digits as are of use, if it stays within its bounds."""
-    if not isinstance(value, float) or "lower" not in domain.arguments or depends_on(domain):
+def _short(value: Any, row: Row, domain: Domain) -> str:
+    """Return a value as it is typed: of a number as many digits as are of use, if it stays within its bounds."""
+    if depends_on(domain):
+        return literal(value)
+    if domain.kind in ("choice", "grid_search"):
+        typed = zip(_items(row.values), domain.values or [], strict=False)
+        return next((text for text, one in typed if same(one, value)), literal(value))
+    if not isinstance(value, float) or "lower" not in domain.arguments:
         return literal(value)
     text = f"{value:.4g}"
     return text if domain.arguments["lower"] <= float(text) <= domain.arguments["upper"] else repr(value)

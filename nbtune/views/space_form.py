@@ -36,7 +36,7 @@ class SpaceEditor(Live):
 
     Attributes:
         space: the space of the rows; the last that was right while some row is wrong, None before the first.
-        text: the cell of the same.
+        text: the cell that would be written; the last that was right while anything is wrong.
         valid: whether everything is right, so that `text` is what is typed.
         errors: what went wrong in the browser's half, the latest last.
     """
@@ -63,11 +63,11 @@ class SpaceEditor(Live):
         """Check what is typed, and take it over where it is right."""
         checked = self._form.check(self._rows, self._line)
         with self.hold_trait_notifications():
-            if checked.space is not None and checked.text is not None and len(checked.space):
+            if checked.space is not None and len(checked.space):
                 made = self._make(checked.space)
                 if made != self.space:
                     self.set_trait("space", made)
-                self.set_trait("text", checked.text)
+                self.set_trait("text", checked.text or self.text)
             self.set_trait("valid", not checked.why_not)
         return checked
 

@@ -14,7 +14,7 @@ from nbtune.views.text import number
 __all__ = ["pictures"]
 
 _BARS = 32
-_FEW = 16  # different whole numbers get a bar each
+_FEW = 32  # different whole numbers get a bar each
 
 
 def pictures(space: Space, columns: dict[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ def _picture(domain: Any, samples: Sequence[Any]) -> dict[str, Any]:
         )
     else:
         log = bool(parts) and all("log" in part.kind for part in parts)
-        counts, labels = _histogram(numbers, log=log), None
+        counts, labels = _histogram(numbers, log=log, whole=all(value.is_integer() for value in numbers)), None
         middle = sorted(numbers)[len(numbers) // 2]
         text = f"from {number(min(numbers))} to {number(max(numbers))}{', log scale' if log else ''}"
         text += f", half of them below {number(middle)}"
@@ -73,10 +73,14 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return found[:100]
 
 
-def _histogram(numbers: Sequence[float], *, log: bool) -> list[int]:
+def _histogram(numbers: Sequence[float], *, log: bool, whole: bool) -> list[int]:
     places = [math.log(value) if log else value for value in numbers]
     low, high = min(places), max(places)
-    counts = [0] * _BARS
+    width, bars = (high - low) / _BARS or 1.0, _BARS
+    if whole and not log:  # each bar stands for as many whole numbers as the others
+        width = math.ceil((high - low + 1) / _BARS)
+        bars = math.ceil((high - low + 1) / width)
+    counts = [0] * bars
     for place in places:
-        counts[min(_BARS - 1, int((place - low) / (high - low) * _BARS)) if high > low else _BARS // 2] += 1
+        counts[min(bars - 1, int((place - low) / width))] += 1
     return counts

@@ -45,7 +45,7 @@ def swept(trials: int = 20) -> Iterator[Event]:
     facts = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
     yield Event("experiment", time=0.0, data={"status": "running", **facts})
     for trial in range(trials):
-        lr = 10 ** (-4 + 3 * (trial + 0.9) / trials)
+        lr = 10 ** (-4 + 3 * min(1, (trial + 1) / 17))
         config = {
             "lr": lr,
             "hidden": [32, 64, 128][trial % 3],

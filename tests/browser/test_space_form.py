@@ -155,12 +155,12 @@ def test_fields_change_with_the_kind(opened: Opened) -> None:
 def test_what_calls_something_is_looked_at_when_its_field_is_left(opened: Opened) -> None:
     page = opened("cell")
     before = page.evaluate("preview.heard.length")
-    field(page, "lower of epochs").press_sequentially("+int('1'", delay=20)
+    field(page, "lower of epochs").fill("int('5'")
     page.wait_for_timeout(400)  # longer than what is typed is waited for
     assert page.evaluate("preview.heard.length") == before
     field(page, "lower of epochs").press(")")
     field(page, "lower of epochs").press("Tab")
-    expect(cell(page)).to_contain_text("epochs: randint(5+int('1'), 20)")
+    expect(cell(page)).to_contain_text("epochs: randint(int('5'), 20)")
 
 
 def test_rows_are_dragged_by_mouse(opened: Opened) -> None:
@@ -172,7 +172,7 @@ def test_rows_are_dragged_by_mouse(opened: Opened) -> None:
     assert last
     page.mouse.move(handle["x"] + 5, handle["y"] + 8)
     page.mouse.down()
-    page.mouse.move(last["x"] + 5, last["y"] + 60, steps=8)
+    page.mouse.move(last["x"] + 5, last["y"] + 22, steps=8)
     page.mouse.up()
     assert names(page)[:2] == ["hidden", "optimizer"]
     expect(cell(page)).to_contain_text(re.compile(r"epochs: .*\n# how fast it learns\nlr: "))
@@ -183,7 +183,7 @@ def test_each_parameter_shows_what_is_sampled(opened: Opened) -> None:
     expect(page.locator(".nbt-picture svg.main-svg").first).to_be_visible()
     lr = page.get_by_role("img", name=re.compile("500 samples: from 0.0001.* to .*, log scale"))
     expect(lr.locator(".bars .point")).to_have_count(32)
-    momentum = page.get_by_role("img", name=re.compile("no value in 5. %"))
+    momentum = page.get_by_role("img", name=re.compile("no value in [45]. %"))
     expect(momentum.locator(".bars .point")).to_have_count(33)
     field(page, "values of hidden").fill("1, 2")
     expect(page.get_by_role("img", name=re.compile("^500 samples: 1 5. %, 2 "))).to_be_visible()
@@ -206,7 +206,7 @@ def test_suggestions_are_applied_by_their_buttons(opened: Opened) -> None:
     expect(page.get_by_role("button", name=re.compile("apply: widen lr"))).to_have_text("✓ applied")
     page.get_by_role("button", name=re.compile("apply: take the best trial's values")).press("Enter")
     expect(cell(page)).to_contain_text(
-        'hidden: choice([32, 64, 128]) = 64\noptimizer: choice(["sgd", "adam"]) = \'adam\''
+        'hidden: choice([32, 64, 128]) = 64\noptimizer: choice(["sgd", "adam"]) = "adam"'
     )
 
 

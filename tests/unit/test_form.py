@@ -38,7 +38,7 @@ def form_of(text, **namespace):
 
 
 def checked(*rows, line=None, **namespace):
-    form = form_of("", **namespace)
+    form = Form.read("", namespace, {})
     named = [replace(row, id=row.id or f"n{number}") for number, row in enumerate(rows)]
     return form.check(named, line or form.line)
 

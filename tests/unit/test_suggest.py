@@ -70,8 +70,8 @@ def test_the_best_trials_values_become_defaults():
     found = suggestions(
         'a: uniform(0, 9) = 1\nb: choice(["x", "y"])', [{"a": 3.14159, "b": "x"}] + [{"a": 5.0, "b": "y"}] * 5
     )
-    assert found[-1].changes == {"a": {"default": "3.142"}, "b": {"default": "'x'"}}
-    assert found[-1].text == "take the best trial's values (0) as defaults: a 3.142, b 'x'"
+    assert found[-1].changes == {"a": {"default": "3.142"}, "b": {"default": '"x"'}}
+    assert found[-1].text == 'take the best trial\'s values (0) as defaults: a 3.142, b "x"'
 
 
 def test_a_default_stays_within_its_bounds():

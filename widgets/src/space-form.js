@@ -4,7 +4,7 @@ import { guard, make, showText } from "./page.js";
 import { makeLine } from "./space-line.js";
 import { makePictures } from "./space-picture.js";
 import { drawRow, makeRow } from "./space-row.js";
-import { moved, newRow, ofKind, suggested, waitsForEnd } from "./space-rows.js";
+import { isNew, moved, newRow, ofKind, suggested, waitsForEnd } from "./space-rows.js";
 import { begin, edit, listen, settled } from "./space-store.js";
 import { makeWritten } from "./written.js";
 
@@ -97,7 +97,7 @@ function view(model, el, store, signal) {
         parts.set(row.id, made);
       }
       if (list.children[position] !== made.root) list.insertBefore(made.root, list.children[position] ?? null);
-      const seen = (/** @type {string} */ key) => visited.has(`${row.id}/${key}`);
+      const seen = (/** @type {string} */ key) => !isNew(row) || visited.has(`${row.id}/${key}`);
       drawRow(made, row, store, { position, count: store.rows.length, open: open.has(row.id), visited: seen });
       pictures.show(made.picture, store.pictures[row.id]);
     }
@@ -130,7 +130,7 @@ function view(model, el, store, signal) {
     showText(general, [...store.general, store.fault].filter(Boolean).join("\n"));
     showText(gone, removed ? `removed ${removed.row.name || "a row"}` : "");
     undo.hidden = !removed;
-    written.root.hidden = !store.text;
+    written.root.hidden = !store.loaded;
     written.show(store.text, store.why);
     showText(fault, [store.error, store.closed ? GONE : ""].filter(Boolean).join("\n"));
     pictures.draw();

@@ -26,7 +26,7 @@ export function makeLine(store, id) {
   for (const [key, label, title] of OPTIONS) {
     const why = make("small", { id: `${id}-${key}`, hidden: true });
     const chosen = ["mode", "search", "scheduler"].includes(key);
-    const input = make(chosen ? "select" : "input", { title });
+    const input = make(chosen ? "select" : "input", { title, ariaLabel: label });
     if (!chosen) Object.assign(input, { type: "text", spellcheck: false, autocomplete: "off" });
     input.dataset.option = key;
     input.setAttribute("aria-describedby", why.id);
@@ -43,7 +43,7 @@ export function makeLine(store, id) {
     const shown = JSON.stringify(all);
     if (select.dataset.shown === shown) return;
     select.dataset.shown = shown;
-    const text = (/** @type {string} */ one) => one || "–";
+    const text = (/** @type {string} */ one) => one || "default";
     select.replaceChildren(...all.map((one) => make("option", { value: one, textContent: text(one) })));
   }
 

@@ -6,7 +6,7 @@ import { escaped, plotly } from "./page.js";
 /** @typedef {import("./space-store.js").Picture} Picture */
 
 const [WIDTH, HEIGHT] = [128, 28];
-const LABELS = 6; // values of a choice whose names find room on their bars
+const LABELS = 6; // values of a choice whose names find room below their bars
 
 /**
  * What plotly draws: a bar for each interval or value, and one apart for the samples that have no value.
@@ -35,14 +35,14 @@ export function pictured({ counts, labels, none }, { bar, none: pale, text, font
     y: 0,
     text: shown(label),
     showarrow: false,
-    yanchor: "bottom",
-    yshift: -1,
+    yanchor: "top",
+    yshift: 3,
     font: { size: 9, color: text, family: font },
   }));
   const layout = {
     width: WIDTH,
     height: HEIGHT,
-    margin: { l: 0, r: 0, t: 1, b: 1 },
+    margin: { l: 0, r: 0, t: 1, b: named ? 9 : 1 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     showlegend: false,

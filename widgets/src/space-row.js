@@ -31,6 +31,7 @@ const button = (text, title, act) => {
  */
 export function makeRow(id) {
   const fields = new Map();
+  const whys = make("div", { className: "nbt-whys" });
   /** @param {Field} field */
   function makeField({ key, label, title, wide, hint = "" }) {
     const why = make("small", { id: `${id}-${key}`, hidden: true });
@@ -39,11 +40,9 @@ export function makeRow(id) {
     input.dataset.field = key;
     input.setAttribute("aria-describedby", why.id);
     fields.set(key, { input, why, name });
-    return make("label", { className: wide ? "nbt-field nbt-wide" : "nbt-field" }, [
-      ...(label ? [name] : []),
-      input,
-      why,
-    ]);
+    const className = `nbt-field${wide ? " nbt-wide" : ""}${label ? "" : " nbt-bare"}`;
+    whys.append(why);
+    return make("label", { className }, [...(label ? [name] : []), input]);
   }
   const handle = make("span", { className: "nbt-handle", textContent: "⠿", title: "drag to move", ariaHidden: "true" });
   const kinds = make(
@@ -71,12 +70,13 @@ export function makeRow(id) {
     up: button("↑", "move up", "up"),
     down: button("↓", "move down", "down"),
     remove: button("✕", "remove", "remove"),
-    why: make("small", { id: `${id}-row`, hidden: true }),
+    why: make("small", { hidden: true }),
     root: make("fieldset", { className: "nbt-row" }),
     makeField,
   };
   const acts = make("span", { className: "nbt-acts" }, [parts.only, parts.up, parts.down, parts.remove]);
-  parts.root.append(handle, parts.name, kinds, parts.args, parts.given, parts.picture, acts, parts.when, parts.why);
+  whys.append(parts.why);
+  parts.root.append(handle, parts.name, kinds, parts.args, parts.given, parts.picture, acts, parts.when, whys);
   return parts;
 }
 
@@ -85,7 +85,10 @@ export function makeRow(id) {
 function setKind(parts, row) {
   const constraint = row.kind === "require";
   parts.kind = row.kind;
-  for (const key of ["lower", "upper", "step", "mean", "sd", "values", "expression"]) parts.fields.delete(key);
+  for (const key of ["lower", "upper", "step", "mean", "sd", "values", "expression"]) {
+    parts.fields.get(key)?.why.remove();
+    parts.fields.delete(key);
+  }
   parts.args.replaceChildren(...fieldsOf(row).map(parts.makeField));
   if (KINDS[row.kind]?.log) parts.args.append(parts.logs);
   parts.root.classList.toggle("nbt-require", constraint);
@@ -128,7 +131,8 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
     if (field) input.title = field.title;
     input.ariaLabel = `${name.textContent || key} of ${title}`;
     input.ariaInvalid = String(key in problems);
-    showText(why, problems[key] ?? notes[key] ?? "");
+    const [text, label] = [problems[key] ?? notes[key] ?? "", name.textContent || key];
+    showText(why, !text || text.startsWith(label) ? text : `${label}: ${text}`);
     why.classList.toggle("nbt-note", !(key in problems));
   }
   const rest = Object.keys(problems).find((key) => !parts.fields.has(key));

@@ -17,7 +17,7 @@ export const KINDS = {
     log: true,
   },
   integer: {
-    label: "whole number",
+    label: "integer",
     title: "a whole number between two bounds",
     fields: [
       { key: "lower", label: "lower", title: "the lower bound" },
@@ -104,9 +104,13 @@ export function shownField(row, field) {
 
 /** @param {Row[]} rows @param {string} kind @returns {Row} */
 export function newRow(rows, kind) {
-  const taken = rows.map(({ id }) => (id.startsWith("n") ? Number(id.slice(1)) : 0));
+  const taken = rows.map((row) => (isNew(row) ? Number(row.id.slice(1)) : 0));
   return { ...BLANK, id: `n${Math.max(0, ...taken) + 1}`, kind };
 }
+
+/** Whether a row was added here, not read from a cell.
+ * @param {Row} row */
+export const isNew = (row) => row.id.startsWith("n");
 
 /**
  * The rows with one of them elsewhere.

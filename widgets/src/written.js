@@ -43,6 +43,7 @@ export function makeWritten(on, settled = async () => {}) {
     if (cell !== text || why !== wrong) showText(said, why);
     [text, wrong] = [cell, why];
     if (code.textContent !== text) code.textContent = text;
+    code.hidden = text === "";
     code.classList.toggle("nbt-stale", why !== "");
     write.ariaDisabled = copy.ariaDisabled = String(why !== ""); // unlike disabled, it keeps the focus
   }

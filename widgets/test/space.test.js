@@ -156,7 +156,7 @@ test("a picture has a bar for each interval, and one apart for those without a v
   assert.equal(layout.annotations.length, 0);
 });
 
-test("the few values of a choice stand on their bars, as text", () => {
+test("the few values of a choice stand below their bars, as text", () => {
   const labels = ["<b>sgd</b>", "adam"];
   const [, layout] = /** @type {any} */ (pictured({ text: "", counts: [1, 1], labels, none: 0 }, look));
   assert.deepEqual(
