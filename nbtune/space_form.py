@@ -93,7 +93,7 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[Tried]]:
 def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
     """Return the cell that an experiment ran; of one that ran a function, its space."""
     if experiment.source.startswith("%%tune"):
-        return experiment.source, None
+        return experiment.source.rstrip("\n"), None  # IPython has ended the cell with a line feed
     facts = experiment._store.facts
     options = facts.get("options", {})
     line = {name: str(options.get(name) or "") for name in ("metric", "mode", "samples")}
