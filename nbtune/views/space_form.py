@@ -22,7 +22,7 @@ from nbtune.views.space_pictures import pictures
 __all__ = ["SpaceEditor"]
 
 Message = dict[str, Any]
-_SAMPLES = 500  # that a picture is of
+_SAMPLES = 300  # that a picture is of
 _ERRORS = 20  # of the browser's, that are kept
 
 

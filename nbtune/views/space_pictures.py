@@ -13,8 +13,8 @@ from nbtune.views.text import number
 
 __all__ = ["pictures"]
 
-_BARS = 32
-_FEW = 32  # different whole numbers get a bar each
+_BARS = 24
+_FEW = 24  # different whole numbers get a bar each
 
 
 def pictures(space: Space, columns: dict[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:

@@ -181,12 +181,12 @@ def test_rows_are_dragged_by_mouse(opened: Opened) -> None:
 def test_each_parameter_shows_what_is_sampled(opened: Opened) -> None:
     page = opened("cell")
     expect(page.locator(".nbt-picture svg.main-svg").first).to_be_visible()
-    lr = page.get_by_role("img", name=re.compile("500 samples: from 0.0001.* to .*, log scale"))
-    expect(lr.locator(".bars .point")).to_have_count(32)
+    lr = page.get_by_role("img", name=re.compile("300 samples: from 0.0001.* to .*, log scale"))
+    expect(lr.locator(".bars .point")).to_have_count(24)
     momentum = page.get_by_role("img", name=re.compile("no value in [45]. %"))
-    expect(momentum.locator(".bars .point")).to_have_count(33)
+    expect(momentum.locator(".bars .point")).to_have_count(25)
     field(page, "values of hidden").fill("1, 2")
-    expect(page.get_by_role("img", name=re.compile("^500 samples: 1 5. %, 2 "))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^300 samples: 1 5. %, 2 "))).to_be_visible()
 
 
 def test_a_page_outside_a_notebook_gets_the_cell_on_the_clipboard(opened: Opened) -> None:

@@ -50,7 +50,7 @@ async function ask(message) {
   for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
     const lines = (text + value).split("\n");
     text = lines.pop() ?? "";
-    for (const line of lines) widget.model.receive(JSON.parse(line));
+    for (const line of find("#lost").checked ? [] : lines) widget.model.receive(JSON.parse(line));
   }
 }
 
