@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +61,7 @@ class Form:
         line: the fields of its magic line.
         magic: the line as it was typed, or None where there was none.
         namespace: the notebook's variables.
-        generated: whether the body is nbtune's own, which follows the metric.
+        generated: whether it ends with a body of nbtune's own, which follows the metric.
     """
 
     sketch: Sketch
@@ -76,8 +77,8 @@ class Form:
         Args:
             text: the cell, with or without its ``%%tune`` line.
             namespace: the notebook's variables.
-            line: the fields of the magic line of a new cell, which is also given a body if it has none; None for a
-                cell that is there.
+            line: the fields of the magic line of a new cell, which is also given a body if it has but parameters and
+                constants; None for a cell that is there.
 
         Raises:
             SyntaxError: the cell is no Python.
@@ -86,8 +87,7 @@ class Form:
         magic = first.strip() if first.startswith(_MAGIC) else None
         sketch = read_sketch(text if magic is None else rest, namespace)
         fields = {**read_line("" if magic is None else magic.removeprefix(_MAGIC)), **(line or {})}
-        lines = (*sketch.body, *(one for _, more in sketch.between for one in more))
-        generated = line is not None and not any(one.strip() for one in lines)
+        generated = line is not None and all(isinstance(node, ast.Assign) for node in sketch.code)
         return cls(sketch, fields, magic, namespace, generated)
 
     def check(self, rows: Sequence[Row], line: Mapping[str, str]) -> Checked:
@@ -101,7 +101,7 @@ class Form:
         wrong = line_problems(line, self.namespace)
         if findings.problems:
             return Checked(None, None, findings, wrong, ())
-        written = self.sketch.write(rows, default_body(line["metric"]) if self.generated else None)
+        written = self.sketch.write(rows, default_body(line["metric"]) if self.generated else ())
         magic = self.magic if self.magic is not None and dict(line) == self.line else write_line(line)
         cell, found = parse_cell(written.text, self.namespace, magic=magic)
         general = _assign(found, rows, written, findings)

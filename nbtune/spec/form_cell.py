@@ -36,19 +36,21 @@ class Sketch:
         body: the lines after the last of them.
         between: the lines between them: after how many rows they stand, and they.
         known: a row's id -> the row as it was read, its lines, and the comments above them.
+        code: the statements that are no rows.
     """
 
     rows: tuple[Row, ...] = ()
     body: tuple[str, ...] = ()
     between: tuple[tuple[int, tuple[str, ...]], ...] = ()
     known: dict[str, tuple[Row, tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    code: tuple[ast.stmt, ...] = ()
 
-    def write(self, rows: Sequence[Row], body: Sequence[str] | None = None) -> Written:
+    def write(self, rows: Sequence[Row], more: Sequence[str] = ()) -> Written:
         """Return the cell with other rows.
 
         Args:
             rows: in their new order; those with the id of one that was read take its place.
-            body: in place of its own, or None.
+            more: lines after its own.
         """
         lines: list[str] = []
         places: dict[str, tuple[int, int]] = {}
@@ -61,12 +63,14 @@ class Sketch:
             lines += above
             places[row.id] = (len(lines) + 2, len(lines) + 1 + len(text))  # line 1 is the magic line
             lines += text
-        for _, more in waiting:
-            lines += more
-        rest = self.body if body is None else body
-        if lines and lines[-1].strip() and rest and rest[0].strip() and not self.known:
+        for _, code in waiting:
+            lines += code
+        if lines and lines[-1].strip() and self.body and self.body[0].strip() and not self.known:
             lines.append("")
-        return Written("\n".join([*lines, *rest]), places)
+        lines += self.body
+        if lines and not lines[-1].strip() and more and not more[0]:
+            more = more[1:]  # one empty line is enough
+        return Written("\n".join([*lines, *more]), places)
 
 
 def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
@@ -79,7 +83,7 @@ def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
     Raises:
         SyntaxError: it is no Python.
     """
-    text, statements = _one_a_line(text.replace("\r\n", "\n"), namespace)
+    text, tree, statements = _one_a_line(text.replace("\r\n", "\n"), namespace)
     lines = text.split("\n")
     rows: list[Row] = []
     between: list[tuple[int, tuple[str, ...]]] = []
@@ -96,10 +100,12 @@ def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
         known[row.id] = (row, tuple(lines[first:last]), tuple(lines[above:first]))
         rows.append(row)
         at = last
-    return Sketch(tuple(rows), tuple(lines[at:]), tuple(between), known)
+    body = tuple(lines[at:]) if text else ()
+    code = tuple(node for node in tree.body if node not in statements)
+    return Sketch(tuple(rows), body, tuple(between), known, code)
 
 
-def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, list[ast.stmt]]:
+def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, ast.Module, list[ast.stmt]]:
     """Return the text with each row on lines of its own, where `;` has put several statements on one, and the rows."""
     tree = ast.parse(text)
     found = declarations(tree.body, namespace)
@@ -110,7 +116,7 @@ def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, list[ast.
             before, after = line[: one.end_col_offset], line[other.col_offset :]
             lines[other.lineno - 1 : other.lineno] = [before.decode(), after.decode()]
             return _one_a_line("\n".join(lines), namespace)
-    return text, found
+    return text, tree, found
 
 
 def _comment(lines: Sequence[str]) -> str:

@@ -346,3 +346,10 @@ def test_what_is_wrong_with_the_line_is_said_of_its_field(changes, field, said):
 def test_a_new_cells_body_follows_its_metric():
     assert "report(loss=epoch / 3)" in checked(number(), line=read_line("--metric loss --mode min")).text
     assert "report(**{'val/loss': epoch / 3})" in checked(number(), line=read_line("--metric val/loss --mode min")).text
+
+
+def test_constants_stay_above_a_new_cells_body():
+    form = Form.read("a: uniform(0, 1)\nepochs = 10", {}, {})
+    assert form.check(form.sketch.rows, form.line).text.startswith(
+        "%%tune\na: uniform(0, 1)\nepochs = 10\n\n# Put your"
+    )
