@@ -6,26 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
+from nbtune.about import About
 from nbtune.engine.source import RefusedError, Source, SourceLostError
 from nbtune.errors import ExperimentError, did_you_mean
-from nbtune.store import ENDED, Store
+from nbtune.store import ENDED
 
 __all__ = ["Controls"]
 
 
-class Controls:
+class Controls(About):
     """The orders that an experiment takes. What is ordered after its end resumes it."""
 
-    _store: Store
     _source: Source
-
-    @property
-    @abstractmethod
-    def name(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def status(self) -> str: ...
 
     @abstractmethod
     def _begin_again(self, **how: Any) -> None: ...

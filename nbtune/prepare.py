@@ -193,7 +193,12 @@ def _finish(
 
     problems += search_problems(spec, space)
     notes = _try_space(spec, space, problems) if not problems else ()
-    count = trial_count(spec, space) if not problems else 1
+    count = 1
+    if not problems:
+        try:
+            count = trial_count(spec, space)
+        except ValueError as error:
+            problems.append(Problem(str(error)))
     if count == 0:
         problems.append(Problem(f"no point of the grid fulfils {' and '.join(map(str, space.constraints))}"))
     if count >= GRID_WARNING and spec.max_concurrent is None and spec.time_budget is None:
@@ -241,8 +246,8 @@ def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, 
             continue
         if broken is not None:
             problems.append(Problem(f"--points: {point!r} does not fulfil {broken}"))
-    if not space.dependent and not space.constraints:
-        return ()
+    if spec.search == "grid" or not (space.dependent or space.constraints):
+        return ()  # the points of a grid are looked at one by one
     sampler, drawn = Sampler(space, seed=0), 0
     for _ in range(_SAMPLES):
         try:
@@ -253,7 +258,11 @@ def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, 
             problems.append(Problem(f"this space cannot be sampled: {error}", line))
             return ()
     share = _SAMPLES / drawn
-    return (f"about {share:.2g} of all samples fulfil the constraints, the others are not tried",) if share < 1 else ()
+    return (
+        (f"about {share:.{0 if share > 0.1 else 1}%} of all samples fulfil the constraints; only these are tried",)
+        if share < 1
+        else ()
+    )
 
 
 def _is_grid(spec: Spec, domain: Any) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nbtune.cluster.imports import import_ray
 from nbtune.errors import SpecError
 from nbtune.spec import space as spec_space
 from nbtune.spec.cell import parse_cell
@@ -115,8 +116,10 @@ class Space(spec_space.Space):
     def to_dict(self) -> dict[str, Any]:
         """Return it as the dictionary that ``ray.tune.Tuner(param_space=...)`` takes.
 
-        A parameter that depends on others is a `sample_from`. Ray Tune has no defaults and constraints.
+        Ray Tune has no defaults and no constraints. A parameter that depends on others is a domain of nbtune's own,
+        which Ray Tune's random and grid search sample.
         """
+        import_ray()
         from nbtune.engine.spaces import to_ray
 
         return to_ray(self)
@@ -203,13 +206,15 @@ class Space(spec_space.Space):
             seed: makes the same come again, or None.
 
         Returns:
-            A row for each; a column for each parameter, nested ones as "a/b". One whose condition is not met is None.
+            A row for each; a column for each parameter, nested ones as "a/b". One whose condition is not met is
+            None, among numbers NaN.
 
         Raises:
             SpecError: no sample fulfils the constraints, or a domain cannot be evaluated.
         """
         import pandas as pd
 
+        import_ray()
         from nbtune.engine.spaces import Sampler
 
         if problems := self.problems():

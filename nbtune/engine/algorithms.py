@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nbtune.engine.live import put_live
 from nbtune.engine.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.spaces import combinations, to_ray
 from nbtune.errors import Problem
@@ -31,6 +32,7 @@ class Search:
         grid: the points of one pass over the grid, where they are given one by one, else None.
         accepts: whether a configuration may be tried.
         refills: whether a configuration that may not is replaced by another.
+        seed: makes the same replacements come again, or None.
     """
 
     algorithm: Any
@@ -39,6 +41,7 @@ class Search:
     grid: tuple[dict[str, Any], ...] | None
     accepts: Callable[[dict[str, Any]], bool]
     refills: bool
+    seed: int | None
 
 
 def make_search(spec: Spec, space: Space) -> Search:
@@ -50,7 +53,7 @@ def make_search(spec: Spec, space: Space) -> Search:
         # Tune's own generator takes each as a point to try, and samples what they leave open.
         points = [*points, *(nested(point) for _ in range(spec.samples) for point in grid)]
         samples = len(points)
-        param_space = to_ray(Space(tuple(map(_as_choice, space.parameters))), spec.seed)
+        param_space = to_ray(Space(tuple(map(_as_choice, space.parameters)), space.constraints))
     if spec.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -63,11 +66,12 @@ def make_search(spec: Spec, space: Space) -> Search:
     crossed = _crossed(spec, space)
     return Search(
         algorithm,
-        to_ray(crossed, spec.seed) if param_space is None else param_space,
+        to_ray(crossed) if param_space is None else param_space,
         samples,
         None if grid is None else tuple(map(nested, grid)),
         lambda config: _fulfils(space, config),
         refills=grid is None and crossed.grid_size == 1,
+        seed=spec.seed,
     )
 
 
@@ -88,7 +92,11 @@ def search_problems(spec: Spec, space: Space) -> list[Problem]:
 
 
 def trial_count(spec: Spec, space: Space) -> int:
-    """Return how many trials the experiment will have."""
+    """Return how many trials the experiment will have.
+
+    Raises:
+        ValueError: they cannot be counted, for what `_grid` says.
+    """
     if (grid := _grid(spec, space)) is not None:
         return len(spec.points) + spec.samples * len(grid)
     return spec.samples * _crossed(spec, space).grid_size
@@ -112,14 +120,23 @@ def _grid(spec: Spec, space: Space) -> list[dict[str, Any]] | None:
     """Return the points of one pass over a grid that Tune cannot cross by itself, else None.
 
     It cannot where values are there on a condition only, or where constraints leave out some of the points.
+
+    Raises:
+        ValueError: there are too many, or a domain or constraint cannot be evaluated.
     """
     everything = spec.search == "grid"
     parts = {p.name: [part for part in alternatives(p.domain) if isinstance(part, Domain)] for p in space.parameters}
     if not (everything or (spec.search == "random" and any(_grids(found) for found in parts.values()))):
         return None
-    if not space.constraints and not any(everything or _grids(parts[parameter.name]) for parameter in space.dependent):
+    if not space.constraints and not space.dependent:
         return None
-    return list(itertools.islice(combinations(space, all_finite=everything), MOST_POINTS + 1))
+    points = list(itertools.islice(combinations(space, all_finite=everything), MOST_POINTS + 1))
+    if len(points) > MOST_POINTS:
+        raise ValueError(
+            f"this grid has more than {MOST_POINTS:,} points, and with conditions or constraints each is looked at"
+            " before anything starts; give it fewer values, or use --search random"
+        )
+    return points
 
 
 def _grids(parts: list[Domain]) -> bool:
@@ -187,8 +204,8 @@ def _fulfils(space: Space, config: dict[str, Any]) -> bool:
 
 
 def _by_run(space: Space) -> bool:
-    """Tell whether Optuna has to be asked for one parameter after the other."""
-    return bool(space.dependent)
+    """Tell whether Optuna has to be asked for one parameter after the other, so that conditions see their values."""
+    return bool(space.dependent or space.constraints)
 
 
 def _optuna(spec: Spec, space: Space) -> Any:
@@ -206,5 +223,6 @@ def _optuna(spec: Spec, space: Space) -> Any:
 
     points = [dict(point) for point in spec.points] or None
     if _by_run(space):
-        return Search(DefineByRun(space), metric=spec.metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
+        put_live(by_run := DefineByRun(space))
+        return Search(by_run, metric=spec.metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
     return Search(points_to_evaluate=points, seed=spec.seed)

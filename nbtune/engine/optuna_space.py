@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nbtune.engine.live import Live
 from nbtune.engine.spaces import Rejected
 from nbtune.spec.domain import Domain, alternatives, depends_on, resolve
 from nbtune.spec.space import Parameter, Space, nested
@@ -116,12 +117,16 @@ def _suggest(trial: Any, name: str, domain: Domain) -> Any:
     return int(rounded) if "int" in domain.kind else rounded
 
 
-class DefineByRun:
+class DefineByRun(Live):
     """A space as the function that Ray Tune's ``OptunaSearch(space=...)`` takes.
+
+    Tune keeps it with what Optuna has learned, by a pickle that functions of the notebook's would not survive.
 
     Args:
         space: the space.
     """
+
+    role = "space"
 
     def __init__(self, space: Space) -> None:
         self._order = space.ordered

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -59,6 +60,7 @@ class _State:
     own: set[str] = field(default_factory=set)  # ids of the trials that the user has wanted
     limit: int | None = None
     added: int = 0
+    drawn: int = 0  # samples that have taken the places of others
 
 
 class Proposals(Live, SearchAlgorithm):
@@ -198,22 +200,30 @@ class Proposals(Live, SearchAlgorithm):
             if trial is None or self._may_be_tried(trial.config):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
-            if self._search.refills:
-                self._refill()
+            if self._search.refills and isinstance(self._inner, SearchGenerator):
+                self._inner._total_samples += 1  # it is to propose another in its place
+            elif self._search.refills and (another := self._draw()) is not None:
+                return another
             else:
                 self.on_fewer(1)
         self._inner.set_finished()
         return None
 
+    def _draw(self) -> Any:
+        """Return another sample of a random search, which may be tried, or None where none is found."""
+        for _ in range(_TRIES):
+            self._kept.drawn += 1
+            seed = self._search.seed
+            # Tune's generator of variants gives a sample of its own back to nobody: another draws it.
+            state = None if seed is None else zlib.crc32(f"{seed} {self._kept.drawn}".encode())
+            trial = self._variant(self._kept.experiment.spec["config"], state)
+            if self._may_be_tried(trial.config):
+                return trial
+        return None
+
     def _may_be_tried(self, config: dict[str, Any]) -> bool:
         rejected = any(isinstance(value, Rejected) for value in flatten_dict(config).values())
         return not rejected and self._search.accepts(config)
-
-    def _refill(self) -> None:
-        with suppress(TypeError):  # of an algorithm that cannot be given more, there are fewer trials
-            self.extend(1)
-            return
-        self.on_fewer(1)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id not in self._configs:  # else it is none of the algorithm's own
@@ -251,11 +261,7 @@ class Proposals(Live, SearchAlgorithm):
 
     def _make(self, wanted: Wanted) -> Any:
         """Return Tune's trial of a wanted point, made by Tune's own generator: all is constant in it."""
-        experiment = copy.copy(self._kept.experiment)
-        experiment.spec = {**experiment.spec, "config": copy.deepcopy(wanted.config), "num_samples": 1}
-        generator = BasicVariantGenerator()
-        generator.add_configurations([experiment])
-        trial: Any = generator.next_trial()
+        trial = self._variant(copy.deepcopy(wanted.config))
         if wanted.past is not None:
             revive(trial, wanted.past)
         if wanted.start is not None:
@@ -265,6 +271,14 @@ class Proposals(Live, SearchAlgorithm):
             self._kept.added += wanted.past is None
         self._configs[trial.trial_id] = wanted.config
         return trial
+
+    def _variant(self, space: dict[str, Any], seed: int | None = None) -> Any:
+        """Return a trial of the experiment's, its configuration sampled from a space of Ray Tune's."""
+        experiment = copy.copy(self._kept.experiment)
+        experiment.spec = {**experiment.spec, "config": space, "num_samples": 1}
+        generator = BasicVariantGenerator(random_state=seed)
+        generator.add_configurations([experiment])
+        return generator.next_trial()
 
     # -- what outlives the driver -----------------------------------------------------------------
 

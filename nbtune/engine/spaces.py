@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nbtune.spec.domain import MISSING, Domain, depends_on, resolve
+from nbtune.spec.domain import MISSING, Domain, resolve
 from nbtune.spec.expression import Expression
-from nbtune.spec.space import Space, nested
+from nbtune.spec.space import Parameter, Space, nested, top_level
 
-__all__ = ["Rejected", "Sampler", "combinations", "completed", "default_config", "to_ray"]
+__all__ = ["Rejected", "Sampler", "combinations", "completed", "default_config", "sample_domain", "to_ray"]
 
 _TRIES = 1000  # samples that are thrown away for one that fulfils all constraints
 
@@ -29,59 +29,24 @@ class Rejected:
         return f"<rejected: {self.reason}>"
 
 
-def to_ray(space: Space, seed: int | None = None) -> dict[str, Any]:
-    """Return the dictionary that ``Tuner(param_space=...)`` takes.
-
-    A parameter that depends on others is a ``sample_from``. Defaults and constraints have no place in it.
-
-    Args:
-        space: the space.
-        seed: makes those that depend on others come again.
-    """
-    order = space.ordered  # Tune samples in the order of the dictionary
-    return nested(
-        {
-            parameter.name: Derived(parameter.domain, f"{seed} {parameter.name}" if seed is not None else None).as_ray()
-            if parameter.depends
-            else _ray_domain(parameter.domain)
-            for parameter in order
-        }
+def to_ray(space: Space) -> dict[str, Any]:
+    """Return the dictionary that ``Tuner(param_space=...)`` takes. Defaults and constraints have no place in it."""
+    seen = frozenset().union(
+        *(parameter.depends for parameter in space.parameters),
+        *(constraint.test.depends for constraint in space.constraints),
     )
+    return nested({parameter.name: _for_ray(parameter, seen) for parameter in space.ordered})
 
 
-class Derived:
-    """The function of a ``sample_from``: samples a domain that depends on other parameters.
+def _for_ray(parameter: Parameter, seen: frozenset[str]) -> Any:
+    domain = parameter.domain
+    # Tune puts placeholders in place of a choice's objects, and of functions. Conditions are to see the objects.
+    is_seen = top_level(parameter.name) in seen and isinstance(domain, Domain)
+    if parameter.depends or (is_seen and domain.kind in {"choice", "sample_from"}):
+        from nbtune.engine.derived import Derived
 
-    Args:
-        domain: the domain.
-        seed: makes the samples come again, or None.
-    """
-
-    def __init__(self, domain: Any, seed: str | None) -> None:
-        self.domain = domain
-        self._random = _random_state(seed)
-
-    def __deepcopy__(self, memo: Any) -> Derived:
-        return self  # Tune copies the space for each trial, and would draw the same number again
-
-    def as_ray(self) -> Any:
-        """Return it as a ``sample_from``."""
-        from ray import tune
-
-        return tune.sample_from(self)
-
-    def __call__(self, spec: Mapping[str, Any]) -> Any:
-        from ray.tune.search.sample import Domain as RayDomain
-        from ray.tune.search.variant_generator import RecursiveDependencyError
-
-        config = dict(spec["config"] if "config" in spec and "run" in spec else spec)
-        for name in depends_on(self.domain):
-            if any(isinstance(value, RayDomain) for value in _leaves(config.get(name))):
-                raise RecursiveDependencyError(f"{name} is not sampled yet")  # Tune tries again after it
-        try:
-            return _sample(resolve(self.domain, config), config, self._random)
-        except ValueError as error:
-            return Rejected(str(error))
+        return Derived(domain)
+    return _ray_domain(domain)
 
 
 class Sampler:
@@ -111,7 +76,7 @@ class Sampler:
                 continue
             config = nested(flat)
             try:
-                flat[parameter.name] = _sample(resolve(parameter.domain, config), config, self._random)
+                flat[parameter.name] = sample_domain(resolve(parameter.domain, config), config, self._random)
             except ValueError as error:
                 raise ValueError(f"{parameter.name}: {error}") from error
         return nested({name: flat[name] for name in self._space.names})
@@ -131,11 +96,18 @@ class Sampler:
         raise ValueError(f"{broken} is not fulfilled by any of {_TRIES} samples")
 
 
-def _sample(domain: Any, config: Mapping[str, Any], state: Any) -> Any:
+def sample_domain(domain: Any, config: Mapping[str, Any], state: Any = None) -> Any:
+    """Return a sample of a domain without dependencies, or the value itself.
+
+    Args:
+        domain: a `Domain`, or a value.
+        config: the parameters that are sampled, nested, for a ``sample_from``.
+        state: the random state, or None for NumPy's own.
+    """
     if not isinstance(domain, Domain):
         return domain
     if domain.kind == "grid_search":  # as one of many: a grid takes them all
-        return (domain.values or [None])[state.randint(len(domain.values or [None]))]
+        return _ray_domain(Domain("choice", {"categories": domain.values})).sample(random_state=state)
     if domain.kind == "sample_from":
         return _ray_domain(domain).sample(config=config)
     return _ray_domain(domain).sample(random_state=state)
@@ -155,14 +127,6 @@ def _ray_domain(domain: Any) -> Any:
     if domain.kind == "custom":
         return domain.arguments["domain"]
     return getattr(tune, domain.kind)(**domain.arguments)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
-    else:
-        yield value
 
 
 def default_config(space: Space) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbtune.errors import Problem, SpecError
 
-__all__ = ["MATH", "Expression", "ast_names", "read_expression", "safe_expression"]
+__all__ = ["MATH", "Expression", "Shown", "ast_names", "read_expression", "safe_expression"]
 
 _PLAIN = (bool, int, float, str, type(None))
 _LONGEST = 20  # items of a list that is written out in place of its name
@@ -56,6 +56,21 @@ class Expression:
         return self.text
 
 
+class Shown(Expression):
+    """An expression from a file that could do more than compute: it is shown, and not evaluated."""
+
+    def __call__(self, config: Mapping[str, Any]) -> Any:
+        """Refuse.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{self.text} comes from a stored experiment and uses the notebook's functions: make the space anew,"
+            " Space.from_cell(experiment.source, globals())"
+        )
+
+
 @functools.lru_cache(maxsize=1000)
 def _compiled(text: str) -> types.CodeType:
     return compile(text, "<parameter>", "eval")
@@ -93,12 +108,13 @@ def read_expression(node: ast.expr, namespace: Mapping[str, Any], parameters: It
     return Expression(text, known & used, kept)
 
 
-def safe_expression(text: str, parameters: Iterable[str]) -> Expression:
+def safe_expression(text: str, parameters: Iterable[str], *, show: bool = False) -> Expression:
     """Return the expression of a text that may come from anywhere: it can compute, but call nothing of the notebook's.
 
     Args:
         text: the expression.
         parameters: the names of the parameters.
+        show: whether one that could do more is `Shown`, not refused.
 
     Raises:
         SpecError: it is no expression, or one that could do more than compute.
@@ -110,6 +126,8 @@ def safe_expression(text: str, parameters: Iterable[str]) -> Expression:
     for node in ast.walk(tree):
         calls = isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _SAFE_CALLS)
         if calls or not isinstance(node, _SAFE):
+            if show:
+                return Shown(text, frozenset(parameters) & ast_names(tree))
             raise SpecError(
                 [
                     Problem(
@@ -121,6 +139,8 @@ def safe_expression(text: str, parameters: Iterable[str]) -> Expression:
     try:
         return read_expression(tree.body, {}, parameters)
     except NameError as error:
+        if show:
+            return Shown(text, frozenset(parameters) & ast_names(tree))
         raise SpecError([Problem(f"{text!r}: {error}, and no parameter has that name")]) from None
 
 

@@ -24,6 +24,8 @@ def flattened(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _as_domain(value: Any) -> Any:
     """Return the `Domain` for one of Ray Tune's, known by its shape since Ray is not imported here."""
+    if type(value).__module__ == "nbtune.engine.derived":  # what nbtune has made for Ray Tune
+        return value.derived
     if isinstance(value, Domain) or not type(value).__module__.startswith("ray.tune.search.sample"):
         return value
     reader = _READERS.get(type(value).__name__)
@@ -50,10 +52,9 @@ def _read_numeric(value: Any) -> Domain | None:
     return Domain(name, arguments)
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
+_READERS: dict[str, Callable[[Any], Domain | None]] = {
     "Float": _read_numeric,
     "Integer": _read_numeric,
     "Categorical": lambda value: Domain("choice", {"categories": list(value.categories)}),
-    # What nbtune itself has made a function says what it was.
-    "Function": lambda value: getattr(value.func, "domain", None) or Domain("sample_from", {"func": value.func}),
+    "Function": lambda value: Domain("sample_from", {"func": value.func}),
 }

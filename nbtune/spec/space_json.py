@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbtune.errors import Problem, SpecError
@@ -72,29 +73,35 @@ def space_to_json(space: Space, *, names: bool = False) -> dict[str, Any]:
     return {"parameters": parameters, "require": [constraint.test.text for constraint in space.constraints]}
 
 
-def space_from_json(data: Mapping[str, Any]) -> Space:
+def space_from_json(data: Mapping[str, Any], *, show: bool = False) -> Space:
     """Return the space that `space_to_json` has written. Its expressions may compute, but call nothing else.
+
+    Args:
+        data: what it has written.
+        show: whether an expression that could do more is kept to be shown, not refused.
 
     Raises:
         SpecError: it is no such JSON, or an expression in it could do more than compute.
     """
     try:
         names = {top_level(entry["name"]) for entry in data["parameters"]}
+        read = functools.partial(safe_expression, parameters=names, show=show)
         parameters = tuple(
             Parameter(
                 str(entry["name"]),
-                _domain_from_json(entry["domain"], names),
-                _value_from_json(entry["default"], names) if "default" in entry else MISSING,
+                _domain_from_json(entry["domain"], read),
+                _value_from_json(entry["default"], read) if "default" in entry else MISSING,
             )
             for entry in data["parameters"]
         )
-        constraints = tuple(Constraint(safe_expression(text, names)) for text in data.get("require", []))
+        constraints = tuple(Constraint(read(text)) for text in data.get("require", []))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SpecError([f"this is no search space as JSON: {type(error).__name__}: {error}"]) from error
     return Space(parameters, constraints)
 
 
 Other = Callable[[Any], Any]
+Read = Callable[[str], Expression]
 
 
 def _captured(expression: Expression, other: Other) -> str:
@@ -115,16 +122,16 @@ def _domain_to_json(domain: Any, other: Other) -> dict[str, Any]:
     return {"value": _value_to_json(domain, other)}
 
 
-def _domain_from_json(data: Mapping[str, Any], names: Iterable[str]) -> Any:
+def _domain_from_json(data: Mapping[str, Any], read: Read) -> Any:
     if "if" in data:
-        parts = (_domain_from_json(data[part], names) for part in ("then", "else"))
-        return Conditional(safe_expression(data["if"], names), *parts)
+        parts = (_domain_from_json(data[part], read) for part in ("then", "else"))
+        return Conditional(read(data["if"]), *parts)
     ((kind, arguments),) = data.items()
     if kind == "value":
-        return _value_from_json(arguments, names)
+        return _value_from_json(arguments, read)
     if kind not in SPACE_FUNCTIONS:
         raise ValueError(f"there is no space function {kind!r}")
-    return Domain.call(kind, **{name: _value_from_json(value, names) for name, value in arguments.items()})
+    return Domain.call(kind, **{name: _value_from_json(value, read) for name, value in arguments.items()})
 
 
 def _value_to_json(value: Any, other: Other) -> Any:
@@ -145,19 +152,17 @@ def _value_to_json(value: Any, other: Other) -> Any:
     return other(value)
 
 
-def _value_from_json(data: Any, names: Iterable[str]) -> Any:
+def _value_from_json(data: Any, read: Read) -> Any:
     if isinstance(data, list):
-        return [_value_from_json(item, names) for item in data]
+        return [_value_from_json(item, read) for item in data]
     if not isinstance(data, Mapping):
         return data
     ((kind, value),) = data.items()
-    read: dict[str, Callable[[], Any]] = {
-        "expression": lambda: safe_expression(value, names),
+    kinds: dict[str, Callable[[], Any]] = {
+        "expression": lambda: read(value),
         "name": lambda: Named(value),
         "float": lambda: float(value),
-        "tuple": lambda: tuple(_value_from_json(item, names) for item in value),
-        "dict": lambda: {
-            _value_from_json(key, names): _value_from_json(item, names) for key, item in map(tuple, value)
-        },
+        "tuple": lambda: tuple(_value_from_json(item, read) for item in value),
+        "dict": lambda: {_value_from_json(key, read): _value_from_json(item, read) for key, item in map(tuple, value)},
     }
-    return read[kind]()
+    return kinds[kind]()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -123,12 +125,20 @@ def test_a_point_that_is_added_has_to_as_well(run: Any, until: Any) -> None:
     assert holds(experiment.df)
 
 
-def test_more_samples_after_the_end_fulfil_them_too(run: Any) -> None:
-    experiment = run(train, nbtune.Space.from_cell(TEXT), samples=4).wait()
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_more_samples_after_the_end_fulfil_them_too(run: Any, search: str) -> None:
+    # Values of the notebook's that cannot be written out travel, and outlive the driver.
+    space = nbtune.Space.from_cell(
+        TEXT.replace("size * scale", "product(size, scale)"), {"product": lambda a, b: a * b}
+    )
+    experiment = run(train, space, samples=4, search=search, metric="score", mode="max").wait()
     experiment.extend(6)
     experiment.wait()
     assert len(experiment.df) == 10
     assert holds(experiment.df)
+    if search == "optuna":
+        kept = max(Path(experiment.path).glob("searcher-state-*.pkl"))  # Tune's own, of what Optuna has learned
+        assert len(pickle.loads(kept.read_bytes())["_ot_study"].trials) >= 10
 
 
 def test_what_can_only_be_seen_when_it_is_sampled_is_said_before_anything_starts(run: Any) -> None:

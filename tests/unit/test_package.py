@@ -93,6 +93,7 @@ MAY_IMPORT = {
     "nbtune.store": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.columns", "nbtune.state"],
     "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.state", "nbtune.store"],
     "nbtune.controls": [
+        "nbtune.about",
         "nbtune.errors",
         "nbtune.spec",
         "nbtune.engine",

@@ -15,6 +15,7 @@ from nbtune import Space, SpecError
 from nbtune.engine.optuna_space import distribution, domain_of
 from nbtune.spec.domain import Domain
 from nbtune.spec.space import Parameter
+from nbtune.spec.space_json import space_from_json, space_to_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # a default may be outside, which Optuna says
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -195,6 +196,16 @@ def test_json_has_no_objects():
         Space.from_json('{"parameters": [{"name": "a", "domain": {"uniforn": {}}}]}')
     with pytest.raises(SpecError, match="not taken from a file"):
         Space.from_json('{"parameters": [], "require": ["open(1)"]}')
+
+
+def test_an_experiments_log_shows_what_it_cannot_keep():
+    text = "a: choice([1, 2])\nb: uniform(0, np.log(a)) if a > 1 else None\nact: choice([tanh])"
+    space = Space.from_cell(text, {"np": np, "tanh": np.tanh})
+    again = Space.of(space_from_json(json.loads(json.dumps(space_to_json(space, names=True))), show=True))
+    assert again.to_cell() == space.to_cell()
+    assert repr(again) == repr(space)
+    with pytest.raises(SpecError, match="comes from a stored experiment and uses the notebook's functions"):
+        again.sample(20)
 
 
 def test_a_name_that_is_no_variable_has_no_cell():

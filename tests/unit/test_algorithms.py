@@ -1,0 +1,65 @@
+"""nbtune.engine.algorithms: how a space is searched, and how many trials that makes."""
+
+import pytest
+
+from nbtune import Space
+from nbtune.engine import algorithms
+from nbtune.engine.algorithms import make_search, search_problems, trial_count
+from nbtune.spec.options import Spec
+
+CONDITIONAL = Space.from_cell('kind: choice(["a", "b"])\nn: randint(1, 4) if kind == "a" else 0\nx: uniform(0, 1)')
+
+
+@pytest.mark.parametrize(
+    ("text", "search", "trials"),
+    [
+        ("a: choice([1, 2])\nb: randint(0, 3)", "grid", 2 * 6),
+        ("a: choice([1, 2])\nb: randint(0, 3)", "random", 2),
+        ("a: grid_search([1, 2])\nb: uniform(0, 1)", "random", 2 * 2),
+        ("a: choice([1, 2])\nb: choice([3, 4]) if a == 1 else None", "grid", 2 * 3),
+        ("a: choice([1, 2])\nb: randint(0, a)", "grid", 2 * 3),
+        ("a: choice([1, 2])\nb: choice([1, 2])\nrequire(a != b)", "grid", 2 * 2),
+        ("a: grid_search([1, 2, 3])\nb: uniform(0, 1)\nrequire(a + b < 3)", "random", 2 * 3),
+        ("a: choice([1, 2])\nb: uniform(0, a)", "optuna", 2),
+    ],
+)
+def test_how_many_trials_it_makes(text, search, trials):
+    spec, space = Spec(samples=2, search=search), Space.from_cell(text)
+    assert trial_count(spec, space) == trials
+    if search != "optuna":
+        found = make_search(spec, space)
+        assert found.samples * (1 if found.grid is not None else trials // 2) == trials
+
+
+def test_the_points_of_a_grid_leave_open_what_is_none():
+    search = make_search(Spec(search="random"), Space.from_cell("a: grid_search([1, 2])\nb: uniform(0, a)"))
+    assert search.grid == ({"a": 1}, {"a": 2})
+    assert not search.refills
+
+
+def test_points_of_ones_own_come_before_the_grid():
+    spec = Spec(search="grid", points=({"kind": "a", "n": 2},))
+    space = Space(CONDITIONAL.parameters[:2])
+    assert trial_count(spec, space) == 1 + 4
+    assert make_search(spec, space).algorithm._points_to_evaluate[0] == {"kind": "a", "n": 2}
+
+
+def test_a_grid_of_too_many_points_is_refused(monkeypatch):
+    monkeypatch.setattr(algorithms, "MOST_POINTS", 3)
+    with pytest.raises(ValueError, match="more than 3 points"):
+        trial_count(Spec(search="grid"), Space(CONDITIONAL.parameters[:2]))
+
+
+def test_a_grid_needs_finitely_many_values_on_every_condition():
+    (problem,) = search_problems(Spec(search="grid"), CONDITIONAL)
+    assert problem.message.startswith("x: uniform(0, 1): a grid needs finitely many values")
+    space = Space.from_cell("a: choice([1, 2])\nb: uniform(0, 1) if a == 1 else None")
+    (problem,) = search_problems(Spec(search="grid"), space)
+    assert "b: uniform(0, 1) if a == 1 else None: a grid needs" in problem.message
+
+
+def test_what_may_be_tried():
+    search = make_search(Spec(), Space.from_cell("a: choice([0, 1])\nrequire(1 / a > 0)"))
+    assert search.accepts({"a": 1})
+    assert not search.accepts({"a": 0}), "where it cannot be told, it may not"
+    assert search.refills
