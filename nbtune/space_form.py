@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import Problem, SpecError
 from nbtune.frontend import shell, write_next
+from nbtune.planning import plan
 from nbtune.prepare import as_space
 from nbtune.space import Space
 from nbtune.spec.form import Form
+from nbtune.spec.form_line import line_options
 from nbtune.spec.suggest import Suggestion, Tried, suggest
 from nbtune.store import flat
 from nbtune.views.space_form import SpaceEditor
@@ -48,7 +52,7 @@ class SpaceForm(SpaceEditor):
             form = Form.read(text, namespace, line)
         except SyntaxError as error:
             raise SpecError([Problem(f"the cell is no Python: {error.msg}", error.lineno)]) from None
-        super().__init__(form, _suggestions(form, trials), Space.of)
+        super().__init__(form, _suggestions(form, trials), Space.of, partial(_planned, namespace))
 
     @property
     def suggestions(self) -> list[str]:
@@ -64,6 +68,15 @@ class SpaceForm(SpaceEditor):
         if not self.valid:
             raise SpecError([f"the form is not right yet: {self._checked.why_not}"])
         write_next(self.text)
+
+
+def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Return what is planned on the connected cluster, as lines, and whether it can be run."""
+    ray: Any = sys.modules.get("ray")
+    if not getattr(ray, "is_initialized", bool)():  # a form starts no cluster by itself
+        return ["no cluster is connected yet, so nothing is planned"], True
+    planned = plan(space, **line_options(line, namespace))
+    return str(planned).splitlines(), not planned.problems
 
 
 def _suggestions(form: Form, trials: list[Tried]) -> list[Suggestion]:

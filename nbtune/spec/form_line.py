@@ -9,7 +9,7 @@ from typing import Any
 from nbtune.spec.line import SWITCHES, parse_line
 from nbtune.spec.options import make_spec
 
-__all__ = ["FIELDS", "line_problems", "read_line", "write_line"]
+__all__ = ["FIELDS", "line_options", "line_problems", "read_line", "write_line"]
 
 FIELDS = ("name", "metric", "mode", "samples", "search", "scheduler", "more")
 """The fields: the options that a form asks for, and what else stands on the line."""
@@ -52,6 +52,11 @@ def write_line(fields: Mapping[str, str]) -> str:
     words = [_quoted(fields["name"])] if fields["name"] else []
     words += [f"--{option} {_quoted(fields[option])}" for option in FIELDS[1:-1] if fields[option]]
     return " ".join(["%%tune", *words, *filter(None, [fields["more"]])])
+
+
+def line_options(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of fields in which nothing is wrong, as `nbtune.tune` takes them."""
+    return parse_line(write_line(fields).removeprefix("%%tune"), namespace).options
 
 
 def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
                 continue
             _option(name, value if equals else words.pop(0), parsed, namespace)
         else:
-            known = [option.flag for option in OPTIONS.values()] + ["--space", *_FLAGS]
+            known = [option.flag for option in OPTIONS.values()] + ["--space", *_SWITCHES_AS_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
@@ -68,7 +68,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
 
 
 SWITCHES = {"wait", "no_wait", "dry_run"}
-_FLAGS = ["--wait", "--no-wait", "--dry-run"]
+_SWITCHES_AS_FLAGS = ["--wait", "--no-wait", "--dry-run"]
 
 
 def _positional(word: str, parsed: Line) -> None:

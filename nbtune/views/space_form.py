@@ -33,6 +33,7 @@ class SpaceEditor(Live):
         form: what it begins with.
         suggestions: what may be changed at once.
         make: from a space of the cell language's to the one that `space` is; that one is sampled for the pictures.
+        plan: from that and the fields of the magic line to what is planned: lines of text, and whether it can be run.
 
     Attributes:
         space: the space of the rows; the last that was right while some row is wrong, None before the first.
@@ -47,12 +48,18 @@ class SpaceEditor(Live):
     text = traitlets.Unicode("", read_only=True)
     valid = traitlets.Bool(False, read_only=True)
 
-    def __init__(self, form: Form, suggestions: Sequence[Suggestion], make: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        form: Form,
+        suggestions: Sequence[Suggestion],
+        make: Callable[[Any], Any],
+        plan: Callable[[Any, Mapping[str, str]], tuple[list[str], bool]],
+    ) -> None:
         self.errors: list[str] = []
-        self._form, self._suggestions, self._make = form, tuple(suggestions), make
+        self._form, self._suggestions, self._make, self._plan = form, tuple(suggestions), make, plan
         self._rows, self._line = tuple(form.sketch.rows), dict(form.line)
         self._lock = threading.RLock()
-        self._wanted: tuple[Any, Message] | None = None  # what the next pictures are of, and whose
+        self._wanted: tuple[Any, Message, dict[str, str] | None] | None = None  # space, question, line if it is right
         self._draws = False
         super().__init__(
             {"ready": self._ready, "edit": self._edit, "error": self._failed, "plotly": lambda _: self._send_plotly()}
@@ -110,32 +117,46 @@ class SpaceEditor(Live):
             }
         )
         if checked.space is not None and len(checked.space):
-            self._wanted = (self.space, _question(message))
+            self._wanted = (self.space, _question(message), None if checked.line else dict(self._line))
             if not self._draws:
                 self._draws = True
                 threading.Thread(target=self._draw, name="nbtune-samples", daemon=True).start()
 
     def _draw(self) -> None:
-        """Sample and send the pictures, the latest that are wanted, until none are."""
+        """Sample and plan, and send what comes of it, for what was typed last until nothing more is."""
         while True:
             with self._lock:
                 wanted, self._wanted = self._wanted, None
                 if wanted is None:
                     self._draws = False
                     return
-            space, question = wanted
-            fault, found = "", {}
-            try:
-                frame = space.sample(_SAMPLES, seed=0)
-                found = pictures(space, {name: list(frame[name]) for name in frame})
-            except NbtuneError as error:  # no sample fulfils the constraints, for instance
-                fault = str(error)
-            except Exception as error:  # nobody looks at this thread
-                fault = f"no samples can be drawn: {type(error).__name__}: {error}"
+            space, question, line = wanted
+            found, fault = self._pictures(space)
             with self._lock:
                 ids = {row.name: row.id for row in self._rows}
-                sent = {ids[name]: picture for name, picture in found.items() if name in ids}
-                self.send({"type": "pictures", **question, "pictures": sent, "fault": fault})
+            sent = {ids[name]: picture for name, picture in found.items() if name in ids}
+            self.send({"type": "pictures", **question, "pictures": sent, "fault": fault})
+            lines, possible = ([], True) if line is None or fault else self._planned(space, line)
+            self.send({"type": "plan", **question, "lines": lines, "possible": possible})
+
+    def _pictures(self, space: Any) -> tuple[dict[str, Any], str]:
+        """Return the pictures of a space, or none and why nothing can be sampled."""
+        try:
+            frame = space.sample(_SAMPLES, seed=0)
+            return pictures(space, {name: list(frame[name]) for name in frame}), ""
+        except NbtuneError as error:  # no sample fulfils the constraints, for instance
+            return {}, str(error)
+        except Exception as error:  # nobody looks at this thread
+            return {}, f"no samples can be drawn: {type(error).__name__}: {error}"
+
+    def _planned(self, space: Any, line: Mapping[str, str]) -> tuple[list[str], bool]:
+        try:
+            return self._plan(space, line)
+        except NbtuneError as error:
+            return str(error).splitlines(), False
+        except Exception as error:  # nobody looks at this thread
+            self._failed({"where": "plan", "message": f"{type(error).__name__}: {error}"})
+            return [], True
 
     def _send_plotly(self) -> None:
         self.send({"type": "plotly", "version": plotly_version()}, [plotly_js()])

@@ -46,6 +46,7 @@ function view(model, el, store, signal) {
   const gone = make("span", { role: "status" });
   const tools = make("div", { className: "nbt-tools" }, [add, require, gone, undo, count]);
   const general = make("div", { className: "nbt-general", role: "status", hidden: true });
+  const plan = make("div", { className: "nbt-plan", role: "status", ariaLabel: "plan", hidden: true });
   const tips = make("ul", { className: "nbt-tips", ariaLabel: "suggestions from the last experiment", hidden: true });
   const line = makeLine(store, `${id}-line`);
   const written = makeWritten(on, () => settled(model, store));
@@ -56,6 +57,7 @@ function view(model, el, store, signal) {
     tools,
     general,
     line.root,
+    plan,
     written.root,
     fault,
   ]);
@@ -130,6 +132,9 @@ function view(model, el, store, signal) {
     showText(general, [...store.general, store.fault].filter(Boolean).join("\n"));
     showText(gone, removed ? `removed ${removed.row.name || "a row"}` : "");
     undo.hidden = !removed;
+    const { lines, possible } = store.plan;
+    showText(plan, lines.length ? `${possible ? "plan: " : "✗ "}${lines.join("\n")}` : "");
+    plan.classList.toggle("nbt-impossible", !possible);
     written.root.hidden = !store.loaded;
     written.show(store.text, store.why);
     showText(fault, [store.error, store.closed ? GONE : ""].filter(Boolean).join("\n"));

@@ -26,6 +26,7 @@ export const begin = () => ({
   text: "",
   why: "", // why the text is not to be written
   grid: "", // how many trials it makes
+  plan: { lines: /** @type {string[]} */ ([]), possible: true },
   pictures: /** @type {Record<string, Picture>} */ ({}),
   seq: 0, // of the latest question
   answered: 0, // of the latest answer
@@ -120,6 +121,7 @@ function take(store, message, buffers) {
     Object.assign(store, { problems, notes, wrong, general, text, why, grid, answered: seq, error: "" });
     resume(store);
   }
+  if (message.type === "plan") store.plan = { lines: message.lines, possible: message.possible };
   if (message.type === "pictures") Object.assign(store, { pictures: message.pictures, fault: message.fault });
 }
 
