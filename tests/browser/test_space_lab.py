@@ -79,6 +79,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     second = form(page, 1)
     widen = second.get_by_role("button", name=re.compile("apply: widen layers up to 6"))
     expect(second).to_contain_text("best trials lie at the upper bound (4)")
+    expect(second.locator(".nbt-plan")).to_contain_text("plan: 12 trials, ")
     widen.click()
     story.cell(4).locator(".jp-InputCollapser").evaluate("line => line.click()")
     before = sources(page)

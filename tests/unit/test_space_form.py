@@ -5,6 +5,7 @@ import threading
 
 import optuna
 import pytest
+import ray
 
 import nbtune
 from nbtune.errors import NbtuneError, SpecError
@@ -86,7 +87,7 @@ def test_a_page_that_asks_is_told_everything(sent):
     form = nbtune.SpaceForm(CELL)
     form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
     settle()
-    told, checked, pictures = sent
+    told, checked, pictures, _ = sent
     assert [row["name"] for row in told["rows"]][:3] == ["lr", "hidden", "optimizer"]
     assert told["line"]["more"] == "--cpus 2"
     assert told["choices"]["mode"] == ["min", "max"]
@@ -109,6 +110,13 @@ def test_each_parameter_has_a_picture_of_its_samples(sent):
     assert 0 < pictures["momentum"]["none"] < 300
     assert "no value in" in pictures["momentum"]["text"]
     assert pictures["optimizer"]["labels"] == ["sgd", "adam"]
+
+
+def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent):
+    form = nbtune.SpaceForm()
+    edit(form, LR)
+    assert of(sent, "plan")[0]["lines"] == ["no cluster is connected yet, so nothing is planned"]
+    assert not ray.is_initialized()
 
 
 def test_a_constraint_that_nothing_fulfils_is_told(sent):
