@@ -269,7 +269,7 @@ def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
 
 def number_problem(kind: str, name: str, value: Any) -> str | None:
     """Return what is wrong with an argument of a space function that has to be a number, or None."""
-    if isinstance(value, bool) or not _is_number(value) or not math.isfinite(value):
+    if isinstance(value, bool) or not _is_number(value) or not _is_finite(value):
         return f"{kind}: {name} is {label(value)}, but a finite number is needed"
     if "int" in kind and int(value) != value:
         return f"{kind}: {name} is {value!r}, but an integer is needed"
@@ -278,3 +278,10 @@ def number_problem(kind: str, name: str, value: Any) -> str | None:
 
 def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float is as large as
+        return False

@@ -207,6 +207,37 @@ def test_cell_to_space_to_form_to_cell(text):
     assert own.check(own.sketch.rows, own.line).space == before.space
 
 
+TYPED = st.one_of(
+    st.sampled_from(
+        ["", "1", "0", "-1", "1e-3", "abc", "a", "b", "b + 1", "a > b", "'x'", "None", "[1, 2]", "[]", "1, 2", "*a", "*[1]",
+         "lambda: b", "a := 1", "x for x in b", "1)", "(", "#", "1 if b else 2", "uniform(0, 1)", "{'x': choice([b])}",
+         "sample_from(lambda config: config['b'])", "float('nan')", "10 ** 400", "b.c", "...", "yield", "é", "\\", "\x00",
+         "require(b)", "choice([1]) if b else None", "1; 2", "1 = 2", "'", '"""', "f'{b}'", "-", "1_0", "0x10", "1j", "True"]
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+)  # fmt: skip
+TYPED_ROWS = st.builds(
+    Row.from_message,
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(["number", "integer", "normal", "choice", "grid_search", "expression", "require"]),
+         "name": st.sampled_from(["a", "b", "c", "", "1", "for", "report"]), "log": st.booleans()},
+        optional=dict.fromkeys(["lower", "upper", "step", "mean", "sd", "values", "expression", "when", "otherwise",
+                                "default"], TYPED),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(TYPED_ROWS, max_size=3), st.dictionaries(st.sampled_from(["name", "samples", "more", "search"]), TYPED))
+def test_whatever_is_typed_has_an_answer(rows, line):
+    found = checked(*rows, line={**read_line(""), **line})
+    if not found.why_not:
+        # What is written is read as the same.
+        again = Form.read(found.text, {})
+        assert again.check(again.sketch.rows, again.line).space == found.space
+        assert len(again.sketch.rows) == len(rows)
+
+
 # -- what is wrong -------------------------------------------------------------------------------
 
 
@@ -228,6 +259,7 @@ def test_cell_to_space_to_form_to_cell(text):
         (number(lower="0) + (1"), "lower", "one value is needed"),
         (number(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
         (number(upper="inf"), "upper", "inf is no number"),
+        (number(upper="10 ** 400"), "upper", "but a finite number is needed"),
         (number(lower="2"), "lower", "lower (2) must be below upper (1)"),
         (number(log=True), "lower", "a log space needs lower above 0, not 0"),
         (number(step="-1"), "step", "step must be above 0, not -1"),
