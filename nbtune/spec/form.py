@@ -13,7 +13,7 @@ from nbtune.spec.form_cell import Sketch, Written, read_sketch
 from nbtune.spec.form_check import Findings, check_rows
 from nbtune.spec.form_line import line_problems, read_line, write_line
 from nbtune.spec.form_row import Row
-from nbtune.spec.space import Space, top_level
+from nbtune.spec.space import Space
 
 __all__ = ["Checked", "Form"]
 
@@ -105,9 +105,9 @@ class Form:
         magic = self.magic if self.magic is not None and dict(line) == self.line else write_line(line)
         cell, found = parse_cell(written.text, self.namespace, magic=magic)
         general = _assign(found, rows, written, findings)
-        tops = {top_level(name) for name in cell.space.names} if cell is not None else set()
+        names = cell.space.names if cell is not None else ()
         for row in rows if cell is not None and not found else ():
-            if row.kind != "require" and row.name not in tops:
+            if row.kind != "require" and not any(f"{name}/".startswith(f"{row.name}/") for name in names):
                 findings.add(row, row.fields[0], "this is no parameter: a space function is needed, like uniform(0, 1)")
         if cell is None or findings.problems:
             return Checked(None, None, findings, wrong, general)
@@ -122,7 +122,8 @@ def _assign(found: Sequence[Problem], rows: Sequence[Row], written: Written, fin
         owners = [row for row in rows if problem.line is not None and _has(written.lines[row.id], problem.line)]
         if not owners:
             general.append(str(problem))
-        for row in owners:
+        # Of a dictionary's rows the one that is named, or the first.
+        for row in [row for row in owners if problem.message.startswith(f"{row.name}: ")] or owners[:1]:
             where = "when" if row.when else (*row.fields, "name")[0]
             findings.add(row, where, problem.message.removeprefix(f"{row.name}: "))
     return tuple(general)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.spec.declared import declarations
-from nbtune.spec.form_row import Row, row_of
+from nbtune.spec.form_nested import entries, grouped, statement
+from nbtune.spec.form_row import Row, constraint_row, parameter_row
 
 __all__ = ["Sketch", "Written", "read_sketch"]
 
@@ -35,14 +36,16 @@ class Sketch:
         rows: its parameters and constraints.
         body: the lines after the last of them.
         between: the lines between them: after how many rows they stand, and they.
-        known: a row's id -> the row as it was read, its lines, and the comments above them.
+        known: a row's id -> the row as it was read.
+        statements: the ids of a statement's rows -> its lines, and the comments above them.
         code: the statements that are no rows.
     """
 
     rows: tuple[Row, ...] = ()
     body: tuple[str, ...] = ()
     between: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    known: dict[str, tuple[Row, tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+    known: dict[str, Row] = field(default_factory=dict)
+    statements: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     code: tuple[ast.stmt, ...] = ()
 
     def write(self, rows: Sequence[Row], more: Sequence[str] = ()) -> Written:
@@ -54,14 +57,19 @@ class Sketch:
         """
         lines: list[str] = []
         places: dict[str, tuple[int, int]] = {}
-        waiting = list(self.between)
-        for position, row in enumerate(rows):
-            while waiting and waiting[0][0] <= position:
+        waiting, before = list(self.between), 0
+        for group in grouped(rows):
+            while waiting and waiting[0][0] <= before:
                 lines += waiting.pop(0)[1]
-            known, own, above = self.known.get(row.id, (None, (), ()))
-            text = own if row == known else (row.text() + _comment(own),)
+            before += len(group)
+            ids = tuple(row.id for row in group)
+            known = next((key for key in self.statements if set(key) & set(ids)), ())
+            own, above = self.statements.get(known, ((), ()))
+            changed = known != ids or any(row != self.known[row.id] for row in group)
+            text = (statement(group) + _comment(own),) if changed else own
             lines += above
-            places[row.id] = (len(lines) + 2, len(lines) + 1 + len(text))  # line 1 is the magic line
+            # Line 1 is the magic line.
+            places |= dict.fromkeys(ids, (len(lines) + 2, len(lines) + 1 + len(text)))
             lines += text
         for _, code in waiting:
             lines += code
@@ -83,26 +91,36 @@ def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
     Raises:
         SyntaxError: it is no Python.
     """
-    text, tree, statements = _one_a_line(text.replace("\r\n", "\n"), namespace)
+    text, tree, declared = _one_a_line(text.replace("\r\n", "\n"), namespace)
     lines = text.split("\n")
     rows: list[Row] = []
     between: list[tuple[int, tuple[str, ...]]] = []
-    known: dict[str, tuple[Row, tuple[str, ...], tuple[str, ...]]] = {}
+    statements: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
     at = 0
-    for node in statements:
+    for node in declared:
         first, last = node.lineno - 1, node.end_lineno or node.lineno
         above = first
         while above > at and lines[above - 1].lstrip().startswith("#"):
             above -= 1
         if above > at:
             between.append((len(rows), tuple(lines[at:above])))
-        row = replace(row_of(node, text), id=f"r{len(rows)}")
-        known[row.id] = (row, tuple(lines[first:last]), tuple(lines[above:first]))
-        rows.append(row)
+        found = [replace(row, id=f"r{len(rows) + place}") for place, row in enumerate(_rows_of(node, text))]
+        statements[tuple(row.id for row in found)] = (tuple(lines[first:last]), tuple(lines[above:first]))
+        rows += found
         at = last
     body = tuple(lines[at:]) if text else ()
-    code = tuple(node for node in tree.body if node not in statements)
-    return Sketch(tuple(rows), body, tuple(between), known, code)
+    code = tuple(node for node in tree.body if node not in declared)
+    return Sketch(tuple(rows), body, tuple(between), {row.id: row for row in rows}, statements, code)
+
+
+def _rows_of(node: ast.stmt, source: str) -> list[Row]:
+    """Return the rows of a statement: one, or those of a dictionary of parameters."""
+    if isinstance(node, ast.Expr):
+        return [constraint_row(node, source)]
+    assert isinstance(node, ast.AnnAssign)
+    assert isinstance(node.target, ast.Name)
+    found = entries(node) or [(node.target.id, node.annotation, node.value)]
+    return [parameter_row(*entry, source) for entry in found]
 
 
 def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, ast.Module, list[ast.stmt]]:

@@ -15,6 +15,7 @@ from nbtune.spec.domain import SPACE_FUNCTIONS, Domain, number_problem
 from nbtune.spec.expression import MATH, ast_names
 from nbtune.spec.form_row import ARGUMENTS, Row, written_alone
 from nbtune.spec.options import OPTIONS
+from nbtune.spec.space import top_level
 from nbtune.spec.values import same
 
 __all__ = ["Findings", "check_rows"]
@@ -56,10 +57,11 @@ def check_rows(rows: Sequence[Row], namespace: Mapping[str, Any]) -> Findings:
     """
     found = Findings()
     names = [row.name for row in rows if row.kind != "require"]
+    tops = frozenset(map(top_level, names)) - {""}
     for position, row in enumerate(rows):
         if row.kind != "require" and (wrong := _name_problem(row.name, names[: _before(rows, position)])):
             found.add(row, "name", wrong)
-        _check(row, namespace, frozenset(names) - {""}, found)
+        _check(row, namespace, tops, found)
     return found
 
 
@@ -70,19 +72,25 @@ def _before(rows: Sequence[Row], position: int) -> int:
 def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
     if not name:
         return "a name is needed"
+    first, *rest = name.split("/")
     try:
-        OPTIONS["name"].read(name)
+        OPTIONS["name"].read(first)
     except ValueError as error:
         return str(error)
-    if name in HELPERS:
-        return f"{name} is nbtune's own name in a trial; take another"
-    return f"there is a parameter {name} already" if name in earlier else None
+    if not all(rest):
+        return f"{name!r}: a name is needed on each side of a /"
+    if first in HELPERS:
+        return f"{first} is nbtune's own name in a trial; take another"
+    if any(f"{name}/".startswith(f"{other}/") or f"{other}/".startswith(f"{name}/") for other in earlier if other):
+        return f"there is a parameter {name} already"
+    return None
 
 
 def _check(row: Row, namespace: Mapping[str, Any], names: frozenset[str], found: Findings) -> None:
     """Check the fields of a row one by one, then its numbers and values together."""
     values: dict[str, Any] = {}
-    others = names - {row.name} if row.name in namespace else names  # its own name may mean the notebook's
+    own = top_level(row.name)
+    others = names - {own} if own in namespace else names  # its own name may mean the notebook's
     for where in (*row.fields, "when", "otherwise", "default"):
         text = getattr(row, where)
         if not text and where in _NEEDED:
@@ -116,8 +124,9 @@ def _refuse_unknown(
     node: ast.expr, used: set[str], where: str, row: Row, names: frozenset[str], namespace: Mapping[str, Any]
 ) -> None:
     """Raise ValueError where a field uses a name that is nowhere, or its own parameter's."""
-    if row.name and row.name in used and row.name not in namespace:
-        raise ValueError(f"{row.name} cannot depend on itself")
+    own = top_level(row.name)
+    if own and own in used and own not in namespace:
+        raise ValueError(f"{own} cannot depend on itself")
     if where == "expression":
         return  # the cell language's to judge: it may bring names of its own
     unknown = sorted(used - names - set(namespace) - set(dir(builtins)) - set(SPACE_FUNCTIONS) - set(MATH))

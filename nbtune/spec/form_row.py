@@ -14,7 +14,7 @@ from typing import Any
 
 from nbtune.spec.domain import SPACE_FUNCTIONS
 
-__all__ = ["ARGUMENTS", "KINDS", "Row", "row_of", "written_alone"]
+__all__ = ["ARGUMENTS", "KINDS", "Row", "constraint_row", "parameter_row", "written_alone"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "number": ("lower", "upper", "step"),
@@ -46,7 +46,7 @@ class Row:
     Attributes:
         kind: one of `KINDS`.
         id: tells it from the other rows of its form.
-        name: the parameter's; a constraint has none.
+        name: the parameter's, "a/b" for that of a dictionary; a constraint has none.
         lower: a bound, of numbers and integers.
         upper: the other; that of integers is left out of the space unless there is a step, as Ray Tune does it.
         step: what the values are multiples of, or empty.
@@ -111,10 +111,8 @@ class Row:
             given.update(mean=self.mean or "0", sd=self.sd or "1")
         return {name: text for name, text in given.items() if text or name in ("lower", "upper")}
 
-    def text(self) -> str:
-        """Return its lines in a cell. They are valid where its fields are."""
-        if self.kind == "require":
-            return f"require({self.expression})"
+    def domain(self) -> str:
+        """Return its annotation in a cell. It is valid where its fields are."""
         domain = self.expression
         if self.function is not None:
             given = self.arguments()
@@ -124,41 +122,55 @@ class Row:
             domain = f"{self.prefix}{self.function}({', '.join(shown)})"
         if self.when:
             domain += f" if {_as_operand(self.when)} else {self.otherwise or 'None'}"
-        return f"{self.name}: {domain}" + (f" = {self.default}" if self.default else "")
+        return domain
+
+    def text(self) -> str:
+        """Return its line in a cell."""
+        if self.kind == "require":
+            return f"require({self.expression})"
+        return f"{self.name}: {self.domain()}" + (f" = {self.default}" if self.default else "")
 
 
 _TEXTS = [field.name for field in dataclasses.fields(Row) if field.name not in ("kind", "log")]
 
 
-def row_of(node: ast.stmt, source: str) -> Row:
-    """Return the row of a parameter's or constraint's statement.
+def constraint_row(node: ast.Expr, source: str) -> Row:
+    """Return the row of a call of `require`.
 
     Args:
-        node: the annotated assignment, or the call of `require`.
+        node: the statement.
         source: the text that it was parsed from.
     """
+    assert isinstance(node.value, ast.Call)
+    # Further arguments are none of `require`'s: the cell language says so.
+    return Row("require", expression=", ".join(_one_line(part, source) for part in node.value.args))
 
-    def text(part: ast.expr | None) -> str:
-        return "" if part is None else _one_line(part, source)
 
-    if isinstance(node, ast.Expr):
-        assert isinstance(node.value, ast.Call)
-        # Further arguments are none of `require`'s: the cell language says so.
-        return Row("require", expression=", ".join(map(text, node.value.args)))
-    assert isinstance(node, ast.AnnAssign)
-    assert isinstance(node.target, ast.Name)
-    annotation, when, otherwise = node.annotation, "", ""
+def parameter_row(name: str, annotation: ast.expr, value: ast.expr | None, source: str) -> Row:
+    """Return the row of a parameter.
+
+    Args:
+        name: its name.
+        annotation: what it may be.
+        value: its default, or None.
+        source: the text that both were parsed from.
+    """
+
+    def text(part: ast.expr) -> str:
+        return _one_line(part, source)
+
+    domain, when, otherwise = annotation, "", ""
     if isinstance(annotation, ast.IfExp) and _call(annotation.body, text) is not None:
         when, otherwise = text(annotation.test), text(annotation.orelse)
-        annotation = annotation.body
-    found = _call(annotation, text)
+        domain = annotation.body
+    found = _call(domain, text)
     if found is None:
-        found, when, otherwise = {"kind": "expression", "expression": text(node.annotation)}, "", ""
+        found, when, otherwise = {"kind": "expression", "expression": text(annotation)}, "", ""
     otherwise = "" if otherwise == "None" else otherwise
-    default = text(node.value)
-    if isinstance(node.value, ast.Tuple) and not default.startswith("("):
+    default = "" if value is None else text(value)
+    if isinstance(value, ast.Tuple) and not default.startswith("("):
         default = f"({default})"  # a field is one value
-    return Row(name=node.target.id, when=when, otherwise=otherwise, default=default, **found)
+    return Row(name=name, when=when, otherwise=otherwise, default=default, **found)
 
 
 def _call(node: ast.expr, text: Callable[[ast.expr], str]) -> dict[str, Any] | None:

@@ -69,7 +69,7 @@ def test_the_texts_of_the_fields_are_those_that_were_typed():
     assert rows["hidden"].values == "32, 64, 128"
     assert (rows["momentum"].when, rows["momentum"].otherwise) == ('optimizer == "sgd"', "")
     assert rows["width"].step == "0.1"
-    assert rows["model"].kind == "expression"
+    assert (rows["model/hidden"].values, rows["model/hidden"].default) == ("64, 128", "64")
     assert rows[""].expression == "hidden * epochs <= 1024"
 
 
@@ -91,6 +91,41 @@ def test_rows_are_added_before_the_body_and_removed_without_touching_it():
     assert form.check([number(id="n1")], form.line).text == "%%tune\na: uniform(0, 1)\n\nx = 1"
     form = form_of("a: uniform(0, 1)\nb: uniform(0, 1)\n\nx = 1")
     assert form.check(form.sketch.rows[1:], form.line).text == "%%tune\nb: uniform(0, 1)\n\nx = 1"
+
+
+NESTED = """model: {"hidden": choice([64, 128]), "deep": {"n": randint(1, 4) if act == "x" else 0}} = {
+    "hidden": 64, "deep": {"n": 2}}  # kept
+act: choice(["x", "y"])"""
+
+
+def test_each_entry_of_a_dictionary_is_a_row():
+    form = form_of(NESTED)
+    assert [row.name for row in form.sketch.rows] == ["model/hidden", "model/deep/n", "act"]
+    assert [row.default for row in form.sketch.rows] == ["64", "2", ""]
+    assert form.check(form.sketch.rows, form.line).text == f"%%tune\n{NESTED}"
+    first, *rest = form.sketch.rows
+    found = form.check([*rest, number("model/x y", id="n1"), replace(first, default="128")], form.line)
+    assert found.text == (
+        '%%tune\nmodel: {"deep": {"n": randint(1, 4) if act == "x" else 0}, "x y": uniform(0, 1), "hidden": choice([64, 128])}'
+        ' = {"deep": {"n": 2}, "hidden": 128}  # kept\nact: choice(["x", "y"])'
+    )
+    assert found.space.names == ("model/deep/n", "model/x y", "model/hidden", "act")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {**base, 'a': choice([1])}",
+        "model: {1: choice([1])}",
+        "model: {'a/b': choice([1])}",
+        "model: {'a': choice([1])} = dict(a=1)",
+        "model: {'a': choice([1])} = {'a': 1, 'b': 2}",
+    ],
+)
+def test_a_dictionary_that_rows_cannot_say_is_an_expression(text):
+    form = form_of(text)
+    assert [(row.name, row.kind) for row in form.sketch.rows] == [("model", "expression")]
+    assert form.sketch.write(form.sketch.rows).text == text
 
 
 def test_statements_on_one_line_are_told_apart():
@@ -220,7 +255,8 @@ TYPED_ROWS = st.builds(
     Row.from_message,
     st.fixed_dictionaries(
         {"kind": st.sampled_from(["number", "integer", "normal", "choice", "grid_search", "expression", "require"]),
-         "name": st.sampled_from(["a", "b", "c", "", "1", "for", "report"]), "log": st.booleans()},
+         "name": st.sampled_from(["a", "b", "c", "", "1", "for", "report", "a/x", "a/y", "b/x/z", "/", "b/'"]),
+         "log": st.booleans()},
         optional=dict.fromkeys(["lower", "upper", "step", "mean", "sd", "values", "expression", "when", "otherwise",
                                 "default"], TYPED),
     ),
@@ -249,6 +285,7 @@ def test_whatever_is_typed_has_an_answer(rows, line):
         (number(name="learning rate"), "name", "'learning rate' is no variable name"),
         (number(name="class"), "name", "no Python keyword"),
         (number(name="report"), "name", "report is nbtune's own name in a trial"),
+        (number(name="model/"), "name", "a name is needed on each side of a /"),
         (number(name="uniform"), "name", "uniform is nbtune's own name in a trial"),
         (number(lower=""), "lower", "a number is needed"),
         (number(lower="abc"), "lower", "abc is no number, and no variable or parameter"),
@@ -290,6 +327,10 @@ def test_what_is_wrong_is_said_of_its_field(row, field, said):
 
 def test_names_are_there_once():
     assert problems_of(number(), number(), number("b")) == {1: {"name": "there is a parameter a already"}}
+    assert problems_of(number("a/x"), number("a/y"), number("a"), number("a/x/y")) == {
+        2: {"name": "there is a parameter a already"},
+        3: {"name": "there is a parameter a/x/y already"},
+    }
 
 
 def test_parameters_that_depend_on_one_another_are_told_where():
