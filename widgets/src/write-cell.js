@@ -2,6 +2,7 @@
 // There is no extension of JupyterLab's behind it: it presses the notebook's own button and pastes, as a person does.
 
 const SOON = 1_500; // milliseconds within which the notebook has answered
+const AT_ONCE = 300; // milliseconds within which a button that has been pressed has done something
 const LOOK = 20; // milliseconds between two looks
 const BELOW = "notebook:insert-cell-below";
 
@@ -64,6 +65,10 @@ async function insertBelow(cell) {
   const button = await soon(() => insertButton(cell));
   if (!button || !cell.matches(".jp-mod-active")) return null;
   button.click();
+  const made = await soon(fresh, AT_ONCE);
+  if (made) return made;
+  // Those of the notebook's own toolbar act when the mouse goes down, so as not to take the focus.
+  if (cell.matches(".jp-mod-active")) mouse(button, "mousedown");
   return soon(fresh);
 }
 
@@ -75,10 +80,18 @@ async function activate(cell) {
   const active = () => cell.matches(".jp-mod-active");
   if (!active()) {
     const inside = cell.querySelector(".jp-Cell-outputWrapper") ?? cell;
-    inside.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true, button: 0 }));
-    inside.dispatchEvent(new MouseEvent("mouseup", { bubbles: true, cancelable: true, button: 0 }));
+    mouse(inside, "mousedown");
+    mouse(inside, "mouseup");
   }
   return soon(active);
+}
+
+/**
+ * @param {Element} target
+ * @param {string} type
+ */
+function mouse(target, type) {
+  target.dispatchEvent(new MouseEvent(type, { bubbles: true, cancelable: true, button: 0 }));
 }
 
 /**
@@ -144,10 +157,11 @@ const sameText = (shown, text) => (shown.endsWith("\0") ? text.startsWith(shown.
  * Wait for something.
  * @template T
  * @param {() => T} look
+ * @param {number} [within] milliseconds
  * @returns {Promise<T>} the first that is true, or the last
  */
-async function soon(look) {
-  const until = performance.now() + SOON;
+async function soon(look, within = SOON) {
+  const until = performance.now() + within;
   let seen = look();
   while (!seen && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, LOOK));
