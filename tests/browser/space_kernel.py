@@ -18,6 +18,7 @@ optimizer: choice(["sgd", "adam"]) = "sgd"
 momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
 epochs: randint(5, 20) = 10
 noise: randn(0, 0.1)
+model: {"layers": randint(1, 4), "act": choice(["relu", "tanh"])} = {"layers": 2, "act": "relu"}
 require(hidden * epochs <= 1024)
 
 model = make_model(hidden)
@@ -53,6 +54,7 @@ def swept(trials: int = 20) -> Iterator[Event]:
             "momentum": None,
             "epochs": 7,
             "noise": 0.0,
+            "model": {"layers": 2, "act": "relu"},
         }
         yield Event("added", trial, 1.0, data={"id": f"t{trial}", "config": config, "folder": f"t{trial}"})
         yield Event("started", trial, 1.0)

@@ -100,7 +100,7 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(open
         ("values of optimizer", "sgd", "text goes in quotes: 'sgd'", '"sgd"'),
         ("default of lr", "x", "there is no variable or parameter x", "1e-3"),
         ("only if of momentum", "optimzer == 1", "did you mean 'optimizer'?", 'optimizer == "sgd"'),
-        ("require of constraint 7", "hidden >", "cannot be read", "hidden < 99"),
+        ("require of constraint 9", "hidden >", "cannot be read", "hidden < 99"),
         ("samples", "many", "'many' is no whole number", "5"),
     ):
         before = cell(page).inner_text()
@@ -166,7 +166,7 @@ def test_what_calls_something_is_looked_at_when_its_field_is_left(opened: Opened
 def test_rows_are_dragged_by_mouse(opened: Opened) -> None:
     page = opened("cell")
     rows = page.locator(".nbt-row")
-    expect(rows).to_have_count(7)
+    expect(rows).to_have_count(9)
     handle, last = (rows.nth(at).locator(".nbt-handle").bounding_box() for at in (0, 4))
     assert handle
     assert last
@@ -186,7 +186,7 @@ def test_each_parameter_shows_what_is_sampled(opened: Opened) -> None:
     momentum = page.get_by_role("img", name=re.compile("no value in [45]. %"))
     expect(momentum.locator(".bars .point")).to_have_count(25)
     field(page, "values of hidden").fill("1, 2")
-    expect(page.get_by_role("img", name=re.compile("^300 samples: 1 5. %, 2 "))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("^300 samples: 1 [45]. %, 2 [45]. %"))).to_be_visible()
 
 
 def test_a_page_outside_a_notebook_gets_the_cell_on_the_clipboard(opened: Opened) -> None:

@@ -103,7 +103,7 @@ def test_each_parameter_has_a_picture_of_its_samples(sent):
     assert found["fault"] == ""
     names = {row.id: row.name for row in form._rows}
     pictures = {names[key]: picture for key, picture in found["pictures"].items()}
-    assert list(pictures) == ["lr", "hidden", "optimizer", "momentum", "epochs", "noise"]
+    assert list(pictures) == ["lr", "hidden", "optimizer", "momentum", "epochs", "noise", "model/layers", "model/act"]
     assert sum(pictures["lr"]["counts"]) == 300
     assert "log scale" in pictures["lr"]["text"]
     assert pictures["hidden"]["labels"] == ["32", "64", "128"]
