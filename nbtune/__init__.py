@@ -18,6 +18,7 @@ __all__ = [
     "ExperimentError",
     "NbtuneError",
     "Space",
+    "SpaceForm",
     "SpecError",
     "Trial",
     "attach",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from nbtune.planning import plan
     from nbtune.resume import attach
     from nbtune.space import Space
+    from nbtune.space_form import SpaceForm
     from nbtune.trial import Trial
 
 _HOME = {
@@ -83,6 +85,7 @@ _HOME = {
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
     "Space": "nbtune.space",
+    "SpaceForm": "nbtune.space_form",
     "SpecError": "nbtune.errors",
     "Trial": "nbtune.trial",
     "attach": "nbtune.resume",

@@ -20,7 +20,7 @@ from nbtune.spec.names import bound_names
 from nbtune.spec.origin import module_of
 from nbtune.spec.space import Constraint, Parameter, Space, top_level
 
-__all__ = ["space_in"]
+__all__ = ["declarations", "space_in"]
 
 _SHORT = 60  # characters of source in a message
 
@@ -76,6 +76,12 @@ def space_in(
     # What could not be read is complained about already, not once more by what depends on it.
     problems += [p for p in space.problems() if not any(repr(name) in p.message for name in unknown)]
     return space, body, problems
+
+
+def declarations(statements: Sequence[ast.stmt], namespace: Mapping[str, Any]) -> list[ast.stmt]:
+    """Return those of a cell's top-level statements that declare parameters or constraints."""
+    own = set(bound_names(statements))
+    return [node for node in statements if _declares(node) or _requires(node, own, namespace)]
 
 
 @dataclass(frozen=True)

@@ -146,34 +146,40 @@ class Domain:
 
     def problem(self) -> str | None:
         """Return what is wrong with the arguments, or None; what depends on other parameters is not known here."""
+        found = self.fault()
+        return found[1] if found else None
+
+    def fault(self) -> tuple[str, str] | None:
+        """Return which argument is wrong and why, as `problem` does it."""
         given = {name: value for name, value in self.arguments.items() if not isinstance(value, Expression)}
-        if len(given) < len(self.arguments):
-            return None if self.kind in {"choice", "grid_search", "sample_from"} else _number_problem(self.kind, given)
         if self.kind in {"choice", "grid_search"}:
-            values = next(iter(given.values()))
-            if not isinstance(values, list):
-                return f"{self.kind} takes a list of values, not {label(values)}"
-            return None if values else f"{self.kind} has no values; give at least one"
-        if self.kind == "sample_from":
-            return None if callable(given["func"]) else f"sample_from takes a function, not {label(given['func'])}"
-        if self.kind == "custom":
+            for name, values in given.items():
+                if not isinstance(values, list):
+                    return name, f"{self.kind} takes a list of values, not {label(values)}"
+                return None if values else (name, f"{self.kind} has no values; give at least one")
+        if self.kind == "sample_from" and given and not callable(given["func"]):
+            return "func", f"sample_from takes a function, not {label(given['func'])}"
+        if self.kind in {"choice", "grid_search", "sample_from", "custom"}:
             return None
-        if wrong := _number_problem(self.kind, given):
-            return wrong
+        for name, value in given.items():
+            if wrong := number_problem(self.kind, name, value):
+                return name, wrong
+        if len(given) < len(self.arguments):
+            return None
         if "lower" in given:
             if given["lower"] >= given["upper"]:
-                return f"{self!r}: lower ({given['lower']!r}) must be below upper ({given['upper']!r})"
+                return "lower", f"{self!r}: lower ({given['lower']!r}) must be below upper ({given['upper']!r})"
             if "log" in self.kind and given["lower"] <= 0:
-                return f"{self!r}: a log space needs lower above 0, not {given['lower']!r}"
+                return "lower", f"{self!r}: a log space needs lower above 0, not {given['lower']!r}"
         if "q" in given and given["q"] <= 0:
-            return f"{self!r}: q must be above 0, not {given['q']!r}"
+            return "q", f"{self!r}: q must be above 0, not {given['q']!r}"
         if "q" in given and "lower" in given and "int" not in self.kind:
             for name in ("lower", "upper"):
                 steps = given[name] / given["q"]
                 if not math.isclose(steps, round(steps)):
-                    return f"{self!r}: {name} ({given[name]!r}) must be a multiple of q ({given['q']!r})"
+                    return name, f"{self!r}: {name} ({given[name]!r}) must be a multiple of q ({given['q']!r})"
         if "sd" in given and given["sd"] <= 0:
-            return f"{self!r}: sd must be above 0, not {given['sd']!r}"
+            return "sd", f"{self!r}: sd must be above 0, not {given['sd']!r}"
         return None
 
 
@@ -261,15 +267,21 @@ def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
     return found
 
 
-def _number_problem(kind: str, given: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with arguments that have to be numbers."""
-    for name, value in given.items():
-        if isinstance(value, bool) or not _is_number(value) or not math.isfinite(value):
-            return f"{kind}: {name} is {label(value)}, but a finite number is needed"
-        if "int" in kind and int(value) != value:
-            return f"{kind}: {name} is {value!r}, but an integer is needed"
+def number_problem(kind: str, name: str, value: Any) -> str | None:
+    """Return what is wrong with an argument of a space function that has to be a number, or None."""
+    if isinstance(value, bool) or not _is_number(value) or not _is_finite(value):
+        return f"{kind}: {name} is {label(value)}, but a finite number is needed"
+    if "int" in kind and int(value) != value:
+        return f"{kind}: {name} is {value!r}, but an integer is needed"
     return None
 
 
 def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float is as large as
+        return False

@@ -13,12 +13,13 @@ from typing import Any
 
 from nbtune.errors import Problem, SpecError
 
-__all__ = ["Expression", "Shown", "ast_names", "read_expression", "safe_expression"]
+__all__ = ["MATH", "Expression", "Shown", "ast_names", "read_expression", "safe_expression"]
 
 _PLAIN = (bool, int, float, str, type(None))
 _LONGEST = 20  # items of a list that is written out in place of its name
-_MATH = {name: getattr(math, name) for name in ("ceil", "floor", "log", "log2", "log10", "exp", "sqrt")}
-_SAFE_CALLS = frozenset({"abs", "bool", "float", "int", "len", "max", "min", "round", "str", "sum", *_MATH})
+MATH = {name: getattr(math, name) for name in ("ceil", "floor", "log", "log2", "log10", "exp", "sqrt")}
+"""What every expression may call, without import."""
+_SAFE_CALLS = frozenset({"abs", "bool", "float", "int", "len", "max", "min", "round", "str", "sum", *MATH})
 _SAFE = (
     ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Subscript, ast.Slice,
     ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict,
@@ -49,7 +50,7 @@ class Expression:
         Raises:
             Exception: whatever it raises.
         """
-        return eval(_compiled(self.text), {**_MATH, **self.values, **config})
+        return eval(_compiled(self.text), {**MATH, **self.values, **config})
 
     def __repr__(self) -> str:
         return self.text
@@ -99,7 +100,7 @@ def read_expression(node: ast.expr, namespace: Mapping[str, Any], parameters: It
     for name in used - known:
         if name in namespace:
             values[name] = namespace[name]
-        elif name not in _MATH and not hasattr(builtins, name):
+        elif name not in MATH and not hasattr(builtins, name):
             raise NameError(f"name {name!r} is not defined")
     written = _WriteOut({name: value for name, value in values.items() if _is_plain(value)})
     text = ast.unparse(written.visit(ast.parse(ast.unparse(node), mode="eval").body))

@@ -24,6 +24,7 @@ __all__ = ["Live", "script", "styles"]
 
 T = TypeVar("T")
 _IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./([^"]+)";\n', re.MULTILINE)
+_STYLE_IMPORT = re.compile(r'^@import\s*"\./([^"]+)";\n', re.MULTILINE)
 
 
 def script(name: str) -> str:
@@ -31,21 +32,26 @@ def script(name: str) -> str:
 
     anywidget runs a module from its text, where "./page.js" leads nowhere.
     """
+    return _joined(f"{name}.js", _IMPORT)
+
+
+def styles(name: str) -> str:
+    """Return a widget's CSS: the theme's variables, then its own with those that it imports before it."""
+    return asset("theme.css").read_text("utf-8") + _joined(f"{name}.css", _STYLE_IMPORT)
+
+
+def _joined(file: str, imports: re.Pattern[str]) -> str:
+    """Return a file's text after the texts of those that it imports, each once."""
     written: dict[str, None] = {}
 
     def write(file: str) -> None:
         text = asset(file).read_text("utf-8")
-        for found in _IMPORT.findall(text):
+        for found in imports.findall(text):
             write(found)
-        written.setdefault(_IMPORT.sub("", text))
+        written.setdefault(imports.sub("", text))
 
-    write(f"{name}.js")
+    write(file)
     return "".join(written)
-
-
-def styles(name: str) -> str:
-    """Return a widget's CSS: the theme's variables, then its own."""
-    return asset("theme.css").read_text("utf-8") + asset(f"{name}.css").read_text("utf-8")
 
 
 def _apart(do: Callable[..., T], *arguments: Any) -> T:

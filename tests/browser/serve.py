@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from nbtune.views.assets import plotly_js
 from nbtune.views.channel import script, styles
+from tests.browser.space_kernel import SpaceKernel
 
 WIDGETS = Path(__file__).parents[2] / "widgets"
+
+
+space_kernel = SpaceKernel()
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -30,6 +35,16 @@ class Handler(SimpleHTTPRequestHandler):
                 super().do_GET()
         except FileNotFoundError as error:
             self.send_error(404, explain=str(error))
+
+    def do_POST(self) -> None:
+        """Let a kernel's real half answer what a form sends: a line of JSON for each message."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        self.end_headers()
+        for answer in space_kernel.answers(asked["scenario"], asked["message"]):
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+            self.wfile.flush()
 
     def _send(self, content: bytes, kind: str) -> None:
         self.send_response(200)
