@@ -14,9 +14,11 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Checkpoint",
     "ClusterError",
+    "ClusterPanel",
     "Experiment",
     "ExperimentError",
     "NbtuneError",
+    "ScalingForm",
     "SpecError",
     "Trial",
     "attach",
@@ -69,15 +71,19 @@ if TYPE_CHECKING:
     from nbtune.engine.session import get_checkpoint, get_context, report
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.panel import ClusterPanel
     from nbtune.resume import attach
+    from nbtune.scaling import ScalingForm
     from nbtune.trial import Trial
 
 _HOME = {
     "Checkpoint": "nbtune.engine.checkpoint",
     "ClusterError": "nbtune.errors",
+    "ClusterPanel": "nbtune.panel",
     "Experiment": "nbtune.experiment",
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
+    "ScalingForm": "nbtune.scaling",
     "SpecError": "nbtune.errors",
     "Trial": "nbtune.trial",
     "attach": "nbtune.resume",

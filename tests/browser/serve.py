@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 
+from nbtune.spec.scaling import EMPTY, read_scaling
+from nbtune.spec.scaling_text import cell_of
 from nbtune.views.assets import plotly_js
 from nbtune.views.channel import script, styles
 
@@ -30,6 +33,14 @@ class Handler(SimpleHTTPRequestHandler):
                 super().do_GET()
         except FileNotFoundError as error:
             self.send_error(404, explain=str(error))
+
+    def do_POST(self) -> None:
+        """Read the scaling form's fields, as the kernel does."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        fields = {**EMPTY, **asked["fields"]}
+        value, problems = read_scaling(fields, train_v2=asked["train_v2"])
+        cell = cell_of(value, fields) if value is not None else ""
+        self._send(json.dumps({"fields": fields, "problems": problems, "cell": cell}).encode(), "application/json")
 
     def _send(self, content: bytes, kind: str) -> None:
         self.send_response(200)
