@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import nbtune
 from nbtune.errors import SpecError
 from nbtune.spec.scaling import Scaling, read_scaling
 from nbtune.spec.scaling_text import cell_of, fields_of
@@ -80,9 +81,9 @@ class _Source:
     @property
     def train_v2(self) -> bool:
         """Tell which Ray Train there is: what was imported, or what the environment says will be."""
-        train: Any = sys.modules.get("ray.train")
-        if hasattr(train, "ScalingConfig"):
-            return ".v2." in train.ScalingConfig.__module__
+        config = getattr(sys.modules.get("ray.train"), "ScalingConfig", None)
+        if config is not None:
+            return hasattr(config, "min_workers")
         return os.environ.get("RAY_TRAIN_V2_ENABLED", "1").lower() not in {"0", "false"}
 
     def read(self, fields: Mapping[str, Any]) -> tuple[Scaling | None, dict[str, str]]:
@@ -116,10 +117,8 @@ class _Source:
 
 def _plan(value: Scaling) -> Plan:
     """Return the plan on the connected cluster: the one place that asks for it."""
-    from nbtune.api import plan
-
     options = {"scaling": _scaling_config(value)} if value.distributed else value.options
-    return plan(samples=value.samples, **options)
+    return nbtune.plan(samples=value.samples, **options)
 
 
 def _scaling_config(value: Scaling) -> Any:

@@ -18,9 +18,9 @@ _WIDE = 88  # characters of a line of code
 _UNITS = {"GiB": 1024**3, "GB": 10**9, "MiB": 1024**2, "MB": 10**6}
 _CODE = {"GiB": "1024**3", "GB": "10**9", "MiB": "1024**2", "MB": "10**6"}
 _TAKEN = ("cpus", "gpus", "memory", "resources", "samples", "scaling")
-_BODY = """lr: loguniform(1e-4, 1e-1) = 1e-2      # a parameter, its space and its default: put yours here
+_BODY = """lr: loguniform(1e-4, 1e-1) = 1e-2   # a parameter: its name, its space, its default
 
-# What one trial does, with the resources above. Put your training code here, and report what it reaches.
+# What one trial does, with the resources above. Put your own training code here.
 for step in range(10):
     report(loss=(lr - 0.01) ** 2 / (step + 1))
 """

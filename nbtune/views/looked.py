@@ -30,7 +30,8 @@ class Looked:
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._orders: deque[Callable[[], None]] = deque()
-        self._until = 0.0
+        self._until = self._due = 0.0  # until when somebody looks, and from when on it may be done again
+        self._again = False  # whether it is to be done once more in any case
         self._began: float | None = None  # when it has begun what it does; None between times and in an order
         self._thread: threading.Thread | None = None
 
@@ -46,9 +47,9 @@ class Looked:
             self._start()
 
     def soon(self) -> None:
-        """Do it at once, and so at least once more, whether somebody looks or not."""
+        """Do it once more, at once, whether somebody looks or not."""
         with self._lock:
-            self._until = max(self._until, time.monotonic() + self._every / 2)
+            self._again, self._due = True, 0.0
             self._start()
         self._news.set()
 
@@ -76,18 +77,23 @@ class Looked:
             with self._lock:
                 if self._thread is not threading.current_thread():
                     return
+                now = time.monotonic()
                 order = self._orders.popleft() if self._orders else None
-                if order is None and time.monotonic() > self._until:
+                if order is None and not self._again and now > self._until:
                     self._thread = None
                     return
-                self._began = None if order else time.monotonic()
+                pause = 0.0 if order else max(0.0, self._due - now)
+                if order is None and not pause:
+                    self._began, self._again = now, False
+            if pause:
+                self._news.wait(pause)
+                self._news.clear()
+                continue
             (order or self._do)()
             with self._lock:
-                if self._thread is threading.current_thread():
+                if order is None and self._thread is threading.current_thread():
                     self._began = None
-            if not self._orders:
-                self._news.wait(self._every)
-            self._news.clear()
+                    self._due = 0.0 if self._again else time.monotonic() + self._every
 
 
 def _close() -> None:

@@ -51,7 +51,9 @@ def form(page: Page) -> Locator:
 @pytest.mark.parametrize("scenario", ["none", "one", "three", "200", "gone", "hostile"])
 def test_every_cluster_is_shown_in_both_themes(show: Show, scenario: str) -> None:
     page = show(scenario, form="distributed")
-    words = {"none": "no cluster", "one": "embedded Ray", "gone": "gone"}.get(scenario, "attached")
+    words = {"none": "no cluster", "one": "embedded Ray", "gone": "the cluster is gone"}.get(
+        scenario, "attached cluster"
+    )
     expect(panel(page).locator("strong")).to_have_text(words)
     for theme in ("light", "dark"):
         page.get_by_label("theme").select_option(theme)

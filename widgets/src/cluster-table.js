@@ -26,7 +26,11 @@ function fill(cell, amount) {
 
 /** @returns {Row} */
 function makeRow() {
-  const [sign, name, note] = [make("span"), make("span", { className: "nbt-cluster-name" }), make("small")];
+  const [sign, name, note] = [
+    make("span"),
+    make("span", { className: "nbt-cluster-name" }),
+    make("span", { className: "nbt-cluster-note" }),
+  ];
   const first = make("th", { scope: "row" }, [sign, " ", name, " ", note]);
   const cells = [...COLUMNS, ["", "other"]].map(() => make("td"));
   const why = make("td", { colSpan: cells.length, hidden: true, className: "nbt-cluster-why" });
@@ -114,7 +118,7 @@ export function makeUsers() {
     const first = make("th", { scope: "row" }, [
       make("span", { className: "nbt-cluster-name", textContent: name, title: name }),
       " ",
-      make("small", { textContent: note }),
+      make("span", { className: "nbt-cluster-note", textContent: note }),
     ]);
     return make("tr", {}, [first, cell(trials), ...amounts, cell(customUse(resources))]);
   }

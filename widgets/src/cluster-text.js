@@ -95,8 +95,8 @@ export const KINDS = {
   none: ["○", "no cluster", ""],
   embedded: ["●", "embedded Ray", "It belongs to this kernel and ends with it."],
   local: ["●", "local cluster", "nbtune's own on this machine; it outlives the kernel."],
-  attached: ["●", "attached", "It goes on without this kernel."],
-  gone: ["✗", "gone", ""],
+  attached: ["●", "attached cluster", "It goes on without this kernel."],
+  gone: ["✗", "the cluster is gone", ""],
 };
 
 /**
