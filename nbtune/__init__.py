@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         uniform,
     )
 
-    from nbtune.api import experiments, load, plan, tune
+    from nbtune.api import experiments, load, tune
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
     from nbtune.panel import ClusterPanel
+    from nbtune.planning import plan
     from nbtune.resume import attach
     from nbtune.scaling import ScalingForm
     from nbtune.trial import Trial
@@ -92,7 +93,7 @@ _HOME = {
     "get_checkpoint": "nbtune.engine.session",
     "get_context": "nbtune.engine.session",
     "load": "nbtune.api",
-    "plan": "nbtune.api",
+    "plan": "nbtune.planning",
     "report": "nbtune.engine.session",
     "start_cluster": "nbtune.cluster.local",
     "stop_cluster": "nbtune.cluster.local",

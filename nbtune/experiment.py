@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbtune.controls import Controls
 from nbtune.engine.source import Source, SourceLostError, StartError
 from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.spec.left import TimeLeft
 from nbtune.spec.plan import Plan
 from nbtune.store import ENDED, Store
 from nbtune.trial import Trial
@@ -95,11 +96,19 @@ class Experiment(Controls):
 
     @property
     def plan(self) -> Plan | None:
-        """What was planned before it started: how many trials, how many at once, limited by what."""
+        """What was planned before it started, or went on: how many trials, how many at once, limited by what."""
         found = self._store.facts.get("plan")
-        if self._plan is None and found is not None:
-            self._plan = Plan(**{**found, "problems": tuple(found["problems"])})
-        return self._plan
+        return Plan.from_json(found) if found is not None else self._plan
+
+    @property
+    def time_left(self) -> TimeLeft | None:
+        """The seconds that it may have left, with their spread: from how long its trials have taken so far.
+
+        None while none of them is over, and when it is.
+        """
+        from nbtune.views.state import time_left
+
+        return time_left(self._store) if self.status not in ENDED else None
 
     @property
     def source(self) -> str:

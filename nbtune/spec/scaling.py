@@ -9,12 +9,10 @@ from typing import Any
 
 from nbtune.spec.labels import parse_labels
 from nbtune.spec.options import OPTIONS
+from nbtune.spec.shape import STRATEGIES, Shape
 from nbtune.spec.units import parse_pairs
 
-__all__ = ["EMPTY", "STRATEGIES", "Scaling", "read_scaling"]
-
-STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
-"""Ray's ways to place workers on nodes."""
+__all__ = ["EMPTY", "Scaling", "read_scaling"]
 
 EMPTY: Mapping[str, Any] = {
     "mode": "one",
@@ -107,8 +105,8 @@ _NEEDED = {"samples": "how many trials? Give 1 or more", "workers": "how many wo
 
 def _options(form: _Form) -> dict[str, Any]:
     options = {
-        "cpus": form.read("cpus", OPTIONS["cpus"].read, 0),
-        "gpus": form.read("gpus", _gpus, 0),
+        "cpus": form.read("cpus", _amount("CPU"), 0),
+        "gpus": form.read("gpus", _amount("GPU"), 0),
         "memory": form.read("memory", OPTIONS["memory"].read),
         "resources": form.read("resources", _custom, {}),
     }
@@ -149,8 +147,8 @@ def _config(form: _Form, *, train_v2: bool) -> dict[str, Any]:
 
 def _per_worker(form: _Form) -> dict[str, Any]:
     amounts = {
-        "CPU": form.read("worker_cpus", OPTIONS["cpus"].read),
-        "GPU": form.read("worker_gpus", _gpus),
+        "CPU": form.read("worker_cpus", _amount("CPU")),
+        "GPU": form.read("worker_gpus", _amount("GPU")),
         "memory": form.read("worker_memory", OPTIONS["memory"].read),
         **form.read("worker_resources", _custom, {}),
     }
@@ -200,18 +198,27 @@ def _whole(text: str) -> int:
     return number
 
 
-def _gpus(text: str) -> float:
-    amount: float = OPTIONS["gpus"].read(text)
-    if amount > 1 and not float(amount).is_integer():
-        raise ValueError(f"{text} GPUs cannot be: a part of a GPU is of one device, above 1 only whole ones")
-    return amount
+def _amount(name: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        amount: float = OPTIONS["cpus"].read(text)
+        _placeable(name, amount)
+        return amount
+
+    return read
+
+
+def _placeable(name: str, amount: float) -> None:
+    """Refuse an amount that Ray gives nowhere."""
+    if not math.isfinite(amount):
+        raise ValueError(f"{name}={amount:g} is no amount")
+    for problem in Shape(({name: amount},) if amount else ()).problems():
+        raise ValueError(problem)
 
 
 def _pairs(text: str) -> dict[str, float]:
     pairs = parse_pairs(text)
     for name, amount in pairs.items():
-        if not 0 <= amount < math.inf:
-            raise ValueError(f"{name}={amount:g} is no amount: give 0 or more")
+        _placeable(name, amount)
     return pairs
 
 

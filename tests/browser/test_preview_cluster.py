@@ -48,6 +48,11 @@ def form(page: Page) -> Locator:
     return page.locator("#scaling .nbt-scaling")
 
 
+def field_of(page: Page, label: str) -> Locator:
+    """Return the field of this name in the mode that is shown."""
+    return form(page).last.get_by_label(label, exact=True).locator("visible=true")
+
+
 @pytest.mark.parametrize("scenario", ["none", "one", "three", "200", "gone", "hostile"])
 def test_every_cluster_is_shown_in_both_themes(show: Show, scenario: str) -> None:
     page = show(scenario, form="distributed")
@@ -174,12 +179,12 @@ def test_another_cluster_is_attached_by_keyboard_and_a_wrong_address_says_why(sh
 
 def test_the_form_is_filled_by_keyboard(show: Show) -> None:
     page = show("three", form="one")
-    cpus = form(page).get_by_label("CPUs")
+    cpus = field_of(page, "CPUs")
     cpus.focus()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("4")
     page.keyboard.press("Tab")
-    expect(form(page).get_by_label("GPUs")).to_be_focused()
+    expect(field_of(page, "GPUs")).to_be_focused()
     written = form(page).get_by_role("region", name="the cell as it would be written")
     expect(written).to_contain_text("%%tune --metric loss --mode min --cpus 4 --gpus 0.5 --memory 2GiB --samples 10")
     form(page).get_by_role("radio", name="one process").focus()
@@ -198,7 +203,7 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
     [
         ("one", "CPUs", "two", "'two' is no number of 0 or more"),
         ("one", "CPUs", "-1", "'-1' is no number of 0 or more"),
-        ("one", "GPUs", "1.5", "above 1 only whole ones"),
+        ("one", "GPUs", "1.5", "a part of one GPU, or whole ones"),
         ("one", "memory", "2 apples", "no size"),
         ("one", "custom", "<b>=x", "'<b>=x' is not NAME=NUMBER"),
         ("one", "samples", "", "how many trials?"),
@@ -212,7 +217,7 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_put_right(
     show: Show, mode: str, label: str, text: str, why: str
 ) -> None:
     page = show("three", form=mode)
-    field = form(page).get_by_label(label, exact=True).locator("visible=true")
+    field = field_of(page, label)
     before = field.input_value()
     field.fill(text)
     expect(field).to_have_attribute("aria-invalid", "true")

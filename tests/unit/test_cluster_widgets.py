@@ -187,7 +187,7 @@ def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
 
 
 def test_a_form_does_not_begin_with_what_is_wrong():
-    with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPUs cannot be"):
+    with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray gives"):
         nbtune.ScalingForm({"gpus": 1.5})
 
 

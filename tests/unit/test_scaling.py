@@ -8,7 +8,7 @@ from nbtune.errors import SpecError
 from nbtune.spec.labels import format_labels, parse_labels
 from nbtune.spec.line import parse_line
 from nbtune.spec.options import make_spec
-from nbtune.spec.scaling import EMPTY, STRATEGIES, read_scaling
+from nbtune.spec.scaling import EMPTY, read_scaling
 from nbtune.spec.scaling_text import cell_of, fields_of
 
 FULL = {
@@ -90,10 +90,10 @@ def test_the_other_modes_fields_do_not_matter():
         ("cpus", "two", "'two' is no number"),
         ("cpus", "-1", "'-1' is no number of 0 or more"),
         ("cpus", "nan", "'nan' is no number"),
-        ("gpus", "1.5", "above 1 only whole ones"),
+        ("gpus", "1.5", "a part of one GPU, or whole ones"),
         ("memory", "2 apples", "no size"),
         ("resources", "a", "NAME=NUMBER"),
-        ("resources", "a=-1", "a=-1 is no amount"),
+        ("resources", "a=-1", "cannot ask for less than nothing"),
         ("resources", "a=inf", "a=inf is no amount"),
         ("resources", "GPU=1", "GPU has a field of its own: GPUs"),
         ("resources", "object_store_memory=1", "not given by trials"),
@@ -118,7 +118,7 @@ def test_what_is_wrong_with_one_process_is_said_at_its_field(name, text, why):
         ({"max_workers": "4", "resize_every": "soon"}, "resize_every", "no number"),
         ({"worker_gpus": "1"}, "worker_gpus", "to be ticked"),
         ({"use_gpu": True, "worker_gpus": "0"}, "worker_gpus", "leave it empty for 1"),
-        ({"use_gpu": True, "worker_gpus": "2.5"}, "worker_gpus", "only whole ones"),
+        ({"use_gpu": True, "worker_gpus": "2.5"}, "worker_gpus", "or whole ones"),
         ({"worker_cpus": "0"}, "worker_cpus", "asks for nothing"),
         ({"worker_resources": "memory=1"}, "worker_resources", "field of its own: memory"),
         ({"placement_strategy": "NEAR"}, "placement_strategy", "none of PACK"),
@@ -228,7 +228,3 @@ def test_labels_are_read_and_written():
     for text in ("zone", "=a", "zone=", "a=1,,b"):
         with pytest.raises(ValueError, match="KEY=VALUE"):
             parse_labels(text)
-
-
-def test_the_strategies_are_rays():
-    assert STRATEGIES == ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")

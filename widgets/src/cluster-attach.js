@@ -19,6 +19,7 @@ export function makeAttach(store, send, on, redraw) {
   const input = make("input", {
     type: "text",
     spellcheck: false,
+    ariaLabel: "address",
     placeholder: "HOST:PORT, ray://HOST:PORT, auto, local",
   });
   const go = make("button", { type: "submit", className: "nbt-main" });

@@ -3,7 +3,7 @@
 import { makeButtons } from "./head-buttons.js";
 import { makeSteer } from "./head-steer.js";
 import { begin, listen, safely } from "./head-store.js";
-import { countText, duration, segments, silence } from "./head-text.js";
+import { atOnceText, countText, duration, leftText, segments, silence } from "./head-text.js";
 import { make, SIGNS } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -131,11 +131,10 @@ function view(model, el, store, signal) {
     main.classList.toggle("nbt-head-empty", !top);
 
     const since = live ? ((lost ? store.heard : now) - store.at) / 1000 : 0;
-    const rest = live && !lost && state.left != null ? Math.max(1, state.left - since) : null;
     put(elapsed, duration((state.elapsed ?? 0) + Math.max(0, since)));
-    put(left, rest === null ? "" : `about ${duration(rest)} left`);
+    put(left, live && !lost && state.left ? leftText(state.left, since) : "");
     left.hidden = !live || state.at_once == null;
-    put(atOnce, live && state.at_once != null ? `${state.at_once} at once` : "");
+    put(atOnce, live ? atOnceText(state.at_once ?? null, String(state.limited_by ?? "")) : "");
 
     buttons.draw(state, live);
     steer.draw(state, live);

@@ -22,6 +22,7 @@ export function makeFields(set, on) {
     const input = makeInput(field);
     input.title = field.hint;
     input.name = field.name;
+    input.ariaLabel = field.label; // what is wrong with it is in the label as well, and no part of its name
     input.setAttribute("aria-describedby", why.id);
     const label = make("span", { textContent: field.label, title: field.hint });
     const root = make("label", { className: `nbt-field nbt-scaling-${field.name}` }, [label, input, why]);
