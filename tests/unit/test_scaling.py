@@ -165,7 +165,7 @@ def test_the_cell_of_one_process_is_read_back_as_the_same(fields):
     asked = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
     spec, problems = make_spec(asked)
     assert problems == []
-    assert spec.request == make_spec(dict(read(**fields).options))[0].request
+    assert spec == make_spec(dict(read(**fields).options))[0]
     assert line.options["samples"] == str(read(**fields).samples)
     compile(body, "cell", "exec")
 
