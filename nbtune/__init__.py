@@ -19,6 +19,8 @@ __all__ = [
     "ExperimentError",
     "NbtuneError",
     "ScalingForm",
+    "Space",
+    "SpaceForm",
     "SpecError",
     "Trial",
     "attach",
@@ -40,6 +42,7 @@ __all__ = [
     "randint",
     "randn",
     "report",
+    "require",
     "sample_from",
     "start_cluster",
     "stop_cluster",
@@ -68,13 +71,15 @@ if TYPE_CHECKING:
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
-    from nbtune.engine.session import get_checkpoint, get_context, report
+    from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
     from nbtune.panel import ClusterPanel
     from nbtune.planning import plan
     from nbtune.resume import attach
     from nbtune.scaling import ScalingForm
+    from nbtune.space import Space
+    from nbtune.space_form import SpaceForm
     from nbtune.trial import Trial
 
 _HOME = {
@@ -85,6 +90,8 @@ _HOME = {
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
     "ScalingForm": "nbtune.scaling",
+    "Space": "nbtune.space",
+    "SpaceForm": "nbtune.space_form",
     "SpecError": "nbtune.errors",
     "Trial": "nbtune.trial",
     "attach": "nbtune.resume",
@@ -95,6 +102,7 @@ _HOME = {
     "load": "nbtune.api",
     "plan": "nbtune.planning",
     "report": "nbtune.engine.session",
+    "require": "nbtune.engine.session",
     "start_cluster": "nbtune.cluster.local",
     "stop_cluster": "nbtune.cluster.local",
     "tune": "nbtune.api",

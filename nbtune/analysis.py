@@ -10,7 +10,7 @@ from typing import Any
 
 from nbtune.engine.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
-from nbtune.spec.space import label
+from nbtune.spec.values import label
 from nbtune.state import TrialState
 from nbtune.store import Store, flat
 
@@ -52,8 +52,9 @@ def to_study(store: Store) -> Any:
             if isinstance(value, (int, float)):
                 reports.setdefault(trial, {})[iteration] = float(value)
     states = store.states()
-    configs = {state.number: _suggested(state) for state in states}
-    distributions = _distributions(store.facts.get("space", {}), list(configs.values()))
+    space = store.facts.get("space", {})
+    configs = {state.number: _suggested(state, space) for state in states}
+    distributions = _distributions(space, list(configs.values()))
     with warnings.catch_warnings():
         # A category that is a class or a function is kept under its name.
         warnings.simplefilter("ignore")
@@ -71,9 +72,13 @@ def to_study(store: Store) -> Any:
     return study
 
 
-def _suggested(state: TrialState) -> dict[str, Any]:
-    """Return a trial's parameters as values that optuna knows."""
-    return {name: _known(value) for name, value in flat(state.config)}
+def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's parameters as values that optuna knows, without those whose condition was not met."""
+    return {
+        name: _known(value)
+        for name, value in flat(state.config)
+        if value is not None or space.get(name, {}).get("kind") != "derived"
+    }
 
 
 def _known(value: Any) -> Any:

@@ -83,10 +83,7 @@ class Controls:
             ExperimentError: its search algorithm cannot, or it cannot be reached.
         """
         count = _positive("samples", samples)
-        grid = 1
-        for known in self._store.facts.get("space", {}).values():
-            grid *= len(known["values"]) if known["kind"] == "grid_search" else 1
-        self._order("extend", samples=count, trials=count * grid)
+        self._order("extend", samples=count, trials=count * self._store.facts.get("per_sample", 1))
 
     @property
     def max_concurrent(self) -> int | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nbtune.engine.storage import Storage
+    from nbtune.space import Space
     from nbtune.views.dashboard import Dashboard
 
 __all__ = ["Experiment"]
@@ -114,6 +115,21 @@ class Experiment(Controls):
     def source(self) -> str:
         """The text of the cell or function that it runs."""
         return str(self._store.facts.get("source", ""))
+
+    @property
+    def space(self) -> Space:
+        """The search space that it was started with. Classes and functions in it are there by their names only.
+
+        Raises:
+            ExperimentError: it is one of Ray Tune's, which keeps no space.
+        """
+        from nbtune.space import Space
+        from nbtune.spec.space_json import space_from_json
+
+        kept = self._store.facts.get("definition")
+        if kept is None:
+            raise ExperimentError(f"{self.name} was not started by nbtune: its folder does not say what its space was")
+        return Space.of(space_from_json(kept))
 
     @property
     def error(self) -> str | None:

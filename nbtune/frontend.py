@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-__all__ = ["can_interact", "shell"]
+from nbtune.errors import NbtuneError
+
+__all__ = ["can_interact", "shell", "write_next"]
 
 
 def shell() -> Any:
@@ -24,3 +26,15 @@ def can_interact() -> bool:
     if kernel is None:
         return True
     return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))
+
+
+def write_next(text: str) -> None:
+    """Put text into a new cell below the one that runs.
+
+    Raises:
+        NbtuneError: no notebook is there.
+    """
+    here = shell()
+    if here is None:
+        raise NbtuneError("there is no notebook to write a cell into; print the form's .text instead")
+    here.set_next_input(text, replace=False)

@@ -13,10 +13,13 @@ from nbtune.errors import Problem, SpecError
 from nbtune.spec.capture import Capture, Program, capture, metric_problems, saves, sources_of
 from nbtune.spec.cell import parse_cell
 from nbtune.spec.defaults import with_defaults
+from nbtune.spec.domain import Domain
 from nbtune.spec.names import Names
 from nbtune.spec.options import Spec, make_spec
 from nbtune.spec.reports import Reports, reports_in
-from nbtune.spec.space import Domain, Space
+from nbtune.spec.space import Space, nested, top_level
+
+_SAMPLES = 200  # of a space that is tried before it is launched
 
 __all__ = ["GRID_WARNING", "Prepared", "as_space", "prepare_cell", "prepare_function"]
 
@@ -35,6 +38,7 @@ class Prepared:
         program: the same, not packed.
         source: the text of the cell or function.
         checkpoints: whether it may report checkpoints, as far as its text shows.
+        notes: what a person should know of its space, one sentence each.
     """
 
     spec: Spec
@@ -43,6 +47,7 @@ class Prepared:
     program: Program
     source: str
     checkpoints: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def no_name(filename: str) -> str | None:
@@ -78,17 +83,16 @@ def prepare_cell(
     """
     found = list(problems or [])
     spec = _spec(options, found)
-    cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic)
+    further = as_space(space, found) if space is not None else None
+    cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic, further=further)
     found += cell_problems
-    whole = cell.space if cell else Space()
-    if space is not None:
-        whole = whole.merged(as_space(space, found))
     if cell is None:
         raise SpecError(found)
+    whole = cell.space
     if not len(whole):
         found.append(Problem("the cell has no parameter; add a line like  lr: loguniform(1e-4, 1e-1) = 1e-2"))
     names = cell.names
-    for name in whole.names:  # those of --space are there in a trial too
+    for name in map(top_level, whole.names):  # those of --space are there in a trial too
         names.needed.pop(name, None)
         names.maybe.discard(name)
     taken = capture(names, namespace)
@@ -188,7 +192,10 @@ def _finish(
     from nbtune.engine.payload import pack, unpicklable
 
     problems += search_problems(spec, space)
-    count = trial_count(spec, space) if not space.problems() else 0
+    notes = _try_space(spec, space, problems) if not problems else ()
+    count = trial_count(spec, space) if not problems else 1
+    if count == 0:
+        problems.append(Problem(f"no point of the grid fulfils {' and '.join(map(str, space.constraints))}"))
     if count >= GRID_WARNING and spec.max_concurrent is None and spec.time_budget is None:
         grids = " x ".join(
             f"{p.name} ({len(p.domain.values or [])})" for p in space.parameters if _is_grid(spec, p.domain)
@@ -219,7 +226,34 @@ def _finish(
             problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
     if problems:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, checkpoints)
+    return Prepared(spec, space, packed, program, source, checkpoints, notes)
+
+
+def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, ...]:
+    """Sample a space whose parameters depend on one another, for what shows only then; return what to know of it."""
+    from nbtune.engine.spaces import Sampler
+
+    for point in spec.points:
+        try:
+            broken = space.violated(nested(point))
+        except ValueError as error:
+            problems.append(Problem(f"--points: {point!r}: {error}"))
+            continue
+        if broken is not None:
+            problems.append(Problem(f"--points: {point!r} does not fulfil {broken}"))
+    if not space.dependent and not space.constraints:
+        return ()
+    sampler, drawn = Sampler(space, seed=0), 0
+    for _ in range(_SAMPLES):
+        try:
+            drawn += sampler.accepted()[1]
+        except ValueError as error:
+            lines = [p.line for p in space.dependent] + [constraint.line for constraint in space.constraints]
+            line = min((line for line in lines if line is not None), default=None)
+            problems.append(Problem(f"this space cannot be sampled: {error}", line))
+            return ()
+    share = _SAMPLES / drawn
+    return (f"about {share:.2g} of all samples fulfil the constraints, the others are not tried",) if share < 1 else ()
 
 
 def _is_grid(spec: Spec, domain: Any) -> bool:

@@ -48,7 +48,6 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     planned = plan_prepared(prepared, cluster)
     if planned.problems:
         raise SpecError(planned.problems)
-    from nbtune.engine.algorithms import searched_space
     from nbtune.engine.credentials import object_store_variables
     from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
@@ -65,7 +64,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     where = storage.join(folder)
     start = Launch(
         spec=spec,
-        space=searched_space(spec, prepared.space),
+        space=prepared.space,
         data=prepared.packed.data,
         large=len(prepared.packed.large),
         folder=folder,
@@ -113,7 +112,8 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
     """Return the plan of what was prepared, on a cluster."""
     from nbtune.engine.algorithms import trial_count
 
-    return plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
+    planned = plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
+    return replace(planned, notes=(*planned.notes, *prepared.notes))
 
 
 def _folder(name: str) -> str:
@@ -127,8 +127,10 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
     import ray
 
     import nbtune
+    from nbtune.engine.algorithms import trial_count
     from nbtune.engine.recorded_space import recorded
     from nbtune.engine.storage import Storage
+    from nbtune.spec.space_json import space_to_json
 
     spec = prepared.spec
     plain_options = {
@@ -151,6 +153,8 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         "max_concurrent": spec.max_concurrent,
         "plan": planned.to_json(),
         "space": recorded(prepared.space),
+        "definition": space_to_json(prepared.space, names=True),
+        "per_sample": trial_count(spec, prepared.space) // spec.samples,
         "options": plain_options,
         "source": prepared.source,
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": nbtune.__version__},
@@ -170,7 +174,10 @@ def dry_run(prepared: Prepared) -> str:
     from nbtune.engine.spaces import default_config
     from nbtune.engine.trainable import call
 
-    config = default_config(prepared.space)
+    try:
+        config = default_config(prepared.space)
+    except ValueError as error:
+        raise ExperimentError(f"the dry run failed: there is no configuration to run with: {error}") from None
     # Packed and unpacked, as for a trial: a dry run must not change the notebook.
     unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
     before = enter(DryRun())

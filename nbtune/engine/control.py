@@ -141,7 +141,10 @@ class Control(Live, Callback):
             config: the parameters that are given, nested.
             start: the trial from whose latest checkpoint it starts, or None.
         """
-        whole = self._complete(config)
+        try:
+            whole = self._complete(config)
+        except ValueError as error:
+            raise RefusedError(f"this point cannot be tried: {error}") from error
         result = None
         if start is not None:
             result = self._find(start).latest_checkpoint_result

@@ -23,8 +23,8 @@ from nbtune.engine.failures import register_sources
 from nbtune.errors import Problem
 from nbtune.spec.capture import Program
 from nbtune.spec.origin import module_of
-from nbtune.spec.space import label
 from nbtune.spec.units import format_size
+from nbtune.spec.values import label
 
 __all__ = ["LARGE", "Captured", "Packed", "Unpacked", "pack", "size_of", "unpack"]
 

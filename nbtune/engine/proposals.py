@@ -1,11 +1,14 @@
-"""The user's search algorithm, wrapped: points of the user's own, more samples and another limit, while it runs."""
+"""The user's search algorithm, wrapped: points of the user's own, more samples and another limit, while it runs.
+
+What the algorithm proposes and the space's constraints do not allow is thrown away before it costs a trial.
+"""
 
 from __future__ import annotations
 
 import copy
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +20,17 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.utils.util import flatten_dict
 
+from nbtune.engine.algorithms import Search
 from nbtune.engine.continuation import revive, start_from
 from nbtune.engine.live import Live
 from nbtune.engine.past import PastTrial
+from nbtune.engine.spaces import Rejected
 
 __all__ = ["Proposals", "Wanted"]
 
 _log = logging.getLogger(__name__)
 _STATE = "nbtune-search-{}.pkl"
+_TRIES = 1000  # proposals in a row that may not be tried, until the search is given up
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,22 @@ class Proposals(Live, SearchAlgorithm):
     """The user's search algorithm, with a queue of wanted points before it and a limit behind it.
 
     Args:
-        algorithm: a `ray.tune.search.Searcher` or `SearchAlgorithm`.
-        samples: how many it is to propose.
+        search: the algorithm, how many it is to propose, and what may be tried.
         slots: how many trials can run at once, as far as is known.
         limit: how many may, or None.
 
     Attributes:
         results: trial id -> last result, of trials that were over in an earlier run without Tune knowing it.
+        on_fewer: what to call where trials are left out since none is found that fulfils the constraints.
     """
 
     role = "search"
 
-    def __init__(self, algorithm: Any, samples: int, slots: int | None, limit: int | None) -> None:
+    def __init__(self, search: Search, slots: int | None, limit: int | None) -> None:
+        algorithm = search.algorithm
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
-        self._samples, self._slots = samples, slots
+        self._search, self._slots = search, slots
+        self.on_fewer: Callable[[int], None] = lambda trials: None
         self._kept = _State(limit=limit)
         self._open: set[str] = set()  # trials that are not over
         self._started: set[str] = set()  # those of them that hold a place
@@ -108,9 +116,10 @@ class Proposals(Live, SearchAlgorithm):
         inner = self._inner
         # Neither class has a public way. A generator of variants would try its first points again.
         if isinstance(inner, BasicVariantGenerator):
+            points = [copy.deepcopy(point) for _ in range(samples) for point in self._search.grid or ()]
             more = copy.copy(self._kept.experiment)
-            more.spec = {**more.spec, "num_samples": samples}
-            inner._points_to_evaluate = []
+            more.spec = {**more.spec, "num_samples": samples if self._search.grid is None else len(points)}
+            inner._points_to_evaluate = points
             inner.add_configurations([more])
             inner._trial_iter, inner._finished = None, False
         elif isinstance(inner, SearchGenerator):
@@ -173,14 +182,38 @@ class Proposals(Live, SearchAlgorithm):
 
     def add_configurations(self, experiments: Any) -> None:
         # A restored tuner whose snapshot cannot be read begins anew, and has forgotten their number.
-        experiments[0].spec["num_samples"] = self._samples
+        experiments[0].spec["num_samples"] = self._search.samples
         self._kept.experiment = experiments[0]
         self._inner.add_configurations(experiments)
 
     def next_trial(self) -> Any:
         if not self._has_place():
             return None
-        return self._make(self._kept.wanted.popleft()) if self._kept.wanted else self._inner.next_trial()
+        return self._make(self._kept.wanted.popleft()) if self._kept.wanted else self._propose()
+
+    def _propose(self) -> Any:
+        """Return the algorithm's next proposal that may be tried."""
+        for _ in range(_TRIES):
+            trial = self._inner.next_trial()
+            if trial is None or self._may_be_tried(trial.config):
+                return trial
+            self._inner.on_trial_complete(trial.trial_id, error=True)
+            if self._search.refills:
+                self._refill()
+            else:
+                self.on_fewer(1)
+        self._inner.set_finished()
+        return None
+
+    def _may_be_tried(self, config: dict[str, Any]) -> bool:
+        rejected = any(isinstance(value, Rejected) for value in flatten_dict(config).values())
+        return not rejected and self._search.accepts(config)
+
+    def _refill(self) -> None:
+        with suppress(TypeError):  # of an algorithm that cannot be given more, there are fewer trials
+            self.extend(1)
+            return
+        self.on_fewer(1)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id not in self._configs:  # else it is none of the algorithm's own
@@ -205,7 +238,7 @@ class Proposals(Live, SearchAlgorithm):
 
     def skip(self) -> None:
         """Leave out the next proposal: it was made in an earlier run."""
-        trial = self._inner.next_trial()
+        trial = self._propose()
         if trial is not None:
             self._inner.on_trial_complete(trial.trial_id, error=True)
 

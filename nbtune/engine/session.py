@@ -14,7 +14,18 @@ from typing import Any, Protocol
 
 from nbtune.engine.checkpoint import Checkpoint, saved
 
-__all__ = ["Context", "DryRun", "FirstReport", "InTrial", "Session", "enter", "get_checkpoint", "get_context", "report"]
+__all__ = [
+    "Context",
+    "DryRun",
+    "FirstReport",
+    "InTrial",
+    "Session",
+    "enter",
+    "get_checkpoint",
+    "get_context",
+    "report",
+    "require",
+]
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,19 @@ def get_checkpoint() -> Checkpoint | None:
 def get_context() -> Context:
     """Return where this code runs: the trial's id, folder and resources."""
     return _session.context
+
+
+def require(condition: Any) -> None:
+    """Say at the top level of a cell what its parameters have to fulfil together: ``require(batch * workers <= 1024)``.
+
+    A `%%tune` cell takes such a line out and tries only what fulfils it. Where the cell runs as an ordinary one, or
+    deeper inside, it is checked here.
+
+    Raises:
+        ValueError: the condition is not met.
+    """
+    if not condition:
+        raise ValueError(f"require: the condition is {condition!r}, so these parameters are not to be tried")
 
 
 def _short(value: Any) -> str:

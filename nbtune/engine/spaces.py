@@ -1,19 +1,150 @@
-"""Search spaces as Ray Tune's own objects."""
+"""Spaces as Ray Tune's own objects, and samples of them."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nbtune.spec.space import MISSING, Domain, Space
+from nbtune.spec.domain import MISSING, Domain, depends_on, resolve
+from nbtune.spec.expression import Expression
+from nbtune.spec.space import Space, nested
 
-__all__ = ["completed", "default_config", "nested", "to_ray"]
+__all__ = ["Rejected", "Sampler", "combinations", "completed", "default_config", "to_ray"]
+
+_TRIES = 1000  # samples that are thrown away for one that fulfils all constraints
 
 
-def to_ray(space: Space) -> dict[str, Any]:
-    """Return the dictionary that ``Tuner(param_space=...)`` takes."""
-    return nested({parameter.name: _ray_domain(parameter.domain) for parameter in space.parameters})
+class Rejected:
+    """Takes the place of a value that cannot be sampled, in a configuration that must not be tried.
+
+    Args:
+        reason: why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<rejected: {self.reason}>"
+
+
+def to_ray(space: Space, seed: int | None = None) -> dict[str, Any]:
+    """Return the dictionary that ``Tuner(param_space=...)`` takes.
+
+    A parameter that depends on others is a ``sample_from``. Defaults and constraints have no place in it.
+
+    Args:
+        space: the space.
+        seed: makes those that depend on others come again.
+    """
+    order = space.ordered  # Tune samples in the order of the dictionary
+    return nested(
+        {
+            parameter.name: Derived(parameter.domain, f"{seed} {parameter.name}" if seed is not None else None).as_ray()
+            if parameter.depends
+            else _ray_domain(parameter.domain)
+            for parameter in order
+        }
+    )
+
+
+class Derived:
+    """The function of a ``sample_from``: samples a domain that depends on other parameters.
+
+    Args:
+        domain: the domain.
+        seed: makes the samples come again, or None.
+    """
+
+    def __init__(self, domain: Any, seed: str | None) -> None:
+        self.domain = domain
+        self._random = _random_state(seed)
+
+    def __deepcopy__(self, memo: Any) -> Derived:
+        return self  # Tune copies the space for each trial, and would draw the same number again
+
+    def as_ray(self) -> Any:
+        """Return it as a ``sample_from``."""
+        from ray import tune
+
+        return tune.sample_from(self)
+
+    def __call__(self, spec: Mapping[str, Any]) -> Any:
+        from ray.tune.search.sample import Domain as RayDomain
+        from ray.tune.search.variant_generator import RecursiveDependencyError
+
+        config = dict(spec["config"] if "config" in spec and "run" in spec else spec)
+        for name in depends_on(self.domain):
+            if any(isinstance(value, RayDomain) for value in _leaves(config.get(name))):
+                raise RecursiveDependencyError(f"{name} is not sampled yet")  # Tune tries again after it
+        try:
+            return _sample(resolve(self.domain, config), config, self._random)
+        except ValueError as error:
+            return Rejected(str(error))
+
+
+class Sampler:
+    """Draws configurations as a random search does.
+
+    Args:
+        space: the space.
+        seed: makes the same configurations come again, or None.
+    """
+
+    def __init__(self, space: Space, seed: int | None = None) -> None:
+        self._space, self._order, self._random = space, space.ordered, _random_state(seed)
+
+    def draw(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return a whole configuration: what is given, the rest sampled. Constraints are not looked at.
+
+        Args:
+            given: parameter -> value, nested ones by their joined names, "a/b".
+
+        Raises:
+            ValueError: a domain cannot be evaluated.
+        """
+        flat: dict[str, Any] = {}
+        for parameter in self._order:
+            if given is not None and parameter.name in given:
+                flat[parameter.name] = given[parameter.name]
+                continue
+            config = nested(flat)
+            try:
+                flat[parameter.name] = _sample(resolve(parameter.domain, config), config, self._random)
+            except ValueError as error:
+                raise ValueError(f"{parameter.name}: {error}") from error
+        return nested({name: flat[name] for name in self._space.names})
+
+    def accepted(self, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], int]:
+        """Return a configuration that fulfils all constraints, and how many were drawn for it.
+
+        Raises:
+            ValueError: none of many does, or one cannot be evaluated.
+        """
+        broken = None
+        for drawn in range(1, _TRIES + 1):
+            config = self.draw(given)
+            broken = self._space.violated(config)
+            if broken is None:
+                return config, drawn
+        raise ValueError(f"{broken} is not fulfilled by any of {_TRIES} samples")
+
+
+def _sample(domain: Any, config: Mapping[str, Any], state: Any) -> Any:
+    if not isinstance(domain, Domain):
+        return domain
+    if domain.kind == "grid_search":  # as one of many: a grid takes them all
+        return (domain.values or [None])[state.randint(len(domain.values or [None]))]
+    if domain.kind == "sample_from":
+        return _ray_domain(domain).sample(config=config)
+    return _ray_domain(domain).sample(random_state=state)
+
+
+def _random_state(seed: int | str | None) -> Any:
+    import numpy as np
+
+    return np.random.RandomState(zlib.crc32(str(seed).encode()) if seed is not None else None)
 
 
 def _ray_domain(domain: Any) -> Any:
@@ -26,44 +157,84 @@ def _ray_domain(domain: Any) -> Any:
     return getattr(tune, domain.kind)(**domain.arguments)
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield value
+
+
 def default_config(space: Space) -> dict[str, Any]:
-    """Return one value for each parameter: its default, or else a sample."""
-    domains = {p.name: p.domain for p in space.parameters if isinstance(p.domain, Domain)}
-    first = {name: (domain.values or [None])[0] for name, domain in domains.items() if domain.kind == "grid_search"}
-    given = {parameter.name: parameter.default for parameter in space.parameters if parameter.default is not MISSING}
-    return completed(space, {**first, **given})
+    """Return one value for each parameter: its default, or else a sample; constraints are not looked at.
+
+    Raises:
+        ValueError: a domain or default cannot be evaluated.
+    """
+    sampler = Sampler(space)
+    flat: dict[str, Any] = {}
+    for parameter in space.parameters:  # a default sees those before it, as where the cell runs without nbtune
+        if parameter.default is MISSING:
+            continue
+        value = parameter.default
+        flat[parameter.name] = resolve(value, sampler.draw(flat)) if isinstance(value, Expression) else value
+    first = {
+        parameter.name: (parameter.domain.values or [None])[0]
+        for parameter in space.parameters
+        if isinstance(parameter.domain, Domain) and parameter.domain.kind == "grid_search"
+    }
+    return sampler.draw({**first, **flat})
 
 
 def completed(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a whole configuration: what is given, the rest sampled as for a random trial.
+    """Return a whole configuration: what is given, the rest sampled so that all constraints are fulfilled.
 
     Args:
         space: the parameters.
         given: parameter -> value, nested ones by their joined names, "a/b".
+
+    Raises:
+        ValueError: with what is given, the constraints cannot be fulfilled.
     """
-    config: dict[str, Any] = {}
-    for parameter in space.parameters:
-        domain = parameter.domain
-        if parameter.name in given:
-            config[parameter.name] = given[parameter.name]
-        elif not isinstance(domain, Domain):
-            config[parameter.name] = domain
-        elif domain.kind == "grid_search":
-            config[parameter.name] = random.choice(domain.values or [None])  # noqa: S311 - no secret
-        elif domain.kind == "sample_from":
-            config[parameter.name] = _ray_domain(domain).sample(config=nested(config))
-        else:
-            config[parameter.name] = _ray_domain(domain).sample()
-    return nested(config)
+    return Sampler(space).accepted(given)[0]
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"a": {"b": 1}}`` for ``{"a/b": 1}``."""
-    result: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parents, last = name.split("/")
-        place = result
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
-    return result
+def combinations(space: Space, *, all_finite: bool) -> Iterator[dict[str, Any]]:
+    """Yield the points of a grid that fulfil all constraints, as far as its parameters decide on them.
+
+    A parameter on a condition has its values in those points only that meet it. What is no grid is left out.
+
+    Args:
+        space: the space.
+        all_finite: whether every domain of finitely many values is crossed, or `grid_search` only.
+
+    Returns:
+        parameter -> value for each point, nested ones by their joined names.
+
+    Raises:
+        ValueError: a domain or constraint cannot be evaluated.
+    """
+    order = space.ordered
+
+    def points(position: int, flat: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if position == len(order):
+            if space.violated(nested(flat)) is None:
+                yield flat
+            return
+        parameter = order[position]
+        config = nested(flat)
+        if not parameter.depends <= set(config):  # on one that is sampled: so is this one
+            yield from points(position + 1, flat)
+            return
+        domain = resolve(parameter.domain, config)
+        values = [domain]
+        if isinstance(domain, Domain):
+            crossed = domain.kind == "grid_search" or (all_finite and domain.values is not None)
+            if not crossed:
+                yield from points(position + 1, flat)
+                return
+            values = domain.values or []
+        for value in values:
+            yield from points(position + 1, {**flat, parameter.name: value})
+
+    yield from points(0, {})

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
-from nbtune.engine.algorithms import make_scheduler, make_search
+from nbtune.engine.algorithms import Search, make_scheduler, make_search
 from nbtune.engine.control import Control
 from nbtune.engine.live import put_live
 from nbtune.engine.log import EventLog
 from nbtune.engine.past import past_of
 from nbtune.engine.proposals import Proposals
 from nbtune.engine.recorder import Recorder, trial_folder
-from nbtune.engine.spaces import completed, to_ray
+from nbtune.engine.spaces import completed
 from nbtune.engine.steered import Steered
 from nbtune.engine.stopping import Stopping
 from nbtune.engine.trainable import run_trial
@@ -50,8 +50,10 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     past = past_of(log.chunks()) if resume is not None else None
     total = int((past.facts if past else launch.facts).get("trials", 0))
     limit = past.facts.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
-    proposals = Proposals(make_search(spec), spec.samples, launch.slots, limit)
+    search = make_search(spec, launch.space)
+    proposals = Proposals(search, launch.slots, limit)
     recorder = Recorder(log, proposals, total, past, failed=failed)
+    proposals.on_fewer = lambda trials: recorder.on_more(-trials)
     scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)
     control = Control(
@@ -75,25 +77,33 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
             where.place,
             trainable,
             resume_errored=failed,
-            param_space=to_ray(launch.space),
+            param_space=search.param_space,
             storage_filesystem=where.filesystem,
         )
     else:
-        tuner = _new(launch, trainable, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()])
+        tuner = _new(
+            launch, trainable, search, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
+        )
     return Run(tuner, control, recorder)
 
 
 def _new(
-    launch: Launch, trainable: Any, proposals: Proposals, scheduler: Steered, stopping: Stopping, callbacks: list[Any]
+    launch: Launch,
+    trainable: Any,
+    search: Search,
+    proposals: Proposals,
+    scheduler: Steered,
+    stopping: Stopping,
+    callbacks: list[Any],
 ) -> tune.Tuner:
     spec = launch.spec
     return tune.Tuner(
         trainable,
-        param_space=to_ray(launch.space),
+        param_space=search.param_space,
         tune_config=tune.TuneConfig(
             metric=spec.metric,
             mode=spec.mode,
-            num_samples=spec.samples,
+            num_samples=search.samples,
             search_alg=proposals,
             scheduler=scheduler,
             reuse_actors=True,

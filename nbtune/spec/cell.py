@@ -1,27 +1,28 @@
 """The cell language: a notebook cell as a search space and a body that runs as a cell does.
 
-A top-level ``name: SPACE_EXPRESSION`` (with ``= default`` or without) is a parameter, everything
-else is the body. The cell is parsed by `ast` alone.
+`nbtune.spec.declared` takes the parameters and constraints out of it, everything else is the body.
+The cell is parsed by `ast` alone.
 """
 
 from __future__ import annotations
 import __future__
 
 import ast
-import builtins
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nbtune.errors import Problem, did_you_mean
+from nbtune.errors import Problem
+from nbtune.spec.declared import space_in
+from nbtune.spec.domain import SPACE_FUNCTIONS
 from nbtune.spec.names import Names, bound_names, names_of
 from nbtune.spec.reports import Reports, reports_in
-from nbtune.spec.space import MISSING, SPACE_FUNCTIONS, Domain, Parameter, Space
+from nbtune.spec.space import Space, top_level
 
 __all__ = ["HELPERS", "Cell", "parse_cell"]
 
-HELPERS = ("report", "get_checkpoint", "get_context", *SPACE_FUNCTIONS)
+HELPERS = ("report", "get_checkpoint", "get_context", "require", *SPACE_FUNCTIONS)
 """What is there in a trial without import."""
 
 
@@ -32,7 +33,7 @@ class Cell:
     Attributes:
         source: the whole text, the magic line included, so that line numbers are the notebook's.
         filename: what its code calls its file; tracebacks find the source under this name.
-        space: the parameters that it defines.
+        space: the parameters and constraints that it declares, and those of a space beside it.
         code: a function's code without arguments that runs the body; each name of the body's top
             level is a global, and a top-level `return` returns.
         is_async: whether the body awaits at top level, so that calling it gives a coroutine.
@@ -52,7 +53,12 @@ class Cell:
 
 
 def parse_cell(
-    source: str, namespace: Mapping[str, Any], *, filename: str = "<cell>", magic: str = "%%tune"
+    source: str,
+    namespace: Mapping[str, Any],
+    *,
+    filename: str = "<cell>",
+    magic: str = "%%tune",
+    further: Space | None = None,
 ) -> tuple[Cell | None, list[Problem]]:
     """Parse the text below the magic line.
 
@@ -61,6 +67,7 @@ def parse_cell(
         namespace: the notebook's variables; space expressions may use them.
         filename: the name for the code's file.
         magic: the magic line; the cell's lines are counted from it.
+        further: a space that is given beside the cell, or None.
 
     Returns:
         The cell, or None where it is no valid Python, and every problem that was found.
@@ -69,16 +76,20 @@ def parse_cell(
     if tree is None:
         return None, problems
     ast.increment_lineno(tree, 1)  # line 1 is the magic line
-    parameters, body, found = _parameters(tree.body, namespace)
+    space, body, found = space_in(tree.body, namespace, further or Space())
     problems += found
-    space = Space(tuple(parameters))
+    problems += [
+        Problem(f"{name} cannot be a parameter: it is nbtune's own name in a trial", space[name].line)
+        for name in space.names
+        if name in HELPERS
+    ]
     imports = frozenset(
         name.split(".")[0]
         for node in ast.walk(tree)
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
     )
-    names = names_of(body, space.names)
+    names = names_of(body, {top_level(name) for name in space.names})
     reports = reports_in(body, returns=True)
     try:
         code, is_async = _compile(body, filename)
@@ -120,91 +131,6 @@ def _not_python(line: str) -> str | None:
         if part.startswith("%"):
             return "a magic"
     return "help" if line.strip().endswith("?") or line.strip().startswith("?") else None
-
-
-def _parameters(
-    statements: list[ast.stmt], namespace: Mapping[str, Any]
-) -> tuple[list[Parameter], list[ast.stmt], list[Problem]]:
-    """Take the parameters out of the top-level statements."""
-    found: dict[str, Parameter] = {}
-    body: list[ast.stmt] = []
-    problems: list[Problem] = []
-    own = set(bound_names(statements))
-    for node in statements:
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            body.append(node)
-            continue
-        name, line = node.target.id, node.lineno
-        kind = _space_function(node.annotation)
-        if kind is None:
-            if misspelt := _misspelt(node, own, namespace):
-                problems += misspelt
-                found.setdefault(name, Parameter(name, None, line=line))  # no second complaint about its name
-            else:
-                body.append(node)
-            continue
-        if name in found:
-            problems.append(Problem(f"{name} is a parameter already, in line {found[name].line}", line))
-        if name in HELPERS:
-            problems.append(Problem(f"{name} cannot be a parameter: it is nbtune's own name in a trial", line))
-        domain = default = MISSING
-        try:
-            domain = _domain(node.annotation, namespace)
-            if node.value is not None:
-                default = _evaluate(node.value, namespace)
-        except Exception as error:  # whatever the user's expression raises
-            text = ast.unparse(node.annotation if domain is MISSING else node.value or node)
-            problems.append(Problem(f"{name}: {text} cannot be evaluated: {type(error).__name__}: {error}", line))
-        if domain is not MISSING:
-            parameter = Parameter(name, domain, default, line)
-            problems += Space((parameter,)).problems()
-            found.setdefault(name, parameter)
-    return list(found.values()), body, problems
-
-
-def _space_function(node: ast.expr) -> str | None:
-    """Return the name of the space function that an annotation calls, if it calls one."""
-    if isinstance(node, ast.IfExp):
-        return _space_function(node.body) or _space_function(node.orelse)
-    if not isinstance(node, ast.Call):
-        return None
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name if name in SPACE_FUNCTIONS else None
-
-
-def _misspelt(node: ast.AnnAssign, own: set[str], namespace: Mapping[str, Any]) -> list[Problem]:
-    call = node.annotation
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        return []
-    name = call.func.id
-    hint = did_you_mean(name, SPACE_FUNCTIONS)
-    if not hint or name in own or name in namespace or hasattr(builtins, name):
-        return []
-    return [Problem(f"{name} is no space function{hint}. There are: {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
-
-
-def _domain(node: ast.expr, namespace: Mapping[str, Any]) -> Domain:
-    if isinstance(node, ast.IfExp):
-        raise ValueError(
-            "a conditional parameter cannot be declared this way yet; use sample_from(lambda config: ...), which"
-            " sees the other parameters"
-        )
-    assert isinstance(node, ast.Call)
-    kind = _space_function(node)
-    assert kind is not None
-    # `tune.choice(...)` and `choice(...)` are the same; the name is ours, whatever the notebook calls so.
-    call = ast.Call(ast.Name("__space_function__", ast.Load()), node.args, node.keywords)
-    domain = _evaluate(
-        ast.copy_location(call, node),
-        {**namespace, "__space_function__": lambda *args, **kwargs: Domain.call(kind, *args, **kwargs)},
-    )
-    assert isinstance(domain, Domain)
-    return domain
-
-
-def _evaluate(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
-    expression = ast.fix_missing_locations(ast.Expression(node))
-    return eval(compile(expression, "<parameter>", "eval"), dict(namespace))  # the user's own code
 
 
 class _AsFunctionBody(ast.NodeTransformer):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
+from nbtune.spec.domain import SPACE_FUNCTIONS
 from nbtune.spec.options import OPTIONS, Spec
-from nbtune.spec.space import SPACE_FUNCTIONS
 
 __all__ = ["help_page"]
 
@@ -25,6 +25,15 @@ Run a cell as a hyperparameter sweep on Ray.
 A line `name: SPACE = default` is a parameter; everything else is what a trial runs. It sees the
 notebook's variables and functions as any cell does. `report`, `get_checkpoint` and `get_context` are
 there without import, and so are the space functions:
+"""
+_SPACES = """\
+A parameter may depend on others, be there on a condition only, or be a dictionary of parameters;
+require(...) keeps samples that break it from being tried:
+
+    momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
+    warmup: uniform(0, lr) = 1e-3
+    model: {"hidden": choice([64, 128]), "dropout": uniform(0, 0.5)}
+    require(batch_size * workers <= 1024)
 """
 _AFTER = """\
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
@@ -65,6 +74,7 @@ def help_page() -> str:
     """Return the page."""
     parts = [_CELL]
     parts.append(textwrap.fill(", ".join(SPACE_FUNCTIONS), 96, initial_indent="    ", subsequent_indent="    ") + "\n")
+    parts.append(_SPACES)
     defaults = Spec()
     for group, options in groupby(OPTIONS.values(), key=lambda option: option.group):
         parts.append(f"{group}:")
@@ -78,6 +88,6 @@ def help_page() -> str:
             )
             parts.append(f"    {head:<26} {option.help}{shown}")
     parts.append("Also:")
-    parts.append(f"    {'--space VAR':<26} further parameters: a variable with a dictionary, name -> space function")
+    parts.append(f"    {'--space VAR':<26} further parameters: a Space, a form or a dictionary")
     parts.append(f"    {'--dry-run':<26} run the cell once, here, to its first report, and show the plan\n")
     return "\n".join([*parts, _AFTER, _LINE])

@@ -10,7 +10,7 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.options import OPTIONS, SCHEDULERS, SEARCHES
 
-__all__ = ["Line", "parse_line"]
+__all__ = ["SWITCHES", "Line", "parse_line"]
 
 
 @dataclass
@@ -53,7 +53,7 @@ def parse_line(line: str, namespace: Mapping[str, Any], objects: Collection[str]
             continue
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_")
-        if name in _SWITCHES:
+        if name in SWITCHES:
             if equals:
                 parsed.problems.append(Problem(f"{flag} takes no value"))
             _switch(name, parsed)
@@ -65,15 +65,15 @@ def parse_line(line: str, namespace: Mapping[str, Any], objects: Collection[str]
             (_object if name in objects else _option)(name, word, parsed, namespace)
         else:
             known = [option.flag for option in OPTIONS.values()]
-            known += [*(f"--{name}" for name in objects), *_SWITCHES_AS_FLAGS]
+            known += [*(f"--{name}" for name in objects), *_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
     return parsed
 
 
-_SWITCHES = {"wait", "no_wait", "dry_run"}
-_SWITCHES_AS_FLAGS = ["--wait", "--no-wait", "--dry-run"]
+SWITCHES = {"wait", "no_wait", "dry_run"}
+_FLAGS = ["--wait", "--no-wait", "--dry-run"]
 
 
 def _positional(word: str, parsed: Line) -> None:

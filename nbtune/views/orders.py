@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import ExperimentError, NbtuneError
-from nbtune.spec.space import Domain
+from nbtune.spec.domain import Domain
 from nbtune.store import ENDED, Store, flat
 from nbtune.views.rows import cell, kind_of
 

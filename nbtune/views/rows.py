@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbtune.columns import ABSENT
-from nbtune.spec.space import label
+from nbtune.spec.values import label
 from nbtune.state import TrialState
 from nbtune.store import Store, flat
 from nbtune.views.text import status_of
@@ -113,7 +113,8 @@ class Rows:
             shown = f"config/{name}" if name in store.metrics() else name
             kind = kind_of(space.get(name))
             cells = [*map(cell, known["values"])] if kind == "choice" else None
-            column = _column(f"config/{name}", shown, "param", "log" in known.get("kind", ""), cells)
+            log = "log" in (known.get("of") or known).get("kind", "")
+            column = _column(f"config/{name}", shown, "param", log, cells)
             columns.append({**column, "kind": kind, "space": known.get("text", "")})
         columns += [_column(f"metric/{name}", name, "metric") for name in metrics]
         columns += [_column("iterations", "iterations", "iterations"), _column("time_s", "time (s)", "time_s")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbtune.spec.space import label
 from nbtune.spec.units import format_duration
+from nbtune.spec.values import label
 from nbtune.state import TrialState
 from nbtune.store import ENDED, Store
 

@@ -32,8 +32,10 @@ class Foreign:
 
 
 def python(code: str, folder: Path, seconds: float = 200, **variables: str | None) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python of its own, with this checkout's nbtune."""
-    environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONPATH": path()}
+    """Run code in a Python of its own, with this checkout's nbtune, and no authentication but what is given."""
+    # An embedded Ray of an earlier test leaves its mode in this process's environment.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONPATH": path()}
     for name, value in variables.items():
         environment.pop(name, None)
         if value is not None:

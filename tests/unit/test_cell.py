@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune.spec.cell import HELPERS, parse_cell
-from nbtune.spec.space import MISSING, SPACE_FUNCTIONS, Domain
+from nbtune.spec.domain import MISSING, SPACE_FUNCTIONS, Domain
 
 CALLS = {
     "uniform": "0.1, 0.9",
@@ -167,12 +167,6 @@ def test_a_wrong_domain_has_its_line():
     ((line, message),) = problems_of("y = 1\nx: uniform(2, 1)")
     assert line == 3
     assert message.startswith("x: uniform(2, 1): lower (2) must be below upper (1)")
-
-
-def test_a_conditional_parameter_says_what_to_write():
-    ((line, message),) = problems_of("o: choice(['sgd'])\nm: uniform(0, 1) if o == 'sgd' else None")
-    assert line == 3
-    assert "sample_from" in message
 
 
 # -- what a trial cannot run ----------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 import pytest
 
+from nbtune.spec.domain import SPACE_FUNCTIONS
 from nbtune.spec.help import help_page
 from nbtune.spec.line import parse_line
 from nbtune.spec.options import OPTIONS, SCHEDULERS, SEARCHES
-from nbtune.spec.space import SPACE_FUNCTIONS
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "name"])

@@ -1,14 +1,16 @@
 """nbtune.engine.proposals: how many trials are proposed, and when."""
 
 import pytest
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
+from nbtune.engine.algorithms import make_search
 from nbtune.engine.proposals import Proposals
+from nbtune.spec.options import Spec
+from nbtune.spec.space import Space
 
 
 @pytest.fixture
 def proposals():
-    return Proposals(BasicVariantGenerator(), samples=100, slots=2, limit=None)
+    return Proposals(make_search(Spec(samples=100), Space()), slots=2, limit=None)
 
 
 def fill(proposals, names="abcdefgh"):

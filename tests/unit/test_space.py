@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from ray import tune
 
 from nbtune.engine.spaces import to_ray
-from nbtune.spec.space import MISSING, SPACE_FUNCTIONS, Domain, Parameter, Space, label
+from nbtune.spec.domain import MISSING, SPACE_FUNCTIONS, Domain
+from nbtune.spec.space import Parameter, Space
+from nbtune.spec.values import label
 
 
 def domain(text):

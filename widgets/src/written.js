@@ -8,8 +8,9 @@ const COPIED = "✓ copied: paste it into a new cell";
 
 /**
  * @param {(target: EventTarget, type: string, act: (event: any) => any) => void} on listens, and shows what is thrown
+ * @param {() => Promise<void>} [settled] comes to its end when the text is that of what is typed
  */
-export function makeWritten(on) {
+export function makeWritten(on, settled = async () => {}) {
   const write = make("button", { type: "button", className: "nbt-main", textContent: "Write cell" });
   const copy = make("button", { type: "button", textContent: "Copy" });
   const said = make("span", { role: "status" });
@@ -23,10 +24,10 @@ export function makeWritten(on) {
   /** @param {() => Promise<string>} put */
   async function give(put) {
     if (writes) return;
-    if (wrong) return showText(said, wrong);
     writes = true;
     try {
-      showText(said, await put());
+      await settled();
+      showText(said, wrong || (await put()));
     } finally {
       writes = false;
     }
@@ -42,6 +43,7 @@ export function makeWritten(on) {
     if (cell !== text || why !== wrong) showText(said, why);
     [text, wrong] = [cell, why];
     if (code.textContent !== text) code.textContent = text;
+    code.hidden = text === "";
     code.classList.toggle("nbt-stale", why !== "");
     write.ariaDisabled = copy.ariaDisabled = String(why !== ""); // unlike disabled, it keeps the focus
   }

@@ -1,0 +1,160 @@
+"""Spaces whose parameters depend on one another, and constraints, in sweeps on a real Ray."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import nbtune
+
+TEXT = """
+optimizer: choice(["sgd", "adam"]) = "sgd"
+momentum: choice([0.8, 0.9]) if optimizer == "sgd" else None = 0.9
+scale: choice([1, 2])
+size: choice([8, 16, 32])
+require(size * scale <= 32)
+"""
+
+
+def train(config: dict[str, Any]) -> dict[str, Any]:
+    return {"score": config["scale"] + (config["momentum"] or 0)}
+
+
+def holds(frame: pd.DataFrame) -> bool:
+    sgd = frame["optimizer"] == "sgd"
+    return bool(
+        frame["momentum"][sgd].isin([0.8, 0.9]).all()
+        and frame["momentum"][~sgd].isna().all()
+        and (frame["size"] * frame["scale"] <= 32).all()
+    )
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_every_sample_is_one_that_may_be_tried(run: Any, search: str) -> None:
+    space = nbtune.Space.from_cell(TEXT)
+    experiment = run(train, space, samples=24, search=search, metric="score", mode="max", seed=3).wait()
+    assert experiment.status == "finished"
+    frame = experiment.df
+    assert len(frame) == 24, "what is rejected is replaced"
+    assert holds(frame)
+    assert set(frame["optimizer"]) == {"sgd", "adam"}
+    assert experiment.space == space
+    assert experiment.best.metrics["score"] == frame["score"].max()
+
+
+def test_a_grid_has_each_point_once(run: Any) -> None:
+    experiment = run(train, nbtune.Space.from_cell(TEXT), search="grid", samples=2).wait()
+    frame = experiment.df
+    points = frame[["optimizer", "momentum", "scale", "size"]].fillna(-1)
+    # 5 of the 6 pairs of scale and size are allowed; sgd has two momenta, adam none.
+    assert experiment.plan.trials == len(frame) == 2 * 5 * 3
+    assert (points.value_counts() == 2).all()
+    assert len(points.drop_duplicates()) == 15
+    assert holds(frame)
+    experiment.extend(1)
+    experiment.wait()
+    assert len(experiment.df) == 45
+    assert (experiment.df[points.columns].fillna(-1).value_counts() == 3).all()
+
+
+def test_a_grid_search_on_a_condition(run: Any) -> None:
+    space = nbtune.Space.from_cell(
+        'kind: grid_search(["a", "b"])\nn: grid_search([1, 2, 3]) if kind == "a" else 0\nx: uniform(0, n + 1)'
+    )
+    frame = run(lambda config: {"x": config["x"] / (config["n"] + 1)}, space).wait().df
+    assert sorted(zip(frame["kind"], frame["n"], strict=True)) == [("a", 1), ("a", 2), ("a", 3), ("b", 0)]
+    assert frame["x"].between(0, 1).all()
+
+
+def test_a_cross_with_a_constraint_leaves_points_out(run: Any) -> None:
+    space = nbtune.Space.from_cell("a: grid_search([1, 2, 3, 4])\nb: uniform(0, 1)\nrequire(a != 2)")
+    experiment = run(lambda config: {"b": config["b"]}, space, samples=2).wait()
+    assert sorted(experiment.df["a"]) == [1, 1, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_a_seed_repeats_what_depends_on_others(run: Any, search: str) -> None:
+    space = nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(0, a)\nc: uniform(b, 2) if b < 0.3 else None")
+    frames = [
+        run(
+            lambda config: {"s": config["a"]},
+            space,
+            samples=8,
+            seed=5,
+            search=search,
+            metric="s",
+            mode="max",
+            max_concurrent=1,
+        )
+        .wait()
+        .df[["a", "b", "c"]]
+        for _ in range(2)
+    ]
+    pd.testing.assert_frame_equal(*frames)
+    assert frames[0]["a"].nunique() == frames[0]["b"].nunique() == 8
+    assert (frames[0]["b"] <= frames[0]["a"]).all()
+
+
+def test_points_of_ones_own_have_to_fulfil_the_constraints(run: Any) -> None:
+    space = nbtune.Space.from_cell(TEXT)
+    with pytest.raises(nbtune.SpecError, match=r"'size': 32.* does not fulfil require\(size \* scale <= 32\)"):
+        run(train, space, samples=2, points=[{"size": 32, "scale": 2}])
+    experiment = run(train, space, samples=2, points=[{"size": 32}]).wait()
+    assert experiment.df.loc[0, "size"] == 32
+    assert experiment.df.loc[0, "scale"] == 1
+
+
+def test_a_point_that_is_added_has_to_as_well(run: Any, until: Any) -> None:
+    def slow(config: dict[str, Any]) -> None:
+        for _ in range(1000):
+            nbtune.report(score=1)
+            time.sleep(0.05)
+
+    experiment = run(slow, nbtune.Space.from_cell(TEXT), samples=1)
+    until(lambda: len(experiment.history) > 0, "a report")
+    with pytest.raises(nbtune.ExperimentError, match=r"cannot be tried: require\(size \* scale <= 32\)"):
+        experiment.add(size=32, scale=2)
+    experiment.add(size=32)
+    until(lambda: len(experiment.trials) == 2, "the point")
+    assert experiment.trials[1].config["scale"] == 1
+    assert holds(experiment.df)
+
+
+def test_more_samples_after_the_end_fulfil_them_too(run: Any) -> None:
+    experiment = run(train, nbtune.Space.from_cell(TEXT), samples=4).wait()
+    experiment.extend(6)
+    experiment.wait()
+    assert len(experiment.df) == 10
+    assert holds(experiment.df)
+
+
+def test_what_can_only_be_seen_when_it_is_sampled_is_said_before_anything_starts(run: Any) -> None:
+    with pytest.raises(nbtune.SpecError, match="cannot be sampled: b: uniform.*must be below upper"):
+        run(train, nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(a, 0.5)"))
+    with pytest.raises(nbtune.SpecError, match="is not fulfilled by any of 1000 samples"):
+        run(train, nbtune.Space.from_cell("a: uniform(0, 1)\nrequire(a > 2)"))
+    with pytest.raises(nbtune.SpecError, match="no point of the grid fulfils"):
+        run(train, nbtune.Space.from_cell("a: grid_search([1, 2])\nrequire(a > 2)"), search="grid")
+
+
+def test_an_algorithm_that_cannot_is_named(run: Any) -> None:
+    from ray.tune.search.bayesopt import BayesOptSearch
+
+    space = nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(0, 1) if a > 0.5 else None")
+    search = object.__new__(BayesOptSearch)  # its package need not be installed to be refused
+    with pytest.raises(nbtune.SpecError, match="BayesOptSearch cannot search .*; --search random, grid and optuna can"):
+        run(train, space, search=search, metric="score", mode="max")
+
+
+def test_a_study_of_a_conditional_space(run: Any) -> None:
+    space = nbtune.Space.from_cell(TEXT.replace("choice([0.8, 0.9])", "uniform(0.8, 0.9)"))
+    study = run(train, space, samples=12, metric="score", mode="max", seed=1).wait().to_optuna()
+    adam = [trial for trial in study.trials if trial.params["optimizer"] == "adam"]
+    assert adam
+    assert not any("momentum" in trial.params for trial in adam)
+    assert type(study.trials[0].distributions["size"]).__name__ == "CategoricalDistribution"
+    sgd = next(trial for trial in study.trials if trial.params["optimizer"] == "sgd")
+    assert (sgd.distributions["momentum"].low, sgd.distributions["momentum"].high) == (0.8, 0.9)

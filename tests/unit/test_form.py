@@ -1,0 +1,348 @@
+"""nbtune.spec.form: rows of text to a cell and to its space, and what is wrong with which field."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.spec.cell import parse_cell
+from nbtune.spec.form import Form
+from nbtune.spec.form_line import read_line, write_line
+from nbtune.spec.form_row import Row
+from nbtune.spec.writing import written
+
+CELL = """%%tune digits --metric acc --mode max --samples 20 --scheduler asha --cpus 2 --stop "acc=0.9"
+import math
+# the learning rate
+lr: loguniform(1e-4, 1e-1) = 1e-2  # log
+hidden: choice([32, 64, 128]) = 64
+
+momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
+x = 3  # between them
+optimizer: tune.choice(["sgd", "adam"])
+model: {"hidden": choice([64, 128])} = {"hidden": 64}
+width: quniform(0, lr, 0.1)
+epochs: choice(
+    [5,  # few
+     10])
+require(hidden * epochs <= 1024)
+
+for i in range(3):
+    report(acc=i)
+"""
+
+
+def form_of(text, **namespace):
+    return Form.read(text, namespace)
+
+
+def checked(*rows, line=None, **namespace):
+    form = Form.read("", namespace, {})
+    named = [replace(row, id=row.id or f"n{number}") for number, row in enumerate(rows)]
+    return form.check(named, line or form.line)
+
+
+def problems_of(*rows, **namespace):
+    return {int(key[1:]): found for key, found in checked(*rows, **namespace).findings.problems.items()}
+
+
+def number(name="a", lower="0", upper="1", **more):
+    return Row("number", name=name, lower=lower, upper=upper, **more)
+
+
+# -- there and back ------------------------------------------------------------------------------
+
+
+def test_a_cell_that_nobody_changes_stays_as_it_was_typed():
+    form = form_of(CELL)
+    found = form.check(form.sketch.rows, form.line)
+    assert found.text == CELL
+    assert found.why_not == ""
+    assert found.space == parse_cell(CELL.partition("\n")[2], {})[0].space
+
+
+def test_the_texts_of_the_fields_are_those_that_were_typed():
+    rows = {row.name: row for row in form_of(CELL).sketch.rows}
+    assert (rows["lr"].kind, rows["lr"].lower, rows["lr"].upper, rows["lr"].log) == ("number", "1e-4", "1e-1", True)
+    assert rows["lr"].default == "1e-2"
+    assert rows["hidden"].values == "32, 64, 128"
+    assert (rows["momentum"].when, rows["momentum"].otherwise) == ('optimizer == "sgd"', "")
+    assert rows["width"].step == "0.1"
+    assert rows["model"].kind == "expression"
+    assert rows[""].expression == "hidden * epochs <= 1024"
+
+
+def test_a_row_that_is_changed_is_written_anew_and_keeps_its_comments():
+    form = form_of(CELL)
+    rows = [replace(row, upper="1") if row.name == "lr" else row for row in form.sketch.rows]
+    text = form.check(rows, form.line).text
+    assert text == CELL.replace("1e-1", "1")
+
+
+def test_rows_in_another_order_take_their_comments_along_and_leave_the_code_where_it_was():
+    form = form_of("# one\na: uniform(0, 1)\n# two\nb: uniform(0, 2)\n\nx = 1")
+    text = form.check(form.sketch.rows[::-1], form.line).text
+    assert text == "%%tune\n# two\nb: uniform(0, 2)\n# one\na: uniform(0, 1)\n\nx = 1"
+
+
+def test_rows_are_added_before_the_body_and_removed_without_touching_it():
+    form = form_of("x = 1")
+    assert form.check([number(id="n1")], form.line).text == "%%tune\na: uniform(0, 1)\n\nx = 1"
+    form = form_of("a: uniform(0, 1)\nb: uniform(0, 1)\n\nx = 1")
+    assert form.check(form.sketch.rows[1:], form.line).text == "%%tune\nb: uniform(0, 1)\n\nx = 1"
+
+
+def test_statements_on_one_line_are_told_apart():
+    form = form_of("é: choice(['é']); b: uniform(0, 1); x = 1")
+    assert form.check(form.sketch.rows, form.line).text == "%%tune\né: choice(['é'])\nb: uniform(0, 1)\nx = 1"
+
+
+@pytest.mark.parametrize(
+    ("call", "fields"),
+    [
+        ("uniform(lower=0, upper=1)", {"kind": "number", "lower": "0", "upper": "1"}),
+        ("qloguniform(1, 10, 1)", {"kind": "number", "step": "1", "log": True}),
+        ("randint(1, 9)", {"kind": "integer", "upper": "9", "step": ""}),
+        ("qrandint(1, 9)", {"kind": "integer", "step": "1"}),
+        ("randn()", {"kind": "normal", "mean": "", "sd": ""}),
+        ("randn(sd=2)", {"kind": "normal", "mean": "", "sd": "2"}),
+        ("qrandn(0, 1, 0.5)", {"kind": "normal", "step": "0.5"}),
+        ("choice([1])", {"kind": "choice", "values": "1"}),
+        ("choice([[1, 2]])", {"kind": "choice", "values": "[[1, 2]]"}),
+        ("choice([(1, 2)])", {"kind": "choice", "values": "(1, 2)"}),
+        ("choice((1, 2))", {"kind": "choice", "values": "*(1, 2)"}),
+        ("choice(range(3))", {"kind": "choice", "values": "*range(3)"}),
+        ("choice([i for i in range(3)])", {"kind": "choice", "values": "*[i for i in range(3)]"}),
+        ("grid_search(values=[1, 2])", {"kind": "grid_search", "values": "1, 2"}),
+        ("sample_from(lambda config: 1)", {"kind": "expression"}),
+        ("uniform(*[0, 1])", {"kind": "expression"}),
+        ("loguniform(1, 10, base=10)", {"kind": "expression"}),
+        ("uniform(0, 1) if b == 1 else uniform(1, 2) if b == 2 else None", {"when": "b == 1"}),
+        ("None if b == 1 else uniform(0, 1)", {"kind": "expression", "when": ""}),
+    ],
+)
+def test_every_way_to_write_a_domain_comes_to_the_same_space(call, fields):
+    text = f"a: {call}\nb: choice([1, 2, 3])"
+    form = form_of(text)
+    row = form.sketch.rows[0]
+    assert {name: getattr(row, name) for name in fields} == fields
+    # Written from the fields alone, without what is known of the cell.
+    anew = checked(*(replace(one, id="") for one in form.sketch.rows))
+    before = parse_cell(text, {})[0].space
+    if "lambda" not in call:
+        assert anew.space == before
+    assert [p.name for p in anew.space.parameters] == ["a", "b"]
+
+
+NUMBERS = st.sampled_from(["-1.5", "0", "1e-3", "0.25", "7", "1_000", "2e3", "n", "n / 2"])
+ATOMS = st.sampled_from(["1", "2.5", '"x, y"', "None", "(1, 2)", "[1]", "len", '{"a": 1}', "-3", "True", "n"])
+
+
+@st.composite
+def statements(draw, name, names):
+    """A parameter's statement in one of the ways in which it may be written."""
+    lower, upper = sorted([draw(st.integers(1, 500)), draw(st.integers(501, 999))])
+    values = ", ".join(draw(st.lists(ATOMS, min_size=1, max_size=4)))
+    domain = draw(
+        st.sampled_from(
+            [
+                f"uniform({lower}e-3, {upper}e-1)",
+                f"tune.loguniform({lower}e-3,{upper})",
+                f"quniform(lower={lower}, upper={upper}, q=1)",
+                f"randint({lower}, {upper})",
+                f"qrandint({lower}, {upper})",
+                f"lograndint({lower}, upper={upper})",
+                f"randn(sd={upper})",
+                f"choice([{values}])",
+                f"choice(({values},))",
+                f"grid_search([{values},])",
+                "sample_from(len)",
+                f"{{'x': choice([{values}]), 'y': {{'z': uniform(0, {upper})}}}}",
+            ]
+        )
+    )
+    others = [other for other in names if other != name]
+    if others and not domain.startswith("{") and draw(st.booleans()):
+        domain += (
+            f' if {draw(st.sampled_from(others))} != "off" else {draw(st.sampled_from(["None", "0", "uniform(0, 1)"]))}'
+        )
+    default = draw(st.sampled_from(["", f" = {lower}", " = 'text'"])) if not domain.startswith("{") else ""
+    comment = draw(st.sampled_from(["", "  # why, and (how"]))
+    above = draw(st.sampled_from(["", "# above\n", "\n"]))
+    return f"{above}{name}: {domain}{default}{comment}"
+
+
+@st.composite
+def cells(draw):
+    names = draw(st.lists(st.sampled_from(["a", "b", "lr", "größe", "x_1"]), min_size=1, unique=True))
+    # A parameter depends on earlier ones only, so that there are no cycles.
+    lines = [draw(statements(name, names[:position])) for position, name in enumerate(names)]
+    if draw(st.booleans()):
+        lines.insert(draw(st.integers(0, len(lines))), f"require({names[0]} is not None)")
+    if draw(st.booleans()):
+        lines.insert(draw(st.integers(0, len(lines))), "code = 1  # the cell's own")
+    return "\n".join([*lines, *draw(st.sampled_from([[], ["", "report(x=1)"], ["report(x=1)", ""]]))])
+
+
+@settings(max_examples=150, deadline=None)
+@given(cells())
+def test_cell_to_space_to_form_to_cell(text):
+    namespace = {"n": 40}
+    before, problems = parse_cell(text, namespace)
+    assert problems == []
+    form = Form.read(text, namespace)
+    assert form.check(form.sketch.rows, form.line).text == f"%%tune\n{text}"
+
+    # From the fields alone: the same space, and the cell of it once more.
+    alone = [replace(row, id=f"n{position}") for position, row in enumerate(form.sketch.rows)]
+    found = Form.read("", namespace).check(alone, form.line)
+    assert found.findings.problems == {}
+    assert found.space == before.space
+    again = Form.read(found.text, namespace)
+    assert [replace(row, id="") for row in again.sketch.rows] == [replace(row, id="") for row in alone]
+
+    # From the space: its own lines, as rows.
+    own = Form.read(written(before.space), namespace)
+    assert own.check(own.sketch.rows, own.line).space == before.space
+
+
+# -- what is wrong -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "said"),
+    [
+        (number(name=""), "name", "a name is needed"),
+        (number(name="2nd"), "name", "'2nd' is no variable name"),
+        (number(name="learning rate"), "name", "'learning rate' is no variable name"),
+        (number(name="class"), "name", "no Python keyword"),
+        (number(name="report"), "name", "report is nbtune's own name in a trial"),
+        (number(name="uniform"), "name", "uniform is nbtune's own name in a trial"),
+        (number(lower=""), "lower", "a number is needed"),
+        (number(lower="abc"), "lower", "abc is no number, and no variable or parameter"),
+        (number(lower="'0'"), "lower", "lower is '0', but a finite number is needed"),
+        (number(lower="1e-"), "lower", "1e- cannot be read: invalid decimal literal"),
+        (number(lower="1 # one"), "lower", "cannot be read"),
+        (number(lower="0, 1"), "lower", "0, 1 cannot be read: one value is needed"),
+        (number(lower="0) + (1"), "lower", "one value is needed"),
+        (number(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
+        (number(upper="inf"), "upper", "inf is no number"),
+        (number(lower="2"), "lower", "lower (2) must be below upper (1)"),
+        (number(log=True), "lower", "a log space needs lower above 0, not 0"),
+        (number(step="-1"), "step", "step must be above 0, not -1"),
+        (number(step="0.3"), "upper", "upper (1) must be a multiple of step (0.3)"),
+        (number(default="foo"), "default", "there is no variable or parameter foo; text goes in quotes: 'foo'"),
+        (Row("integer", name="a", lower="1.5", upper="3"), "lower", "lower is 1.5, but an integer is needed"),
+        (Row("normal", name="a", sd="-1"), "sd", "sd must be above 0, not -1"),
+        (Row("choice", name="a"), "values", "give at least one value"),
+        (Row("choice", name="a", values="[]"), "values", "choice has no values"),
+        (Row("choice", name="a", values="sgd, adam"), "values", "no variable or parameter adam; text goes in quotes"),
+        (Row("choice", name="a", values="1,, 2"), "values", "1,, 2 cannot be read"),
+        (Row("grid_search", name="a", values="*5"), "values", "cannot be evaluated: TypeError"),
+        (Row("expression", name="a"), "expression", "an expression is needed"),
+        (Row("expression", name="a", expression="3"), "expression", "a space function is needed, like uniform(0, 1)"),
+        (Row("expression", name="a", expression="uniform(1)"), "expression", "missing a required argument"),
+        (number(when="optimzer == 1"), "when", "there is no variable or parameter optimzer"),
+        (number(when="a > 1"), "when", "a cannot depend on itself"),
+        (number(when="b =="), "when", "b == cannot be read"),
+        (Row("require", expression="1 < 2"), "expression", "uses no parameter"),
+        (Row("require", expression=""), "expression", "an expression is needed"),
+    ],
+)
+def test_what_is_wrong_is_said_of_its_field(row, field, said):
+    problems = problems_of(row, number("b"))
+    assert list(problems) == [0]
+    assert said in problems[0][field]
+
+
+def test_names_are_there_once():
+    assert problems_of(number(), number(), number("b")) == {1: {"name": "there is a parameter a already"}}
+
+
+def test_parameters_that_depend_on_one_another_are_told_where():
+    found = problems_of(number("a", upper="b + 1"), number("b", upper="a + 1"))
+    assert "a -> b -> a" in found[0]["lower"]
+
+
+def test_a_name_that_is_nearly_right_is_suggested():
+    found = problems_of(Row("choice", name="optimizer", values="1"), number(when="optimzer == 1"))
+    assert found[1]["when"].endswith("(did you mean 'optimizer'?)")
+
+
+def test_a_field_may_use_the_notebooks_variables():
+    found = checked(Row("choice", name="layer", values="Net, size"), number(upper="size"), Net=dict, size=7)
+    assert found.why_not == ""
+    assert found.space["layer"].domain.values == [dict, 7]
+
+
+def test_a_parameter_may_have_the_name_of_the_variable_that_it_is_made_of():
+    found = checked(number("batch", "batch", "2 * batch"), batch=8)
+    assert found.space["batch"].domain.arguments == {"lower": 8, "upper": 16}
+
+
+def test_brackets_that_are_typed_too_are_not_taken_for_a_value():
+    found = checked(Row("choice", name="a", values="[32, 64]"), Row("choice", name="b", values="[1, 2], [3, 4]"))
+    assert [parameter.domain.values for parameter in found.space.parameters] == [[32, 64], [[1, 2], [3, 4]]]
+
+
+def test_a_default_that_is_never_drawn_is_noted_but_allowed():
+    found = checked(number(default="3"), Row("choice", name="b", values="1, 2", default="3"), number("c", default="1"))
+    assert found.findings.notes == {"n0": {"default": "outside 0 to 1"}, "n1": {"default": "none of the values"}}
+    assert found.why_not == ""
+
+
+def test_why_a_cell_is_not_to_be_written():
+    assert checked().why_not == "first add a parameter"
+    assert checked(number(name="")).why_not == "first fill in what is still empty"
+    assert checked(number(name="2")).why_not == "first put right what is marked"
+    assert checked(number(), line=read_line("--samples none")).why_not == "first put right what is marked"
+
+
+def test_what_is_wrong_with_the_body_is_told_as_a_whole():
+    form = form_of("a: uniform(0, 1)\nb: unifrom(0, 1)")
+    found = form.check(form.sketch.rows, form.line)
+    assert "unifrom is no space function (did you mean 'uniform'?)" in found.general[0]
+
+
+# -- the magic line ------------------------------------------------------------------------------
+
+
+def test_the_line_is_read_into_fields_and_written_again():
+    line = "digits --metric acc --mode=max --samples 20 --wait --cpus 2 --stop 'my var'"
+    fields = read_line(line)
+    assert fields == {
+        "name": "digits",
+        "metric": "acc",
+        "mode": "max",
+        "samples": "20",
+        "search": "",
+        "scheduler": "",
+        "more": "--wait --cpus 2 --stop 'my var'",
+    }
+    assert write_line(fields) == ("%%tune digits --metric acc --mode max --samples 20 --wait --cpus 2 --stop 'my var'")
+    assert read_line(write_line(fields).removeprefix("%%tune")) == fields
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "said"),
+    [
+        ({"name": "my sweep"}, "name", "'my sweep' is no variable name"),
+        ({"samples": "many"}, "samples", "'many' is no whole number of 1 or more"),
+        ({"metric": ""}, "mode", "is given without --metric"),
+        ({"mode": ""}, "mode", "is missing"),
+        ({"search": "optuna", "metric": "", "mode": ""}, "metric", "optuna compares trials and needs"),
+        ({"more": "--cpu 2"}, "more", "there is no option --cpu (did you mean '--cpus'?)"),
+        ({"more": "--cpus lots"}, "more", "'lots' is no number"),
+        ({"more": "'open"}, "more", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_the_line_is_said_of_its_field(changes, field, said):
+    line = {**read_line("digits --metric acc --mode max"), **changes}
+    found = checked(number(), line=line)
+    assert said in found.line[field]
+
+
+def test_a_new_cells_body_follows_its_metric():
+    assert "report(loss=epoch / 3)" in checked(number(), line=read_line("--metric loss --mode min")).text
+    assert "report(**{'val/loss': epoch / 3})" in checked(number(), line=read_line("--metric val/loss")).text

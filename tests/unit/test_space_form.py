@@ -1,0 +1,189 @@
+"""SpaceForm: what it reads, what it tells its browser half, and its values."""
+
+import dataclasses
+import threading
+
+import optuna
+import pytest
+
+import nbtune
+from nbtune.errors import NbtuneError, SpecError
+from nbtune.spec.domain import Domain
+from nbtune.testing import replay
+from nbtune.views.channel import Live
+from tests.browser.space_kernel import CELL, swept
+
+LR = {"kind": "number", "id": "n1", "name": "lr", "lower": "1e-4", "upper": "1e-1", "log": True}
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Every message to the browser."""
+    found = []
+    monkeypatch.setattr(Live, "send", lambda self, content, buffers=None: found.append(content))
+    return found
+
+
+def edit(form, *rows, seq=1, line=None):
+    """Send what the browser would, and wait for the pictures."""
+    form._received(form, {"type": "edit", "token": "t", "seq": seq, "rows": rows, "line": line or form._line}, [])
+    settle()
+
+
+def settle():
+    for thread in threading.enumerate():
+        if thread.name == "nbtune-samples":
+            thread.join(60)
+
+
+def of(sent, kind):
+    return [message for message in sent if message["type"] == kind]
+
+
+def test_an_empty_form_has_no_space_yet():
+    form = nbtune.SpaceForm()
+    assert (form.space, form.valid, form.text) == (None, False, "")
+    with pytest.raises(SpecError, match="first add a parameter"):
+        form.write()
+
+
+def test_what_is_typed_becomes_the_space(sent):
+    form = nbtune.SpaceForm()
+    edit(form, LR)
+    assert form.space == nbtune.Space.from_cell("lr: loguniform(1e-4, 1e-1)")
+    assert isinstance(form.space, nbtune.Space)
+    assert form.valid
+    assert form.text.startswith("%%tune sweep --metric score --mode max --samples 10\nlr: loguniform(1e-4, 1e-1)\n")
+    answer = of(sent, "checked")[0]
+    assert (answer["token"], answer["seq"], answer["why"], answer["grid"]) == ("t", 1, "", "10 trials")
+    assert answer["text"] == form.text
+
+
+def test_the_last_space_that_was_right_stays(sent):
+    form = nbtune.SpaceForm()
+    edit(form, LR)
+    space, text = form.space, form.text
+    edit(form, {**LR, "lower": "much"}, seq=2)
+    assert (form.space, form.text, form.valid) == (space, text, False)
+    answer = of(sent, "checked")[-1]
+    assert list(answer["problems"]) == ["n1"]
+    assert answer["text"] == text
+    assert answer["why"] == "first put right what is marked"
+
+
+def test_changes_can_be_observed(sent):
+    form = nbtune.SpaceForm()
+    seen = []
+    form.observe(lambda change: seen.append((change.name, change.new)), ["space", "valid"])
+    edit(form, LR)
+    edit(form, LR, seq=2)
+    edit(form, {**LR, "upper": ""}, seq=3)
+    assert [name for name, _ in seen] == ["space", "valid", "valid"]
+    assert [value for name, value in seen if name == "valid"] == [True, False]
+
+
+def test_a_page_that_asks_is_told_everything(sent):
+    form = nbtune.SpaceForm(CELL)
+    form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
+    settle()
+    told, checked, pictures = sent
+    assert [row["name"] for row in told["rows"]][:3] == ["lr", "hidden", "optimizer"]
+    assert told["line"]["more"] == "--cpus 2"
+    assert told["choices"]["mode"] == ["min", "max"]
+    assert checked["text"] == CELL
+    assert {pictures["token"], checked["token"], told["token"]} == {"t"}
+
+
+def test_each_parameter_has_a_picture_of_its_samples(sent):
+    form = nbtune.SpaceForm(CELL)
+    form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
+    settle()
+    found = of(sent, "pictures")[0]
+    assert found["fault"] == ""
+    names = {row.id: row.name for row in form._rows}
+    pictures = {names[key]: picture for key, picture in found["pictures"].items()}
+    assert list(pictures) == ["lr", "hidden", "optimizer", "momentum", "epochs", "noise"]
+    assert sum(pictures["lr"]["counts"]) == 500
+    assert "log scale" in pictures["lr"]["text"]
+    assert pictures["hidden"]["labels"] == ["32", "64", "128"]
+    assert 0 < pictures["momentum"]["none"] < 500
+    assert "no value in" in pictures["momentum"]["text"]
+    assert pictures["optimizer"]["labels"] == ["sgd", "adam"]
+
+
+def test_a_constraint_that_nothing_fulfils_is_told(sent):
+    form = nbtune.SpaceForm("a: uniform(0, 1)\nrequire(a > 2)")
+    form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
+    settle()
+    assert "require(a > 2)" in of(sent, "pictures")[0]["fault"]
+
+
+def test_how_many_trials_a_grid_makes(sent):
+    form = nbtune.SpaceForm("%%tune --samples 3\na: grid_search([1, 2])\nb: grid_search([1, 2])")
+    edit(form, *map(dataclasses.asdict, form._rows))
+    assert of(sent, "checked")[0]["grid"] == "12 trials: 3 x a grid of 4"
+
+
+def test_a_form_from_a_dictionary_or_space():
+    space = {"lr": nbtune.loguniform(1e-4, 1e-1), "model": {"hidden": nbtune.choice([32, 64])}}
+    form = nbtune.SpaceForm(space)
+    assert form.space == nbtune.Space.from_dict(space)
+    assert nbtune.SpaceForm(form.space).text == form.text
+    assert nbtune.SpaceForm(form).space == form.space
+
+
+def test_a_form_sees_the_variables_that_it_is_given():
+    form = nbtune.SpaceForm("layer: choice([Net, None])", namespace={"Net": dict})
+    assert form.space["layer"].domain == Domain("choice", {"categories": [dict, None]})
+
+
+def test_a_form_from_an_experiment_suggests_what_its_best_trials_say():
+    form = nbtune.SpaceForm(replay(swept()))
+    assert form.text == CELL
+    assert form.suggestions[0].startswith("widen lr up to 1: 4 of its 4 best trials lie at the upper bound (0.1)")
+    assert form.suggestions[-1].startswith("take the best trial's values (19) as defaults: lr 0.1")
+
+
+def test_a_form_from_a_study():
+    study = optuna.create_study(direction="maximize")
+    optuna.logging.disable_default_handler()
+    study.optimize(lambda trial: trial.suggest_float("x", 2, 4), n_trials=20)
+    form = nbtune.SpaceForm(study)
+    assert form.space["x"].domain == Domain("uniform", {"lower": 2.0, "upper": 4.0})
+    assert "--mode max" in form.text
+    assert form.suggestions
+
+
+@pytest.mark.parametrize("source", [3, object()])
+def test_what_is_no_source_is_refused(source):
+    with pytest.raises(SpecError, match="is no search space"):
+        nbtune.SpaceForm(source)
+
+
+def test_a_cell_that_is_no_python_is_refused():
+    with pytest.raises(SpecError, match="the cell is no Python"):
+        nbtune.SpaceForm("a: uniform(0, 1")
+
+
+def test_writing_needs_a_notebook():
+    with pytest.raises(NbtuneError, match="there is no notebook"):
+        nbtune.SpaceForm(CELL).write()
+
+
+def test_writing_gives_the_cell_to_the_notebook(monkeypatch):
+    written = []
+
+    class Shell:
+        def set_next_input(self, text, replace):
+            written.append((text, replace))
+
+    monkeypatch.setattr("nbtune.frontend.shell", Shell)
+    nbtune.SpaceForm(CELL).write()
+    assert written == [(CELL, False)]
+
+
+def test_the_form_is_a_space_to_the_magic():
+    from nbtune.prepare import as_space
+
+    form = nbtune.SpaceForm(CELL)
+    assert as_space(form, []) is form.space

@@ -1,0 +1,140 @@
+// One row of the form on a space: the elements of a parameter or constraint.
+
+import { make, showText } from "./page.js";
+import { fieldsOf, KINDS, shownField, shownProblems } from "./space-rows.js";
+
+/** @typedef {import("./space-rows.js").Row} Row */
+/** @typedef {import("./space-rows.js").Field} Field */
+/** @typedef {import("./space-store.js").Store} Store */
+/** @typedef {{root: any, fields: Map<string, {input: any, why: HTMLElement, name: HTMLElement}>, kind: string, [part: string]: any}} Parts */
+
+const WHEN = {
+  key: "when",
+  label: "only if",
+  title: "the condition on which it is a parameter of a trial",
+  hint: 'optimizer == "sgd"',
+};
+const ELSE = { key: "otherwise", label: "else", title: "what it is where the condition is not met", hint: "None" };
+const DEFAULT = { key: "default", label: "default", title: "the value where the cell is run without tuning" };
+const NAME = { key: "name", label: "", title: "the parameter's name in the cell", hint: "name" };
+
+/** @param {string} text @param {string} title @param {string} act */
+const button = (text, title, act) => {
+  const made = make("button", { type: "button", className: `nbt-act nbt-${act}`, textContent: text, title });
+  made.dataset.act = act;
+  return made;
+};
+
+/**
+ * @param {string} id what the ids of its elements begin with
+ * @returns {Parts}
+ */
+export function makeRow(id) {
+  const fields = new Map();
+  const whys = make("div", { className: "nbt-whys" });
+  /** @param {Field} field */
+  function makeField({ key, label, title, wide, hint = "" }) {
+    const why = make("small", { id: `${id}-${key}`, hidden: true });
+    const name = make("span", { textContent: label });
+    const input = make("input", { type: "text", spellcheck: false, autocomplete: "off", placeholder: hint, title });
+    input.dataset.field = key;
+    input.setAttribute("aria-describedby", why.id);
+    fields.set(key, { input, why, name });
+    const className = `nbt-field${wide ? " nbt-wide" : ""}${label ? "" : " nbt-bare"}`;
+    whys.append(why);
+    return make("label", { className }, [...(label ? [name] : []), input]);
+  }
+  const handle = make("span", { className: "nbt-handle", textContent: "⠿", title: "drag to move", ariaHidden: "true" });
+  const kinds = make(
+    "select",
+    { title: "what kind of values it has" },
+    Object.entries(KINDS).map(([value, { label, title }]) => make("option", { value, textContent: label, title })),
+  );
+  kinds.dataset.field = "kind";
+  const log = make("input", { type: "checkbox", title: "as many values from each order of magnitude" });
+  log.dataset.field = "log";
+  const parts = {
+    id,
+    fields,
+    handle,
+    kinds,
+    log,
+    kind: "",
+    logs: make("label", { className: "nbt-field nbt-log" }, [log, make("span", { textContent: "log" })]),
+    name: makeField(NAME),
+    args: make("div", { className: "nbt-args" }),
+    given: makeField(DEFAULT),
+    picture: make("div", { className: "nbt-picture", role: "img" }),
+    when: make("div", { className: "nbt-when", hidden: true }, [makeField(WHEN), makeField(ELSE)]),
+    only: button("if…", "only on a condition", "when"),
+    up: button("↑", "move up", "up"),
+    down: button("↓", "move down", "down"),
+    remove: button("✕", "remove", "remove"),
+    why: make("small", { hidden: true }),
+    root: make("fieldset", { className: "nbt-row" }),
+    makeField,
+  };
+  const acts = make("span", { className: "nbt-acts" }, [parts.only, parts.up, parts.down, parts.remove]);
+  whys.append(parts.why);
+  parts.root.append(handle, parts.name, kinds, parts.args, parts.given, parts.picture, acts, parts.when, whys);
+  return parts;
+}
+
+/** Make the fields of a kind.
+ * @param {Parts} parts @param {Row} row */
+function setKind(parts, row) {
+  const constraint = row.kind === "require";
+  parts.kind = row.kind;
+  for (const key of ["lower", "upper", "step", "mean", "sd", "values", "expression"]) {
+    parts.fields.get(key)?.why.remove();
+    parts.fields.delete(key);
+  }
+  parts.args.replaceChildren(...fieldsOf(row).map(parts.makeField));
+  if (KINDS[row.kind]?.log) parts.args.append(parts.logs);
+  parts.root.classList.toggle("nbt-require", constraint);
+  for (const part of ["name", "kinds", "given", "picture", "only"]) parts[part].hidden = constraint;
+}
+
+/**
+ * Show a row as it is now. What a person types is the row's already, so that nothing is set where they type.
+ * @param {Parts} parts
+ * @param {Row} row
+ * @param {Store} store
+ * @param {{position: number, count: number, open: boolean, visited: (key: string) => boolean}} place
+ */
+export function drawRow(parts, row, store, { position, count, open, visited }) {
+  if (parts.kind !== row.kind) setKind(parts, row);
+  const title = row.kind === "require" ? `constraint ${position + 1}` : row.name || `parameter ${position + 1}`;
+  parts.root.ariaLabel = title;
+  parts.handle.title = `drag to move ${title}`;
+  if (row.kind !== "require") parts.kinds.value = row.kind;
+  parts.kinds.ariaLabel = `kind of ${title}`;
+  parts.log.checked = row.log;
+  parts.when.hidden = row.kind === "require" || !(open || row.when || row.otherwise);
+  parts.only.ariaExpanded = String(!parts.when.hidden);
+  parts.up.ariaDisabled = String(position === 0);
+  parts.down.ariaDisabled = String(position === count - 1);
+  for (const [act, what] of Object.entries({
+    up: "move up",
+    down: "move down",
+    remove: "remove",
+    only: "condition of",
+  }))
+    parts[act].ariaLabel = `${what} ${title}`;
+  const problems = shownProblems(row, store.problems[row.id] ?? {}, visited);
+  const notes = store.notes[row.id] ?? {};
+  const labels = new Map(fieldsOf(row).map((field) => [field.key, shownField(row, field)]));
+  for (const [key, { input, why, name }] of parts.fields) {
+    if (input.value !== row[key]) input.value = row[key];
+    const field = labels.get(key);
+    if (field && name.textContent !== field.label) name.textContent = field.label;
+    if (field) input.title = field.title;
+    input.ariaLabel = `${name.textContent || key} of ${title}`;
+    input.ariaInvalid = String(key in problems);
+    const [text, label] = [problems[key] ?? notes[key] ?? "", name.textContent || key];
+    showText(why, !text || text.startsWith(label) ? text : `${label}: ${text}`);
+    why.classList.toggle("nbt-note", !(key in problems));
+  }
+  const rest = Object.keys(problems).find((key) => !parts.fields.has(key));
+  showText(parts.why, rest === undefined ? "" : problems[rest]);
+}
