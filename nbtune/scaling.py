@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbtune
 from nbtune.errors import SpecError
+from nbtune.frontend import write_next
 from nbtune.spec.scaling import Scaling, read_scaling
 from nbtune.spec.scaling_text import cell_of, fields_of
 from nbtune.views.scaling import Form
@@ -73,6 +74,17 @@ class ScalingForm(Form):
     def text(self) -> str:
         """The cell that "Write cell" writes."""
         return str(self.checked["cell"])
+
+    def write(self) -> None:
+        """Put the cell below the one that runs.
+
+        Raises:
+            SpecError: something is wrong with what is typed.
+            NbtuneError: no notebook is there.
+        """
+        if not self.valid:
+            raise SpecError([f"{name}: {why}" if name else why for name, why in self.checked["problems"].items()])
+        write_next(self.text)
 
 
 class _Source:

@@ -74,7 +74,7 @@ def test_nodes_users_and_the_dead_are_told(show: Show) -> None:
     expect(rows).to_have_count(4)
     expect(panel(page).locator(".nbt-cluster-all")).to_contain_text("50 of 68")
     expect(rows.nth(1)).to_contain_text("2.5 of 4")
-    expect(rows.nth(1)).to_contain_text("96.0 of 256.0 GB")
+    expect(rows.nth(1)).to_contain_text("96 of 256 GB")
     expect(rows.nth(1)).to_contain_text("safe_node 0.5 of 1")
     expect(rows.nth(3)).to_contain_text("dead")
     expect(rows.nth(3)).to_contain_text("missing too many heartbeats")

@@ -186,6 +186,15 @@ def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
     assert form.options == {"cpus": 1}
 
 
+def test_what_is_wrong_is_not_written(sent):
+    form = nbtune.ScalingForm()
+    with pytest.raises(nbtune.NbtuneError, match="no notebook"):
+        form.write()
+    typed(form, cpus="two")
+    with pytest.raises(SpecError, match="cpus: 'two' is no number"):
+        form.write()
+
+
 def test_a_form_does_not_begin_with_what_is_wrong():
     with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray gives"):
         nbtune.ScalingForm({"gpus": 1.5})

@@ -16,6 +16,7 @@ export class ClusterKernel {
   refuses = false;
   silent = false;
   #revision = 0;
+  #cell = ""; // the last that was valid
 
   /**
    * @param {string} scenario
@@ -81,7 +82,8 @@ export class ClusterKernel {
   /** @param {object} fields */
   async #checked(fields) {
     const { problems, cell } = await this.#ask(fields);
-    return { problems, cell, train_v2: this.form !== "v1", revision: ++this.#revision };
+    this.#cell = cell || this.#cell;
+    return { problems, cell: this.#cell, train_v2: this.form !== "v1", revision: ++this.#revision };
   }
 
   #planned() {

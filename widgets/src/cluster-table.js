@@ -33,7 +33,7 @@ function makeRow() {
   ];
   const first = make("th", { scope: "row" }, [sign, " ", name, " ", note]);
   const cells = [...COLUMNS, ["", "other"]].map(() => make("td"));
-  const why = make("td", { colSpan: cells.length, hidden: true, className: "nbt-cluster-why" });
+  const why = make("td", { hidden: true, className: "nbt-cluster-why" });
   return { row: make("tr", {}, [first, ...cells, why]), name, sign, note, why, cells };
 }
 
@@ -44,11 +44,12 @@ function fillAmounts({ cells }, amounts) {
   });
   const custom = customText(amounts);
   const last = cells[COLUMNS.length];
-  if (last.textContent !== custom) last.title = last.textContent = custom;
+  if (!last.firstChild) last.append(make("span", { className: "nbt-cluster-custom" }));
+  if (last.textContent !== custom) last.title = /** @type {any} */ (last.firstChild).textContent = custom;
 }
 
-/** @param {Row} row @param {Node} node */
-function fillNode(row, node) {
+/** @param {Row} row @param {Node} node @param {boolean} plain whether no node has custom resources */
+function fillNode(row, node, plain) {
   row.sign.textContent = node.alive ? "●" : "✗";
   row.row.className = node.alive ? "" : "nbt-cluster-dead";
   row.name.textContent = row.name.title = node.name;
@@ -57,6 +58,7 @@ function fillNode(row, node) {
     .join(" · ");
   for (const cell of row.cells) cell.hidden = !node.alive;
   row.why.hidden = node.alive;
+  row.why.colSpan = COLUMNS.length + (plain ? 0 : 1);
   row.why.title = row.why.textContent = node.why || "Ray does not say why";
   if (node.alive) fillAmounts(row, node.amounts);
 }
@@ -84,7 +86,9 @@ export function makeNodes() {
     showText(all.name, several(facts.alive ?? 0, "node"));
     showText(all.note, "in all");
     fillAmounts(all, facts.amounts);
-    table.classList.toggle("nbt-cluster-plain", !customText(facts.amounts));
+    const plain = !customText(facts.amounts);
+    const other = table.classList.contains("nbt-cluster-plain") !== plain;
+    table.classList.toggle("nbt-cluster-plain", plain);
     for (const [id, row] of rows)
       if (!store.nodes.has(id)) {
         row.row.remove();
@@ -94,7 +98,7 @@ export function makeNodes() {
     order.forEach((node, i) => {
       const known = rows.get(node.id);
       const row = known ?? makeRow();
-      if (!known || everything || store.changed.has(node.id)) fillNode(row, node);
+      if (!known || everything || other || store.changed.has(node.id)) fillNode(row, node, plain);
       rows.set(node.id, row);
       if (body.children[i] !== row.row) body.insertBefore(row.row, body.children[i] ?? null);
     });
@@ -108,19 +112,28 @@ export function makeUsers() {
   const heads = ["who", "trials", "CPUs", "GPUs", "memory", "other"].map((heading) => header(heading));
   const table = make("table", { ariaLabel: "Who uses it" }, [make("thead", {}, [make("tr", {}, heads)]), body]);
   const idle = make("p", { className: "nbt-cluster-idle", textContent: "Nothing is in use." });
-  const root = make("div", { className: "nbt-cluster-users" }, [table, idle]);
+  const root = make("div", {
+    className: "nbt-cluster-users",
+    tabIndex: 0,
+    role: "region",
+    ariaLabel: "users",
+  });
+  root.append(table, idle);
   let shown = "";
 
   /** @param {string} name @param {string} note @param {string} trials @param {Record<string, number>} resources */
   function line(name, note, trials, resources) {
     const cell = (/** @type {string} */ text) => make("td", { textContent: text, title: text });
     const amounts = ["CPU", "GPU", "memory"].map((one) => cell(resources[one] ? amountText(one, resources[one]) : "–"));
+    const custom = make("td", { title: customUse(resources) }, [
+      make("span", { className: "nbt-cluster-custom", textContent: customUse(resources) }),
+    ]);
     const first = make("th", { scope: "row" }, [
       make("span", { className: "nbt-cluster-name", textContent: name, title: name }),
       " ",
       make("span", { className: "nbt-cluster-note", textContent: note }),
     ]);
-    return make("tr", {}, [first, cell(trials), ...amounts, cell(customUse(resources))]);
+    return make("tr", {}, [first, cell(trials), ...amounts, custom]);
   }
 
   /** @param {Store} store */
@@ -133,7 +146,7 @@ export function makeUsers() {
       line(user.name, user.here ? "of this kernel" : "of another kernel", String(user.trials), user.resources),
     );
     const others = facts.others ?? {};
-    if (Object.keys(others).length) rows.push(line("others", "no experiment of nbtune's", "", others));
+    if (Object.keys(others).length) rows.push(line("others", "not nbtune's", "", others));
     body.replaceChildren(...rows);
     table.hidden = !rows.length;
     idle.hidden = rows.length > 0;

@@ -26,7 +26,7 @@ const SILENCE = 6; // seconds
 const isSize = (name) => name.endsWith("memory");
 
 /**
- * A size in powers of ten, as `nbtune.spec.units.format_size` writes it: [number, unit], of two sizes in one unit.
+ * A size in powers of ten as [number, unit], short: there are many beside one another. Of two sizes in one unit.
  * @param {number} size bytes
  * @param {number} [of] what says the unit; itself if left out
  * @returns {[string, string]}
@@ -34,7 +34,8 @@ const isSize = (name) => name.endsWith("memory");
 function sized(size, of = size) {
   const [unit, factor] = UNITS.find(([, least]) => of >= least) ?? ["B", 1];
   const number = size / factor;
-  return [factor === 1 || number === 0 ? number.toFixed(0) : number.toFixed(1), unit];
+  if (number > 0 && number < 0.05) return ["<0.1", unit];
+  return [number < 100 ? String(Number(number.toFixed(1))) : number.toFixed(0), unit];
 }
 
 /**

@@ -17,10 +17,11 @@ import {
 test("what is used is said with the whole, sizes in the whole's unit", () => {
   assert.equal(usedText(["CPU", 2, 8]), "2 of 8");
   assert.equal(usedText(["GPU", 0.5, 4]), "0.5 of 4");
-  assert.equal(usedText(["memory", 1.5e9, 64e9]), "1.5 of 64.0 GB");
+  assert.equal(usedText(["memory", 1.5e9, 64e9]), "1.5 of 64 GB");
   assert.equal(usedText(["object_store_memory", 0, 2.5e12]), "0 of 2.5 TB");
   assert.equal(usedText(["memory", 312, 900]), "312 of 900 B");
-  assert.equal(amountText("memory", 96e9), "96.0 GB");
+  assert.equal(usedText(["memory", 1e6, 128.4e9]), "<0.1 of 128 GB");
+  assert.equal(amountText("memory", 96e9), "96 GB");
   assert.equal(amountText("CPU", 0.25), "0.25");
 });
 
