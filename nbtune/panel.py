@@ -18,7 +18,8 @@ __all__ = ["ClusterPanel"]
 
 _ID = 8  # hexadecimal digits of a node's id, which tell nodes of one name apart
 _FIRST = ("CPU", "GPU", "memory", "object_store_memory")
-_DEAD = 20  # dead nodes that are shown, the latest to come into Ray's table
+_COUNTED = ("CPU", "GPU")
+_DEAD = 20  # dead nodes that are shown; how many there are is said in any case
 _LEAST = 1e-3  # less than this is what sums of fractions leave over
 
 
@@ -35,6 +36,17 @@ class ClusterPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__(_Connected())
+
+    def __repr__(self) -> str:
+        """Say it in a line, where there is no widget."""
+        try:
+            facts = self._source.picture()
+        except ClusterError as error:
+            return f"ClusterPanel: {error}"
+        if facts["kind"] == "none":
+            return "ClusterPanel: no cluster is connected"
+        used = ", ".join(f"{used:g} of {total:g} {name}" for name, used, total in facts["amounts"] if name in _COUNTED)
+        return f"ClusterPanel: {facts['kind']}, {facts['alive']} node{'s' * (facts['alive'] != 1)}, {used} in use"
 
 
 class _Connected:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import nbtune
+from nbtune.cluster.usage import look
 from nbtune.errors import SpecError
 from nbtune.frontend import write_next
 from nbtune.spec.scaling import Scaling, read_scaling
@@ -113,8 +114,7 @@ class _Source:
     def plan(self, value: Scaling) -> Mapping[str, Any]:
         from nbtune.cluster.connect import connect
 
-        ray: Any = sys.modules.get("ray")
-        if not getattr(ray, "is_initialized", bool)():  # a form starts no cluster by itself
+        if look() is None:  # a form starts no cluster by itself
             return {"state": "none", "lines": [], "cluster": ""}
         there = connect()
         planned = _plan(value)

@@ -65,9 +65,6 @@ class Panel(Live):
             }
         )
 
-    def __repr__(self) -> str:
-        return "the cluster panel"
-
     def _ask(self) -> None:
         """Ask the cluster, and tell the browser what is new."""
         try:

@@ -12,7 +12,7 @@ __all__ = ["LAPSE", "Looked"]
 
 LAPSE = 6.0
 """Seconds after the browser's last word that it looks until nobody does; it says so every two seconds."""
-_STUCK = 8.0  # seconds after which what is done is taken for hanging, and another thread takes its place
+_STUCK = 20.0  # seconds after which what is done is taken for hanging, and another thread takes its place
 _NAME = "nbtune-looked"
 _closing = threading.Event()
 

@@ -197,6 +197,11 @@ open("stop", "w").close()
 kept.wait(60)
 say(again=connect("127.0.0.1:1")["message"])
 import ray
+own = ray.remote(num_cpus=1)(type("Own", (), {"ready": lambda self: 1})).remote()
+ray.get(own.ready.remote())
+say(own=connect("127.0.0.1:1")["message"], text=repr(panel).rpartition(",")[2])
+ray.kill(own)
+until(lambda: not panel._source.picture()["others"])
 say(still=ray.is_initialized())
 subprocess.run([sys.executable, "-c", "import nbtune; nbtune.start_cluster(cpus=1)"], check=True)
 say(answer=connect("auto")["type"])
@@ -229,11 +234,13 @@ def test_a_cluster_dies_while_it_is_shown_and_another_is_attached(place: Place, 
     lines += kernel.communicate(timeout=200)[0].splitlines()
     found = said("\n".join(lines))
     assert kernel.returncode == 0, lines
-    first, embedded, busy, refused, still, local, ready, why, back, ended = found
+    first, embedded, busy, refused, own, still, local, ready, why, back, ended = found
     assert first == {"connected": "refused"}
     assert embedded == {"answer": "connected"}
     assert "embedded Ray would end, and kept with it" in busy["refused"]
     assert "127.0.0.1:1 cannot be reached" in refused["again"]
+    assert "1 CPUs or GPUs of it are in use" in own["own"]
+    assert "CPU in use" in own["text"]
     assert still == {"still": True}
     assert local == {"answer": "connected"}
     assert why == {"why": f"the cluster at {ready['ready']} is no more: nobody answers there"}

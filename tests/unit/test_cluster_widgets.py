@@ -122,6 +122,7 @@ def test_the_panel_of_a_kernel_without_a_cluster_says_so_and_starts_none(sent):
     until(lambda: sent)
     if not getattr(sys.modules.get("ray"), "is_initialized", bool)():
         assert sent[0]["facts"] == {"kind": "none"}
+        assert repr(panel) == "ClusterPanel: no cluster is connected"
 
 
 def typed(form, **fields):

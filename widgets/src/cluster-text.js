@@ -130,5 +130,5 @@ export const addressProblem = (text, kind) =>
 export function silenceText(closed, silent) {
   if (closed) return "The kernel is gone. Run this cell again in a new one.";
   if (silent < SILENCE) return "";
-  return `No word from the kernel for ${Math.floor(silent)} s: it is busy. What is shown is as old as that.`;
+  return `No word from the kernel for ${Math.floor(silent)} s: it or the cluster is busy. What is shown is as old as that.`;
 }
