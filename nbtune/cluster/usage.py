@@ -124,7 +124,9 @@ def _read() -> dict[str, Any]:
 
     accessor = state._connect_and_get_accessor()
     actors = [ActorTableData.FromString(record) for record in accessor.get_actor_table(None, "ALIVE")]
-    groups = [PlacementGroupTableData.FromString(record) for record in accessor.get_placement_group_table()]
+    # Ray keeps every placement group that there was, so their table grows: read only where it says something.
+    records = accessor.get_placement_group_table() if any(_is_driver(a.ray_namespace, a.name) for a in actors) else []
+    groups = [PlacementGroupTableData.FromString(record) for record in records]
     return {
         "nodes": state.node_table(),
         "free": state.available_resources_per_node(),
@@ -160,11 +162,7 @@ def _node(one: Mapping[str, Any], free: Mapping[str, float] | None) -> Node:
 
 def _held(facts: Mapping[str, Any]) -> dict[str, Held]:
     """Return what each experiment holds: its driver's placement groups, and those that its trials have made."""
-    drivers = {
-        worker: name
-        for _, worker, _, namespace, name in facts["actors"]
-        if namespace == NAMESPACE and name and not name.startswith("_")  # those are helpers
-    }
+    drivers = {worker: name for _, worker, _, namespace, name in facts["actors"] if _is_driver(namespace, name)}
     process = {actor: worker for actor, worker, *_ in facts["actors"]}
     owner = {worker: owner for _, worker, owner, *_ in facts["actors"]}
     bundles: dict[str, list[Mapping[str, float]]] = {name: [] for name in drivers.values()}
@@ -176,6 +174,10 @@ def _held(facts: Mapping[str, Any]) -> dict[str, Held]:
             bundles[folder] += placed
             trials[folder] += made_by in drivers
     return {folder: Held(trials[folder], total_of(found)) for folder, found in bundles.items()}
+
+
+def _is_driver(namespace: str, name: str) -> bool:
+    return namespace == NAMESPACE and name != "" and not name.startswith("_")  # those are helpers
 
 
 def _driver_of(worker: bytes, drivers: Mapping[bytes, str], owner: Mapping[bytes, bytes]) -> str | None:

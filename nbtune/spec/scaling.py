@@ -218,6 +218,8 @@ def _placeable(name: str, amount: float) -> None:
 def _pairs(text: str) -> dict[str, float]:
     pairs = parse_pairs(text)
     for name, amount in pairs.items():
+        if not name.isprintable():
+            raise ValueError(f"{name!r} is no name of a resource: it has more than letters, digits and signs")
         _placeable(name, amount)
     return pairs
 

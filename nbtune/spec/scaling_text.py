@@ -71,6 +71,8 @@ def fields_of(value: Any) -> dict[str, Any]:
              for name in unknown]
         )  # fmt: skip
     given = {name: one for name, one in value.items() if one is not None}
+    if not isinstance(given.get("resources", ""), (str, Mapping)):
+        raise SpecError([f"resources: {given['resources']!r} is no dictionary, name -> amount: a form has no more"])
     if scaling := given.pop("scaling", None):
         if not _is_config(scaling):
             raise SpecError([f"scaling: {scaling!r} is no ray.train.ScalingConfig"])

@@ -12,6 +12,7 @@ __all__ = ["LAPSE", "Looked"]
 
 LAPSE = 6.0
 """Seconds after the browser's last word that it looks until nobody does; it says so every two seconds."""
+_SHARE = 20  # times as long as it takes is waited, at least: the kernel's time is the user's
 _STUCK = 20.0  # seconds after which what is done is taken for hanging, and another thread takes its place
 _NAME = "nbtune-looked"
 _closing = threading.Event()
@@ -22,7 +23,7 @@ class Looked:
 
     Args:
         do: what is done; it must not raise.
-        every: seconds from the end of one time to the next.
+        every: seconds from the end of one time to the next; more where one takes long.
     """
 
     def __init__(self, do: Callable[[], None], every: float) -> None:
@@ -92,8 +93,8 @@ class Looked:
             (order or self._do)()
             with self._lock:
                 if order is None and self._thread is threading.current_thread():
-                    self._began = None
-                    self._due = 0.0 if self._again else time.monotonic() + self._every
+                    self._began, took = None, time.monotonic() - now
+                    self._due = 0.0 if self._again else time.monotonic() + max(self._every, _SHARE * took)
 
 
 def _close() -> None:

@@ -3,6 +3,8 @@
 import shlex
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nbtune.errors import SpecError
 from nbtune.spec.labels import format_labels, parse_labels
@@ -95,6 +97,7 @@ def test_the_other_modes_fields_do_not_matter():
         ("resources", "a", "NAME=NUMBER"),
         ("resources", "a=-1", "cannot ask for less than nothing"),
         ("resources", "a=inf", "a=inf is no amount"),
+        ("resources", "a\nb=1", "no name of a resource"),
         ("resources", "GPU=1", "GPU has a field of its own: GPUs"),
         ("resources", "object_store_memory=1", "not given by trials"),
         ("samples", "0", "no whole number of 1 or more"),
@@ -180,6 +183,64 @@ def test_the_cell_of_a_distributed_run_says_the_same_arguments(fields):
     assert run(cell(**fields)) == read(**fields).config
 
 
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",="), min_size=1).filter(
+    lambda name: (
+        name == name.strip()
+        and name.isprintable()
+        and name.lower() not in {"cpu", "gpu", "memory", "object_store_memory"}
+    )
+)
+AMOUNTS = st.one_of(st.integers(1, 10**6), st.integers(1, 9999).map(lambda parts: parts / 10_000))
+SIZES = st.integers(1, 2**50)
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"cpus": AMOUNTS},
+        optional={
+            "gpus": st.integers(1, 64) | st.sampled_from([0.25, 0.5]),
+            "memory": SIZES,
+            "resources": st.dictionaries(NAMES, st.integers(1, 100), min_size=1).filter(lambda d: "TPU" not in d),
+            "samples": st.integers(1, 10**6),
+        },
+    )
+)
+def test_any_options_come_back_from_the_form_and_from_its_cell(options):
+    fields = fields_of(options)
+    value = read(**fields)
+    asked = {name: one for name, one in options.items() if name != "samples"}
+    assert value.options == asked
+    line = parse_line(cell_of(value, fields).splitlines()[0].removeprefix("%%tune"), {})
+    told = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
+    assert make_spec(told)[0] == make_spec(asked)[0]
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"num_workers": st.integers(1, 100)},
+        optional={
+            "resources_per_worker": st.fixed_dictionaries(
+                {"CPU": AMOUNTS}, optional={"memory": SIZES, "disk": AMOUNTS, 'a "b"\\': AMOUNTS}
+            ),
+            "placement_strategy": st.sampled_from(["SPREAD", "STRICT_PACK"]),
+            "accelerator_type": NAMES,
+            "label_selector": st.dictionaries(
+                st.sampled_from("ab"), st.sampled_from(["x", "!y", "in(x,y)"]), min_size=1
+            ),
+        },
+    )
+)
+def test_any_scaling_config_comes_back_from_the_form_and_from_its_cell(config):
+    from ray.train import ScalingConfig
+
+    fields = fields_of(ScalingConfig(**config))
+    value = read(**fields)
+    assert value.config == config
+    assert run(cell_of(value, fields)) == config
+
+
 def test_a_size_in_code_is_exact_and_legible():
     assert "16 * 1024**3" in cell(**FULL)
     assert "500 * 10**6" in cell(mode="distributed", worker_cpus="1", worker_memory="500MB")
@@ -217,6 +278,8 @@ def test_what_a_form_cannot_begin_with_is_named():
         fields_of(4)
     with pytest.raises(SpecError, match="is no ray.train.ScalingConfig"):
         fields_of({"scaling": 4})
+    with pytest.raises(SpecError, match="resources: 4 is no dictionary"):
+        fields_of({"resources": 4})
 
 
 def test_labels_are_read_and_written():

@@ -1,6 +1,16 @@
 // The cluster panel's tables: what each node and all of them have, and who uses it. See ../README.md.
 
-import { amountOf, amountText, COLUMNS, customText, customUse, several, share, usedText } from "./cluster-text.js";
+import {
+  amountOf,
+  amountText,
+  COLUMNS,
+  customText,
+  customUse,
+  freeText,
+  several,
+  share,
+  usedText,
+} from "./cluster-text.js";
 import { make, showText } from "./page.js";
 
 /** @typedef {import("./cluster-text.js").Node} Node */
@@ -18,6 +28,7 @@ function fill(cell, amount) {
   const [text, bar] = /** @type {HTMLElement[]} */ ([...cell.children]);
   const shown = amount ? usedText(amount) : "–";
   if (text.textContent !== shown) text.textContent = shown;
+  cell.title = amount ? `${shown}, ${freeText(amount)}` : "";
   bar.hidden = !amount;
   const width = `${amount ? 100 * share(amount) : 0}%`;
   const inner = /** @type {HTMLElement} */ (bar.firstElementChild);

@@ -56,6 +56,12 @@ export function usedText([name, used, total]) {
 }
 
 /**
+ * "6 free".
+ * @param {Amount} amount
+ */
+export const freeText = ([name, used, total]) => `${amountText(name, Math.max(0, total - used))} free`;
+
+/**
  * What is used, as a share of the whole, from 0 to 1.
  * @param {Amount} amount
  */

@@ -7,6 +7,7 @@ import {
   amountText,
   customText,
   customUse,
+  freeText,
   leaving,
   several,
   share,
@@ -22,6 +23,8 @@ test("what is used is said with the whole, sizes in the whole's unit", () => {
   assert.equal(usedText(["memory", 312, 900]), "312 of 900 B");
   assert.equal(usedText(["memory", 1e6, 128.4e9]), "<0.1 of 128 GB");
   assert.equal(amountText("memory", 96e9), "96 GB");
+  assert.equal(freeText(["CPU", 2.5, 8]), "5.5 free");
+  assert.equal(freeText(["memory", 1e9, 64e9]), "63 GB free");
   assert.equal(amountText("CPU", 0.25), "0.25");
 });
 
