@@ -133,7 +133,8 @@ def run(body: str, folder: Path, seconds: float = 300) -> list[dict[str, Any]]:
     """Return what a program says that has a panel: nodes are added in a main thread only."""
     stop, storage = str(folder / "stop"), str(folder)
     head = f"STOP, STORAGE = {stop!r}, {storage!r}\nOTHER = {OTHER.format(stop=stop, storage=storage)!r}\n"
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # the nodes that are added have no token of their own
+    # The nodes that are added have no token of their own; a busy machine needs more than the 30 s that Ray waits.
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_raylet_start_wait_time_s": "120"}
     ended = subprocess.run(
         [sys.executable, "-c", head + COMMON + body], env=environment, timeout=seconds, capture_output=True, text=True
     )
