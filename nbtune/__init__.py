@@ -14,9 +14,11 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Checkpoint",
     "ClusterError",
+    "ClusterPanel",
     "Experiment",
     "ExperimentError",
     "NbtuneError",
+    "ScalingForm",
     "Space",
     "SpaceForm",
     "SpecError",
@@ -72,8 +74,10 @@ if TYPE_CHECKING:
     from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.panel import ClusterPanel
     from nbtune.planning import plan
     from nbtune.resume import attach
+    from nbtune.scaling import ScalingForm
     from nbtune.space import Space
     from nbtune.space_form import SpaceForm
     from nbtune.trial import Trial
@@ -81,9 +85,11 @@ if TYPE_CHECKING:
 _HOME = {
     "Checkpoint": "nbtune.engine.checkpoint",
     "ClusterError": "nbtune.errors",
+    "ClusterPanel": "nbtune.panel",
     "Experiment": "nbtune.experiment",
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
+    "ScalingForm": "nbtune.scaling",
     "Space": "nbtune.space",
     "SpaceForm": "nbtune.space_form",
     "SpecError": "nbtune.errors",
