@@ -152,7 +152,10 @@ class Space(spec_space.Space):
         if wrong:
             raise SpecError(wrong)
         kept = self.to_json()
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))  # not to tell of a name that it makes up
         study = optuna.create_study(**options)
+        optuna.logging.set_verbosity(verbosity)
         study.set_user_attr(_KEPT, kept)
         defaults = {
             p.name: p.default for p in self.parameters if p.default is not MISSING and not depends_on(p.default)

@@ -149,7 +149,7 @@ class Store:
         state.changed = self.version + 1
         if kind == "added":
             state.ray_id, state.folder = data["id"], data["folder"]
-            state.config = _config(data, chunk.pickled.get(row))
+            state.config = self._in_order(_config(data, chunk.pickled.get(row)))
         elif kind == "started":
             state.started, state.reason = state.started or when, ""
             self._set_status(state, "running")
@@ -171,6 +171,11 @@ class Store:
             if data["status"] != "failed":
                 state.error = state.traceback = None  # it was tried again, with success
             self._set_status(state, data["status"])
+
+    def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Return a configuration in the order of the space: Optuna gives it in that of its questions."""
+        known = dict.fromkeys(name.partition("/")[0] for name in self.facts.get("space", {}))
+        return {**{name: config[name] for name in known if name in config}, **config}
 
     def _trial(self, number: int) -> TrialState:
         state = self.trials.get(number)

@@ -351,3 +351,9 @@ def test_points_are_there_before_and_after_the_history_was_asked_for():
     assert store.points("nothing", 0)[0] == 5
     assert store.numeric_metrics() == ["loss"]
     assert [state.best for state in store.states()] == [1.0, 2.5]
+
+
+def test_parameters_are_in_the_order_of_the_space():
+    store = Store({"space": {"b": {}, "a/x": {}, "a/y": {}, "c": {}}})
+    feed(store, added(0, c=1, a={"y": 2, "x": 3}, b=4, z=5))
+    assert list(store.states()[0].config) == ["b", "a", "c", "z"]
