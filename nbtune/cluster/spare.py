@@ -39,10 +39,12 @@ def growth(ray: Any, cluster: Cluster) -> tuple[NodeType, ...] | None:
     """
     if cluster.embedded or cluster.local:
         return None
-    if not ray.util.client.ray.is_connected():
-        return _read()
-    # Only processes of the cluster itself can ask for it.
-    return ray.get(ray.remote(_read).options(num_cpus=0).remote())  # type: ignore[no-any-return]
+    with suppress(Exception):  # it is none of Ray's public answers, and no experiment may fail for want of it
+        if not ray.util.client.ray.is_connected():
+            return _read()
+        # Only processes of the cluster itself can ask for it.
+        return ray.get(ray.remote(_read).options(num_cpus=0).remote(), timeout=60)  # type: ignore[no-any-return]
+    return None
 
 
 def _read() -> tuple[NodeType, ...] | None:
