@@ -14,9 +14,11 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Checkpoint",
     "ClusterError",
+    "ClusterPanel",
     "Experiment",
     "ExperimentError",
     "NbtuneError",
+    "ScalingForm",
     "Space",
     "SpaceForm",
     "SpecError",
@@ -65,14 +67,17 @@ if TYPE_CHECKING:
         uniform,
     )
 
-    from nbtune.api import experiments, load, plan, tune
+    from nbtune.api import experiments, load, tune
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local import start_cluster, stop_cluster
     from nbtune.engine.checkpoint import Checkpoint
     from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.panel import ClusterPanel
+    from nbtune.planning import plan
     from nbtune.resume import attach
+    from nbtune.scaling import ScalingForm
     from nbtune.space import Space
     from nbtune.space_form import SpaceForm
     from nbtune.trial import Trial
@@ -80,9 +85,11 @@ if TYPE_CHECKING:
 _HOME = {
     "Checkpoint": "nbtune.engine.checkpoint",
     "ClusterError": "nbtune.errors",
+    "ClusterPanel": "nbtune.panel",
     "Experiment": "nbtune.experiment",
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
+    "ScalingForm": "nbtune.scaling",
     "Space": "nbtune.space",
     "SpaceForm": "nbtune.space_form",
     "SpecError": "nbtune.errors",
@@ -93,7 +100,7 @@ _HOME = {
     "get_checkpoint": "nbtune.engine.session",
     "get_context": "nbtune.engine.session",
     "load": "nbtune.api",
-    "plan": "nbtune.api",
+    "plan": "nbtune.planning",
     "report": "nbtune.engine.session",
     "require": "nbtune.engine.session",
     "start_cluster": "nbtune.cluster.local",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtune.errors import ExperimentError
+from nbtune.spec.left import TimeLeft
 from nbtune.spec.plan import Plan
-from nbtune.store import Store
+from nbtune.store import ENDED, Store
 
 if TYPE_CHECKING:
     from nbtune.engine.storage import Storage
@@ -48,11 +49,19 @@ class About:
 
     @property
     def plan(self) -> Plan | None:
-        """What was planned before it started: how many trials, how many at once, limited by what."""
+        """What was planned before it started, or went on: how many trials, how many at once, limited by what."""
         found = self._store.facts.get("plan")
-        if self._plan is None and found is not None:
-            self._plan = Plan(**{**found, "problems": tuple(found["problems"])})
-        return self._plan
+        return Plan.from_json(found) if found is not None else self._plan
+
+    @property
+    def time_left(self) -> TimeLeft | None:
+        """The seconds that it may have left, with their spread: from how long its trials have taken so far.
+
+        None while none of them is over, and when it is.
+        """
+        from nbtune.views.state import time_left
+
+        return time_left(self._store) if self.status not in ENDED else None
 
     @property
     def source(self) -> str:

@@ -1,4 +1,4 @@
-"""The functions of nbtune: `tune`, `load`, `experiments`, `plan`."""
+"""The functions of nbtune: `tune`, `load`, `experiments`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from nbtune.errors import ClusterError, SpecError
+from nbtune.errors import ClusterError
 from nbtune.prepare import prepare_function
-from nbtune.spec.options import OPTIONS, make_spec
-from nbtune.spec.plan import Plan, make_plan
+from nbtune.spec.options import OPTIONS
 from nbtune.start import finish, launch_prepared, must_wait, running
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from nbtune.experiment import Experiment
 
-__all__ = ["experiments", "load", "plan", "tune"]
+__all__ = ["experiments", "load", "tune"]
 
 
 def tune(
@@ -33,7 +32,7 @@ def tune(
     cpus: float | None = None,
     gpus: float | None = None,
     memory: int | str | None = None,
-    resources: Mapping[str, float] | str | None = None,
+    resources: Any = None,
     max_concurrent: int | None = None,
     max_failures: int | None = None,
     time_budget: float | str | None = None,
@@ -63,7 +62,8 @@ def tune(
         cpus: CPUs of one trial, fractions allowed; 1 if None. For scheduling: Ray does not enforce it.
         gpus: GPUs of one trial, fractions allowed; a trial sees just those it has.
         memory: memory of one trial, in bytes or as "2GiB"; for scheduling, not enforced.
-        resources: custom resources of one trial, name -> amount, or "safe_node=1".
+        resources: custom resources of one trial, name -> amount, or "safe_node=1". Or a
+            `ray.tune.PlacementGroupFactory` with all that it needs, in place of `cpus`, `gpus` and `memory`.
         max_concurrent: how many trials run at once, at most; None for as many as fit.
         max_failures: how often a failed trial is tried again from its last checkpoint; -1 for ever.
         time_budget: end the experiment after so many seconds, or "30m".
@@ -96,24 +96,6 @@ def tune(
     if must_wait(prepared):
         finish(experiment)
     return experiment
-
-
-def plan(*, trials: int = 1, **options: Any) -> Plan:
-    """Return how an experiment with these options would run on the connected cluster.
-
-    Args:
-        trials: how many trials there will be.
-        options: the resources of one trial and `max_concurrent`, as for `tune`.
-
-    Raises:
-        SpecError: an option is wrong.
-    """
-    from nbtune.cluster.connect import connect
-
-    spec, problems = make_spec(options)
-    if problems:
-        raise SpecError(problems)
-    return make_plan(spec.request, connect().nodes, trials, spec.max_concurrent)
 
 
 def load(path: str, filesystem: Any = None) -> Experiment:

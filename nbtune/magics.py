@@ -168,6 +168,7 @@ class NbTune(_Defaults):
             "help": lambda rest: print(help_page()),
             "list": self._list,
             "load": self._load,
+            "plan": self._plan,
             "resume": self._resume,
             "run": self._run_function,
         }
@@ -225,6 +226,26 @@ class NbTune(_Defaults):
         experiment = load(path)
         self.shell.user_ns[name.strip() or experiment.name] = experiment
         return experiment
+
+    def _plan(self, line: str) -> None:
+        """``%tune plan OPTIONS`` of an experiment that could be, ``%tune plan NAME`` of one of this notebook."""
+        from nbtune.orders import experiment_of
+        from nbtune.planning import plan, told
+
+        parsed = parse_line(line, self.shell.user_ns, ("space", "scaling"))
+        name = parsed.options.pop("name", None)
+        if name is not None and line.split() != [name]:
+            parsed.problems.append(
+                Problem(
+                    f"%tune plan NAME is about an experiment that is there, and takes no options; leave out {name!r}"
+                )
+            )
+        if parsed.problems:
+            raise SpecError(parsed.problems)
+        if name:
+            print(told(experiment_of(name, self.shell.user_ns)))
+        else:
+            print(plan(parsed.space, scaling=parsed.scaling, **parsed.options))
 
     def _order(self, order: str, rest: str) -> None:
         from nbtune.orders import carry_out

@@ -11,7 +11,7 @@ from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.experiment import Experiment
 from nbtune.trial import Trial
 
-__all__ = ["ORDERS", "carry_out", "words_of"]
+__all__ = ["ORDERS", "carry_out", "experiment_of", "words_of"]
 
 ORDERS = {
     "add": "add NAME lr=0.01 …",
@@ -40,7 +40,7 @@ def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
     words = words_of(line)
     if not words:
         raise SpecError([f"%tune {order} needs an experiment: %tune {ORDERS[order]}"])
-    experiment = _experiment(words.pop(0), namespace)
+    experiment = experiment_of(words.pop(0), namespace)
     carry: dict[str, Callable[[], str]] = {
         "add": lambda: _add(experiment, words, namespace),
         "clone": lambda: _clone(experiment, words, namespace),
@@ -65,7 +65,12 @@ def words_of(line: str) -> list[str]:
         raise SpecError([f"the line cannot be read: {error} in {line!r}"]) from None
 
 
-def _experiment(name: str, namespace: Mapping[str, Any]) -> Experiment:
+def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:
+    """Return the experiment that a variable of the notebook is.
+
+    Raises:
+        ExperimentError: there is no such variable, or it is something else.
+    """
     known = {key: value for key, value in namespace.items() if isinstance(value, Experiment)}
     if name not in known:
         there = ", ".join(key for key in known if not key.startswith("_")) or "none"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
-from nbtune.spec.plan import driver_problem, make_plan
+from nbtune.planning import plan_spec
 
 if TYPE_CHECKING:
     from nbtune.engine.source import Source
@@ -148,16 +149,22 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
         hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
         raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
     spec = read_launch(filesystem, root).spec
-    planned = make_plan(spec.request, cluster.nodes, max(1, total - over), spec.max_concurrent)
-    nowhere = driver_problem(spec.driver_resources, cluster.nodes)
-    if problems := [*planned.problems, *([nowhere] if nowhere else [])]:
-        raise SpecError(problems)
+    limit = past.facts.get("max_concurrent", spec.max_concurrent)
+    planned = plan_spec(replace(spec, max_concurrent=limit), max(1, total - over), cluster)
+    if planned.problems:
+        raise SpecError(planned.problems)
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
     away = past.facts.get("away", 0.0) + now - ended
-    facts = {"away": away, "path": where.shown, "name": past.facts.get("name"), "detached": not cluster.embedded}
+    facts = {
+        "away": away,
+        "path": where.shown,
+        "name": past.facts.get("name"),
+        "detached": not cluster.embedded,
+        "plan": planned.to_json(),
+    }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    how = Resume(folder, where.parent, planned.slots, failed, tuple(orders), facts, secret)
+    how = Resume(folder, where.parent, planned.places, failed, tuple(orders), facts, secret)
     warm.began()
     source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
     return source, warm.ended

@@ -6,16 +6,18 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.frontend import can_interact
+from nbtune.planning import plan_spec
 from nbtune.prepare import Prepared
 from nbtune.spec.options import OPTIONS
-from nbtune.spec.plan import Plan, driver_problem, make_plan
+from nbtune.spec.plan import Plan
+from nbtune.spec.shape import call_of, is_factory
 
 if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
@@ -67,7 +69,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         large=len(prepared.packed.large),
         folder=folder,
         storage=storage,
-        slots=planned.slots,
+        slots=planned.places,
         facts={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, where)},
         environment=secret,
     )
@@ -110,11 +112,8 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
     """Return the plan of what was prepared, on a cluster."""
     from nbtune.engine.algorithms import trial_count
 
-    spec = prepared.spec
-    planned = make_plan(spec.request, cluster.nodes, trial_count(spec, prepared.space), spec.max_concurrent)
-    planned = replace(planned, notes=(*planned.notes, *prepared.notes))
-    nowhere = driver_problem(spec.driver_resources, cluster.nodes)
-    return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
+    planned = plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
+    return replace(planned, notes=(*planned.notes, *prepared.notes))
 
 
 def _folder(name: str) -> str:
@@ -139,6 +138,8 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         for name in OPTIONS
         if (value := getattr(spec, name)) not in (None, (), {})
     }
+    if is_factory(spec.resources):
+        plain_options["resources"] = call_of(spec.resources)
     if spec.storage is not None:
         plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).shown
     return {
@@ -150,7 +151,7 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         "trials": planned.trials,
         "concurrent": planned.concurrent,
         "max_concurrent": spec.max_concurrent,
-        "plan": asdict(planned),
+        "plan": planned.to_json(),
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, names=True),
         "per_sample": trial_count(spec, prepared.space) // spec.samples,

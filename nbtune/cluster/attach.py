@@ -14,7 +14,7 @@ from nbtune.cluster.link import Link, remember
 from nbtune.cluster.probe import Found, no_token, other_token
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone"]
+__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone", "started_here"]
 
 NAMESPACE = "nbtune"
 """The Ray namespace of all of nbtune's actors."""
@@ -99,7 +99,7 @@ def adopt(ray: Any) -> None:
     Raises:
         ClusterError: nbtune cannot work there.
     """
-    if _started_here(ray):
+    if started_here(ray):
         remember(ray, Link("embedded"))
         return
     reports = survey.survey(ray)
@@ -119,7 +119,7 @@ def leave_if_gone(ray: Any) -> str | None:
     Returns:
         The address that it had, or None if it is there.
     """
-    if _started_here(ray) or ray.util.client.ray.is_connected():  # Ray notices these itself
+    if started_here(ray) or ray.util.client.ray.is_connected():  # Ray notices these itself
         return None
     where = str(ray.get_runtime_context().gcs_address)
     try:
@@ -146,7 +146,7 @@ def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> 
         raise ClusterError(f"{address} {what}: {text or type(error).__name__}") from error
 
 
-def _started_here(ray: Any) -> bool:
+def started_here(ray: Any) -> bool:
     """Tell whether this process itself has started the Ray that it is connected to."""
     try:
         return bool(ray._private.worker._global_node.is_head())

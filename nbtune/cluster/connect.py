@@ -14,7 +14,7 @@ from nbtune.cluster.link import Cluster, Link, current, describe, remember
 from nbtune.cluster.probe import probe
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "reach"]
+__all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "is_connected_to", "reach"]
 
 
 def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Cluster:
@@ -48,7 +48,9 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
         if current(ray) is None:
             adopt(ray)
         there = describe(ray)
-        if asked and not (address and cpus is None and gpus is None and _is(ray, addresses.parse(address), there)):
+        if asked and not (
+            address and cpus is None and gpus is None and is_connected_to(ray, addresses.parse(address), there)
+        ):
             raise ClusterError(
                 f"connect({asked}): this kernel is connected to {there} already."
                 " Call ray.shutdown() first, which ends an embedded cluster with its experiments"
@@ -91,7 +93,7 @@ def reach() -> bool:
     return local.join(None) or _attach_found(ray, None)
 
 
-def _is(ray: Any, address: Address, there: Cluster) -> bool:
+def is_connected_to(ray: Any, address: Address, there: Cluster) -> bool:
     """Tell whether an address is the one that the kernel is connected to."""
     link = current(ray)
     if link is not None and link.given == address:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from nbtune.cluster import auth
@@ -38,14 +41,38 @@ def start(ray: Any, namespace: str, cpus: int | None, gpus: int | None) -> None:
         auth.use("token")
     with variables(process_variables()), loopback():
         try:
-            ray.init(**options)
+            _staying(ray.init, options)
         except Exception:  # Ray's node gives up where one of its helpers needs over 15 s to start
             ray.shutdown()
             try:
-                ray.init(**options)
+                _staying(ray.init, options)
             except Exception as error:
                 ray.shutdown()
                 raise ClusterError(
                     f"Ray could not start on this machine, tried twice: {error}. If the machine is very busy, try"
                     " again later; Ray's own logs are in its session folder, /tmp/ray/session_latest/logs"
                 ) from error
+
+
+def _staying(start: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Call what starts processes on a thread that stays as long as this process.
+
+    Ray asks Linux to end its processes with their parent, and Linux takes the thread that has started them for that:
+    they would not outlive a button's thread.
+    """
+    if threading.current_thread() is threading.main_thread():
+        start(**options)
+        return
+    started: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            start(**options)
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        threading.Event().wait()
+
+    threading.Thread(target=run, name="nbtune-ray", daemon=True).start()
+    started.result()

@@ -37,6 +37,9 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
         TrialError: the program raised.
     """
     os.environ.update(payload["environment"])
+    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+        # Ray shows a process that has asked for no GPU all of them, those of other trials too.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     context = tune.get_context()
     storage = context.get_storage()
     with output.kept(storage.storage_filesystem, storage.trial_fs_path):

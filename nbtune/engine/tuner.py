@@ -20,6 +20,7 @@ from nbtune.engine.spaces import completed
 from nbtune.engine.steered import Steered
 from nbtune.engine.stopping import Stopping
 from nbtune.engine.trainable import run_trial
+from nbtune.spec.shape import is_factory
 
 if TYPE_CHECKING:
     from nbtune.engine.driver import Launch, Resume
@@ -125,6 +126,9 @@ def _new(
     )
 
 
-def _resources(launch: Launch) -> dict[str, float]:
+def _resources(launch: Launch) -> Any:
+    """Return what `ray.tune.with_resources` takes: the user's own placement group, or one bundle's resources."""
+    if is_factory(launch.spec.resources):
+        return launch.spec.resources
     names = {"CPU": "cpu", "GPU": "gpu"}
-    return {names.get(name, name): amount for name, amount in launch.spec.request.items()}
+    return {names.get(name, name): amount for name, amount in launch.spec.shape.bundles[0].items()}

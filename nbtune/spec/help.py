@@ -56,6 +56,10 @@ _LINE = """\
     %tune clone NAME TRIAL lr=0.01 ...     try a trial's point with changes; --checkpoint starts where it is
     %tune extend NAME SAMPLES              try so many samples more, also after the end
     %tune limit NAME N|none                how many trials run at once
+    %tune plan OPTIONS [--space VAR] [--scaling VAR]
+                                           how many trials would run at once, and what limits that;
+                                           --scaling: the ray.train.ScalingConfig of a trial's workers
+    %tune plan NAME                        the plan of an experiment, and the time that it has left
     %tune load PATH [NAME]                 open one of them
     %tune cluster [ADDRESS]                connect, and show what is there; ADDRESS is HOST:PORT,
                                            ray://HOST:PORT, auto or local (a Ray of this kernel's own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +20,25 @@ class Line:
     Attributes:
         options: option -> value, a string or the value of a notebook variable.
         space: the value of the variable that `--space` names, or None.
+        scaling: the value of the variable that `--scaling` names, or None.
         dry_run: whether `--dry-run` was there.
         problems: what was wrong.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     space: Any = None
+    scaling: Any = None
     dry_run: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
-def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
+def parse_line(line: str, namespace: Mapping[str, Any], objects: Collection[str] = ("space",)) -> Line:
     """Parse ``NAME --option VALUE --option=VALUE --switch`` in any order.
 
     Args:
         line: the text behind the magic's name.
         namespace: the notebook's variables, for values that are their names.
+        objects: which of "space" and "scaling" may be there, with a variable's name.
     """
     parsed = Line()
     try:
@@ -54,13 +57,15 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
             if equals:
                 parsed.problems.append(Problem(f"{flag} takes no value"))
             _switch(name, parsed)
-        elif name in OPTIONS or name == "space":
+        elif name in OPTIONS or name in objects:
             if not equals and (not words or words[0].startswith("--")):
                 parsed.problems.append(Problem(f"{flag} needs a value"))
                 continue
-            _option(name, value if equals else words.pop(0), parsed, namespace)
+            word = value if equals else words.pop(0)
+            (_object if name in objects else _option)(name, word, parsed, namespace)
         else:
-            known = [option.flag for option in OPTIONS.values()] + ["--space", *_SWITCHES_AS_FLAGS]
+            known = [option.flag for option in OPTIONS.values()]
+            known += [*(f"--{name}" for name in objects), *_SWITCHES_AS_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
@@ -90,21 +95,25 @@ def _switch(name: str, parsed: Line) -> None:
 
 
 def _option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
-    if name in parsed.options or (name == "space" and parsed.space is not None):
+    if name in parsed.options:
         parsed.problems.append(Problem(f"--{name.replace('_', '-')} is given twice"))
-    if name == "space":
-        if word in namespace:
-            parsed.space = namespace[word]
-        else:
-            hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
-            parsed.problems.append(Problem(f"--space: there is no variable {word!r}{hint}"))
-    elif OPTIONS[name].shows == "VAR" and word not in namespace:
+    if OPTIONS[name].shows == "VAR" and word not in namespace:
         hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
         parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))
     elif _names_variable(name, word, namespace):
         parsed.options[name] = namespace[word]
     else:
         parsed.options[name] = word
+
+
+def _object(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+    if getattr(parsed, name) is not None:
+        parsed.problems.append(Problem(f"--{name} is given twice"))
+    if word in namespace:
+        setattr(parsed, name, namespace[word])
+    else:
+        hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
+        parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))
 
 
 def _names_variable(option: str, word: str, namespace: Mapping[str, Any]) -> bool:

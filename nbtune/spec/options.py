@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
+from nbtune.spec.shape import Shape, is_factory, shape_of
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
 __all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "absolute", "make_spec"]
@@ -47,7 +48,7 @@ class Spec:
     cpus: float = 1
     gpus: float = 0
     memory: int | None = None
-    resources: Mapping[str, float] = field(default_factory=dict)
+    resources: Any = field(default_factory=dict)
     max_concurrent: int | None = None
     max_failures: int = 0
     time_budget: float | None = None
@@ -61,10 +62,11 @@ class Spec:
     driver_resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def request(self) -> dict[str, float]:
-        """The resources of one trial, by Ray's names; zeros left out."""
-        request = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory or 0), **self.resources}
-        return {name: amount for name, amount in request.items() if amount}
+    def shape(self) -> Shape:
+        """What one trial needs."""
+        if is_factory(self.resources):
+            return shape_of(self.resources)
+        return shape_of({"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **self.resources})
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,15 @@ def _amount(value: Any) -> float:
     if not 0 <= amount < float("inf") or isinstance(value, bool):
         raise ValueError(f"{value!r} is no number of 0 or more")
     return int(amount) if amount.is_integer() else amount
+
+
+def _resources(value: Any) -> Any:
+    if is_factory(value):
+        return value
+    try:
+        return parse_pairs(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor a ray.tune.PlacementGroupFactory") from None
 
 
 def _algorithm(names: Mapping[str, str], what: str, module: str) -> Callable[[Any], Any]:
@@ -224,7 +235,8 @@ _OPTIONS = [
     Option("cpus", _amount, "CPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
     Option("gpus", _amount, "GPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
     Option("memory", parse_size, "memory of one trial, for scheduling", "SIZE", "Resources of one trial"),
-    Option("resources", parse_pairs, "custom resources of one trial", "NAME=N,…", "Resources of one trial"),
+    Option("resources", _resources, "custom resources of one trial, or a PlacementGroupFactory", "NAME=N,…",
+           "Resources of one trial"),
     Option("max_concurrent", _integer(1), "how many trials run at once, at most", "N", "Limits"),
     Option("max_failures", _integer(-1), "how often a failed trial is tried again; -1 for ever", "N", "Limits"),
     Option("time_budget", parse_duration, "end the experiment after this long", "TIME", "Limits"),
@@ -280,8 +292,16 @@ def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
         needs = [str(value) for value in (spec.search, spec.scheduler) if value in ("optuna", "asha")]
         if needs:
             problems.append(Problem(f"{' and '.join(needs)} compares trials and needs --metric and --mode"))
-    if not spec.request:
+    if is_factory(spec.resources) and (twice := sorted({"cpus", "gpus", "memory"} & asked)):
+        problems.append(
+            Problem(
+                "--resources: a PlacementGroupFactory says all that a trial needs; leave out"
+                f" {' and '.join(f'--{name}' for name in twice)}, or add them to its first bundle"
+            )
+        )
+    if not spec.shape.bundles:
         problems.append(Problem("a trial that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
+    problems += [Problem(text) for text in spec.shape.problems()]
     if spec.storage_filesystem is not None and spec.storage is None:
         problems.append(Problem("--storage-filesystem is given without --storage: say which path on it, BUCKET/FOLDER"))
     if spec.storage_filesystem is not None and "://" in (spec.storage or ""):

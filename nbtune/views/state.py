@@ -6,11 +6,15 @@ import time
 from typing import Any
 
 from nbtune.engine.storage import default_storage
+from nbtune.spec.left import TimeLeft
+from nbtune.spec.left import time_left as left
+from nbtune.spec.shape import amounts
 from nbtune.store import ENDED, Store, flat
 from nbtune.views.text import number, shown_counts
 
 __all__ = ["head_state", "time_left"]
 
+_SOON = 5.0  # seconds in which a trial starts that has room
 _SHOWN = 200  # characters of a value
 _PARAMETERS = 24  # how many of the best trial's
 
@@ -28,8 +32,9 @@ def head_state(store: Store) -> dict[str, Any]:
         "counts": shown_counts(store),
         "best": _best(store),
         "elapsed": store.elapsed(),
-        "left": time_left(store) if live else None,
+        "left": _left(store) if live else None,
         "at_once": _at_once(store),
+        "limited_by": _limited_by(store),
         "limit": facts.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,
@@ -41,10 +46,29 @@ def head_state(store: Store) -> dict[str, Any]:
 
 def _at_once(store: Store) -> int | None:
     """Return how many trials can run at once, as far as is known."""
+    bounds = _bounds(store)
+    return min(bounds.values()) if len(bounds) > 1 else None
+
+
+def _limited_by(store: Store) -> str:
+    """Return what limits how many run at once: a resource, "max_concurrent", or nothing where all of them can."""
+    bounds = _bounds(store)
+    return min(bounds, key=lambda name: bounds[name])
+
+
+def _bounds(store: Store) -> dict[str, int]:
+    """Return what limits how many trials run at once -> to how many; "" stands for the number of trials."""
     facts = store.facts
-    fit = (facts.get("plan") or {}).get("slots") or facts.get("concurrent")
-    bounds = [number for number in (facts.get("max_concurrent"), fit) if number]
-    return min(*bounds, max(1, store.progress()[1])) if bounds else None
+    plan = facts.get("plan") or {}
+    fit = plan.get("slots") or facts.get("concurrent") or 0
+    if plan.get("grows"):
+        fit = max(fit, store.counts["running"])  # there may be more nodes by now
+    bounds = {
+        "": max(1, store.progress()[1]),
+        plan.get("scarcest") or "cluster": fit,
+        "max_concurrent": facts.get("max_concurrent") or 0,
+    }
+    return {name: number for name, number in bounds.items() if number}
 
 
 def _again(store: Store) -> str:
@@ -80,23 +104,26 @@ def _best(store: Store) -> dict[str, Any] | None:
     return {"metric": metric, "value": value, "trial": best.number, "params": params[:_PARAMETERS]}
 
 
-def time_left(store: Store, now: float | None = None) -> float | None:
-    """Return the seconds that may be left, or None: from how long the trials took that are over.
+def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
+    """Return the time that may be left, or None: from how long the trials took that are over.
 
     Args:
         store: the experiment's state.
         now: seconds since the epoch; the present by default.
     """
-    now = time.time() if now is None else now
-    states = store.states()
-    took = [s.ended - s.started for s in states if s.ended is not None and s.started is not None]
-    over, total = store.progress()
-    if not took or over >= total:
-        return None
-    mean = sum(took) / len(took)
-    begun = [max(0.0, mean - (now - s.started)) for s in states if s.status == "running" and s.started is not None]
-    slots = max(1, len(begun), _at_once(store) or 1)
-    return (sum(begun) + mean * max(0, total - over - len(begun))) / min(slots, total - over)
+    budget = (store.facts.get("options") or {}).get("time_budget")
+    return left(
+        store.states(),
+        store.progress()[1],
+        _at_once(store) or 1,
+        time.time() if now is None else now,
+        budget=budget - store.elapsed() if budget else None,
+    )
+
+
+def _left(store: Store) -> dict[str, float] | None:
+    found = time_left(store)
+    return None if found is None else {"low": found.low, "likely": found.likely, "high": found.high}
 
 
 def _hint(store: Store) -> str:
@@ -107,7 +134,7 @@ def _hint(store: Store) -> str:
     if live and counts["paused"] and not counts["running"] and not counts["pending"]:
         return f"{counts['paused']} paused, none running: resume one in the table, or stop"
     if live and not (counts["running"] or counts["paused"]) and not store.progress()[0]:
-        return "starting the trials' processes, which takes a few seconds"
+        return _starting(store)
     failed = [state for state in store.states() if state.status == "failed"]
     if failed:
         more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
@@ -117,3 +144,11 @@ def _hint(store: Store) -> str:
     if store.facts.get("notes"):
         return "; ".join(map(str, store.facts["notes"]))
     return "running; the first report is still to come" if live and not store.metrics() else ""
+
+
+def _starting(store: Store) -> str:
+    """Return what to say before the first trial runs: where others leave it no room, it waits for them."""
+    plan = store.facts.get("plan") or {}
+    if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
+        return f"others used {amounts(plan['in_use'])} at the start: the first trial waits until enough is given back"
+    return "starting the trials' processes, which takes a few seconds"

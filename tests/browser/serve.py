@@ -8,7 +8,10 @@ import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from nbtune.spec.scaling import EMPTY, read_scaling
+from nbtune.spec.scaling_text import cell_of
 from nbtune.views.assets import plotly_js
 from nbtune.views.channel import script, styles
 from tests.browser.space_kernel import SpaceKernel
@@ -37,8 +40,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_error(404, explain=str(error))
 
     def do_POST(self) -> None:
-        """Let a kernel's real half answer what a form sends: a line of JSON for each message."""
+        """Let a kernel's real half answer what a form sends; the one on a space with a line of JSON for each message."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/scaling":
+            self._send(json.dumps(read_form(**asked)).encode(), "application/json")
+            return
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.end_headers()
@@ -59,6 +65,13 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing of each request."""
+
+
+def read_form(fields: dict[str, Any], *, train_v2: bool) -> dict[str, Any]:
+    """Return what the kernel says of the scaling form's fields."""
+    fields = {**EMPTY, **fields}
+    value, problems = read_scaling(fields, train_v2=train_v2)
+    return {"fields": fields, "problems": problems, "cell": cell_of(value, fields) if value is not None else ""}
 
 
 def server(port: int = 0) -> ThreadingHTTPServer:

@@ -228,6 +228,24 @@ def test_a_dry_run_runs_here_and_starts_nothing(notebook: Notebook) -> None:
     assert notebook.cell("print(ran, 'dry' in globals())").text == "[] False\n"
 
 
+def test_plans_of_what_could_run_and_of_what_ran(notebook: Notebook) -> None:
+    notebook.cell(
+        "import ray.train\ngrid = {'a': nbtune.grid_search([1, 2, 3])}\nworkers = ray.train.ScalingConfig(num_workers=1)"
+    )
+    planned = notebook.cell("%tune plan --space grid --samples 2 --cpus 0.5")
+    assert planned.text == "6 trials, 4 at once (limited by CPU), 2 waves\n", planned.error
+    assert notebook.cell("%tune plan --scaling workers --samples 2").text == (
+        "2 trials, 1 at once (limited by CPU), 2 waves\na trial needs 1 CPU, and a worker with 1 CPU\n"
+    )
+    assert "asks for 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
+    assert "--scaling: {'a'" in notebook.cell("%tune plan --scaling grid").error
+    assert "there is no experiment 'nowhere'" in notebook.cell("%tune plan nowhere").error
+    assert "takes no options; leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
+    assert notebook.cell("%tune plan slow").text == (
+        "2 trials, 2 at once (limited by CPU), 1 wave\nstopped, 2 of 2 trials are over\n"
+    )
+
+
 def test_the_same_cell_runs_without_the_magic(notebook: Notebook) -> None:
     plain = notebook.cell(
         "from nbtune import *\nlr: loguniform(1e-4, 1e-1) = 0.01\nfor i in range(2):\n    report(acc=lr * i)"

@@ -59,8 +59,18 @@ def interpreter(folder: Path) -> str:
 
 
 @contextmanager
-def foreign(program: str, token: str | None, *options: str, pythonpath: Path | None = None) -> Iterator[Foreign]:
-    """Run `ray start`, in a folder with a short path, and end what it has started."""
+def foreign(
+    program: str, token: str | None, *options: str, pythonpath: Path | None = None, grows: str | None = None
+) -> Iterator[Foreign]:
+    """Run `ray start`, in a folder with a short path, and end what it has started.
+
+    Args:
+        program: the interpreter that runs it.
+        token: its token, or None for one without authentication.
+        options: what `ray start` gets besides.
+        pythonpath: where its processes find more packages.
+        grows: the configuration of its autoscaler, if it has one: its nodes are processes of this machine, too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="nbf-", dir="/tmp"))
     temp, home = folder / "ray", folder / "home"
     (home / ".ray").mkdir(parents=True)
@@ -72,7 +82,13 @@ def foreign(program: str, token: str | None, *options: str, pythonpath: Path | N
     if pythonpath:
         variables["PYTHONPATH"] = str(pythonpath)
     command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
-    command += ["--include-dashboard=false", "--no-monitor", "--disable-usage-stats", f"--temp-dir={temp}"]
+    command += ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={temp}"]
+    if grows is None:
+        command.append("--no-monitor")
+    else:
+        (folder / "config.yaml").write_text(grows)
+        command.append(f"--autoscaling-config={folder / 'config.yaml'}")
+        variables |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     command += ["--min-worker-port=0", "--max-worker-port=0", *options]
 
     def start() -> subprocess.Popen[bytes]:

@@ -75,6 +75,14 @@ def test_space_without_such_a_variable():
     assert problems("--space spaec") == ["--space: there is no variable 'spaec' (did you mean 'space'?)"]
 
 
+def test_scaling_takes_a_variable_where_it_may_be_there():
+    notebook = {"scaling": object()}
+    assert parse_line("--scaling scaling", notebook, ("space", "scaling")).scaling is notebook["scaling"]
+    assert "there is no option --scaling" in parse_line("--scaling scaling", notebook).problems[0].message
+    (twice,) = parse_line("--scaling=scaling --scaling scaling", notebook, ("scaling",)).problems
+    assert twice.message == "--scaling is given twice"
+
+
 def test_switches():
     assert parse_line("--wait", {}).options == {"wait": True}
     assert parse_line("--no-wait digits", {}).options == {"wait": False, "name": "digits"}

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.fs as pafs
 import pytest
+from ray.tune import PlacementGroupFactory
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.stopper import MaximumIterationStopper
 
 from nbtune.spec.options import OPTIONS, Spec, make_spec
+from nbtune.spec.shape import Shape
 
 
 def only(name, value):
@@ -203,9 +205,27 @@ def test_options_that_go_together(given):
     assert make_spec(given)[1] == []
 
 
-def test_a_request_is_by_rays_names_without_zeros():
+def test_a_shape_is_by_rays_names_without_zeros():
     spec, _ = make_spec({"cpus": 2, "gpus": 0, "memory": 1000, "resources": "special=1,none=0"})
-    assert spec.request == {"CPU": 2, "memory": 1000.0, "special": 1}
+    assert spec.shape == Shape(({"CPU": 2, "memory": 1000, "special": 1},))
+
+
+def test_a_placement_group_factory_says_all_that_a_trial_needs():
+    factory = PlacementGroupFactory([{"CPU": 1}, {"GPU": 0.5}], strategy="SPREAD")
+    spec, problems = make_spec({"resources": factory})
+    assert problems == []
+    assert spec.resources is factory
+    assert spec.shape == Shape(({"CPU": 1}, {"GPU": 0.5}), "SPREAD")
+    (problem,) = make_spec({"resources": factory, "gpus": 1, "memory": "1GB"})[1]
+    assert problem.message == (
+        "--resources: a PlacementGroupFactory says all that a trial needs; leave out --gpus and --memory,"
+        " or add them to its first bundle"
+    )
+
+
+def test_what_no_node_of_rays_gives_is_refused():
+    assert "1.5 GPU: Ray gives a process a part of one GPU" in make_spec({"gpus": 1.5})[1][0].message
+    assert "nor a ray.tune.PlacementGroupFactory" in make_spec({"resources": 3})[1][0].message
 
 
 def test_a_filesystem_goes_with_a_path_on_it():

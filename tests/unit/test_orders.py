@@ -8,6 +8,7 @@ import pytest
 from nbtune.engine.events import Event, decode, encode
 from nbtune.engine.source import RefusedError
 from nbtune.experiment import Experiment
+from nbtune.store import Store
 from nbtune.testing import Replay, example
 from nbtune.views.channel import Live
 from nbtune.views.orders import _meant
@@ -286,10 +287,28 @@ def test_hints_and_how_many_at_once():
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
     store.facts.update(max_concurrent=3, plan={"slots": 8})
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
+    assert head_state(store)["limited_by"] == "max_concurrent"
     store.facts["max_concurrent"] = None
-    assert head_state(store)["at_once"] == 8
+    assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (8, "cluster")
+    store.facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    assert head_state(store)["limited_by"] == "GPU"
+    store.facts["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
+    store.counts["running"] += 3
+    assert head_state(store)["at_once"] == store.counts["running"]
     store.facts["trials"] = 4
-    assert head_state(store)["at_once"] == 4
+    store.facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (4, "")
+
+
+def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
+    store = Store()
+    assert head_state(store)["hint"].startswith("starting the trials' processes")
+    store.facts.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
+    assert head_state(store)["hint"].startswith("starting the trials' processes")  # what is used may be on its way back
+    store.facts["began"] -= 10
+    assert head_state(store)["hint"].startswith("others used 2 CPU at the start: the first trial waits")
+    store.facts["plan"]["at_first"] = 1
+    assert head_state(store)["hint"].startswith("starting the trials' processes")
 
 
 def test_paused_trials_are_counted_and_told_who_has_paused_them(told):

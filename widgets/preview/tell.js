@@ -59,6 +59,7 @@ export function head(trials, scenario, status, ticks, atOnce, limit) {
   const live = status === "running";
   for (const trial of trials) counts[seen(trial, live)] = (counts[seen(trial, live)] ?? 0) + 1;
   const over = trials.filter(({ status }) => !["pending", "running", "paused"].includes(status)).length;
+  const left = ((ticks * scenario.seconds) / over) * (trials.length - over);
   const top = best(trials, scenario);
   return {
     name: scenario.name,
@@ -76,8 +77,9 @@ export function head(trials, scenario, status, ticks, atOnce, limit) {
       ]),
     },
     elapsed: ticks * scenario.seconds,
-    left: live && over ? ((ticks * scenario.seconds) / over) * (trials.length - over) : null,
+    left: live && over ? { low: 0.8 * left, likely: left, high: 1.3 * left } : null,
     at_once: Math.min(atOnce, limit ?? atOnce),
+    limited_by: limit !== null && limit < atOnce ? "max_concurrent" : "CPU",
     limit,
     steer: true,
     again: live ? "" : over < trials.length ? "resume" : counts.failed ? "failed" : "",

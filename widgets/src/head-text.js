@@ -17,6 +17,27 @@ export function duration(seconds) {
 }
 
 /**
+ * Return the time that may be left, as text, with its spread.
+ * @param {{low: number, likely: number, high: number}} left seconds
+ * @param {number} since how many seconds ago that was
+ */
+export function leftText({ low, likely, high }, since) {
+  const [least, about, most] = [low, likely, high].map((seconds) => duration(Math.max(1, seconds - since)));
+  return `about ${about} left${least === most ? "" : ` (${least} to ${most})`}`;
+}
+
+/**
+ * Return how many run at once, and what limits that, as text.
+ * @param {number | null} atOnce
+ * @param {string} limitedBy
+ * @returns {[string, string]}
+ */
+export function atOnceText(atOnce, limitedBy) {
+  if (atOnce === null) return ["", ""];
+  return [`${atOnce} at once`, limitedBy && `, limited by ${limitedBy}`];
+}
+
+/**
  * Return the counts as text: those that are zero are left out, but "running" stays while it runs.
  * @param {Record<string, number>} counts
  * @param {boolean} live

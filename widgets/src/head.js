@@ -3,7 +3,7 @@
 import { makeButtons } from "./head-buttons.js";
 import { makeSteer } from "./head-steer.js";
 import { begin, listen, safely } from "./head-store.js";
-import { countText, duration, segments, silence } from "./head-text.js";
+import { atOnceText, countText, duration, leftText, segments, silence } from "./head-text.js";
 import { make, SIGNS } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -45,10 +45,12 @@ function view(model, el, store, signal) {
   const params = make("span", { className: "nbt-head-params" });
   const trial = make("span", { className: "nbt-head-trial" });
   const times = make("div", { className: "nbt-head-times" });
-  const [elapsed, left, atOnce] = [
+  const [elapsed, left, atOnce, howMany, limited] = [
     make("span", { className: "nbt-head-elapsed" }),
     make("span", { className: "nbt-head-left" }),
     make("span"),
+    make("span"),
+    make("span", { className: "nbt-head-limited" }),
   ];
   const hint = make("div", { className: "nbt-head-hint" });
   const refused = make("div", { className: "nbt-head-refused", role: "status" });
@@ -66,6 +68,7 @@ function view(model, el, store, signal) {
   const steer = makeSteer(store, send, on);
   buttons.root.prepend(steer.button);
   best.append(value, params, trial);
+  atOnce.append(howMany, limited);
   times.append(elapsed, left, atOnce);
   value.append(metric, number);
   const first = make("div", { className: "nbt-head-first" }, [name, status, bar, over, counts, buttons.root]);
@@ -131,11 +134,14 @@ function view(model, el, store, signal) {
     main.classList.toggle("nbt-head-empty", !top);
 
     const since = live ? ((lost ? store.heard : now) - store.at) / 1000 : 0;
-    const rest = live && !lost && state.left != null ? Math.max(1, state.left - since) : null;
     put(elapsed, duration((state.elapsed ?? 0) + Math.max(0, since)));
-    put(left, rest === null ? "" : `about ${duration(rest)} left`);
+    put(left, live && !lost && state.left ? leftText(state.left, since) : "");
     left.hidden = !live || state.at_once == null;
-    put(atOnce, live && state.at_once != null ? `${state.at_once} at once` : "");
+    const [many, limit] = atOnceText(live ? (state.at_once ?? null) : null, String(state.limited_by ?? ""));
+    put(howMany, many);
+    put(limited, limit);
+    atOnce.hidden = !many;
+    atOnce.title = many + limit;
 
     buttons.draw(state, live);
     steer.draw(state, live);

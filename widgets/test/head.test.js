@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import head from "../src/head.js";
-import { countText, duration, segments, silence } from "../src/head-text.js";
+import { atOnceText, countText, duration, leftText, segments, silence } from "../src/head-text.js";
 import { statusWord } from "../src/page.js";
 
 test("durations are m:ss, from an hour on h:mm:ss", () => {
@@ -12,6 +12,19 @@ test("durations are m:ss, from an hour on h:mm:ss", () => {
   assert.equal(duration(36123), "10:02:03");
   assert.equal(duration(-3), "0:00");
   assert.equal(duration(Number.NaN), "0:00");
+});
+
+test("the time left is told with its spread, and counts down", () => {
+  assert.equal(leftText({ low: 30, likely: 40, high: 55 }, 0), "about 0:40 left (0:30 to 0:55)");
+  assert.equal(leftText({ low: 30, likely: 40, high: 55 }, 35), "about 0:05 left (0:01 to 0:20)");
+  assert.equal(leftText({ low: 40.2, likely: 40.5, high: 40.9 }, 0), "about 0:40 left");
+  assert.equal(leftText({ low: 3, likely: 4, high: 5 }, 100), "about 0:01 left");
+});
+
+test("how many run at once is told with what limits it", () => {
+  assert.deepEqual(atOnceText(2, "GPU"), ["2 at once", ", limited by GPU"]);
+  assert.deepEqual(atOnceText(4, ""), ["4 at once", ""]);
+  assert.deepEqual(atOnceText(null, "GPU"), ["", ""]);
 });
 
 test("counts leave out what is zero, but running while it runs", () => {

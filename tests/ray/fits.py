@@ -1,0 +1,147 @@
+"""What Ray really places on simulated nodes, beside what the plan says. A program: nodes are added in a main thread only.
+
+Groups are made as trials and Train's runs make them. One that is not placed is known by Ray's own count of its attempts.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+from ray.util import placement_group, placement_group_table, remove_placement_group
+
+from nbtune.cluster.spare import free_now
+from nbtune.spec.fit import fitting
+from nbtune.spec.placement import nodes_of, units
+from nbtune.spec.shape import Shape
+
+ATTEMPTS = 3  # after which a group is taken for one that is not placed as things are
+SECONDS = 60.0
+
+
+def placed(bundles: Sequence[Any], strategy: str, groups: list[Any]) -> bool:
+    """Ask for a group, and tell whether Ray places it."""
+    if not bundles:
+        return True
+    group = placement_group([dict(bundle) for bundle in bundles], strategy=strategy)
+    groups.append(group)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        told = placement_group_table(group)
+        if told["state"] == "CREATED":
+            return True
+        if told["stats"]["scheduling_state"] == "INFEASIBLE" or told["stats"]["scheduling_attempt"] >= ATTEMPTS:
+            return False
+        time.sleep(0.01)
+    raise AssertionError(f"Ray does not say what becomes of {bundles}: {told}")
+
+
+def give_back(groups: list[Any]) -> None:
+    for group in groups:
+        remove_placement_group(group)
+    groups.clear()
+    whole = [node["Resources"] for node in ray.nodes()]
+    end = time.monotonic() + SECONDS
+    while not all(free == total for free, total in zip(free_now(ray) or [], whole, strict=True)):
+        assert time.monotonic() < end, (free_now(ray), whole)
+        time.sleep(0.01)
+
+
+def in_turn(shape: Shape) -> int:
+    """Return how many trials get their places, each with its workers before the next."""
+    groups: list[Any] = []
+    number = 0
+    while placed(shape.bundles, shape.strategy, groups) and placed(shape.workers, shape.workers_strategy, groups):
+        number += 1
+    give_back(groups)
+    return number
+
+
+def trials_first(shape: Shape, number: int) -> bool:
+    """Tell whether so many trials get their workers, which they ask for when all of them are there."""
+    groups: list[Any] = []
+    found = all(placed(shape.bundles, shape.strategy, groups) for _ in range(number)) and all(
+        placed(shape.workers, shape.workers_strategy, groups) for _ in range(number)
+    )
+    give_back(groups)
+    return found
+
+
+def shapes(seed: int, number: int) -> Iterator[Shape]:
+    """Yield shapes of every kind: some written down, the others drawn."""
+    strategies = ["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
+    yield Shape(({"CPU": 1},))
+    yield Shape(({"CPU": 0.3},))
+    yield Shape(({"GPU": 0.4},))
+    yield Shape(({"CPU": 0.5, "GPU": 0.6},))
+    yield Shape(({"CPU": 1, "memory": 1_500_000_000},))
+    yield Shape(({"CPU": 1, "special": 0.5},))
+    yield Shape(({"CPU": 1},), workers=({"GPU": 1},) * 2)
+    yield Shape(({"CPU": 1},), workers=({"CPU": 1},) * 2)
+    yield Shape(({"CPU": 0.5},), workers=({"CPU": 1, "GPU": 0.5},) * 3, workers_strategy="SPREAD")
+    drawn = random.Random(seed)
+    amounts = {"CPU": [0.25, 0.5, 1, 1.5, 2], "GPU": [0.3, 0.4, 0.5, 0.6, 1, 2], "special": [0.5, 1]}
+
+    def bundle() -> dict[str, float]:
+        names = drawn.sample(sorted(amounts), drawn.choice([1, 1, 2, 3]))
+        return {name: drawn.choice(amounts[name]) for name in names}
+
+    for _ in range(number):
+        trial = tuple(bundle() for _ in range(drawn.choice([1, 1, 2, 3])))
+        worker = bundle()
+        workers = (worker,) * drawn.choice([0, 0, 1, 2, 3])
+        yield Shape(trial, drawn.choice(strategies), workers, drawn.choice(strategies))
+
+
+def possible(shape: Shape, nodes: list[dict[str, float]]) -> int:
+    """Return how many of one bundle have room if Ray happens to know each node's devices one by one."""
+    free = nodes_of(nodes)
+    return sum(node.room(units(shape.bundles[0])) for node in free) if len(shape.bundles) == 1 else 0
+
+
+def compare(shape: Shape, nodes: list[dict[str, float]]) -> dict[str, Any]:
+    planned, real = fitting(shape, nodes), in_turn(shape)
+    if planned < real <= possible(shape, nodes):
+        real = planned  # Ray itself does the one or the other, as it has heard or not of what is left of each GPU
+    if shape.workers and real >= planned:
+        waits = not trials_first(shape, planned)
+        if not waits and real > planned and trials_first(shape, planned + 1):
+            waits = True  # one more would have been possible after all
+        return {"shape": str(shape), "planned": planned, "real": planned if not waits else real}
+    return {"shape": str(shape), "planned": planned, "real": real}
+
+
+def main(kinds: list[dict[str, float]], seed: int, number: int) -> None:
+    """Print a line of JSON for each shape: what was planned for it, and what Ray did."""
+    cluster = Cluster(initialize_head=True, head_node_args={**arguments(kinds[0]), "include_dashboard": False})
+    for kind in kinds[1:]:
+        cluster.add_node(**arguments(kind))
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        nodes = [dict(node["Resources"]) for node in ray.nodes()]
+        for shape in shapes(seed, number):
+            print(">", json.dumps(compare(shape, nodes)), flush=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def arguments(kind: dict[str, float]) -> dict[str, Any]:
+    own = {name: amount for name, amount in kind.items() if name not in ("CPU", "GPU", "memory")}
+    return {
+        "num_cpus": kind.get("CPU", 0),
+        "num_gpus": kind.get("GPU", 0),
+        "memory": int(kind.get("memory", 10**9)),
+        "object_store_memory": 80 * 10**6,
+        "resources": own,
+    }
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

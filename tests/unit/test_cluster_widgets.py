@@ -1,0 +1,209 @@
+"""The Python halves of the cluster panel and the scaling form: what they tell, and what they do when they are told."""
+
+import time
+
+import pytest
+
+import nbtune
+from nbtune.errors import ClusterError, SpecError
+from nbtune.views.channel import Live, script, styles
+from nbtune.views.cluster import Panel
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Every message to the browser."""
+    found = []
+    monkeypatch.setattr(Live, "send", lambda self, content, buffers=None: found.append(content))
+    return found
+
+
+def ask(widget, **message):
+    widget._received(widget, message, [])
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+class Cluster:
+    """A cluster whose picture is set by the test."""
+
+    def __init__(self):
+        self.shown = {"kind": "none"}
+        self.asked = []
+
+    def picture(self):
+        if isinstance(self.shown, Exception):
+            raise self.shown
+        return self.shown
+
+    def connect(self, address):
+        self.asked.append(address)
+        if address == "nowhere:1":
+            raise ClusterError("nowhere:1 cannot be reached")
+        self.shown = {"kind": "attached", "nodes": [node("a")]}
+
+
+def node(name, used=0.0):
+    return {"id": name, "amounts": [("CPU", used, 4.0)]}
+
+
+def test_only_what_has_changed_is_told(sent):
+    source = Cluster()
+    source.shown = {"kind": "attached", "alive": 2, "nodes": [node("a"), node("b")]}
+    panel = Panel(source)
+    panel._ask()
+    source.shown = {"kind": "attached", "alive": 1, "nodes": [node("a", 2.0)]}
+    panel._ask()
+    panel._ask()
+    first, second, third = sent
+    assert first["facts"] == {"kind": "attached", "alive": 2}
+    assert [one["id"] for one in first["nodes"]] == ["a", "b"]
+    assert second["facts"] == {"kind": "attached", "alive": 1}
+    assert (second["nodes"], second["left"]) == ([node("a", 2.0)], ["b"])
+    assert third == {"type": "cluster", "reset": False, "facts": None, "nodes": [], "left": []}
+
+
+def test_a_new_page_is_told_everything(sent):
+    source = Cluster()
+    source.shown = {"kind": "attached", "nodes": [node("a")]}
+    panel = Panel(source)
+    ask(panel, type="ready")
+    assert sent == []  # nothing is known yet: it looks, and then it is told
+    ask(panel, type="look")
+    until(lambda: sent)
+    sent.clear()
+    ask(panel, type="ready")
+    assert sent[0] == {
+        "type": "cluster",
+        "reset": True,
+        "facts": {"kind": "attached"},
+        "nodes": [node("a")],
+        "left": [],
+    }
+
+
+def test_a_cluster_that_is_gone_is_told_and_its_nodes_leave(sent):
+    source = Cluster()
+    source.shown = {"kind": "attached", "nodes": [node("a")]}
+    panel = Panel(source)
+    panel._ask()
+    source.shown = ClusterError("it is no more")
+    panel._ask()
+    assert sent[-1]["facts"] == {"kind": "gone", "why": "it is no more"}
+    assert sent[-1]["left"] == ["a"]
+    assert panel.errors == []
+    source.shown = KeyError("x")
+    panel._ask()
+    assert panel.errors == ["kernel: KeyError: 'x'"]
+
+
+def test_connecting_is_answered(sent):
+    source = Cluster()
+    panel = Panel(source)
+    ask(panel, type="connect", address="nowhere:1")
+    until(lambda: sent)
+    assert sent[0] == {"type": "refused", "message": "nowhere:1 cannot be reached"}
+    ask(panel, type="connect", address="")
+    until(lambda: any(message["type"] == "connected" for message in sent))
+    until(lambda: sent[-1]["type"] == "cluster" and sent[-1]["nodes"])
+    assert source.asked == ["nowhere:1", None]
+
+
+def test_the_panel_of_a_kernel_without_a_cluster_says_so_and_starts_none(sent):
+    import sys
+
+    panel = nbtune.ClusterPanel()
+    ask(panel, type="look")
+    until(lambda: sent)
+    if not getattr(sys.modules.get("ray"), "is_initialized", bool)():
+        assert sent[0]["facts"] == {"kind": "none"}
+        assert repr(panel) == "ClusterPanel: no cluster is connected"
+
+
+def typed(form, **fields):
+    form.fields = {**form.fields, **fields}
+
+
+def test_a_form_says_what_is_typed_and_keeps_the_last_that_was_valid(sent):
+    form = nbtune.ScalingForm({"cpus": 2})
+    seen = []
+    form.observe(lambda change: seen.append(change.new), "value")
+    typed(form, gpus="0.5")
+    assert form.options == {"cpus": 2, "gpus": 0.5}
+    assert len(seen) == 1
+    before = form.text
+    typed(form, cpus="two")
+    assert not form.valid
+    assert form.options == {"cpus": 2, "gpus": 0.5}
+    assert form.text == before
+    assert list(form.checked["problems"]) == ["cpus"]
+    typed(form, cpus="4")
+    assert form.valid
+    assert form.options == {"cpus": 4, "gpus": 0.5}
+    assert "--cpus 4 --gpus 0.5" in form.text
+    assert form.errors == []
+
+
+def test_a_form_makes_a_real_scaling_config(sent):
+    from ray.train import ScalingConfig
+
+    config = ScalingConfig(
+        num_workers=(2, 4),
+        use_gpu=True,
+        resources_per_worker={"CPU": 8, "GPU": 0.5, "memory": 2**30, "disk": 1},
+        placement_strategy="SPREAD",
+        accelerator_type="A100",
+        label_selector={"zone": "a"},
+        elastic_resize_monitor_interval_s=30,
+    )
+    form = nbtune.ScalingForm(config)
+    assert repr(form.scaling_config) == repr(config)
+    assert repr(nbtune.ScalingForm(form.options).scaling_config) == repr(config)
+    assert list(form.options) == ["scaling"]
+    made = {}
+    exec(form.text, made)
+    assert repr(made["scaling"]) == repr(config)
+    typed(form, max_workers="1")
+    assert repr(form.scaling_config) == repr(config)
+
+
+def test_of_one_process_the_scaling_config_is_one_worker(sent):
+    form = nbtune.ScalingForm({"cpus": 2, "gpus": 0.5, "resources": {"disk": 1}})
+    assert form.scaling_config.num_workers == 1
+    assert form.scaling_config.total_resources == {"CPU": 2, "GPU": 0.5, "disk": 1}
+    assert nbtune.ScalingForm().scaling_config.total_resources == {"CPU": 1}
+
+
+def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
+    form = nbtune.ScalingForm({"cpus": 1})
+    typed(form, mode="distributed", worker_resources="TPU=1")
+    assert not form.valid
+    assert "use_tpu" in form.checked["problems"][""]
+    assert form.options == {"cpus": 1}
+
+
+def test_what_is_wrong_is_not_written(sent):
+    form = nbtune.ScalingForm()
+    with pytest.raises(nbtune.NbtuneError, match="no notebook"):
+        form.write()
+    typed(form, cpus="two")
+    with pytest.raises(SpecError, match="cpus: 'two' is no number"):
+        form.write()
+
+
+def test_a_form_does_not_begin_with_what_is_wrong():
+    with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray gives"):
+        nbtune.ScalingForm({"gpus": 1.5})
+
+
+@pytest.mark.parametrize("name", ["cluster", "scaling"])
+def test_the_browsers_halves_are_whole(name):
+    assert "export default" in script(name)
+    assert "import " not in script(name).split("// ", 1)[0]
+    assert ".nbt-field" in styles(name)
+    assert "@import" not in styles(name)

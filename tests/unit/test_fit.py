@@ -1,0 +1,161 @@
+"""nbtune.spec.shape, placement and fit: what a trial needs, where Ray places it, and how many fit."""
+
+import copy
+import math
+
+import pytest
+import ray.train
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.tune import PlacementGroupFactory
+
+from nbtune.spec.fit import fitting, nearest, scarcest
+from nbtune.spec.placement import nodes_of, place, units
+from nbtune.spec.shape import Shape, call_of, elastic, is_factory, shape_of, with_workers
+
+
+def one(**resources):
+    return Shape((resources,))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "at_once"),
+    [
+        (0.4, [4], 8),  # two on each, not 4 / 0.4
+        (0.6, [4], 4),
+        (0.25, [1, 2], 12),
+        (0.3333, [1], 3),
+        (0.34, [1], 2),
+        (1, [2, 3], 5),
+        (2, [3, 3], 2),
+        # Of the first node 0.8 are left then, and no device has 0.4 of them. Ray may see only the sum, and choose it.
+        (0.4, [4, 1], 9),
+    ],
+)
+def test_a_part_of_a_gpu_comes_from_one_device(gpus, nodes, at_once):
+    assert fitting(one(GPU=gpus), [{"GPU": number} for number in nodes]) == at_once
+
+
+def test_whole_gpus_are_not_made_of_parts():
+    nodes = nodes_of([{"GPU": 2}])
+    assert place(nodes, [units({"GPU": 0.5})], "PACK")
+    assert place(nodes, [units({"GPU": 1})], "PACK")
+    assert not place(nodes, [units({"GPU": 1})], "PACK")
+    assert place(nodes, [units({"GPU": 0.5})], "PACK")
+
+
+def test_bundles_are_placed_all_or_none():
+    nodes = nodes_of([{"CPU": 2, "GPU": 1}, {"CPU": 1}])
+    before = [(dict(node.free), copy.deepcopy(node.devices)) for node in nodes]
+    assert not place(nodes, [units({"CPU": 2, "GPU": 0.5}), units({"GPU": 0.6})], "PACK")
+    assert not place(nodes, [units({"CPU": 2}), units({"CPU": 2})], "SPREAD")
+    assert [(node.free, node.devices) for node in nodes] == before
+
+
+def test_strategies():
+    pair, nodes = ({"CPU": 1}, {"CPU": 1}), [{"CPU": 3}, {"CPU": 2}]
+    assert fitting(Shape(pair, "STRICT_PACK"), nodes) == 2
+    assert fitting(Shape(pair, "STRICT_SPREAD"), nodes) == 2
+    assert fitting(Shape(pair, "PACK"), nodes) == 2
+    assert fitting(Shape(pair, "SPREAD"), [{"CPU": 4}]) == 2
+    assert fitting(Shape(pair, "STRICT_SPREAD"), [{"CPU": 4}]) == 0
+    assert fitting(Shape(({"CPU": 2}, {"CPU": 1}), "PACK"), nodes) == 1
+
+
+def test_workers_compete_with_the_trials_that_wait_for_them():
+    workers = ({"CPU": 1},) * 2
+    # Four trials would start, and leave no CPU for any worker.
+    assert fitting(Shape(({"CPU": 1},), workers=workers), [{"CPU": 4}]) == 1
+    assert fitting(Shape(({"CPU": 1},), workers=workers), [{"CPU": 6}]) == 2
+    # Ray takes the node with more to spare for the trial, and its four workers no longer fit there.
+    assert fitting(Shape(({"CPU": 1},), workers=({"CPU": 1, "GPU": 1},) * 4), [{"CPU": 4, "GPU": 4}, {"CPU": 1}]) == 0
+    assert fitting(Shape((), workers=workers), [{"CPU": 4}]) == 2
+
+
+def test_nothing_asked_for_is_no_shape():
+    assert fitting(Shape(()), [{"CPU": 1}]) == 0
+
+
+def test_the_scarcest_resource_is_that_of_which_the_fewest_fit():
+    assert scarcest(one(CPU=1, GPU=0.5), [{"CPU": 4, "GPU": 1}]) == "GPU"
+    assert scarcest(Shape(({"CPU": 1},), workers=({"GPU": 1},)), [{"CPU": 1, "GPU": 8}]) == "CPU"
+
+
+def test_a_placement_group_factory_is_a_shape():
+    factory = PlacementGroupFactory([{"CPU": 1, "GPU": 0.5, "none": 0}, {"CPU": 2}, {"CPU": 2}], strategy="SPREAD")
+    assert is_factory(factory)
+    assert not is_factory({"CPU": 1})
+    assert shape_of(factory) == Shape(({"CPU": 1, "GPU": 0.5}, {"CPU": 2}, {"CPU": 2}), "SPREAD")
+    assert str(shape_of(factory)) == "1 CPU, 0.5 GPU + 2 x (2 CPU), SPREAD"
+    assert eval(call_of(factory)) == factory
+    assert shape_of(PlacementGroupFactory([{}, {"CPU": 2}])) == Shape(({"CPU": 2},))
+    (note,) = shape_of(PlacementGroupFactory([{"CPU": 1}], bundle_label_selector=[{"zone": "a"}])).notes
+    assert "does not see bundle_label_selector" in note
+
+
+def test_a_scaling_config_gives_the_workers():
+    trial = one(CPU=1)
+    config = ray.train.ScalingConfig(num_workers=4, use_gpu=True, placement_strategy="SPREAD")
+    assert with_workers(trial, config) == Shape(({"CPU": 1},), "PACK", ({"GPU": 1},) * 4, "SPREAD")
+    both = ray.train.ScalingConfig(
+        num_workers=2, use_gpu=True, resources_per_worker={"CPU": 2, "GPU": 0.5}, accelerator_type="A100"
+    )
+    assert with_workers(trial, both).workers == ({"CPU": 2, "GPU": 0.5, "accelerator_type:A100": 0.001},) * 2
+    assert with_workers(trial, ray.train.ScalingConfig(num_workers=0)).workers == ()
+
+    class Form:
+        scaling_config = config
+
+    assert with_workers(trial, Form()) == with_workers(trial, config)
+    with pytest.raises(ValueError, match="3 is no scaling: give a ray.train.ScalingConfig"):
+        with_workers(trial, 3)
+
+
+def test_a_run_of_more_or_fewer_workers_is_planned_with_a_number():
+    config = ray.train.ScalingConfig(num_workers=(2, 5))
+    assert elastic(config) == (2, 5)
+    shape = with_workers(one(CPU=1), config, 3)
+    assert len(shape.workers) == 3
+    assert shape.notes == ("the run takes 2 to 5 workers; planned with 3",)
+
+
+amounts = st.sampled_from([0.1, 0.3, 0.4, 0.5, 0.75, 1, 2, 3])
+bundles = st.dictionaries(st.sampled_from(["CPU", "GPU", "special"]), amounts, min_size=1)
+strategies = st.sampled_from(["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"])
+lists = st.lists(bundles, min_size=1, max_size=3).map(tuple)
+nodes_ = st.dictionaries(st.sampled_from(["CPU", "GPU", "special"]), st.integers(0, 6))
+clusters = st.lists(nodes_, max_size=3)
+
+
+@given(lists, strategies, st.just(()) | lists, strategies, clusters)
+def test_never_more_than_the_nodes_have(trial, strategy, workers, apart, nodes):
+    shape = Shape(trial, strategy, workers, apart)
+    number = fitting(shape, nodes)
+    for name, amount in shape.total.items():
+        assert number * amount <= sum(node.get(name, 0) for node in nodes) + 1e-6
+    for bundle in (*trial, *workers):
+        assert not number or any(all(node.get(name, 0) >= bundle[name] for name in bundle) for node in nodes)
+
+
+@given(bundles, clusters, nodes_)
+def test_more_nodes_never_hold_fewer_of_whole_trials(bundle, nodes, another):
+    whole = {name: max(1, math.ceil(amount)) for name, amount in bundle.items()}
+    assert fitting(Shape((whole,)), nodes) <= fitting(Shape((whole,)), [*nodes, another])
+
+
+@given(bundles, clusters)
+def test_one_bundle_is_placed_alike_by_every_strategy(bundle, nodes):
+    assert (
+        len({fitting(Shape((bundle,), how), nodes) for how in ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")}) == 1
+    )
+
+
+@given(lists, strategies, st.just(()) | lists, strategies, clusters)
+def test_the_nearest_shape_fits_and_asks_for_no_more(trial, strategy, workers, apart, nodes):
+    shape = Shape(trial, strategy, workers, apart)
+    if fitting(shape, nodes):
+        return
+    found = nearest(shape, nodes)
+    if found is not None:
+        assert fitting(found, nodes)
+        assert all(amount <= shape.total[name] + 1e-9 for name, amount in found.total.items())

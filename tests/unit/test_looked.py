@@ -1,0 +1,100 @@
+"""Work that is done only while somebody looks."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from nbtune.views import looked
+from nbtune.views.looked import Looked
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(looked, "LAPSE", 0.3)
+    monkeypatch.setattr(looked, "_STUCK", 0.2)
+
+
+def test_it_is_done_again_and_again_while_somebody_looks_and_then_no_more():
+    done = []
+    work = Looked(lambda: done.append(time.monotonic()), 0.02)
+    assert not work.alive
+    work.look()
+    until(lambda: len(done) > 3)
+    until(lambda: not work.alive)
+    count = len(done)
+    time.sleep(0.1)
+    assert len(done) == count
+    work.look()
+    until(lambda: len(done) > count)
+
+
+def test_it_is_not_done_oftener_than_is_asked_for():
+    done = []
+    work = Looked(lambda: done.append(time.monotonic()), 0.1)
+    for _ in range(30):
+        work.look()
+        time.sleep(0.01)
+    until(lambda: not work.alive)
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(done))
+
+
+def test_orders_come_between_on_the_same_thread_even_when_nobody_looks():
+    names, threads = [], set()
+
+    def note(name):
+        names.append(name)
+        threads.add(threading.current_thread().name)
+
+    work = Looked(lambda: note("look"), 5)
+    work.order(lambda: note("first"))
+    work.order(lambda: note("second"))
+    until(lambda: "second" in names)
+    assert [name for name in names if name != "look"] == ["first", "second"]
+    assert threads == {"nbtune-looked"}
+    work.look()
+    until(lambda: "look" in names)
+    work.order(lambda: note("third"))  # does not wait for the next time
+    until(lambda: "third" in names, seconds=4)
+
+
+def test_what_is_to_be_done_soon_is_done_once_more():
+    done = []
+    work = Looked(lambda: done.append(1), 60)
+    work.soon()
+    until(lambda: len(done) == 1)
+    work.soon()
+    until(lambda: len(done) == 2, seconds=10)
+
+
+def test_one_that_hangs_is_replaced():
+    hangs, done = threading.Event(), []
+
+    def do():
+        if not done:
+            done.append("hangs")
+            hangs.wait(30)
+        else:
+            done.append("goes on")
+
+    work = Looked(do, 0.02)
+    work.look()
+    until(lambda: done)
+
+    def looks_on():
+        work.look()
+        return "goes on" in done
+
+    until(looks_on)
+    order = threading.Event()
+    work.order(order.set)
+    assert order.wait(10)
+    hangs.set()

@@ -1,0 +1,37 @@
+"""nbtune.planning: plans as a notebook asks for them."""
+
+import pytest
+
+import nbtune
+from nbtune.planning import told
+from nbtune.spec.plan import make_plan
+from nbtune.spec.shape import Shape
+from nbtune.testing import example, replay
+
+
+def test_an_experiments_plan_is_told_with_how_far_it_is():
+    experiment = replay(example(trials=4, reports=5))
+    assert told(experiment) == "no plan is known of it: nbtune has not started it\nfinished, 4 of 4 trials are over"
+    planned = make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 4)
+    experiment._store.facts["plan"] = planned.to_json()
+    assert experiment.plan == planned
+    assert experiment.time_left is None
+    assert told(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"
+
+
+def test_while_it_runs_the_time_left_is_told_too():
+    experiment = replay(example(trials=4, reports=5))
+    experiment._store.facts.update(status="running", trials=8)
+    assert experiment.time_left.low <= experiment.time_left.likely <= experiment.time_left.high
+    assert "\nrunning, 4 of 8 trials are over, about " in told(experiment)
+
+
+def test_what_is_wrong_is_said_before_any_cluster_is_asked():
+    with pytest.raises(nbtune.SpecError) as refused:
+        nbtune.plan({"a": nbtune.uniform(3, 1)}, scaling=3, gpus=1.5, sampels=3)
+    text = str(refused.value)
+    assert "there is no option 'sampels' (did you mean 'samples'?)" in text
+    assert "1.5 GPU: Ray gives a process a part of one GPU" in text
+    assert "--scaling: 3 is no scaling" in text
+    with pytest.raises(nbtune.SpecError, match="3 is no search space"):
+        nbtune.plan(3)

@@ -1,0 +1,293 @@
+"""What a scaling form's fields say: as options, as the arguments of a ScalingConfig, and as a cell."""
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbtune.errors import SpecError
+from nbtune.spec.labels import format_labels, parse_labels
+from nbtune.spec.line import parse_line
+from nbtune.spec.options import make_spec
+from nbtune.spec.scaling import EMPTY, read_scaling
+from nbtune.spec.scaling_text import cell_of, fields_of
+
+FULL = {
+    "mode": "distributed",
+    "workers": "2",
+    "max_workers": "4",
+    "resize_every": "30",
+    "use_gpu": True,
+    "worker_cpus": "8",
+    "worker_gpus": "0.5",
+    "worker_memory": "16GiB",
+    "worker_resources": "fast_disk=1",
+    "placement_strategy": "SPREAD",
+    "accelerator_type": "A100",
+    "label_selector": "zone=in(a,b), kind=!spot",
+}
+CONFIG = {
+    "num_workers": (2, 4),
+    "elastic_resize_monitor_interval_s": 30,
+    "use_gpu": True,
+    "resources_per_worker": {"CPU": 8, "GPU": 0.5, "memory": 16 * 1024**3, "fast_disk": 1},
+    "placement_strategy": "SPREAD",
+    "accelerator_type": "A100",
+    "label_selector": {"zone": "in(a,b)", "kind": "!spot"},
+}
+
+
+def read(train_v2=True, **fields):
+    value, problems = read_scaling(fields, train_v2=train_v2)
+    assert problems == {}
+    assert value is not None
+    return value
+
+
+def wrong(train_v2=True, **fields):
+    value, problems = read_scaling(fields, train_v2=train_v2)
+    assert value is None
+    return problems
+
+
+def cell(**fields):
+    return cell_of(read(**fields), {**EMPTY, **fields})
+
+
+def run(text):
+    """Run a cell that says a ScalingConfig, and return the arguments that it gives."""
+    made = {}
+    exec(text.replace("from ray.train import ScalingConfig", "ScalingConfig = dict"), made)
+    return made["scaling"]
+
+
+def test_a_new_form_is_one_process_with_one_cpu():
+    value = read()
+    assert not value.distributed
+    assert value.options == {"cpus": 1}
+    assert value.samples == 10
+
+
+def test_one_process_says_the_options_of_tune():
+    value = read(cpus="0", gpus="0.5", memory="2 GiB", resources="a=1, b=0.25", samples="7")
+    assert value.options == {"cpus": 0, "gpus": 0.5, "memory": 2 * 1024**3, "resources": {"a": 1, "b": 0.25}}
+    assert make_spec(dict(value.options))[1] == []
+    assert value.samples == 7
+
+
+def test_a_distributed_run_says_the_arguments_of_a_scaling_config():
+    assert read(**FULL).config == CONFIG
+    assert read(mode="distributed", workers="3").config == {"num_workers": 3}
+
+
+def test_the_other_modes_fields_do_not_matter():
+    assert read(workers="many", worker_gpus="-1").options == {"cpus": 1}
+    assert read(mode="distributed", cpus="x", memory="y").config == {"num_workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("cpus", "two", "'two' is no number"),
+        ("cpus", "-1", "'-1' is no number of 0 or more"),
+        ("cpus", "nan", "'nan' is no number"),
+        ("gpus", "1.5", "a part of one GPU, or whole ones"),
+        ("memory", "2 apples", "no size"),
+        ("resources", "a", "NAME=NUMBER"),
+        ("resources", "a=-1", "cannot ask for less than nothing"),
+        ("resources", "a=inf", "a=inf is no amount"),
+        ("resources", "a\nb=1", "no name of a resource"),
+        ("resources", "GPU=1", "GPU has a field of its own: GPUs"),
+        ("resources", "object_store_memory=1", "not given by trials"),
+        ("samples", "0", "no whole number of 1 or more"),
+        ("samples", " ", "how many trials?"),
+        ("samples", "1.5", "no whole number"),
+    ],
+)
+def test_what_is_wrong_with_one_process_is_said_at_its_field(name, text, why):
+    problems = wrong(**{name: text})
+    assert list(problems) == [name]
+    assert why in problems[name]
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "why"),
+    [
+        ({"workers": ""}, "workers", "how many workers?"),
+        ({"workers": "x"}, "workers", "no whole number"),
+        ({"workers": "-1"}, "workers", "no whole number of 0 or more"),
+        ({"workers": "4", "max_workers": "2"}, "max_workers", "2 is less than 4"),
+        ({"max_workers": "4", "resize_every": "soon"}, "resize_every", "no number"),
+        ({"worker_gpus": "1"}, "worker_gpus", "to be ticked"),
+        ({"use_gpu": True, "worker_gpus": "0"}, "worker_gpus", "leave it empty for 1"),
+        ({"use_gpu": True, "worker_gpus": "2.5"}, "worker_gpus", "or whole ones"),
+        ({"worker_cpus": "0"}, "worker_cpus", "asks for nothing"),
+        ({"worker_resources": "memory=1"}, "worker_resources", "field of its own: memory"),
+        ({"placement_strategy": "NEAR"}, "placement_strategy", "none of PACK"),
+        ({"label_selector": "zone"}, "label_selector", "KEY=VALUE"),
+        ({"label_selector": "a=1; a=2; a=3"}, "label_selector", "3 workers, and 2 workers"),
+        ({"use_tpu": True, "use_gpu": True, "topology": "4x4", "accelerator_type": "TPU-V6E"}, "use_tpu", "not both"),
+        ({"use_tpu": True, "accelerator_type": "TPU-V6E"}, "topology", "4x4"),
+        ({"use_tpu": True, "topology": "4x4"}, "accelerator_type", "accelerator's type"),
+    ],
+)
+def test_what_is_wrong_with_a_distributed_run_is_said_at_its_field(fields, name, why):
+    problems = wrong(mode="distributed", **fields)
+    assert list(problems) == [name]
+    assert why in problems[name]
+
+
+def test_every_mistake_is_said_at_once():
+    assert set(wrong(cpus="x", gpus="y", memory="z", resources="=", samples="")) == {
+        "cpus", "gpus", "memory", "resources", "samples",
+    }  # fmt: skip
+
+
+def test_a_trial_that_asks_for_nothing_is_wrong():
+    assert "asks for nothing" in wrong(cpus="0")["cpus"]
+    assert read(cpus="0", gpus="1").options == {"cpus": 0, "gpus": 1}
+
+
+def test_ray_train_v1_has_trainer_resources_and_lacks_what_came_later():
+    fields = {**FULL, "trainer_resources": "CPU=0.5", "use_tpu": True}
+    config = read(train_v2=False, **fields).config
+    assert config["trainer_resources"] == {"CPU": 0.5}
+    assert config["num_workers"] == 2
+    assert not {"label_selector", "use_tpu", "topology", "elastic_resize_monitor_interval_s"} & set(config)
+    assert "trainer_resources" not in read(**{**FULL, "trainer_resources": "CPU=1"}).config
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"gpus": "0.5", "memory": "1.5 GB", "resources": "a=1, b c=0.5", "samples": "3"}]
+)
+def test_the_cell_of_one_process_is_read_back_as_the_same(fields):
+    first, body = cell(**fields).split("\n", 1)
+    line = parse_line(first.removeprefix("%%tune"), {})
+    assert not line.problems
+    asked = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
+    spec, problems = make_spec(asked)
+    assert problems == []
+    assert spec == make_spec(dict(read(**fields).options))[0]
+    assert line.options["samples"] == str(read(**fields).samples)
+    compile(body, "cell", "exec")
+
+
+def test_a_size_stays_as_it_was_typed():
+    assert "--memory 1.5GB" in cell(memory="1.5 GB")
+    assert shlex.split(cell(resources="a b=1").splitlines()[0])[-3] == "a b=1"
+
+
+@pytest.mark.parametrize("fields", [FULL, {"mode": "distributed"}, {"mode": "distributed", "workers": "0"}])
+def test_the_cell_of_a_distributed_run_says_the_same_arguments(fields):
+    assert run(cell(**fields)) == read(**fields).config
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",="), min_size=1).filter(
+    lambda name: (
+        name == name.strip()
+        and name.isprintable()
+        and name.lower() not in {"cpu", "gpu", "memory", "object_store_memory"}
+    )
+)
+AMOUNTS = st.one_of(st.integers(1, 10**6), st.integers(1, 9999).map(lambda parts: parts / 10_000))
+SIZES = st.integers(1, 2**50)
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"cpus": AMOUNTS},
+        optional={
+            "gpus": st.integers(1, 64) | st.sampled_from([0.25, 0.5]),
+            "memory": SIZES,
+            "resources": st.dictionaries(NAMES, st.integers(1, 100), min_size=1).filter(lambda d: "TPU" not in d),
+            "samples": st.integers(1, 10**6),
+        },
+    )
+)
+def test_any_options_come_back_from_the_form_and_from_its_cell(options):
+    fields = fields_of(options)
+    value = read(**fields)
+    asked = {name: one for name, one in options.items() if name != "samples"}
+    assert value.options == asked
+    line = parse_line(cell_of(value, fields).splitlines()[0].removeprefix("%%tune"), {})
+    told = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
+    assert make_spec(told)[0] == make_spec(asked)[0]
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {"num_workers": st.integers(1, 100)},
+        optional={
+            "resources_per_worker": st.fixed_dictionaries(
+                {"CPU": AMOUNTS}, optional={"memory": SIZES, "disk": AMOUNTS, 'a "b"\\': AMOUNTS}
+            ),
+            "placement_strategy": st.sampled_from(["SPREAD", "STRICT_PACK"]),
+            "accelerator_type": NAMES,
+            "label_selector": st.dictionaries(
+                st.sampled_from("ab"), st.sampled_from(["x", "!y", "in(x,y)"]), min_size=1
+            ),
+        },
+    )
+)
+def test_any_scaling_config_comes_back_from_the_form_and_from_its_cell(config):
+    from ray.train import ScalingConfig
+
+    fields = fields_of(ScalingConfig(**config))
+    value = read(**fields)
+    assert value.config == config
+    assert run(cell_of(value, fields)) == config
+
+
+def test_a_size_in_code_is_exact_and_legible():
+    assert "16 * 1024**3" in cell(**FULL)
+    assert "500 * 10**6" in cell(mode="distributed", worker_cpus="1", worker_memory="500MB")
+    odd = cell(mode="distributed", worker_cpus="1", worker_memory="1234567")
+    assert run(odd)["resources_per_worker"]["memory"] == 1234567
+
+
+def test_a_hostile_name_stays_text():
+    fields = {"mode": "distributed", "worker_resources": 'a"]);boom()#=1', "accelerator_type": "'\"\\"}
+    assert run(cell(**fields)) == read(**fields).config
+    line = parse_line(cell(resources="$(boom); x=1").splitlines()[0].removeprefix("%%tune"), {})
+    assert line.options["resources"] == "$(boom); x=1"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"cpus": 2.0}, {"cpus": 0, "gpus": 0.5, "memory": 3 * 1024**3, "resources": {"a": 1}, "samples": 4}]
+)
+def test_options_make_fields_that_say_the_same(options):
+    value = read(**fields_of(options))
+    spec = make_spec({name: one for name, one in options.items() if name != "samples"})[0]
+    assert make_spec(dict(value.options))[0] == spec
+    assert value.samples == options.get("samples", 10)
+
+
+def test_options_as_they_are_typed():
+    assert fields_of({"memory": "2GiB", "resources": "a=1"})["memory"] == "2GiB"
+    assert fields_of({"memory": 2 * 1024**3})["memory"] == "2GiB"
+    assert fields_of(None) == dict(EMPTY)
+
+
+def test_what_a_form_cannot_begin_with_is_named():
+    with pytest.raises(SpecError, match="no field for 'cpu'.*did you mean 'cpus'"):
+        fields_of({"cpu": 1})
+    with pytest.raises(SpecError, match="give a ray.train.ScalingConfig"):
+        fields_of(4)
+    with pytest.raises(SpecError, match="is no ray.train.ScalingConfig"):
+        fields_of({"scaling": 4})
+    with pytest.raises(SpecError, match="resources: 4 is no dictionary"):
+        fields_of({"resources": 4})
+
+
+def test_labels_are_read_and_written():
+    assert parse_labels("zone=a, kind=in(x,y)") == {"zone": "a", "kind": "in(x,y)"}
+    assert parse_labels("zone=a; zone=!b") == [{"zone": "a"}, {"zone": "!b"}]
+    for labels in ({"a": "1", "b": "!in(x,y)"}, [{"a": "1"}, {"a": "2", "b": "3"}]):
+        assert parse_labels(format_labels(labels)) == labels
+    assert format_labels(None) == ""
+    for text in ("zone", "=a", "zone=", "a=1,,b"):
+        with pytest.raises(ValueError, match="KEY=VALUE"):
+            parse_labels(text)

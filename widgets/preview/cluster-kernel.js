@@ -1,0 +1,96 @@
+// Stands in for the kernel: tells of a cluster, connects to one, and has Python itself read the scaling form's fields.
+
+import { clusterOf } from "./clusters.js";
+
+/** @typedef {import("./mount.js").Widget} Widget */
+
+const DELAY = 20; // milliseconds until it answers
+const CONNECTING = 400; // milliseconds that connecting takes
+const REFUSAL = "10.0.0.9:6379 cannot be reached: Connection refused. Is the cluster up, and the address right?";
+
+export class ClusterKernel {
+  /** @type {Record<string, Widget>} */
+  widgets = {};
+  /** What has come from the browser, in order. @type {{widget: string, message: any}[]} */
+  heard = [];
+  refuses = false;
+  silent = false;
+  #revision = 0;
+  #cell = ""; // the last that was valid
+
+  /**
+   * @param {string} scenario
+   * @param {string} form "one", "distributed" or "v1"
+   * @param {(widget: string, message: any) => void} listener told of whatever the browser sends
+   */
+  constructor(scenario, form, listener) {
+    this.scenario = scenario;
+    this.form = form;
+    this.listener = listener;
+  }
+
+  /** The scaling form's traits, as Python has them at first. */
+  async traits() {
+    const { fields } = await this.#ask({});
+    const distributed = { mode: "distributed", workers: "4", use_gpu: true, worker_cpus: "8", worker_memory: "16GiB" };
+    const one = { cpus: "2", gpus: "0.5", memory: "2GiB" };
+    const filled = { ...fields, ...(this.form === "one" ? one : distributed) };
+    return { fields: filled, checked: await this.#checked(filled), planned: this.#planned() };
+  }
+
+  /** @param {string} widget @param {any} message */
+  receive(widget, message) {
+    this.heard.push({ widget, message });
+    this.listener(widget, message);
+    setTimeout(() => this.#handle(widget, message), DELAY);
+  }
+
+  /** @param {string} widget @param {any} message */
+  async #handle(widget, message) {
+    if (this.silent) return;
+    const { model } = this.widgets[widget];
+    if (message.type === "connect") setTimeout(() => this.#connect(widget), CONNECTING);
+    else if (message.type === "traits") {
+      model.update({ checked: await this.#checked(message.fields) });
+      model.update({ planned: this.#planned() });
+    } else if (widget === "cluster" && (message.type === "look" || message.type === "ready"))
+      this.tell(message.type === "ready");
+  }
+
+  /** @param {boolean} [everything] */
+  tell(everything = false) {
+    const { facts, nodes } = clusterOf(this.scenario);
+    this.widgets.cluster.model.receive({ type: "cluster", reset: everything, facts, nodes, left: [] });
+  }
+
+  /** @param {string} widget */
+  #connect(widget) {
+    const { model } = this.widgets[widget];
+    if (this.refuses) return model.receive({ type: "refused", message: REFUSAL });
+    if (this.scenario === "none" || this.scenario === "gone") this.scenario = "one";
+    model.receive({ type: "connected" });
+    this.tell(true);
+    this.widgets.scaling.model.update({ planned: this.#planned() });
+  }
+
+  /** @param {object} fields @returns {Promise<any>} */
+  async #ask(fields) {
+    const body = JSON.stringify({ fields, train_v2: this.form !== "v1" });
+    return (await fetch("scaling", { method: "POST", body })).json();
+  }
+
+  /** @param {object} fields */
+  async #checked(fields) {
+    const { problems, cell } = await this.#ask(fields);
+    this.#cell = cell || this.#cell;
+    return { problems, cell: this.#cell, train_v2: this.form !== "v1", revision: ++this.#revision };
+  }
+
+  #planned() {
+    const revision = this.#revision;
+    if (this.scenario === "none") return { state: "none", lines: [], cluster: "", revision };
+    if (this.scenario === "gone") return { state: "refused", lines: ["the cluster is no more"], revision };
+    const lines = ["10 trials, 4 at once (limited by GPU), 3 waves; idle: 24 CPU", "one node is dead"];
+    return { state: "planned", lines, cluster: "Ray at 10.0.0.1:6379: 3 nodes, 68 CPUs, 8 GPUs", revision };
+  }
+}
