@@ -66,6 +66,11 @@ class SpaceEditor(Live):
         )
         self._checked = self._check()
 
+    def __repr__(self) -> str:
+        if not self.text:
+            return "an empty form of a space"
+        return f"the form of a space{'' if self.valid else ', as it was last right'}:\n{self.text}"
+
     def _check(self) -> Checked:
         """Check what is typed, and take it over where it is right."""
         checked = self._form.check(self._rows, self._line)

@@ -44,6 +44,7 @@ def of(sent, kind):
 def test_an_empty_form_has_no_space_yet():
     form = nbtune.SpaceForm()
     assert (form.space, form.valid, form.text) == (None, False, "")
+    assert repr(form) == "an empty form of a space"
     with pytest.raises(SpecError, match="first add a parameter"):
         form.write()
 
@@ -70,6 +71,7 @@ def test_the_last_space_that_was_right_stays(sent):
     assert list(answer["problems"]) == ["n1"]
     assert answer["text"] == text
     assert answer["why"] == "first put right what is marked"
+    assert repr(form) == f"the form of a space, as it was last right:\n{text}"
 
 
 def test_changes_can_be_observed(sent):
