@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
@@ -48,9 +49,10 @@ class Handler(SimpleHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.end_headers()
-        for answer in space_kernel.answers(asked["scenario"], asked["message"]):
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
-            self.wfile.flush()
+        with suppress(ConnectionError):  # the page has gone on
+            for answer in space_kernel.answers(asked["scenario"], asked["message"]):
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+                self.wfile.flush()
 
     def _send(self, content: bytes, kind: str) -> None:
         self.send_response(200)
