@@ -134,6 +134,15 @@ class _Choice:
         fitting = [at for at in among if self.nodes[at].has(bundle, by_sums=self.by_sums)]
         return max(fitting, key=lambda at: self.nodes[at].score(bundle), default=None)
 
+    def holds(self, at: int) -> bool:
+        """Tell whether a node has room for all bundles one after another, as far as is seen."""
+        node = self.nodes[at].copy()
+        for bundle in self.bundles:
+            if not node.has(bundle, by_sums=self.by_sums):
+                return False
+            node.take(bundle, by_sums=self.by_sums)
+        return True
+
     def has(self, at: int, number: int) -> bool:
         return self.nodes[at].has(self.bundles[number], by_sums=self.by_sums)
 
@@ -189,8 +198,11 @@ def _strict_pack(choice: _Choice) -> dict[int, int] | None:
     for bundle in choice.bundles:
         for name, amount in bundle.items():
             whole[name] = whole.get(name, 0) + amount
-    at = choice.best(range(len(choice.nodes)), whole)
-    return None if at is None else dict.fromkeys(range(len(choice.bundles)), at)
+    fitting = [at for at, node in enumerate(choice.nodes) if node.has(whole, by_sums=True) and choice.holds(at)]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda at: choice.nodes[at].score(whole))
+    return dict.fromkeys(range(len(choice.bundles)), best)
 
 
 def _strict_spread(choice: _Choice) -> dict[int, int] | None:

@@ -60,6 +60,7 @@ def test_strategies():
     assert fitting(Shape(pair, "SPREAD"), [{"CPU": 4}]) == 2
     assert fitting(Shape(pair, "STRICT_SPREAD"), [{"CPU": 4}]) == 0
     assert fitting(Shape(({"CPU": 2}, {"CPU": 1}), "PACK"), nodes) == 1
+    assert fitting(Shape(({"GPU": 1}, {"GPU": 0.4}), "STRICT_PACK"), [{"GPU": 2}]) == 1
 
 
 def test_workers_compete_with_the_trials_that_wait_for_them():
