@@ -59,6 +59,13 @@ class Sampler:
 
     def __init__(self, space: Space, seed: int | None = None) -> None:
         self._space, self._order, self._random = space, space.ordered, _random_state(seed)
+        self._fixed = {  # made once, for those that are the same for every sample
+            parameter.name: _ray_domain(parameter.domain)
+            for parameter in space.parameters
+            if isinstance(parameter.domain, Domain)
+            and not parameter.depends
+            and parameter.domain.kind not in {"grid_search", "sample_from", "custom"}
+        }
 
     def draw(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return a whole configuration: what is given, the rest sampled. Constraints are not looked at.
@@ -73,6 +80,9 @@ class Sampler:
         for parameter in self._order:
             if given is not None and parameter.name in given:
                 flat[parameter.name] = given[parameter.name]
+                continue
+            if parameter.name in self._fixed:
+                flat[parameter.name] = self._fixed[parameter.name].sample(random_state=self._random)
                 continue
             config = nested(flat)
             try:
