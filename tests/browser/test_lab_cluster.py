@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.lab import Notebook, Server, write
+from tests.browser.test_lab import folder, lab, page  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
@@ -23,36 +23,11 @@ report(x=a)"""
 LOOKS = "import time\ntime.sleep(8)\npanel._looked.alive"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("lab")
+TALL = {"width": 1200, "height": 2400}  # as high as the notebooks, so that nothing is scrolled away
 
 
-@pytest.fixture(scope="module")
-def lab(folder: Path, ray_folder: Path) -> Iterator[Server]:
-    with Server(folder, folder / "settings") as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page as high as the notebooks, so that nothing is scrolled away."""
-    context = browser.new_context(viewport={"width": 1200, "height": 2400})
-    faults: list[str] = []
-    opened = context.new_page()
-    opened.set_default_timeout(30_000)
-    # Widgets run from blobs; the frontends have faults of their own.
-    opened.on(
-        "pageerror", lambda error: faults.append(f"{error}\n{error.stack}") if "blob:" in f"{error.stack}" else None
-    )
-    expect.set_options(timeout=60_000)  # Ray has to start, and the machine may have other things to do
-    yield opened
-    expect.set_options(timeout=5_000)
-    context.close()
-    assert not faults, "\n".join(faults)
-
-
-def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page, folder: Path) -> None:
+def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
+    page.set_viewport_size(TALL)
     stop = folder / "stop"
     write(
         folder / "cluster.ipynb",
@@ -131,7 +106,8 @@ def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page,
     assert story.run(6).locator(".jp-OutputArea-output").inner_text().strip() == "True"
 
 
-def test_a_scaling_config_is_written_by_mouse_and_from_python(lab: Server, page: Page, folder: Path) -> None:
+def test_a_scaling_config_is_written_by_mouse_and_from_python(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
+    page.set_viewport_size(TALL)
     write(
         folder / "scaling.ipynb",
         "import nbtune\nfrom ray.train import ScalingConfig",
