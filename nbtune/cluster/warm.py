@@ -8,6 +8,7 @@ that does not work, the trials start their own, as they would without this.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -44,7 +45,7 @@ def start(slots: int) -> None:
     # is, and Python's end waits for the rest (this is registered after Ray's own, and so comes before it).
     atexit.register(_close)
     _in_background(_give_up, _create())
-    _in_background(_import)
+    _when_idle(_import)
 
 
 def stop() -> None:
@@ -69,6 +70,16 @@ def ended() -> None:
 
 def _in_background(function: Callable[..., None], *args: Any) -> None:
     threading.Thread(target=function, args=args, name=_NAME, daemon=True).start()
+
+
+def _when_idle(function: Callable[[], None]) -> None:
+    """Call a function on this thread, after the cell that runs; nowhere else than in a notebook.
+
+    Imports are not for another thread: ray.train and ray.tune import each other, and where two threads begin at
+    different ends, Python gives one of them a module that is not whole yet.
+    """
+    with suppress(RuntimeError):  # a program has no loop that runs, and imports what it needs when it needs it
+        asyncio.get_running_loop().call_soon(function)
 
 
 def _close() -> None:
@@ -105,13 +116,12 @@ def _replace() -> None:
 
 def _import() -> None:
     """Do the kernel's own part of a start while the user still reads: over a second, most of it for Tune."""
-    with suppress(RuntimeError):  # Python is ending, where some modules can no longer be imported
-        import pandas  # noqa: F401
-        import ray.tune  # noqa: F401
+    import pandas  # noqa: F401
+    import ray.tune  # noqa: F401
 
-        import nbtune.engine.algorithms
-        import nbtune.engine.launch
-        import nbtune.engine.payload  # noqa: F401
+    import nbtune.engine.algorithms
+    import nbtune.engine.launch
+    import nbtune.engine.payload  # noqa: F401
 
 
 def _trial_environment() -> dict[str, str]:
