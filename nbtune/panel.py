@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -20,6 +21,7 @@ _ID = 8  # hexadecimal digits of a node's id, which tell nodes of one name apart
 _FIRST = ("CPU", "GPU", "memory", "object_store_memory")
 _COUNTED = ("CPU", "GPU")
 _DEAD = 20  # dead nodes that are shown; how many there are is said in any case
+_MOMENT = 3.0  # seconds in which Ray's nodes have told that what an experiment has held is free
 _LEAST = 1e-3  # less than this is what sums of fractions leave over
 
 
@@ -78,11 +80,19 @@ class _Connected:
         }
 
     def connect(self, address: str | None) -> None:
-        others: Mapping[str, float] = {}
-        with suppress(ClusterError):  # one that is gone is left all the same
-            others = self.picture().get("others", {})
+        due = time.monotonic() + _MOMENT
+        while (used := self._used_by_others()) and time.monotonic() < due:
+            time.sleep(0.2)
         mine = [experiment.name for experiment in running.values() if not experiment.over]
-        switch(address, mine, others.get("CPU", 0) + others.get("GPU", 0))
+        switch(address, mine, used)
+
+    def _used_by_others(self) -> float:
+        """Return how many CPUs and GPUs of an embedded Ray are used by nobody known."""
+        facts: Mapping[str, Any] = {}
+        with suppress(ClusterError):  # one that is gone is left all the same
+            facts = self.picture()
+        others = facts.get("others", {}) if facts.get("kind") == "embedded" else {}
+        return float(others.get("CPU", 0) + others.get("GPU", 0))
 
     def _users(self, held: Mapping[str, Held]) -> list[dict[str, Any]]:
         """Return who uses what: this kernel's experiments, then those of others."""

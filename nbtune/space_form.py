@@ -59,10 +59,6 @@ class SpaceForm(SpaceEditor):
         """What the best trials of the experiment suggest; each has its button in the form."""
         return [suggestion.text for suggestion in self._suggestions]
 
-    def __repr__(self) -> str:
-        """Show the space, where there is no widget."""
-        return f"SpaceForm: {self.space!r}"
-
     def write(self) -> None:
         """Put the cell below the one that runs.
 
