@@ -154,7 +154,7 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         "plan": planned.to_json(),
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, names=True),
-        "per_sample": trial_count(spec, prepared.space) // spec.samples,
+        "per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
         "options": plain_options,
         "source": prepared.source,
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": nbtune.__version__},

@@ -1,5 +1,7 @@
 """nbtune.engine.algorithms: how a space is searched, and how many trials that makes."""
 
+from dataclasses import replace
+
 import pytest
 
 from nbtune import Space
@@ -63,3 +65,9 @@ def test_what_may_be_tried():
     assert search.accepts({"a": 1})
     assert not search.accepts({"a": 0}), "where it cannot be told, it may not"
     assert search.refills
+
+
+def test_points_of_ones_own_are_none_of_what_a_further_sample_makes():
+    spec, space = Spec(search="grid", points=({"kind": "b"},) * 3), Space(CONDITIONAL.parameters[:2])
+    assert trial_count(spec, space) == 3 + 4
+    assert trial_count(replace(spec, samples=1, points=()), space) == 4
