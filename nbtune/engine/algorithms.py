@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from nbtune.engine.live import put_live
 from nbtune.engine.optuna_space import DefineByRun, optuna_problem
-from nbtune.engine.spaces import combinations, to_ray
+from nbtune.engine.spaces import Sampler, combinations, to_ray
 from nbtune.errors import Problem
 from nbtune.spec.domain import Domain, alternatives
 from nbtune.spec.options import Spec
@@ -47,6 +49,7 @@ class Search:
 def make_search(spec: Spec, space: Space) -> Search:
     """Return how an experiment is searched."""
     grid = _grid(spec, space)
+    spec = replace(spec, points=tuple(_whole(space, spec.points, spec.seed)))
     points = [nested(point) for point in spec.points]
     samples, param_space = spec.samples, None
     if grid is not None:
@@ -111,6 +114,23 @@ def make_scheduler(spec: Spec) -> Any:
         if isinstance(spec.scheduler, str)
         else spec.scheduler
     )
+
+
+def _whole(space: Space, points: Sequence[Mapping[str, Any]], seed: int | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the user's own points so that they may be tried: where constraints say what the rest of them can be.
+
+    An algorithm would sample the rest regardless of them, and the whole point would be thrown away.
+    """
+    if not space.constraints:
+        yield from points
+        return
+    sampler = Sampler(space, seed)
+    decided = {parameter.name for parameter in space.parameters if isinstance(parameter.domain, Domain)}
+    decided |= {parameter.name for parameter in space.dependent}
+    for point in points:
+        config = sampler.accepted(point)[0]
+        whole = {name: reduce(getitem, name.split("/"), config) for name in space.names}
+        yield {name: value for name, value in whole.items() if name in point or (name in decided and value is not None)}
 
 
 # -- grids ----------------------------------------------------------------------------------------

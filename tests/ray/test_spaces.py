@@ -100,13 +100,18 @@ def test_a_seed_repeats_what_depends_on_others(run: Any, search: str) -> None:
     assert (frames[0]["b"] <= frames[0]["a"]).all()
 
 
-def test_points_of_ones_own_have_to_fulfil_the_constraints(run: Any) -> None:
+@pytest.mark.parametrize("search", ["random", "grid", "optuna"])
+def test_points_of_ones_own_have_to_fulfil_the_constraints(run: Any, search: str) -> None:
     space = nbtune.Space.from_cell(TEXT)
     with pytest.raises(nbtune.SpecError, match=r"'size': 32.* does not fulfil require\(size \* scale <= 32\)"):
         run(train, space, samples=2, points=[{"size": 32, "scale": 2}])
-    experiment = run(train, space, samples=2, points=[{"size": 32}]).wait()
-    assert experiment.df.loc[0, "size"] == 32
-    assert experiment.df.loc[0, "scale"] == 1
+    # What a point leaves open is sampled so that it may be tried: half of the samples for any of these may not.
+    points = [{"size": 32}] * 8
+    given = {"search": search, "samples": 1 if search == "grid" else 9, "metric": "score", "mode": "max"}
+    frame = run(train, space, points=points, **given).wait().df
+    assert (frame["size"][:8] == 32).all()
+    assert (frame["scale"][:8] == 1).all()
+    assert holds(frame)
 
 
 def test_a_point_that_is_added_has_to_as_well(run: Any, until: Any) -> None:
