@@ -16,7 +16,7 @@ import pandas as pd
 from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true
 from nbtune.engine.events import CPU, KINDS, SECONDS, WAITED, Chunk
 
-__all__ = ["Workers"]
+__all__ = ["Worker", "Workers"]
 
 _OWN = {SECONDS: "seconds", WAITED: "waited", CPU: "cpu"}
 _RECENT = 10  # reports whose median is shown: the first ones, with their warming up, are soon out of it
@@ -30,12 +30,41 @@ _HEAD = ("trial", "crew", "rank", "iteration", "time_s")
 _TYPES = (np.int32, np.int32, np.int16, np.int32, np.float64)
 
 
+@dataclass(frozen=True)
+class Worker:
+    """One worker, as it is now.
+
+    Attributes:
+        rank: its rank.
+        node: the address of its node, or "".
+        pid: its process, or None.
+        gpus: the numbers of its GPUs.
+        iteration: how many reports its trial had made with its last one, or when it was started.
+        seconds: of its own between two reports, the median of its last ten; NaN where none is known.
+        waited: then for the others, the same.
+        cpu: of its process, the same.
+        straggler: whether its seconds stand out.
+        metrics: the last value of each metric.
+    """
+
+    rank: int
+    node: str
+    pid: int | None
+    gpus: list[str]
+    iteration: int
+    seconds: float
+    waited: float
+    cpu: float
+    straggler: bool
+    metrics: dict[str, Any]
+
+
 @dataclass(eq=False)
-class _Worker:
-    """One worker since it was started."""
+class _Live:
+    """What is gathered of a worker since it was started."""
 
     node: str = ""
-    pid: Any = ABSENT
+    pid: int | None = None
     gpus: list[str] = field(default_factory=list)
     iteration: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +83,7 @@ class Workers:
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._now: defaultdict[int, dict[int, _Worker]] = defaultdict(dict)  # trial -> rank -> worker
+        self._now: defaultdict[int, dict[int, _Live]] = defaultdict(dict)  # trial -> rank -> worker
         self._known: defaultdict[int, set[int]] = defaultdict(set)  # trial -> every rank that it ever had
         self._crews: dict[int, int] = {}  # trial -> how often its workers were started
         self._head: list[tuple[np.ndarray, ...]] = []
@@ -101,36 +130,52 @@ class Workers:
     def _start(self, trial: int, iteration: int, workers: Iterable[Mapping[str, Any]]) -> None:
         self._crews[trial] = self._crews.get(trial, 0) + 1
         self._now[trial] = {
-            worker["rank"]: _Worker(worker["node"], worker["pid"], worker["gpus"], iteration) for worker in workers
+            worker["rank"]: _Live(worker["node"], worker["pid"], worker["gpus"], iteration) for worker in workers
         }
         self._known[trial].update(self._now[trial])
 
-    def _worker(self, trial: int, rank: int) -> _Worker:
-        return self._now[trial].setdefault(rank, _Worker())
+    def _worker(self, trial: int, rank: int) -> _Live:
+        return self._now[trial].setdefault(rank, _Live())
 
     def _metrics(self) -> list[str]:
-        return [name for name in self._columns if name not in _OWN]
+        with self._lock:
+            return [name for name in self._columns if name not in _OWN]
 
     def ranks(self, trial: int) -> list[int]:
         """Return the ranks of all workers that a trial has ever had; none where it is not distributed."""
         with self._lock:
             return sorted(self._known.get(trial, ()))
 
+    def of(self, trial: int) -> list[Worker]:
+        """Return the workers that a trial has now, by rank."""
+        with self._lock:
+            now = sorted(self._now.get(trial, {}).items())
+            slow = _stragglers([live for _, live in now])
+            return [
+                Worker(
+                    rank,
+                    live.node,
+                    live.pid,
+                    list(live.gpus),
+                    live.iteration,
+                    live.typical(SECONDS),
+                    live.typical(WAITED),
+                    live.typical(CPU),
+                    live in slow,
+                    dict(live.metrics),
+                )
+                for rank, live in now
+            ]
+
     def frame(self, trial: int) -> pd.DataFrame:
         """Return one row for each worker that a trial has now; see `Trial.workers` for the columns."""
-        with self._lock:
-            now = self._now.get(trial, {})
-            index = pd.Index(sorted(now), name="rank", dtype="int64")
-            workers = [now[rank] for rank in index]
-            columns: dict[str, list[Any]] = {
-                name: [getattr(worker, name) for worker in workers] for name in ("node", "pid", "gpus", "iteration")
-            }
-            for name, shown in _OWN.items():
-                columns[shown] = [worker.typical(name) for worker in workers]
-            columns["straggler"] = _stragglers(workers)
-            for name in self._metrics():
-                shown = f"metrics/{name}" if name in _FIXED else name
-                columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
+        workers = self.of(trial)
+        columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
+        columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
+        for name in self._metrics():
+            shown = f"metrics/{name}" if name in _FIXED else name
+            columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
+        index = pd.Index([worker.rank for worker in workers], name="rank", dtype="int64")
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
 
     def history(self, trial: int) -> pd.DataFrame:
@@ -172,11 +217,11 @@ def _still_true(head: pd.DataFrame) -> pd.Series[bool]:
     return pd.Series(still_true(reports).to_numpy()[number], head.index)
 
 
-def _stragglers(workers: list[_Worker]) -> list[bool]:
-    """Tell which workers take clearly longer than the others."""
+def _stragglers(workers: list[_Live]) -> list[_Live]:
+    """Return the workers that take clearly longer than the others."""
     judged = [worker for worker in workers if len(worker.recent[SECONDS]) >= _ENOUGH]
     if len(judged) < 2:
-        return [False] * len(workers)
+        return []
     middle = statistics.median(worker.typical(SECONDS) for worker in judged)
     limit = max(_SLOWER * middle, middle + _SLOWER_S)
-    return [worker in judged and worker.typical(SECONDS) > limit for worker in workers]
+    return [worker for worker in judged if worker.typical(SECONDS) > limit]
