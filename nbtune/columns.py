@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["ABSENT", "Column", "column_of", "groups", "python_values", "value_type"]
+__all__ = ["ABSENT", "Column", "column_of", "groups", "python_values", "still_true", "value_type"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """Stands for no value at all, since None is one."""
@@ -87,6 +87,14 @@ def groups(numbers: np.ndarray) -> list[tuple[int, np.ndarray]]:
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     return list(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(found) else []
+
+
+def still_true(reports: pd.DataFrame) -> pd.Series[bool]:
+    """Tell which reports, rows with "trial" and "iteration", no later one of the same trial has taken back."""
+    backwards = reports.iloc[::-1]
+    lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
+    later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
+    return (backwards["iteration"] < later.fillna(np.inf)).iloc[::-1]
 
 
 def _floats(values: Any) -> np.ndarray:

@@ -16,14 +16,17 @@ from typing import Any, TypeGuard
 import numpy as np
 import pandas as pd
 
-from nbtune.columns import ABSENT, Column, column_of, groups, python_values, value_type
+from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true, value_type
 from nbtune.engine.events import KINDS, Chunk
 from nbtune.state import TrialState
+from nbtune.workers import Workers
 
 __all__ = ["ENDED", "Store", "flat"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost"})
 """The final states of an experiment. A trial's are the same but for "lost"."""
+_REPORTED = KINDS.index("reported")
+_TOGETHER = [_REPORTED, KINDS.index("workers"), KINDS.index("worked")]  # not taken in one by one
 
 
 class Store:
@@ -34,6 +37,7 @@ class Store:
         facts: what the experiment's own events say: name, metric, mode, source…; the latest wins.
         trials: every trial by number.
         counts: status -> how many trials.
+        workers: those of distributed trials.
         version: grows with every change.
         generation: grows when all is forgotten, so that views begin anew.
 
@@ -53,6 +57,7 @@ class Store:
         self.facts: dict[str, Any] = {"status": "pending", **self._given}
         self.trials: dict[int, TrialState] = {}
         self.counts: Counter[str] = Counter()
+        self.workers = Workers(self._lock)
         self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
         self._metrics: dict[str, Column] = {}
         self._length = 0
@@ -80,10 +85,10 @@ class Store:
             chunk = chunk.since(self.cursor)
             if chunk.first > self.cursor:
                 raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
-            reported = np.flatnonzero(chunk.kind == KINDS.index("reported"))
-            for row in np.flatnonzero(chunk.kind != KINDS.index("reported")):
+            for row in np.flatnonzero(~np.isin(chunk.kind, _TOGETHER)):
                 self._event(chunk, int(row))  # first: reports need to know the experiment's metric
-            self._reports(chunk, reported)
+            self._reports(chunk, np.flatnonzero(chunk.kind == _REPORTED))
+            self.workers.apply(chunk)
             self.cursor = chunk.end
             if len(chunk):
                 self._latest = float(chunk.time[-1])
@@ -117,7 +122,7 @@ class Store:
             self._went_back = self._went_back or made[0] <= state.iterations or bool((np.diff(made) <= 0).any())
             state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
             state.changed = self.version + 1
-        for name, (rows, values) in chunk.metrics.items():
+        for name, rows, values in chunk.metrics_of("reported"):
             self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
             # A dictionary keeps the last of equal keys: the latest value of each trial.
             last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
@@ -278,7 +283,7 @@ class Store:
             named = {(f"metrics/{name}" if name in taken else name): column for name, column in columns.items()}
             frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
             if self._went_back:
-                frame = frame[_still_true(frame)].reset_index(drop=True)
+                frame = frame[still_true(frame)].reset_index(drop=True)
             self._history = (self._length, frame)
             return frame.copy()
 
@@ -304,14 +309,6 @@ class Store:
             columns["error"] = [state.error for state in states]
             index = pd.Index([state.number for state in states], name="trial", dtype="int64")
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
-
-
-def _still_true(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Tell which reports no later one of the same trial has taken back."""
-    backwards = frame.iloc[::-1]
-    lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
-    later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
-    return (backwards["iteration"] < later.fillna(np.inf)).sort_index()
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})

@@ -70,24 +70,48 @@ class Trial:
         """Why it failed: the traceback, with the cell's own lines. None if it did not."""
         return self._state.traceback or self._state.error
 
-    def logs(self, tail: int | None = None) -> str:
+    @property
+    def workers(self) -> pd.DataFrame:
+        """One row for each worker of a distributed trial, as they are now; none if it is not distributed.
+
+        The index "rank" is the worker's. Columns: `node`, `pid` and `gpus`, where it runs; `iteration`; of its
+        last ten reports the medians `seconds`, its own from one report to the next without waiting, `waited`,
+        then for the others, and `cpu`, its process's seconds of CPU; `straggler`; the last value of each metric.
+        A straggler is a worker whose `seconds` are more than 1.2 times the median over the workers, and at
+        least 0.05 s above it, once they have reported three times.
+
+        Workers that wait for each other at every step, as those of PyTorch's DDP do, have the same `seconds`
+        whoever is slow: there `cpu` tells more, and no straggler is found.
+        """
+        return self._experiment._store.workers.frame(self.id)
+
+    @property
+    def worker_history(self) -> pd.DataFrame:
+        """One row for each report of each worker: rank, iteration, time_s, seconds, waited, cpu and the metrics."""
+        return self._experiment._store.workers.history(self.id)
+
+    def logs(self, tail: int | None = None, rank: int | None = None) -> str:
         """Return what its code has printed so far: stdout and stderr as they came, also logging and warnings.
 
         While it runs this is a second or two behind, up to five where an object store keeps it. It is read
         from storage and stays there. The attempts of a trial that was tried again come one after another.
         Progress bars are shown as a terminal leaves them. Of very much text the first megabyte and the
         last ones are kept. What other processes of its own print (DataLoader workers) is only in Ray's logs.
+        Of a distributed trial, what each worker has printed comes below a line with its rank.
 
         Args:
-            tail: how many of the last lines; all of them if None.
+            tail: how many of the last lines, of each worker; all of them if None.
+            rank: of which worker of a distributed trial; of all of them if None.
 
         Raises:
-            ExperimentError: the storage cannot be read.
+            ExperimentError: the storage cannot be read, or there is no such worker.
         """
-        from nbtune.engine.printed import printed
+        from nbtune.logs import logs
 
-        where = self._experiment.where
-        return printed(where, self._state.folder, tail) if where and self._state.folder else ""
+        where, folder = self._experiment.where, self._state.folder
+        return (
+            logs(where, folder, self._experiment._store.workers.ranks(self.id), tail, rank) if where and folder else ""
+        )
 
     def stop(self) -> None:
         """End this trial. Its place goes to the next one.

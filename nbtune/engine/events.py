@@ -13,24 +13,43 @@ log's files hold (streams one after another) and what the store in the kernel re
     ended         a trial is over, with its final status and the reason
     paused        a trial has given up its place until it is resumed, by the user or the scheduler
     queued        a trial waits for a place again: after a pause, or because the experiment is resumed
+    workers       a distributed trial's workers have started, or started again: `data` says which they are
+    worked        one worker's share of a report, by its rank; right after the report itself, which is the trial's
+
+Beside its metrics a "worked" event may have three numbers under names that no user has: `SECONDS` of
+this worker's own since its previous report, `WAITED` then for the others, and `CPU` of its process.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["KINDS", "Chunk", "Event", "decode", "encode", "plain"]
+__all__ = ["CPU", "KINDS", "SECONDS", "WAITED", "Chunk", "Event", "decode", "encode", "plain"]
 
-KINDS = ("experiment", "added", "started", "reported", "checkpointed", "failed", "ended", "paused", "queued")
+KINDS = (
+    "experiment",
+    "added",
+    "started",
+    "reported",
+    "checkpointed",
+    "failed",
+    "ended",
+    "paused",
+    "queued",
+    "workers",
+    "worked",
+)
 """The kinds of events; their positions are what a chunk holds, so new ones come last."""
+SECONDS, WAITED, CPU = "@seconds", "@waited", "@cpu"
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,7 @@ class Event:
         metrics: metric -> value, of a report.
         data: the rest, JSON-like.
         pickled: what JSON cannot hold: a configuration with objects in it.
+        rank: which worker of a distributed trial, or -1.
     """
 
     kind: str
@@ -56,6 +76,7 @@ class Event:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] | None = None
     pickled: bytes | None = None
+    rank: int = -1
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,7 @@ class Chunk:
         time: shape (n,), float64.
         iteration: shape (n,), int32.
         time_s: shape (n,), float64.
+        rank: shape (n,), int16.
         metrics: metric -> (rows, values): in which rows it was reported, and what. The values are an
             int64, float64 or bool array, or a list where they are of other or mixed types.
         data: row -> data, for the rows that have any.
@@ -81,6 +103,7 @@ class Chunk:
     time: np.ndarray
     iteration: np.ndarray
     time_s: np.ndarray
+    rank: np.ndarray
     metrics: dict[str, tuple[np.ndarray, Any]]
     data: dict[int, dict[str, Any]]
     pickled: dict[int, bytes]
@@ -101,6 +124,17 @@ class Chunk:
         """Return this chunk without the events from `number` on."""
         return self._part(0, min(max(number - self.first, 0), len(self)))
 
+    def metrics_of(self, kind: str) -> Iterator[tuple[str, np.ndarray, Any]]:
+        """Yield what events of one kind have reported: each metric's name, in which rows, and the values."""
+        wanted = self.kind == KINDS.index(kind)
+        for name, (rows, values) in self.metrics.items():
+            here = wanted[rows]
+            if here.all():
+                yield name, rows, values
+            elif here.any():
+                some = values[here] if isinstance(values, np.ndarray) else list(itertools.compress(values, here))
+                yield name, rows[here], some
+
     def _part(self, skip: int, stop: int) -> Chunk:
         if not skip and stop == len(self):
             return self
@@ -116,6 +150,7 @@ class Chunk:
             self.time[skip:stop],
             self.iteration[skip:stop],
             self.time_s[skip:stop],
+            self.rank[skip:stop],
             metrics,
             {row - skip: data for row, data in self.data.items() if skip <= row < stop},
             {row - skip: data for row, data in self.pickled.items() if skip <= row < stop},
@@ -161,6 +196,7 @@ _HEAD = pa.schema(
         pa.field("time", pa.float64()),
         pa.field("iteration", pa.int32()),
         pa.field("time_s", pa.float64()),
+        pa.field("rank", pa.int16()),
         pa.field("data", pa.string()),
         pa.field("pickled", pa.binary()),
     ]
@@ -176,6 +212,7 @@ def encode(first: int, events: Sequence[Event]) -> bytes:
         pa.array([event.time for event in events], pa.float64()),
         pa.array([event.iteration for event in events], pa.int32()),
         pa.array([event.time_s for event in events], pa.float64()),
+        pa.array([event.rank for event in events], pa.int16()),
         pa.array([None if event.data is None else to_json(event.data) for event in events], pa.string()),
         pa.array([event.pickled for event in events], pa.binary()),
     ]
@@ -230,8 +267,10 @@ def decode(data: bytes) -> list[Chunk]:
 
 
 def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
-    head = {name: batch.column(name) for name in _HEAD.names}
-    numbers = {name: head[name].to_numpy(zero_copy_only=False) for name in _HEAD.names[:5]}
+    numbers = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _HEAD.names[:5]}
+    # Logs that are older than distributed trials have no ranks.
+    ranked = "rank" in batch.schema.names
+    rank = batch.column("rank").to_numpy(zero_copy_only=False) if ranked else np.full(len(batch), -1, np.int16)
     metrics: dict[str, tuple[np.ndarray, Any]] = {}
     for position, column in enumerate(batch.schema):
         if not column.name.startswith(_METRIC):
@@ -246,8 +285,9 @@ def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
             else present.to_numpy(zero_copy_only=False)
         )
         metrics[column.name[len(_METRIC) :]] = (rows, found)
-    data = {row: json.loads(text) for row, text in _present(head["data"])}
-    return Chunk(first, **numbers, metrics=metrics, data=data, pickled=dict(_present(head["pickled"])))
+    data = {row: json.loads(text) for row, text in _present(batch.column("data"))}
+    pickled = dict(_present(batch.column("pickled")))
+    return Chunk(first, **numbers, rank=rank, metrics=metrics, data=data, pickled=pickled)
 
 
 def _present(column: pa.Array) -> Iterable[tuple[int, Any]]:

@@ -118,7 +118,7 @@ def _apply(trial: PastTrial, kind: str, chunk: Chunk, row: int) -> None:
 def _by_row(chunk: Chunk) -> dict[int, dict[str, Any]]:
     """Return the metrics of each report of a chunk, by row."""
     found: dict[int, dict[str, Any]] = {}
-    for name, (rows, values) in chunk.metrics.items():
+    for name, rows, values in chunk.metrics_of("reported"):
         plain = values.tolist() if isinstance(values, np.ndarray) else values
         for row, value in zip(rows.tolist(), plain, strict=True):
             found.setdefault(row, {})[name] = value

@@ -20,6 +20,7 @@ from nbtune.views.rows import Rows
 from nbtune.views.state import head_state
 from nbtune.views.text import number, status_of
 from nbtune.views.widgets import Curves, Head, Parallel, Trials
+from nbtune.views.workers import workers_of
 
 __all__ = ["Dashboard", "Watched"]
 
@@ -27,7 +28,8 @@ _PAUSE = 0.05  # seconds between two tellings: what follows one another faster l
 _SHARE = 9  # times as long as telling takes is waited before the next
 _TICK = 2.0  # seconds after which the browser hears from the kernel even if nothing happens
 _SILENCE = 3.0  # seconds after which the browser seems not to be able to ask for plotly.js
-_LOG_LINES = 200  # of a trial's log, in its row's detail
+_LOG_LINES = 200  # of a trial's log, in its row's detail; its workers share them
+_LEAST_LINES = 5  # of each worker's
 _ERRORS = 20  # of the browser's, that are kept
 _FINEST = 20  # running or selected trials that are told finely
 _LABEL = 160  # characters of a curve's label
@@ -215,8 +217,11 @@ class Dashboard(ipywidgets.VBox):
         trial = self._experiment.trials.get(message["trial"])
         if trial is None:
             return
+        rank = message.get("rank")
+        workers = workers_of(self._store, trial.id)
+        shares = len(workers["ranks"]) if workers and rank is None else 1
         try:
-            log = trial.logs(tail=_LOG_LINES)
+            log = trial.logs(max(_LOG_LINES // shares, _LEAST_LINES), rank)
         except NbtuneError as error:
             log = str(error)
         self._trials.send(
@@ -226,7 +231,9 @@ class Dashboard(ipywidgets.VBox):
                 "config": pprint.pformat(trial.config, sort_dicts=False),
                 "checkpoint": trial.checkpoint is not None,
                 "traceback": trial.error,
+                "rank": rank,
                 "log": log,
+                "workers": workers,
             }
         )
 

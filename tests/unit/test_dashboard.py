@@ -1,5 +1,6 @@
 """The dashboard's Python half: what it tells a browser and what it does when the browser asks."""
 
+import math
 import threading
 import time
 
@@ -113,6 +114,7 @@ def test_the_detail_of_a_failed_trial(sent):
     assert "Cell In[3], line 7" in detail["traceback"]
     assert eval(detail["config"])["hidden"] in (32, 64, 128)
     assert not detail["log"]
+    assert detail["workers"] is None
     assert detail["checkpoint"] is False
 
 
@@ -187,3 +189,57 @@ def test_the_time_left_is_that_of_the_trials_that_are_over():
     assert head_state(store)["left"] is not None
     store.facts.update(options={"time_budget": 1.0}, began=100.0, over=200.0)
     assert time_left(store, now=200.0).high == 0
+
+
+def test_the_detail_of_a_distributed_trial(sent, tmp_path):
+    from nbtune.engine.output import Output
+    from nbtune.engine.storage import Storage
+
+    filesystem, root = Storage(str(tmp_path)).open()
+    for rank in (0, 1):
+        output = Output(filesystem, f"{root}/trial_0/rank_{rank}")
+        output.add(f"epoch 1 of {rank}\n".encode() * 300)
+        output.end()
+    experiment = replay([*distributed(tmp_path)])
+    trials = part(experiment.dashboard, "Trials")
+
+    def detail(**message):
+        sent.clear()
+        ask(trials, type="detail", trial=0, **message)
+        ((_, found, _),) = [one for one in sent if one[1]["type"] == "detail"]
+        return found
+
+    found = detail()
+    assert found["rank"] is None
+    assert found["log"].splitlines() == [
+        line for rank in (0, 1) for line in [f"--- rank {rank} ---", *[f"epoch 1 of {rank}"] * 100]
+    ]
+    assert found["workers"] == {
+        "ranks": [0, 1],
+        "metric": "accuracy",
+        "rows": [
+            [0, "10.0.0.1", "0, 1", 3, 0.25, 0.5, None, 0.5, False],
+            [1, "10.0.0.2", "", 3, 0.75, None, 0.125, "NaN", True],
+        ],
+    }
+    found = detail(rank=1)
+    assert (found["rank"], found["log"]) == (1, "epoch 1 of 1\n" * 200)
+    assert "the ranks of this trial are 0 to 1" in detail(rank=2)["log"]
+
+
+def distributed(folder):
+    """Yield the events of one trial of two workers, the second of which is slow."""
+    from nbtune.engine.events import CPU, SECONDS, WAITED, Event
+
+    yield Event("experiment", data={"status": "running", "metric": "accuracy", "mode": "max", "path": str(folder)})
+    yield Event("added", 0, data={"id": "a", "config": {}, "folder": "trial_0"})
+    workers = [
+        {"rank": rank, "node": f"10.0.0.{rank + 1}", "node_id": "ab", "pid": 7, "gpus": gpus}
+        for rank, gpus in enumerate([["0", "1"], []])
+    ]
+    yield Event("workers", 0, data={"workers": workers})
+    for step in (1, 2, 3):
+        yield Event("reported", 0, 0.0, step, 1.0, {"accuracy": 0.5})
+        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": 0.5, SECONDS: 0.25, WAITED: 0.5}, rank=0)
+        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": math.nan, SECONDS: 0.75, CPU: 0.125}, rank=1)
+    yield Event("experiment", data={"status": "finished"})

@@ -4,6 +4,7 @@ import enum
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ EVENTS = st.lists(
         st.dictionaries(METRICS, VALUES, max_size=4),
         st.none() | st.dictionaries(st.text(max_size=5), JSON, max_size=3),
         st.none() | st.binary(max_size=20),
+        st.integers(-1, 2**15 - 1),
     ),
     max_size=8,
 )
@@ -58,6 +60,7 @@ def events_of(chunk):
                 metrics,
                 chunk.data.get(row),
                 chunk.pickled.get(row),
+                int(chunk.rank[row]),
             )
         )
     return found
@@ -66,7 +69,10 @@ def events_of(chunk):
 def exactly(events):
     """Return a text that tells apart what == does not: 1, 1.0 and True, and all NaN alike."""
     return repr(
-        [(e.kind, e.trial, e.time, e.iteration, e.time_s, sorted(e.metrics.items()), e.data, e.pickled) for e in events]
+        [
+            (e.kind, e.trial, e.time, e.iteration, e.time_s, sorted(e.metrics.items()), e.data, e.pickled, e.rank)
+            for e in events
+        ]
     )
 
 
@@ -136,6 +142,31 @@ def test_every_way_of_cutting_off_the_only_chunk_is_nothing_or_all_of_it():
     data = encode(0, [Event("reported", 0, metrics={"loss": 0.5})])
     for length in range(len(data)):
         assert sum(map(len, decode(data[:length]))) in {0, 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(EVENTS, st.sampled_from(KINDS))
+def test_metrics_of_one_kind_are_those_of_its_events_alone(events, kind):
+    (chunk,) = decode(encode(0, events))
+    found = {}
+    for name, rows, values in chunk.metrics_of(kind):
+        for row, value in zip(rows.tolist(), values, strict=True):
+            found.setdefault(row, {})[name] = plain(value)
+    wanted = {row: dict(e.metrics) for row, e in enumerate(events) if e.kind == kind and e.metrics}
+    assert repr({row: sorted(one.items()) for row, one in sorted(found.items())}) == repr(
+        {row: sorted(one.items()) for row, one in wanted.items()}
+    )
+
+
+def test_a_log_from_before_there_were_ranks_still_opens():
+    with pa.ipc.open_stream(encode(3, [Event("reported", 1, metrics={"loss": 0.5}), Event("ended", 1)])) as reader:
+        table = reader.read_all().drop_columns(["rank"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    (chunk,) = decode(sink.getvalue().to_pybytes())
+    assert (chunk.first, chunk.rank.tolist(), chunk.rank.dtype) == (3, [-1, -1], np.int16)
+    assert [event.kind for event in events_of(chunk)] == ["reported", "ended"]
 
 
 def test_nothing_decodes_to_nothing():

@@ -90,7 +90,15 @@ MAY_IMPORT = {
     "nbtune.cluster": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
     "nbtune.columns": [],
     "nbtune.state": [],
-    "nbtune.store": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.columns", "nbtune.state"],
+    "nbtune.workers": ["nbtune.engine", "nbtune.columns"],
+    "nbtune.store": [
+        "nbtune.errors",
+        "nbtune.spec",
+        "nbtune.engine",
+        "nbtune.columns",
+        "nbtune.state",
+        "nbtune.workers",
+    ],
     "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.state", "nbtune.store"],
     "nbtune.controls": [
         "nbtune.about",

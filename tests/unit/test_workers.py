@@ -1,130 +1,269 @@
-"""Workers of a trial: what the options and a ScalingConfig say of them, and what they need together."""
+"""The workers of distributed trials: from events to tables, and what they have printed."""
 
-from __future__ import annotations
+import math
 
-import pickle
-from dataclasses import replace
-
+import pandas as pd
 import pytest
-import ray.train
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import nbtune
-from nbtune.spec.options import make_spec
-from nbtune.spec.shape import Shape
-from nbtune.spec.workers import Tuned, Workers, of_scaling
+from nbtune.engine.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.output import Output
+from nbtune.engine.storage import Storage
+from nbtune.errors import ExperimentError
+from nbtune.logs import logs
+from nbtune.store import Store
+from nbtune.testing import replay
 
-
-def spec(**given):
-    made, problems = make_spec(given)
-    assert problems == []
-    return made
-
-
-def problems(**given):
-    return [problem.message for problem in make_spec(given)[1]]
+COLUMNS = ["node", "pid", "gpus", "iteration", "seconds", "waited", "cpu", "straggler"]
 
 
-def test_workers_are_reserved_together_with_their_trial():
-    assert spec(workers=2).shape == Shape(({"CPU": 1}, {"CPU": 1}))
-    made = spec(
-        workers="4", cpus=0.5, gpus=1, resources="fast=2", placement_strategy="SPREAD", trial_resources="safe=1"
-    )
-    assert made.shape == Shape(({"safe": 1}, *({"CPU": 0.5, "GPU": 1, "fast": 2},) * 4), "SPREAD")
-    assert made.worker_group.elastic is None
+def feed(store, *events, cuts=()):
+    first = store.cursor
+    for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        for chunk in decode(encode(first + start, events[start:end])):
+            store.apply(chunk)
+    return store
 
 
-def test_an_accelerator_is_asked_for_as_ray_does():
-    flags = spec(workers=2, gpus=1, cpus=0, accelerator_type="A100").worker_group
-    config = ray.train.ScalingConfig(num_workers=2, use_gpu=True, accelerator_type="A100")
-    assert spec(scaling=config).worker_group.each == flags.each == {"GPU": 1, "accelerator_type:A100": 0.001}
-
-
-def test_a_scaling_config_says_the_same_as_flags():
-    config = ray.train.ScalingConfig(
-        num_workers=3,
-        use_gpu=True,
-        resources_per_worker={"CPU": 2, "GPU": 0.5},
-        placement_strategy="SPREAD",
-        label_selector={"zone": "a"},
-    )
-    flags = spec(workers=3, cpus=2, gpus=0.5, placement_strategy="SPREAD", label_selector="zone=a")
-    assert spec(scaling=config).worker_group.shape() == flags.worker_group.shape()
-    assert flags.shape.notes == ("the plan does not see label_selector of the workers: fewer trials may fit",)
-
-    class Form:
-        scaling_config = config
-
-    assert spec(scaling=Form()).scaling is config
-    assert pickle.loads(pickle.dumps(spec(scaling=config))).shape == spec(scaling=config).shape
-
-
-def test_an_elastic_run_reserves_on_its_own():
-    for made in (spec(workers=(2, 5)), spec(workers="2-5"), spec(scaling=ray.train.ScalingConfig(num_workers=(2, 5)))):
-        group = made.worker_group
-        assert group.elastic == (2, 5)
-        assert group.shape(3) == Shape(
-            (), workers=({"CPU": 1},) * 3, notes=("a trial takes 2 to 5 workers; planned with 3",)
-        )
-
-
-def test_a_parameter_says_how_many():
-    space = nbtune.Space.from_cell("n: choice([1, 3, 2])\nmodel: {'m': randint(1, 4)}\nlr: uniform(0, 1)")
-    made = spec(workers="n").within(space)
-    assert made.workers == Tuned("n", 3)
-    assert made.shape == Shape(({"CPU": 1},) * 3, notes=("n says how many workers a trial has; planned with 3",))
-    assert made.worker_group.count({"n": 2}) == 2
-    assert spec(workers="model/m").within(space).workers == Tuned("model/m", 3)
-    assert spec(workers="model/m").worker_group.count({"model": {"m": 1}}) == 1
-    config = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 2})
-    assert spec(workers="n", scaling=config).within(space).shape.bundles == ({"CPU": 2},) * 3
-    with pytest.raises(ValueError, match=r"--workers lr: lr is uniform\(0, 1\); a number of workers is one of a few"):
-        spec(workers="lr").within(space)
-    with pytest.raises(ValueError, match="--workers k: the space has n, model/m, lr; give a number, or a parameter"):
-        spec(workers="k").within(space)
-    with pytest.raises(ValueError, match="whole numbers from 1 on"):
-        spec(workers="n").within(nbtune.Space.from_cell("n: choice([0, 1])"))
-
-
-def test_what_does_not_go_together_is_said():
-    config = ray.train.ScalingConfig(num_workers=2)
-    assert problems(workers=0) == [
-        "--workers: 0 is no number of workers: give 1 or more, LEAST-MOST for a run that takes what is there, or the"
-        " name of a parameter that says how many"
+def started(count, trial=0, iteration=0, node="10.0.0."):
+    workers = [
+        {"rank": rank, "node": f"{node}{rank}", "node_id": "ab12", "pid": 100 + rank, "gpus": [str(rank)]}
+        for rank in range(count)
     ]
-    assert problems(workers="3-2")[0].startswith("--workers: '3-2' is no number of workers")
-    assert problems(combine="mean", backend="gloo") == [
-        "--backend and --combine: only a trial with workers takes this; give --workers N"
+    return Event("workers", trial, 1.0, iteration, data={"workers": workers})
+
+
+def worked(rank, iteration, trial=0, /, **metrics):
+    own = {"seconds": SECONDS, "waited": WAITED, "cpu": CPU}
+    given = {own.get(name, name): value for name, value in metrics.items()}
+    return Event("worked", trial, 2.0, iteration, iteration * 0.5, given, rank=rank)
+
+
+def report(iteration, seconds, trial=0, /, **metrics):
+    """A report: the trial's own event, then one for each worker."""
+    shares = [
+        worked(rank, iteration, trial, seconds=one, waited=max(seconds) - one, cpu=one / 2, loss=rank + iteration / 10)
+        for rank, one in enumerate(seconds)
     ]
-    assert problems(workers=2, scaling=config) == [
-        "--workers and --scaling both say how many workers; give one of them"
-    ]
-    assert problems(scaling=config, cpus=2, placement_strategy="SPREAD") == [
-        "--cpus and --placement-strategy: --scaling says this; leave one of them out"
-    ]
-    assert "leave out --scaling for a trial in one process" in problems(scaling=replace(config, num_workers=0))[0]
-    assert problems(scaling=3) == [
-        "--scaling: 3 is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
-    ]
-    assert "did you mean 'mean'?" in problems(workers=2, combine="meen")[0]
-    assert "did you mean 'SPREAD'?" in problems(workers=2, placement_strategy="SPRED")[0]
-    assert problems(workers=2, backend=3)[0].startswith("--backend: 3 is no backend: give gloo or nccl")
-    assert problems(workers=2, worker_env="A") == ["--worker-env: 'A' is not NAME=VALUE; several are joined by commas"]
-    factory = ray.tune.PlacementGroupFactory([{"CPU": 1}])
-    assert problems(workers=2, resources=factory)[0].startswith("--resources: a PlacementGroupFactory does not go with")
-    assert problems(workers=2, cpus=0) == [
-        "a worker that asks for no CPU, GPU or other resource cannot be placed; give --cpus"
-    ]
+    return [Event("reported", trial, 2.0, iteration, iteration * 0.5, {"loss": 1.0, **metrics}), *shares]
 
 
-def test_environment_variables():
-    assert spec(workers=1, worker_env="A=1,B=x=y").worker_env == {"A": "1", "B": "x=y"}
-    assert spec(workers=1, worker_env={"A": 1}).worker_env == {"A": "1"}
+def test_the_table_of_workers():
+    store = feed(Store(), started(2), *report(1, [0.5, 0.25]), *report(2, [0.75, 0.25]))
+    frame = store.workers.frame(0)
+    assert list(frame.columns) == [*COLUMNS, "loss"]
+    assert (frame.index.name, frame.index.tolist()) == ("rank", [0, 1])
+    assert frame["node"].tolist() == ["10.0.0.0", "10.0.0.1"]
+    assert frame["pid"].tolist() == [100, 101]
+    assert frame["gpus"].tolist() == [["0"], ["1"]]
+    assert frame["iteration"].tolist() == [2, 2]
+    assert frame["seconds"].tolist() == [0.625, 0.25]
+    assert frame["waited"].tolist() == [0.0, 0.375]
+    assert frame["cpu"].tolist() == [0.3125, 0.125]
+    assert frame["loss"].tolist() == [0.2, 1.2]
 
 
-def test_the_number_of_a_scaling_config_may_be_tuned():
-    config = ray.train.ScalingConfig(num_workers=7)
-    assert of_scaling(config, {}, Tuned("n", 2)) == Workers(Tuned("n", 2), {"CPU": 1})
+def test_a_trial_that_is_not_distributed_has_the_columns_and_no_row():
+    store = feed(Store(), Event("reported", 0, 1.0, 1, 0.5, {"loss": 1.0}))
+    assert list(store.workers.frame(0).columns) == COLUMNS
+    assert store.workers.frame(0).empty
+    assert list(store.workers.history(0).columns) == ["rank", "iteration", "time_s", "seconds", "waited", "cpu"]
+    assert store.workers.history(0).empty
+    assert store.workers.ranks(0) == []
 
 
-def test_planning_needs_no_space_for_a_number():
-    assert nbtune.spec.options.make_spec({"workers": 2})[0].shape.total == {"CPU": 2}
+def test_what_workers_report_is_not_the_trials():
+    store = feed(Store({"metric": "loss", "mode": "min"}), started(2), *report(1, [0.5, 0.5]), *report(2, [0.5, 0.5]))
+    assert store.metrics() == ["loss"]
+    assert store.history()["loss"].tolist() == [1.0, 1.0]
+    assert (store.trials[0].metrics, store.trials[0].iterations, store.trials[0].best) == ({"loss": 1.0}, 2, 1.0)
+    assert store.points("loss", 0)[1][3].tolist() == [1.0, 1.0]
+
+
+def test_numbers_may_be_missing():
+    store = feed(Store(), started(2), worked(0, 1), worked(1, 1, loss=math.nan, seconds=1.0))
+    frame = store.workers.frame(0)
+    assert frame["iteration"].tolist() == [1, 1]
+    assert frame[["waited", "cpu"]].isna().all(axis=None)
+    assert frame["seconds"].isna().tolist() == [True, False]
+    assert frame["loss"].isna().all()
+    assert not frame["straggler"].any()
+
+
+def test_workers_before_their_first_report_go_on_from_where_the_event_says():
+    frame = feed(Store(), started(1, iteration=7)).workers.frame(0)
+    assert frame["iteration"].tolist() == [7]
+    assert list(frame.columns) == COLUMNS
+    assert frame["seconds"].isna().all()
+
+
+def test_metrics_named_like_a_column_give_way():
+    store = feed(Store(), started(1), worked(0, 1, node=1, rank=2))
+    assert store.workers.frame(0)["metrics/node"].tolist() == [1]
+    assert store.workers.history(0)["metrics/rank"].tolist() == [2]
+    assert store.workers.history(0)["node"].tolist() == [1]
+
+
+def test_what_is_shown_is_the_median_of_the_last_ten():
+    events = [event for number in range(1, 15) for event in report(number, [float(number), 1.0])]
+    assert feed(Store(), started(2), *events).workers.frame(0)["seconds"].tolist() == [9.5, 1.0]
+
+
+# -- stragglers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "slow"),
+    [
+        ([1.0, 1.0, 1.0, 1.3], [3]),
+        ([1.0, 1.0, 1.0, 1.19], []),
+        ([0.1, 0.1, 0.1, 0.14], []),  # a third more, but only 40 ms
+        ([0.1, 0.1, 0.1, 0.16], [3]),
+        ([1.0, 1.4], []),
+        ([1.0, 1.6], [1]),
+        ([1.0, 1.0, 3.0, 2.0, 1.0], [2, 3]),
+        ([5.0], []),
+        ([0.0, 0.0], []),
+    ],
+)
+def test_stragglers(seconds, slow):
+    store = feed(Store(), started(len(seconds)), *[e for number in range(1, 4) for e in report(number, seconds)])
+    frame = store.workers.frame(0)
+    assert frame.index[frame["straggler"]].tolist() == slow
+
+
+def test_nobody_is_judged_by_two_reports():
+    events = [event for number in range(1, 3) for event in report(number, [1.0, 1.0, 9.0])]
+    store = feed(Store(), started(3), *events)
+    assert not store.workers.frame(0)["straggler"].any()
+    feed(store, *report(3, [1.0, 1.0, 9.0]))
+    assert store.workers.frame(0)["straggler"].tolist() == [False, False, True]
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+def test_after_a_failure_there_are_new_workers_and_each_report_is_there_once():
+    before = [event for number in range(1, 5) for event in report(number, [1.0, 1.0, 9.0])]
+    store = feed(Store(), started(3), *before, started(2, iteration=2, node="b"))
+    frame = store.workers.frame(0)
+    assert frame["node"].tolist() == ["b0", "b1"]
+    assert frame["iteration"].tolist() == [2, 2]
+    assert frame["seconds"].isna().all()
+    assert len(store.workers.history(0)) == 12  # until they are made again
+    feed(store, *report(3, [2.0, 4.0]))
+    frame = store.workers.frame(0)
+    assert frame["iteration"].tolist() == [3, 3]
+    assert frame["seconds"].tolist() == [2.0, 4.0]
+    history = store.workers.history(0)
+    # The third worker's reports 3 and 4 are gone with the others', although it made no new ones.
+    rows = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1)]
+    assert list(zip(history["iteration"], history["rank"], strict=True)) == rows
+    assert history["seconds"].tolist() == [1.0, 1.0, 9.0, 1.0, 1.0, 9.0, 2.0, 4.0]
+    assert store.workers.ranks(0) == [0, 1, 2]
+
+
+LIVES = st.lists(
+    st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 2)),  # workers, reports, reports taken back
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(LIVES, min_size=1, max_size=3))
+def test_the_pieces_in_which_events_come_do_not_matter(data, lives):
+    events = []
+    for trial, attempts in enumerate(lives):
+        iteration = 0
+        for attempt, (count, reports, back) in enumerate(attempts):
+            iteration = max(0, iteration - back)
+            events.append(started(count, trial, iteration, node=f"{attempt}."))
+            for _ in range(reports):
+                iteration += 1
+                events += report(iteration, [attempt + rank / 4 for rank in range(count)], trial)
+    whole = feed(Store(), *events)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=6)))
+    pieces = feed(Store(), *events, cuts=cuts)
+    for trial in range(len(lives)):
+        pd.testing.assert_frame_equal(whole.workers.frame(trial), pieces.workers.frame(trial))
+        history = whole.workers.history(trial)
+        pd.testing.assert_frame_equal(history, pieces.workers.history(trial))
+        assert not history.duplicated(["rank", "iteration"]).any()
+        assert set(history["iteration"]) == set(whole.history().query("trial == @trial")["iteration"])
+
+
+def test_looking_in_between_changes_nothing():
+    store = feed(Store(), started(2), *report(1, [1.0, 2.0]))
+    table = store.workers.history(0)
+    table["rank"] = 9
+    feed(store, *report(2, [1.0, 2.0]))
+    assert store.workers.history(0)["rank"].tolist() == [0, 1, 0, 1]
+
+
+# -- the trial's own -------------------------------------------------------------------------------
+
+
+def distributed(count=2):
+    added = Event("added", 0, 0.5, data={"id": "a", "folder": "trial_0", "config": {}})
+    facts = {"status": "running", "name": "ddp", "metric": "loss", "mode": "min"}
+    yield Event("experiment", time=0.0, data=facts)
+    yield added
+    yield Event("started", 0, 1.0)
+    yield started(count)
+    for number in range(1, 4):
+        yield from report(number, [1.0] * (count - 1) + [2.0])
+    yield Event("ended", 0, 9.0, data={"status": "finished", "reason": "done"})
+    yield Event("experiment", time=9.0, data={"status": "finished"})
+
+
+def test_a_trial_has_its_workers():
+    trial = replay(distributed(4)).trials[0]
+    assert trial.workers["straggler"].tolist() == [False, False, False, True]
+    assert trial.worker_history["rank"].tolist() == [0, 1, 2, 3] * 3
+    assert trial.history["iteration"].tolist() == [1, 2, 3]
+    assert trial.status == "finished"
+
+
+# -- logs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def where(tmp_path):
+    storage = Storage(str(tmp_path))
+    filesystem, root = storage.open()
+    for folder, text in [("t", "trial\n"), ("t/rank_0", "a\nb"), ("t/rank_1", ""), ("t/rank_2", "c\nd\n")]:
+        output = Output(filesystem, f"{root}/{folder}")
+        if text:
+            output.add(text.encode())
+        output.end()
+    return storage
+
+
+def test_the_logs_of_all_workers_come_below_their_ranks(where):
+    assert logs(where, "t", [0, 1, 2]) == "trial\n--- rank 0 ---\na\nb\n--- rank 2 ---\nc\nd\n"
+    assert logs(where, "t", [0, 1, 2], tail=1) == "trial\n--- rank 0 ---\nb\n--- rank 2 ---\nd\n"
+    assert logs(where, "t", []) == "trial\n"
+    assert logs(where, "nothing", [0, 1]) == ""
+
+
+def test_the_log_of_one_worker(where):
+    assert logs(where, "t", [0, 1, 2], rank=0) == "a\nb"
+    assert logs(where, "t", [0, 1, 2], rank=2, tail=1) == "d\n"
+    assert logs(where, "t", [0, 1, 2], rank=1) == ""
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [
+        ([0, 1, 2], "rank=7: the ranks of this trial are 0 to 2; leave rank out for all of them"),
+        ([0], "rank=7: this trial's only worker has rank 0"),
+        ([1, 3], "rank=7: the ranks of this trial are 1, 3; leave rank out for all of them"),
+        ([], "rank=7: this trial has no workers that are known; leave rank out"),
+    ],
+)
+def test_a_rank_that_is_none(where, ranks, message):
+    with pytest.raises(ExperimentError) as caught:
+        logs(where, "t", ranks, rank=7)
+    assert str(caught.value) == message
