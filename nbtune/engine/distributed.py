@@ -18,16 +18,15 @@ from ray.train._internal.session import _TrainingResult, get_session
 from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
 from ray.train.v2.api.exceptions import WorkerGroupError
 
+from nbtune.engine.events import RANKS, WORKERS
 from nbtune.engine.failures import TrialError, describe
 from nbtune.engine.reserved import reserved_trainer
 from nbtune.engine.session import Context
 from nbtune.engine.worker import Start, Worker, work
 from nbtune.spec.workers import Workers
 
-__all__ = ["RANKS", "WORKERS", "Training", "combined", "framework_of", "run_workers"]
+__all__ = ["Training", "combined", "framework_of", "run_workers"]
 
-RANKS, WORKERS = "@ranks", "@workers"
-"""What a result of Tune's has besides metrics: what each rank has reported, and who the workers are."""
 _ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
 _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
 

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 
 import pyarrow.fs as pafs
 
-__all__ = ["AGAIN", "FOLDER", "SEGMENT", "Output", "Segment", "flush", "kept", "segments"]
+__all__ = ["AGAIN", "FOLDER", "OF_RANK", "SEGMENT", "Output", "Segment", "flush", "kept", "segments"]
 
 FOLDER = "output"
 """The folder of what was printed, in a trial's folder."""
+OF_RANK = "rank_{}"
+"""The folder in it of one worker, with such a folder in turn."""
 AGAIN = b"--- started again ---\n"
 """The line before what a trial prints when it is tried again, or goes on after a pause."""
 SEGMENT = 1 << 20  # bytes of a file, at most

@@ -13,7 +13,7 @@ from ray.tune.result import AUTO_RESULT_KEYS
 from ray.tune.utils.util import flatten_dict
 
 from nbtune.engine.continuation import catch_up
-from nbtune.engine.events import Event, plain
+from nbtune.engine.events import RANKS, WORKERS, Event, plain
 from nbtune.engine.failures import describe
 from nbtune.engine.live import Live
 from nbtune.engine.log import EventLog
@@ -104,13 +104,13 @@ class Recorder(Live, Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._append(
-            "reported",
-            trial,
-            iteration=result["training_iteration"],
-            time_s=result["time_total_s"],
-            metrics=metrics_of(result),
-        )
+        when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
+        if WORKERS in result:  # they have started, and this is their first report
+            at = {**when, "iteration": when["iteration"] - 1}
+            self._append("workers", trial, **at, data={"workers": result[WORKERS]})
+        self._append("reported", trial, **when, metrics=metrics_of(result))
+        for rank, metrics in enumerate(result.get(RANKS, ())):
+            self._append("worked", trial, **when, rank=rank, metrics=metrics_of(metrics, own=True))
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         self._append("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
@@ -173,10 +173,15 @@ def added_fields(trial: Any, folder: str, by: str = "search") -> dict[str, Any]:
     return {"data": data, "pickled": None if is_json(config) else cloudpickle.dumps(config)}
 
 
-def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
-    """Return what the user reported in a result of Tune's, nested names joined by "/"."""
-    own = {str(name): value for name, value in result.items() if name not in _NOT_METRICS}
-    reported = flatten_dict({name: value for name, value in own.items() if not name.startswith("@")})
+def metrics_of(result: dict[str, Any], *, own: bool = False) -> dict[str, Any]:
+    """Return what the user reported in a result of Tune's, nested names joined by "/".
+
+    Args:
+        result: it.
+        own: whether what nbtune has added, "@…", is to be in it.
+    """
+    given = {str(name): value for name, value in result.items() if name not in _NOT_METRICS}
+    reported = flatten_dict({name: value for name, value in given.items() if own or not name.startswith("@")})
     return {str(name): plain(value) for name, value in reported.items() if not str(name).startswith("config/")}
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2._internal.execution.controller import TrainController
@@ -87,9 +88,10 @@ def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) 
 
     class Trainer(trainer):
         def _create_default_callbacks(self) -> list[Any]:
-            own = super()._create_default_callbacks()
-            # Where Tune reserves there is nothing to clean; elsewhere the driver does.
-            return [*(one for one in own if not isinstance(one, PlacementGroupCleanerCallback)), *callbacks]
+            # Each of these is a process for each trial. Where Tune reserves there is no group to clean away, and
+            # elsewhere the driver does it; and without data sets nobody has to hand them out.
+            idle = (PlacementGroupCleanerCallback, *(() if self.datasets else (DatasetsCallback,)))
+            return [*(one for one in super()._create_default_callbacks() if not isinstance(one, idle)), *callbacks]
 
         def _initialize_and_run_controller(self, **given: Any) -> Any:
             at_once = _EndAtOnce()

@@ -14,19 +14,10 @@ from ray.train.v2._internal.execution.train_fn_utils import DistributedTrainFnUt
 
 from nbtune.engine import output, session
 from nbtune.engine.checkpoint import Checkpoint, saved
-from nbtune.engine.events import plain
+from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["CPU", "SECONDS", "WAITED", "Start", "Worker", "folder_of", "work"]
-
-SECONDS, WAITED, CPU = "@seconds", "@waited", "@cpu"
-"""What a worker's report says besides its metrics: the seconds since its previous one, those that it has waited for
-the others in this one, and those of CPU time that its process has used meanwhile."""
-
-
-def folder_of(trial: str, rank: int) -> str:
-    """Return the folder of what a worker prints, in that of its trial."""
-    return f"{trial}/rank_{rank}"
+__all__ = ["Start", "Worker", "work"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +81,16 @@ class _Functions(DistributedTrainFnUtils):
     def get_checkpoint(self) -> Any:
         return super().get_checkpoint() or self._worker.start.checkpoint
 
+    def get_dataset_shard(self, dataset_info: Any) -> Any:
+        if get_train_context().dataset_shard_provider is None:
+            raise KeyError(f"there is no data set {dataset_info.dataset_name!r}: a trial of nbtune's has none of Ray's")
+        return super().get_dataset_shard(dataset_info)
+
+    def get_all_reported_checkpoints(self, *given: Any, **named: Any) -> Any:
+        raise NotImplementedError(
+            "ray.train.get_all_reported_checkpoints is not there in a trial of nbtune's; Trial.checkpoints has them"
+        )
+
 
 class _InWorker:
     """In a worker: Ray Train's functions (ray.train.report, ray.train.get_checkpoint)."""
@@ -134,5 +135,6 @@ def work(config: Mapping[str, Any], payload: Mapping[str, Any], place: session.C
     for callback in train.get_context_callbacks():
         if isinstance(callback, Worker):
             callback.begin()
-    with output.kept(storage.storage_filesystem, folder_of(storage.experiment_fs_path, here.get_world_rank())):
+    folder = f"{storage.experiment_fs_path}/{output.OF_RANK.format(here.get_world_rank())}"
+    with output.kept(storage.storage_filesystem, folder):
         run_program(config, payload, _InWorker(here))

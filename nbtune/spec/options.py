@@ -107,7 +107,8 @@ class Spec:
 
     @property
     def _amounts(self) -> dict[str, float]:
-        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **self.resources}
+        more = {} if is_factory(self.resources) else self.resources
+        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **more}
 
 
 @dataclass(frozen=True)
