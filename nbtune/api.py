@@ -44,6 +44,17 @@ def tune(
     points: Any = None,
     wait: bool | None = None,
     driver_resources: Mapping[str, float] | str | None = None,
+    workers: int | tuple[int, int] | str | None = None,
+    scaling: Any = None,
+    framework: str | None = None,
+    backend: Any = None,
+    combine: str | None = None,
+    placement_strategy: str | None = None,
+    accelerator_type: str | None = None,
+    label_selector: Any = None,
+    topology: str | None = None,
+    trial_resources: Mapping[str, float] | str | None = None,
+    worker_env: Mapping[str, str] | str | None = None,
 ) -> Experiment:
     """Start an experiment and return its handle at once.
 
@@ -83,6 +94,23 @@ def tune(
             papermill, ``nbconvert --execute``).
         driver_resources: custom resources that the node of the experiment's driver must have, name -> amount or
             "safe_node=0.01", so that it does not go with a node that comes and goes. The head node if None.
+        workers: makes each trial a distributed run of Ray Train with so many workers, each of which calls `train` and
+            has the `cpus`, `gpus`, `memory` and `resources` of above. (least, most) for one that takes as many as
+            there are places for, or the name of a parameter that says how many. One process if None.
+        scaling: the same as a `ray.train.ScalingConfig`, or a `ScalingForm`.
+        framework: what the workers train with: "torch" (also if None), also for Lightning.
+        backend: how they speak: "gloo", "nccl", or a `ray.train.torch.TorchConfig`. NCCL for workers with GPUs,
+            else gloo, if None.
+        combine: how the metrics of the workers become the trial's: "rank0" (also if None), "mean", "min", "max".
+            `Trial.workers` has each one's.
+        placement_strategy: how Ray places the workers: "PACK" (also if None), "SPREAD", "STRICT_PACK",
+            "STRICT_SPREAD".
+        accelerator_type: the kind of accelerator that they need, as Ray calls it: "A100".
+        label_selector: labels that their nodes must have: a dictionary, or one for each worker.
+        topology: the TPU slice that they need: "4x4".
+        trial_resources: what the process needs that starts the workers of a trial and waits, name -> amount or
+            "safe_node=0.01": resources of nodes that stay. Nothing if None: it computes nothing.
+        worker_env: environment variables of the workers, name -> value.
 
     Raises:
         SpecError: something asked for is wrong; nothing was started. It names every mistake.

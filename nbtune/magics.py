@@ -232,7 +232,7 @@ class NbTune(_Defaults):
         from nbtune.orders import experiment_of
         from nbtune.planning import plan, told
 
-        parsed = parse_line(line, self.shell.user_ns, ("space", "scaling"))
+        parsed = parse_line(line, self.shell.user_ns)
         name = parsed.options.pop("name", None)
         if name is not None and line.split() != [name]:
             parsed.problems.append(
@@ -245,7 +245,7 @@ class NbTune(_Defaults):
         if name:
             print(told(experiment_of(name, self.shell.user_ns)))
         else:
-            print(plan(parsed.space, scaling=parsed.scaling, **parsed.options))
+            print(plan(parsed.space, **parsed.options))
 
     def _order(self, order: str, rest: str) -> None:
         from nbtune.orders import carry_out

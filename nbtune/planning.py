@@ -12,7 +12,7 @@ from nbtune.prepare import as_space
 from nbtune.spec.defaults import with_defaults
 from nbtune.spec.options import Spec, make_spec
 from nbtune.spec.plan import Plan, driver_problem, make_plan
-from nbtune.spec.shape import Shape, elastic, with_workers
+from nbtune.spec.shape import Shape
 from nbtune.spec.space import Space
 
 if TYPE_CHECKING:
@@ -24,14 +24,12 @@ __all__ = ["plan", "plan_spec", "told"]
 _MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
 
 
-def plan(space: Any = None, *, scaling: Any = None, **options: Any) -> Plan:
+def plan(space: Any = None, **options: Any) -> Plan:
     """Return how an experiment would run on the connected cluster; nothing is started.
 
     Args:
         space: as for `tune`, so that `grid_search` in it counts; None for one whose trials are `samples`.
-        scaling: a `ray.train.ScalingConfig`, or an object with one as `scaling_config`: the workers that each
-            trial starts and waits for.
-        options: as for `tune`: `samples`, `cpus`, `gpus`, `memory`, `resources`, `max_concurrent`…
+        options: as for `tune`: `samples`, `cpus`, `gpus`, `memory`, `resources`, `workers`, `scaling`…
 
     Raises:
         SpecError: an option is wrong. A shape that does not fit is none: it is in the plan's `problems`.
@@ -45,29 +43,27 @@ def plan(space: Any = None, *, scaling: Any = None, **options: Any) -> Plan:
     problems += found
     whole = Space() if space is None else as_space(space, problems)
     problems += whole.problems()
-    if scaling is not None:
-        try:
-            elastic(scaling)
-        except ValueError as error:
-            problems.append(Problem(f"--scaling: {error}"))
+    try:
+        spec = spec.within(whole) if space is not None else spec
+    except ValueError as error:
+        problems.append(Problem(str(error)))
     if problems:
         raise SpecError(problems)
     cluster, trials = connect(), trial_count(spec, whole)
-    planned = plan_spec(spec, trials, cluster, scaling)
+    planned = plan_spec(spec, trials, cluster)
     if planned.at_first < planned.concurrent:  # what has just been given back counts as used for a moment
         time.sleep(_MOMENT)
-        planned = plan_spec(spec, trials, cluster, scaling)
+        planned = plan_spec(spec, trials, cluster)
     return planned
 
 
-def plan_spec(spec: Spec, trials: int, cluster: Cluster, scaling: Any = None) -> Plan:
+def plan_spec(spec: Spec, trials: int, cluster: Cluster) -> Plan:
     """Return the plan of an experiment.
 
     Args:
         spec: its options.
         trials: how many trials it will have, or has still to run.
         cluster: where.
-        scaling: see `plan`.
     """
     from nbtune.cluster.connect import import_ray
     from nbtune.cluster.spare import free_now, growth
@@ -75,30 +71,31 @@ def plan_spec(spec: Spec, trials: int, cluster: Cluster, scaling: Any = None) ->
     ray = import_ray()
     free = free_now(ray)
     around: dict[str, Any] = {"free": free if free is not None and len(free) == len(cluster.nodes) else None}
-    planned = _first_that_fits(spec, trials, cluster, scaling, around)
+    planned = _first_that_fits(spec, trials, cluster, around)
     # Over Ray Client the question costs a process on the cluster: it is asked where the answer matters.
     if planned.problems or free is not None:
         around["growth"] = growth(ray, cluster)
         if around["growth"] is not None:
-            planned = _first_that_fits(spec, trials, cluster, scaling, around)
+            planned = _first_that_fits(spec, trials, cluster, around)
     nowhere = driver_problem(spec.driver_resources, cluster.nodes)
     return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
 
 
-def _first_that_fits(spec: Spec, trials: int, cluster: Cluster, scaling: Any, around: Mapping[str, Any]) -> Plan:
+def _first_that_fits(spec: Spec, trials: int, cluster: Cluster, around: Mapping[str, Any]) -> Plan:
     """Return the plan with as many workers as fit, where a run takes more or fewer; else the one with the most."""
 
     def made(shape: Shape) -> Plan:
         return make_plan(shape, cluster.nodes, trials, spec.max_concurrent, **around)
 
-    if scaling is None:
-        return made(spec.shape)
-    least, most = elastic(scaling)
-    whole = made(with_workers(spec.shape, scaling, most))
+    whole = made(spec.shape)
+    group = spec.worker_group
+    if group is None or group.elastic is None:
+        return whole
+    least, most = group.elastic
     for count in range(most - 1, least - 1, -1):
         if not whole.problems:
             break
-        fewer = made(with_workers(spec.shape, scaling, count))
+        fewer = made(group.shape(count))
         if not fewer.problems:
             return fewer
     return whole

@@ -191,6 +191,10 @@ def _finish(
     from nbtune.engine.algorithms import search_problems, trial_count
     from nbtune.engine.payload import pack, unpicklable
 
+    try:
+        spec = spec.within(space)
+    except ValueError as error:
+        problems.append(Problem(str(error)))
     problems += search_problems(spec, space)
     notes = _try_space(spec, space, problems) if not problems else ()
     count = 1

@@ -55,6 +55,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.stored import events_since
     from nbtune.resume import go_on
 
+    if planned.shape.workers:  # nobody else keeps trials from holding what others wait for
+        prepared = replace(prepared, spec=replace(prepared.spec, max_concurrent=planned.max_concurrent))
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
     found = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
@@ -170,9 +172,9 @@ def dry_run(prepared: Prepared) -> str:
     from nbtune.cluster.connect import connect
     from nbtune.engine.failures import format_error
     from nbtune.engine.payload import describe_captured, unpack
+    from nbtune.engine.program import call
     from nbtune.engine.session import DryRun, FirstReport, enter
     from nbtune.engine.spaces import default_config
-    from nbtune.engine.trainable import call
 
     try:
         config = default_config(prepared.space)

@@ -11,7 +11,8 @@ from typing import Any
 
 __all__ = ["Checkpoint", "saved"]
 
-_STATE = "nbtune-state.pt"  # the file of a checkpoint that was reported as a dictionary
+_STATE = "nbtune-state.pt"  # the file of a checkpoint that was reported as a dictionary, by rank 0
+_OF_RANK = "nbtune-state-{}.pt"  # the same of another worker
 
 
 class Checkpoint:
@@ -26,11 +27,12 @@ class Checkpoint:
     Args:
         path: the folder in storage.
         filesystem: the `pyarrow.fs.FileSystem` that `path` is on; None for this machine's.
+        rank: the worker whose dictionary it gives back where each has reported its own.
     """
 
-    def __init__(self, path: str, filesystem: Any = None) -> None:
-        self.path, self._filesystem = path, filesystem
-        self._state: dict[str, Any] | None = None
+    def __init__(self, path: str, filesystem: Any = None, rank: int = 0) -> None:
+        self.path, self._filesystem, self._rank = path, filesystem, rank
+        self._states: dict[int, dict[str, Any]] = {}
         self._local: Path | None = None
 
     def __repr__(self) -> str:
@@ -55,29 +57,41 @@ class Checkpoint:
                 self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())
         return self._local
 
-    def load(self) -> dict[str, Any]:
-        """Return the dictionary that was reported.
+    def load(self, rank: int | None = None) -> dict[str, Any]:
+        """Return the dictionary that was reported; tensors on the CPU where there is no GPU.
+
+        Args:
+            rank: which worker's, where each has reported its own; one that has none gets the first that there is.
+                In a worker its own, and elsewhere rank 0's, if None.
 
         Raises:
             TypeError: a folder was reported, not a dictionary.
         """
-        if self._state is None:
+        rank = self._rank if rank is None else rank
+        if rank not in self._states:
             import torch
 
-            file = self.as_directory() / _STATE
-            if not file.exists():
+            folder = self.as_directory()
+            found = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_OF_RANK.format("*"))))
+            file = next((file for file in found if file.exists()), None)
+            if file is None:
                 raise TypeError(f"{self.path} was reported as a folder; open its files: Path(checkpoint) / NAME")
             where = None if torch.cuda.is_available() else "cpu"
-            self._state = torch.load(file, map_location=where, weights_only=False)
-        return self._state
+            self._states[rank] = torch.load(file, map_location=where, weights_only=False)
+        return self._states[rank]
+
+
+def _file(rank: int) -> str:
+    return _OF_RANK.format(rank) if rank else _STATE
 
 
 @contextmanager
-def saved(checkpoint: Any) -> Iterator[Any]:
+def saved(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
     """Give what a trial reports as its checkpoint as Ray's own object, and clean up after it.
 
     Args:
         checkpoint: a dictionary of anything `torch.save` takes, a folder, a checkpoint of Ray's, or None.
+        rank: the worker that reports it: a dictionary gets a file of its own for each.
 
     Raises:
         TypeError: it is something else.
@@ -95,7 +109,7 @@ def saved(checkpoint: Any) -> Iterator[Any]:
 
         folder = tempfile.mkdtemp(prefix="nbtune-checkpoint-")
         try:
-            torch.save(dict(checkpoint), Path(folder) / _STATE)
+            torch.save(dict(checkpoint), Path(folder) / _file(rank))
             yield RayCheckpoint.from_directory(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import re
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,14 @@ class TrialError(Exception):
     Args:
         summary: the type and message, one line.
         text: the traceback, beginning at the user's code.
+
+    Attributes:
+        at: when it was raised, in seconds since the epoch.
     """
 
     def __init__(self, summary: str, text: str) -> None:
         super().__init__(summary, text)
-        self.summary, self.text = summary, text
+        self.summary, self.text, self.at = summary, text, time.time()
 
     def __str__(self) -> str:
         return self.text

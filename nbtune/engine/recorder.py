@@ -175,7 +175,8 @@ def added_fields(trial: Any, folder: str, by: str = "search") -> dict[str, Any]:
 
 def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
     """Return what the user reported in a result of Tune's, nested names joined by "/"."""
-    reported = flatten_dict({str(name): value for name, value in result.items() if name not in _NOT_METRICS})
+    own = {str(name): value for name, value in result.items() if name not in _NOT_METRICS}
+    reported = flatten_dict({name: value for name, value in own.items() if not name.startswith("@")})
     return {str(name): plain(value) for name, value in reported.items() if not str(name).startswith("config/")}
 
 

@@ -37,12 +37,22 @@ class Context:
         trial_dir: a folder of the trial's own on this machine, for files that are not checkpoints.
         experiment_name: the name of the experiment's folder.
         resources: what was reserved for the trial, by Ray's names.
+        world_size: how many workers train together.
+        world_rank: this worker's rank among them.
+        local_rank: its rank on its node.
+        local_world_size: how many of them are on its node.
+        node_rank: its node's rank among theirs.
     """
 
     trial_id: str = "local"
     trial_dir: Path = Path()
     experiment_name: str = "local"
     resources: Mapping[str, float] | None = None
+    world_size: int = 1
+    world_rank: int = 0
+    local_rank: int = 0
+    local_world_size: int = 1
+    node_rank: int = 0
 
     def get_trial_id(self) -> str:
         """Return Tune's id of the trial."""
@@ -61,16 +71,24 @@ class Context:
         return dict(self.resources or {})
 
     def get_world_size(self) -> int:
-        """Return how many workers train together."""
-        return 1
+        """Return how many workers train together; 1 in a trial that has none."""
+        return self.world_size
 
     def get_world_rank(self) -> int:
-        """Return this worker's rank among them."""
-        return 0
+        """Return this worker's rank among them, from 0 on."""
+        return self.world_rank
 
     def get_local_rank(self) -> int:
-        """Return this worker's rank on its node."""
-        return 0
+        """Return this worker's rank on its node, from 0 on."""
+        return self.local_rank
+
+    def get_local_world_size(self) -> int:
+        """Return how many of the workers are on this node."""
+        return self.local_world_size
+
+    def get_node_rank(self) -> int:
+        """Return this node's rank among those of the workers, from 0 on."""
+        return self.node_rank
 
 
 class Session(Protocol):
@@ -169,13 +187,16 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
     Args:
         metrics: metric -> value, for names that are no Python identifiers.
         checkpoint: a dictionary of anything `torch.save` takes, or a folder; both come back from
-            `get_checkpoint` when the trial is tried again, and from `Trial.checkpoint`.
+            `get_checkpoint` when the trial is tried again, and from `Trial.checkpoint`. Of a trial with workers each
+            may report its part: files of all folders lie side by side, and each gets its own dictionary back. Where
+            all would report the same, let rank 0 alone do it.
         named: metric=value. Numbers, NumPy scalars and zero-dimensional tensors are kept as
             numbers, text as text, arrays as lists.
 
     Raises:
         TypeError: `metrics` is no dictionary, or nothing is reported at all.
 
+    In a trial with workers all of them have to call it, equally often (ray.train.report): it returns when each has.
     Outside a trial it prints what it got. In one it returns once the scheduler has let the trial go
     on, which is how Ray Tune's function API works.
     """

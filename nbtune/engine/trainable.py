@@ -1,16 +1,8 @@
-"""The trial: runs the user's program in one of Tune's processes."""
+"""The trial: what runs in one of Tune's processes."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
-import random
-import sys
-import types
-import zlib
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +10,9 @@ import ray
 from ray import tune
 
 from nbtune.engine import output, session
-from nbtune.engine.failures import format_error
-from nbtune.engine.payload import Unpacked, config_key, unpack
-from nbtune.spec.cell import HELPERS
+from nbtune.engine.program import run_program
 
-__all__ = ["call", "run_trial"]
+__all__ = ["run_trial"]
 
 
 def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
@@ -30,8 +20,9 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
 
     Args:
         config: the trial's parameters.
-        payload: "data", references to the "large" values of `nbtune.engine.payload.Packed`, the "seed", and
-            the "environment": what the kernel's says of object stores.
+        payload: "data", references to the "large" values of `nbtune.engine.payload.Packed`, the "seed", the
+            "environment": what the kernel's says of object stores, and "training": the
+            `nbtune.engine.distributed.Training` of a trial that is a Ray Train run, else None.
 
     Raises:
         TrialError: the program raised.
@@ -42,106 +33,16 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     context = tune.get_context()
     storage = context.get_storage()
-    with output.kept(storage.storage_filesystem, storage.trial_fs_path):
-        _run(config, payload, context)
-
-
-def _run(config: dict[str, Any], payload: dict[str, Any], context: Any) -> None:
-    unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
-    before = session.enter(
-        session.InTrial(
-            session.Context(
-                context.get_trial_id(),
-                Path(context.get_trial_dir()),
-                context.get_experiment_name(),
-                dict(context.get_trial_resources().required_resources),
-            )
-        )
+    place = session.Context(
+        context.get_trial_id(),
+        Path(context.get_trial_dir()),
+        context.get_experiment_name(),
+        dict(context.get_trial_resources().required_resources),
     )
-    with suppress(OSError):  # another machine need not have the notebook's folder
-        os.chdir(unpacked.cwd)
-    if payload["seed"] is not None:
-        _seed(payload["seed"], config, context.get_trial_id(), unpacked)
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = _Main(main, unpacked.namespace)
-    try:
-        result = call(unpacked, config)
-        if result is not None:
-            session.report(_last_report(result))
-    except Exception as error:
-        _explain(error, unpacked)
-        raise format_error(error, unpacked.program.sources) from None
-    finally:
-        sys.modules["__main__"] = main
-        session.enter(before)
+    with output.kept(storage.storage_filesystem, storage.trial_fs_path):
+        if payload["training"] is None:
+            run_program(config, payload, session.InTrial(place))
+        else:
+            from nbtune.engine.distributed import run_workers
 
-
-def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
-    """Run the program with a configuration in its namespace, and return what it returns."""
-    program, namespace = unpacked.program, unpacked.namespace
-    if program.function is not None:
-        result = program.function(**config) if program.by_name else program.function(dict(config))
-    else:
-        assert program.code is not None
-        # The notebook's own definitions of these names go before nbtune's.
-        namespace.update({name: helper(name) for name in HELPERS if name not in namespace})
-        namespace.update(config)
-        result = types.FunctionType(program.code, namespace)()
-    if inspect.isgenerator(result):
-        for values in result:  # Ray Tune takes a generator's values as reports
-            session.report(_last_report(values))
-        return None
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
-
-
-def helper(name: str) -> Any:
-    """Return what a name of `HELPERS` stands for in a trial."""
-    return getattr(session, name) if hasattr(session, name) else getattr(tune, name)
-
-
-def _last_report(result: Any) -> Mapping[str, Any]:
-    if isinstance(result, Mapping):
-        return result
-    raise TypeError(f"a trial returns its last report as a dictionary, metric -> value; this one returned {result!r}")
-
-
-class _Main(types.ModuleType):
-    """Stands for `__main__` while a trial runs, so that pickle finds the notebook's and the cell's classes."""
-
-    def __init__(self, main: types.ModuleType, namespace: dict[str, Any]) -> None:
-        super().__init__("__main__")
-        self.__dict__.update({k: v for k, v in vars(main).items() if k.startswith("__")})
-        self.__dict__["_namespace"] = namespace
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["_namespace"][name]
-        except KeyError:
-            raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
-
-
-def _seed(seed: int, config: dict[str, Any], trial_id: str, unpacked: Unpacked) -> None:
-    """Seed the random numbers from the experiment's seed, the parameters and the trial's place among equals."""
-    _, _, index = trial_id.partition("_")
-    derived = zlib.crc32(f"{seed} {config_key(config)} {index}".encode())
-    random.seed(derived)
-    # A process is used by several trials: a package that only the cell imports is there for the
-    # second, and must have been seeded alike for the first.
-    used = unpacked.program.imports | set(sys.modules)
-    if "numpy" in used:
-        import numpy as np
-
-        np.random.seed(derived)
-    if "torch" in used:
-        import torch
-
-        torch.manual_seed(derived)
-
-
-def _explain(error: Exception, unpacked: Unpacked) -> None:
-    """Add what to do where nbtune is the reason for an error."""
-    if isinstance(error, ValueError) and "read-only" in str(error):
-        error.add_note(
-            "A large notebook variable is shared by all trials, so it cannot be changed in place."
-            " Work on a copy: x = x.copy()"
-        )
+            run_workers(config, payload, place, storage)

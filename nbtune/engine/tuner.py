@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -20,12 +21,17 @@ from nbtune.engine.spaces import completed
 from nbtune.engine.steered import Steered
 from nbtune.engine.stopping import Stopping
 from nbtune.engine.trainable import run_trial
+from nbtune.spec.options import Spec
 from nbtune.spec.shape import is_factory
+from nbtune.spec.workers import Workers
 
 if TYPE_CHECKING:
     from nbtune.engine.driver import Launch, Resume
 
 __all__ = ["Run", "make_run"]
+
+_LEAST = {"memory": 1_000_000}
+"""What a trial asks for that reserves nothing for its workers: Tune places none that asks for nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,13 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     for name, arguments in resume.orders if resume is not None else ():
         control.order(name, **arguments)
     put_live(proposals, recorder, scheduler, stopping, control)
-    payload = {"data": launch.data, "large": list(large), "seed": spec.seed, "environment": launch.environment}
+    payload = {
+        "data": launch.data,
+        "large": list(large),
+        "seed": spec.seed,
+        "environment": launch.environment,
+        "training": _training(spec),
+    }
     trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
     where = launch.storage.join(launch.folder)
     if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
@@ -126,9 +138,36 @@ def _new(
     )
 
 
+def _training(spec: Spec) -> Any:
+    """Return how a trial trains with workers, or None."""
+    if (workers := spec.worker_group) is None:
+        return None
+    from nbtune.engine.distributed import Training
+
+    return Training(workers, spec.framework, spec.backend, spec.combine, spec.worker_env)
+
+
 def _resources(launch: Launch) -> Any:
-    """Return what `ray.tune.with_resources` takes: the user's own placement group, or one bundle's resources."""
+    """Return what `ray.tune.with_resources` takes: a placement group, one bundle's resources, or a function."""
+    workers = launch.spec.worker_group
+    if workers is not None:
+        return partial(_with_workers, workers)
     if is_factory(launch.spec.resources):
         return launch.spec.resources
     names = {"CPU": "cpu", "GPU": "gpu"}
     return {names.get(name, name): amount for name, amount in launch.spec.shape.bundles[0].items()}
+
+
+def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what a trial with workers reserves: its own process, which may ask for nothing, then each worker."""
+    trial = dict(workers.trial)
+    if workers.elastic is not None:  # its workers are Ray Train's to reserve
+        return tune.PlacementGroupFactory([trial or _LEAST])
+    number, labels = workers.count(config), workers.more.get("label_selector")
+    bundles = [trial, *(dict(workers.each) for _ in range(number))]
+    if not labels:
+        return tune.PlacementGroupFactory(bundles, strategy=workers.strategy)
+    each = [dict(one) for one in labels[:number]] if isinstance(labels, list) else [dict(labels)] * number
+    # Tune leaves out a first bundle that asks for nothing, but not its labels.
+    selectors = [{}, *each] if trial else each
+    return tune.PlacementGroupFactory(bundles, strategy=workers.strategy, bundle_label_selector=selectors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,25 +20,22 @@ class Line:
     Attributes:
         options: option -> value, a string or the value of a notebook variable.
         space: the value of the variable that `--space` names, or None.
-        scaling: the value of the variable that `--scaling` names, or None.
         dry_run: whether `--dry-run` was there.
         problems: what was wrong.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     space: Any = None
-    scaling: Any = None
     dry_run: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
-def parse_line(line: str, namespace: Mapping[str, Any], objects: Collection[str] = ("space",)) -> Line:
+def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
     """Parse ``NAME --option VALUE --option=VALUE --switch`` in any order.
 
     Args:
         line: the text behind the magic's name.
         namespace: the notebook's variables, for values that are their names.
-        objects: which of "space" and "scaling" may be there, with a variable's name.
     """
     parsed = Line()
     try:
@@ -57,15 +54,15 @@ def parse_line(line: str, namespace: Mapping[str, Any], objects: Collection[str]
             if equals:
                 parsed.problems.append(Problem(f"{flag} takes no value"))
             _switch(name, parsed)
-        elif name in OPTIONS or name in objects:
+        elif name in OPTIONS or name == "space":
             if not equals and (not words or words[0].startswith("--")):
                 parsed.problems.append(Problem(f"{flag} needs a value"))
                 continue
             word = value if equals else words.pop(0)
-            (_object if name in objects else _option)(name, word, parsed, namespace)
+            (_space if name == "space" else _option)(name, word, parsed, namespace)
         else:
             known = [option.flag for option in OPTIONS.values()]
-            known += [*(f"--{name}" for name in objects), *_SWITCHES_AS_FLAGS]
+            known += ["--space", *_SWITCHES_AS_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
             if not equals and words and not words[0].startswith("--"):
                 words.pop(0)
@@ -106,11 +103,11 @@ def _option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) ->
         parsed.options[name] = word
 
 
-def _object(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
-    if getattr(parsed, name) is not None:
+def _space(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+    if parsed.space is not None:
         parsed.problems.append(Problem(f"--{name} is given twice"))
     if word in namespace:
-        setattr(parsed, name, namespace[word])
+        parsed.space = namespace[word]
     else:
         hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
         parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))

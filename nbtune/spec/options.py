@@ -7,18 +7,18 @@ One table serves the keyword arguments of `nbtune.tune`, the flags of ``%%tune``
 from __future__ import annotations
 
 import dataclasses
-import keyword
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
-from nbtune.spec.shape import Shape, is_factory, shape_of
+from nbtune.spec import readers as read
+from nbtune.spec.shape import STRATEGIES, Shape, is_factory, shape_of
+from nbtune.spec.space import Space
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
+from nbtune.spec.workers import COMBINE, FRAMEWORKS, Tuned, Workers, counts_of, of_flags, of_scaling
 
-__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "absolute", "make_spec"]
+__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "make_spec"]
 
 SEARCHES = {
     "random": "draw each trial's parameters independently; grid_search parameters are crossed",
@@ -60,13 +60,54 @@ class Spec:
     points: tuple[Mapping[str, Any], ...] = ()
     wait: bool | None = None
     driver_resources: Mapping[str, float] = field(default_factory=dict)
+    workers: int | tuple[int, int] | Tuned | None = None
+    scaling: Any = None
+    framework: str = "torch"
+    backend: Any = None
+    combine: str = "rank0"
+    placement_strategy: str = "PACK"
+    accelerator_type: str | None = None
+    label_selector: Any = None
+    topology: str | None = None
+    trial_resources: Mapping[str, float] = field(default_factory=dict)
+    worker_env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> Shape:
         """What one trial needs."""
-        if is_factory(self.resources):
-            return shape_of(self.resources)
-        return shape_of({"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **self.resources})
+        if (workers := self.worker_group) is not None:
+            return workers.shape()
+        return shape_of(self.resources if is_factory(self.resources) else self._amounts)
+
+    @property
+    def worker_group(self) -> Workers | None:
+        """The workers of one trial, of which `cpus` and the like are each one's; None where a trial is one process."""
+        if self.scaling is not None:
+            number = self.workers if isinstance(self.workers, Tuned) else None
+            return of_scaling(self.scaling, self.trial_resources, number)
+        if self.workers is None:
+            return None
+        more = {
+            "accelerator_type": self.accelerator_type,
+            "label_selector": self.label_selector,
+            "topology": self.topology,
+            "use_tpu": self.topology is not None,
+        }
+        return of_flags(self.workers, self._amounts, self.trial_resources, self.placement_strategy, more)
+
+    def within(self, space: Space) -> Spec:
+        """Return this with what the space says of the number of workers.
+
+        Raises:
+            ValueError: the space does not say it.
+        """
+        if not isinstance(self.workers, Tuned):
+            return self
+        return dataclasses.replace(self, workers=Tuned(self.workers.name, max(counts_of(space, self.workers.name))))
+
+    @property
+    def _amounts(self) -> dict[str, float]:
+        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **self.resources}
 
 
 @dataclass(frozen=True)
@@ -94,159 +135,52 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no name")
-    return value
-
-
-def _name(value: Any) -> str:
-    text = _text(value)
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise ValueError(f"{text!r} is no variable name: letters, digits and _ only, no digit first, no Python keyword")
-    return text
-
-
-def _one_of(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value!r} is not {' or '.join(allowed)}{did_you_mean(str(value), allowed)}")
-        return str(value)
-
-    return read
-
-
-def _integer(least: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        message = f"{value!r} is no whole number of {least} or more"
-        try:
-            number = int(value) if isinstance(value, (str, numbers.Integral)) else None
-        except ValueError:
-            number = None
-        if number is None or isinstance(value, bool) or number < least:
-            raise ValueError(message)
-        return number
-
-    return read
-
-
-def _amount(value: Any) -> float:
-    try:
-        amount = float(value)
-    except (TypeError, ValueError):
-        amount = -1
-    if not 0 <= amount < float("inf") or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number of 0 or more")
-    return int(amount) if amount.is_integer() else amount
-
-
-def _resources(value: Any) -> Any:
-    if is_factory(value):
-        return value
-    try:
-        return parse_pairs(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, nor a ray.tune.PlacementGroupFactory") from None
-
-
-def _algorithm(names: Mapping[str, str], what: str, module: str) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in names:
-                hint = did_you_mean(value, names)
-                raise ValueError(
-                    f"{value!r} is no {what}{hint}; there are {', '.join(names)}, or an object from {module}"
-                )
-            return value
-        if not type(value).__module__.startswith("ray.") and not any(
-            base.__module__.startswith("ray.tune.") for base in type(value).__mro__
-        ):
-            raise ValueError(f"{value!r} is no {what}: give {', '.join(names)}, or an object from {module}")
-        return value
-
-    return read
-
-
-def _stop(value: Any) -> Any:
-    if isinstance(value, (str, Mapping)):
-        conditions = parse_pairs(value)
-        if not conditions:
-            raise ValueError("no condition; write METRIC=NUMBER")
-        return {("training_iteration" if name == "iterations" else name): n for name, n in conditions.items()}
-    if callable(value):
-        return value
-    raise ValueError(f"{value!r} is no condition: give METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function")
-
-
-def _points(value: Any) -> tuple[dict[str, Any], ...]:
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
-        value = value.to_dict("records")
-    if isinstance(value, Mapping):
-        value = [value]
-    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(p, Mapping) for p in value):
-        raise ValueError("points are a list of dictionaries, parameter -> value, or a DataFrame with such rows")
-    return tuple(dict(point) for point in value)
-
-
-def _filesystem(value: Any) -> Any:
-    # By their names: pyarrow is not imported for a check, and who has made one has imported it.
-    kinds = {(base.__module__, base.__name__) for base in type(value).__mro__}
-    if ("pyarrow._fs", "FileSystem") in kinds:
-        return value
-    if ("fsspec.spec", "AbstractFileSystem") in kinds:
-        raise ValueError(
-            "an fsspec filesystem has to be wrapped:"
-            " pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem)) is what Ray takes"
-        )
-    raise ValueError(
-        f"{value!r} is no filesystem: give a pyarrow.fs.FileSystem (S3FileSystem, GcsFileSystem…), or an fsspec one"
-        " wrapped as pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))"
-    )
-
-
-def _storage(value: Any) -> str:
-    if not str(value):
-        raise ValueError("'' is no folder or URI")
-    return str(value)
-
-
-def absolute(storage: str) -> str:
-    """Return a folder of this machine as an absolute path; a URI as it is."""
-    return storage if "://" in storage else str(Path(storage).expanduser().absolute())
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is not True or False")
-    return value
-
-
+_WORKERS = "Workers of one trial"
 _OPTIONS = [
-    Option("name", _name, "name of the experiment and of the variable it is bound to", "NAME", "Experiment", False),
-    Option("metric", _text, "the metric to optimise, as `report` calls it", "NAME", "Experiment", False),
-    Option("mode", _one_of("min", "max"), "whether less or more of it is better", "min|max", "Experiment", False),
-    Option("samples", _integer(1), "how many trials; with grid_search, how often the grid", "N", "Experiment"),
-    Option("search", _algorithm(SEARCHES, "search algorithm", "ray.tune.search"),
+    Option("name", read.variable_name, "name of the experiment and of the variable it is bound to", "NAME",
+           "Experiment", False),
+    Option("metric", read.text, "the metric to optimise, as `report` calls it", "NAME", "Experiment", False),
+    Option("mode", read.one_of("min", "max"), "whether less or more of it is better", "min|max", "Experiment", False),
+    Option("samples", read.integer(1), "how many trials; with grid_search, how often the grid", "N", "Experiment"),
+    Option("search", read.algorithm(SEARCHES, "search algorithm", "ray.tune.search"),
            "the search algorithm: " + ", ".join(SEARCHES) + ", or a variable", "NAME", "Experiment"),
-    Option("scheduler", _algorithm(SCHEDULERS, "scheduler", "ray.tune.schedulers"),
+    Option("scheduler", read.algorithm(SCHEDULERS, "scheduler", "ray.tune.schedulers"),
            "the scheduler: " + ", ".join(SCHEDULERS) + ", or a variable", "NAME", "Experiment"),
-    Option("points", _points, "points to try first: a variable with a list of dictionaries", "VAR", "Experiment"),
-    Option("seed", _integer(0), "makes the same parameters and random numbers come again", "N", "Experiment"),
-    Option("cpus", _amount, "CPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
-    Option("gpus", _amount, "GPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
+    Option("points", read.points, "points to try first: a variable with a list of dictionaries", "VAR", "Experiment"),
+    Option("seed", read.integer(0), "makes the same parameters and random numbers come again", "N", "Experiment"),
+    Option("cpus", read.amount, "CPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
+    Option("gpus", read.amount, "GPUs of one trial; fractions are allowed", "N", "Resources of one trial"),
     Option("memory", parse_size, "memory of one trial, for scheduling", "SIZE", "Resources of one trial"),
-    Option("resources", _resources, "custom resources of one trial, or a PlacementGroupFactory", "NAME=N,…",
+    Option("resources", read.resources, "custom resources of one trial, or a PlacementGroupFactory", "NAME=N,…",
            "Resources of one trial"),
-    Option("max_concurrent", _integer(1), "how many trials run at once, at most", "N", "Limits"),
-    Option("max_failures", _integer(-1), "how often a failed trial is tried again; -1 for ever", "N", "Limits"),
+    Option("max_concurrent", read.integer(1), "how many trials run at once, at most", "N", "Limits"),
+    Option("max_failures", read.integer(-1), "how often a failed trial is tried again; -1 for ever", "N", "Limits"),
     Option("time_budget", parse_duration, "end the experiment after this long", "TIME", "Limits"),
-    Option("stop", _stop, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND", "Limits"),
-    Option("storage", _storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
-    Option("storage_filesystem", _filesystem, "a pyarrow filesystem that --storage is a path on", "VAR", "Storage"),
-    Option("keep_checkpoints", _integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
+    Option("stop", read.stop_condition, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND",
+           "Limits"),
+    Option("storage", read.storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
+    Option("storage_filesystem", read.filesystem, "a pyarrow filesystem that --storage is a path on", "VAR", "Storage"),
+    Option("keep_checkpoints", read.integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
     Option("driver_resources", parse_pairs, "resources of the node that the driver needs (default: the head node)",
            "NAME=N,…", "Limits"),
-    Option("wait", _flag, "wait for the end; default: only where nobody can interact", "", "In the notebook", False),
+    Option("workers", read.workers, "workers of one trial, each with its resources: N, LEAST-MOST, or a parameter", "N",
+           _WORKERS),
+    Option("scaling", read.scaling, "the same as a ray.train.ScalingConfig or a ScalingForm", "VAR", _WORKERS),
+    Option("framework", read.one_of(*FRAMEWORKS), "what the workers train with: " + ", ".join(FRAMEWORKS), "NAME",
+           _WORKERS),
+    Option("backend", read.backend, "how they speak: gloo, nccl, or a configuration such as TorchConfig", "NAME",
+           _WORKERS),
+    Option("combine", read.one_of(*COMBINE), "whose metrics are the trial's: " + ", ".join(COMBINE), "HOW", _WORKERS),
+    Option("placement_strategy", read.one_of(*STRATEGIES), "how they are placed: " + ", ".join(STRATEGIES), "NAME",
+           _WORKERS),
+    Option("accelerator_type", read.text, "the kind of accelerator that they need, as Ray calls it", "NAME", _WORKERS),
+    Option("label_selector", read.labels, "labels that their nodes must have", "KEY=VALUE,…", _WORKERS),
+    Option("topology", read.text, "the TPU slice that they need, 4x4 for instance", "TEXT", _WORKERS),
+    Option("trial_resources", parse_pairs, "what the process that starts them needs: resources of safe nodes",
+           "NAME=N,…", _WORKERS),
+    Option("worker_env", read.variables, "environment variables of the workers", "NAME=VALUE,…", _WORKERS),
+    Option("wait", read.flag, "wait for the end; default: only where nobody can interact", "", "In the notebook",
+           False),
 ]  # fmt: skip
 OPTIONS: dict[str, Option] = {option.name: option for option in _OPTIONS}
 """Every option by its name."""
@@ -273,7 +207,7 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
             except ValueError as error:
                 problems.append(Problem(f"{option.flag}: {error}"))
     if "storage" in values and given.get("storage_filesystem") is None:
-        values["storage"] = absolute(values["storage"])
+        values["storage"] = read.absolute(values["storage"])
     spec = dataclasses.replace(Spec(), **values)
     return spec, problems + _together(spec, given)
 
@@ -299,7 +233,11 @@ def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
                 f" {' and '.join(f'--{name}' for name in twice)}, or add them to its first bundle"
             )
         )
-    if not spec.shape.bundles:
+    problems += _about_workers(spec, asked)
+    group = spec.worker_group
+    if group is not None and not group.each:
+        problems.append(Problem("a worker that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
+    elif group is None and not spec.shape.bundles:
         problems.append(Problem("a trial that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
     problems += [Problem(text) for text in spec.shape.problems()]
     if spec.storage_filesystem is not None and spec.storage is None:
@@ -315,4 +253,32 @@ def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
         problems.append(
             Problem("--points goes with a search algorithm by name; give the object its points_to_evaluate")
         )
+    return problems
+
+
+_ONLY_WORKERS = tuple(option.name for option in _OPTIONS if option.group == _WORKERS)
+_SAID_BY_SCALING = (
+    "cpus", "gpus", "memory", "resources", "placement_strategy", "accelerator_type", "label_selector", "topology",
+)  # fmt: skip
+
+
+def _about_workers(spec: Spec, asked: set[str]) -> list[Problem]:
+    """Return what is wrong between the options of workers."""
+    if spec.workers is None and spec.scaling is None:
+        if {"workers", "scaling"} & asked:  # it is wrong, and was said to be
+            return []
+        if alone := [OPTIONS[name].flag for name in _ONLY_WORKERS if name in asked]:
+            return [Problem(f"{' and '.join(alone)}: only a trial with workers takes this; give --workers N")]
+        return []
+    problems = []
+    if is_factory(spec.resources):
+        problems.append(
+            Problem("--resources: a PlacementGroupFactory does not go with workers; say what each one needs: NAME=N,…")
+        )
+    if spec.scaling is None:
+        return problems
+    if spec.workers is not None and not isinstance(spec.workers, Tuned):
+        problems.append(Problem("--workers and --scaling both say how many workers; give one of them"))
+    if twice := [OPTIONS[name].flag for name in _SAID_BY_SCALING if name in asked]:
+        problems.append(Problem(f"{' and '.join(twice)}: --scaling says this; leave one of them out"))
     return problems

@@ -16,10 +16,8 @@ __all__ = [
     "amount_of",
     "amounts",
     "call_of",
-    "elastic",
     "is_factory",
     "shape_of",
-    "with_workers",
 ]
 
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
@@ -38,7 +36,8 @@ class Shape:
     Attributes:
         bundles: what Ray reserves for the trial itself, each on one node, by Ray's names.
         strategy: how these are placed: one of `STRATEGIES`.
-        workers: what the trial reserves on its own once it runs, in a placement group apart: a Ray Train run does.
+        workers: what the trial reserves on its own once it runs, in a placement group apart: an elastic Ray Train run
+            does.
         workers_strategy: how those are placed.
         notes: what of it cannot be planned, one sentence each.
     """
@@ -128,59 +127,6 @@ def shape_of(resources: Any) -> Shape:
     more = sorted(name for name, value in given.items() if name not in known and value)
     notes = (f"the plan does not see {', '.join(more)} of the placement group: fewer trials may fit",) if more else ()
     return Shape(tuple(map(_plain, resources.bundles)), resources.strategy, notes=notes)
-
-
-def with_workers(trial: Shape, scaling: Any, count: int | None = None) -> Shape:
-    """Return the shape of a trial that starts the workers of a Ray Train run.
-
-    Args:
-        trial: what the trial itself needs, which starts them and waits.
-        scaling: a `ray.train.ScalingConfig`, or something that has one as `scaling_config`.
-        count: how many workers; as many as it has, at most, if None.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    config = getattr(scaling, "scaling_config", scaling)
-    least, most = elastic(config)
-    count = most if count is None else count
-    worker = _plain(
-        {
-            "CPU": config.num_cpus_per_worker,
-            "GPU": config.num_gpus_per_worker,
-            **config.additional_resources_per_worker,
-        }
-    )
-    notes = []
-    if least < most:
-        notes.append(f"the run takes {least} to {most} workers; planned with {count}")
-    if unseen := [name for name in ("label_selector", "topology") if getattr(config, name, None)]:
-        notes.append(f"the plan does not see {' and '.join(unseen)} of the workers: fewer trials may fit")
-    return Shape(
-        trial.bundles, trial.strategy, (worker,) * count, str(config.placement_strategy), (*trial.notes, *notes)
-    )
-
-
-def elastic(scaling: Any) -> tuple[int, int]:
-    """Return how many workers a Ray Train run takes, at least and at most.
-
-    Args:
-        scaling: as for `with_workers`.
-
-    Raises:
-        ValueError: it is neither of these.
-    """
-    config = getattr(scaling, "scaling_config", scaling)
-    if not all(hasattr(config, name) for name in ("num_workers", "num_gpus_per_worker", "placement_strategy")):
-        raise ValueError(
-            f"{scaling!r} is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
-        )
-    number = config.num_workers
-    if isinstance(number, int):
-        return number, number
-    if isinstance(number, tuple):
-        return int(number[0]), int(number[1])
-    raise ValueError(f"num_workers={number!r} of the scaling is no number of workers, nor (least, most)")
 
 
 def _plain(bundle: Mapping[str, float]) -> dict[str, float]:

@@ -99,7 +99,7 @@ def groups(storage: Path) -> None:
 
 
 def workers(storage: Path) -> None:
-    scaling = ray.train.ScalingConfig(num_workers=2, use_gpu=True, resources_per_worker={"CPU": 0.5, "GPU": 1})
+    scaling = ray.train.ScalingConfig(num_workers=(1, 2), use_gpu=True, resources_per_worker={"CPU": 0.5, "GPU": 1})
     planned = nbtune.plan(samples=99, scaling=scaling)
     assert (planned.concurrent, planned.max_concurrent) == (2, 2), planned
     # Without it four would start, and none of them would get both of its workers.

@@ -4,14 +4,13 @@ import copy
 import math
 
 import pytest
-import ray.train
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 
 from nbtune.spec.fit import fitting, nearest, scarcest
 from nbtune.spec.placement import nodes_of, place, units
-from nbtune.spec.shape import Shape, call_of, elastic, is_factory, shape_of, with_workers
+from nbtune.spec.shape import Shape, call_of, is_factory, shape_of
 
 
 def one(**resources):
@@ -92,32 +91,6 @@ def test_a_placement_group_factory_is_a_shape():
     assert shape_of(PlacementGroupFactory([{}, {"CPU": 2}])) == Shape(({"CPU": 2},))
     (note,) = shape_of(PlacementGroupFactory([{"CPU": 1}], bundle_label_selector=[{"zone": "a"}])).notes
     assert "does not see bundle_label_selector" in note
-
-
-def test_a_scaling_config_gives_the_workers():
-    trial = one(CPU=1)
-    config = ray.train.ScalingConfig(num_workers=4, use_gpu=True, placement_strategy="SPREAD")
-    assert with_workers(trial, config) == Shape(({"CPU": 1},), "PACK", ({"GPU": 1},) * 4, "SPREAD")
-    both = ray.train.ScalingConfig(
-        num_workers=2, use_gpu=True, resources_per_worker={"CPU": 2, "GPU": 0.5}, accelerator_type="A100"
-    )
-    assert with_workers(trial, both).workers == ({"CPU": 2, "GPU": 0.5, "accelerator_type:A100": 0.001},) * 2
-    assert with_workers(trial, ray.train.ScalingConfig(num_workers=0)).workers == ()
-
-    class Form:
-        scaling_config = config
-
-    assert with_workers(trial, Form()) == with_workers(trial, config)
-    with pytest.raises(ValueError, match="3 is no scaling: give a ray.train.ScalingConfig"):
-        with_workers(trial, 3)
-
-
-def test_a_run_of_more_or_fewer_workers_is_planned_with_a_number():
-    config = ray.train.ScalingConfig(num_workers=(2, 5))
-    assert elastic(config) == (2, 5)
-    shape = with_workers(one(CPU=1), config, 3)
-    assert len(shape.workers) == 3
-    assert shape.notes == ("the run takes 2 to 5 workers; planned with 3",)
 
 
 amounts = st.sampled_from([0.1, 0.3, 0.4, 0.5, 0.75, 1, 2, 3])

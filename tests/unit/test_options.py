@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.fs as pafs
 import pytest
+from ray.train import ScalingConfig
+from ray.train.torch import TorchConfig
 from ray.tune import PlacementGroupFactory
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
@@ -15,16 +17,21 @@ from ray.tune.stopper import MaximumIterationStopper
 
 from nbtune.spec.options import OPTIONS, Spec, make_spec
 from nbtune.spec.shape import Shape
+from nbtune.spec.workers import Tuned
 
 
 def only(name, value):
     """Return the spec of one option, with whatever goes with it, and its problems."""
     with_it = {"metric": {"mode": "min"}, "mode": {"metric": "loss"}}.get(name, {})
     needs_metric = {} if name in ("metric", "mode") else {"metric": "loss", "mode": "min"}
+    if OPTIONS[name].group == OPTIONS["workers"].group and name not in ("workers", "scaling"):
+        with_it = {"workers": 2}
     return make_spec({**needs_metric, **with_it, name: value})
 
 
 SCHEDULER = ASHAScheduler()
+SCALING = ScalingConfig(num_workers=2)
+BACKEND = TorchConfig()
 SEARCH = BasicVariantGenerator()
 STOPPER = MaximumIterationStopper(3)
 
@@ -74,6 +81,24 @@ GOOD = [
     ("keep_checkpoints", "2", 2),
     ("wait", True, True),
     ("wait", False, False),
+    ("workers", "4", 4),
+    ("workers", "2-4", (2, 4)),
+    ("workers", (1, 3), (1, 3)),
+    ("workers", "n", Tuned("n")),
+    ("workers", "model/n", Tuned("model/n")),
+    ("scaling", SCALING, SCALING),
+    ("framework", "torch", "torch"),
+    ("backend", "gloo", "gloo"),
+    ("backend", BACKEND, BACKEND),
+    ("combine", "mean", "mean"),
+    ("placement_strategy", "STRICT_SPREAD", "STRICT_SPREAD"),
+    ("accelerator_type", "A100", "A100"),
+    ("label_selector", "zone=a", {"zone": "a"}),
+    ("label_selector", [{"zone": "a"}, {"zone": "b"}], [{"zone": "a"}, {"zone": "b"}]),
+    ("topology", "4x4", "4x4"),
+    ("trial_resources", "safe_node=0.01", {"safe_node": 0.01}),
+    ("worker_env", "A=1,B=x", {"A": "1", "B": "x"}),
+    ("worker_env", {"A": 1}, {"A": "1"}),
 ]
 
 
@@ -91,6 +116,20 @@ def test_a_good_value(name, value, expected):
 BAD = [
     ("storage", "", "is no folder or URI"),
     ("storage_filesystem", "s3", "is no filesystem"),
+    ("workers", 0, "is no number of workers"),
+    ("workers", "4-2", "is no number of workers"),
+    ("scaling", 2, "is no scaling"),
+    ("framework", "toch", "did you mean 'torch'?"),
+    ("backend", 1, "is no backend"),
+    ("combine", "avg", "'avg' is not rank0 or mean or min or max"),
+    ("placement_strategy", "pack", "is not PACK"),
+    ("accelerator_type", "", "is no name"),
+    ("label_selector", "zone", "is not KEY=VALUE"),
+    ("label_selector", 3, "are no labels"),
+    ("topology", 4, "is no name"),
+    ("trial_resources", "safe_node", "is not NAME=NUMBER"),
+    ("worker_env", "A", "is not NAME=VALUE"),
+    ("worker_env", 3, "is no dictionary of environment variables"),
     ("name", "my sweep", "is no variable name"),
     ("name", "2nd", "is no variable name"),
     ("name", "", "is no name"),

@@ -1,0 +1,127 @@
+"""A Ray Train run inside of a Tune trial: in the trial's own process, with the resources that Tune has reserved.
+
+Ray Train as it is asks for a placement group of its own, from a process of its own. Under Tune, trials then hold what
+others wait for, and a group whose trial is stopped early is held for ever. Here Tune reserves everything at once, a
+placement group whose last bundles are the workers', and takes it back as that of any other trial; with the trial's
+process its workers end. The public callbacks of Ray Train are too late for that; the classes below are its own, each
+changed in the one place where it reserves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import ray
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import ControllerCallback
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2._internal.execution.scaling_policy import (
+    FixedScalingPolicy,
+    NoopDecision,
+    ResizeDecision,
+    ScalingDecision,
+)
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
+from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
+
+__all__ = ["reserved_trainer"]
+
+
+class _Reservation(DefaultPlacementGroupHandle):
+    """The placement group of the trial, which Tune gives back."""
+
+    def shutdown(self) -> None:
+        pass
+
+
+class _Group(WorkerGroup):
+    """Workers in the last bundles of the trial's placement group; the first is the trial's, if it asks for anything."""
+
+    def _create_placement_group(self, *given: Any) -> _Reservation:
+        return _Reservation(ray.util.get_current_placement_group())
+
+    def _create_workers(self, num_workers: int, placement_group: Any, *given: Any, **named: Any) -> Any:
+        first = placement_group.bundle_count - num_workers
+        named.setdefault("placement_group_bundle_indices", list(range(first, placement_group.bundle_count)))
+        return super()._create_workers(num_workers, placement_group, *given, **named)
+
+
+class _Fixed(FixedScalingPolicy):
+    """As many workers as there are bundles. Nobody is asked for more nodes: Tune's placement groups do."""
+
+    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        return ResizeDecision(self.scaling_config.num_workers, self.scaling_config._resources_per_worker_not_none)
+
+    def make_decision_for_running_worker_group(self, *given: Any, **named: Any) -> ScalingDecision:
+        return NoopDecision()
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        pass
+
+
+class _Controller(TrainController):
+    worker_group_cls = _Group
+
+
+class _EndAtOnce(ControllerCallback):
+    """Ends all workers as soon as one of them has failed: the others may wait for it in a collective."""
+
+    def __init__(self) -> None:
+        self.controller: Any = None
+
+    def before_controller_execute_failure_decision(self, failure_decision: Any) -> None:
+        _kill(self.controller)
+
+
+def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) -> type:
+    """Return a trainer class whose `fit` runs in this process.
+
+    Args:
+        trainer: one of Ray Train's, a `DataParallelTrainer`.
+        callbacks: its callbacks besides its own.
+        elastic: whether it asks for its workers' resources itself, since their number changes.
+    """
+
+    class Trainer(trainer):
+        def _create_default_callbacks(self) -> list[Any]:
+            own = super()._create_default_callbacks()
+            # Where Tune reserves there is nothing to clean; elsewhere the driver does.
+            return [*(one for one in own if not isinstance(one, PlacementGroupCleanerCallback)), *callbacks]
+
+        def _initialize_and_run_controller(self, **given: Any) -> Any:
+            at_once = _EndAtOnce()
+            given["callbacks"] = [*given["callbacks"], at_once]
+            if not elastic:
+                given["scaling_policy"] = _Fixed(self.scaling_config)
+            return asyncio.run(_run(TrainController if elastic else _Controller, at_once, given))
+
+    return Trainer
+
+
+async def _run(kind: type, at_once: _EndAtOnce, given: dict[str, Any]) -> Any:
+    controller = at_once.controller = kind(**given)
+    with _ended(controller):
+        await controller.run()
+    return controller.get_result()
+
+
+@contextmanager
+def _ended(controller: Any) -> Iterator[None]:
+    """End the workers where the trial is ended in between."""
+    try:
+        yield
+    finally:
+        if not controller.get_state().is_terminal():
+            _kill(controller)
+
+
+def _kill(controller: Any) -> None:
+    group = controller.get_worker_group()
+    if group is None or not group.has_started():
+        return
+    for worker in group.get_workers():
+        with suppress(Exception):  # it is gone already
+            ray.kill(worker.actor)

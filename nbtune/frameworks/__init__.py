@@ -1,0 +1,16 @@
+"""Training frameworks: one small module for each.
+
+The contract. The option `framework` names a module of this package, which imports its framework inside of its
+functions only, and has two:
+
+    trainer() -> type
+        the class of Ray Train's trainer for it, a `DataParallelTrainer`
+
+    arguments(backend) -> dict
+        what its constructor takes for the option `backend`, which is a name, a configuration of Ray Train's, or None;
+        raises ValueError where that is none of this framework's. It is called before anything starts, too.
+
+`nbtune.engine.distributed` does the rest: scaling, storage, checkpoints, reports, faults. What a module has besides is
+for training code, and public as `nbtune.NAME`. A framework whose code runs in the workers of another one, as
+Lightning's does in those of PyTorch, has only that.
+"""

@@ -1,0 +1,130 @@
+"""Workers of a trial: what the options and a ScalingConfig say of them, and what they need together."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import ray.train
+
+import nbtune
+from nbtune.spec.options import make_spec
+from nbtune.spec.shape import Shape
+from nbtune.spec.workers import Tuned, Workers, of_scaling
+
+
+def spec(**given):
+    made, problems = make_spec(given)
+    assert problems == []
+    return made
+
+
+def problems(**given):
+    return [problem.message for problem in make_spec(given)[1]]
+
+
+def test_workers_are_reserved_together_with_their_trial():
+    assert spec(workers=2).shape == Shape(({"CPU": 1}, {"CPU": 1}))
+    made = spec(
+        workers="4", cpus=0.5, gpus=1, resources="fast=2", placement_strategy="SPREAD", trial_resources="safe=1"
+    )
+    assert made.shape == Shape(({"safe": 1}, *({"CPU": 0.5, "GPU": 1, "fast": 2},) * 4), "SPREAD")
+    assert made.worker_group.elastic is None
+
+
+def test_an_accelerator_is_asked_for_as_ray_does():
+    flags = spec(workers=2, gpus=1, cpus=0, accelerator_type="A100").worker_group
+    config = ray.train.ScalingConfig(num_workers=2, use_gpu=True, accelerator_type="A100")
+    assert spec(scaling=config).worker_group.each == flags.each == {"GPU": 1, "accelerator_type:A100": 0.001}
+
+
+def test_a_scaling_config_says_the_same_as_flags():
+    config = ray.train.ScalingConfig(
+        num_workers=3,
+        use_gpu=True,
+        resources_per_worker={"CPU": 2, "GPU": 0.5},
+        placement_strategy="SPREAD",
+        label_selector={"zone": "a"},
+    )
+    flags = spec(workers=3, cpus=2, gpus=0.5, placement_strategy="SPREAD", label_selector="zone=a")
+    assert spec(scaling=config).worker_group.shape() == flags.worker_group.shape()
+    assert flags.shape.notes == ("the plan does not see label_selector of the workers: fewer trials may fit",)
+
+    class Form:
+        scaling_config = config
+
+    assert spec(scaling=Form()).scaling is config
+    assert pickle.loads(pickle.dumps(spec(scaling=config))).shape == spec(scaling=config).shape
+
+
+def test_an_elastic_run_reserves_on_its_own():
+    for made in (spec(workers=(2, 5)), spec(workers="2-5"), spec(scaling=ray.train.ScalingConfig(num_workers=(2, 5)))):
+        group = made.worker_group
+        assert group.elastic == (2, 5)
+        assert group.shape(3) == Shape(
+            (), workers=({"CPU": 1},) * 3, notes=("a trial takes 2 to 5 workers; planned with 3",)
+        )
+
+
+def test_a_parameter_says_how_many():
+    space = nbtune.Space.from_cell("n: choice([1, 3, 2])\nmodel: {'m': randint(1, 4)}\nlr: uniform(0, 1)")
+    made = spec(workers="n").within(space)
+    assert made.workers == Tuned("n", 3)
+    assert made.shape == Shape(({"CPU": 1},) * 3, notes=("n says how many workers a trial has; planned with 3",))
+    assert made.worker_group.count({"n": 2}) == 2
+    assert spec(workers="model/m").within(space).workers == Tuned("model/m", 3)
+    assert spec(workers="model/m").worker_group.count({"model": {"m": 1}}) == 1
+    config = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 2})
+    assert spec(workers="n", scaling=config).within(space).shape.bundles == ({"CPU": 2},) * 3
+    with pytest.raises(ValueError, match=r"--workers lr: lr is uniform\(0, 1\); a number of workers is one of a few"):
+        spec(workers="lr").within(space)
+    with pytest.raises(ValueError, match="--workers k: the space has n, model/m, lr; give a number, or a parameter"):
+        spec(workers="k").within(space)
+    with pytest.raises(ValueError, match="whole numbers from 1 on"):
+        spec(workers="n").within(nbtune.Space.from_cell("n: choice([0, 1])"))
+
+
+def test_what_does_not_go_together_is_said():
+    config = ray.train.ScalingConfig(num_workers=2)
+    assert problems(workers=0) == [
+        "--workers: 0 is no number of workers: give 1 or more, LEAST-MOST for a run that takes what is there, or the"
+        " name of a parameter that says how many"
+    ]
+    assert problems(workers="3-2")[0].startswith("--workers: '3-2' is no number of workers")
+    assert problems(combine="mean", backend="gloo") == [
+        "--backend and --combine: only a trial with workers takes this; give --workers N"
+    ]
+    assert problems(workers=2, scaling=config) == [
+        "--workers and --scaling both say how many workers; give one of them"
+    ]
+    assert problems(scaling=config, cpus=2, placement_strategy="SPREAD") == [
+        "--cpus and --placement-strategy: --scaling says this; leave one of them out"
+    ]
+    assert "leave out --scaling for a trial in one process" in problems(scaling=replace(config, num_workers=0))[0]
+    assert problems(scaling=3) == [
+        "--scaling: 3 is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
+    ]
+    assert "did you mean 'mean'?" in problems(workers=2, combine="meen")[0]
+    assert "did you mean 'SPREAD'?" in problems(workers=2, placement_strategy="SPRED")[0]
+    assert problems(workers=2, backend=3)[0].startswith("--backend: 3 is no backend: give gloo or nccl")
+    assert problems(workers=2, worker_env="A") == ["--worker-env: 'A' is not NAME=VALUE; several are joined by commas"]
+    factory = ray.tune.PlacementGroupFactory([{"CPU": 1}])
+    assert problems(workers=2, resources=factory)[0].startswith("--resources: a PlacementGroupFactory does not go with")
+    assert problems(workers=2, cpus=0) == [
+        "a worker that asks for no CPU, GPU or other resource cannot be placed; give --cpus"
+    ]
+
+
+def test_environment_variables():
+    assert spec(workers=1, worker_env="A=1,B=x=y").worker_env == {"A": "1", "B": "x=y"}
+    assert spec(workers=1, worker_env={"A": 1}).worker_env == {"A": "1"}
+
+
+def test_the_number_of_a_scaling_config_may_be_tuned():
+    config = ray.train.ScalingConfig(num_workers=7)
+    assert of_scaling(config, {}, Tuned("n", 2)) == Workers(Tuned("n", 2), {"CPU": 1})
+
+
+def test_planning_needs_no_space_for_a_number():
+    assert nbtune.spec.options.make_spec({"workers": 2})[0].shape.total == {"CPU": 2}
