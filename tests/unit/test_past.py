@@ -37,6 +37,17 @@ def test_a_checkpoint_comes_with_its_report():
     assert trial.goes_on(failed=False)
 
 
+def test_what_single_workers_have_reported_is_not_the_trials():
+    (trial,) = past(
+        Event("added", 0, data=ADDED),
+        Event("workers", 0, data={"workers": []}),
+        reported(1, acc=0.1),
+        Event("worked", 0, iteration=1, time_s=9.0, metrics={"acc": 0.9, "@seconds": 1.0}, rank=0),
+        Event("checkpointed", 0, iteration=1, data={"path": "/x"}),
+    ).trials.values()
+    assert trial.result == trial.last == {"acc": 0.1, "time_total_s": 0.5}
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "goes_on"),
     [

@@ -3,6 +3,7 @@
 import { carryOut } from "./orders.js";
 import { head, table, update } from "./tell.js";
 import { source } from "./text.js";
+import { printed, workers } from "./workers.js";
 
 /** @typedef {import("./mount.js").Widget} Widget */
 /** @typedef {import("./scenario.js").Scenario} Scenario */
@@ -82,13 +83,17 @@ export class Kernel {
       this.tell(true, ["curves"]);
     } else if (message.type === "detail" && trial) {
       const config = Object.entries(trial.config).map(([name, value]) => `${source(name)}: ${source(value)}`);
+      const count = this.scenario.workers;
+      const log = `epoch 1\nepoch 2\n${trial.config.note ?? ""}`;
       model.receive({
         type: "detail",
         trial: trial.number,
         config: `{${config.join(",\n ")}}`,
         traceback: trial.status === "failed" ? trial.traceback : null,
         checkpoint: trial.number % 2 === 0,
-        log: trial.number % 5 === 4 ? null : `epoch 1\nepoch 2\n${trial.config.note ?? ""}`,
+        rank: message.rank,
+        log: count ? printed(count, message.rank) : trial.number % 5 === 4 ? null : log,
+        workers: workers(trial, this.scenario),
       });
     } else carryOut(this, widget, message);
   }

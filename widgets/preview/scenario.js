@@ -5,11 +5,13 @@
  *   traceback: string | null, values: Record<string, number[]>}} Trial
  * @typedef {{key: string, label: string, role: string, log: boolean, choices: any[] | null,
  *   kind?: string | null, space?: string}} Column
- * @typedef {{name: string, metric: string, mode: string, seconds: number, final: string, hint: string, stays: string,
+ * @typedef {{name: string, metric: string, mode: string, seconds: number, final: string, hint: string, stays: string, workers: number,
  *   columns: Column[], trials: Trial[]}} Scenario
  */
 
-export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors", "paused", "stopped"];
+const TRIALS = /** @type {Record<string, number>} */ ({ errors: 20, paused: 20, stopped: 20, workers: 8 });
+
+export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors", "paused", "stopped", "workers"];
 
 /** What a page would act on if it took it for markup. */
 export const HOSTILE = [
@@ -40,7 +42,7 @@ export function random(seed) {
  * @returns {Scenario}
  */
 export function scenario(name, recorded) {
-  const count = ["errors", "paused", "stopped"].includes(name) ? 20 : Number(name) || 0;
+  const count = TRIALS[name] ?? (Number(name) || 0);
   const next = random(count);
   const trials = Array.from({ length: count }, (_, number) => trial(number, recorded.trials, next));
   const made = {
@@ -48,6 +50,7 @@ export function scenario(name, recorded) {
     final: "finished",
     hint: "",
     stays: name === "paused" || name === "stopped" ? name : "",
+    workers: name === "workers" ? 4 : 0, // of each trial; 0: not distributed
     trials,
   };
   return name === "errors" ? broken(made) : made;

@@ -1,10 +1,11 @@
-// The panel below the table: one trial's error, configuration and log. See ../README.md.
+// The panel below the table: one trial's error, workers, configuration and log. See ../README.md.
 
 import { make, showText } from "./page.js";
 import { makeForm } from "./trial-form.js";
 import { pointColumns } from "./trial-point.js";
 import { makeStatus, showStatus } from "./trial-status.js";
 import { orderPoint, orderTrial } from "./trial-store.js";
+import { makeRanks, makeWorkers } from "./trial-workers.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./trial-store.js").Detail} Detail */
@@ -12,6 +13,7 @@ import { orderPoint, orderTrial } from "./trial-store.js";
 /** @typedef {import("./trial-table.js").State} State */
 
 const REFRESH = 3000; // milliseconds after which the log of a running trial is asked for again
+const WAITING = "waiting for the kernel…";
 
 /**
  * @param {AnyModel} model
@@ -27,12 +29,15 @@ export function makeDetail(model, store, state, safe, on, id) {
   const close = make("button", { type: "button", className: "nbt-close", textContent: "Close" });
   const copy = make("button", { type: "button", className: "nbt-copy", textContent: "Copy" });
   const copied = make("small", { role: "status" });
-  const waiting = make("p", { textContent: "waiting for the kernel…" });
+  const waiting = make("p", { textContent: WAITING });
+  const workers = makeWorkers();
+  const ranks = makeRanks();
   const [traceback, config, log] = [make("pre"), make("pre"), make("pre")];
   const sections = [
     make("div", {}, [make("h4", { textContent: "Error" }), traceback]),
+    workers.root,
     make("div", {}, [make("h4", {}, ["Configuration ", copy, " ", copied]), config]),
-    make("div", {}, [make("h4", { textContent: "Log" }), log]),
+    make("div", {}, [make("h4", {}, ["Log ", ranks.root]), log]),
   ];
   const clone = make("button", {
     type: "button",
@@ -51,7 +56,7 @@ export function makeDetail(model, store, state, safe, on, id) {
   /** @param {number} trial */
   function ask(trial) {
     before = store.details.get(trial);
-    model.send({ type: "detail", trial });
+    model.send({ type: "detail", trial, rank: ranks.chosen() });
   }
 
   /** Ask again for what changes. A kernel that has not answered yet is not asked twice. */
@@ -71,7 +76,10 @@ export function makeDetail(model, store, state, safe, on, id) {
       store.details.delete(trial);
       panel.scrollTop = 0;
     }
-    if (trial !== state.open) fold();
+    if (trial !== state.open) {
+      fold();
+      ranks.reset();
+    }
     state.open = trial;
     asked = "";
     copied.textContent = "";
@@ -94,7 +102,10 @@ export function makeDetail(model, store, state, safe, on, id) {
     waiting.hidden = Boolean(detail);
     showText(traceback, detail?.traceback ?? "");
     showText(config, detail?.config ?? "");
-    showLog(detail ? detail.log || "nothing printed" : "");
+    workers.draw(detail?.workers);
+    ranks.draw(detail?.workers?.ranks ?? []);
+    if (!detail) showLog("");
+    else if (detail.rank === ranks.chosen()) showLog(detail.log || "nothing printed"); // else it was asked for before
     for (const section of sections) section.hidden = section.lastElementChild.hidden;
   }
 
@@ -130,6 +141,10 @@ export function makeDetail(model, store, state, safe, on, id) {
   }
 
   on(copy, "click", copyConfig);
+  on(ranks.select, "change", () => {
+    showLog(WAITING);
+    if (state.open !== null) ask(state.open);
+  });
   on(status.stop, "click", () => state.open !== null && orderTrial(model, store, state.open, "stop"));
   on(status.pause, "click", () => state.open !== null && orderTrial(model, store, state.open, "pause"));
   on(clone, "click", () => {

@@ -9,7 +9,8 @@ import { nextOrder } from "./trial-status.js";
 /** @typedef {import("./trial-rows.js").Row} Row */
 /** @typedef {import("./trial-status.js").Order} Order */
 /** @typedef {import("./trial-status.js").Ordered} Ordered */
-/** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, log: string | null}} Detail */
+/** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, rank: number | null,
+ *   log: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
 /** @typedef {ReturnType<typeof begin>} Store */
 
 const REFUSED = { stop: "stopped", pause: "paused", resume: "resumed" };
