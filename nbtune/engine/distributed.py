@@ -22,7 +22,7 @@ from nbtune.engine.events import RANKS, WORKERS
 from nbtune.engine.failures import TrialError, describe
 from nbtune.engine.reserved import reserved_trainer
 from nbtune.engine.session import Context
-from nbtune.engine.worker import Start, Worker, work
+from nbtune.engine.worker import Start, Worker, quiet, work
 from nbtune.spec.workers import Workers
 
 __all__ = ["Training", "combined", "framework_of", "run_workers"]
@@ -38,7 +38,7 @@ _VARIABLES = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # What workers print goes where they print it; Ray Train would make log records of it.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    # Nor does it set up their loggers, which would tell of every report.
+    # Nor does it set up their loggers.
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -84,6 +84,7 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
     training: Training = payload["training"]
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
+    quiet()
     start = _start(storage)
     reports = _Reports(start, training.combine, payload["environment"])
     framework = framework_of(training.framework)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,12 @@ from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["Start", "Worker", "work"]
+__all__ = ["Start", "Worker", "quiet", "work"]
+
+
+def quiet() -> None:
+    """Keep what Ray Train tells of its own work out of what the training code prints."""
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Worker(WorkerCallback, TrainContextCallback):
     def after_init_train_context(self) -> None:
         """Take the place of what `ray.train`'s functions call in this process."""
         set_train_fn_utils(_Functions(self))
+        quiet()
 
     def begin(self) -> None:
         """Note that the training code begins, or goes on after a report."""
