@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, SpecError
+from nbtune.frameworks import framework_of
 from nbtune.spec.capture import Capture, Program, capture, metric_problems, saves, sources_of
 from nbtune.spec.cell import parse_cell
 from nbtune.spec.defaults import with_defaults
@@ -193,6 +194,8 @@ def _finish(
 
     try:
         spec = spec.within(space)
+        if spec.backend is not None:
+            framework_of(spec.framework).arguments(spec.backend)
     except ValueError as error:
         problems.append(Problem(str(error)))
     problems += search_problems(spec, space)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,10 @@ from nbtune.engine.failures import TrialError, describe
 from nbtune.engine.reserved import reserved_trainer
 from nbtune.engine.session import Context
 from nbtune.engine.worker import Start, Worker, quiet, work
+from nbtune.frameworks import framework_of
 from nbtune.spec.workers import Workers
 
-__all__ = ["Training", "combined", "framework_of", "run_workers"]
+__all__ = ["Training", "combined", "run_workers"]
 
 _ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
 _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
@@ -62,11 +62,6 @@ class Training:
     backend: Any = None
     combine: str = "rank0"
     variables: Mapping[str, str] = field(default_factory=dict)
-
-
-def framework_of(name: str) -> Any:
-    """Return the module of a framework; `nbtune.frameworks` says what it has."""
-    return importlib.import_module(f"nbtune.frameworks.{name}")
 
 
 def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Context, storage: Any) -> None:

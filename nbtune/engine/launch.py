@@ -10,13 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 import ray
-from ray import PlacementGroupID
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
-from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.driver import Driver, Launch, Resume
 from nbtune.engine.events import Chunk, decode
+from nbtune.engine.groups import release
 from nbtune.engine.source import RefusedError, SourceLostError, StartError
 
 __all__ = ["Remote", "find", "found", "launch", "make_way", "resume"]
@@ -93,7 +92,8 @@ class Remote:
                 raise SourceLostError("its cluster is gone") from error
             raise TimeoutError(f"its driver has not answered within {within:g} s") from error
         except RayActorError as error:
-            _release(self._driver)
+            if _cluster_there():  # its table of groups would be waited for without end
+                release(self._driver._actor_id.binary())
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except RayTaskError as error:
             if isinstance(error.cause, RefusedError):
@@ -103,25 +103,6 @@ class Remote:
             if ray.is_initialized():
                 raise
             raise SourceLostError("the cluster was shut down") from error
-
-
-def _release(driver: Any) -> None:
-    """Give back the resources that a driver that died has held for its trials.
-
-    Ray ends its trials' processes with it, but keeps its placement groups until the whole job ends, and with
-    them the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
-    """
-    if not _cluster_there():  # the table would be waited for without end
-        return
-    with suppress(Exception):
-        from ray._private.state import state
-        from ray.core.generated.gcs_pb2 import PlacementGroupTableData
-
-        for record in state._connect_and_get_accessor().get_placement_group_table():
-            group = PlacementGroupTableData.FromString(record)
-            if group.creator_actor_id == driver._actor_id.binary():
-                handle = PlacementGroup(PlacementGroupID(group.placement_group_id))
-                ray.util.remove_placement_group(handle)
 
 
 def _cluster_there() -> bool:

@@ -15,6 +15,7 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine.continuation import catch_up
 from nbtune.engine.events import RANKS, WORKERS, Event, plain
 from nbtune.engine.failures import describe
+from nbtune.engine.groups import release
 from nbtune.engine.live import Live
 from nbtune.engine.log import EventLog
 from nbtune.engine.past import Past
@@ -44,6 +45,7 @@ class Recorder(Live, Callback):
         by_scheduler: ids of those that the scheduler has stopped.
         staging: the folder that Tune writes to before it copies into storage; None before the first trial.
         on_failure: what to call with a trial's failure, and whether that is final.
+        releases: whether trials reserve something themselves, which is given back when their process is gone.
     """
 
     role = "recorder"
@@ -60,6 +62,8 @@ class Recorder(Live, Callback):
         self.by_user: set[str] = set()
         self.by_scheduler: set[str] = set()
         self.staging: str | None = None
+        self.releases = False
+        self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
         self.on_failure: Callable[[dict[str, str], bool], None] = lambda failure, final: None
 
     def write(self, kind: str, trial: Any = None, **data: Any) -> None:
@@ -90,6 +94,7 @@ class Recorder(Live, Callback):
 
     def on_paused(self, trial: Any, *, by_user: bool) -> None:
         """Record that a trial has given up its place."""
+        self._release(trial)
         self._append("paused", trial, iteration=_reports(trial), data={"reason": "user" if by_user else "scheduler"})
 
     def on_more(self, trials: int) -> None:
@@ -99,6 +104,8 @@ class Recorder(Live, Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._proposals.started(trial.trial_id)
+        if self.releases and (actor := trial.temporary_state.ray_actor) is not None:
+            self._actors[trial.trial_id] = actor._actor_id.binary()
         self._append("started", trial)
 
     def on_trial_result(
@@ -117,6 +124,7 @@ class Recorder(Live, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._proposals.returned(trial.trial_id)
+        self._release(trial)
         self._failed(trial, final=False)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -146,7 +154,12 @@ class Recorder(Live, Callback):
             return "failed"
         return "stopped" if self._cut_short else "finished"
 
+    def _release(self, trial: Any) -> None:
+        if (actor := self._actors.pop(trial.trial_id, None)) is not None:
+            release(actor)
+
     def _end(self, trial: Any, status: str, reason: str) -> None:
+        self._release(trial)
         if trial.trial_id not in self._ended:
             self._ended[trial.trial_id] = status
             self._append("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})

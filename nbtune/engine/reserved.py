@@ -118,6 +118,8 @@ def _ended(controller: Any) -> Iterator[None]:
     finally:
         if not controller.get_state().is_terminal():
             _kill(controller)
+            with suppress(Exception):  # what else the group has: a group may be half started
+                controller.get_worker_group().abort()
 
 
 def _kill(controller: Any) -> None:

@@ -59,6 +59,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     search = make_search(spec, launch.space)
     proposals = Proposals(search, launch.slots, limit)
     recorder = Recorder(log, proposals, total, past, failed=failed)
+    recorder.releases = (workers := spec.worker_group) is not None and workers.elastic is not None
     proposals.on_fewer = lambda trials: recorder.on_more(-trials)
     scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)

@@ -14,3 +14,15 @@ functions only, and has two:
 for training code, and public as `nbtune.NAME`. A framework whose code runs in the workers of another one, as
 Lightning's does in those of PyTorch, has only that.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["framework_of"]
+
+
+def framework_of(name: str) -> Any:
+    """Return the module of a framework."""
+    return importlib.import_module(f"nbtune.frameworks.{name}")

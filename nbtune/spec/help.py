@@ -36,6 +36,9 @@ require(...) keeps samples that break it from being tried:
     require(batch_size * workers <= 1024)
 """
 _AFTER = """\
+With --workers N each trial is a distributed run of Ray Train: N processes run the cell together, each with
+--cpus, --gpus and --memory, as ray.train.torch.prepare_model and the like expect; get_context() has the rank.
+
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
 digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs here,
 with its defaults; `from nbtune import *` brings it its names.
@@ -56,9 +59,7 @@ _LINE = """\
     %tune clone NAME TRIAL lr=0.01 ...     try a trial's point with changes; --checkpoint starts where it is
     %tune extend NAME SAMPLES              try so many samples more, also after the end
     %tune limit NAME N|none                how many trials run at once
-    %tune plan OPTIONS [--space VAR] [--scaling VAR]
-                                           how many trials would run at once, and what limits that;
-                                           --scaling: the ray.train.ScalingConfig of a trial's workers
+    %tune plan OPTIONS [--space VAR]       how many trials would run at once, and what limits that
     %tune plan NAME                        the plan of an experiment, and the time that it has left
     %tune load PATH [NAME]                 open one of them
     %tune cluster [ADDRESS]                connect, and show what is there; ADDRESS is HOST:PORT,

@@ -94,8 +94,8 @@ def test_views_and_the_store_do_not_load_ray():
 MAY_IMPORT = {
     "nbtune.errors": [],
     "nbtune.spec": ["nbtune.errors", "nbtune.spec"],
-    "nbtune.engine": ["nbtune.errors", "nbtune.spec", "nbtune.engine"],
-    "nbtune.frameworks": ["nbtune.engine.session"],
+    "nbtune.frameworks": ["nbtune.errors", "nbtune.engine.session"],
+    "nbtune.engine": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.frameworks"],
     "nbtune.cluster": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
     "nbtune.columns": [],
     "nbtune.state": [],
@@ -118,7 +118,7 @@ MAY_IMPORT = {
         "nbtune.state",
         "nbtune.store",
     ],
-    "nbtune.prepare": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
+    "nbtune.prepare": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster", "nbtune.frameworks"],
     "nbtune.views": [
         "nbtune.errors",
         "nbtune.spec",

@@ -1,0 +1,244 @@
+"""Trials that are Ray Train runs of several workers: reports, checkpoints, logs, faults, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import nbtune
+
+HALF = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}  # of the two CPUs: two trials at once
+
+
+def train(config: dict[str, Any]) -> None:
+    """Report the rank and the sum of ones over all workers, and go on from a checkpoint."""
+    import torch
+    import torch.distributed as dist
+
+    context = nbtune.get_context()
+    rank = context.get_world_rank()
+    checkpoint = nbtune.get_checkpoint()
+    first = checkpoint["step"] + 1 if checkpoint else 0
+    print(f"worker {rank} begins at {first}")
+    for step in range(first, config.get("steps", 3)):
+        ones = torch.ones(1)
+        dist.all_reduce(ones)
+        time.sleep(config.get("pause", 0))
+        nbtune.report(
+            loss=config["lr"] / (step + 1) + rank,
+            step=step,
+            size=ones.item(),
+            pid=os.getpid(),
+            checkpoint={"step": step, "rank": rank},
+        )
+
+
+def contiguous(trial: Any) -> bool:
+    """Tell whether each iteration is there once, and what it has reported is of the same step."""
+    history = trial.history
+    return bool(
+        (history["iteration"] == range(1, len(history) + 1)).all() and (history["step"] == range(len(history))).all()
+    )
+
+
+def kept(trial: Any) -> list[str]:
+    """Return the checkpoints of a trial that are in storage."""
+    return [str(path) for path in Path(trial.checkpoint.path).parent.glob("checkpoint_*") if path.is_dir()]
+
+
+def free(until: Callable[..., None]) -> None:
+    """Wait until nothing runs any more, and all CPUs are back."""
+    import ray
+
+    names = ("RayTrainWorker", "SynchronizationActor", "ImplicitFunc")
+    session = ray._private.worker._global_node.get_session_dir_path()
+
+    def left() -> list[str]:
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            text = " ".join(process.info["cmdline"] or ())
+            if any(f"ray::{name}" in text for name in names) and _of(process, session):
+                found.append(text)
+        return found
+
+    until(lambda: not left(), "the end of all processes")
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], "all CPUs")
+    groups = ray.util.placement_group_table().values()
+    assert [group for group in groups if group["state"] not in ("REMOVED",)] == []
+
+
+def _of(process: psutil.Process, session: str) -> bool:
+    """Tell whether a process belongs to this test's Ray."""
+    try:
+        return any(session in part for parent in process.parents() for part in parent.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
+
+
+def test_what_all_workers_report(run: Any, until: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    def report(config: dict[str, Any]) -> None:
+        import ray.train
+
+        context = nbtune.get_context()
+        rank = context.get_world_rank()
+        print(f"here is {rank}")
+        folder = tmp_path / f"of-{rank}-{config['lr']}"
+        folder.mkdir()
+        (folder / f"part-{rank}").write_text(str(rank))
+        nbtune.report(
+            value=rank + config["lr"],
+            text=f"rank {rank}",
+            size=context.get_world_size(),
+            local=context.get_local_rank(),
+            variable=os.environ["OWN"],
+            devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
+            backend=__import__("torch").distributed.get_backend(),
+            checkpoint=folder,
+        )
+        ray.train.report({"value": 10.0 * rank, **({"only": 1} if rank else {})})
+        assert ray.train.get_context().get_world_rank() == rank
+
+    space = {"lr": nbtune.grid_search([0.25, 0.5])}
+    experiment = run(
+        report,
+        space,
+        workers=2,
+        cpus=0.5,
+        combine="mean",
+        backend="gloo",
+        worker_env={"OWN": "x"},
+        metric="value",
+        mode="max",
+    ).wait()
+    assert experiment.status == "finished", experiment.trials[0].error
+    assert experiment.plan.concurrent == 2
+    trial = experiment.trials[0]
+    first, second = trial.history.to_dict("records")
+    assert first["value"] == 0.5 + trial.config["lr"], "the mean"
+    assert (first["text"], first["size"], first["local"], first["variable"]) == ("rank 0", 2, 0.5, "x")
+    assert (first["devices"], first["backend"]) == ("", "gloo")
+    assert (second["value"], second["only"]) == (5, 1), "what only one has reported is that one's"
+    workers = trial.workers
+    assert list(workers.index) == [0, 1]
+    assert list(workers["value"]) == [0, 10]
+    assert list(workers["iteration"]) == [2, 2]
+    assert workers["pid"].nunique() == 2
+    assert (workers["seconds"] >= 0).all()
+    assert (workers["waited"] >= 0).all()
+    assert len(trial.worker_history) == 4
+    assert trial.logs(rank=1) == "here is 1\n"
+    assert trial.logs() == "--- rank 0 ---\nhere is 0\n--- rank 1 ---\nhere is 1\n"
+    parts = sorted(path.name for path in Path(trial.checkpoint).iterdir())
+    assert parts[-2:] == ["part-0", "part-1"], "each worker's part, side by side"
+    assert kept(trial) == [trial.checkpoint.path], "in storage once"
+    free(until)
+
+
+def test_the_number_of_workers_is_a_parameter(run: Any, until: Any) -> None:
+    space = {"lr": 1.0, "n": nbtune.grid_search([1, 2]), "steps": 3}
+    experiment = run(train, space, **{**HALF, "workers": "n"}, keep_checkpoints=1).wait()
+    assert experiment.status == "finished", experiment.trials[0].error
+    for trial in experiment.trials.values():
+        assert (trial.history["size"] == trial.config["n"]).all()
+        assert len(trial.workers) == trial.config["n"]
+        assert contiguous(trial)
+        assert kept(trial) == [trial.checkpoint.path], "the best, which is the last"
+        state = [trial.checkpoint.load(rank) for rank in range(trial.config["n"])]
+        assert state == [{"step": 2, "rank": rank} for rank in range(trial.config["n"])]
+    assert experiment.best.checkpoint["step"] == 2
+    free(until)
+
+
+def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any) -> None:
+    space = {"lr": 1.0, "steps": 400, "pause": 0.05}
+    experiment = run(train, space, **HALF, max_failures=2)
+    until(lambda: len(experiment.history) > 3, "reports", 200)
+    trial = experiment.trials[0]
+    os.kill(int(trial.workers["pid"][1]), signal.SIGKILL)
+    until(lambda: trial._state.failures == 1, "the failure is told")
+    assert trial.error.startswith("the process of worker 1 died")
+    reached = trial.metrics["step"]
+    until(lambda: trial.metrics["step"] > reached + 3, "it goes on", 200)
+    assert contiguous(trial)
+    assert "worker 0 begins at 0\n--- started again ---\nworker 0 begins at" in trial.logs(rank=0)
+    (own,) = {process.pid for process in psutil.process_iter(["cmdline"]) if _is_trial(process)}
+    os.kill(own, signal.SIGKILL)
+    until(lambda: trial._state.failures == 2, "the failure is told")
+    reached = trial.metrics["step"]
+    until(lambda: trial.metrics["step"] > reached + 3, "it goes on", 200)
+    assert contiguous(trial)
+    trial.stop()
+    experiment.wait(60)
+    assert trial.status == "stopped"
+    free(until)
+
+
+def _is_trial(process: psutil.Process) -> bool:
+    import ray
+
+    session = ray._private.worker._global_node.get_session_dir_path()
+    return "ray::ImplicitFunc.train" in " ".join(process.info["cmdline"] or ()) and _of(process, session)
+
+
+def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:
+    scheduler = __import__("ray.tune.schedulers", fromlist=["x"]).ASHAScheduler(
+        max_t=30, grace_period=1, reduction_factor=2
+    )
+    space = {"lr": nbtune.grid_search([1.0, 2.0, 3.0, 4.0]), "steps": 30, "pause": 0.05}
+    experiment = run(train, space, **HALF, scheduler=scheduler)
+    until(lambda: len(experiment.trials) > 1 and experiment.trials[1].metrics, "the second trial's report", 200)
+    experiment.trials[1].stop()
+    experiment.wait(300)
+    assert experiment.status == "finished"
+    reasons = [trial._state.reason for trial in experiment.trials.values()]
+    assert reasons[1] == "user"
+    assert "scheduler" in reasons, "ASHA has stopped one"
+    assert len(reasons) == 4
+    assert all(contiguous(trial) for trial in experiment.trials.values())
+    free(until)
+
+
+def test_an_error_is_that_of_the_worker_that_made_it(run: Any, until: Any) -> None:
+    def fail(config: dict[str, Any]) -> None:
+        import torch
+        import torch.distributed as dist
+
+        if nbtune.get_context().get_world_rank() == 1:
+            raise RuntimeError("no more data")
+        dist.all_reduce(torch.ones(1))  # waits for the other one
+
+    experiment = run(fail, {"a": 1}, workers=2).wait()
+    assert experiment.status == "failed"
+    assert experiment.df["error"][0] == "worker 1: RuntimeError: no more data"
+    assert 'raise RuntimeError("no more data")' in experiment.trials[0].error
+    free(until)
+
+
+def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> None:
+    space = {"lr": nbtune.grid_search([1.0, 2.0]), "steps": 400, "pause": 0.05}
+    experiment = run(train, space, workers=(1, 2), metric="loss", mode="min")
+    assert experiment.plan.max_concurrent == 1
+    until(lambda: len(experiment.history) > 2, "reports", 200)
+    first = experiment.trials[0]
+    assert len(first.workers) == 2
+    first.stop()
+    until(lambda: len(experiment.trials) > 1 and experiment.trials[1].metrics, "the next trial's report", 200)
+    experiment.stop()
+    experiment.wait(60)
+    free(until)
+
+
+def test_what_cannot_be_is_said_before(run: Any) -> None:
+    with pytest.raises(nbtune.SpecError, match="3 CPU, but the whole cluster has 2|asks for"):
+        run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
+    with pytest.raises(nbtune.SpecError, match="'nncl' is no backend of torch: give gloo, nccl"):
+        run(train, {"lr": 1.0}, workers=2, backend="nncl", metric="loss", mode="min")
+    with pytest.raises(nbtune.SpecError, match="--workers lr: lr is"):
+        run(train, {"lr": nbtune.uniform(0, 1)}, workers="lr", metric="loss", mode="min")
