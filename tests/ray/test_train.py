@@ -236,9 +236,27 @@ def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> 
 
 
 def test_what_cannot_be_is_said_before(run: Any) -> None:
-    with pytest.raises(nbtune.SpecError, match="3 CPU, but the whole cluster has 2|asks for"):
+    with pytest.raises(nbtune.SpecError, match="ask for 3 CPU, but the node has 2"):
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="'nncl' is no backend of torch: give gloo, nccl"):
         run(train, {"lr": 1.0}, workers=2, backend="nncl", metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="--workers lr: lr is"):
         run(train, {"lr": nbtune.uniform(0, 1)}, workers="lr", metric="loss", mode="min")
+
+
+def test_a_dry_run_is_one_worker_here(cluster: Any, capsys: Any) -> None:
+    from nbtune.prepare import prepare_function
+    from nbtune.start import dry_run
+
+    def guide(config: dict[str, Any]) -> None:
+        import ray.train
+        import ray.train.torch
+        import torch
+
+        model = ray.train.torch.prepare_model(torch.nn.Linear(1, 1))
+        assert ray.train.get_context().get_world_size() == 1
+        ray.train.report({"loss": config["lr"], "kind": type(model).__name__})
+
+    told = dry_run(prepare_function(guide, {"lr": 0.5}, {"workers": 2, "metric": "loss", "mode": "min"}))
+    assert "loss=0.5, kind='Linear'" in told
+    assert "plan: 1 trial, 1 at once" in told
