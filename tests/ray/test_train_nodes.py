@@ -43,7 +43,8 @@ cluster.add_node(num_cpus=2, resources={"kind": 1, "other": 1})
 reported(2)
 for trial in experiment.trials.values():
     history = trial.history
-    say((history["iteration"] == range(1, len(history) + 1)).all(), (history["step"] == range(len(history))).all())
+    steps = list(range(len(history)))
+    say(list(history["iteration"] - 1) == steps, list(history["step"]) == steps)
 experiment.stop()
 experiment.wait(60)
 say(experiment.status)
