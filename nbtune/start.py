@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -185,7 +186,8 @@ def dry_run(prepared: Prepared) -> str:
     before = enter(DryRun())
     began = time.perf_counter()
     try:
-        result = call(unpacked, config)
+        with _as_worker(prepared):
+            result = call(unpacked, config)
     except FirstReport as first:
         result = first.metrics
     except Exception as error:
@@ -209,6 +211,15 @@ def dry_run(prepared: Prepared) -> str:
             f"plan: {planned}",
         ]
     )
+
+
+def _as_worker(prepared: Prepared) -> AbstractContextManager[None]:
+    """Return what lets code that is written for workers of Ray Train run here."""
+    if prepared.spec.worker_group is None:
+        return nullcontext()
+    from nbtune.engine.worker import alone
+
+    return alone(prepared.spec.name)
 
 
 def _read_only(value: Any) -> Any:

@@ -11,14 +11,18 @@ from typing import Any
 
 from ray.train.v2._internal.execution.callback import TrainContextCallback, WorkerCallback
 from ray.train.v2._internal.execution.context import get_train_context
-from ray.train.v2._internal.execution.train_fn_utils import DistributedTrainFnUtils, set_train_fn_utils
+from ray.train.v2._internal.execution.train_fn_utils import (
+    DistributedTrainFnUtils,
+    LocalTrainFnUtils,
+    set_train_fn_utils,
+)
 
 from nbtune.engine import output, session
 from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["Start", "Worker", "quiet", "work"]
+__all__ = ["Start", "Worker", "alone", "quiet", "work"]
 
 
 def quiet() -> None:
@@ -97,6 +101,27 @@ class _Functions(DistributedTrainFnUtils):
         raise NotImplementedError(
             "ray.train.get_all_reported_checkpoints is not there in a trial of nbtune's; Trial.checkpoints has them"
         )
+
+
+class _Alone(LocalTrainFnUtils):
+    """What `ray.train`'s functions do where the code of workers runs without any."""
+
+    def report(self, metrics: dict[str, Any], checkpoint: Any = None, *given: Any, **named: Any) -> None:
+        session.report(metrics, checkpoint=checkpoint)
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Let `ray.train`'s functions work in this process, as in a run of one worker, and report to the session.
+
+    Args:
+        name: of the experiment.
+    """
+    set_train_fn_utils(_Alone(name))
+    try:
+        yield
+    finally:
+        set_train_fn_utils(None)
 
 
 class _InWorker:

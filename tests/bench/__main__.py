@@ -29,6 +29,7 @@ FIGURES = (
     "large",
     "bytes",
     "flood",
+    "train",
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""
 JSON = ROOT / ".build" / "bench.json"
