@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import nbtune
 from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.session import Context, enter
+from nbtune.frameworks.lightning import _saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own, of small data
 
@@ -166,3 +167,70 @@ def test_the_file_is_called_as_rays_own_callback_calls_it():
     from ray.train.lightning import RayTrainReportCallback
 
     assert RayTrainReportCallback.CHECKPOINT_NAME == nbtune.lightning.CHECKPOINT
+
+
+@pytest.fixture
+def worker():
+    """A process group of this process alone, and `ray.train`'s functions as in a worker."""
+    from torch import distributed
+
+    from nbtune.engine.worker import alone
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    with alone("experiment"):
+        yield
+    distributed.destroy_process_group()
+
+
+def test_a_worker_has_rays_strategy_and_environment(kept, data, worker):
+    from ray.train.lightning import RayDDPStrategy, RayFSDPStrategy, RayLightningEnvironment
+
+    session = kept("a")
+    trainer = nbtune.lightning.trainer(1)
+    trainer.fit(Model(), data)
+    assert type(trainer.strategy) is RayDDPStrategy
+    assert isinstance(trainer.strategy.cluster_environment, RayLightningEnvironment)
+    assert len(session.metrics) == 1
+    assert type(nbtune.lightning.trainer(strategy="fsdp").strategy) is RayFSDPStrategy
+    mine = RayDDPStrategy(find_unused_parameters=True)
+    assert nbtune.lightning.trainer(strategy=mine).strategy is mine
+    with pytest.raises(RuntimeError, match="Invalid strategy class"):
+        nbtune.lightning.trainer(strategy=pl.strategies.DDPStrategy())
+
+
+class Part:
+    """A trainer of one of several processes, which saves one file or the shards of all as FSDP does."""
+
+    current_epoch = 0
+
+    def __init__(self, folder, rank, local_rank, shards):
+        self.folder, self.shards, self.strategy = folder, shards, self
+        self.is_global_zero, self.local_rank = rank == 0, local_rank
+
+    def broadcast(self, folder):
+        return str(self.folder)
+
+    def barrier(self):
+        pass
+
+    def save_checkpoint(self, file, weights_only):
+        if self.shards:
+            file.mkdir(parents=True)
+        elif self.is_global_zero:
+            file.parent.mkdir()
+            file.touch()
+
+
+@pytest.mark.parametrize(
+    ("shards", "rank", "local_rank", "reports"),
+    [
+        *((False, 0, 0, True), (False, 1, 1, False), (False, 2, 0, False)),
+        *((True, 0, 0, True), (True, 1, 1, False), (True, 2, 0, True)),
+    ],
+)
+def test_of_shards_each_node_reports_its_own(tmp_path, monkeypatch, shards, rank, local_rank, reports):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "shared"
+    with _saved(Part(folder, rank, local_rank, shards), every=1) as found:
+        assert found == (str(folder) if reports else None)
+    assert folder.exists() == (shards and local_rank > 0), "the first process of a node removes its folder"
