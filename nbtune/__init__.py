@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from nbtune.engine.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.experiment import Experiment
+    from nbtune.frameworks import lightning as lightning
     from nbtune.panel import ClusterPanel
     from nbtune.planning import plan
     from nbtune.resume import attach
@@ -109,7 +110,13 @@ _HOME = {
 }
 
 
+_FRAMEWORKS = {"lightning": "nbtune.frameworks.lightning"}
+# Not in `__all__`: ``from nbtune import *`` must not hide the package of that name.
+
+
 def __getattr__(name: str) -> Any:
+    if name in _FRAMEWORKS:
+        return importlib.import_module(_FRAMEWORKS[name])
     if name not in __all__:
         raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
     if name not in _HOME:  # a space function: Ray Tune's own
@@ -122,7 +129,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_FRAMEWORKS})
 
 
 def load_ipython_extension(shell: Any) -> None:

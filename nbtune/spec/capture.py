@@ -14,7 +14,7 @@ from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell import HELPERS, Cell
 from nbtune.spec.names import Names
 from nbtune.spec.origin import is_users_own, module_of
-from nbtune.spec.reports import Reports
+from nbtune.spec.reports import Reports, may_report_by
 
 __all__ = ["Capture", "Program", "capture", "may_report", "metric_problems", "saves", "sources_of"]
 
@@ -125,11 +125,14 @@ def _code_names(code: types.CodeType) -> Iterator[str]:
 
 def may_report(value: Any) -> bool:
     """Tell whether something of the notebook may report: its text says so, or is the user's own module's."""
-    if module_of(value).startswith("nbtune"):  # ``from nbtune import *``: its calls are read in the text
-        return False
-    if any("report" in name.lower() for function in _functions(value) for name in _code_names(function.__code__)):
+    module = module_of(value)
+    if module.startswith("nbtune.frameworks"):
         return True
-    return is_users_own(module_of(value))
+    if module.startswith("nbtune"):  # ``from nbtune import *``: its calls are read in the text
+        return False
+    if any(may_report_by(name) for function in _functions(value) for name in _code_names(function.__code__)):
+        return True
+    return is_users_own(module)
 
 
 def metric_problems(

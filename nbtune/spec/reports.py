@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Reports", "reports_in"]
+__all__ = ["Reports", "may_report_by", "reports_in"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
             dictionaries += node.args[:1]
         elif _name(node) == "report" and id(node) not in functions and isinstance(getattr(node, "ctx", None), ast.Load):
             found, complete, saves = True, False, True  # handed on: to a callback, a function…
-        elif any("report" in name.lower() and name != "report" for name in _mentioned(node)):
+        elif any(name != "report" and may_report_by(name) for name in _mentioned(node)):
             found, complete, saves = True, False, True  # TuneReportCallback, my_report…
     if returns:
         own = [node for node in _returns(body) if node.value is not None]
@@ -68,6 +68,11 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
             else:
                 complete = False
     return Reports(tuple(metrics), complete, found, saves)
+
+
+def may_report_by(name: str) -> bool:
+    """Tell whether a name is of something that may report: `report`, my_report, ``nbtune.lightning``."""
+    return "report" in name.lower() or name == "lightning"
 
 
 def _mentioned(node: ast.AST) -> list[str]:

@@ -226,6 +226,18 @@ def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
         assert len(metric_problems("acc", nothing, what="cell", **library)) == 1
 
 
+def test_a_framework_of_nbtunes_reports_on_its_own():
+    import nbtune
+
+    nothing = Reports((), True, False)
+    namespace = {"nbtune": nbtune}
+    exec("def fit(): nbtune.lightning.trainer().fit(model)", namespace)
+    for value in (nbtune.lightning, nbtune.lightning.trainer, namespace["fit"]):
+        assert may_report(value)
+        assert metric_problems("loss", nothing, [value], "cell") == []
+    assert len(metric_problems("loss", nothing, [nbtune], "cell")) == 1
+
+
 def test_what_ipython_puts_among_the_builtins_is_refused():
     found = capture(Names(needed={"display": 3}), {})
     assert found.problems[0].line == 3

@@ -65,6 +65,14 @@ def test_a_star_import_brings_them_all():
     assert set(nbtune.__all__) <= set(namespace)
 
 
+def test_a_framework_loads_nothing_and_does_not_hide_its_own_package():
+    loaded = in_fresh_python("import sys; from nbtune import lightning as l; print(*sys.modules, *dir(l))").split()
+    assert {"nbtune.frameworks.lightning", "trainer"} <= set(loaded)
+    assert not {*HEAVY, "lightning"} & set(loaded)
+    assert "lightning" in dir(nbtune)
+    assert "lightning" not in nbtune.__all__, "a star import would hide the package of that name"
+
+
 def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="module 'nbtune' has no attribute 'tuen'"):
         nbtune.tuen  # noqa: B018

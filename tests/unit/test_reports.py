@@ -81,7 +81,9 @@ def test_returns_count_only_where_they_are_asked_for():
     [
         "reporter(loss=1)",
         "from ray.tune.integration.lightning import TuneReportCheckpointCallback as Callback",
-        "trainer.fit(callbacks=[lightning.RayTrainReportCallback()])",
+        "trainer.fit(callbacks=[RayTrainReportCallback()])",
+        "nbtune.lightning.trainer(max_epochs=2).fit(model)",
+        "from nbtune import lightning as nl\nnl.trainer().fit(model)",
     ],
 )
 def test_something_that_is_called_so_may_report_anything(source):
