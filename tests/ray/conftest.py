@@ -21,8 +21,13 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
     import ray
 
     import nbtune
+    from nbtune.engine import environment
 
-    yield nbtune.connect(cpus=2)
+    with pytest.MonkeyPatch.context() as patch:
+        # What the tests have imported here its processes would import ahead, PyTorch for two seconds each.
+        patch.setattr(environment, "WORTH", ())
+        connected = nbtune.connect(cpus=2)
+    yield connected
     ray.shutdown()
 
 
