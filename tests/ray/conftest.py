@@ -35,7 +35,7 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
 def until() -> Callable[..., None]:
     """Wait for a condition, and fail with its name if it does not come."""
 
-    def wait(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"after {seconds} s still not: {what}"
