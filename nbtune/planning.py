@@ -44,7 +44,7 @@ def plan(space: Any = None, **options: Any) -> Plan:
     whole = Space() if space is None else as_space(space, problems)
     problems += whole.problems()
     try:
-        spec = spec.within(whole) if space is not None else spec
+        spec = spec.within(whole)
     except ValueError as error:
         problems.append(Problem(str(error)))
     if problems:

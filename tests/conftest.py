@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from nbtune.cluster.imports import lazy_folder
+
 for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "NBTUNE_PRELOAD"):
     os.environ.pop(variable, None)  # before anything imports Ray
+
+# Whatever a test starts, `ray start` and Jupyter among it, is spared an import of two seconds.
+_path = [lazy_folder(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, _path)))
 
 # No test may find a cluster of the developer's, nor leave one that he finds.
 os.environ["NBTUNE_HOME"] = tempfile.mkdtemp(prefix="nbt-home-")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.browser.lab import Server
 from tests.browser.serve import server
 
+expect.set_options(timeout=20_000)  # other tests run beside these
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -86,3 +89,16 @@ def preview(page: Page, address: str) -> Callable[..., Page]:
         return page
 
     return show
+
+
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebooks of `lab` are."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="package")
+def lab(folder: Path, ray_folder: Path) -> Iterator[Server]:
+    """One JupyterLab for all tests."""
+    with Server(folder, folder / "settings") as started:
+        yield started

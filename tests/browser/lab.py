@@ -34,6 +34,11 @@ def write(path: Path, *cells: str) -> Path:
     return path
 
 
+def until(file: Path) -> str:
+    """Return a cell that keeps the kernel busy until a file is there."""
+    return f"import os, time\nwhile not os.path.exists({str(file)!r}):\n    time.sleep(0.05)"
+
+
 class Server:
     """A Jupyter server of a test's own, on loopback.
 
@@ -121,6 +126,11 @@ class Notebook:
 
     def __init__(self, page: Any, server: Server, name: str) -> None:
         self.page, self._server, self._name = page, server, name
+        # On a busy machine JupyterLab may ask for a kernel when a cell is to run, although it has shown one as idle.
+        asked = page.locator("dialog.jp-Dialog", has_text="Select Kernel").get_by_role(
+            "button", name="Select", exact=True
+        )
+        page.add_locator_handler(asked, lambda: asked.click())
         self.open()
 
     def open(self) -> None:
@@ -154,8 +164,9 @@ class Notebook:
         before = prompt.text_content()
         for _ in range(5):  # a page that is still being set up may lose a key
             cell.locator(".cm-content").click()
+            self.idle()
             self.page.keyboard.press("Control+Enter")
-            until = time.monotonic() + 4
+            until = time.monotonic() + 10
             while time.monotonic() < until:
                 if prompt.text_content() != before:
                     return cell

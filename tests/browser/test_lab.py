@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.lab import Notebook, Server, write
+from tests.browser.lab import Notebook, Server, until, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
@@ -37,24 +37,13 @@ POINTS = "document.querySelector('.nbt-curves-plot')?.data?.reduce((sum, trace) 
 STILL = '.jp-OutputArea-output img[src*="nbtune-still"]'
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("lab")
-
-
-@pytest.fixture(scope="module")
-def lab(folder: Path, ray_folder: Path) -> Iterator[Server]:
-    with Server(folder, folder / "settings") as server:
-        yield server
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page as high as the notebooks, so that nothing is scrolled away."""
+def page(browser: Browser, lab: Server) -> Iterator[Page]:
+    """A page as high as the notebooks, so that nothing is scrolled away. No kernel is left behind."""
     context = browser.new_context(viewport={"width": 1200, "height": 1500})
     faults: list[str] = []
     opened = context.new_page()
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(60_000)
     # Widgets run from blobs; the frontends have faults of their own.
     opened.on(
         "pageerror", lambda error: faults.append(f"{error}\n{error.stack}") if "blob:" in f"{error.stack}" else None
@@ -62,8 +51,9 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.on("dialog", lambda dialog: faults.append(f"a dialog: {dialog.message}"))
     expect.set_options(timeout=60_000)  # Ray has to start, and the machine may have other things to do
     yield opened
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=20_000)
     context.close()
+    lab.end_kernels()  # each of them has a Ray of its own, which is never quite idle
     assert not faults, "\n".join(faults)
 
 
@@ -76,7 +66,7 @@ def notebook(server: Server, page: Page, folder: Path, name: str, *more: str, **
     return opened
 
 
-def points_above(page: Page, number: int, timeout: float = 60) -> int:
+def points_above(page: Page, number: int, timeout: float = 120) -> int:
     """Wait until the curves have more points; return how many."""
     page.wait_for_function(f"({POINTS}) > {number}", timeout=timeout * 1000)
     return int(page.evaluate(POINTS))
@@ -87,7 +77,8 @@ def tab(page: Page, name: str) -> None:
 
 
 def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, page: Page, folder: Path) -> None:
-    story = notebook(lab, page, folder, "story.ipynb", "time.sleep(30)", "list(demo.selected.index)")
+    done = folder / "story done"
+    story = notebook(lab, page, folder, "story.ipynb", until(done), "list(demo.selected.index)")
     head, rows = page.locator(".nbt-head"), page.locator(".nbt-trials tbody tr[data-trial]")
     expect(head).to_contain_text("demo")
 
@@ -127,6 +118,8 @@ def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, pag
     head.get_by_role("button", name="Stop").click()
     head.get_by_role("button", name="Yes").click()
     expect(head).to_contain_text("■ stopped", timeout=20_000)
+    expect(busy).to_have_text("[*]:")
+    done.touch()
     story.idle()
     assert "[2]" in story.run(3).locator(".jp-OutputArea-output").inner_text()
 
@@ -239,7 +232,6 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
 
 
 def test_notebook_7_shows_it_too(lab: Server, page: Page, folder: Path) -> None:
-    lab.end_kernels()  # each of them has a Ray of its own, which is never quite idle
     with Server(folder, folder / "settings7", app="notebook") as server:
         notebook(server, page, folder, "seven.ipynb", samples=2, epochs=5, pause=0.1)
         expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.lab import Notebook, Server, write
-from tests.browser.test_lab import folder, lab, page  # noqa: F401 - fixtures
+from tests.browser.test_lab import page  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
@@ -20,7 +20,11 @@ import os, time
 while not os.path.exists({stop!r}):
     time.sleep(0.05)
 report(x=a)"""
-LOOKS = "import time\ntime.sleep(8)\npanel._looked.alive"
+LOOKS = "import time\ntime.sleep(8)\npanel._looked.alive"  # longer than the browser's word counts
+CHANGES = """end = time.monotonic() + 60
+while panel._looked.alive != {} and time.monotonic() < end:
+    time.sleep(0.05)
+panel._looked.alive"""
 
 
 TALL = {"width": 1200, "height": 2400}  # as high as the notebooks, so that nothing is scrolled away
@@ -37,6 +41,8 @@ def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page,
         "form.options, form.samples, form.valid",
         BUSY.format(storage=folder / "results", stop=str(stop)),
         LOOKS,
+        CHANGES.format(False),
+        CHANGES.format(True),
     )
     story = Notebook(page, lab, "cluster.ipynb")
     for number in (0, 1, 2):
@@ -101,9 +107,9 @@ def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page,
     # Out of sight, the cluster is no longer asked; in sight it is again.
     assert story.run(6).locator(".jp-OutputArea-output").inner_text().strip() == "True"
     page.evaluate("document.querySelector('.nbt-cluster').style.display = 'none'")
-    assert story.run(6).locator(".jp-OutputArea-output").inner_text().strip() == "False"
+    assert story.run(7).locator(".jp-OutputArea-output").inner_text().strip() == "False"
     page.evaluate("document.querySelector('.nbt-cluster').style.display = ''")
-    assert story.run(6).locator(".jp-OutputArea-output").inner_text().strip() == "True"
+    assert story.run(8).locator(".jp-OutputArea-output").inner_text().strip() == "True"
 
 
 def test_a_scaling_config_is_written_by_mouse_and_from_python(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811

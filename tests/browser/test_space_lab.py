@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.lab import Notebook, Server, write
-from tests.browser.test_lab import folder, lab, page  # noqa: F401 - fixtures
+from tests.browser.lab import Notebook, Server, until, write
+from tests.browser.test_lab import page  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
@@ -38,12 +38,12 @@ def press_write(shown: Locator) -> None:
 
 @pytest.mark.timeout(300)
 def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
-    cell = FIRST.format(storage=folder / "results")
+    cell, done = FIRST.format(storage=folder / "results"), folder / "space done"
     write(
         folder / "space.ipynb",
         "%load_ext nbtune\nimport nbtune, time",
         f"form = nbtune.SpaceForm('''{cell}''')\nform",
-        "busy = time.sleep(15)",
+        until(done),
         "again = nbtune.SpaceForm(sweep)\nagain",
         "again.write()\nagain.space",
     )
@@ -70,6 +70,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     # It is written below the form, while no other cell changes, and runs as it is.
     press_write(shown)
     assert sources(page) == [*before[:2], text, *before[2:]]
+    done.touch()
     story.idle()
     story.run(2)
     expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)
@@ -97,7 +98,6 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
 
 
 def test_notebook_7_takes_the_cell_too(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
-    lab.end_kernels()
     with Server(folder, folder / "settings-space", app="notebook", dark=True) as server:
         write(folder / "seven-space.ipynb", "import nbtune\nnbtune.SpaceForm('a: uniform(0, 1)')", "x = 1")
         story = Notebook(page, server, "seven-space.ipynb")

@@ -13,22 +13,25 @@ from playwright.sync_api import Page, expect
 
 import nbtune
 from tests.browser.lab import Notebook, Server, write
-from tests.browser.test_lab import folder, lab, page, points_above, tab  # noqa: F401 - fixtures
+from tests.browser.test_lab import page, points_above, tab  # noqa: F401 - page is a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
-# Each trial writes down by itself what it reports, before it does.
+# Each trial writes down by itself what it reports, before it does. Half way it waits until somebody looks again.
 SWEEP = """%%tune lasting --metric acc --mode max --storage {storage} --max-failures 1
 a: grid_search([1.0, 2.0, 3.0, 4.0])
 notes: grid_search([{notes!r}])
+attached: grid_search([{attached!r}])
 
 import os
 checkpoint = get_checkpoint()
 for step in range(checkpoint["step"] + 1 if checkpoint else 0, 60):
+    while step == 30 and not os.path.exists(attached):
+        time.sleep(0.05)
     with open(os.path.join(notes, str(a)), "a") as file:
         print(step, file=file)
     report(acc=a * step, step=step, checkpoint={{"step": step}})
-    time.sleep(0.25)"""
+    time.sleep(0.1)"""
 OUTCOME = """import json
 lasting.wait(120)
 json.dumps([lasting.status, lasting.history.groupby("trial")["step"].apply(list).tolist()])"""
@@ -43,13 +46,13 @@ def one_cluster() -> Any:
 
 @pytest.mark.timeout(400)
 def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Path, one_cluster: Any) -> None:  # noqa: F811
-    notes = folder / "notes"
+    notes, attached = folder / "notes", folder / "attached"
     notes.mkdir()
     write(
         folder / "lasting.ipynb",
         "%load_ext nbtune\nimport os, time",
         "%tune cluster start --cpus 4 --idle 10m\nos.getpid()",
-        SWEEP.format(storage=folder / "results", notes=str(notes)),
+        SWEEP.format(storage=folder / "results", notes=str(notes), attached=str(attached)),
     )
     story = Notebook(page, lab, "lasting.ipynb")
     story.run(0)
@@ -70,7 +73,9 @@ def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Pat
     again.run(1)
     head = second.locator(".nbt-head")
     expect(head).to_contain_text("● running")
-    points_above(second, points_above(second, 20))
+    there = points_above(second, 4 * 30 - 1)
+    attached.touch()
+    points_above(second, there)
     tab(second, "Trials")
     expect(second.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(4)
     answer = again.run(2, timeout=150).locator(".jp-OutputArea-output").last.inner_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -16,19 +17,23 @@ from pathlib import Path
 
 import psutil
 
+from nbtune.cluster.imports import lazy_folder
+
 ROOT = Path(__file__).parents[2]
-CLIENT_PORT = 23456  # outside of 10002 to 19999, where Ray's own processes listen
 
 
 @dataclass(frozen=True)
 class Foreign:
+    """A cluster: its address, the port of its Ray Client server, and its folders."""
+
     address: str
+    client_port: int
     temp: Path
     home: Path
 
     @property
     def client(self) -> str:
-        return f"ray://127.0.0.1:{CLIENT_PORT}"
+        return f"ray://127.0.0.1:{self.client_port}"
 
 
 def python(code: str, folder: Path, seconds: float = 200, **variables: str | None) -> subprocess.CompletedProcess[str]:
@@ -74,13 +79,12 @@ def foreign(
     folder = Path(tempfile.mkdtemp(prefix="nbf-", dir="/tmp"))
     temp, home = folder / "ray", folder / "home"
     (home / ".ray").mkdir(parents=True)
-    drop = {"PYTHONPATH", "RAY_TMPDIR", "RAY_ADDRESS"}
+    drop = {"RAY_TMPDIR", "RAY_ADDRESS"}
     variables = {name: value for name, value in os.environ.items() if name not in drop}
     variables |= {"HOME": str(home), "RAY_AUTH_MODE": "token" if token else "disabled"}
+    variables["PYTHONPATH"] = os.pathsep.join(str(entry) for entry in (lazy_folder(), pythonpath) if entry)
     if token:
         (home / ".ray" / "auth_token").write_text(token)
-    if pythonpath:
-        variables["PYTHONPATH"] = str(pythonpath)
     command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
     command += ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={temp}"]
     if grows is None:
@@ -89,7 +93,9 @@ def foreign(
         (folder / "config.yaml").write_text(grows)
         command.append(f"--autoscaling-config={folder / 'config.yaml'}")
         variables |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
-    command += ["--min-worker-port=0", "--max-worker-port=0", *options]
+    with socket.create_server(("127.0.0.1", 0)) as free:  # Ray's default is one for all of a machine's clusters
+        client_port = free.getsockname()[1]
+    command += [f"--ray-client-server-port={client_port}", "--min-worker-port=0", "--max-worker-port=0", *options]
 
     def start() -> subprocess.Popen[bytes]:
         with open(folder / "out", "w") as out:
@@ -104,7 +110,7 @@ def foreign(
             assert process.poll() is None, (folder / "out").read_text()
             assert time.monotonic() < due, (folder / "out").read_text()
             time.sleep(0.05)
-        yield Foreign(file.read_text().strip(), temp, home)
+        yield Foreign(file.read_text().strip(), client_port, temp, home)
     finally:
         with suppress(psutil.Error):
             tree = psutil.Process(process.pid).children(recursive=True)

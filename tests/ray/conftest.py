@@ -21,8 +21,13 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
     import ray
 
     import nbtune
+    from nbtune.engine import environment
 
-    yield nbtune.connect(cpus=2)
+    with pytest.MonkeyPatch.context() as patch:
+        # What the tests have imported here its processes would import ahead, PyTorch for two seconds each.
+        patch.setattr(environment, "WORTH", ())
+        connected = nbtune.connect(cpus=2)
+    yield connected
     ray.shutdown()
 
 
@@ -30,7 +35,7 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
 def until() -> Callable[..., None]:
     """Wait for a condition, and fail with its name if it does not come."""
 
-    def wait(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"after {seconds} s still not: {what}"

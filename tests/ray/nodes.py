@@ -39,7 +39,7 @@ def check(storage: Path) -> None:
     # Not nbtune's own: that one is for this machine alone, and no node can join it.
     ray.init(address="local", num_cpus=1, namespace="nbtune", include_dashboard=False, log_to_driver=False)
     address = ray.get_runtime_context().gcs_address
-    words = f"mount -t tmpfs tmpfs {storage} && exec ray start --address={address} --num-cpus=1 --block"
+    words = f"mount -t tmpfs tmpfs {storage} && exec ray start --address={address} --num-cpus=1 --min-worker-port=0 --max-worker-port=0 --block"
     node = subprocess.Popen(["unshare", "--mount", "sh", "-c", words], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60

@@ -10,7 +10,7 @@ import pytest
 
 import nbtune
 from nbtune.errors import ClusterError
-from tests.ray.clusters import CLIENT_PORT, Foreign, foreign, interpreter, python
+from tests.ray.clusters import Foreign, foreign, interpreter, python
 
 TOKEN = "5e1f" * 16
 SAY = """
@@ -34,7 +34,7 @@ def without_nbtune(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def guarded(without_nbtune: str) -> Iterator[Foreign]:
     """A cluster with a token, a Ray Client server, and no nbtune."""
-    with foreign(without_nbtune, TOKEN, f"--ray-client-server-port={CLIENT_PORT}") as there:
+    with foreign(without_nbtune, TOKEN) as there:
         yield there
 
 
@@ -112,7 +112,7 @@ def test_an_address_that_no_cluster_answers_is_said(guarded: Foreign, ray_folder
             "go('127.0.0.1:1')\n"
             "go('nowhere')\n"
             f"go('127.0.0.1:{port}')\n"
-            f"go('127.0.0.1:{CLIENT_PORT}')\n"
+            f"go('127.0.0.1:{guarded.client_port}')\n"
             f"go('ray://{guarded.address}')\n"
             f"go('{guarded.address}', cpus=2)\n"
         )

@@ -35,10 +35,13 @@ def running(trials=4, reports=5):
                 return []
             return super().read(since, timeout)
 
-    events = list(example(trials, reports, failing=1))[:-1]
-    source = Held(decode(encode(0, events)))
+        def end(self):
+            self._chunks = decode(encode(0, events))
+
+    events = list(example(trials, reports, failing=1))
+    source = Held(decode(encode(0, events[:-1])))
     experiment = Experiment(source)
-    while experiment._store.cursor < len(events):
+    while experiment._store.cursor < len(events) - 1:
         time.sleep(0.01)
     return experiment, source
 
@@ -135,21 +138,16 @@ def test_plotly_is_sent_when_it_is_asked_for(sent):
 
 
 def test_its_thread_ends_with_the_experiment(sent):
+    experiment, source = running()
     before = set(threading.enumerate())
-    experiment = Experiment(Replay(recorded_chunks(), speed=20.0))
     dashboard = experiment.dashboard
     (thread,) = [one for one in set(threading.enumerate()) - before if one.name == "nbtune-view"]
+    source.end()
     experiment.wait(60)
     thread.join(20)
     assert not thread.is_alive()
     assert part(dashboard, "Head").state["status"] == "finished"
     assert part(dashboard, "Head").state["live"] is False
-
-
-def recorded_chunks():
-    from nbtune.engine.events import decode, encode
-
-    return decode(encode(0, list(example(trials=4, reports=5))))
 
 
 def test_a_script_holds_what_it_imports_once():

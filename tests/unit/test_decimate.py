@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from nbtune.views.decimate import decimate
 
+MOST = 120
 ANY = st.floats(width=64, allow_nan=True, allow_infinity=True)
-VALUES = st.lists(ANY, max_size=300)
-POINTS = st.integers(4, 120)
+VALUES = st.lists(ANY, max_size=MOST)
+POINTS = st.integers(4, 50)
 
 
 def check(x, y, points):
@@ -36,13 +37,13 @@ def test_ends_and_extremes_are_kept(values, points):
     check(None, values, points)
 
 
-@given(VALUES, st.lists(st.floats(allow_nan=False), min_size=300, max_size=300), POINTS)
+@given(VALUES, st.lists(st.floats(allow_nan=False), min_size=MOST, max_size=MOST), POINTS)
 @settings(max_examples=300)
 def test_with_any_ascending_places(values, places, points):
     check(np.sort(places)[: len(values)], values, points)
 
 
-@given(VALUES, st.lists(ANY, min_size=300, max_size=300), POINTS)
+@given(VALUES, st.lists(ANY, min_size=MOST, max_size=MOST), POINTS)
 def test_places_in_no_order_do_no_harm(values, places, points):
     check(places[: len(values)], values, points)
 

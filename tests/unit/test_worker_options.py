@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import ray.train
+import ray.tune
 
 import nbtune
 from nbtune.spec.options import make_spec
@@ -126,5 +127,6 @@ def test_the_number_of_a_scaling_config_may_be_tuned():
     assert of_scaling(config, {}, Tuned("n", 2)) == Workers(Tuned("n", 2), {"CPU": 1})
 
 
-def test_planning_needs_no_space_for_a_number():
-    assert nbtune.spec.options.make_spec({"workers": 2})[0].shape.total == {"CPU": 2}
+def test_a_plan_needs_the_space_for_a_parameter():
+    with pytest.raises(nbtune.SpecError, match="--workers n: the space has no parameters; give a number"):
+        nbtune.plan(workers="n")
