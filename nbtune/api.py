@@ -109,7 +109,8 @@ def tune(
         label_selector: labels that their nodes must have: a dictionary, or one for each worker.
         topology: the TPU slice that they need: "4x4".
         trial_resources: what the process needs that starts the workers of a trial and waits, name -> amount or
-            "safe_node=0.01": resources of nodes that stay. Nothing if None: it computes nothing.
+            "safe_node=0.01": resources of nodes that stay. Nothing if None: it computes nothing. They are placed with
+            the workers, by the same strategy.
         worker_env: environment variables of the workers, name -> value.
 
     Raises:

@@ -61,7 +61,7 @@ if __name__ == "__main__":
     if side == "torchrun":
         out = Path(STORAGE) / "torchrun.json"
         out.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
         subprocess.run([*command, parity.__file__, str(EPOCHS), str(WIDTH), str(out)], check=True, capture_output=True)
         hand_back(**json.loads(out.read_text()))
     else:
