@@ -82,10 +82,8 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
     quiet()
     start = _start(storage)
     reports = _Reports(start, training.combine, payload["environment"])
-    framework = framework_of(training.framework)
-    trainer = reserved_trainer(
-        framework.trainer(), [reports, Worker(start)], elastic=training.workers.elastic is not None
-    )(
+    framework, elastic = framework_of(training.framework), training.workers.elastic is not None
+    trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
         partial(work, dict(config), dict(payload), place),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(
@@ -93,7 +91,8 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
             storage_path=storage.experiment_fs_path,
             storage_filesystem=storage.storage_filesystem,
             # Tune tries the whole trial again, from its latest checkpoint, and counts that.
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+            # Only an elastic run asks for places, and goes on asking until there are some.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1 if elastic else 0),
             worker_runtime_env={"env_vars": _environment(training)},
         ),
         **framework.arguments(training.backend),

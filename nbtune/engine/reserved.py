@@ -10,16 +10,20 @@ changed in the one place where it reserves.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import (
+    ElasticScalingPolicy,
     FixedScalingPolicy,
     NoopDecision,
     ResizeDecision,
@@ -29,6 +33,8 @@ from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 
 __all__ = ["reserved_trainer"]
+
+_MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
 
 
 class _Reservation(DefaultPlacementGroupHandle):
@@ -58,6 +64,44 @@ class _Fixed(FixedScalingPolicy):
 
     def make_decision_for_running_worker_group(self, *given: Any, **named: Any) -> ScalingDecision:
         return NoopDecision()
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        pass
+
+
+class _Elastic(ElasticScalingPolicy):
+    """As many workers as there are free places for, at least the least, for which it waits.
+
+    Ray Train's own policy asks a coordinator of the cluster, which keeps for some minutes what a trial has asked for
+    that was stopped.
+    """
+
+    def __init__(self, scaling_config: Any) -> None:
+        super().__init__(scaling_config)
+        self._own: Counter[str] = Counter()  # node -> how many workers of this trial are there
+
+    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
+        self._own.clear()
+        time.sleep(_MOMENT)
+        possible = self._count_possible_workers(self._get_reserved_resources())
+        return self._get_resize_decision(max(possible, self.scaling_config.min_workers))
+
+    def make_decision_for_running_worker_group(
+        self, worker_group_state: Any, worker_group_status: Any
+    ) -> ScalingDecision:
+        self._own = Counter(worker.metadata.node_id for worker in worker_group_state.workers)
+        return super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
+
+    def _get_reserved_resources(self) -> dict[str, dict[str, float]]:
+        each = self.scaling_config._resources_per_worker_not_none
+        there = {node: dict(free) for node, free in available_resources_per_node().items()}
+        for node, number in self._own.items():
+            for name, amount in each.items():
+                there.setdefault(node, {})[name] = there.get(node, {}).get(name, 0) + number * amount
+        return there
+
+    def _maybe_send_resource_request(self) -> None:
+        pass
 
     def after_controller_start(self, train_run_context: Any) -> None:
         pass
@@ -96,8 +140,7 @@ def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) 
         def _initialize_and_run_controller(self, **given: Any) -> Any:
             at_once = _EndAtOnce()
             given["callbacks"] = [*given["callbacks"], at_once]
-            if not elastic:
-                given["scaling_policy"] = _Fixed(self.scaling_config)
+            given["scaling_policy"] = (_Elastic if elastic else _Fixed)(self.scaling_config)
             return asyncio.run(_run(TrainController if elastic else _Controller, at_once, given))
 
     return Trainer

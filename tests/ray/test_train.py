@@ -218,6 +218,20 @@ def test_an_error_is_that_of_the_worker_that_made_it(run: Any, until: Any) -> No
     free(until)
 
 
+def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> None:
+    space = {"lr": nbtune.grid_search([1.0, 2.0]), "steps": 400, "pause": 0.05}
+    experiment = run(train, space, workers=(1, 2), metric="loss", mode="min")
+    assert experiment.plan.max_concurrent == 1
+    until(lambda: len(experiment.history) > 2, "reports", 200)
+    first = experiment.trials[0]
+    assert len(first.workers) == 2
+    first.stop()
+    until(lambda: len(experiment.trials) > 1 and experiment.trials[1].metrics, "the next trial's report", 200)
+    experiment.stop()
+    experiment.wait(60)
+    free(until)
+
+
 def test_what_cannot_be_is_said_before(run: Any) -> None:
     with pytest.raises(nbtune.SpecError, match="ask for 3 CPU, but the node has 2"):
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
