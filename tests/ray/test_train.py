@@ -232,6 +232,48 @@ def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> 
     free(until)
 
 
+def test_a_run_takes_more_workers_when_there_are_places(run: Any, until: Any) -> None:
+    import ray
+    from ray.train import ScalingConfig
+
+    held = ray.util.placement_group([{"CPU": 1}])
+    ray.get(held.ready())
+    scaling = ScalingConfig(num_workers=(1, 2), elastic_resize_monitor_interval_s=1)
+    experiment = run(train, {"lr": 1.0, "steps": 400, "pause": 0.05}, scaling=scaling, metric="loss", mode="min")
+    until(lambda: len(experiment.history) > 2, "reports", 200)
+    trial = experiment.trials[0]
+    assert len(trial.workers) == 1
+    ray.util.remove_placement_group(held)
+    until(lambda: trial.metrics["size"] == 2, "the second worker", 200)
+    assert len(trial.workers) == 2
+    assert contiguous(trial), "it goes on from the latest checkpoint, and each report is there once"
+    assert trial._state.failures == 0
+    experiment.stop()
+    experiment.wait(60)
+    free(until)
+
+
+def test_an_experiment_goes_on_after_its_driver_was_killed(run: Any, until: Any) -> None:
+    import ray
+
+    experiment = run(train, {"lr": 1.0, "steps": 400, "pause": 0.05}, **HALF)
+    until(lambda: len(experiment.history) > 3, "reports", 200)
+    os.kill(ray.get(experiment._source._driver.pid.remote()), signal.SIGKILL)
+    until(lambda: experiment.status == "lost", "its loss is seen")
+    free(until)
+    reached = experiment.trials[0].metrics["step"]
+    experiment.resume()
+    until(
+        lambda: 0 in experiment.trials and experiment.trials[0].metrics.get("step", 0) > reached + 3, "it goes on", 200
+    )
+    trial = experiment.trials[0]
+    assert contiguous(trial)
+    assert "worker 1 begins at 0\n--- started again ---\nworker 1 begins at" in trial.logs(rank=1)
+    experiment.stop()
+    experiment.wait(60)
+    free(until)
+
+
 def test_what_cannot_be_is_said_before(run: Any) -> None:
     with pytest.raises(nbtune.SpecError, match="ask for 3 CPU, but the node has 2"):
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
