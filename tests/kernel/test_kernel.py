@@ -230,12 +230,12 @@ def test_a_dry_run_runs_here_and_starts_nothing(notebook: Notebook) -> None:
 
 def test_plans_of_what_could_run_and_of_what_ran(notebook: Notebook) -> None:
     notebook.cell(
-        "import ray.train\ngrid = {'a': nbtune.grid_search([1, 2, 3])}\nworkers = ray.train.ScalingConfig(num_workers=1)"
+        "import ray.train\ngrid = {'a': nbtune.grid_search([1, 2, 3])}\nworkers = ray.train.ScalingConfig(num_workers=2)"
     )
     planned = notebook.cell("%tune plan --space grid --samples 2 --cpus 0.5")
     assert planned.text == "6 trials, 4 at once (limited by CPU), 2 waves\n", planned.error
     assert notebook.cell("%tune plan --scaling workers --samples 2").text == (
-        "2 trials, 1 at once (limited by CPU), 2 waves\na trial needs 1 CPU, and a worker with 1 CPU\n"
+        "2 trials, 1 at once (limited by CPU), 2 waves\na trial needs 2 x (1 CPU), PACK\n"
     )
     assert "asks for 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
     assert "--scaling: {'a'" in notebook.cell("%tune plan --scaling grid").error
