@@ -134,6 +134,37 @@ def test_a_filesystem(run: Any, keys: None, store: str, saving: Any) -> None:
 # -- disks that fail ------------------------------------------------------------------------------
 
 
+def test_workers_in_an_object_store(run: Any, until: Any, keys: None, store: str, monkeypatch: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import os
+
+        checkpoint = nbtune.get_checkpoint()
+        rank = nbtune.get_context().get_world_rank()
+        print(f"worker {rank} begins")
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 3):
+            nbtune.report(
+                step=step, seen=len(os.environ["AWS_SECRET_ACCESS_KEY"]), checkpoint={"step": step, "of": rank}
+            )
+            if step == 1 and not checkpoint:
+                raise RuntimeError("once")
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store}")
+    bucket(store, "workers")
+    experiment = run(
+        train, {"a": 1}, workers=2, cpus=0.5, metric="step", mode="max", max_failures=1, keep_checkpoints=1,
+        storage="s3://workers/sweeps",
+    )  # fmt: skip
+    experiment.wait()
+    trial = experiment.trials[0]
+    assert trial.status == "finished", trial.error
+    assert list(trial.history["step"]) == list(trial.history["iteration"] - 1) == [0, 1, 2]
+    assert trial.metrics["seen"] == len(SECRET)
+    assert [trial.checkpoint.load(rank) for rank in (0, 1)] == [{"step": 2, "of": 0}, {"step": 2, "of": 1}]
+    assert trial.logs(rank=1) == "worker 1 begins\n--- started again ---\nworker 1 begins\n"
+    found = bucket(store, "workers").get_file_info(pafs.FileSelector("workers/sweeps", recursive=True))
+    assert len({info.path for info in found if info.base_name.startswith("nbtune-state")}) == 2, "the latest, once"
+
+
 def mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True, capture_output=True)
 
