@@ -69,8 +69,8 @@ def free(until: Callable[..., None]) -> None:
 
     until(lambda: not left(), "the end of all processes")
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], "all CPUs")
-    groups = ray.util.placement_group_table().values()
-    assert [group for group in groups if group["state"] not in ("REMOVED",)] == []
+    table = ray.util.placement_group_table
+    until(lambda: all(group["state"] == "REMOVED" for group in table().values()), "the end of all placement groups")
 
 
 def _of(process: psutil.Process, session: str) -> bool:
