@@ -25,9 +25,8 @@ from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import (
     ElasticScalingPolicy,
     FixedScalingPolicy,
-    NoopDecision,
-    ResizeDecision,
     ScalingDecision,
+    ScalingPolicy,
 )
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
@@ -56,20 +55,21 @@ class _Group(WorkerGroup):
         return super()._create_workers(num_workers, placement_group, *given, **named)
 
 
-class _Fixed(FixedScalingPolicy):
-    """As many workers as there are bundles. Nobody is asked for more nodes: Tune's placement groups do."""
+class _Unasked(ScalingPolicy):
+    """Asks no coordinator of the cluster for nodes: the placement groups do, Tune's or those of an elastic run."""
 
-    def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
-        return ResizeDecision(self.scaling_config.num_workers, self.scaling_config._resources_per_worker_not_none)
-
-    def make_decision_for_running_worker_group(self, *given: Any, **named: Any) -> ScalingDecision:
-        return NoopDecision()
+    def _maybe_send_resource_request(self) -> None:
+        pass
 
     def after_controller_start(self, train_run_context: Any) -> None:
         pass
 
 
-class _Elastic(ElasticScalingPolicy):
+class _Fixed(_Unasked, FixedScalingPolicy):
+    """As many workers as there are bundles."""
+
+
+class _Elastic(_Unasked, ElasticScalingPolicy):
     """As many workers as there are free places for, at least the least, for which it waits.
 
     Ray Train's own policy asks a coordinator of the cluster, which keeps for some minutes what a trial has asked for
@@ -99,12 +99,6 @@ class _Elastic(ElasticScalingPolicy):
             for name, amount in each.items():
                 there.setdefault(node, {})[name] = there.get(node, {}).get(name, 0) + number * amount
         return there
-
-    def _maybe_send_resource_request(self) -> None:
-        pass
-
-    def after_controller_start(self, train_run_context: Any) -> None:
-        pass
 
 
 class _Controller(TrainController):
