@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,16 +12,17 @@ from typing import Any
 
 import pyarrow.fs as pafs
 import ray
+from ray.exceptions import RayError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
 from ray.train._internal.session import _TrainingResult, get_session
 from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
 from ray.train.v2.api.exceptions import WorkerGroupError
 
-from nbtune.engine.events import RANKS, WORKERS
+from nbtune.engine.events import RANKS
 from nbtune.engine.failures import TrialError, describe
 from nbtune.engine.reserved import reserved_trainer
 from nbtune.engine.session import Context
-from nbtune.engine.worker import Start, Worker, quiet, work
+from nbtune.engine.worker import Start, Worker, put_environment, quiet, work
 from nbtune.frameworks import framework_of
 from nbtune.spec.workers import Workers
 
@@ -30,19 +31,23 @@ __all__ = ["Training", "combined", "run_workers"]
 _ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
 _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
 
-_VARIABLES = {
-    # Seconds between two looks at the workers: the default of 2 costs a run of a few reports most of its time.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+_HERE = {
+    # Seconds from one look at the workers to the next, which then waits for news itself.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.01",
     # One process more for each trial, to announce the end of nodes that are about to go: they are gone soon enough.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+}
+"""Set in the trial's process."""
+
+_THERE = {
     # What workers print goes where they print it; Ray Train would make log records of it.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     # Nor does it set up their loggers.
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
-    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
-    "RAY_TRAIN_V2_ENABLED": "1",
 }
+"""Set in those of its workers."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,12 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
         TrialError: a worker's program raised, or its process was lost.
     """
     training: Training = payload["training"]
-    for name, value in _VARIABLES.items():
+    for name, value in _HERE.items():
         os.environ.setdefault(name, value)
     quiet()
     start = _start(storage)
-    reports = _Reports(start, training.combine, payload["environment"])
+    environment = {**_environment(training), **payload["environment"]}
+    reports = _Reports(start, training.combine, environment, partial(_tell, payload["driver"], place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
         partial(work, dict(config), dict(payload), place),
@@ -93,7 +99,8 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
             # Tune tries the whole trial again, from its latest checkpoint, and counts that.
             # Only an elastic run asks for places, and goes on asking until there are some.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1 if elastic else 0),
-            worker_runtime_env={"env_vars": _environment(training)},
+            # What the user sets may have to be there before a library is imported.
+            worker_runtime_env={"env_vars": dict(training.variables)} if training.variables else {},
         ),
         **framework.arguments(training.backend),
     )
@@ -101,6 +108,11 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
         trainer.fit()
     except WorkerGroupError as error:
         raise _cause(error) from None
+
+
+def _tell(driver: Any, *told: Any) -> None:
+    with suppress(RayError):  # without its driver this trial is about to end
+        ray.get(driver.workers.remote(*told), timeout=30)
 
 
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
@@ -116,7 +128,7 @@ def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
 def _environment(training: Training) -> dict[str, str]:
     # Ray shows a process that has asked for no GPU all of them.
     hidden = {} if training.workers.each.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
-    return {**hidden, **training.variables}
+    return {**_THERE, **hidden, **training.variables}
 
 
 def _start(storage: Any) -> Start:
@@ -141,24 +153,29 @@ class _Reports(ReportCallback, WorkerGroupCallback):
     Args:
         start: where they begin.
         combine: how their metrics become the trial's.
-        environment: what is set in their processes before anything else, and is secret.
+        environment: what is set in their processes before Ray Train's part of them begins; some of it is secret.
+        tell: what to call when they have started, with the number of reports before, and who they are.
     """
 
-    def __init__(self, start: Start, combine: str, environment: Mapping[str, str]) -> None:
-        self._combine, self._environment = combine, dict(environment)
+    def __init__(
+        self,
+        start: Start,
+        combine: str,
+        environment: Mapping[str, str],
+        tell: Callable[[int, list[dict[str, Any]]], None],
+    ) -> None:
+        self._combine, self._environment, self._tell = combine, dict(environment), tell
         self._iteration = self._saved_at = start.iteration
-        self._workers: list[dict[str, Any]] | None = None  # until they are told of
 
     def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
-        """Set what the workers need to write into storage."""
-        if self._environment:
-            ray.get([worker.execute_async(os.environ.update, self._environment) for worker in workers])
+        """Set what the workers need to write into storage, and what Ray Train is to leave alone."""
+        ray.get([worker.execute_async(put_environment, self._environment) for worker in workers])
         return {}
 
     def after_worker_group_start(self, worker_group: Any) -> None:
         """Count on from the latest checkpoint: after a change of their number the workers are new ones."""
         self._iteration = self._saved_at
-        self._workers = [
+        workers = [
             {
                 "rank": worker.distributed_context.world_rank,
                 "node": worker.metadata.node_ip,
@@ -168,14 +185,13 @@ class _Reports(ReportCallback, WorkerGroupCallback):
             }
             for worker in worker_group.get_workers()
         ]
+        self._tell(self._iteration, workers)
 
     def after_report(self, training_report: Any, metrics: list[dict[str, Any]]) -> None:
         """Report to Tune what all workers have reported."""
         self._iteration += 1
         ranks = [dict(of_rank) for of_rank in metrics]
         result = {**combined(ranks, self._combine), "training_iteration": self._iteration, RANKS: ranks}
-        if self._workers is not None:
-            result[WORKERS], self._workers = self._workers, None
         checkpoint = training_report.checkpoint
         if checkpoint is not None:
             checkpoint.update_metadata({_ITERATION: self._iteration})

@@ -92,6 +92,7 @@ class Driver:
         self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # who reads -> when it has last asked
         self._about: dict[str, Any] = {}
+        self._recorder: Any = None
 
     # -- beginning --------------------------------------------------------------------------------
 
@@ -243,6 +244,12 @@ class Driver:
             raise RefusedError("the experiment came to its end before")
         return await done
 
+    # -- what trials tell beside Tune -------------------------------------------------------------
+
+    async def workers(self, trial_id: str, iteration: int, workers: list[dict[str, Any]]) -> None:
+        """Take note of a trial's workers; see `nbtune.engine.recorder.Recorder.on_workers`."""
+        self._recorder.on_workers(trial_id, iteration, workers)
+
     # -- running ----------------------------------------------------------------------------------
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -289,7 +296,7 @@ class Driver:
 
         assert self._log is not None
         run = make_run(launch, self._large, self._log, resume)
-        self._control = run.control
+        self._control, self._recorder = run.control, run.recorder
         self._staging = lambda: run.recorder.staging
         run.recorder.on_failure = lambda failure, final: self._keeper.trial_failed(failure, final=final)
         if self._stop_early or self._keeper.fault is not None:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["CPU", "KINDS", "RANKS", "SECONDS", "WAITED", "WORKERS", "Chunk", "Event", "decode", "encode", "plain"]
+__all__ = ["CPU", "KINDS", "RANKS", "SECONDS", "WAITED", "Chunk", "Event", "decode", "encode", "plain"]
 
 KINDS = (
     "experiment",
@@ -50,8 +50,8 @@ KINDS = (
 )
 """The kinds of events; their positions are what a chunk holds, so new ones come last."""
 SECONDS, WAITED, CPU = "@seconds", "@waited", "@cpu"
-RANKS, WORKERS = "@ranks", "@workers"
-"""What a trial's result has on its way through Tune: what each rank has reported, and who the workers are."""
+RANKS = "@ranks"
+"""What a trial's result has on its way through Tune: what each rank has reported."""
 
 
 @dataclass(frozen=True)

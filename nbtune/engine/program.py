@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import random
@@ -35,6 +36,7 @@ def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], place: se
     Raises:
         TrialError: the program raised.
     """
+    _free()
     unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
     before = session.enter(place)
     with suppress(OSError):  # another machine need not have the notebook's folder
@@ -97,6 +99,14 @@ class _Main(types.ModuleType):
             return self.__dict__["_namespace"][name]
         except KeyError:
             raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
+
+
+def _free() -> None:
+    """Let go of what the trial before has left on the GPU: its objects may still wait for the garbage collector."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacked) -> None:

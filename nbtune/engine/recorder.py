@@ -13,7 +13,7 @@ from ray.tune.result import AUTO_RESULT_KEYS
 from ray.tune.utils.util import flatten_dict
 
 from nbtune.engine.continuation import catch_up
-from nbtune.engine.events import RANKS, WORKERS, Event, plain
+from nbtune.engine.events import RANKS, Event, plain
 from nbtune.engine.failures import describe
 from nbtune.engine.groups import release
 from nbtune.engine.live import Live
@@ -97,6 +97,17 @@ class Recorder(Live, Callback):
         self._release(trial)
         self._append("paused", trial, iteration=_reports(trial), data={"reason": "user" if by_user else "scheduler"})
 
+    def on_workers(self, trial_id: str, iteration: int, workers: list[dict[str, Any]]) -> None:
+        """Record that a trial's workers have started; called from another thread.
+
+        Args:
+            trial_id: Tune's id.
+            iteration: how many reports there had been before.
+            workers: rank, node, node_id, pid and gpus of each.
+        """
+        number = self.numbers[trial_id]
+        self._log.append(Event("workers", number, time.time(), iteration=iteration, data={"workers": workers}))
+
     def on_more(self, trials: int) -> None:
         """Record that there will be so many trials more."""
         self._total += trials
@@ -112,9 +123,6 @@ class Recorder(Live, Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
-        if WORKERS in result:  # they have started, and this is their first report
-            at = {**when, "iteration": when["iteration"] - 1}
-            self._append("workers", trial, **at, data={"workers": result[WORKERS]})
         self._append("reported", trial, **when, metrics=metrics_of(result))
         for rank, metrics in enumerate(result.get(RANKS, ())):
             self._append("worked", trial, **when, rank=rank, metrics=metrics_of(metrics, own=True))

@@ -21,8 +21,8 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
     Args:
         config: the trial's parameters.
         payload: "data", references to the "large" values of `nbtune.engine.payload.Packed`, the "seed", the
-            "environment": what the kernel's says of object stores, and "training": the
-            `nbtune.engine.distributed.Training` of a trial that is a Ray Train run, else None.
+            "environment": what the kernel's says of object stores, "training": the
+            `nbtune.engine.distributed.Training` of a trial that is a Ray Train run, else None, and the "driver".
 
     Raises:
         TrialError: the program raised.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
@@ -81,6 +82,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         "seed": spec.seed,
         "environment": launch.environment,
         "training": _training(spec),
+        "driver": ray.get_runtime_context().current_actor,
     }
     trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
     where = launch.storage.join(launch.folder)

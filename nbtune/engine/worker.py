@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,18 +19,55 @@ from ray.train.v2._internal.execution.train_fn_utils import (
     LocalTrainFnUtils,
     set_train_fn_utils,
 )
+from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
 
 from nbtune.engine import output, session
 from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["Start", "Worker", "alone", "quiet", "work"]
+__all__ = ["TrainWorker", "Start", "Worker", "alone", "put_environment", "quiet", "work"]
+
+_ANSWER = 1.0  # seconds after which a worker that has nothing to tell says so
+
+
+class TrainWorker(RayTrainWorker):
+    """The actor of a worker. Asked for its status it answers as soon as there is something to tell.
+
+    Ray Train's own answers at once, and is asked again and again: that takes time from the training, and a report is
+    heard of only when it is asked the next time.
+    """
+
+    def run_train_fn(self, train_fn_ref: Any) -> None:
+        """Start the training code on its thread."""
+        super().run_train_fn(train_fn_ref)
+        threading.Thread(target=_tell_end, args=(get_train_context().execution_context,), daemon=True).start()
+
+    def poll_status(self) -> Any:
+        """Return the status, after a moment if there is no news."""
+        here = get_train_context().execution_context
+        reports = here.result_queue
+        with reports.not_empty:
+            reports.not_empty.wait_for(
+                lambda: reports.queue or not here.training_thread_runner.is_running(), timeout=_ANSWER
+            )
+        return super().poll_status()
+
+
+def _tell_end(execution: Any) -> None:
+    execution.training_thread_runner._thread.join()
+    with execution.result_queue.not_empty:
+        execution.result_queue.not_empty.notify_all()
 
 
 def quiet() -> None:
     """Keep what Ray Train tells of its own work out of what the training code prints."""
     logging.getLogger("ray.train").setLevel(logging.ERROR)
+
+
+def put_environment(variables: Mapping[str, str]) -> None:
+    """Set environment variables in this process: a pickled `os.environ.update` would set those of a copy."""
+    os.environ.update(variables)
 
 
 @dataclass(frozen=True)
@@ -56,8 +96,11 @@ class Worker(WorkerCallback, TrainContextCallback):
         self._since = self._cpu = 0.0
 
     def after_init_train_context(self) -> None:
-        """Take the place of what `ray.train`'s functions call in this process."""
+        """Take the place of what `ray.train`'s functions call in this process, which may have run a trial before."""
         set_train_fn_utils(_Functions(self))
+        context = get_train_context()  # the default of each of these is one for all of a process's runs
+        context.checkpoint_upload_threadpool = ThreadPoolExecutor(max_workers=1)
+        context.report_order_condition = threading.Condition()
         quiet()
 
     def begin(self) -> None:

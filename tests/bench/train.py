@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, hand_back, median, probe
 from tests.bench.runs import connect_nbtune, tune_nbtune
 from tests.ray import parity
 
 __all__ = ["measure"]
 
 EPOCHS, WIDTH = 12, 32
+PAIRS = 4  # trainings of each side in a round
 SIZE = 100_000_000  # bytes of the checkpoint
 SAVES = 5
 
@@ -43,37 +44,41 @@ def save(config: dict[str, Any]) -> None:
 
 def measure(options: Options) -> list[Row]:
     """Measure both."""
-    sides = ("nbtune", "torchrun")
-    found = alternate(options.rounds, sides, lambda side: probe("train", side))
-    seconds = {side: median(one["seconds"] for one in rounds) for side, rounds in found.items()}
-    losses = {json.dumps(one["losses"]) for rounds in found.values() for one in rounds}
-    note = f"{seconds['nbtune']:.2f} s, {seconds['torchrun']:.2f} s; losses {'equal' if len(losses) == 1 else 'DIFFER'}"
+    found = probe("train", "turns", str(PAIRS * options.rounds), timeout=900)
+    seconds = {side: list(dict.fromkeys(found[side]["seconds"])) for side in ("nbtune", "torchrun")}
+    pairs = [ours / plain for ours, plain in zip(seconds["nbtune"], seconds["torchrun"], strict=True)]
+    same = "equal" if found["nbtune"]["loss"] == found["torchrun"]["loss"] else "DIFFER"
+    middle = {side: median(of_side) for side, of_side in seconds.items()}
+    note = f"{middle['nbtune']:.2f} s, {middle['torchrun']:.2f} s; of {len(pairs)} pairs; losses {same}"
     what = "2 workers of PyTorch, from the first batch to the last: nbtune / torchrun"
-    rows = [Row("train", what, seconds["nbtune"] / seconds["torchrun"], "x", 1.025, note, found)]
+    rows = [Row("train", what, median(pairs), "x", 1.025, note, found)]
     saved = probe("train", "save")
     note = f"{saved['reported']:.2f} s, {saved['plain']:.2f} s"
     what = "report with a checkpoint of 100 MB / torch.save of the same"
     return [*rows, Row("train", what, saved["reported"] / saved["plain"], "x", note=note, data=saved)]
 
 
+def turns(number: int) -> None:
+    """Let both sides train in turns, each in processes that stay."""
+    folder = Path(STORAGE, "turns")
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {"epochs": EPOCHS, "width": WIDTH, "times": number, "folder": str(folder)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", parity.__file__]
+    plain = subprocess.Popen([*command, json.dumps(settings), str(folder / "torchrun.json")])
+    history = tune_nbtune(parity.as_trial, settings, workers=2)[0].history
+    if plain.wait(60):
+        raise RuntimeError("torchrun failed")
+    ours = {name: list(history[name]) for name in ("loss", "seconds")}
+    hand_back(nbtune=ours, torchrun=json.loads((folder / "torchrun.json").read_text()))
+
+
 if __name__ == "__main__":
-    side = sys.argv[1]
-    if side == "torchrun":
-        out = Path(STORAGE) / "torchrun.json"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-        subprocess.run([*command, parity.__file__, str(EPOCHS), str(WIDTH), str(out)], check=True, capture_output=True)
-        hand_back(**json.loads(out.read_text()))
+    connect_nbtune()
+    if sys.argv[1] == "turns":
+        turns(int(sys.argv[2]))
     else:
-        connect_nbtune()
-        options = {"workers": 2}
-        if side == "save":
-            folder = Path(STORAGE) / "plain"
-            folder.mkdir(parents=True, exist_ok=True)
-            experiment, _ = tune_nbtune(save, {"folder": str(folder)}, **options)
-            last = experiment.history.iloc[-1]
-            hand_back(plain=last["plain"], reported=last["reported"])
-        else:
-            experiment, _ = tune_nbtune(parity.as_trial, {"epochs": EPOCHS, "width": WIDTH}, **options)
-            history = experiment.history
-            hand_back(losses=list(history["loss"]), seconds=history["seconds"][0])
+        folder = Path(STORAGE) / "plain"
+        folder.mkdir(parents=True, exist_ok=True)
+        experiment, _ = tune_nbtune(save, {"folder": str(folder)}, workers=2)
+        last = experiment.history.iloc[-1]
+        hand_back(plain=last["plain"], reported=last["reported"])

@@ -1,6 +1,6 @@
 """One training function on two workers, through nbtune and under torchrun: the same losses, and how long it takes.
 
-``python -m torch.distributed.run --nproc-per-node=2 parity.py EPOCHS FILE`` is the second of them.
+``python -m torch.distributed.run --nproc-per-node=2 parity.py SETTINGS FILE`` is the second of them.
 """
 
 from __future__ import annotations
@@ -62,20 +62,54 @@ def train(epochs: int, width: int = 16) -> tuple[list[float], float]:
     return losses, time.perf_counter() - began
 
 
+def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[float, float]]:
+    """Train several times, in turns with another process group: on a busy machine only neighbours compare.
+
+    Args:
+        side: 0 or 1; with two sides, who is first changes from pair to pair.
+        settings: "times" for each side, "epochs", "width", and the "folder" in which a file says whose turn it is.
+        rank: of this worker.
+
+    Returns:
+        The loss of each epoch, with the seconds of its training.
+    """
+    found = []
+    for turn in range(2 * settings["times"]):
+        if ((turn + 1) // 2) % 2 == side:  # 0 1 1 0 0 1 1 0
+            while not Path(settings["folder"], str(turn)).exists():
+                time.sleep(0.05)
+            losses, seconds = train(settings["epochs"], settings["width"])
+            found += [(loss, seconds) for loss in losses]
+            if rank == 0:
+                Path(settings["folder"], str(turn + 1)).touch()
+    return found
+
+
 def as_trial(config: dict[str, Any]) -> None:
     """Train, and report the losses: what `nbtune.tune` runs on each worker."""
     import nbtune
 
-    losses, seconds = train(config["epochs"], config["width"])
-    for loss in losses:
+    if "folder" in config:
+        found = take_turns(0, config, nbtune.get_context().get_world_rank())
+    else:
+        losses, seconds = train(config["epochs"], config["width"])
+        found = [(loss, seconds) for loss in losses]
+    for loss, seconds in found:
         nbtune.report(loss=loss, seconds=seconds)
 
 
 if __name__ == "__main__":
     import torch.distributed as dist
 
+    settings = json.loads(sys.argv[1])
     dist.init_process_group("gloo")
-    losses, seconds = train(int(sys.argv[1]), int(sys.argv[2]))
+    if "folder" in settings:
+        Path(settings["folder"], "0").touch()  # ready
+        found = take_turns(1, settings, dist.get_rank())
+    else:
+        losses, seconds = train(settings["epochs"], settings["width"])
+        found = [(loss, seconds) for loss in losses]
     if dist.get_rank() == 0:
-        Path(sys.argv[3]).write_text(json.dumps({"losses": losses, "seconds": seconds}))
+        losses, seconds = zip(*found, strict=True)
+        Path(sys.argv[2]).write_text(json.dumps({"loss": losses, "seconds": seconds}))
     dist.destroy_process_group()

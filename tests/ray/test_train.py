@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ def free(until: Callable[..., None]) -> None:
     """Wait until nothing runs any more, and all CPUs are back."""
     import ray
 
-    names = ("RayTrainWorker", "SynchronizationActor", "ImplicitFunc")
+    names = ("TrainWorker", "SynchronizationActor", "ImplicitFunc")
     session = ray._private.worker._global_node.get_session_dir_path()
 
     def left() -> list[str]:
@@ -152,6 +153,43 @@ def test_the_number_of_workers_is_a_parameter(run: Any, until: Any) -> None:
         state = [trial.checkpoint.load(rank) for rank in range(trial.config["n"])]
         assert state == [{"step": 2, "rank": rank} for rank in range(trial.config["n"])]
     assert experiment.best.checkpoint["step"] == 2
+    free(until)
+
+
+def test_workers_that_have_ended_well_train_the_next_trial(run: Any, until: Any) -> None:
+    def save(config: dict[str, Any]) -> None:
+        import ray.train
+        import torch
+        import torch.distributed as dist
+        from ray.train import Checkpoint, CheckpointUploadMode
+
+        ones = torch.ones(1)
+        dist.all_reduce(ones)
+        print("trial", config["number"])
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "number").write_text(str(config["number"]))
+            ray.train.report({"size": ones.item(), "loss": 1.0}, checkpoint=Checkpoint(folder))
+        kept = Path(tempfile.mkdtemp(), "late")  # Ray Train removes it
+        kept.mkdir()
+        (kept / "number").write_text(str(-config["number"]))
+        ray.train.report(
+            {"size": ones.item(), "loss": 0.5},
+            checkpoint=Checkpoint(str(kept)),
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+        )
+        if config["number"] == 2:
+            raise RuntimeError("no more")
+
+    experiment = run(save, {"number": nbtune.grid_search([0, 1, 2, 3])}, workers=2, metric="loss", mode="min").wait()
+    trials = experiment.trials
+    assert list(experiment.df["status"]) == ["finished", "finished", "failed", "finished"], trials[0].error
+    crews = [set(trials[number].workers["pid"]) for number in range(4)]
+    assert crews[0] == crews[1] == crews[2], "they are there already"
+    assert not crews[2] & crews[3], "after an error they are not to be trusted"
+    for number in (0, 1, 3):
+        assert list(trials[number].history["size"]) == [2, 2]
+        assert (Path(trials[number].checkpoint) / "number").read_text() == str(-number)
+        assert trials[number].logs(rank=1) == f"trial {number}\n"
     free(until)
 
 

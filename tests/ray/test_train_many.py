@@ -21,10 +21,12 @@ if __name__ == "__main__":
     print("planned", experiment.plan.concurrent, experiment.plan.limited_by)
     experiment.wait(400)
     print(experiment.status, *experiment.df["iterations"])
+    print("processes", len({pid for trial in experiment.trials.values() for pid in trial.workers["pid"]}))
 """
 
 
 def test_eight_trials_of_two_workers_on_four_cpus(tmp_path: Path) -> None:
     ended = python(PROGRAM.replace("STORAGE", repr(str(tmp_path))), tmp_path, 500)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-2:] == ["planned 2 CPU", "finished 3 3 3 3 3 3 3 3"], ended.stdout
+    said = ["planned 2 CPU", "finished 3 3 3 3 3 3 3 3", "processes 4"]
+    assert ended.stdout.splitlines()[-3:] == said, ended.stdout

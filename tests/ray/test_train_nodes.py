@@ -1,4 +1,4 @@
-"""Trials of several workers on a cluster of three nodes: where they go, and a node that is lost."""
+"""Trials of several workers on a cluster of three nodes: where they go, and what is lost, killed or stopped."""
 
 from __future__ import annotations
 
@@ -63,3 +63,84 @@ def test_workers_on_several_nodes_survive_one_of_them(tmp_path: Path) -> None:
         "stopped",
         "free",
     ]
+
+
+FAULTS = """
+import os, signal
+
+import psutil
+
+def together(config):
+    import os, torch, torch.distributed as dist
+
+    checkpoint = nbtune.get_checkpoint()
+    rank = nbtune.get_context().get_world_rank()
+    for step in range(checkpoint["step"] + 1 if checkpoint else 0, config["steps"]):
+        dist.all_reduce(torch.ones(1))
+        time.sleep(0.05)
+        nbtune.report(
+            step=step, loss=config["a"] / (step + 1), pid=os.getpid(),
+            checkpoint={"step": step} if rank == 0 else None,
+        )
+
+def run(steps, values, **more):
+    return nbtune.tune(
+        together, {"a": nbtune.grid_search(values), "steps": steps}, workers=2, placement_strategy="STRICT_SPREAD",
+        metric="loss", mode="min", storage=STORAGE, wait=False, **more,
+    )
+
+def contiguous(trial):
+    history = trial.history
+    steps = list(range(len(history)))
+    return list(history["iteration"] - 1) == steps and list(history["step"]) == steps
+
+def free():
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+    until(lambda: all(group["state"] == "REMOVED" for group in ray.util.placement_group_table().values()))
+    until(lambda: not [name for name in names() if "TrainWorker" in name or "SynchronizationActor" in name])
+
+def names():
+    inside = [process for parent in raylets for process in parent.children(recursive=True)]
+    found = []
+    for process in inside:
+        try:
+            found.append(" ".join(process.cmdline()))
+        except psutil.Error:  # it has just ended
+            pass
+    return found
+
+raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
+experiment = run(1000, [1.0], max_failures=2)
+until(lambda: len(experiment.history) > 3)
+trial = experiment.trials[0]
+
+def killed(pid, failures):
+    before = trial.metrics["step"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: trial._state.failures == failures)
+    until(lambda: trial.metrics["step"] > before + 3)
+    say(contiguous(trial))
+
+killed(int(trial.workers["pid"][1]), 1)
+own = [p.pid for parent in raylets for p in parent.children(recursive=True) if "ImplicitFunc.train" in " ".join(p.cmdline())]
+killed(*own, 2)
+trial.stop()
+experiment.wait(60)
+say(trial.status, contiguous(trial))
+free()
+say("free")
+
+from ray.tune.schedulers import ASHAScheduler
+
+experiment = run(30, [1.0, 2.0, 3.0, 4.0], scheduler=ASHAScheduler(max_t=30, grace_period=1, reduction_factor=2))
+experiment.wait(300)
+reasons = [trial._state.reason for trial in experiment.trials.values()]
+say(experiment.status, len(reasons), "scheduler" in reasons, all(map(contiguous, experiment.trials.values())))
+free()
+say("free")
+"""
+
+
+def test_what_is_killed_and_stopped_on_several_nodes(tmp_path: Path) -> None:
+    said = shown(FAULTS, tmp_path, 500)
+    assert said == ["True", "True", "stopped True", "free", "finished 4 True True", "free"]
