@@ -1,4 +1,5 @@
-"""Training on two workers through nbtune beside torchrun, and a checkpoint of 100 MB beside `torch.save`."""
+"""Training on two workers through nbtune beside torchrun, a checkpoint of 100 MB beside `torch.save`, and the
+start and the end of such trials."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
 from tests.bench.runs import connect_nbtune, tune_nbtune
 from tests.ray import parity
 
@@ -55,7 +57,13 @@ def measure(options: Options) -> list[Row]:
     saved = probe("train", "save")
     note = f"{saved['reported']:.2f} s, {saved['plain']:.2f} s"
     what = "report with a checkpoint of 100 MB / torch.save of the same"
-    return [*rows, Row("train", what, saved["reported"] / saved["plain"], "x", note=note, data=saved)]
+    rows.append(Row("train", what, saved["reported"] / saved["plain"], "x", note=note, data=saved))
+    stopped = alternate(options.rounds, ("stop",), lambda side: probe("train", side))["stop"]
+    what = "a trial of 2 workers is stopped: until all CPUs are free and the workers' processes gone"
+    rows.append(Row("train", what, median(one["free"] for one in stopped), "s", 5.0, data={"stop": stopped}))
+    what = "first report of a trial of 2 workers, and of the next one in their processes"
+    first, then = (median(one[name] for one in stopped) for name in ("first", "next"))
+    return [*rows, Row("train", what, first, "s", note=f"next: {then:.2f} s", data={"stop": stopped})]
 
 
 def turns(number: int) -> None:
@@ -72,10 +80,54 @@ def turns(number: int) -> None:
     hand_back(nbtune=ours, torchrun=json.loads((folder / "torchrun.json").read_text()))
 
 
+def steps(config: dict[str, Any]) -> None:
+    """Report at once, and then as often as is asked for."""
+    import nbtune
+
+    for step in range(config["steps"]):
+        nbtune.report(step=step)
+        time.sleep(0.1)
+
+
+def stop() -> None:
+    """Run a trial, the next one in its workers, and stop that."""
+    import psutil
+    import ray
+
+    import nbtune
+
+    space = {"steps": nbtune.grid_search([2, 1000])}
+    began = time.perf_counter()
+    experiment = nbtune.tune(steps, space, storage=STORAGE, workers=2, wait=False)
+
+    def seconds_until(condition: Callable[[], Any]) -> float:
+        while not condition():
+            time.sleep(0.01)
+        return time.perf_counter() - began
+
+    first = seconds_until(lambda: len(experiment.history))
+    seconds_until(lambda: experiment.trials[0].status == "finished")
+    began = time.perf_counter()
+    following = seconds_until(lambda: 1 in experiment.trials and experiment.trials[1].metrics)
+    trial = experiment.trials[1]
+    pids = trial.workers["pid"]
+    began = time.perf_counter()
+    trial.stop()
+    free = seconds_until(
+        lambda: (
+            ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"]
+            and not any(map(psutil.pid_exists, pids))
+        )
+    )
+    hand_back(first=first, next=following, free=free)
+
+
 if __name__ == "__main__":
     connect_nbtune()
     if sys.argv[1] == "turns":
         turns(int(sys.argv[2]))
+    elif sys.argv[1] == "stop":
+        stop()
     else:
         folder = Path(STORAGE) / "plain"
         folder.mkdir(parents=True, exist_ok=True)
