@@ -247,6 +247,8 @@ def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, 
 
     for point in spec.points:
         try:
+            if spec.worker_group is not None:
+                spec.worker_group.check(nested(point))
             broken = space.violated(nested(point))
         except ValueError as error:
             problems.append(Problem(f"--points: {point!r}: {error}"))

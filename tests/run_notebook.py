@@ -23,9 +23,17 @@ KILLS = "kills-kernel"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 
 
-def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
-    """Run a notebook in its own folder and return it with its outputs."""
+def run(path: Path, timeout: float = 600, further: str | None = None) -> nbformat.NotebookNode:
+    """Run a notebook in its own folder and return it with its outputs.
+
+    Args:
+        path: the notebook.
+        timeout: seconds for each cell.
+        further: the code of a cell after its last one.
+    """
     notebook = nbformat.read(path, as_version=4)
+    if further is not None:
+        notebook.cells.append(nbformat.v4.new_code_cell(further))
     done = 0
     while done < len(notebook.cells):
         done = _run_in_a_kernel(notebook, done, path.parent, timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         proposals,
         stopping,
         recorder,
-        complete=lambda point: completed(launch.space, point),
+        complete=partial(_completed, launch),
         past=past,
         failed=failed,
     )
@@ -100,6 +100,18 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
             launch, trainable, search, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
         )
     return Run(tuner, control, recorder)
+
+
+def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point of the user's own with what it leaves open.
+
+    Raises:
+        ValueError: it cannot be tried.
+    """
+    whole = completed(launch.space, point)
+    if (workers := launch.spec.worker_group) is not None:
+        workers.check(whole)
+    return whole
 
 
 def _new(

@@ -77,6 +77,26 @@ class Workers:
             value = value[part]
         return int(value)
 
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse a configuration with more workers than there are places for: it would wait for ever.
+
+        Args:
+            config: the parameters, nested; the number may be left open.
+
+        Raises:
+            ValueError: it says another number of workers than what was planned for.
+        """
+        if isinstance(self.number, Tuned):
+            try:
+                count = self.count(config)
+            except (KeyError, TypeError):
+                return
+            if not 1 <= count <= self.most:
+                raise ValueError(
+                    f"{self.number.name}={count}: a trial of this experiment has 1 to {self.most} workers, which its"
+                    " plan has places for; start another one for more"
+                )
+
     def shape(self, count: int | None = None) -> Shape:
         """Return what one trial needs.
 

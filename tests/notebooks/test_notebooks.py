@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nbformat
 import pytest
@@ -16,6 +18,11 @@ import nbtune
 pytestmark = pytest.mark.notebooks
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+DISTRIBUTED = "05_distributed_training"
+ASKED = """
+import json
+print(json.dumps({"config": cnn.best.config, "reports": cnn.best.history[["accuracy", "loss"]].to_dict("records")}))
+"""
 
 
 def runner() -> ModuleType:
@@ -29,6 +36,16 @@ def runner() -> ModuleType:
     return module
 
 
+def under_torchrun(path: Path, cell: str, config: dict[str, Any], folder: Path) -> list[dict[str, float]]:
+    """Return what two workers of a notebook's cell report under torchrun."""
+    script, file = Path(__file__).parent / "under_torchrun.py", folder / "reports.json"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
+    ended = subprocess.run([*command, str(path), cell, json.dumps(config), str(file)], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    reports: list[dict[str, float]] = json.loads(file.read_text())
+    return reports
+
+
 def name(path: Path) -> str:
     return path.stem
 
@@ -38,11 +55,14 @@ def name(path: Path) -> str:
 def test_it_runs(path: Path, ray_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))  # results go to a folder of the test's own
     try:
-        notebook = runner().run(path)
+        notebook = runner().run(path, further=ASKED if path.stem == DISTRIBUTED else None)
     finally:
         nbtune.stop_cluster()  # one that it has started, where it has not come to its end
     last = next(cell for cell in reversed(notebook.cells) if cell.cell_type == "code")
     assert runner().texts(last), "the last cell shows nothing"
+    if path.stem == DISTRIBUTED:
+        trial = json.loads("".join(runner().texts(last)))
+        assert trial["reports"] == under_torchrun(path, "cnn", trial["config"], tmp_path), "to the last bit"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)

@@ -143,7 +143,10 @@ def test_what_all_workers_report(run: Any, until: Any, tmp_path: Path, monkeypat
 
 def test_the_number_of_workers_is_a_parameter(run: Any, until: Any) -> None:
     space = {"lr": 1.0, "n": nbtune.grid_search([1, 2]), "steps": 3}
-    experiment = run(train, space, **{**HALF, "workers": "n"}, keep_checkpoints=1).wait()
+    experiment = run(train, space, **{**HALF, "workers": "n"}, keep_checkpoints=1)
+    with pytest.raises(nbtune.ExperimentError, match="n=3: a trial of this experiment has 1 to 2 workers"):
+        experiment.add(n=3)
+    experiment.wait()
     assert experiment.status == "finished", experiment.trials[0].error
     for trial in experiment.trials.values():
         assert (trial.history["size"] == trial.config["n"]).all()
@@ -317,6 +320,8 @@ def test_what_cannot_be_is_said_before(run: Any) -> None:
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="'nncl' is no backend of torch: give gloo, nccl"):
         run(train, {"lr": 1.0}, workers=2, backend="nncl", metric="loss", mode="min")
+    with pytest.raises(nbtune.SpecError, match=r"--points: \{'n': 8\}: n=8: a trial of this experiment has 1 to 2"):
+        run(train, {"n": nbtune.choice([1, 2]), "lr": 1.0}, workers="n", points=[{"n": 8}], metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="--workers lr: lr is"):
         run(train, {"lr": nbtune.uniform(0, 1)}, workers="lr", metric="loss", mode="min")
 
