@@ -18,7 +18,7 @@ from tests.ray import parity
 
 __all__ = ["measure"]
 
-EPOCHS, WIDTH = 12, 32
+EPOCHS, WIDTH = 4, 96
 PAIRS = 4  # trainings of each side in a round
 SIZE = 100_000_000  # bytes of the checkpoint
 SAVES = 5

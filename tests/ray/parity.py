@@ -73,15 +73,20 @@ def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[flo
     Returns:
         The loss of each epoch, with the seconds of its training.
     """
-    found = []
-    for turn in range(2 * settings["times"]):
+    found, turns = [], 2 * settings["times"]
+
+    def until(turn: int) -> None:
+        while not Path(settings["folder"], str(turn)).exists():
+            time.sleep(0.05)
+
+    for turn in range(turns):
         if ((turn + 1) // 2) % 2 == side:  # 0 1 1 0 0 1 1 0
-            while not Path(settings["folder"], str(turn)).exists():
-                time.sleep(0.05)
+            until(turn)
             losses, seconds = train(settings["epochs"], settings["width"])
             found += [(loss, seconds) for loss in losses]
             if rank == 0:
                 Path(settings["folder"], str(turn + 1)).touch()
+    until(turns)  # what a process does at its end would slow down the other side
     return found
 
 
