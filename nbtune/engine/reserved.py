@@ -10,17 +10,14 @@ changed in the one place where it reserves.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 from ray._private.state import available_resources_per_node
-from ray.exceptions import GetTimeoutError, RayError
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.callback import ControllerCallback
@@ -31,134 +28,12 @@ from ray.train.v2._internal.execution.scaling_policy import (
     ScalingDecision,
     ScalingPolicy,
 )
-from ray.train.v2._internal.execution.worker_group import WorkerGroup, worker_group
-from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
-from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
-from nbtune.engine.worker import TrainWorker
+from nbtune.engine.crew import Crew, ReservedCrew
 
 __all__ = ["reserved_trainer"]
 
 _MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
-_LOOK = 0.2  # seconds between two looks at workers that have nothing to tell
-_PATIENCE = 5.0  # seconds for which an actor that is idle may take to answer
-
-
-class _Reservation(DefaultPlacementGroupHandle):
-    """The placement group of the trial, which Tune gives back."""
-
-    def shutdown(self) -> None:
-        pass
-
-
-class _Watched(WorkerGroup):
-    """Workers that answer when there is something to tell."""
-
-    _worker_cls = TrainWorker
-
-    def poll_status(self, timeout: float | None = None) -> Any:
-        return super().poll_status(_LOOK)
-
-    @staticmethod
-    def _get_worker_runtime_env(custom_runtime_env: Any) -> Any:
-        # With nothing added it is the trial's own, and Ray has processes for that which run already.
-        return custom_runtime_env
-
-
-class _Group(_Watched):
-    """Workers in the last bundles of the trial's placement group; the first is the trial's, if it asks for anything.
-
-    It may begin with those of the trial before, and leaves its own to the next one.
-    """
-
-    _found: WorkerGroupState | None = None
-
-    def _start_impl(self, *given: Any) -> None:
-        self._found = _taken(self._worker_group_context.num_workers)
-        with _synchronized_by(self._found.sync_actor) if self._found else nullcontext():
-            super()._start_impl(*given)
-        assert self._worker_group_state is not None
-        self._worker_group_state = _Leaving(**vars(self._worker_group_state))
-
-    def _create_placement_group(self, *given: Any) -> _Reservation:
-        return _Reservation(ray.util.get_current_placement_group())
-
-    def _create_workers(self, num_workers: int, placement_group: Any, *given: Any, **named: Any) -> Any:
-        if self._found is not None:
-            return self._assign_worker_ranks(self._found.workers)
-        first = placement_group.bundle_count - num_workers
-        named.setdefault("placement_group_bundle_indices", list(range(first, placement_group.bundle_count)))
-        return super()._create_workers(num_workers, placement_group, *given, **named)
-
-    def shutdown(self) -> None:
-        """End the workers, or leave them to the next trial if all have come to their own end."""
-        status, state = self._latest_poll_status, self._worker_group_state
-        if isinstance(state, _Leaving) and status is not None and status.finished and not status.errors:
-            state.finished.set()
-        super().shutdown()
-
-
-@dataclass(frozen=True)
-class _Leaving(WorkerGroupState):
-    """What a group of workers is made of, which may be left to the next trial of this process."""
-
-    finished: threading.Event = field(default_factory=threading.Event)
-
-    def shutdown(self) -> None:
-        global _left
-        # All who came to a barrier have left it: the next trial can use it.
-        if self.finished.is_set() and _told(self.sync_actor.get_counter.remote()) == [0]:
-            _left = self
-        else:
-            super().shutdown()
-
-
-_left: WorkerGroupState | None = None  # a trial's workers, idle, until the next trial of this process begins
-
-
-def _taken(number: int) -> WorkerGroupState | None:
-    """Return the workers that the trial before has left, if they are as many, in the same places, and well."""
-    global _left
-    found, _left = _left, None
-    if found is None:
-        return None
-    same = found.placement_group_handle.placement_group == ray.util.get_current_placement_group()
-    if same and len(found.workers) == number and _told(*(one.actor.get_metadata.remote() for one in found.workers)):
-        return found
-    WorkerGroupState.shutdown(found)
-    return None
-
-
-def _told(*asked: Any) -> list[Any] | None:
-    """Return what actors answer, or None if one of them is gone."""
-    try:
-        return ray.get(list(asked), timeout=_PATIENCE)
-    except (RayError, GetTimeoutError):
-        return None
-
-
-@contextmanager
-def _synchronized_by(actor: Any) -> Iterator[None]:
-    """Let Ray Train take an actor that is there for the one in which workers wait for each other."""
-    before = worker_group.SynchronizationActor
-    worker_group.SynchronizationActor = _There(actor)
-    try:
-        yield
-    finally:
-        worker_group.SynchronizationActor = before
-
-
-@dataclass(frozen=True)
-class _There:
-    """In place of an actor's class: the actor itself."""
-
-    actor: Any
-
-    def options(self, **options: Any) -> _There:
-        return self
-
-    def remote(self, **given: Any) -> Any:
-        return self.actor
 
 
 class _Unasked(ScalingPolicy):
@@ -208,11 +83,11 @@ class _Elastic(_Unasked, ElasticScalingPolicy):
 
 
 class _OfElastic(TrainController):
-    worker_group_cls = _Watched
+    worker_group_cls = Crew
 
 
 class _OfFixed(TrainController):
-    worker_group_cls = _Group
+    worker_group_cls = ReservedCrew
 
 
 class _EndAtOnce(ControllerCallback):

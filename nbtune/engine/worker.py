@@ -26,7 +26,7 @@ from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["TrainWorker", "Start", "Worker", "alone", "put_environment", "quiet", "work"]
+__all__ = ["Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "work"]
 
 _ANSWER = 1.0  # seconds after which a worker that has nothing to tell says so
 
