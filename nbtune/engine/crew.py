@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, worker_group
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
-from nbtune.engine.worker import TrainWorker
+from nbtune.engine.worker import TrainWorker, tidied
 
 __all__ = ["Crew", "ReservedCrew"]
 
@@ -88,11 +88,15 @@ class _Leaving(WorkerGroupState):
 
     def shutdown(self) -> None:
         global _left
-        # All who came to a barrier have left it: the next trial can use it.
-        if self.finished.is_set() and _told(self.sync_actor.get_counter.remote()) == [0]:
+        if self.finished.is_set() and self._ready():
             _left = self
         else:
             super().shutdown()
+
+    def _ready(self) -> bool:
+        """Tell whether all can train another trial."""
+        told = _told(self.sync_actor.get_counter.remote(), *(one.execute_async(tidied) for one in self.workers))
+        return told is not None and told[0] == 0 and all(told[1:])  # 0: all who came to a barrier have left it
 
 
 _left: WorkerGroupState | None = None  # a trial's workers, idle, until the next trial of this process begins
@@ -105,17 +109,19 @@ def _taken(number: int) -> WorkerGroupState | None:
     if found is None:
         return None
     same = found.placement_group_handle.placement_group == ray.util.get_current_placement_group()
-    if same and len(found.workers) == number and _told(*(one.actor.get_metadata.remote() for one in found.workers)):
-        return found
+    if same and len(found.workers) == number:
+        alive = [found.sync_actor.get_counter.remote(), *(one.actor.get_metadata.remote() for one in found.workers)]
+        if _told(*alive) is not None:
+            return found
     WorkerGroupState.shutdown(found)
     return None
 
 
 def _told(*asked: Any) -> list[Any] | None:
-    """Return what actors answer, or None if one of them is gone."""
+    """Return what actors answer, or None if one of them is gone or cannot."""
     try:
         answers: list[Any] = ray.get(list(asked), timeout=_PATIENCE)
-    except (RayError, GetTimeoutError):
+    except RayError:
         return None
     return answers
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
 from ray.train._internal.session import _TrainingResult, get_session
 from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
@@ -85,8 +85,9 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
     for name, value in _HERE.items():
         os.environ.setdefault(name, value)
     quiet()
+    _check_places(training.workers, config)
     start = _start(storage)
-    environment = {**_environment(training), **payload["environment"]}
+    environment = {**payload["environment"], **_environment(training)}
     reports = _Reports(start, training.combine, environment, partial(_tell, payload["driver"], place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
@@ -110,9 +111,26 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
         raise _cause(error) from None
 
 
+def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
+    """Refuse more workers than the trial has places for: a scheduler that changes their number keeps the places.
+
+    Raises:
+        TrialError: there are too many.
+    """
+    if workers.elastic is None:
+        group = ray.util.get_current_placement_group()
+        places, number = group.bundle_count - bool(workers.trial), workers.count(config)
+        if number > places:
+            raise TrialError(
+                f"{number} workers, but places for {places}",
+                f"this trial has places for {places} workers, and is to have {number} now. A scheduler cannot change"
+                " how many there are: leave that parameter out of what it mutates",
+            )
+
+
 def _tell(driver: Any, *told: Any) -> None:
-    with suppress(RayError):  # without its driver this trial is about to end
-        ray.get(driver.workers.remote(*told), timeout=30)
+    with suppress(RayActorError):  # without its driver this trial is about to end
+        ray.get(driver.workers.remote(*told))
 
 
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:

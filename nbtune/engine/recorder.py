@@ -105,8 +105,9 @@ class Recorder(Live, Callback):
             iteration: how many reports there had been before.
             workers: rank, node, node_id, pid and gpus of each.
         """
-        number = self.numbers[trial_id]
-        self._log.append(Event("workers", number, time.time(), iteration=iteration, data={"workers": workers}))
+        if trial_id not in self._ended:
+            number = self.numbers[trial_id]
+            self._log.append(Event("workers", number, time.time(), iteration=iteration, data={"workers": workers}))
 
     def on_more(self, trials: int) -> None:
         """Record that there will be so many trials more."""

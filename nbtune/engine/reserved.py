@@ -3,8 +3,8 @@
 Ray Train as it is asks for a placement group of its own, from a process of its own. Under Tune, trials then hold what
 others wait for, and a group whose trial is stopped early is held for ever. Here Tune reserves everything at once, a
 placement group whose last bundles are the workers', and takes it back as that of any other trial; with the trial's
-process its workers end. The public callbacks of Ray Train are too late for that; the classes below are its own, each
-changed in the one place where it reserves.
+process its workers end. The public callbacks of Ray Train are too late for that; the classes below and those of
+`nbtune.engine.crew` are its own, each changed where it reserves.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _new(
             num_samples=search.samples,
             search_alg=proposals,
             scheduler=scheduler,
-            reuse_actors=True,
+            reuse_actors=spec.reuse_actors,
             trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,8 +28,9 @@ from nbtune.engine.checkpoint import Checkpoint, saved
 from nbtune.engine.events import CPU, SECONDS, WAITED, plain
 from nbtune.engine.program import run_program
 
-__all__ = ["Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "work"]
+__all__ = ["Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
 
+_SETTLED = ("accelerate", "deepspeed", "horovod")
 _ANSWER = 1.0  # seconds after which a worker that has nothing to tell says so
 
 
@@ -68,6 +71,22 @@ def quiet() -> None:
 def put_environment(variables: Mapping[str, str]) -> None:
     """Set environment variables in this process: a pickled `os.environ.update` would set those of a copy."""
     os.environ.update(variables)
+
+
+def tidied() -> bool:
+    """Ready this process, whose training code has come to its end, for that of the next trial.
+
+    Returns:
+        Whether it can have one: some packages keep a run's settings for as long as their process lives.
+    """
+    if any(name in sys.modules for name in _SETTLED):
+        return False
+    # Ray Train leaves the process group of a single worker.
+    dist = sys.modules.get("torch.distributed")
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+    gc.collect()  # what the trial has left, which may hold memory and data loading processes
+    return True
 
 
 @dataclass(frozen=True)

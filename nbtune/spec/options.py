@@ -51,6 +51,7 @@ class Spec:
     resources: Any = field(default_factory=dict)
     max_concurrent: int | None = None
     max_failures: int = 0
+    reuse_actors: bool = True
     time_budget: float | None = None
     stop: Any = None
     keep_checkpoints: int | None = None
@@ -157,6 +158,8 @@ _OPTIONS = [
            "NAME=N,…", "Resources of one trial"),
     Option("max_concurrent", read.integer(1), "how many trials run at once, at most", "N", "Limits"),
     Option("max_failures", read.integer(-1), "how often a failed trial is tried again; -1 for ever", "N", "Limits"),
+    Option("reuse_actors", read.yes_no, "whether processes, those of workers too, run the next trial as well",
+           "yes|no", "Limits"),
     Option("time_budget", parse_duration, "end the experiment after this long", "TIME", "Limits"),
     Option("stop", read.stop_condition, "end a trial once a metric gets so far: METRIC=NUMBER, or a variable", "COND",
            "Limits"),

@@ -33,6 +33,7 @@ __all__ = [
     "variable_name",
     "variables",
     "workers",
+    "yes_no",
 ]
 
 
@@ -176,6 +177,14 @@ def flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is not True or False")
     return value
+
+
+def yes_no(value: Any) -> bool:
+    """Read yes or no, True or False."""
+    answers = {"yes": True, "no": False, True: True, False: False}
+    if not isinstance(value, (str, bool)) or value not in answers:
+        raise ValueError(f"{value!r} is not yes or no")
+    return answers[value]
 
 
 def workers(value: Any) -> int | tuple[int, int] | Tuned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from nbtune.spec.domain import Domain, alternatives
@@ -72,10 +73,14 @@ class Workers:
         """Return how many workers a trial with this configuration has, at most."""
         if not isinstance(self.number, Tuned):
             return self.most
+        return int(self._said(self.number.name, config))
+
+    @staticmethod
+    def _said(name: str, config: Mapping[str, Any]) -> Any:
         value: Any = config
-        for part in self.number.name.split("/"):
+        for part in name.split("/"):
             value = value[part]
-        return int(value)
+        return value
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse a configuration with more workers than there are places for: it would wait for ever.
@@ -88,12 +93,13 @@ class Workers:
         """
         if isinstance(self.number, Tuned):
             try:
-                count = self.count(config)
-            except (KeyError, TypeError):
+                count = self._said(self.number.name, config)
+            except KeyError:
                 return
-            if not 1 <= count <= self.most:
+            whole = isinstance(count, Integral) and not isinstance(count, bool)
+            if not whole or not 1 <= count <= self.most:
                 raise ValueError(
-                    f"{self.number.name}={count}: a trial of this experiment has 1 to {self.most} workers, which its"
+                    f"{self.number.name}={count!r}: a trial of this experiment has 1 to {self.most} workers, which its"
                     " plan has places for; start another one for more"
                 )
 

@@ -73,9 +73,12 @@ def turns(number: int) -> None:
     settings = {"epochs": EPOCHS, "width": WIDTH, "times": number, "folder": str(folder)}
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", parity.__file__]
     plain = subprocess.Popen([*command, json.dumps(settings), str(folder / "torchrun.json")])
-    history = tune_nbtune(parity.as_trial, settings, workers=2)[0].history
-    if plain.wait(60):
-        raise RuntimeError("torchrun failed")
+    try:
+        history = tune_nbtune(parity.as_trial, settings, workers=2)[0].history
+        if plain.wait(60):
+            raise RuntimeError("torchrun failed")
+    finally:
+        plain.terminate()
     ours = {name: list(history[name]) for name in ("loss", "seconds")}
     hand_back(nbtune=ours, torchrun=json.loads((folder / "torchrun.json").read_text()))
 

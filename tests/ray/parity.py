@@ -76,7 +76,10 @@ def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[flo
     found, turns = [], 2 * settings["times"]
 
     def until(turn: int) -> None:
+        end = time.monotonic() + 120
         while not Path(settings["folder"], str(turn)).exists():
+            if time.monotonic() > end:
+                raise TimeoutError(f"turn {turn} does not come")
             time.sleep(0.05)
 
     for turn in range(turns):

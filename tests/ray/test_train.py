@@ -196,6 +196,25 @@ def test_workers_that_have_ended_well_train_the_next_trial(run: Any, until: Any)
     free(until)
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_single_worker_trains_the_next_trial_if_it_may(run: Any, until: Any, reuse: bool) -> None:
+    def alone(config: dict[str, Any]) -> None:
+        import torch.distributed as dist
+
+        seen = os.environ.get("LEFT")
+        os.environ["LEFT"] = "by an earlier trial"
+        nbtune.report(size=dist.get_world_size(), left=seen is not None)
+
+    experiment = run(alone, {"a": nbtune.grid_search([1, 2, 3])}, workers=1, max_concurrent=1, reuse_actors=reuse)
+    experiment.wait()
+    assert experiment.status == "finished", experiment.df["error"].tolist()
+    assert list(experiment.df["size"]) == [1, 1, 1]
+    assert not experiment.df["left"].any()
+    pids = {pid for trial in experiment.trials.values() for pid in trial.workers["pid"]}
+    assert len(pids) == (1 if reuse else 3)
+    free(until)
+
+
 def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any) -> None:
     space = {"lr": 1.0, "steps": 400, "pause": 0.05}
     experiment = run(train, space, **HALF, max_failures=2)

@@ -115,9 +115,9 @@ until(lambda: len(experiment.history) > 3)
 trial = experiment.trials[0]
 
 def killed(pid, failures):
-    before = trial.metrics["step"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: trial._state.failures == failures)
+    before = trial.metrics["step"]
     until(lambda: trial.metrics["step"] > before + 3)
     say(contiguous(trial))
 

@@ -51,6 +51,7 @@ def test_the_better_trial_of_a_population_is_copied_to_the_other(run: Any, until
         perturbation_interval=4,
         quantile_fraction=0.5,
         resample_probability=0.0,
+        synch=True,  # else the one that is ahead may be over before the other one is known
         hyperparam_mutations={"lr": [0.001, 1.0]},
     )
     space = {"lr": nbtune.grid_search([0.001, 1.0])}

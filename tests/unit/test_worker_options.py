@@ -132,9 +132,10 @@ def test_a_plan_needs_the_space_for_a_parameter():
         nbtune.plan(workers="n")
 
 
-@pytest.mark.parametrize("count", [0, 3, -1])
-def test_a_number_of_workers_that_is_not_planned_for_is_refused(count: int) -> None:
+@pytest.mark.parametrize("count", [0, 3, -1, None, 1.5, True, "2"])
+def test_a_number_of_workers_that_is_not_planned_for_is_refused(count: object) -> None:
     group = Workers(Tuned("net/n", 2), {"CPU": 1})
     group.check({"net": {"n": 2}})
-    with pytest.raises(ValueError, match=f"net/n={count}: a trial of this experiment has 1 to 2 workers"):
+    group.check({"net": {}})
+    with pytest.raises(ValueError, match=f"net/n={count!r}: a trial of this experiment has 1 to 2 workers"):
         group.check({"net": {"n": count}})
