@@ -41,6 +41,10 @@ class Cluster:
         lacks = f"; its processes lack {', '.join(self.missing)}" if self.missing else ""
         return f"{kind}: {nodes}, {self.total('CPU'):g} CPUs, {self.total('GPU'):g} GPUs{lacks}"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show itself in a notebook as a person reads it."""
+        printer.text(str(self))
+
 
 @dataclass(frozen=True)
 class Link:

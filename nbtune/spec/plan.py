@@ -68,6 +68,10 @@ class Plan:
     grows: bool = False
     grown: int = 0
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show itself in a notebook as a person reads it."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         if self.problems:
             return "\n".join(self.problems)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from IPython.lib.pretty import pretty
 
 import nbtune
 from nbtune.cluster import auth, processes, state, survey
@@ -177,6 +178,7 @@ def test_what_a_cluster_says_of_itself_before_anybody_joins_it():
 def test_a_cluster_as_text():
     nodes = ({"CPU": 4.0}, {"CPU": 4.0, "GPU": 1.0})
     assert str(Cluster("a:1", False, nodes)) == "Ray at a:1: 2 nodes, 8 CPUs, 1 GPUs"
+    assert pretty(Cluster("a:1", False, nodes)) == str(Cluster("a:1", False, nodes)), "as the last line of a cell"
     assert str(Cluster("a:1", False, nodes, local=True)).startswith("local cluster at a:1: ")
     assert str(Cluster("a:1", False, nodes, missing=("optuna",))).endswith("; its processes lack optuna")
 

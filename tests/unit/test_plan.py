@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from nbtune.spec.plan import NodeType, Plan, driver_problem, make_plan
 from nbtune.spec.shape import Shape
@@ -26,6 +27,7 @@ def test_cpus_limit():
     assert made.idle == {"GPU": 1.0}
     assert made.problems == ()
     assert str(made) == "20 trials, 6 at once (limited by CPU), 4 waves; idle: 1 GPU"
+    assert pretty(made) == str(made), "as the last line of a cell"
 
 
 def test_the_scarcest_resource_limits():
