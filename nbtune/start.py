@@ -154,6 +154,7 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
         "trials": planned.trials,
         "concurrent": planned.concurrent,
         "max_concurrent": spec.max_concurrent,
+        "workers": str(spec.worker_group or ""),
         "plan": planned.to_json(),
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, names=True),

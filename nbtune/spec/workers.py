@@ -69,6 +69,12 @@ class Workers:
             return self.number.most
         return self.number[1] if isinstance(self.number, tuple) else self.number
 
+    def __str__(self) -> str:
+        if self.elastic is not None and self.elastic[0] < self.elastic[1]:
+            return f"{self.elastic[0]} to {self.most} workers"
+        text = f"{self.most} worker{'s' if self.most != 1 else ''}"
+        return f"up to {text}" if isinstance(self.number, Tuned) else text
+
     def count(self, config: Mapping[str, Any]) -> int:
         """Return how many workers a trial with this configuration has, at most."""
         if not isinstance(self.number, Tuned):

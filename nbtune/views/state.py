@@ -35,6 +35,7 @@ def head_state(store: Store) -> dict[str, Any]:
         "left": _left(store) if live else None,
         "at_once": _at_once(store),
         "limited_by": _limited_by(store),
+        "workers": str(facts.get("workers") or ""),
         "limit": facts.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,

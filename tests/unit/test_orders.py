@@ -285,6 +285,7 @@ def test_hints_and_how_many_at_once():
     assert head_state(store)["hint"] == "the disk is full"
     store.facts.update(concurrent=2, trials=20)
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
+    assert head_state(store)["workers"] == ""
     store.facts.update(max_concurrent=3, plan={"slots": 8})
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
     assert head_state(store)["limited_by"] == "max_concurrent"

@@ -139,3 +139,17 @@ def test_a_number_of_workers_that_is_not_planned_for_is_refused(count: object) -
     group.check({"net": {}})
     with pytest.raises(ValueError, match=f"net/n={count!r}: a trial of this experiment has 1 to 2 workers"):
         group.check({"net": {"n": count}})
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1, "1 worker"),
+        (2, "2 workers"),
+        ((1, 4), "1 to 4 workers"),
+        ((3, 3), "3 workers"),
+        (Tuned("n", 2), "up to 2 workers"),
+    ],
+)
+def test_the_workers_of_a_trial_are_told(number: object, text: str) -> None:
+    assert str(Workers(number, {"CPU": 1})) == text

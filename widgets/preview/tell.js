@@ -79,6 +79,7 @@ export function head(trials, scenario, status, ticks, atOnce, limit) {
     elapsed: ticks * scenario.seconds,
     left: live && over ? { low: 0.8 * left, likely: left, high: 1.3 * left } : null,
     at_once: Math.min(atOnce, limit ?? atOnce),
+    workers: scenario.workers ? `${scenario.workers} workers` : "",
     limited_by: limit !== null && limit < atOnce ? "max_concurrent" : "CPU",
     limit,
     steer: true,

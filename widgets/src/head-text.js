@@ -27,14 +27,15 @@ export function leftText({ low, likely, high }, since) {
 }
 
 /**
- * Return how many run at once, and what limits that, as text.
+ * Return how many run at once, and what they are and what limits them, as text.
  * @param {number | null} atOnce
+ * @param {string} workers of each
  * @param {string} limitedBy
  * @returns {[string, string]}
  */
-export function atOnceText(atOnce, limitedBy) {
+export function atOnceText(atOnce, workers, limitedBy) {
   if (atOnce === null) return ["", ""];
-  return [`${atOnce} at once`, limitedBy && `, limited by ${limitedBy}`];
+  return [`${atOnce} at once`, (workers && `, ${workers} each`) + (limitedBy && `, limited by ${limitedBy}`)];
 }
 
 /**

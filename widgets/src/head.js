@@ -137,7 +137,8 @@ function view(model, el, store, signal) {
     put(elapsed, duration((state.elapsed ?? 0) + Math.max(0, since)));
     put(left, live && !lost && state.left ? leftText(state.left, since) : "");
     left.hidden = !live || state.at_once == null;
-    const [many, limit] = atOnceText(live ? (state.at_once ?? null) : null, String(state.limited_by ?? ""));
+    const [workers, limitedBy] = [String(state.workers ?? ""), String(state.limited_by ?? "")];
+    const [many, limit] = atOnceText(live ? (state.at_once ?? null) : null, workers, limitedBy);
     put(howMany, many);
     put(limited, limit);
     atOnce.hidden = !many;

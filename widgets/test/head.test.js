@@ -22,9 +22,11 @@ test("the time left is told with its spread, and counts down", () => {
 });
 
 test("how many run at once is told with what limits it", () => {
-  assert.deepEqual(atOnceText(2, "GPU"), ["2 at once", ", limited by GPU"]);
-  assert.deepEqual(atOnceText(4, ""), ["4 at once", ""]);
-  assert.deepEqual(atOnceText(null, "GPU"), ["", ""]);
+  assert.deepEqual(atOnceText(2, "", "GPU"), ["2 at once", ", limited by GPU"]);
+  assert.deepEqual(atOnceText(4, "", ""), ["4 at once", ""]);
+  assert.deepEqual(atOnceText(null, "2 workers", "GPU"), ["", ""]);
+  assert.deepEqual(atOnceText(2, "1 to 4 workers", "CPU"), ["2 at once", ", 1 to 4 workers each, limited by CPU"]);
+  assert.deepEqual(atOnceText(2, "2 workers", ""), ["2 at once", ", 2 workers each"]);
 });
 
 test("counts leave out what is zero, but running while it runs", () => {
