@@ -79,8 +79,8 @@ def tune(
         max_concurrent: how many trials run at once, at most; None for as many as fit.
         max_failures: how often a failed trial is tried again from its last checkpoint; -1 for ever.
         reuse_actors: whether processes, those of workers too, run the next trial as well: they are slow to start.
-            Random numbers that are not seeded, and what code sets for its whole process (PyTorch's default type,
-            log handlers), then go on into the next trial; environment variables do not. True if None.
+            What code sets for its whole process (PyTorch's default type, environment variables, log handlers) is
+            then there in the next trial, and random numbers that are not seeded go on. True if None.
         time_budget: end the experiment after so many seconds, or "30m".
         stop: end a trial once a metric gets so far: {"accuracy": 0.98}, "iterations=50", a
             `ray.tune.Stopper`, or a function (trial_id, result) -> bool. The experiment's own metric is

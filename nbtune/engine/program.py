@@ -38,7 +38,7 @@ def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], place: se
     """
     _free()
     unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
-    before, variables = session.enter(place), dict(os.environ)
+    before = session.enter(place)
     with suppress(OSError):  # another machine need not have the notebook's folder
         os.chdir(unpacked.cwd)
     if payload["seed"] is not None:
@@ -55,9 +55,6 @@ def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], place: se
     finally:
         sys.modules["__main__"] = main
         session.enter(before)
-        for name in os.environ.keys() - variables.keys():
-            del os.environ[name]
-        os.environ.update(variables)
 
 
 def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
