@@ -41,7 +41,7 @@ def to_study(store: Store) -> Any:
     """
     metric, mode = store.metric, store.facts.get("mode")
     if metric is None or mode is None:
-        raise ExperimentError("the experiment was started without a metric, so there is nothing to compare trials by")
+        raise ExperimentError("no metric is known of the experiment, so there is nothing to compare trials by")
     import optuna
 
     history = store.history()

@@ -310,9 +310,12 @@ class NbTune(_Defaults):
             )
         if parsed.space is None:
             problems.append(Problem("%tune run needs --space VAR: a dictionary, name -> space function"))
-        if problems:
+        function = namespace.get(word)
+        if parsed.space is None or not callable(function):
             raise SpecError(problems)
-        prepared = prepare_function(namespace[word], parsed.space, parsed.options, namespace, namer=self._cell_name)
+        prepared = prepare_function(
+            function, parsed.space, parsed.options, namespace, namer=self._cell_name, problems=problems
+        )
         self._run(prepared, parsed.dry_run)
 
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbtune.errors import Problem, SpecError
@@ -17,6 +17,7 @@ from nbtune.spec.defaults import with_defaults
 from nbtune.spec.domain import Domain
 from nbtune.spec.names import Names
 from nbtune.spec.options import Spec, make_spec
+from nbtune.spec.origin import module_of
 from nbtune.spec.reports import Reports, reports_in
 from nbtune.spec.space import Space, nested, top_level
 
@@ -83,7 +84,8 @@ def prepare_cell(
         SpecError: with every mistake.
     """
     found = list(problems or [])
-    spec = _spec(options, found)
+    spec, wrong = _spec(options)
+    found += wrong
     further = as_space(space, found) if space is not None else None
     cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic, further=further)
     found += cell_problems
@@ -109,7 +111,8 @@ def prepare_cell(
     sources = sources_of(cell, taken.values.values(), namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
     checkpoints = saves(cell.reports, taken.values.values(), cell.imports)
-    return _finish(spec, whole, program, taken, namespace, cell.source, found, checkpoints)
+    sound = not (wrong or whole.problems())
+    return _finish(spec, whole, program, taken, namespace, cell.source, found, checkpoints, sound=sound)
 
 
 def prepare_function(
@@ -135,12 +138,13 @@ def prepare_function(
         SpecError: with every mistake.
     """
     found = list(problems or [])
-    spec = _spec(options, found)
+    spec, wrong = _spec(options)
     if inspect.isclass(function) or not callable(function):
-        found.append(Problem(f"{function!r} is no training function: give a function that takes the parameters"))
-        raise SpecError(found)
-    whole = as_space(space, found)
-    found += whole.problems()
+        text = f"{function!r} is no training function: give a function that takes the parameters"
+        raise SpecError([*found, *wrong, Problem(text)])
+    whole = as_space(space, wrong)
+    wrong += whole.problems()
+    found += wrong
     by_name = _takes_names(function, whole, found)
     source, reports = _source(function)
     if namespace is None:
@@ -151,7 +155,10 @@ def prepare_function(
     sources = sources_of(None, [function, *used.values.values()], namer)
     program = Program(function=function, by_name=by_name, sources=sources)
     checkpoints = saves(reports, used.values.values())
-    return _finish(spec, whole, program, Capture({}, set(), []), namespace, source, found, checkpoints)
+    nothing = Capture({}, set(), [])
+    return _finish(
+        spec, whole, program, nothing, namespace, source, found, checkpoints, sound=not wrong, used=used.values
+    )
 
 
 def as_space(space: Any, problems: list[Problem]) -> Space:
@@ -167,12 +174,10 @@ def as_space(space: Any, problems: list[Problem]) -> Space:
     return Space()
 
 
-def _spec(options: Mapping[str, Any], problems: list[Problem]) -> Spec:
-    merged, found = with_defaults(options)
-    problems += found
+def _spec(options: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
+    merged, problems = with_defaults(options)
     spec, found = make_spec(merged)
-    problems += found
-    return spec
+    return spec, problems + found
 
 
 def _finish(
@@ -184,13 +189,20 @@ def _finish(
     source: str,
     problems: list[Problem],
     checkpoints: bool,
+    *,
+    sound: bool,
+    used: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """Check what needs Ray's own pickling, and pack."""
+    """Check what needs Ray's own pickling, and pack.
+
+    `sound` says that no problem so far is about options and space, so that trials can be counted; `used` are the
+    variables that a function takes along itself.
+    """
     from nbtune.cluster.connect import import_ray
 
     import_ray()
     from nbtune.engine.algorithms import search_problems, trial_count
-    from nbtune.engine.payload import pack, unpicklable
+    from nbtune.engine.payload import pack, sized, unpicklable
 
     try:
         spec = spec.within(space)
@@ -198,10 +210,13 @@ def _finish(
             framework_of(spec.framework).arguments(spec.backend)
     except ValueError as error:
         problems.append(Problem(str(error)))
-    problems += search_problems(spec, space)
-    notes = _try_space(spec, space, problems) if not problems else ()
+        sound = False
+    unfit = search_problems(spec, space)
+    problems += unfit
+    sound = sound and not unfit
+    notes = _try_space(spec, space, problems) if sound else ()
     count = 1
-    if not problems:
+    if sound:
         try:
             count = trial_count(spec, space)
         except ValueError as error:
@@ -233,11 +248,16 @@ def _finish(
                 packed = pack(program, values, namespace, spec.seed)
             except Exception as again:
                 reason = again
+        what = getattr(program.function, "__name__", "the cell")
+        if packed is None and used and unpicklable(used, set(used))[0]:
+            found = unpicklable({what: program.function, **used}, set(used))[1]
+            problems += found
         if packed is None and not found:
-            what = program.function.__name__ if program.function is not None else "the cell"
             problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
-    if problems:
+    if problems or packed is None:
         raise SpecError(problems)
+    if used and module_of(program.function) == "__main__":  # else it is imported there, and takes along nothing
+        packed = replace(packed, captured=sized(used))
     return Prepared(spec, space, packed, program, source, checkpoints, notes)
 
 

@@ -13,6 +13,7 @@ import os
 import pickle
 import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ import ray.cloudpickle as cloudpickle
 from nbtune.engine.events import plain
 from nbtune.engine.failures import register_sources
 from nbtune.errors import Problem
-from nbtune.spec.capture import Program
+from nbtune.spec.capture import Program, names_used
 from nbtune.spec.origin import module_of
 from nbtune.spec.units import format_size
 from nbtune.spec.values import label
@@ -141,8 +142,16 @@ def pack(program: Program, captured: Mapping[str, Any], namespace: Mapping[str, 
     # functions of the notebook share after unpickling too.
     anchor = types.FunctionType((lambda: None).__code__, namespace if isinstance(namespace, dict) else {})
     pickler.dump((anchor, program, dict(captured), os.getcwd()))
-    found = [_captured(name, value) for name, value in captured.items()]
-    return Packed(file.getvalue(), pickler.large, sorted(found, key=lambda c: -c.size), seed)
+    return Packed(file.getvalue(), pickler.large, sized(captured), seed)
+
+
+def sized(captured: Mapping[str, Any]) -> list[Captured]:
+    """Return what there is to know of the variables that travel, the largest first."""
+    found = []
+    for name, value in captured.items():
+        with suppress(Exception):  # of a function's, what only shares a name with something that it uses
+            found.append(_captured(name, value))
+    return sorted(found, key=lambda c: -c.size)
 
 
 def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
@@ -170,22 +179,37 @@ def unpicklable(captured: Mapping[str, Any], optional: set[str]) -> tuple[set[st
     Returns:
         The names to leave out, and a problem for each other.
     """
-    dropped, problems = set(), []
+    failed: dict[str, Exception] = {}
     for name, value in captured.items():
         try:
             _Pickler(io.BytesIO()).dump(value)
         except Exception as error:  # whatever the object's own reduction raises
-            if name in optional:
-                dropped.add(name)
-                continue
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            problems.append(
-                Problem(
-                    f"{name} ({type(value).__module__}.{type(value).__qualname__}) cannot travel to the trials:"
-                    f" {reason}. Make {name} inside the cell, or keep it out of what the cell uses"
-                )
+            failed[name] = error
+    problems = []
+    culprits = dict(_culprit(name, captured, failed) for name in failed if name not in optional)
+    for culprit, user in culprits.items():
+        value, cause = captured[culprit], failed[culprit]
+        reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        through = f", which {user} uses," if user != culprit else ""
+        problems.append(
+            Problem(
+                f"{culprit} ({type(value).__module__}.{type(value).__qualname__}){through} cannot travel to the trials:"
+                f" {reason}. Make {culprit} inside {user if through else 'the cell'}, or keep it out of what the cell"
+                " uses"
             )
-    return dropped, problems
+        )
+    return failed.keys() & optional, problems
+
+
+def _culprit(name: str, captured: Mapping[str, Any], failed: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a variable cannot be pickled for, itself or what a function of the notebook uses, and its user."""
+    user, seen = name, {name}
+    while True:
+        used = set(names_used(captured[name])) & failed.keys() - seen
+        if not used:
+            return name, user
+        user, name = name, min(used, key=lambda inner: bool(set(names_used(captured[inner])) & failed.keys()))
+        seen.add(name)
 
 
 def _captured(name: str, value: Any) -> Captured:

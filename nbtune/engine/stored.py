@@ -97,7 +97,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     statuses = {trial.status for trial in trials}
     running = statuses - {"TERMINATED", "ERROR"}
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
-    facts = {"name": PurePosixPath(folder).name, "path": path, "foreign": True}
+    facts = {"name": PurePosixPath(folder).name, "path": path, "foreign": True, **_compared_by(filesystem, folder)}
     yield Event("experiment", time=min(starts, default=0.0), data={"status": "running", **facts})
     for number, trial in enumerate(trials):
         yield Event("added", number, starts[number], **added_fields(trial, trial.storage.trial_dir_name))
@@ -128,6 +128,18 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
         final = "failed" if statuses == {"ERROR"} else "finished"
         last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
         yield Event("experiment", time=max([last, *starts]), data={"status": final})
+
+
+def _compared_by(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
+    """Return the metric and mode that another tool's experiment had, as far as its tuner tells."""
+    import ray.cloudpickle as cloudpickle
+
+    try:
+        with filesystem.open_input_stream(f"{folder}/tuner.pkl") as file:
+            told = cloudpickle.loads(file.read())["_tune_config"]
+        return {"metric": told.metric, "mode": told.mode} if told.metric and told.mode else {}
+    except Exception:  # there is none, or it holds objects whose classes are not here
+        return {}
 
 
 def _place(trial: Any) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from nbtune.spec.names import Names
 from nbtune.spec.origin import is_users_own, module_of
 from nbtune.spec.reports import Reports, may_report_by
 
-__all__ = ["Capture", "Program", "capture", "may_report", "metric_problems", "saves", "sources_of"]
+__all__ = ["Capture", "Program", "capture", "may_report", "metric_problems", "names_used", "saves", "sources_of"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def capture(names: Names, namespace: Mapping[str, Any]) -> Capture:
     values.update({name: namespace[name] for name in optional})
     pending = list(values.values())
     while pending:
-        for name in _names_in(pending.pop(), namespace):
+        for name in names_used(pending.pop(), namespace):
             if name in namespace and name not in values and not _is_builtin(name, namespace):
                 # What the notebook's functions use may not be used on the way that the cell goes.
                 values[name] = namespace[name]
@@ -98,10 +98,15 @@ def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
     return name not in namespace or namespace[name] is getattr(builtins, name)
 
 
-def _names_in(value: Any, namespace: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the global names that a function or class of the notebook uses."""
+def names_used(value: Any, namespace: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """Yield the global names that a function or class uses.
+
+    Args:
+        value: it; what is neither uses none.
+        namespace: only where these are its globals, or in any case if None.
+    """
     for function in _functions(value):
-        if function.__globals__ is namespace:
+        if namespace is None or function.__globals__ is namespace:
             yield from _code_names(function.__code__)
 
 

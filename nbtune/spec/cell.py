@@ -70,7 +70,8 @@ def parse_cell(
         further: a space that is given beside the cell, or None.
 
     Returns:
-        The cell, or None where it is no valid Python, and every problem that was found.
+        The cell, or None where it is no valid Python, and every problem that was found. A line that only a notebook
+        takes is a problem, and is left out of the cell.
     """
     tree, problems = _parse(source, filename)
     if tree is None:
@@ -105,7 +106,7 @@ def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]
     while True:
         try:
             tree = ast.parse("\n".join(lines), filename)
-            return (None if problems else tree), problems
+            return tree, problems
         except SyntaxError as error:
             number = error.lineno or 1
             line = lines[number - 1] if number <= len(lines) else ""

@@ -20,6 +20,7 @@ FIGURES = (
     "imports",
     "fresh",
     "returns",
+    "stop",
     "sweep",
     "further",
     "kernel",

@@ -262,6 +262,9 @@ def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     assert not ran.error
     assert "3 of 3 trials" in ran.data[0]["text/plain"]
     assert 'id="nbtune-still"' in ran.data[0]["image/svg+xml"]
+    wrong = notebook.cell("%tune run train --space space --metric accuracy --samples 0 --serch optuna").error
+    for part in ("did you mean '--search'", "--samples: '0'", "--mode is missing", "never reports it"):
+        assert part in wrong, part
     notebook.cell("%config NbTune.samples = 2")
     refused = notebook.cell("%config NbTune.samples = 0")
     assert "no whole number of 1 or more" in refused.text + refused.error

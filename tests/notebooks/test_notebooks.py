@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ import nbtune
 pytestmark = pytest.mark.notebooks
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+QUICKSTART = "01_quickstart"
 DISTRIBUTED = "05_distributed_training"
 ASKED = """
 import json
@@ -60,6 +62,11 @@ def test_it_runs(path: Path, ray_folder: Path, tmp_path: Path, monkeypatch: pyte
         nbtune.stop_cluster()  # one that it has started, where it has not come to its end
     last = next(cell for cell in reversed(notebook.cells) if cell.cell_type == "code")
     assert runner().texts(last), "the last cell shows nothing"
+    if path.stem == QUICKSTART:
+        shown = "\n".join(text for cell in notebook.cells if cell.cell_type == "code" for text in runner().texts(cell))
+        (accuracy,) = re.findall(r"validation \d\.\d+, test (\d\.\d+)", shown)
+        assert float(accuracy) > 0.95
+        assert "20 of 20 trials" in shown
     if path.stem == DISTRIBUTED:
         trial = json.loads("".join(runner().texts(last)))
         assert trial["reports"] == under_torchrun(path, "cnn", trial["config"], tmp_path), "to the last bit"

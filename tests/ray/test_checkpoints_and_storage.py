@@ -104,9 +104,12 @@ def test_a_plain_tune_experiment_opens_too(cluster: Any, tmp_path: Path) -> None
     tune.Tuner(
         train,
         param_space={"a": tune.grid_search([1, 2]), "f": tune.choice([len])},
+        tune_config=tune.TuneConfig(metric="acc", mode="min"),
         run_config=tune.RunConfig(storage_path=str(tmp_path), name="stock", verbose=0),
     ).fit()
     experiment = nbtune.load(str(tmp_path / "stock"))
+    assert experiment.best.id == 0
+    assert experiment.to_optuna().best_value == 2
     assert experiment.status == "finished"
     assert experiment.df["status"].tolist() == ["finished", "failed"]
     assert experiment.df["acc"].tolist() == [2, 4]

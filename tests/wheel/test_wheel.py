@@ -19,6 +19,7 @@ PACKAGES = (
     "optuna",
     "pandas",
     "plotly",
+    "psutil",
     "ray[train,tune]",
     "torch",
     "tsdownsample",
