@@ -142,7 +142,20 @@ MAY_IMPORT = {
 RESULTS = ["nbtune.about", "nbtune.logs", "nbtune.trial", "nbtune.experiment"]
 SURFACE = [
     f"nbtune.{name}"
-    for name in ["api", "frontend", "magics", "orders", "panel", "planning", "prepare", "resume", "scaling", "space", "space_form", "start"]
+    for name in [
+        "api",
+        "frontend",
+        "magics",
+        "orders",
+        "panel",
+        "planning",
+        "prepare",
+        "resume",
+        "scaling",
+        "space",
+        "space_form",
+        "start",
+    ]
 ]
 
 
