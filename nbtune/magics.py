@@ -303,15 +303,16 @@ class NbTune(_Defaults):
         namespace = self.shell.user_ns
         parsed = parse_line(rest, namespace)
         problems = parsed.problems
-        if word not in namespace or not callable(namespace[word]) or inspect.isclass(namespace[word]):
+        function = namespace.get(word)
+        if not callable(function) or inspect.isclass(function):
             functions = [key for key, value in namespace.items() if inspect.isfunction(value)]
             problems.append(
                 Problem(f"%tune run: {word!r} is no function of the notebook{did_you_mean(word, functions)}")
             )
+            function = None
         if parsed.space is None:
             problems.append(Problem("%tune run needs --space VAR: a dictionary, name -> space function"))
-        function = namespace.get(word)
-        if parsed.space is None or not callable(function):
+        if function is None or parsed.space is None:
             raise SpecError(problems)
         prepared = prepare_function(
             function, parsed.space, parsed.options, namespace, namer=self._cell_name, problems=problems
