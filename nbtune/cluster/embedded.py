@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from nbtune.cluster import auth
+from nbtune.cluster.forkserver.start import forked_workers
 from nbtune.cluster.imports import SOFT_LIMIT, loopback, process_variables, variables
 from nbtune.engine import environment
 from nbtune.errors import ClusterError
@@ -39,7 +40,7 @@ def start(ray: Any, namespace: str, cpus: int | None, gpus: int | None) -> None:
     if auth.said() is None:  # a user who has turned it off has his way, as with Ray itself
         auth.ensure()
         auth.use("token")
-    with variables(process_variables()), loopback():
+    with variables(process_variables()), loopback(), forked_workers():
         try:
             _staying(ray.init, options)
         except Exception:  # Ray's node gives up where one of its helpers needs over 15 s to start

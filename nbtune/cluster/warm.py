@@ -22,7 +22,7 @@ __all__ = ["began", "ended", "start", "stop"]
 
 _NAME = "nbtune-warm"
 _MOST = 8  # processes; each holds some 200 MB
-_STARTING = 0.6  # seconds: Ray has begun to start the process, which needs over a second until it is there
+_STARTING = 0.1  # seconds: Ray has begun to start the process, which needs longer than that until it is there
 _QUIET = 1.0  # seconds after an experiment in which the next one may come at once
 _slots = 0
 _running = 0

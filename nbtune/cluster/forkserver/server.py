@@ -1,0 +1,147 @@
+"""The fork server: a process that has everything imported, and of which each worker process is a copy.
+
+A program that the raylet's first worker process has started (see `nbtune.cluster.forkserver.launcher`), and that ends with the raylet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """A program to run: its command line, environment, working directory, and standard files."""
+
+    arguments: list[str]
+    variables: dict[str, str]
+    folder: str
+    files: list[int]
+
+
+def serve(listener: socket.socket, raylet: int) -> Request | None:
+    """Fork a process for each request.
+
+    Args:
+        listener: the socket where the requests come in.
+        raylet: the id of the raylet's process.
+
+    Returns:
+        In each new process its request; in the server None, once the raylet has ended.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes the processes that have ended
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(listener, selectors.EVENT_READ)
+        waiting.register(os.pidfd_open(raylet), selectors.EVENT_READ)
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj is not listener:
+                    return None
+                connection, _ = listener.accept()
+                with connection, suppress(OSError, ValueError):  # one that has asked and is gone
+                    request = _receive(connection)
+                    if os.fork() == 0:
+                        listener.close()
+                        return request
+                    connection.sendall(b"1")
+                    for file in request.files:
+                        os.close(file)
+
+
+def _receive(connection: socket.socket) -> Request:
+    head, files, _, _ = socket.recv_fds(connection, 4, 3)
+    with connection.makefile("rb") as rest:
+        length = int.from_bytes(head, "big")
+        text = rest.read(length)
+    arguments, variables, folder = json.loads(text)
+    return Request(arguments, variables, folder, files)
+
+
+def become(request: Request) -> None:
+    """Run what was asked for in this process, a copy of the server, as if it had just been started."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, file in enumerate(request.files):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(request.variables)
+    os.chdir(request.folder)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # Python's own are seeded anew by the fork
+    sys.argv = request.arguments
+    sys.path[0] = os.path.dirname(request.arguments[0])
+    runpy.run_path(request.arguments[0], run_name="__main__")
+
+
+@contextlib.contextmanager
+def _random_state_untouched() -> Iterator[None]:
+    """Keep Ray's generator of random ids from being seeded here: all copies would draw the same ids.
+
+    Modules that define actor classes draw one for each. It names a class, and may be the same in all copies.
+    """
+    import ray.actor
+
+    ids = ray.actor.ActorClassID
+
+    class FromSystem:
+        @staticmethod
+        def from_random() -> object:
+            return ids(os.urandom(ids.size()))
+
+    ray.actor.ActorClassID = FromSystem
+    try:
+        yield
+    finally:
+        ray.actor.ActorClassID = ids
+
+
+def _copies_differ() -> bool:
+    """Tell whether two copies of this process draw different random ids of Ray's."""
+    import ray
+
+    drawn = []
+    for _ in range(2):
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.write(writing, ray.WorkerID.from_random().binary())
+            os._exit(0)
+        os.close(writing)
+        with open(reading, "rb") as answer:
+            drawn.append(answer.read())
+    return len(set(drawn)) == 2
+
+
+def main() -> None:
+    """Serve to the end. Arguments: the socket's number, and the folder that is the server's own."""
+    number, place = sys.argv[1:]
+    listener = socket.socket(fileno=int(number))
+    folder = sys.path.pop(0)  # this file's: its modules must not hide others
+    with _random_state_untouched():
+        from nbtune.engine import preload  # noqa: F401
+    sys.path.insert(0, folder)
+    gc.collect()
+    gc.freeze()  # or the copies' garbage collectors would write into all of the memory that they share
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
+    if not _copies_differ():
+        return  # whoever asks starts a process of its own
+    request = serve(listener, int(os.environ["RAY_RAYLET_PID"]))
+    if request is not None:
+        become(request)
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""A Ray whose worker processes come from a fork server."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbtune.cluster.forkserver.launcher import FOLDER
+from nbtune.cluster.imports import variables
+
+__all__ = ["forked_workers"]
+
+
+@contextlib.contextmanager
+def forked_workers(folder: str | None = None) -> Iterator[None]:
+    """Have a Ray that is started inside take its worker processes from a fork server. On Linux only.
+
+    Args:
+        folder: where the server's socket is to be: a folder that only this user may open, with a short path; None for
+            one that is made for it, and removed at its end.
+    """
+    if sys.platform != "linux":  # elsewhere a copy of a process may not use the system's libraries
+        yield
+        return
+    from ray._private import ray_constants
+
+    with variables({FOLDER: folder or tempfile.mkdtemp(prefix="nbt-fork-", dir="/tmp")}):  # noqa: S108
+        # Ray joins the name to the folder of its own file; there is no public way to say which program starts workers.
+        before = ray_constants.SETUP_WORKER_FILENAME
+        ray_constants.SETUP_WORKER_FILENAME = str(Path(__file__).parent / "launcher.py")
+        try:
+            yield
+        finally:
+            ray_constants.SETUP_WORKER_FILENAME = before
+
+
+def main() -> None:
+    """Run Ray's own command line so. Arguments: the folder, and what the command ``ray`` takes."""
+    folder = sys.argv.pop(1)
+    from ray.scripts.scripts import main as ray
+
+    with forked_workers(folder):
+        ray()
+
+
+if __name__ == "__main__":
+    main()
