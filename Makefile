@@ -14,7 +14,7 @@ demo: $(VENV)/.demo  ## run the quickstart headless; ends with its result table
 
 test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run every test
 	npm test --silent --prefix widgets
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 30
 
 check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/ruff check .

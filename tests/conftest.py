@@ -24,6 +24,37 @@ os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, _path)))
 os.environ["NBTUNE_HOME"] = tempfile.mkdtemp(prefix="nbt-home-")
 atexit.register(shutil.rmtree, os.environ["NBTUNE_HOME"], ignore_errors=True)
 
+LONGEST = (
+    "tests/ray/test_train.py",
+    "tests/browser/test_lab.py",
+    "tests/notebooks/test_notebooks.py",
+    "tests/ray/test_plan.py",
+    "tests/ray",
+    "tests/kernel",
+    "tests/browser",
+    "tests/wheel",
+    "tests/unit",
+)
+"""What `make test` begins with: a long file that comes last would leave one of its processes alone."""
+TOGETHER = {
+    "test_lab_cluster.py": "test_lab.py",
+    "test_space_lab.py": "test_lab.py",
+    "test_survival.py": "test_lab.py",
+}
+"""Files that are run by the same process: those of one JupyterLab."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests by how long their files take, and keep a file's tests in one process."""
+
+    def file(item: pytest.Item) -> str:
+        path = item.path.relative_to(config.rootpath)
+        return path.with_name(TOGETHER.get(path.name, path.name)).as_posix()
+
+    items.sort(key=lambda item: next(n for n, start in enumerate([*LONGEST, ""]) if file(item).startswith(start)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(file(item)))
+
 
 @pytest.fixture(scope="session")
 def ray_folder() -> Iterator[Path]:

@@ -191,7 +191,7 @@ def _command(folder: str, cpus: int | None, gpus: int | None) -> list[str]:
         **({} if cpus is None else {"num-cpus": cpus}),
         **({} if gpus is None else {"num-gpus": gpus}),
     }
-    start = [sys.executable, "-m", "nbtune.cluster.forkserver.start", folder, "start", "--head", "--block"]
+    start = [sys.executable, "-m", "nbtune.cluster.forkserver.start", f"{folder}/fork", "start", "--head", "--block"]
     # The monitor is for clusters that grow.
     return [*start, "--no-monitor", "--disable-usage-stats", *(f"--{name}={value}" for name, value in options.items())]
 

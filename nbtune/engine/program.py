@@ -37,6 +37,7 @@ def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], place: se
         TrialError: the program raised.
     """
     _free()
+    _limit_threads()
     unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
     before = session.enter(place)
     with suppress(OSError):  # another machine need not have the notebook's folder
@@ -107,6 +108,16 @@ def _free() -> None:
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def _limit_threads() -> None:
+    """Have PyTorch use as many threads as Ray has given this process CPUs.
+
+    PyTorch reads OMP_NUM_THREADS when it is imported, and a process started ahead has imported it before Ray sets that.
+    """
+    torch, number = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS", "")
+    if torch is not None and number.isdigit():
+        torch.set_num_threads(int(number))
 
 
 def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacked) -> None:

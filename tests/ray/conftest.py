@@ -19,15 +19,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster(ray_folder: Path) -> Iterator[Any]:
     import ray
+    import torch  # noqa: F401 - so that its processes have it from the start, and need not import it one by one
 
     import nbtune
-    from nbtune.engine import environment
 
-    with pytest.MonkeyPatch.context() as patch:
-        # What the tests have imported here its processes would import ahead, PyTorch for two seconds each.
-        patch.setattr(environment, "WORTH", ())
-        connected = nbtune.connect(cpus=2)
-    yield connected
+    yield nbtune.connect(cpus=2)
     ray.shutdown()
 
 

@@ -58,13 +58,12 @@ def free(until: Callable[..., None]) -> None:
     import ray
 
     names = ("TrainWorker", "SynchronizationActor", "ImplicitFunc")
-    session = ray._private.worker._global_node.get_session_dir_path()
 
     def left() -> list[str]:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             text = " ".join(process.info["cmdline"] or ())
-            if any(f"ray::{name}" in text for name in names) and _of(process, session):
+            if any(f"ray::{name}" in text for name in names) and _ours(process):
                 found.append(text)
         return found
 
@@ -74,10 +73,13 @@ def free(until: Callable[..., None]) -> None:
     until(lambda: all(group["state"] == "REMOVED" for group in table().values()), "the end of all placement groups")
 
 
-def _of(process: psutil.Process, session: str) -> bool:
-    """Tell whether a process belongs to this test's Ray."""
+def _ours(process: psutil.Process) -> bool:
+    """Tell whether a process is a worker process of this test's Ray."""
+    import ray
+
+    (raylet,) = ray._private.worker._global_node.all_processes["raylet"]
     try:
-        return any(session in part for parent in process.parents() for part in parent.cmdline())
+        return process.environ().get("RAY_RAYLET_PID") == str(raylet.process.pid)
     except psutil.Error:  # it has just ended
         return False
 
@@ -237,10 +239,7 @@ def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any
 
 
 def _is_trial(process: psutil.Process) -> bool:
-    import ray
-
-    session = ray._private.worker._global_node.get_session_dir_path()
-    return "ray::ImplicitFunc.train" in " ".join(process.info["cmdline"] or ()) and _of(process, session)
+    return "ray::ImplicitFunc.train" in " ".join(process.info["cmdline"] or ()) and _ours(process)
 
 
 def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:

@@ -1,7 +1,7 @@
 """What the raylet runs for a new worker process, in place of Ray's own ``setup_worker.py``.
 
-It asks the fork server for the process and ends. Where that is not possible, it becomes the process itself, as Ray's own does.
-A program that imports nothing but the standard library: it runs once for each worker process.
+It asks the fork server for the process and ends. Where that is not possible, it becomes the process itself, as Ray's
+own does. It imports nothing but the standard library: it runs once for each worker process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ FOLDER = "NBTUNE_FORK_SERVER"
 """The environment variable that names the folder of the fork server, which only this user may open."""
 _CONTEXT = "--serialized-runtime-env-context="
 _LANGUAGE = "--language="
-_READ_AT_START = ("ARROW_", "GOMP_", "GOTO_", "KMP_", "LD_", "MALLOC_", "MKL_", "NUMEXPR_", "OMP_", "OPENBLAS_", "PYTHON", "RAY_")
+_READ_AT_START = (
+    *("ARROW_", "CUDA_", "GOMP_", "GOTO_", "KMP_", "LD_", "MALLOC_", "MKL_"),
+    *("NUMEXPR_", "OMP_", "OPENBLAS_", "PYTHON", "RAY_"),
+)
 """Variables that a process, or a library in it, reads once: a copy of another process would not see them."""
 _READ_LATER = ("RAY_CHDIR_TO_TRIAL_DIR", "RAY_TRAIN_")
 

@@ -1,12 +1,14 @@
 """The fork server: a process that has everything imported, and of which each worker process is a copy.
 
-A program that the raylet's first worker process has started (see `nbtune.cluster.forkserver.launcher`), and that ends with the raylet.
+A program that the raylet's first worker process has started (see `nbtune.cluster.forkserver.launcher`), and that ends
+with the raylet.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -85,6 +87,22 @@ def become(request: Request) -> None:
     runpy.run_path(request.arguments[0], run_name="__main__")
 
 
+def _import() -> None:
+    """Import what worker processes need: Tune, nbtune, and the packages that the notebook has imported."""
+    from nbtune.engine.environment import ALSO, PRELOAD
+
+    gpus = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/kfd")
+    if gpus:
+        # A package that looks for a GPU while it is imported initializes CUDA, which a copy cannot use any more.
+        os.environ.pop(ALSO, None)
+    importlib.import_module(PRELOAD)
+    if gpus:
+        del sys.modules[PRELOAD]  # each copy imports it again, with those packages
+    elif "torch" in sys.modules:  # without it, only trials with workers need these
+        importlib.import_module("ray.train.torch")
+        importlib.import_module("nbtune.engine.distributed")
+
+
 @contextlib.contextmanager
 def _random_state_untouched() -> Iterator[None]:
     """Keep Ray's generator of random ids from being seeded here: all copies would draw the same ids.
@@ -129,7 +147,7 @@ def main() -> None:
     listener = socket.socket(fileno=int(number))
     folder = sys.path.pop(0)  # this file's: its modules must not hide others
     with _random_state_untouched():
-        from nbtune.engine import preload  # noqa: F401
+        _import()
     sys.path.insert(0, folder)
     gc.collect()
     gc.freeze()  # or the copies' garbage collectors would write into all of the memory that they share

@@ -19,15 +19,19 @@ def forked_workers(folder: str | None = None) -> Iterator[None]:
     """Have a Ray that is started inside take its worker processes from a fork server. On Linux only.
 
     Args:
-        folder: where the server's socket is to be: a folder that only this user may open, with a short path; None for
-            one that is made for it, and removed at its end.
+        folder: the server's own folder, which it removes at its end; it is made, for this user only. Its path has to be
+            short, for it holds a socket. None for one among the temporary files.
     """
     if sys.platform != "linux":  # elsewhere a copy of a process may not use the system's libraries
         yield
         return
     from ray._private import ray_constants
 
-    with variables({FOLDER: folder or tempfile.mkdtemp(prefix="nbt-fork-", dir="/tmp")}):  # noqa: S108
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="nbt-fork-", dir="/tmp")
+    else:
+        Path(folder).mkdir(mode=0o700)
+    with variables({FOLDER: folder}):
         # Ray joins the name to the folder of its own file; there is no public way to say which program starts workers.
         before = ray_constants.SETUP_WORKER_FILENAME
         ray_constants.SETUP_WORKER_FILENAME = str(Path(__file__).parent / "launcher.py")
