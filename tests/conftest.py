@@ -44,6 +44,7 @@ TOGETHER = {
 """Files that are run by the same process: those of one JupyterLab."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the tests by how long their files take, and keep a file's tests in one process."""
 

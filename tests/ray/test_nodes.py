@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import threading, time
-import ray
+import os, threading, time
+import psutil, ray
 from ray.cluster_utils import Cluster
 
 import nbtune
+from nbtune.cluster.forkserver.start import forked_workers
 
 STORAGE = {storage!r}
+stack = forked_workers()
+stack.__enter__()  # its processes start in no time
 cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0, "include_dashboard": False}})
 nodes = [cluster.add_node(num_cpus=2, resources={{"kind": 1, name: 1}}) for name in ("safe_node", "cheap")]
 ray.init(address=cluster.address, namespace="nbtune", log_to_driver=False, logging_level="ERROR")
 {body}
 ray.shutdown()
 cluster.shutdown()
+stack.__exit__(None, None, None)
 """
 
 TRAIN = """
@@ -40,6 +44,17 @@ def node_of(experiment):
 def say(*values):
     print(">", *values)
 
+def processes(name):
+    raylets = [str(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAY_RAYLET_PID") in raylets and name in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:  # it has just ended, or is not ours
+            pass
+    return found
+
 def until(condition):
     end = time.monotonic() + 120
     while not condition():
@@ -48,10 +63,14 @@ def until(condition):
 """
 
 
-def shown(body: str, storage: Path, seconds: float = 280) -> list[str]:
+def shown(body: str, storage: Path, seconds: float = 280, preload: str = "") -> list[str]:
     """Return what a program prints that runs on a cluster of three nodes: nodes are added in a main thread only."""
     code = PROGRAM.format(storage=str(storage), body=TRAIN + body)
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # the nodes that are added have no token of their own
+    environment = {
+        **os.environ,
+        "RAY_AUTH_MODE": "disabled",
+        "NBTUNE_PRELOAD": "torch",
+    }  # the nodes that are added have no token of their own
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, timeout=seconds, capture_output=True, text=True
     )

@@ -52,7 +52,7 @@ say("free")
 
 
 def test_workers_on_several_nodes_survive_one_of_them(tmp_path: Path) -> None:
-    said = shown(BODY, tmp_path, 500)
+    said = shown(BODY, tmp_path, 500, "torch")
     assert said == [
         "2",
         "cheap safe_node",
@@ -66,9 +66,7 @@ def test_workers_on_several_nodes_survive_one_of_them(tmp_path: Path) -> None:
 
 
 FAULTS = """
-import os, signal
-
-import psutil
+import signal
 
 def together(config):
     import os, torch, torch.distributed as dist
@@ -97,19 +95,8 @@ def contiguous(trial):
 def free():
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
     until(lambda: all(group["state"] == "REMOVED" for group in ray.util.placement_group_table().values()))
-    until(lambda: not [name for name in names() if "TrainWorker" in name or "SynchronizationActor" in name])
+    until(lambda: not processes("TrainWorker") and not processes("SynchronizationActor"))
 
-def names():
-    inside = [process for parent in raylets for process in parent.children(recursive=True)]
-    found = []
-    for process in inside:
-        try:
-            found.append(" ".join(process.cmdline()))
-        except psutil.Error:  # it has just ended
-            pass
-    return found
-
-raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in cluster.list_all_nodes()]
 experiment = run(1000, [1.0], max_failures=2)
 until(lambda: len(experiment.history) > 3)
 trial = experiment.trials[0]
@@ -122,8 +109,8 @@ def killed(pid, failures):
     say(contiguous(trial))
 
 killed(int(trial.workers["pid"][1]), 1)
-own = [p.pid for parent in raylets for p in parent.children(recursive=True) if "ImplicitFunc.train" in " ".join(p.cmdline())]
-killed(*own, 2)
+(own,) = processes("ImplicitFunc.train")
+killed(own.pid, 2)
 trial.stop()
 experiment.wait(60)
 say(trial.status, contiguous(trial))
@@ -142,5 +129,5 @@ say("free")
 
 
 def test_what_is_killed_and_stopped_on_several_nodes(tmp_path: Path) -> None:
-    said = shown(FAULTS, tmp_path, 500)
+    said = shown(FAULTS, tmp_path, 500, "torch")
     assert said == ["True", "True", "stopped True", "free", "finished 4 True True", "free"]

@@ -149,7 +149,7 @@ BAD = [
     ("search", "optona", "did you mean 'optuna'?"),
     ("search", 5, "is no search algorithm: give random, grid, optuna, or an object from ray.tune.search"),
     ("scheduler", "ahsa", "did you mean 'asha'?"),
-    ("scheduler", object(), "is no scheduler: give fifo, asha"),
+    ("scheduler", object, "is no scheduler: give fifo, asha"),
     ("points", "lr=0.1", "points are a list of dictionaries"),
     ("points", [1, 2], "points are a list of dictionaries"),
     ("points", 5, "points are a list of dictionaries"),

@@ -13,9 +13,14 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 FOLDER = "NBTUNE_FORK_SERVER"
-"""The environment variable that names the folder of the fork server, which only this user may open."""
+"""The environment variable that names the folder of the fork servers' sockets, which only this user may open."""
+OFF = ".off"
+"""What the name of the file ends with by which a fork server says that it does not serve."""
+RAYLET = "RAY_RAYLET_PID"
+"""The environment variable that Ray's processes have the number of their raylet's process in."""
 _CONTEXT = "--serialized-runtime-env-context="
 _LANGUAGE = "--language="
 _READ_AT_START = (
@@ -35,13 +40,10 @@ def main(arguments: list[str]) -> None:
     context = json.loads(next((a[len(_CONTEXT) :] for a in arguments if a.startswith(_CONTEXT)), "{}"))
     program = [argument for argument in arguments if not argument.startswith((_CONTEXT, _LANGUAGE))]
     where = os.environ.get(FOLDER)
-    if where and program and program[0].endswith("default_worker.py") and _copies(context):
+    if where and program and program[0].endswith("default_worker.py") and copies(context):
         variables = {**os.environ, **context.get("env_vars", {})}
-        try:
+        with suppress(OSError):  # the server is gone, or does not serve
             _ask(where, program, variables)
-        except OSError:
-            pass  # the server is gone
-        else:
             return
     ray = importlib.util.find_spec("ray")
     assert ray is not None
@@ -51,7 +53,7 @@ def main(arguments: list[str]) -> None:
     os.execv(sys.executable, [sys.executable, *setup, *(arguments if context else program)])  # noqa: S606
 
 
-def _copies(context: dict[str, object]) -> bool:
+def copies(context: dict[str, object]) -> bool:
     """Tell whether a copy of the fork server has the runtime environment that is asked for."""
     names = context.get("env_vars") or {}
     assert isinstance(names, dict)
@@ -80,22 +82,32 @@ def _ask(folder: str, program: list[str], variables: dict[str, str]) -> None:
 
 
 def _connect(server: socket.socket, folder: str) -> None:
-    """Connect to the fork server, and start it if this is the first process that asks."""
-    path = os.path.join(folder, "socket")
-    with open(os.path.join(folder, "lock"), "w") as lock:
+    """Connect to the raylet's fork server, and start it if this is the first process that asks."""
+    path = os.path.join(folder, os.environ[RAYLET])
+    with open(f"{path}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(path):
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(path)
-                listener.listen(64)
-                program = os.path.join(os.path.dirname(__file__), "server.py")
-                subprocess.Popen(  # noqa: S603
-                    [sys.executable, program, str(listener.fileno()), folder],
-                    env={**os.environ, "RAY_JOB_ID": "f" * 8},  # Ray's word for a process that any job may use
-                    pass_fds=[listener.fileno()],
-                    start_new_session=True,
-                )
-        server.connect(path)
+        if os.path.exists(path + OFF):
+            raise ConnectionRefusedError
+        try:
+            server.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):  # it was not started yet, or was killed
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            _start(path)
+            server.connect(path)
+
+
+def _start(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        program = os.path.join(os.path.dirname(__file__), "server.py")
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, program, str(listener.fileno()), path],
+            env={**os.environ, "RAY_JOB_ID": "f" * 8},  # Ray's word for a process that any job may use
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
 
 
 if __name__ == "__main__":

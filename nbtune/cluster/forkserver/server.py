@@ -13,7 +13,6 @@ import json
 import os
 import runpy
 import selectors
-import shutil
 import signal
 import socket
 import sys
@@ -142,8 +141,8 @@ def _copies_differ() -> bool:
 
 
 def main() -> None:
-    """Serve to the end. Arguments: the socket's number, and the folder that is the server's own."""
-    number, place = sys.argv[1:]
+    """Serve to the end. Arguments: the socket's number, and its path."""
+    number, path = sys.argv[1:]
     listener = socket.socket(fileno=int(number))
     folder = sys.path.pop(0)  # this file's: its modules must not hide others
     with _random_state_untouched():
@@ -152,13 +151,19 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # or the copies' garbage collectors would write into all of the memory that they share
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
-    if not _copies_differ():
-        return  # whoever asks starts a process of its own
-    request = serve(listener, int(os.environ["RAY_RAYLET_PID"]))
+    raylet = int(os.environ["RAY_RAYLET_PID"])
+    if not _copies_differ():  # whoever asks starts a process of its own
+        open(f"{path}.off", "w").close()
+        return
+    request = serve(listener, raylet)
     if request is not None:
         become(request)
-    else:
-        shutil.rmtree(place, ignore_errors=True)
+        return
+    for file in (path, f"{path}.lock"):
+        with suppress(OSError):
+            os.unlink(file)
+    with suppress(OSError):  # another raylet's is there
+        os.rmdir(os.path.dirname(path))
 
 
 if __name__ == "__main__":

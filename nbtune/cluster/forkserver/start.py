@@ -19,8 +19,8 @@ def forked_workers(folder: str | None = None) -> Iterator[None]:
     """Have a Ray that is started inside take its worker processes from a fork server. On Linux only.
 
     Args:
-        folder: the server's own folder, which it removes at its end; it is made, for this user only. Its path has to be
-            short, for it holds a socket. None for one among the temporary files.
+        folder: where the server's socket is to be. It is made, for this user only, and removed at the end; its path
+            has to be short. None for one among the temporary files.
     """
     if sys.platform != "linux":  # elsewhere a copy of a process may not use the system's libraries
         yield

@@ -1,0 +1,68 @@
+"""Worker processes that are copies of one: on a real Ray, as processes that were started one by one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import psutil
+import pytest
+
+import nbtune
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux only")
+
+
+def train(config: dict[str, Any]) -> dict[str, Any]:
+    import random
+    import uuid
+
+    import numpy as np
+    import ray
+    import torch
+
+    return {
+        "process": os.getpid(),
+        "group": os.getpgid(0),
+        "parent": os.getppid(),
+        "drawn": [
+            random.random(),
+            float(np.random.rand()),
+            uuid.uuid4().hex,
+            ray.put(1).hex(),
+            ray.WorkerID.from_random().hex(),
+        ],
+        "threads": torch.get_num_threads(),
+        "asked": int(os.environ["OMP_NUM_THREADS"]),
+        "variable": os.environ.get("FROM_THE_KERNEL"),
+    }
+
+
+def sweep(run: Any, **options: Any) -> list[dict[str, Any]]:
+    """Return what four trials report, each from a process of its own."""
+    experiment = run(train, {"a": nbtune.grid_search([1, 2, 3, 4])}, reuse_actors=False, **options).wait()
+    assert experiment.status == "finished", experiment.df["error"].tolist()
+    return [trial.metrics for trial in experiment.trials.values()]
+
+
+def test_each_is_a_process_of_its_own_and_none_draws_what_another_does(run: Any) -> None:
+    found = sweep(run)
+    assert len({one["process"] for one in found}) == 4
+    assert all(one["group"] == one["process"] for one in found), "Ray ends a worker's children by its process group"
+    (server,) = {one["parent"] for one in found}
+    assert any("forkserver" in part for part in psutil.Process(server).cmdline())
+    drawn = [value for one in found for value in one["drawn"]]
+    assert len(set(drawn)) == len(drawn), "two processes have drawn the same"
+    assert all(one["threads"] == one["asked"] == 1 for one in found)
+
+
+def test_a_server_that_was_killed_is_started_again(run: Any) -> None:
+    (server,) = {one["parent"] for one in sweep(run)}
+    os.kill(server, signal.SIGKILL)
+    found = sweep(run)
+    assert len({one["process"] for one in found}) == 4
+    assert server not in {one["parent"] for one in found}
+    (server,) = {one["parent"] for one in found}
+    assert any("forkserver" in part for part in psutil.Process(server).cmdline())
