@@ -130,7 +130,9 @@ def test_interrupting_a_waiting_cell_stops_the_waiting_only(notebook: Notebook) 
     state = notebook.cell("print(waited.status, len(waited.history))").text.split()
     assert state[0] == "running"
     assert int(state[1]) > count, "the trials were interrupted with the cell"
-    assert notebook.cell("print(waited.df['status'].isin(['running', 'pending']).all())").text == "True\n"
+    statuses = notebook.cell("print(*waited.df['status'])").text.split()
+    assert len(statuses) == 2
+    assert set(statuses) <= {"running", "pending"}
     notebook.cell("waited.stop(); waited.wait(30)")
 
 

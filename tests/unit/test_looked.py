@@ -28,6 +28,7 @@ def test_it_is_done_again_and_again_while_somebody_looks_and_then_no_more():
     work = Looked(lambda: done.append(time.monotonic()), 0.02)
     assert not work.alive
     work.look()
+    assert work.alive
     until(lambda: len(done) > 3)
     until(lambda: not work.alive)
     count = len(done)
@@ -44,6 +45,7 @@ def test_it_is_not_done_oftener_than_is_asked_for():
         work.look()
         time.sleep(0.01)
     until(lambda: not work.alive)
+    assert len(done) > 2
     assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(done))
 
 

@@ -244,10 +244,13 @@ def test_a_storage_that_never_takes_it_does_not_fail_the_trial(streams, tmp_path
 
 def test_a_storage_that_hangs_does_not_hang_the_trial(streams, tmp_path, monkeypatch):
     monkeypatch.setattr(output, "_AT_END", 0.05)
-    go_on = threading.Event()
+    go_on, before = threading.Event(), threading.enumerate()
     monkeypatch.setattr(Output, "_begin", lambda self: go_on.wait(30))
     with kept(LOCAL, f"{tmp_path}/trial"):
         print("printed")
+    assert passed_on(streams["stdout"]) == "printed\n"
+    assert [thread for thread in threading.enumerate() if thread.is_alive() and thread not in before], "nothing hung"
+    assert not list(tmp_path.iterdir()), "it did not hang"
     go_on.set()
 
 

@@ -153,7 +153,10 @@ def test_any_text_is_text(name, metric, parameter, value, error):
 
 @pytest.mark.parametrize("blank", ["", " ", "\n"])
 def test_blank_names_are_no_mistake(blank):
-    picture(experiment(({blank: blank}, [1.0], "failed", blank), ({}, [2.0]), name=blank, metric=blank, error=blank))
+    trials = ({blank: blank}, [1.0], "failed", blank), ({}, [2.0])
+    seen = words(experiment(*trials, name=blank, metric=blank, error=blank))
+    assert "✓ finished" in seen[0]
+    assert any(line.startswith("✗ trial 0") for line in seen), seen
 
 
 def test_names_show_as_their_characters():
