@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 
 from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true, value_type
 from nbtune.engine.events import KINDS, Chunk
+from nbtune.engine.metrics import flat
 from nbtune.state import TrialState
 from nbtune.workers import Workers
 
@@ -312,15 +313,6 @@ class Store:
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a configuration's parameters, the names of nested ones joined by "/"."""
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:

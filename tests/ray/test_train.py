@@ -57,7 +57,7 @@ def free(until: Callable[..., None]) -> None:
     """Wait until nothing runs any more, and all CPUs are back."""
     import ray
 
-    names = ("TrainWorker", "SynchronizationActor", "ImplicitFunc")
+    names = ("TrainWorker", "SynchronizationActor", "TrialProcess")
     session = ray._private.worker._global_node.get_session_dir_path()
 
     def left() -> list[str]:
@@ -240,7 +240,7 @@ def _is_trial(process: psutil.Process) -> bool:
     import ray
 
     session = ray._private.worker._global_node.get_session_dir_path()
-    return "ray::ImplicitFunc.train" in " ".join(process.info["cmdline"] or ()) and _of(process, session)
+    return "ray::TrialProcess.train" in " ".join(process.info["cmdline"] or ()) and _of(process, session)
 
 
 def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:

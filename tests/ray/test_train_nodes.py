@@ -122,7 +122,7 @@ def killed(pid, failures):
     say(contiguous(trial))
 
 killed(int(trial.workers["pid"][1]), 1)
-own = [p.pid for parent in raylets for p in parent.children(recursive=True) if "ImplicitFunc.train" in " ".join(p.cmdline())]
+own = [p.pid for parent in raylets for p in parent.children(recursive=True) if "TrialProcess.train" in " ".join(p.cmdline())]
 killed(*own, 2)
 trial.stop()
 experiment.wait(60)
