@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true
+from nbtune.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true
 from nbtune.engine.events import CPU, KINDS, SECONDS, WAITED, Chunk
 
 __all__ = ["Worker", "Workers"]
@@ -182,8 +182,7 @@ class Workers:
         workers = self.of(trial)
         columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
         columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
-        for name in self._metrics():
-            shown = f"metrics/{name}" if name in _FIXED else name
+        for name, shown in headings(self._metrics(), "metrics", _FIXED).items():
             columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
         index = pd.Index([worker.rank for worker in workers], name="rank", dtype="int64")
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
@@ -204,8 +203,7 @@ class Workers:
             self._head = [tuple(np.concatenate(column) for column in zip(*(self._head or [empty]), strict=True))]
             head = pd.DataFrame(dict(zip(_HEAD, self._head[0], strict=True)))
             columns = {name: _series(self._took.get(name), self._length) for name in _OWN}
-            for name in self._metrics():
-                shown = f"metrics/{name}" if name in (*_HEAD, *_OWN) else name
+            for name, shown in headings(self._metrics(), "metrics", (*_HEAD, *_OWN)).items():
                 columns[shown] = _series(self._columns[name], self._length)
             frame = pd.concat([head, pd.DataFrame(columns)], axis=1)
             if (head["crew"] > 1).any():

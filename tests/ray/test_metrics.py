@@ -9,6 +9,7 @@ import pytest
 import ray.tune.result
 
 import nbtune
+from nbtune.columns import headings
 
 _TUNES = [value for constant, value in vars(ray.tune.result).items() if constant.isupper()]
 CONSTANTS = sorted(
@@ -19,7 +20,7 @@ DANGEROUS = sorted(
     set(CONSTANTS)
     | {"nbtune", "nbtune/done", "config/lr", "config/names", "@ranks", "@seconds", "@x", "seconds", "share", "took", ""}
     | {" ", ".", "/", "//", "a/", "/a", "a.b", "__class__", "__dict__", "self", "checkpoint", "metrics", "status", "iterations"}
-    | {"trial", "iteration", "time_s", "rank", "time_this_iter_s", "should_checkpoint", "metric:x", "é", "\u202e", "\0"}
+    | {"trial", "iteration", "time_s", "rank", "time_this_iter_s", "should_checkpoint", "metric:x", "metrics/trial", "metrics/seconds", "é", "\u202e", "\0"}
 )  # fmt: skip
 TAKEN = {"history": ("trial", "iteration", "time_s"), "df": ("status", "iterations", "time_s", "checkpoint", "error")}
 # Of a report of Ray's own: its session writes over two of them, and adds up the third, which is an error of text.
@@ -103,14 +104,16 @@ def check(experiment: Any) -> None:
     """Check that all reports of all trials are there, and each value of each."""
     assert experiment.wait().status == "finished", experiment.df["error"].tolist()
     history, frame = experiment.history, experiment.df
+    names = [name for trial in experiment.trials.values() for name in trial.metrics]
+    shown = {table: headings(names, "metrics", taken) for table, taken in TAKEN.items()}
     for number, trial in experiment.trials.items():
         names, rows = trial.config["names"], history[history["trial"] == number]
         assert rows["iteration"].tolist() == [1, 2, 3], names
         assert trial.metrics == values(names, 2)
         for name in names:
-            column = f"metrics/{name}" if name in TAKEN["history"] else name
+            column = shown["history"][name]
             assert rows[column].tolist() == [values(names, step)[name] for step in range(3)], name
-            column = f"metrics/{name}" if name in TAKEN["df"] else name
+            column = shown["df"][name]
             assert frame[column][number] == values(names, 2)[name], name
 
 
@@ -127,12 +130,12 @@ def test_every_name_arrives_from_workers(run: Any) -> None:
     lists = [ALL, *([name] for name in ("done", "training_iteration", "__duplicate__", "@ranks", "@seconds"))]
     experiment = run(by_both_of_a_worker, {"names": nbtune.grid_search(lists)}, workers=2)
     check(experiment)
+    shown = headings(ALL, "metrics", ("trial", "crew", "rank", "iteration", "time_s", "seconds", "waited", "cpu"))
     for rank in (0, 1):
         rows = experiment.trials[0].worker_history.query(f"rank == {rank}")
         assert rows["seconds"].max() < 100, "its own, not the metric of that name"
         for name in ALL:
-            column = f"metrics/{name}" if name in ("rank", "iteration", "time_s", "seconds", "trial") else name
-            assert rows[column].tolist() == [values(ALL, step)[name] for step in range(3)], name
+            assert rows[shown[name]].tolist() == [values(ALL, step)[name] for step in range(3)], name
 
 
 def test_names_that_could_not_be_told_apart_are_refused(run: Any) -> None:

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.utils.util import flatten_dict
 
+from nbtune.columns import headings
 from nbtune.engine.distributed import combined
 from nbtune.engine.events import CPU, SECONDS, WAITED, Event, decode, encode
 from nbtune.engine.metrics import Report, Share, flat, reported
 from nbtune.engine.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
 from nbtune.engine.stopping import Stopping
+from nbtune.store import Store
 
 OVERWRITTEN = {"date", "pid", "hostname", "node_ip", "config", "time_total_s", "trial_id", "iterations_since_restore"}
 ACTED_ON = {"done", "training_iteration", "time_this_iter_s", "timestamp", "should_checkpoint", "__duplicate__"}
@@ -141,3 +143,18 @@ def test_what_a_share_took_is_apart_from_metrics_of_such_names():
 
 def test_names_that_were_once_nbtunes_own_are_combined_as_others():
     assert combined([{"@x": 1}, {"@x": 3}], "mean") == {"@x": 2.0}
+
+
+def test_a_column_whose_name_is_taken_takes_none_of_another():
+    assert headings(["trial", "a", "metrics/trial"], "metrics", {"trial"}) == {
+        "trial": "metrics/metrics/trial", "a": "a", "metrics/trial": "metrics/trial",
+    }  # fmt: skip
+    store = Store({"space": {"lr": "uniform(0, 1)"}})
+    added = Event("added", 0, data={"id": "ab", "config": {"lr": 0.5}, "folder": "t"})
+    metrics = {"trial": 1, "metrics/trial": 2, "status": 3, "metrics/status": 4, "lr": 5, "config/lr": 6}
+    (chunk,) = decode(encode(0, [added, Event("reported", 0, iteration=1, metrics=metrics)]))
+    store.apply(chunk)
+    history, frame = store.history().iloc[0], store.frame().iloc[0]
+    assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
+    assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
+    assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)
