@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["ABSENT", "Column", "column_of", "groups", "python_values", "still_true", "value_type"]
+__all__ = ["ABSENT", "Column", "column_of", "groups", "headings", "python_values", "still_true", "value_type"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """Stands for no value at all, since None is one."""
@@ -75,6 +76,27 @@ class Column:
         objects = np.full(length, None, dtype=object)
         objects[rows] = _objects(self._values[0])
         return pd.Series(objects).infer_objects() if _alike(objects, rows) else pd.Series(objects, dtype=object)
+
+
+def headings(names: Iterable[str], prefix: str, taken: Collection[str]) -> dict[str, str]:
+    """Return what columns of these names are called in a table: themselves, or PREFIX/NAME where that is taken.
+
+    Args:
+        names: metrics or parameters.
+        prefix: what to put before.
+        taken: the names of other columns.
+    """
+    names = list(dict.fromkeys(names))
+    used = {*taken, *names}
+    found = {}
+    for name in names:
+        shown = name
+        if name in taken:
+            while shown in used:
+                shown = f"{prefix}/{shown}"
+            used.add(shown)
+        found[name] = shown
+    return found
 
 
 def python_values(values: Any) -> list[Any]:

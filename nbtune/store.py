@@ -10,14 +10,15 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
-from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true, value_type
+from nbtune.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true, value_type
 from nbtune.engine.events import KINDS, Chunk
+from nbtune.engine.metrics import flat
 from nbtune.state import TrialState
 from nbtune.workers import Workers
 
@@ -279,8 +280,8 @@ class Store:
                 {"trial": "int64", "iteration": "int64"}
             )
             columns = {name: column.series(self._length) for name, column in self._metrics.items()}
-            taken = set(frame.columns)
-            named = {(f"metrics/{name}" if name in taken else name): column for name, column in columns.items()}
+            shown = headings(columns, "metrics", frame.columns)
+            named = {shown[name]: column for name, column in columns.items()}
             frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
             if self._went_back:
                 frame = frame[still_true(frame)].reset_index(drop=True)
@@ -297,11 +298,10 @@ class Store:
             known = self.facts.get("space", {})
             parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
-            for name in parameters:
-                shown = f"config/{name}" if name in metrics or name in _FIXED else name
+            shown_metrics = headings(metrics, "metrics", _FIXED)
+            for name, shown in headings(parameters, "config", {*_FIXED, *shown_metrics.values()}).items():
                 columns[shown] = [config.get(name, ABSENT) for config in configs]
-            for name in metrics:
-                shown = f"metrics/{name}" if name in _FIXED else name
+            for name, shown in shown_metrics.items():
                 columns[shown] = [state.metrics.get(name, ABSENT) for state in states]
             columns["iterations"] = [state.iterations for state in states]
             columns["time_s"] = [state.time_s for state in states]
@@ -312,15 +312,6 @@ class Store:
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a configuration's parameters, the names of nested ones joined by "/"."""
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:

@@ -6,26 +6,26 @@ import math
 import statistics
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nbtune.columns import ABSENT, Column, column_of, groups, python_values, still_true
+from nbtune.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true
 from nbtune.engine.events import CPU, KINDS, SECONDS, WAITED, Chunk
 
 __all__ = ["Worker", "Workers"]
 
-_OWN = {SECONDS: "seconds", WAITED: "waited", CPU: "cpu"}
+_OWN = (SECONDS, WAITED, CPU)
 _RECENT = 10  # reports whose median is shown: the first ones, with their warming up, are soon out of it
 _RANKS = 1 << 15  # more than there are: ranks are int16
 # What takes a worker longer than chance: a fifth more than the middle one, beside some ms of jitter. Of two
 # workers the middle is between them, so that one has to take half as long again as the other.
 _SLOWER, _SLOWER_S = 1.2, 0.05
 _ENOUGH = 3  # reports of a worker before it is judged
-_FIXED = ("node", "pid", "gpus", "iteration", *_OWN.values(), "straggler")
+_FIXED = ("node", "pid", "gpus", "iteration", *_OWN, "straggler")
 _HEAD = ("trial", "crew", "rank", "iteration", "time_s")
 _TYPES = (np.int32, np.int32, np.int16, np.int32, np.float64)
 
@@ -88,6 +88,7 @@ class Workers:
         self._crews: dict[int, int] = {}  # trial -> how often its workers were started
         self._head: list[tuple[np.ndarray, ...]] = []
         self._columns: dict[str, Column] = {}
+        self._took: dict[str, Column] = {}
         self._length = 0
         self._history: tuple[int, pd.DataFrame] | None = None
 
@@ -116,16 +117,25 @@ class Workers:
                 self._worker(trial, rank).iteration = int(chunk.iteration[worked[at[-1]]])
         for name, rows, values in chunk.metrics_of("worked"):
             self._columns.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
-            told = python_values(values)
-            for key, at in groups(whose[rows]):
-                fresh = [told[one] for one in at[-_RECENT:] if now[rows[one]]]
-                if not fresh:
-                    continue
-                worker = self._worker(*divmod(key, _RANKS))
-                if name in _OWN:
-                    worker.recent[name].extend(fresh)
-                else:
-                    worker.metrics[name] = fresh[-1]
+            for worker, fresh in self._fresh(whose[rows], now[rows], values):
+                worker.metrics[name] = fresh[-1]
+        for name, (rows, values) in chunk.took.items():
+            self._took.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
+            for worker, fresh in self._fresh(whose[rows], now[rows], values):
+                worker.recent[name].extend(fresh)
+
+    def _fresh(self, whose: np.ndarray, now: np.ndarray, values: Any) -> Iterator[tuple[_Live, list[Any]]]:
+        """Yield the workers that some of these values are of, each with its latest of them.
+
+        Args:
+            whose: which worker a value is of.
+            now: whether it is one of those that the trial has now.
+            values: as in a chunk.
+        """
+        told = python_values(values)
+        for key, at in groups(whose):
+            if fresh := [told[one] for one in at[-_RECENT:] if now[one]]:
+                yield self._worker(*divmod(key, _RANKS)), fresh
 
     def _start(self, trial: int, iteration: int, workers: Iterable[Mapping[str, Any]]) -> None:
         self._crews[trial] = self._crews.get(trial, 0) + 1
@@ -139,7 +149,7 @@ class Workers:
 
     def _metrics(self) -> list[str]:
         with self._lock:
-            return [name for name in self._columns if name not in _OWN]
+            return list(self._columns)
 
     def ranks(self, trial: int) -> list[int]:
         """Return the ranks of all workers that a trial has ever had; none where it is not distributed."""
@@ -172,8 +182,7 @@ class Workers:
         workers = self.of(trial)
         columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
         columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
-        for name in self._metrics():
-            shown = f"metrics/{name}" if name in _FIXED else name
+        for name, shown in headings(self._metrics(), "metrics", _FIXED).items():
             columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
         index = pd.Index([worker.rank for worker in workers], name="rank", dtype="int64")
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
@@ -193,9 +202,8 @@ class Workers:
             empty = tuple(np.array([], kind) for kind in _TYPES)
             self._head = [tuple(np.concatenate(column) for column in zip(*(self._head or [empty]), strict=True))]
             head = pd.DataFrame(dict(zip(_HEAD, self._head[0], strict=True)))
-            columns = {shown: _series(self._columns.get(name), self._length) for name, shown in _OWN.items()}
-            for name in self._metrics():
-                shown = f"metrics/{name}" if name in (*_HEAD, *_OWN.values()) else name
+            columns = {name: _series(self._took.get(name), self._length) for name in _OWN}
+            for name, shown in headings(self._metrics(), "metrics", (*_HEAD, *_OWN)).items():
                 columns[shown] = _series(self._columns[name], self._length)
             frame = pd.concat([head, pd.DataFrame(columns)], axis=1)
             if (head["crew"] > 1).any():

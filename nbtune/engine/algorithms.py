@@ -11,6 +11,7 @@ from typing import Any
 
 from nbtune.engine.live import put_live
 from nbtune.engine.optuna_space import DefineByRun, optuna_problem
+from nbtune.engine.result import tune_name
 from nbtune.engine.spaces import Sampler, combinations, to_ray
 from nbtune.errors import Problem
 from nbtune.spec.domain import Domain, alternatives
@@ -244,5 +245,6 @@ def _optuna(spec: Spec, space: Space) -> Any:
     points = [dict(point) for point in spec.points] or None
     if _by_run(space):
         put_live(by_run := DefineByRun(space))
-        return Search(by_run, metric=spec.metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
+        metric = None if spec.metric is None else tune_name(spec.metric)
+        return Search(by_run, metric=metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
     return Search(points_to_evaluate=points, seed=spec.seed)

@@ -12,8 +12,9 @@ from ray.train._internal.session import _TrainingResult
 from ray.tune import Checkpoint
 
 from nbtune.engine.past import PastTrial
+from nbtune.engine.result import counted
 
-__all__ = ["catch_up", "revive", "saved_result", "start_from"]
+__all__ = ["catch_up", "last_result", "revive", "saved_result", "start_from"]
 
 
 def saved_result(past: PastTrial, filesystem: Any) -> Any:
@@ -25,8 +26,13 @@ def saved_result(past: PastTrial, filesystem: Any) -> Any:
     """
     if past.checkpoint is None:
         return None
-    metrics = {**past.result, "training_iteration": past.at, "time_total_s": past.time_s, "config": past.config}
+    metrics = {**counted(past.result, past.at, past.time_s), "config": past.config}
     return _TrainingResult(checkpoint=Checkpoint(past.checkpoint, filesystem=filesystem), metrics=metrics)
+
+
+def last_result(past: PastTrial) -> dict[str, Any]:
+    """Return a trial's last report as a result of Tune's."""
+    return counted(past.last, past.iterations, past.last_time_s) if past.iterations else {}
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:

@@ -15,6 +15,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from nbtune.engine.continuation import last_result
 from nbtune.engine.live import Live
 from nbtune.engine.memory import bear_memory_kills
 from nbtune.engine.past import Past, PastTrial
@@ -200,7 +201,7 @@ class Control(Live, Callback):
             goes_on = past.goes_on(failed=self._failed)
             if trial is not None and not (goes_on and trial.is_finished()):
                 if not goes_on and not trial.is_finished():
-                    self._proposals.results[past.ray_id] = past.last
+                    self._proposals.results[past.ray_id] = last_result(past)
                     self._scheduler.controller.stop_trial(trial)
                 continue
             self._unknown(past, goes_on, known=trial is not None)
@@ -212,7 +213,7 @@ class Control(Live, Callback):
         if goes_on:
             self._proposals.want(Wanted(past.config, past=past, by=past.by))
         elif not known:
-            self._proposals.teach(past.config, past.last, error=past.status == "failed")
+            self._proposals.teach(past.config, last_result(past), error=past.status == "failed")
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials

@@ -18,11 +18,12 @@ from ray.train._internal.session import _TrainingResult, get_session
 from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
 from ray.train.v2.api.exceptions import WorkerGroupError
 
-from nbtune.engine.events import RANKS
 from nbtune.engine.failures import TrialError, describe
+from nbtune.engine.metrics import Report, Share
 from nbtune.engine.reserved import reserved_trainer
+from nbtune.engine.result import REPORT
 from nbtune.engine.session import Context
-from nbtune.engine.worker import Start, Worker, put_environment, quiet, work
+from nbtune.engine.worker import SHARE, Start, Worker, put_environment, quiet, work
 from nbtune.frameworks import framework_of
 from nbtune.spec.workers import Workers
 
@@ -208,8 +209,9 @@ class _Reports(ReportCallback, WorkerGroupCallback):
     def after_report(self, training_report: Any, metrics: list[dict[str, Any]]) -> None:
         """Report to Tune what all workers have reported."""
         self._iteration += 1
-        ranks = [dict(of_rank) for of_rank in metrics]
-        result = {**combined(ranks, self._combine), "training_iteration": self._iteration, RANKS: ranks}
+        shares: tuple[Share, ...] = tuple(of_rank[SHARE] for of_rank in metrics)
+        metrics_of_trial = combined([share.metrics for share in shares], self._combine)
+        result = {REPORT: Report(metrics_of_trial, shares, self._iteration)}
         checkpoint = training_report.checkpoint
         if checkpoint is not None:
             checkpoint.update_metadata({_ITERATION: self._iteration})
@@ -226,10 +228,10 @@ def combined(ranks: Sequence[Mapping[str, Any]], how: str) -> dict[str, Any]:
         ranks: what each has reported.
         how: one of `nbtune.spec.workers.COMBINE`. What is no number is rank 0's.
     """
-    first = {name: value for name, value in ranks[0].items() if not name.startswith("@")}
+    first = dict(ranks[0])
     if how == "rank0":
         return first
-    names = dict.fromkeys(name for rank in ranks for name in rank if not name.startswith("@"))
+    names = dict.fromkeys(name for rank in ranks for name in rank)
     result = {}
     for name in names:
         values = [rank[name] for rank in ranks if name in rank]

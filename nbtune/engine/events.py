@@ -16,8 +16,8 @@ log's files hold (streams one after another) and what the store in the kernel re
     workers       a distributed trial's workers have started, or started again: `data` says which they are
     worked        one worker's share of a report, by its rank; right after the report itself, which is the trial's
 
-Beside its metrics a "worked" event may have three numbers under names that no user has: `SECONDS` of
-this worker's own since its previous report, `WAITED` then for the others, and `CPU` of its process.
+Beside its metrics a "worked" event may tell what its report took: `SECONDS` of this worker's own since its
+previous report, `WAITED` then for the others, and `CPU` of its process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["CPU", "KINDS", "RANKS", "SECONDS", "WAITED", "Chunk", "Event", "decode", "encode", "plain"]
+from nbtune.engine.metrics import plain
+
+__all__ = ["CPU", "KINDS", "SECONDS", "WAITED", "Chunk", "Event", "decode", "encode"]
 
 KINDS = (
     "experiment",
@@ -49,9 +51,7 @@ KINDS = (
     "worked",
 )
 """The kinds of events; their positions are what a chunk holds, so new ones come last."""
-SECONDS, WAITED, CPU = "@seconds", "@waited", "@cpu"
-RANKS = "@ranks"
-"""What a trial's result has on its way through Tune: what each rank has reported."""
+SECONDS, WAITED, CPU = "seconds", "waited", "cpu"
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Event:
         data: the rest, JSON-like.
         pickled: what JSON cannot hold: a configuration with objects in it.
         rank: which worker of a distributed trial, or -1.
+        took: what a worker's share of a report took: `SECONDS`, `WAITED`, `CPU`.
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Event:
     data: Mapping[str, Any] | None = None
     pickled: bytes | None = None
     rank: int = -1
+    took: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Chunk:
             int64, float64 or bool array, or a list where they are of other or mixed types.
         data: row -> data, for the rows that have any.
         pickled: row -> bytes, for the rows that have any.
+        took: what shares of workers took, as `metrics`: the name -> (rows, values), float64.
     """
 
     first: int
@@ -109,6 +112,7 @@ class Chunk:
     metrics: dict[str, tuple[np.ndarray, Any]]
     data: dict[int, dict[str, Any]]
     pickled: dict[int, bytes]
+    took: dict[str, tuple[np.ndarray, Any]]
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -140,11 +144,6 @@ class Chunk:
     def _part(self, skip: int, stop: int) -> Chunk:
         if not skip and stop == len(self):
             return self
-        metrics = {}
-        for name, (rows, values) in self.metrics.items():
-            start, end = (int(place) for place in np.searchsorted(rows, [skip, stop]))
-            if start < end:
-                metrics[name] = (rows[start:end] - skip, values[start:end])
         return Chunk(
             self.first + skip,
             self.kind[skip:stop],
@@ -153,35 +152,25 @@ class Chunk:
             self.iteration[skip:stop],
             self.time_s[skip:stop],
             self.rank[skip:stop],
-            metrics,
+            _between(self.metrics, skip, stop),
             {row - skip: data for row, data in self.data.items() if skip <= row < stop},
             {row - skip: data for row, data in self.pickled.items() if skip <= row < stop},
+            _between(self.took, skip, stop),
         )
 
 
-def plain(value: Any) -> Any:
-    """Return a metric's or parameter's value as plain Python where that loses nothing.
-
-    NumPy scalars and zero-dimensional tensors become numbers, arrays and tensors become lists,
-    dictionaries and sequences are walked through; everything else stays what it is.
-    """
-    if isinstance(value, (bool, int, float, str, type(None))) and type(value).__module__ == "builtins":
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-        return type(value)(plain(item) for item in value)
-    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor
-        value = value.detach().cpu()
-        return value.item() if value.ndim == 0 else value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value.tolist() if isinstance(value, np.ndarray) else value
+def _between(columns: Mapping[str, tuple[np.ndarray, Any]], skip: int, stop: int) -> dict[str, tuple[np.ndarray, Any]]:
+    found = {}
+    for name, (rows, values) in columns.items():
+        start, end = (int(place) for place in np.searchsorted(rows, [skip, stop]))
+        if start < end:
+            found[name] = (rows[start:end] - skip, values[start:end])
+    return found
 
 
 def to_json(value: Any) -> str:
-    """Return JSON; what JSON does not know becomes its `repr`. NaN and infinity are kept."""
-    return json.dumps(plain(value), default=_shown)
+    """Return JSON of a plain value; what JSON does not know becomes its `repr`. NaN and infinity are kept."""
+    return json.dumps(value, default=_shown)
 
 
 def _shown(value: Any) -> str:
@@ -203,7 +192,8 @@ _HEAD = pa.schema(
         pa.field("pickled", pa.binary()),
     ]
 )
-_METRIC = "metric:"  # keeps a metric called "kind" apart from the columns above
+# Keep a metric called "kind" apart from the columns above, and one called "seconds" from what a share took.
+_METRIC, _TOOK = "metric:", "took:"
 
 
 def encode(first: int, events: Sequence[Event]) -> bytes:
@@ -215,17 +205,16 @@ def encode(first: int, events: Sequence[Event]) -> bytes:
         pa.array([event.iteration for event in events], pa.int32()),
         pa.array([event.time_s for event in events], pa.float64()),
         pa.array([event.rank for event in events], pa.int16()),
-        pa.array([None if event.data is None else to_json(event.data) for event in events], pa.string()),
+        pa.array([None if event.data is None else to_json(plain(event.data)) for event in events], pa.string()),
         pa.array([event.pickled for event in events], pa.binary()),
     ]
     fields = list(_HEAD)
-    for name in dict.fromkeys(name for event in events for name in event.metrics):
-        present = np.array([name in event.metrics for event in events])
-        values = [event.metrics.get(name) for event in events]
-        column, kind = _column(values, present)
-        columns.append(column)
-        written = name.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
-        fields.append(pa.field(_METRIC + written, column.type, metadata={"as": kind}))
+    for prefix, told in ((_METRIC, [event.metrics for event in events]), (_TOOK, [event.took for event in events])):
+        for name in dict.fromkeys(name for one in told for name in one):
+            column, kind = _column([one.get(name) for one in told], np.array([name in one for one in told]))
+            columns.append(column)
+            written = name.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is no UTF-8
+            fields.append(pa.field(prefix + written, column.type, metadata={"as": kind}))
     schema = pa.schema(fields, metadata={"first": str(first)})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
@@ -273,9 +262,10 @@ def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
     # Logs that are older than distributed trials have no ranks.
     ranked = "rank" in batch.schema.names
     rank = batch.column("rank").to_numpy(zero_copy_only=False) if ranked else np.full(len(batch), -1, np.int16)
-    metrics: dict[str, tuple[np.ndarray, Any]] = {}
+    told: dict[str, dict[str, tuple[np.ndarray, Any]]] = {_METRIC: {}, _TOOK: {}}
     for position, column in enumerate(batch.schema):
-        if not column.name.startswith(_METRIC):
+        prefix = next((prefix for prefix in told if column.name.startswith(prefix)), None)
+        if prefix is None:
             continue
         values = batch.column(position)
         rows = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
@@ -286,10 +276,10 @@ def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
             if kind == b"json"
             else present.to_numpy(zero_copy_only=False)
         )
-        metrics[column.name[len(_METRIC) :]] = (rows, found)
+        told[prefix][column.name[len(prefix) :]] = (rows, found)
     data = {row: json.loads(text) for row, text in _present(batch.column("data"))}
     pickled = dict(_present(batch.column("pickled")))
-    return Chunk(first, **numbers, rank=rank, metrics=metrics, data=data, pickled=pickled)
+    return Chunk(first, **numbers, rank=rank, metrics=told[_METRIC], data=data, pickled=pickled, took=told[_TOOK])
 
 
 def _present(column: pa.Array) -> Iterable[tuple[int, Any]]:

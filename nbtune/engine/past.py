@@ -35,6 +35,7 @@ class PastTrial:
         result: the report that came with the checkpoint, or the last one before it: metric -> value.
         time_s: seconds that it had trained by then.
         last: the last report of all.
+        last_time_s: seconds that it had trained by that.
     """
 
     number: int
@@ -50,6 +51,7 @@ class PastTrial:
     result: dict[str, Any] = field(default_factory=dict)
     time_s: float = 0.0
     last: dict[str, Any] = field(default_factory=dict)
+    last_time_s: float = 0.0
 
     def goes_on(self, *, failed: bool) -> bool:
         """Tell whether the trial is to go on when the experiment is resumed.
@@ -93,7 +95,7 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
             trial = trials.setdefault(number, PastTrial(number))
             if chunk.kind[row] == _REPORTED:
                 trial.iterations = int(chunk.iteration[row])
-                trial.last = {**metrics.get(row, {}), "time_total_s": _seconds(chunk.time_s[row])}
+                trial.last, trial.last_time_s = metrics.get(row, {}), _seconds(chunk.time_s[row])
             else:
                 _apply(trial, KINDS[chunk.kind[row]], chunk, row)
     return Past(facts, {trial.ray_id: trial for trial in trials.values()})
@@ -108,7 +110,7 @@ def _apply(trial: PastTrial, kind: str, chunk: Chunk, row: int) -> None:
         trial.config = dict(data["config"] if pickled is None else pickle.loads(pickled))
     elif kind == "checkpointed":
         trial.checkpoint, trial.at = data["path"], int(chunk.iteration[row])
-        trial.result, trial.time_s = trial.last, trial.last.get("time_total_s", 0.0)
+        trial.result, trial.time_s = trial.last, trial.last_time_s
     elif kind == "ended":
         trial.status, trial.reason = data["status"], data["reason"]
     elif kind in ("started", "queued"):

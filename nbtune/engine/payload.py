@@ -19,8 +19,8 @@ from typing import Any
 
 import ray.cloudpickle as cloudpickle
 
-from nbtune.engine.events import plain
 from nbtune.engine.failures import register_sources
+from nbtune.engine.metrics import plain
 from nbtune.errors import Problem
 from nbtune.spec.capture import Program, names_used
 from nbtune.spec.origin import module_of

@@ -25,6 +25,7 @@ from nbtune.engine.algorithms import Search
 from nbtune.engine.continuation import revive, start_from
 from nbtune.engine.live import Live
 from nbtune.engine.past import PastTrial
+from nbtune.engine.result import as_reported, names_of
 from nbtune.engine.spaces import Rejected
 
 __all__ = ["Proposals", "Wanted"]
@@ -227,12 +228,13 @@ class Proposals(Live, SearchAlgorithm):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id not in self._configs:  # else it is none of the algorithm's own
-            self._inner.on_trial_result(trial_id, result)
+            self._inner.on_trial_result(trial_id, as_reported(result, names_of(self.metric)))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         for places in (self._open, self._started, self._parked):
             places.discard(trial_id)
-        result = result or self.results.get(trial_id)
+        if (result := result or self.results.get(trial_id)) is not None:
+            result = as_reported(result, names_of(self.metric))
         config = self._configs.pop(trial_id, None)
         if config is not None:
             self.teach(config, result, error=error)

@@ -9,24 +9,19 @@ from typing import Any
 
 import ray.cloudpickle as cloudpickle
 from ray.tune import Callback
-from ray.tune.result import AUTO_RESULT_KEYS
-from ray.tune.utils.util import flatten_dict
 
 from nbtune.engine.continuation import catch_up
-from nbtune.engine.events import RANKS, Event, plain
+from nbtune.engine.events import Event
 from nbtune.engine.failures import describe
 from nbtune.engine.groups import release
 from nbtune.engine.live import Live
 from nbtune.engine.log import EventLog
+from nbtune.engine.metrics import Report, flat, plain
 from nbtune.engine.past import Past
 from nbtune.engine.proposals import Proposals
+from nbtune.engine.result import REPORT
 
-__all__ = ["Recorder", "added_fields", "error_of", "is_json", "metrics_of", "trial_folder"]
-
-_NOT_METRICS = frozenset(AUTO_RESULT_KEYS) | {
-    "checkpoint_dir_name", "config", "date", "done", "experiment_tag", "hostname", "node_ip", "pid",
-    "should_checkpoint", "trial_id", "time_since_restore", "timestamp", "iterations_since_restore", "__duplicate__",
-}  # fmt: skip
+__all__ = ["Recorder", "added_fields", "error_of", "is_json", "trial_folder"]
 
 
 class Recorder(Live, Callback):
@@ -124,9 +119,11 @@ class Recorder(Live, Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
-        self._append("reported", trial, **when, metrics=metrics_of(result))
-        for rank, metrics in enumerate(result.get(RANKS, ())):
-            self._append("worked", trial, **when, rank=rank, metrics=metrics_of(metrics, own=True))
+        # Taken out of the result, for Tune would keep it with the trial; it has what it needs of it.
+        report: Report = result.pop(REPORT)
+        self._append("reported", trial, **when, metrics=dict(flat(report.metrics)))
+        for rank, share in enumerate(report.shares):
+            self._append("worked", trial, **when, rank=rank, metrics=dict(flat(share.metrics)), took=share.took)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         self._append("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
@@ -193,18 +190,6 @@ def added_fields(trial: Any, folder: str, by: str = "search") -> dict[str, Any]:
     config = plain(trial.config)
     data = {"id": trial.trial_id, "config": config, "folder": folder, "by": by}
     return {"data": data, "pickled": None if is_json(config) else cloudpickle.dumps(config)}
-
-
-def metrics_of(result: dict[str, Any], *, own: bool = False) -> dict[str, Any]:
-    """Return what the user reported in a result of Tune's, nested names joined by "/".
-
-    Args:
-        result: it.
-        own: whether what nbtune has added, "@…", is to be in it.
-    """
-    given = {str(name): value for name, value in result.items() if name not in _NOT_METRICS}
-    reported = flatten_dict({name: value for name, value in given.items() if own or not name.startswith("@")})
-    return {str(name): plain(value) for name, value in reported.items() if not str(name).startswith("config/")}
 
 
 def is_json(value: Any) -> bool:

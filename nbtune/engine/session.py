@@ -92,7 +92,10 @@ class Context:
 
 
 class Session(Protocol):
-    """What `report` and its like are in one kind of place."""
+    """What `report` and its like are in one kind of place.
+
+    Metrics come as `nbtune.engine.metrics.reported` returns them.
+    """
 
     context: Context
 
@@ -130,7 +133,9 @@ class DryRun(Local):
     """A dry run: the first report ends it."""
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
-        raise FirstReport(metrics)
+        from nbtune.engine.metrics import flat
+
+        raise FirstReport(dict(flat(metrics)))
 
 
 class InTrial:
@@ -143,11 +148,13 @@ class InTrial:
         from ray import tune
 
         from nbtune.engine import output
+        from nbtune.engine.metrics import Report
+        from nbtune.engine.result import REPORT
 
         output.flush()  # before the scheduler can end the trial here
         with saved(checkpoint) as ready:
             try:
-                tune.report(dict(metrics), checkpoint=ready)
+                tune.report({REPORT: Report(metrics)}, checkpoint=ready)
             except OSError as error:
                 if ready is None:
                     raise
@@ -185,7 +192,8 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
     """Report metrics of the running trial, and keep a checkpoint with them.
 
     Args:
-        metrics: metric -> value, for names that are no Python identifiers.
+        metrics: metric -> value, for names that are no Python identifiers. Every name is a metric's, those that Ray
+            Tune's own entries of a result have among them.
         checkpoint: a dictionary of anything `torch.save` takes, or a folder; both come back from
             `get_checkpoint` when the trial is tried again, and from `Trial.checkpoint`. Of a trial with workers each
             may report its part: files of all folders lie side by side, and each gets its own dictionary back. Where
@@ -195,6 +203,7 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
 
     Raises:
         TypeError: `metrics` is no dictionary, or nothing is reported at all.
+        ValueError: two metrics have one name: 1 and "1", or "a/b" and b in the dictionary a.
 
     In a trial with workers all of them have to call it, equally often (ray.train.report): it returns when each has.
     Outside a trial it prints what it got. In one it returns once the scheduler has let the trial go
@@ -202,9 +211,9 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
     """
     if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(f"report takes metric=value, or a dictionary of them; it got {metrics!r}")
-    from nbtune.engine.events import plain
+    from nbtune.engine.metrics import reported
 
-    values = {str(name): plain(value) for name, value in {**(metrics or {}), **named}.items()}
+    values = reported({**(metrics or {}), **named})
     if not values and checkpoint is None:
         raise TypeError("report got nothing; write report(accuracy=…)")
     _session.report(values, checkpoint)

@@ -17,6 +17,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine.live import Live
+from nbtune.engine.result import REPORT, as_reported, names_of
 
 __all__ = ["Steered"]
 
@@ -94,7 +95,8 @@ class Steered(Live, TrialScheduler):
         self._inner.on_trial_error(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision: str = self._inner.on_trial_result(self._seen(tune_controller), trial, result)
+        result.pop(REPORT, None)  # nobody but the recorder knows it, which has Tune's own dictionary
+        decision: str = self._inner.on_trial_result(self._seen(tune_controller), trial, self._own(result))
         held = trial.trial_id in self._held
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
@@ -109,7 +111,7 @@ class Steered(Live, TrialScheduler):
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._recover(tune_controller)
         self._forget(trial)
-        self._inner.on_trial_complete(tune_controller, trial, result)
+        self._inner.on_trial_complete(tune_controller, trial, self._own(result))
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._recover(tune_controller)
@@ -129,6 +131,10 @@ class Steered(Live, TrialScheduler):
 
     def debug_string(self) -> str:
         return str(self._inner.debug_string())
+
+    def _own(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with the metric that the scheduler itself names, as the user has reported it."""
+        return as_reported(result, names_of(self.metric))
 
     def _seen(self, controller: Any) -> Any:
         return _Without(controller, self._held) if self._held else controller

@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray.tune import Stopper
+from ray.tune.result import TRAINING_ITERATION
 
 from nbtune.engine.live import Live
+from nbtune.engine.metrics import flat
+from nbtune.engine.result import as_reported
 
 __all__ = ["Stopping"]
+
+_ITERATIONS = "iterations"
 
 
 class Stopping(Live, Stopper):
@@ -23,7 +28,8 @@ class Stopping(Live, Stopper):
     Args:
         conditions: metric -> bound, a `ray.tune.Stopper`, a function (trial_id, result) -> bool, or None.
             A bound is reached from below, as in Ray Tune, and from above for the experiment's own
-            metric where less of it is better.
+            metric where less of it is better. "iterations" is how many reports the trial has made. What the user
+            reports goes before Tune's own entries of a result.
         metric: the experiment's metric.
         mode: "min" or "max".
         time_budget: seconds until the whole experiment ends, or None.
@@ -40,9 +46,11 @@ class Stopping(Live, Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if self._conditions is None:
             return False
+        seen = as_reported(result)
         if not isinstance(self._conditions, Mapping):
-            return bool(self._conditions(trial_id, result))
-        return any(self._reached(name, bound, result.get(name)) for name, bound in self._conditions.items())
+            return bool(self._conditions(trial_id, seen))
+        values = {**dict(flat(seen)), _ITERATIONS: result.get(TRAINING_ITERATION)}
+        return any(self._reached(name, bound, values.get(name)) for name, bound in self._conditions.items())
 
     def _reached(self, name: str, bound: float, value: Any) -> bool:
         if not isinstance(value, (int, float)):

@@ -90,7 +90,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from ray.tune import ExperimentAnalysis
 
     from nbtune.engine.failures import describe
-    from nbtune.engine.recorder import added_fields, error_of, metrics_of
+    from nbtune.engine.recorder import added_fields, error_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
     trials = sorted(analysis.trials, key=_place)
@@ -112,7 +112,11 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
                 ended,
                 int(row["training_iteration"]),
                 float(row["time_total_s"]),
-                {name: value for name, value in metrics_of(row).items() if value == value or name in trial.last_result},
+                {
+                    name: value
+                    for name, value in _metrics_of(row).items()
+                    if value == value or name in trial.last_result
+                },
             )
         for result in trial.run_metadata.checkpoint_manager.best_checkpoint_results:
             reports = int(result.metrics.get("training_iteration", 0))
@@ -128,6 +132,17 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
         final = "failed" if statuses == {"ERROR"} else "finished"
         last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
         yield Event("experiment", time=max([last, *starts]), data={"status": final})
+
+
+def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what another tool's trial has reported, of a result that has it among Tune's own entries."""
+    from ray.tune.result import AUTO_RESULT_KEYS
+
+    from nbtune.engine.metrics import flat, plain
+    from nbtune.engine.result import ADDED_UP, TUNES
+
+    own = (TUNES - ADDED_UP) | set(AUTO_RESULT_KEYS)
+    return {name: plain(value) for name, value in flat(row) if name.partition("/")[0] not in own}
 
 
 def _compared_by(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
@@ -161,7 +176,11 @@ def result_grid(where: Storage, metric: str | None, mode: str | None) -> Any:
     """
     from ray.tune import ExperimentAnalysis, ResultGrid
 
+    from nbtune.engine.result import tune_name
+
     filesystem, folder = where.open()
+    if metric is not None and has_log(filesystem, folder):
+        metric = tune_name(metric)
     try:
         analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
     except (OSError, ValueError) as error:

@@ -18,10 +18,11 @@ from nbtune.engine.log import EventLog
 from nbtune.engine.past import past_of
 from nbtune.engine.proposals import Proposals
 from nbtune.engine.recorder import Recorder, trial_folder
+from nbtune.engine.result import tune_name
 from nbtune.engine.spaces import completed
 from nbtune.engine.steered import Steered
 from nbtune.engine.stopping import Stopping
-from nbtune.engine.trainable import run_trial
+from nbtune.engine.trainable import TrialProcess
 from nbtune.spec.options import Spec
 from nbtune.spec.shape import is_factory
 from nbtune.spec.workers import Workers
@@ -84,7 +85,8 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         "training": _training(spec),
         "driver": ray.get_runtime_context().current_actor,
     }
-    trainable = tune.with_resources(tune.with_parameters(run_trial, payload=payload), _resources(launch))
+    trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
+    trainable = tune.with_resources(trial, _resources(launch))
     where = launch.storage.join(launch.folder)
     if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
         # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
@@ -124,11 +126,12 @@ def _new(
     callbacks: list[Any],
 ) -> tune.Tuner:
     spec = launch.spec
+    metric = None if spec.metric is None else tune_name(spec.metric)
     return tune.Tuner(
         trainable,
         param_space=search.param_space,
         tune_config=tune.TuneConfig(
-            metric=spec.metric,
+            metric=metric,
             mode=spec.mode,
             num_samples=search.samples,
             search_alg=proposals,
@@ -145,7 +148,7 @@ def _new(
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),
             checkpoint_config=tune.CheckpointConfig(
                 num_to_keep=spec.keep_checkpoints,
-                checkpoint_score_attribute=spec.metric if spec.keep_checkpoints else None,
+                checkpoint_score_attribute=metric if spec.keep_checkpoints else None,
                 checkpoint_score_order=spec.mode if spec.keep_checkpoints and spec.mode else "max",
             ),
             verbose=0,

@@ -19,17 +19,21 @@ from ray.train.v2._internal.execution.context import get_train_context
 from ray.train.v2._internal.execution.train_fn_utils import (
     DistributedTrainFnUtils,
     LocalTrainFnUtils,
+    get_train_fn_utils,
     set_train_fn_utils,
 )
 from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
 
 from nbtune.engine import output, session
 from nbtune.engine.checkpoint import Checkpoint, saved
-from nbtune.engine.events import CPU, SECONDS, WAITED, plain
+from nbtune.engine.events import CPU, SECONDS, WAITED
+from nbtune.engine.metrics import Share, reported
 from nbtune.engine.program import run_program
 
-__all__ = ["Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
+__all__ = ["SHARE", "Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
 
+SHARE = "share"
+"""Where a worker's share is in what it hands to Ray Train."""
 _SETTLED = ("accelerate", "deepspeed", "horovod")
 _ANSWER = 1.0  # seconds after which a worker that has nothing to tell says so
 
@@ -111,7 +115,7 @@ class Worker(WorkerCallback, TrainContextCallback):
 
     def __init__(self, start: Start) -> None:
         self.start = start
-        self._report: dict[str, Any] = {}
+        self._took: dict[str, float] = {}
         self._since = self._cpu = 0.0
 
     def after_init_train_context(self) -> None:
@@ -127,17 +131,20 @@ class Worker(WorkerCallback, TrainContextCallback):
         self._since, self._cpu = time.perf_counter(), time.process_time()
 
     def measured(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is reported, with what it has taken so far."""
-        took = {SECONDS: time.perf_counter() - self._since, CPU: time.process_time() - self._cpu}
-        self._report = {**{str(name): plain(value) for name, value in metrics.items()}, **took}
-        return self._report
+        """Return what Ray Train is to report: this worker's share, with what it has taken so far.
+
+        Args:
+            metrics: what the worker reports.
+        """
+        self._took = {SECONDS: time.perf_counter() - self._since, CPU: time.process_time() - self._cpu}
+        return {SHARE: Share(metrics, self._took)}
 
     @contextmanager
     def on_checkpoint_sync(self) -> Iterator[None]:
         """Measure how long `report` waits for the other workers: it is called around that, once for each report."""
         began = time.perf_counter()
         yield
-        self._report[WAITED] = time.perf_counter() - began
+        self._took[WAITED] = time.perf_counter() - began
 
 
 class _Functions(DistributedTrainFnUtils):
@@ -146,7 +153,11 @@ class _Functions(DistributedTrainFnUtils):
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
-    def report(self, metrics: dict[str, Any], *given: Any, **named: Any) -> None:
+    def report(self, metrics: Mapping[str, Any], *given: Any, **named: Any) -> None:
+        self.send(reported(metrics), *given, **named)
+
+    def send(self, metrics: Mapping[str, Any], *given: Any, **named: Any) -> None:
+        """Report metrics that are plain already; the rest is as for ``ray.train.report``."""
         output.flush()  # before the scheduler can end the trial here
         super().report(self._worker.measured(metrics), *given, **named)
         self._worker.begin()
@@ -187,16 +198,16 @@ def alone(name: str) -> Iterator[None]:
 
 
 class _InWorker:
-    """In a worker: Ray Train's functions (ray.train.report, ray.train.get_checkpoint)."""
+    """In a worker: what Ray Train's functions do there (ray.train.report, ray.train.get_checkpoint)."""
 
     def __init__(self, context: session.Context) -> None:
         self.context = context
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
-        import ray.train
-
+        functions = get_train_fn_utils()
+        assert isinstance(functions, _Functions)
         with saved(checkpoint, self.context.get_world_rank()) as ready:
-            ray.train.report(dict(metrics), checkpoint=ready)
+            functions.send(metrics, checkpoint=ready)
 
     def get_checkpoint(self) -> Checkpoint | None:
         import ray.train

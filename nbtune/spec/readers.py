@@ -126,7 +126,7 @@ def stop_condition(value: Any) -> Any:
         conditions = parse_pairs(value)
         if not conditions:
             raise ValueError("no condition; write METRIC=NUMBER")
-        return {("training_iteration" if name == "iterations" else name): n for name, n in conditions.items()}
+        return conditions
     if callable(value):
         return value
     raise ValueError(f"{value!r} is no condition: give METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function")

@@ -23,7 +23,7 @@ def trial_processes() -> list[psutil.Process]:
         line = " ".join(process.info["cmdline"] or [])
         if (
             line.startswith("ray::")
-            and "ImplicitFunc" in line
+            and "TrialProcess" in line
             and f"{os.environ['RAY_TMPDIR']}/" in _environment(process)
         ):
             found.append(process)

@@ -109,7 +109,7 @@ def killed(pid, failures):
     say(contiguous(trial))
 
 killed(int(trial.workers["pid"][1]), 1)
-(own,) = processes("ImplicitFunc.train")
+(own,) = processes("TrialProcess.train")
 killed(own.pid, 2)
 trial.stop()
 experiment.wait(60)

@@ -238,6 +238,6 @@ def distributed(folder):
     yield Event("workers", 0, data={"workers": workers})
     for step in (1, 2, 3):
         yield Event("reported", 0, 0.0, step, 1.0, {"accuracy": 0.5})
-        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": 0.5, SECONDS: 0.25, WAITED: 0.5}, rank=0)
-        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": math.nan, SECONDS: 0.75, CPU: 0.125}, rank=1)
+        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": 0.5}, rank=0, took={SECONDS: 0.25, WAITED: 0.5})
+        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": math.nan}, rank=1, took={SECONDS: 0.75, CPU: 0.125})
     yield Event("experiment", data={"status": "finished"})

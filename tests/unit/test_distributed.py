@@ -18,8 +18,8 @@ from nbtune.engine.failures import TrialError
 from nbtune.frameworks import framework_of
 
 RANKS = [
-    {"loss": 3, "name": "a", "flag": True, "@seconds": 1.0},
-    {"loss": 1.0, "name": "b", "flag": False, "only": 7, "@seconds": 2.0},
+    {"loss": 3, "name": "a", "flag": True},
+    {"loss": 1.0, "name": "b", "flag": False, "only": 7},
 ]
 
 

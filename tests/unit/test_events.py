@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import KINDS, Event, decode, encode, plain
+from nbtune.engine.events import KINDS, Event, decode, encode
+from nbtune.engine.metrics import plain
 
 NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1)
 BIG = st.integers(-(10**30), 10**30)

@@ -75,7 +75,7 @@ GOOD = [
     ("max_failures", 2, 2),
     ("time_budget", "30m", 1800.0),
     ("stop", "accuracy=0.98", {"accuracy": 0.98}),
-    ("stop", "iterations=50,loss=0", {"training_iteration": 50, "loss": 0}),
+    ("stop", "iterations=50,loss=0", {"iterations": 50, "loss": 0}),
     ("stop", {"accuracy": 1}, {"accuracy": 1}),
     ("stop", STOPPER, STOPPER),
     ("stop", max, max),

@@ -42,10 +42,11 @@ def test_what_single_workers_have_reported_is_not_the_trials():
         Event("added", 0, data=ADDED),
         Event("workers", 0, data={"workers": []}),
         reported(1, acc=0.1),
-        Event("worked", 0, iteration=1, time_s=9.0, metrics={"acc": 0.9, "@seconds": 1.0}, rank=0),
+        Event("worked", 0, iteration=1, time_s=9.0, metrics={"acc": 0.9}, rank=0, took={"seconds": 1.0}),
         Event("checkpointed", 0, iteration=1, data={"path": "/x"}),
     ).trials.values()
-    assert trial.result == trial.last == {"acc": 0.1, "time_total_s": 0.5}
+    assert trial.result == trial.last == {"acc": 0.1}
+    assert (trial.time_s, trial.last_time_s) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(

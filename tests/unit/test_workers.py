@@ -35,9 +35,8 @@ def started(count, trial=0, iteration=0, node="10.0.0."):
 
 
 def worked(rank, iteration, trial=0, /, **metrics):
-    own = {"seconds": SECONDS, "waited": WAITED, "cpu": CPU}
-    given = {own.get(name, name): value for name, value in metrics.items()}
-    return Event("worked", trial, 2.0, iteration, iteration * 0.5, given, rank=rank)
+    took = {name: metrics.pop(name) for name in (SECONDS, WAITED, CPU) if name in metrics}
+    return Event("worked", trial, 2.0, iteration, iteration * 0.5, metrics, rank=rank, took=took)
 
 
 def report(iteration, seconds, trial=0, /, **metrics):

@@ -1,0 +1,245 @@
+"""Every name that a user may think of is a metric's: it arrives with its value, and means nothing to Tune."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import ray.tune.result
+
+import nbtune
+from nbtune.columns import headings
+
+_TUNES = [value for constant, value in vars(ray.tune.result).items() if constant.isupper()]
+CONSTANTS = sorted(
+    {text for text in _TUNES if isinstance(text, str)}
+    | {text for texts in _TUNES if isinstance(texts, tuple) for text in texts}
+)
+DANGEROUS = sorted(
+    set(CONSTANTS)
+    | {"nbtune", "nbtune/done", "config/lr", "config/names", "@ranks", "@seconds", "@x", "seconds", "share", "took", ""}
+    | {" ", ".", "/", "//", "a/", "/a", "a.b", "__class__", "__dict__", "self", "checkpoint", "metrics", "status", "iterations"}
+    | {"trial", "iteration", "time_s", "rank", "time_this_iter_s", "should_checkpoint", "metric:x", "metrics/trial", "metrics/seconds", "é", "\u202e", "\0"}
+)  # fmt: skip
+TAKEN = {"history": ("trial", "iteration", "time_s"), "df": ("status", "iterations", "time_s", "checkpoint", "error")}
+# Of a report of Ray's own: its session writes over two of them, and adds up the third, which is an error of text.
+RAYS = ("timestamp", "checkpoint_dir_name", "time_this_iter_s")
+
+
+def drawn(count: int) -> list[str]:
+    """Return names from a fixed seed: pieces that mean something somewhere, and any characters."""
+    chance = random.Random(7)
+    pieces = [
+        *CONSTANTS,
+        "/",
+        ".",
+        "@",
+        "_",
+        "__",
+        " ",
+        "é",
+        "日本",
+        "🙂",
+        "0",
+        "-1",
+        "NaN",
+        "None",
+        "x",
+        "\t",
+        "\\",
+        '"',
+        "'",
+        "%",
+    ]
+    names: set[str] = set()
+    while len(names) < count:
+        wild = "".join(
+            chr(chance.choice([*range(0xD800), *range(0xE000, 0x11000)])) for _ in range(chance.randint(0, 3))
+        )
+        names.add("".join(chance.choices(pieces, k=chance.randint(1, 3))) + wild)
+        names -= set(DANGEROUS)
+    return sorted(names)
+
+
+ALL = [*DANGEROUS, *drawn(200)]
+
+
+def values(names: list[str], step: int) -> dict[str, Any]:
+    """Return what is reported: numbers and text that Tune could not count with."""
+    return {name: 500 + step if len(name) % 2 else f"{name} {step}" for name in names}
+
+
+def by_report(config: dict[str, Any]) -> None:
+    for step in range(3):
+        nbtune.report(values(config["names"], step))
+
+
+def by_yield(config: dict[str, Any]) -> Any:
+    for step in range(3):
+        yield values(config["names"], step)
+
+
+def by_return(config: dict[str, Any]) -> dict[str, Any]:
+    for step in range(2):
+        nbtune.report(values(config["names"], step))
+    return values(config["names"], 2)
+
+
+def by_rays_own(config: dict[str, Any]) -> None:
+    import ray.tune
+
+    for step in range(3):
+        ray.tune.report(values(config["names"], step))
+
+
+def by_both_of_a_worker(config: dict[str, Any]) -> None:
+    import ray.train
+
+    for step in range(3):
+        (nbtune.report if step == 1 else ray.train.report)(values(config["names"], step))
+
+
+def check(experiment: Any) -> None:
+    """Check that all reports of all trials are there, and each value of each."""
+    assert experiment.wait().status == "finished", experiment.df["error"].tolist()
+    history, frame = experiment.history, experiment.df
+    names = [name for trial in experiment.trials.values() for name in trial.metrics]
+    shown = {table: headings(names, "metrics", taken) for table, taken in TAKEN.items()}
+    for number, trial in experiment.trials.items():
+        names, rows = trial.config["names"], history[history["trial"] == number]
+        assert rows["iteration"].tolist() == [1, 2, 3], names
+        assert trial.metrics == values(names, 2)
+        for name in names:
+            column = shown["history"][name]
+            assert rows[column].tolist() == [values(names, step)[name] for step in range(3)], name
+            column = shown["df"][name]
+            assert frame[column][number] == values(names, 2)[name], name
+
+
+@pytest.mark.parametrize("train", [by_report, by_yield, by_return, by_rays_own])
+def test_every_name_arrives(run: Any, train: Any) -> None:
+    lists = [ALL] if train in (by_yield, by_return) else [ALL, *([name] for name in DANGEROUS)]
+    if train is by_rays_own:
+        lists = [[name for name in names if name not in RAYS] for names in lists]
+        lists[0].remove("__duplicate__")  # of a report that has it, Ray writes over "should_checkpoint"
+    check(run(train, {"names": nbtune.grid_search([names for names in lists if names])}))
+
+
+def test_every_name_arrives_from_workers(run: Any) -> None:
+    lists = [ALL, *([name] for name in ("done", "training_iteration", "__duplicate__", "@ranks", "@seconds"))]
+    experiment = run(by_both_of_a_worker, {"names": nbtune.grid_search(lists)}, workers=2)
+    check(experiment)
+    shown = headings(ALL, "metrics", ("trial", "crew", "rank", "iteration", "time_s", "seconds", "waited", "cpu"))
+    for rank in (0, 1):
+        rows = experiment.trials[0].worker_history.query(f"rank == {rank}")
+        assert rows["seconds"].max() < 100, "its own, not the metric of that name"
+        for name in ALL:
+            assert rows[shown[name]].tolist() == [values(ALL, step)[name] for step in range(3)], name
+
+
+def test_names_that_could_not_be_told_apart_are_refused(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        nbtune.report({"a/b": 1, "a": {"b": 2}})
+
+    experiment = run(train, {"x": 1}).wait()
+    assert "two metrics of this report are called 'a/b'" in experiment.df["error"][0]
+
+
+METRICS = ["done", "training_iteration", "time_total_s", "pid", "config/lr", "nbtune"]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_metric_is_what_the_user_reports(run: Any, metric: str) -> None:
+    def train(config: dict[str, Any]) -> None:
+        for step in range(3):
+            nbtune.report({config["metric"]: 1000.0 * config["a"] - step}, checkpoint={"step": step})
+
+    space = {"a": nbtune.grid_search([3, 1, 2]), "metric": metric}
+    asha = metric in ("done", "training_iteration")
+    experiment = run(
+        train, space, metric=metric, mode="max", keep_checkpoints=1, scheduler="asha" if asha else "fifo"
+    ).wait()
+    assert experiment.status == "finished", experiment.df["error"].tolist()
+    assert experiment.best.config["a"] == 3
+    best = experiment.results.get_best_result()
+    assert best.config["a"] == 3
+    assert (experiment.df[metric] == 1000.0 * experiment.df["a"] + 1 - experiment.df["iterations"]).all()
+    assert experiment.df["iterations"][0] == 3
+    # Of three checkpoints the one that is kept has the greatest value: that of the first report.
+    assert [report[f"nbtune/{metric}"] for _, report in best.best_checkpoints] == [3000.0]
+
+
+def test_the_metric_is_tunes_own_where_nothing_of_that_name_is_reported(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        for _ in range(2):
+            time.sleep(config["pause"])
+            nbtune.report(**{config["name"]: 1}, checkpoint={"x": 1})
+
+    space = {"pause": nbtune.grid_search([0.5, 0.01]), "name": "x"}
+    experiment = run(train, space, metric="time_total_s", mode="min", scheduler="asha", keep_checkpoints=1).wait()
+    assert experiment.status == "finished"
+    assert experiment.results.get_best_result().config["pause"] == 0.01
+    assert experiment.best is None, "it is none of the trial's metrics"
+
+
+def test_search_and_schedulers_count_with_what_the_user_reports(run: Any) -> None:
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    def train(config: dict[str, Any]) -> None:
+        for epoch in range(1, 5):
+            nbtune.report(epochs=10 * epoch, done=config["a"], time_total_s=-config["a"])
+
+    search = OptunaSearch(metric=["done", "time_total_s"], mode=["max", "min"])
+    several = run(train, {"a": nbtune.uniform(0, 1)}, search=search, samples=3).wait()
+    assert several.status == "finished"
+    assert several.df["iterations"].tolist() == [4, 4, 4]
+
+    scheduler = ASHAScheduler(
+        time_attr="epochs", metric="done", mode="max", max_t=30, grace_period=10, reduction_factor=3
+    )
+    stopped = run(train, {"a": nbtune.grid_search([1.0, 0.5, 0.2])}, scheduler=scheduler, max_concurrent=1).wait()
+    assert stopped.status == "finished"
+    assert stopped.df["iterations"].tolist() == [3, 1, 1], "the scheduler counts epochs, to 30, and compares `done`"
+
+    optuna = run(
+        train, {"a": nbtune.uniform(0, 1)}, search="optuna", metric="time_total_s", mode="min", samples=3
+    ).wait()
+    assert optuna.status == "finished"
+    assert optuna.best.metrics["time_total_s"] == -optuna.df["a"].max()
+
+
+def test_stop_conditions_see_what_the_user_reports(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        for step in range(1, 6):
+            nbtune.report({"training_iteration": 500 * step, "done": step, "acc": step / 10, "val": {"acc": step / 10}})
+
+    def iterations(stop: Any) -> int:
+        experiment = run(train, {"x": 1}, stop=stop).wait()
+        assert experiment.status == "finished"
+        return int(experiment.df["iterations"][0])
+
+    assert iterations("iterations=2") == 2
+    assert iterations("done=3") == 3
+    assert iterations({"training_iteration": 2000}) == 4
+    assert iterations({"val/acc": 0.2}) == 2
+    assert iterations(lambda trial_id, result: result["acc"] > 0.25) == 3
+    assert iterations(lambda trial_id, result: result["done"] == 2 and result["val"]["acc"] == 0.2) == 2
+
+
+def test_a_trial_goes_on_from_its_checkpoint_whatever_its_metrics_are_called(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        found = nbtune.get_checkpoint()
+        for step in range(0 if found is None else found["step"] + 1, 6):
+            if step == 3 and found is None:
+                raise RuntimeError("once")
+            nbtune.report({"training_iteration": 7, "time_total_s": "x", "done": True}, checkpoint={"step": step})
+
+    experiment = run(train, {"x": 1}, max_failures=1).wait()
+    assert experiment.status == "finished"
+    assert experiment.history["iteration"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert experiment.history["training_iteration"].tolist() == [7] * 6
+    assert experiment.history["done"].tolist() == [True] * 6

@@ -1,0 +1,160 @@
+"""The user's metrics on their way: by themselves, and as Tune sees them."""
+
+import pickle
+
+import numpy as np
+import pytest
+import ray.tune.result
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.tune.utils.util import flatten_dict
+
+from nbtune.columns import headings
+from nbtune.engine.distributed import combined
+from nbtune.engine.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.metrics import Report, Share, flat, reported
+from nbtune.engine.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
+from nbtune.engine.stopping import Stopping
+from nbtune.store import Store
+
+OVERWRITTEN = {"date", "pid", "hostname", "node_ip", "config", "time_total_s", "trial_id", "iterations_since_restore"}
+ACTED_ON = {"done", "training_iteration", "time_this_iter_s", "timestamp", "should_checkpoint", "__duplicate__"}
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
+    sorted(value for value in vars(ray.tune.result).values() if isinstance(value, str))
+)
+
+
+def test_names_become_text_and_values_plain_and_dictionaries_stay():
+    assert reported({1: np.float32(0.5), "a": {"b": np.arange(2), 2: {}}}) == {"1": 0.5, "a": {"b": [0, 1], "2": {}}}
+    assert dict(flat({"a": {"b": 1, "c": {}}, "": 2})) == {"a/b": 1, "a/c": {}, "": 2}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [({"a/b": 1, "a": {"b": 2}}, "a/b"), ({1: 1, "1": 2}, "1"), ({"a": {True: 1, "True": 2}}, "a/True")],
+)
+def test_names_that_could_not_be_told_apart(metrics, name):
+    with pytest.raises(ValueError, match=f"two metrics of this report are called '{name}'"):
+        reported(metrics)
+
+
+def test_a_report_travels():
+    report = Report({"done": 1}, (Share({"pid": 2}, {SECONDS: 0.5}),), 3)
+    assert pickle.loads(pickle.dumps(report)) == report
+
+
+@given(st.dictionaries(NAMES, st.integers() | st.text()))
+def test_tune_sees_every_metric_and_none_for_its_own(metrics):
+    seen = for_tune(metrics)
+    own = {name: f"own {name}" for name in OVERWRITTEN | ACTED_ON}
+    assert not (OVERWRITTEN | ACTED_ON) & seen.keys()
+    assert all(seen[tune_name(name)] == value for name, value in metrics.items())
+    result = {**seen, **own}
+    shown = as_reported(result)
+    assert all(shown[name] == value for name, value in metrics.items()), "a stop function sees what was reported"
+    assert all(as_reported(result, [name])[name] == value for name, value in metrics.items())
+    assert {name: result[name] for name in own} == own
+
+
+def test_names_of_tunes_are_known():
+    assert OVERWRITTEN | ACTED_ON | {REPORT} <= TUNES
+    assert tune_name("config/lr") == "nbtune/config/lr"
+    assert tune_name("nbtune/done") == "nbtune/nbtune/done"
+    for name in ("acc", "val/done", "timesteps_total", "episodes_total", "mean_loss", "", "/"):
+        assert tune_name(name) == name
+
+
+def test_steps_are_still_added_up_by_tune_where_they_are_numbers():
+    assert for_tune({"timesteps_this_iter": 5})["timesteps_this_iter"] == 5
+    assert for_tune({"timesteps_this_iter": "five"}) == {"nbtune/timesteps_this_iter": "five"}
+    assert for_tune({"episodes_this_iter": True}) == {"nbtune/episodes_this_iter": True}
+
+
+def test_an_entry_of_tunes_is_the_metric_where_none_is_reported():
+    result = {"time_total_s": 2.0, "config": {"lr": 0.5}, "acc": 1}
+    complete(result, "time_total_s")
+    complete(result, "config/lr")
+    complete(result, "pid")
+    complete(result, "acc")
+    complete(result, None)
+    assert flatten_dict(result) == {
+        "time_total_s": 2.0, "config/lr": 0.5, "acc": 1, "nbtune/time_total_s": 2.0, "nbtune/config/lr": 0.5,
+    }  # fmt: skip
+    reported_one = {"time_total_s": 2.0, "nbtune/time_total_s": -1, "nbtune/config": {"lr": -2}, "config": {"lr": 0.5}}
+    before = dict(reported_one)
+    complete(reported_one, "time_total_s")
+    complete(reported_one, "config/lr")
+    assert reported_one == before
+
+
+def test_a_report_of_the_log_as_a_result():
+    result = counted({"training_iteration": 500, "acc": 1}, 3, 2.5)
+    assert (result["training_iteration"], result["time_total_s"], result["acc"]) == (3, 2.5, 1)
+    assert (result["nbtune/training_iteration"], result["nbtune/time_total_s"]) == (500, 2.5)
+
+
+def test_a_result_without_such_names_is_not_copied():
+    result = {"acc": 1, "done": False}
+    assert as_reported(result, ["acc", "done"]) is result, "HyperBandForBOHB tells TuneBOHB something by it"
+
+
+def test_the_metrics_that_a_scheduler_or_search_looks_at():
+    assert [names_of(metric) for metric in (None, "a", ["a", "b"])] == [[], ["a"], ["a", "b"]]
+
+
+RESULT = {**for_tune({"acc": 0.5, "done": 7, "training_iteration": 500, "val": {"acc": 3}}), "training_iteration": 2}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "stops"),
+    [
+        ({"iterations": 2}, True),
+        ({"iterations": 3}, False),
+        ({"training_iteration": 500}, True),
+        ({"training_iteration": 501}, False),
+        ({"done": 7}, True),
+        ({"done": 8}, False),
+        ({"val/acc": 3}, True),
+        ({"acc": 0.6, "nothing": 1}, False),
+        (lambda trial_id, result: result["done"] == 7 and result["val"]["acc"] == 3 and result["acc"] == 0.5, True),
+    ],
+)
+def test_stop_conditions_see_what_is_reported(conditions, stops):
+    assert Stopping(conditions, None, None, None)("ab", dict(RESULT)) is stops
+
+
+def test_the_end_of_a_trial_that_has_not_reported():
+    assert Stopping({"iterations": 1}, None, None, None)("ab", {"done": True}) is False
+
+
+def test_what_a_share_took_is_apart_from_metrics_of_such_names():
+    metrics = {"seconds": "mine", "@seconds": 1, "took:cpu": 2}
+    took = {SECONDS: 0.5, WAITED: 0.25, CPU: 0.125}
+    events = [Event("reported", 0), Event("worked", 0, metrics=metrics, rank=0, took=took), Event("worked", 0, rank=1)]
+    (chunk,) = decode(encode(0, events))
+    assert {name: list(values) for name, (_, values) in chunk.took.items()} == {n: [v] for n, v in took.items()}
+    assert {name: list(values) for name, _, values in chunk.metrics_of("worked")} == {
+        n: [v] for n, v in metrics.items()
+    }
+    assert not chunk.until(1).took
+    assert not chunk.since(2).took
+    assert [rows.tolist() for rows, _ in chunk.since(1).took.values()] == [[0]] * 3
+
+
+def test_names_that_were_once_nbtunes_own_are_combined_as_others():
+    assert combined([{"@x": 1}, {"@x": 3}], "mean") == {"@x": 2.0}
+
+
+def test_a_column_whose_name_is_taken_takes_none_of_another():
+    assert headings(["trial", "a", "metrics/trial"], "metrics", {"trial"}) == {
+        "trial": "metrics/metrics/trial", "a": "a", "metrics/trial": "metrics/trial",
+    }  # fmt: skip
+    store = Store({"space": {"lr": "uniform(0, 1)"}})
+    added = Event("added", 0, data={"id": "ab", "config": {"lr": 0.5}, "folder": "t"})
+    metrics = {"trial": 1, "metrics/trial": 2, "status": 3, "metrics/status": 4, "lr": 5, "config/lr": 6}
+    (chunk,) = decode(encode(0, [added, Event("reported", 0, iteration=1, metrics=metrics)]))
+    store.apply(chunk)
+    history, frame = store.history().iloc[0], store.frame().iloc[0]
+    assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
+    assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
+    assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)
