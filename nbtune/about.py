@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtune.errors import ExperimentError
+from nbtune.progress import time_left
 from nbtune.spec.left import TimeLeft
 from nbtune.spec.plan import Plan
 from nbtune.store import ENDED, Store
@@ -59,8 +60,6 @@ class About:
 
         None while none of them is over, and when it is.
         """
-        from nbtune.views.state import time_left
-
         return time_left(self._store) if self.status not in ENDED else None
 
     @property

@@ -263,7 +263,7 @@ def _finish(
 
 def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, ...]:
     """Sample a space whose parameters depend on one another, for what shows only then; return what to know of it."""
-    from nbtune.engine.spaces import Sampler
+    from nbtune.engine.sampling import Sampler
 
     for point in spec.points:
         try:

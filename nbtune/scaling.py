@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import nbtune
 from nbtune.cluster.usage import look
 from nbtune.errors import SpecError
 from nbtune.frontend import write_next
@@ -130,7 +129,9 @@ class _Source:
 def _plan(value: Scaling) -> Plan:
     """Return the plan on the connected cluster: the one place that asks for it."""
     options = {"scaling": _scaling_config(value)} if value.distributed else value.options
-    return nbtune.plan(samples=value.samples, **options)
+    from nbtune.planning import plan
+
+    return plan(samples=value.samples, **options)
 
 
 def _scaling_config(value: Scaling) -> Any:

@@ -218,7 +218,7 @@ class Space(spec_space.Space):
         import pandas as pd
 
         import_ray()
-        from nbtune.engine.spaces import Sampler
+        from nbtune.engine.sampling import Sampler
 
         if problems := self.problems():
             raise SpecError(problems)

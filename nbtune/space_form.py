@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import nbtune
+from nbtune import planning
 from nbtune.errors import Problem, SpecError
 from nbtune.frontend import shell, write_next
 from nbtune.prepare import as_space
@@ -75,7 +75,7 @@ def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]
     ray: Any = sys.modules.get("ray")
     if not getattr(ray, "is_initialized", bool)():  # a form starts no cluster by itself
         return ["no cluster is connected yet, so nothing is planned"], True
-    planned = nbtune.plan(space=space, **line_options(line, namespace))
+    planned = planning.plan(space=space, **line_options(line, namespace))
     return str(planned).splitlines(), not planned.problems
 
 

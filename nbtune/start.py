@@ -175,8 +175,8 @@ def dry_run(prepared: Prepared) -> str:
     from nbtune.engine.failures import format_error
     from nbtune.engine.payload import describe_captured, unpack
     from nbtune.engine.program import call
+    from nbtune.engine.sampling import default_config
     from nbtune.engine.session import DryRun, FirstReport, enter
-    from nbtune.engine.spaces import default_config
 
     try:
         config = default_config(prepared.space)

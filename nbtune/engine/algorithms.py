@@ -12,7 +12,8 @@ from typing import Any
 from nbtune.engine.live import put_live
 from nbtune.engine.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.result import tune_name
-from nbtune.engine.spaces import Sampler, combinations, to_ray
+from nbtune.engine.sampling import Sampler, combinations
+from nbtune.engine.spaces import to_ray
 from nbtune.errors import Problem
 from nbtune.spec.domain import Domain, alternatives
 from nbtune.spec.options import Spec

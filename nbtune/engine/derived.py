@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search.sample import Domain as RayDomain
 from ray.tune.search.variant_generator import RecursiveDependencyError
 
-from nbtune.engine.spaces import Rejected, sample_domain
+from nbtune.engine.sampling import Rejected, sample_domain
 from nbtune.spec.domain import depends_on, resolve
 
 __all__ = ["Derived"]

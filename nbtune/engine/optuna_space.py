@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbtune.engine.live import Live
-from nbtune.engine.spaces import Rejected
+from nbtune.engine.sampling import Rejected
 from nbtune.spec.domain import Domain, alternatives, depends_on, resolve
 from nbtune.spec.space import Parameter, Space, nested
 

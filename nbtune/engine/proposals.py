@@ -26,7 +26,7 @@ from nbtune.engine.continuation import revive, start_from
 from nbtune.engine.live import Live
 from nbtune.engine.past import PastTrial
 from nbtune.engine.result import as_reported, names_of
-from nbtune.engine.spaces import Rejected
+from nbtune.engine.sampling import Rejected
 
 __all__ = ["Proposals", "Wanted"]
 

@@ -90,7 +90,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from ray.tune import ExperimentAnalysis
 
     from nbtune.engine.failures import describe
-    from nbtune.engine.recorder import added_fields, error_of
+    from nbtune.engine.recorded_trial import added_fields, error_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
     trials = sorted(analysis.trials, key=_place)

@@ -19,7 +19,7 @@ from nbtune.engine.past import past_of
 from nbtune.engine.proposals import Proposals
 from nbtune.engine.recorder import Recorder, trial_folder
 from nbtune.engine.result import tune_name
-from nbtune.engine.spaces import completed
+from nbtune.engine.sampling import completed
 from nbtune.engine.steered import Steered
 from nbtune.engine.stopping import Stopping
 from nbtune.engine.trainable import TrialProcess

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from nbtune.engine.storage import default_storage
-from nbtune.spec.left import TimeLeft
-from nbtune.spec.left import time_left as left
+from nbtune.progress import at_once, limited_by, time_left
 from nbtune.spec.shape import amounts
 from nbtune.store import ENDED, Store, flat
 from nbtune.views.text import number, shown_counts
 
-__all__ = ["head_state", "time_left"]
+__all__ = ["head_state"]
 
 _SOON = 5.0  # seconds in which a trial starts that has room
 _SHOWN = 200  # characters of a value
@@ -33,8 +31,8 @@ def head_state(store: Store) -> dict[str, Any]:
         "best": _best(store),
         "elapsed": store.elapsed(),
         "left": _left(store) if live else None,
-        "at_once": _at_once(store),
-        "limited_by": _limited_by(store),
+        "at_once": at_once(store),
+        "limited_by": limited_by(store),
         "workers": str(facts.get("workers") or ""),
         "limit": facts.get("max_concurrent"),
         "hint": _hint(store),
@@ -43,33 +41,6 @@ def head_state(store: Store) -> dict[str, Any]:
         "again": "" if live else _again(store),
         "gone": _gone(store),
     }
-
-
-def _at_once(store: Store) -> int | None:
-    """Return how many trials can run at once, as far as is known."""
-    bounds = _bounds(store)
-    return min(bounds.values()) if len(bounds) > 1 else None
-
-
-def _limited_by(store: Store) -> str:
-    """Return what limits how many run at once: a resource, "max_concurrent", or nothing where all of them can."""
-    bounds = _bounds(store)
-    return min(bounds, key=lambda name: bounds[name])
-
-
-def _bounds(store: Store) -> dict[str, int]:
-    """Return what limits how many trials run at once -> to how many; "" stands for the number of trials."""
-    facts = store.facts
-    plan = facts.get("plan") or {}
-    fit = plan.get("slots") or facts.get("concurrent") or 0
-    if plan.get("grows"):
-        fit = max(fit, store.counts["running"])  # there may be more nodes by now
-    bounds = {
-        "": max(1, store.progress()[1]),
-        plan.get("scarcest") or "cluster": fit,
-        "max_concurrent": facts.get("max_concurrent") or 0,
-    }
-    return {name: number for name, number in bounds.items() if number}
 
 
 def _again(store: Store) -> str:
@@ -103,23 +74,6 @@ def _best(store: Store) -> dict[str, Any] | None:
     params = [[name, number(value)[:_SHOWN]] for name, value in flat(best.config)]
     value = number(best.metrics[metric])
     return {"metric": metric, "value": value, "trial": best.number, "params": params[:_PARAMETERS]}
-
-
-def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
-    """Return the time that may be left, or None: from how long the trials took that are over.
-
-    Args:
-        store: the experiment's state.
-        now: seconds since the epoch; the present by default.
-    """
-    budget = (store.facts.get("options") or {}).get("time_budget")
-    return left(
-        store.states(),
-        store.progress()[1],
-        _at_once(store) or 1,
-        time.time() if now is None else now,
-        budget=budget - store.elapsed() if budget else None,
-    )
 
 
 def _left(store: Store) -> dict[str, float] | None:

@@ -8,10 +8,11 @@ import pytest
 
 from nbtune.errors import ExperimentError
 from nbtune.experiment import Experiment
+from nbtune.progress import time_left
 from nbtune.store import Store
 from nbtune.testing import Replay, example, replay
 from nbtune.views.channel import Live, script
-from nbtune.views.state import head_state, time_left
+from nbtune.views.state import head_state
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent, monkeypa
     def starts(**options):
         raise AssertionError("this would start one")
 
-    monkeypatch.setattr(nbtune, "plan", starts)
+    monkeypatch.setattr("nbtune.planning.plan", starts)
     form = nbtune.SpaceForm()
     edit(form, LR)
     assert of(sent, "plan")[0]["lines"] == ["no cluster is connected yet, so nothing is planned"]
