@@ -103,10 +103,10 @@ def finish(experiment: Experiment) -> Experiment:
     """Wait for an experiment's end.
 
     Raises:
-        ExperimentError: it failed or was lost.
+        ExperimentError: it failed, was lost, or nbtune has failed to read it.
     """
     experiment.wait()
-    if experiment.status in {"failed", "lost"}:
+    if experiment.status in {"failed", "lost", "unread"}:
         raise ExperimentError(repr(experiment))
     return experiment
 
