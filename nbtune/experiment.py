@@ -53,14 +53,14 @@ class Experiment(Controls):
         resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
     ) -> None:
         self._plan = plan
-        self._source, self._where, self._go_on = source, where, resume
+        self._source, self._where, self._on_end, self._go_on = source, where, on_end, resume
         self._store = Store(facts, fixed)
         self._listeners = Listeners()
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
         self._resuming = threading.Lock()  # held by the one call that begins it again
         self._reader = Reader(self._store, self._listeners)
-        self._reader.start(source, on_end)
+        self._reader.start(source, self._ended)
 
     # -- what it is -------------------------------------------------------------------------------
 
@@ -227,14 +227,18 @@ class Experiment(Controls):
             if self.status not in ENDED:  # somebody else was quicker
                 raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
             self.wait()  # the reader has still to let go of what was before
-            self._source, on_end = self._go_on(self.where, **how)
+            self._source, self._on_end = self._go_on(self.where, **how)
             self._store.reset()
-            self._reader.start(self._source, on_end)
+            self._reader.start(self._source, self._ended)
         finally:
             self._resuming.release()
         if self._dashboard is not None:
             self._dashboard.follow()
         self._listeners.tell()
+
+    def _ended(self) -> None:
+        """Say that it is over. As a method of its own it also keeps the experiment while it is read: no variable need."""
+        self._on_end()
 
     # -- following --------------------------------------------------------------------------------
 

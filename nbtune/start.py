@@ -16,6 +16,7 @@ from nbtune.errors import ExperimentError, SpecError
 from nbtune.frontend import can_interact
 from nbtune.planning import plan_spec
 from nbtune.prepare import Prepared
+from nbtune.registry import register
 from nbtune.spec.options import OPTIONS
 from nbtune.spec.plan import Plan
 from nbtune.spec.shape import call_of, is_factory
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
     from nbtune.engine.storage import Storage
     from nbtune.experiment import Experiment
 
-__all__ = ["dry_run", "finish", "launch_prepared", "must_wait", "running"]
-
-running: dict[str, Experiment] = {}
-"""The experiments of this session, by their paths."""
+__all__ = ["dry_run", "finish", "launch_prepared", "must_wait"]
 
 
 def launch_prepared(prepared: Prepared) -> Experiment:
@@ -90,7 +88,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     experiment = Experiment(
         source, plan=planned, where=where, on_end=warm.ended, facts=facts, fixed=("path",), resume=go_on
     )
-    running[experiment.path] = experiment
+    register(experiment)
     return experiment
 
 

@@ -115,7 +115,8 @@ def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_trac
     end()
     end()
     listeners.tell()
-    assert heard[-1] == "after" and heard.count("broken") == 3
+    assert heard[-1] == "after"
+    assert heard.count("broken") == 3
 
 
 def test_a_view_that_could_not_draw_once_goes_on_and_the_reading_too(caplog):

@@ -376,6 +376,7 @@ def test_counts_are_of_one_moment():
     """Whoever reads while another thread writes must not find a trial in two states, or in none."""
     store = store_of(*map(started, range(4)))
     entered, go_on = threading.Event(), threading.Event()
+
     class Slow(Counter):
         def __setitem__(self, status, count):
             super().__setitem__(status, count)
