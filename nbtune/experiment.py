@@ -237,7 +237,7 @@ class Experiment(Controls):
         self._listeners.tell()
 
     def _ended(self) -> None:
-        """Say that it is over. As a method of its own it also keeps the experiment while it is read: no variable need."""
+        """Say that it is over. Its reader holds this method, and so the experiment while it runs: no variable need."""
         self._on_end()
 
     # -- following --------------------------------------------------------------------------------

@@ -75,6 +75,13 @@ class Reader:
             self._store.declare("failed", error=str(error))
         except SourceLostError as error:
             self._store.declare("lost", error=f"the driver is gone: {error}")
+        except OSError as error:  # the driver reads what is longer ago from its storage
+            self._store.declare(
+                "unread",
+                error=f"its events cannot be read from its storage: {error}. The experiment may go on without being"
+                " shown here; resume() reads it again from its first event",
+                traceback="".join(traceback.format_exception(error)),
+            )
         except Exception as error:  # neither the experiment's nor its driver's: nbtune's own
             name = self._store.facts.get("name", "an experiment")
             _log.error("nbtune failed while it read the events of %s", name, exc_info=error)

@@ -120,9 +120,9 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     from nbtune.cluster import warm
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.engine.credentials import object_store_variables
-    from nbtune.engine.driver import Resume
     from nbtune.engine.kept import has_launch, read_launch
     from nbtune.engine.launch import find, make_way, resume
+    from nbtune.engine.launch_spec import Resume
     from nbtune.engine.log import read_log
     from nbtune.engine.past import past_of
     from nbtune.engine.stored import events_since

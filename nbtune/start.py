@@ -48,8 +48,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     if planned.problems:
         raise SpecError(planned.problems)
     from nbtune.engine.credentials import object_store_variables
-    from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
+    from nbtune.engine.launch_spec import Launch
     from nbtune.engine.storage import Storage, default_storage
     from nbtune.engine.stored import events_since
     from nbtune.resume import go_on

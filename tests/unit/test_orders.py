@@ -307,6 +307,8 @@ def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
     store._facts.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
     assert head_state(store)["hint"].startswith("starting the trials' processes")  # what is used may be on its way back
     store._facts["began"] -= 10
+    assert head_state(store)["hint"].startswith("its driver has not started yet")
+    store.cursor = 1
     assert head_state(store)["hint"].startswith("others used 2 CPU at the start: the first trial waits")
     store._facts["plan"]["at_first"] = 1
     assert head_state(store)["hint"].startswith("starting the trials' processes")
