@@ -108,6 +108,48 @@ def test_every_button_gives_its_order_and_is_answered(told):
     assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
+def test_every_answer_bears_the_id_of_its_question(told, tmp_path):
+    experiment, source = start()
+    ask(experiment, "head", type="at_once", number=3, id="p-1")
+    ask(experiment, "trials", type="pause", trial=2, id="p-2")
+    ask(experiment, "trials", type="stop", trial=99, id="p-3")
+    ask(experiment, "trials", type="add", config={"lr": 0.01}, trial=None, checkpoint=False, id="p-4")
+    assert told.of("done")[0]["id"] == "p-1"
+    assert told.of("pausing")[0]["id"] == "p-2"
+    assert told.of("refused")[0]["id"] == "p-3"
+    assert told.of("added")[0]["id"] == "p-4"
+
+
+def test_that_it_is_being_resumed_is_no_answer_yet(told, tmp_path):
+    def go_on(where, **how):
+        return Held(decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))), lambda: None
+
+    ended = Event("experiment", data={"status": "stopped", "path": str(tmp_path)})
+    experiment, _ = start(ended, resume=go_on)
+    experiment.wait(10)
+    ask(experiment, "head", type="resume", failed=False, id="p-1")
+    assert told.of("resuming") == [{"type": "resuming", "pending": True, "id": "p-1"}]
+    assert told.of("done") == [{"type": "done", "order": "resume", "id": "p-1"}]
+
+
+def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypatch):
+    experiment, _ = start()
+    ask(experiment, "trials", type="detail", trial=99, rank=None, id="p-1")
+    assert told.of("refused") == [
+        {"type": "refused", "order": "detail", "trial": 99, "message": "there is no trial 99", "id": "p-1"}
+    ]
+    ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-2")
+    assert told.of("detail")[0]["id"] == "p-2"
+
+    def broken(self, *args):
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("nbtune.trial.Trial.logs", broken)
+    ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-3")
+    assert told.of("refused", 2)[1]["message"] == "ZeroDivisionError: a mistake"
+    assert experiment.dashboard.errors == ["detail: ZeroDivisionError: a mistake"]
+
+
 def test_a_refusal_says_of_what_and_why(told):
     experiment, source = start()
     source.refusal = "no trial has kept a checkpoint so far"
