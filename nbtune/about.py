@@ -45,7 +45,11 @@ class About:
 
     @property
     def status(self) -> str:
-        """Return "pending", "running", "finished", "stopped", "failed" or "lost"."""
+        """Return "pending", "running", "finished", "stopped", "failed", "lost" or "unread".
+
+        It is "lost" where its driver or its cluster is gone, and "unread" where nbtune itself has failed to read
+        what its driver tells; `error` says why.
+        """
         return self._store.status
 
     @property
@@ -85,5 +89,10 @@ class About:
 
     @property
     def error(self) -> str | None:
-        """Why the experiment as a whole failed or was lost, or None; a trial has its own."""
+        """Why the experiment as a whole failed, was lost or is unread, or None; a trial has its own."""
         return self._store.facts.get("error")
+
+    @property
+    def traceback(self) -> str | None:
+        """The whole text of an error that is not a trial's but of the experiment, its driver or nbtune; or None."""
+        return self._store.facts.get("traceback")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
 from nbtune.prepare import prepare_function
+from nbtune.registry import known
 from nbtune.spec.options import OPTIONS
-from nbtune.start import finish, launch_prepared, must_wait, running
+from nbtune.start import finish, launch_prepared, must_wait
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +179,7 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
     kept = stored_experiments(Storage(str(storage or default_storage()), filesystem))
     for path in dict.fromkeys([*live, *(where.place for where in kept)]):
         try:
-            store = (live.get(path) or running.get(path) or load(path, filesystem))._store
+            store = (live.get(path) or known(path) or load(path, filesystem))._store
         except Exception as error:  # a broken folder must not hide the others
             rows.append({"path": path, "status": f"unreadable: {error}", "live": path in live})
             continue

@@ -9,8 +9,10 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbtune.controls import Controls
-from nbtune.engine.source import Source, SourceLostError, StartError
+from nbtune.engine.source import Source
 from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.listeners import Listeners
+from nbtune.reader import Reader
 from nbtune.spec.plan import Plan
 from nbtune.store import ENDED, Store
 from nbtune.trial import Trial
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from nbtune.views.dashboard import Dashboard
 
 __all__ = ["Experiment"]
-
-_READ_TIMEOUT = 5.0  # seconds that one read waits for news
-_PAUSE = 0.05  # seconds between reads: at most 20 a second, whatever comes in
 
 
 class Experiment(Controls):
@@ -56,23 +55,19 @@ class Experiment(Controls):
         self._plan = plan
         self._source, self._where, self._on_end, self._go_on = source, where, on_end, resume
         self._store = Store(facts, fixed)
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
-        self._over = threading.Event()
-        self._arrived = threading.Event()
-        self._start_reading()
-
-    def _start_reading(self) -> None:
-        self._over.clear()
-        threading.Thread(target=self._follow, name="nbtune-reader", daemon=True).start()
+        self._resuming = threading.Lock()  # held by the one call that begins it again
+        self._reader = Reader(self._store, self._listeners)
+        self._reader.start(source, self._ended)
 
     # -- what it is -------------------------------------------------------------------------------
 
     @property
     def trials(self) -> dict[int, Trial]:
         """Every trial by its id."""
-        return {state.number: Trial(self, state) for state in self._store.states()}
+        return {state.number: Trial(self, state.number) for state in self._store.states()}
 
     @property
     def best(self) -> Trial | None:
@@ -82,7 +77,7 @@ class Experiment(Controls):
         shows; failed trials, NaN and infinity do not count.
         """
         state = self._store.best()
-        return Trial(self, state) if state else None
+        return Trial(self, state.number) if state else None
 
     @property
     def df(self) -> pd.DataFrame:
@@ -191,7 +186,7 @@ class Experiment(Controls):
     @property
     def over(self) -> bool:
         """Whether it has come to its end, and all its events are here."""
-        return self._over.is_set()
+        return self._reader.over.is_set()
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -205,11 +200,11 @@ class Experiment(Controls):
             TimeoutError: it is not over by then.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        while not self._over.is_set():
+        while not self._reader.over.is_set():
             rest = 0.2 if until is None else min(0.2, until - time.monotonic())
             if rest <= 0:
                 raise TimeoutError(f"{self.name} is still {self.status} after {timeout:g} s")
-            self._over.wait(rest)  # short, so that an interrupt comes through at once
+            self._reader.over.wait(rest)  # short, so that an interrupt comes through at once
         return self
 
     def arrive(self, timeout: float = 30) -> None:
@@ -218,7 +213,7 @@ class Experiment(Controls):
         Args:
             timeout: seconds to wait, at most.
         """
-        self._arrived.wait(timeout)
+        self._reader.arrived.wait(timeout)
 
     def __await__(self) -> Generator[Any, None, Experiment]:
         return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
@@ -226,53 +221,30 @@ class Experiment(Controls):
     def _begin_again(self, **how: Any) -> None:
         if self._go_on is None or self.where is None:
             raise ExperimentError(f"{self.name} cannot be resumed: it has no storage of its own")
-        self.wait()  # the reader has still to let go of what was before
-        self._source, self._on_end = self._go_on(self.where, **how)
-        self._store.reset()
-        self._arrived.clear()
-        self._start_reading()
+        if not self._resuming.acquire(blocking=False):
+            raise ExperimentError(f"{self.name} is being resumed at this moment: try this again once it runs")
+        try:
+            if self.status not in ENDED:  # somebody else was quicker
+                raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
+            self.wait()  # the reader has still to let go of what was before
+            self._source, self._on_end = self._go_on(self.where, **how)
+            self._store.reset()
+            self._reader.start(self._source, self._ended)
+        finally:
+            self._resuming.release()
         if self._dashboard is not None:
             self._dashboard.follow()
-        self._tell()
+        self._listeners.tell()
+
+    def _ended(self) -> None:
+        """Say that it is over. Its reader holds this method, and so the experiment while it runs: no variable need."""
+        self._on_end()
 
     # -- following --------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after each change, on the reader's thread; return what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
-    def _follow(self) -> None:
-        """Read events into the store until the experiment is over: the reader's thread."""
-        while self.status not in ENDED:
-            try:
-                chunks = self._source.read(self._store.cursor, _READ_TIMEOUT)
-                for chunk in chunks:
-                    self._store.apply(chunk)
-            except StartError as error:
-                self._store.declare("failed", error=str(error))
-            except SourceLostError as error:
-                self._store.declare("lost", error=f"the driver is gone: {error}")
-            except Exception as error:  # nobody looks at this thread: the state must say it
-                self._store.declare("lost", error=f"{type(error).__name__}: {error}")
-            self._arrived.set()
-            if self.status not in ENDED:
-                self._tell()
-                time.sleep(_PAUSE)
-        try:
-            if self.status != "lost":
-                self._source.close()
-        finally:
-            self._over.set()
-            self._tell()
-            self._on_end()
-
-    def _tell(self) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener()
-            except Exception:  # a view's fault must not stop the others, nor the reading
-                self._listeners.remove(listener)
+        return self._listeners.add(listener)
 
     # -- display ----------------------------------------------------------------------------------
 

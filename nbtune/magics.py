@@ -138,9 +138,9 @@ class NbTune(_Defaults):
         def refresh() -> None:
             nonlocal due, pause
             if experiment.over or time.monotonic() > due:
-                still.update(experiment._repr_mimebundle_(), raw=True)
                 pause = min(2 * pause, _SELDOM)
-                due = time.monotonic() + pause
+                due = time.monotonic() + pause  # first: one that cannot be drawn is not tried at every change
+                still.update(experiment._repr_mimebundle_(), raw=True)
 
         experiment.listen(refresh)
         if experiment.over:  # before anybody listened

@@ -12,7 +12,7 @@ from nbtune.cluster.connect import NAMESPACE
 from nbtune.cluster.switch import switch
 from nbtune.cluster.usage import Held, Node, look, total_of
 from nbtune.errors import ClusterError
-from nbtune.start import running
+from nbtune.registry import running
 from nbtune.views.cluster import Panel
 
 __all__ = ["ClusterPanel"]
@@ -83,7 +83,7 @@ class _Connected:
         due = time.monotonic() + _MOMENT
         while (used := self._used_by_others()) and time.monotonic() < due:
             time.sleep(0.2)
-        mine = [experiment.name for experiment in running.values() if not experiment.over]
+        mine = [experiment.name for experiment in running().values()]
         switch(address, mine, used)
 
     def _used_by_others(self) -> float:
@@ -96,7 +96,7 @@ class _Connected:
 
     def _users(self, held: Mapping[str, Held]) -> list[dict[str, Any]]:
         """Return who uses what: this kernel's experiments, then those of others."""
-        mine = {PurePosixPath(path).name: one for path, one in list(running.items()) if not one.over}
+        mine = {PurePosixPath(path).name: one for path, one in running().items()}
         users = []
         for folder in sorted(held, key=lambda folder: (folder not in mine, folder)):
             name = mine[folder].name if folder in mine else self._name_elsewhere(folder, held[folder])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.planning import plan_spec
+from nbtune.registry import known, register
 
 if TYPE_CHECKING:
     from nbtune.engine.source import Source
@@ -52,9 +53,9 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
     if "/" in name:
         return load(name, filesystem)
     stored = {where.name: where for where in stored_experiments(Storage(str(storage or default_storage()), filesystem))}
-    known = [found for found in stored if found == folder or _name_of(found) == folder]
-    if known:
-        return load(stored[max(known)].place, filesystem)
+    there = [found for found in stored if found == folder or _name_of(found) == folder]
+    if there:
+        return load(stored[max(there)].place, filesystem)
     names = sorted({_name_of(found) for found in [*live, *stored]})
     raise ExperimentError(
         f"there is no experiment {name!r}{did_you_mean(name, names)}, neither on the cluster nor in"
@@ -85,19 +86,18 @@ def follow(folder: str) -> Experiment | None:
     from nbtune.engine.launch import find
     from nbtune.engine.stored import events_since
     from nbtune.experiment import Experiment
-    from nbtune.start import running
 
     there = find(folder, NAMESPACE, events_since)
     if there is None:
         return None
     source, about = there
     where = about["where"]
-    known = running.get(where.place)
-    if known is not None and not known.over:
-        return known
+    mine = known(where.place)
+    if mine is not None and not mine.over:
+        return mine
     facts = {"name": about["name"], "path": where.place}
     experiment = Experiment(source, where=where, facts=facts, fixed=("path",), resume=go_on)
-    running[experiment.path] = experiment
+    register(experiment)
     experiment.arrive()
     return experiment
 
@@ -120,9 +120,9 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     from nbtune.cluster import warm
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.engine.credentials import object_store_variables
-    from nbtune.engine.driver import Resume
     from nbtune.engine.kept import has_launch, read_launch
     from nbtune.engine.launch import find, make_way, resume
+    from nbtune.engine.launch_spec import Resume
     from nbtune.engine.log import read_log
     from nbtune.engine.past import past_of
     from nbtune.engine.stored import events_since

@@ -16,6 +16,7 @@ from nbtune.errors import ExperimentError, SpecError
 from nbtune.frontend import can_interact
 from nbtune.planning import plan_spec
 from nbtune.prepare import Prepared
+from nbtune.registry import register
 from nbtune.spec.options import OPTIONS
 from nbtune.spec.plan import Plan
 from nbtune.spec.shape import call_of, is_factory
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
     from nbtune.engine.storage import Storage
     from nbtune.experiment import Experiment
 
-__all__ = ["dry_run", "finish", "launch_prepared", "must_wait", "running"]
-
-running: dict[str, Experiment] = {}
-"""The experiments of this session, by their paths."""
+__all__ = ["dry_run", "finish", "launch_prepared", "must_wait"]
 
 
 def launch_prepared(prepared: Prepared) -> Experiment:
@@ -50,8 +48,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     if planned.problems:
         raise SpecError(planned.problems)
     from nbtune.engine.credentials import object_store_variables
-    from nbtune.engine.driver import Launch
     from nbtune.engine.launch import launch
+    from nbtune.engine.launch_spec import Launch
     from nbtune.engine.storage import Storage, default_storage
     from nbtune.engine.stored import events_since
     from nbtune.resume import go_on
@@ -90,7 +88,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     experiment = Experiment(
         source, plan=planned, where=where, on_end=warm.ended, facts=facts, fixed=("path",), resume=go_on
     )
-    running[experiment.path] = experiment
+    register(experiment)
     return experiment
 
 
@@ -103,10 +101,10 @@ def finish(experiment: Experiment) -> Experiment:
     """Wait for an experiment's end.
 
     Raises:
-        ExperimentError: it failed or was lost.
+        ExperimentError: it failed, was lost, or nbtune has failed to read it.
     """
     experiment.wait()
-    if experiment.status in {"failed", "lost"}:
+    if experiment.status in {"failed", "lost", "unread"}:
         raise ExperimentError(repr(experiment))
     return experiment
 

@@ -1,12 +1,14 @@
-"""What is known of one trial: the record that the store keeps up to date."""
+"""What is known of one trial: the record that the store keeps up to date, and its configuration."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["TrialState"]
+__all__ = ["TrialState", "config_of"]
 
 
 @dataclass
@@ -50,3 +52,22 @@ class TrialState:
     started: float | None = None
     ended: float | None = None
     changed: int = field(default=0, compare=False)
+
+    def copy(self) -> TrialState:
+        """Return the same as a record of its own, which does not change when this one does."""
+        return replace(self, config=dict(self.config), metrics=dict(self.metrics), checkpoints=list(self.checkpoints))
+
+
+def config_of(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
+    """Return the configuration that an "added" event tells.
+
+    Args:
+        data: the event's, with the configuration as it was written for people.
+        pickled: the configuration itself where JSON cannot hold it, or None.
+    """
+    if pickled is not None:
+        try:
+            return dict(pickle.loads(pickled))
+        except Exception:  # made by code that is not here: what was written for people will do
+            return dict(data["config"])
+    return dict(data["config"])

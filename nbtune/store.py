@@ -1,7 +1,8 @@
 """The store: events in, columns and DataFrames out. The one place that knows an experiment's state.
 
-It is fed by one thread and read by any. Nothing in it depends on when or in what pieces events
-arrive, only on their order within each trial.
+It is fed by one thread and read by any: what it gives away is read under its lock, and what it counts and
+maps is given as a copy. Nothing in it depends on when or in what pieces events arrive, only on their order
+within each trial.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import pandas as pd
 from nbtune.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true, value_type
 from nbtune.engine.events import KINDS, Chunk
 from nbtune.engine.metrics import flat
-from nbtune.state import TrialState
+from nbtune.state import TrialState, config_of
 from nbtune.workers import Workers
 
 __all__ = ["ENDED", "Store", "flat"]
 
-ENDED = frozenset({"finished", "stopped", "failed", "lost"})
-"""The final states of an experiment. A trial's are the same but for "lost"."""
+ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
+"""The final states of an experiment, as far as this kernel is told. A trial has neither "lost" nor "unread"."""
 _REPORTED = KINDS.index("reported")
 _TOGETHER = [_REPORTED, KINDS.index("workers"), KINDS.index("worked")]  # not taken in one by one
 
@@ -35,9 +36,6 @@ class Store:
 
     Attributes:
         cursor: the number of the next event.
-        facts: what the experiment's own events say: name, metric, mode, source…; the latest wins.
-        trials: every trial by number.
-        counts: status -> how many trials.
         workers: those of distributed trials.
         version: grows with every change.
         generation: grows when all is forgotten, so that views begin anew.
@@ -55,9 +53,9 @@ class Store:
 
     def _clear(self) -> None:
         self.cursor = 0
-        self.facts: dict[str, Any] = {"status": "pending", **self._given}
-        self.trials: dict[int, TrialState] = {}
-        self.counts: Counter[str] = Counter()
+        self._facts: dict[str, Any] = {"status": "pending", **self._given}
+        self._trials: dict[int, TrialState] = {}
+        self._counts: Counter[str] = Counter()
         self.workers = Workers(self._lock)
         self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
         self._metrics: dict[str, Column] = {}
@@ -67,14 +65,34 @@ class Store:
         self._history: tuple[int, pd.DataFrame] | None = None
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What the experiment's own events say: name, metric, mode, source…; the latest wins. A copy."""
+        with self._lock:
+            return dict(self._facts)
+
+    @property
+    def trials(self) -> dict[int, TrialState]:
+        """Every trial by number: a copy of the mapping, of states that go on changing while the experiment runs."""
+        with self._lock:
+            return dict(self._trials)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Status -> how many trials. A copy, and of one moment: its numbers add up to that of the trials."""
+        with self._lock:
+            return Counter(self._counts)
+
+    @property
     def status(self) -> str:
         """The experiment's state."""
-        return str(self.facts["status"])
+        with self._lock:
+            return str(self._facts["status"])
 
     @property
     def metric(self) -> str | None:
         """The metric that is optimised."""
-        return self.facts.get("metric")
+        with self._lock:
+            return self._facts.get("metric")
 
     def apply(self, chunk: Chunk) -> None:
         """Take in the next events. Those that are known already are skipped.
@@ -106,9 +124,9 @@ class Store:
             self.version += 1
 
     def declare(self, status: str, **facts: Any) -> None:
-        """Set the experiment's state from outside the log: what only its reader can know ("lost")."""
+        """Set the experiment's state from outside the log: what only its reader can know ("lost", "unread")."""
         with self._lock:
-            self.facts.update({"over": self._latest, **facts}, status=status)
+            self._facts.update({"over": self._latest, **facts}, status=status)
             self.version += 1
 
     def _reports(self, chunk: Chunk, reported: np.ndarray) -> None:
@@ -134,7 +152,7 @@ class Store:
         self._length += len(reported)
 
     def _best_values(self, trials: np.ndarray, values: np.ndarray) -> None:
-        better = np.max if self.facts.get("mode") == "max" else np.min
+        better = np.max if self._facts.get("mode") == "max" else np.min
         finite = np.isfinite(values)
         values = values[finite]
         for trial, at in groups(trials[finite]):
@@ -146,16 +164,16 @@ class Store:
         kind, number, when = KINDS[chunk.kind[row]], int(chunk.trial[row]), float(chunk.time[row])
         data = chunk.data.get(row, {})
         if kind == "experiment":
-            self.facts.update({name: value for name, value in data.items() if name not in self._fixed})
-            self.facts.setdefault("began", when)
+            self._facts.update({name: value for name, value in data.items() if name not in self._fixed})
+            self._facts.setdefault("began", when)
             if data.get("status") in ENDED:
-                self.facts["over"] = when
+                self._facts["over"] = when
             return
         state = self._trial(number)
         state.changed = self.version + 1
         if kind == "added":
             state.ray_id, state.folder = data["id"], data["folder"]
-            state.config = self._in_order(_config(data, chunk.pickled.get(row)))
+            state.config = self._in_order(config_of(data, chunk.pickled.get(row)))
         elif kind == "started":
             state.started, state.reason = state.started or when, ""
             self._set_status(state, "running")
@@ -180,19 +198,19 @@ class Store:
 
     def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a configuration in the order of the space: Optuna gives it in that of its questions."""
-        known = dict.fromkeys(name.partition("/")[0] for name in self.facts.get("space", {}))
+        known = dict.fromkeys(name.partition("/")[0] for name in self._facts.get("space", {}))
         return {**{name: config[name] for name in known if name in config}, **config}
 
     def _trial(self, number: int) -> TrialState:
-        state = self.trials.get(number)
+        state = self._trials.get(number)
         if state is None:
-            state = self.trials[number] = TrialState(number)
-            self.counts["pending"] += 1
+            state = self._trials[number] = TrialState(number)
+            self._counts["pending"] += 1
         return state
 
     def _set_status(self, state: TrialState, status: str) -> None:
-        self.counts[state.status] -= 1
-        self.counts[status] += 1
+        self._counts[state.status] -= 1
+        self._counts[status] += 1
         state.status = status
 
     def metrics(self) -> list[str]:
@@ -203,13 +221,19 @@ class Store:
     def states(self) -> list[TrialState]:
         """Return every trial, by number. Their fields go on changing while the experiment runs."""
         with self._lock:
-            return [self.trials[number] for number in sorted(self.trials)]
+            return [self._trials[number] for number in sorted(self._trials)]
+
+    def state(self, number: int) -> TrialState | None:
+        """Return what is known of a trial at this moment, as a copy; None where nothing is known of it."""
+        with self._lock:
+            found = self._trials.get(number)
+            return None if found is None else found.copy()
 
     def numeric_metrics(self) -> list[str]:
         """Return the names of the metrics that have numbers among their values; the experiment's own comes first."""
         with self._lock:
             names = [name for name, column in self._metrics.items() if column.numeric]
-        return sorted(names, key=lambda name: name != self.metric)
+            return sorted(names, key=lambda name: name != self.metric)
 
     def points(self, metric: str, since: int) -> tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Return a metric's values in the reports from number `since` on, in the order in which they came.
@@ -244,25 +268,28 @@ class Store:
 
         Failed trials and values that are no finite number do not count. Of equals the earlier wins.
         """
-        metric = self.metric
-        if metric is None:
-            return None
         with self._lock:
-            values = {s.number: s.metrics.get(metric) for s in self.trials.values() if s.status != "failed"}
-            sign = -1 if self.facts.get("mode") == "max" else 1
+            metric = self.metric
+            if metric is None:
+                return None
+            values = {s.number: s.metrics.get(metric) for s in self._trials.values() if s.status != "failed"}
+            sign = -1 if self._facts.get("mode") == "max" else 1
             ranked = [(sign * float(value), number) for number, value in values.items() if _finite(value)]
-            return self.trials[min(ranked)[1]] if ranked else None
+            return self._trials[min(ranked)[1]] if ranked else None
 
     def progress(self) -> tuple[int, int]:
         """Return how many trials are over, and how many there will be."""
-        over = sum(self.counts[status] for status in ("finished", "stopped", "failed"))
-        return over, max(int(self.facts.get("trials", 0)), len(self.trials))
+        with self._lock:
+            over = sum(self._counts[status] for status in ("finished", "stopped", "failed"))
+            return over, max(int(self._facts.get("trials", 0)), len(self._trials))
 
     def elapsed(self) -> float:
         """Return how many seconds the experiment has taken so far, or took."""
-        began = self.facts.get("began")
-        away = self.facts.get("away", 0.0)  # seconds between its ends and its resumptions
-        return 0.0 if began is None else max(0.0, (self.facts.get("over") or time.time()) - began - away)
+        with self._lock:
+            facts = self._facts
+            began = facts.get("began")
+            away = facts.get("away", 0.0)  # seconds between its ends and its resumptions
+            return 0.0 if began is None else max(0.0, (facts.get("over") or time.time()) - began - away)
 
     def history(self) -> pd.DataFrame:
         """Return one row for each report: trial, iteration, time_s and the metrics.
@@ -295,7 +322,7 @@ class Store:
             configs = [dict(flat(state.config)) for state in states]
             metrics = list(self._metrics)
             # Those of the space are there before the first trial is.
-            known = self.facts.get("space", {})
+            known = self._facts.get("space", {})
             parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
             shown_metrics = headings(metrics, "metrics", _FIXED)
@@ -312,17 +339,6 @@ class Store:
 
 
 _FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
-
-
-def _config(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
-    if pickled is not None:
-        import pickle
-
-        try:
-            return dict(pickle.loads(pickled))
-        except Exception:  # made by code that is not here: what was written for people will do
-            return dict(data["config"])
-    return dict(data["config"])
 
 
 def _finite(value: Any) -> TypeGuard[float]:

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtune.engine.checkpoint import Checkpoint
+from nbtune.engine.source import Source
+from nbtune.errors import ExperimentError
 from nbtune.state import TrialState
-from nbtune.store import flat
+from nbtune.store import Store, flat
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nbtune.experiment import Experiment
+    from nbtune.engine.storage import Storage
 
-__all__ = ["Trial"]
+__all__ = ["Host", "Trial"]
+
+
+class Host(Protocol):
+    """The experiment, as far as its trials need it."""
+
+    _store: Store
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def where(self) -> Storage | None: ...
+    @property
+    def history(self) -> pd.DataFrame: ...
+    def _known(self, config: Mapping[str, Any]) -> None: ...
+    def _order(self, name: str, **arguments: Any) -> None: ...
+    def _command(self, send: Callable[[Source], Any]) -> None: ...
 
 
 class Trial:
-    """One trial, as it is now.
+    """One trial, as it is now. What it tells is looked up each time, so it is right after a resumption as well.
+
+    In the moment between a resumption and the first events that are told anew it is pending, with nothing known.
 
     Attributes:
         id: its number, counted from 0 as trials were added; the index of `Experiment.df`.
     """
 
-    def __init__(self, experiment: Experiment, state: TrialState) -> None:
-        self._experiment, self._state = experiment, state
-        self.id = state.number
+    def __init__(self, experiment: Host, number: int) -> None:
+        self._experiment = experiment
+        self.id = number
+
+    @property
+    def _state(self) -> TrialState:
+        return self._experiment._store.state(self.id) or TrialState(self.id)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
@@ -40,12 +64,12 @@ class Trial:
     @property
     def config(self) -> dict[str, Any]:
         """Its parameters."""
-        return dict(self._state.config)
+        return self._state.config
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The last value of each metric."""
-        return dict(self._state.metrics)
+        return self._state.metrics
 
     @property
     def history(self) -> pd.DataFrame:
@@ -68,7 +92,8 @@ class Trial:
     @property
     def error(self) -> str | None:
         """Why it failed: the traceback, with the cell's own lines. None if it did not."""
-        return self._state.traceback or self._state.error
+        state = self._state
+        return state.traceback or state.error
 
     @property
     def workers(self) -> pd.DataFrame:
@@ -148,11 +173,15 @@ class Trial:
             parameters: parameter=value.
 
         Raises:
-            ExperimentError: there is no such parameter, no checkpoint, or the experiment cannot be reached.
+            ExperimentError: there is no such parameter, no checkpoint, or the experiment cannot be reached or does
+                not have this trial (yet) after a resumption.
         """
         experiment, changes = self._experiment, {**(point or {}), **parameters}
         experiment._known(changes)
-        config = {**dict(flat(self.config)), **changes}
+        state = experiment._store.state(self.id)
+        if state is None:  # an order without its parameters would be one for any sample
+            raise ExperimentError(f"trial {self.id} of {experiment.name} is not known: the experiment was resumed")
+        config = {**dict(flat(state.config)), **changes}
         experiment._order("add", config=config, **({"start": self.id} if checkpoint else {}))
 
     def _order(self, name: str) -> None:

@@ -7,87 +7,43 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from nbtune.engine import environment
 from nbtune.engine.events import Event
 from nbtune.engine.keeper import Keeper
+from nbtune.engine.launch_spec import Launch, Resume
 from nbtune.engine.log import EventLog
 from nbtune.engine.source import RefusedError
 from nbtune.engine.storage import Storage
-from nbtune.spec.options import Spec
-from nbtune.spec.space import Space
 
-__all__ = ["Driver", "Launch", "Resume"]
+__all__ = ["Driver", "Launch", "Resume"]  # the two are in pickles of stored experiments under this module's name
 
 _SILENT = 30.0  # seconds after which a reader that has not asked is taken for gone
 
 
-@dataclass(frozen=True)
-class Launch:
-    """What a driver needs to run an experiment.
-
-    Attributes:
-        spec: the options.
-        space: the space, as the search algorithm is to see it.
-        data: `nbtune.engine.payload.Packed.data`.
-        large: how many big values there are, which `Driver.hold` gets.
-        folder: the name of the experiment's folder in storage.
-        storage: where this folder is.
-        slots: how many trials can run at once on the cluster as it is, or None if it can grow.
-        facts: what the first event tells: source, space and options for people, versions.
-        environment: what the kernel's says of object stores, and is secret.
-    """
-
-    spec: Spec
-    space: Space
-    data: bytes
-    large: int
-    folder: str
-    storage: Storage
-    slots: int | None
-    facts: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Resume:
-    """How to go on with an experiment.
-
-    Attributes:
-        folder: the name of its folder in storage.
-        storage: where this folder is.
-        slots: as in `Launch`.
-        failed: whether trials that have failed go on, too.
-        orders: what to do first: name and arguments, as for `Driver.order`.
-        facts: what the next event tells.
-        environment: as in `Launch`.
-    """
-
-    folder: str
-    storage: Storage
-    slots: int | None
-    failed: bool = False
-    orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
-
-
 class Driver:
-    """Runs one experiment. An async actor: reads wait without holding a thread."""
+    """Runs one experiment. An async actor: who waits holds no thread; who reads files has one.
+
+    Its loop only ever waits for events that are set on it. Tune's thread sets them by `_soon`.
+    """
 
     def __init__(self) -> None:
         os.environ.update(environment.DRIVER)
         self._log: EventLog | None = None
-        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()  # there is something new to read
+        self._came = asyncio.Event()  # another big value has come
+        self._steerable = asyncio.Event()  # orders can be carried out, or the experiment is over
+        self._ended = asyncio.Event()  # the experiment is over
+        self._settled = asyncio.Event()  # its log is in storage, or cannot be brought there
         self._control: Any = None
         self._stop_early = False
         self._over = False
         self._large: list[Any] = []  # references to the big values
         self._held: dict[int, Any] = {}  # the same as they come, by position
         self._done = threading.Event()
-        self._in_storage: bool | None = None  # None: not known yet
         self._keeper: Any = None
         self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # who reads -> when it has last asked
@@ -101,6 +57,7 @@ class Driver:
         import ray
 
         self._held[position] = ray.put(value)
+        self._came.set()
 
     async def start(self, launch: Launch, reader: str) -> int:
         """Begin; return this process's id.
@@ -117,7 +74,8 @@ class Driver:
         filesystem, path = self._begin(launch, reader, launch.facts)
         keep_launch(filesystem, path, launch)
         while len(self._held) < launch.large:  # a call that is small overtakes them
-            await asyncio.sleep(0.005)
+            self._came.clear()
+            await self._came.wait()
         self._large = [self._held[position] for position in range(launch.large)]
         self._thread(self._keep_large, filesystem, path)
         self._thread(self._run, launch, None)
@@ -142,7 +100,7 @@ class Driver:
         kept = read_launch(filesystem, path)
         self._large = [ray.put(value) for value in read_large(filesystem, path, kept.large)]
         launch = replace(kept, storage=resume.storage, slots=resume.slots, environment=resume.environment)
-        self._begin(launch, reader, {"error": None, "over": None, **resume.facts})
+        self._begin(launch, reader, {"error": None, "traceback": None, "over": None, **resume.facts})
         self._thread(self._run, launch, resume)
         return os.getpid()
 
@@ -160,8 +118,8 @@ class Driver:
         self._about = {"name": facts.get("name"), "path": facts.get("path"), "where": where}
         self._state("pending", **facts)
         log.flush()
-        loop = asyncio.get_running_loop()
-        log.on_append = lambda: self._wake(loop)
+        self._loop = asyncio.get_running_loop()
+        log.on_append = self._wake
         self._thread(self._keeper.run, self._done)
         return filesystem, path
 
@@ -199,7 +157,10 @@ class Driver:
                     await asyncio.wait_for(self._changed.wait(), timeout)
                 except TimeoutError:
                     return []
-        return self._log.read(since)
+        # Inside a reader's round everything is in memory. One that comes late reads files, from an object store for
+        # seconds, and nobody else may wait for that: a stop least of all.
+        recent = self._log.recent(since)
+        return await asyncio.to_thread(self._log.read, since) if recent is None else recent
 
     async def pid(self) -> int:
         """Return the number of this process."""
@@ -215,8 +176,8 @@ class Driver:
 
     async def leave(self, reader: str) -> None:
         """Let go of a reader; where the experiment is over, once its log is in storage or cannot be brought there."""
-        while self._over and self._in_storage is None:
-            await asyncio.sleep(0.01)
+        if self._over:
+            await self._settled.wait()
         self._readers.pop(reader, None)
 
     # -- orders -----------------------------------------------------------------------------------
@@ -233,13 +194,13 @@ class Driver:
         Raises:
             RefusedError: it makes no sense for the trial or the algorithm, or the experiment is over.
         """
-        while self._control is None and not self._over:
-            await asyncio.sleep(0.02)
+        await self._steerable.wait()
         if self._over:
             raise RefusedError("the experiment is over")
         done = asyncio.wrap_future(self._control.order(name, **arguments))
-        while not done.done() and not self._over:
-            await asyncio.wait([done], timeout=0.2)
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait([done, ended], return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         if not done.done():
             raise RefusedError("the experiment came to its end before")
         return await done
@@ -252,9 +213,14 @@ class Driver:
 
     # -- running ----------------------------------------------------------------------------------
 
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _soon(self, event: asyncio.Event) -> None:
+        """Set an event of the loop's, from any thread."""
+        assert self._loop is not None, "start comes first"
+        self._loop.call_soon_threadsafe(event.set)
+
+    def _wake(self) -> None:
         if not self._changed.is_set():
-            loop.call_soon_threadsafe(self._changed.set)
+            self._soon(self._changed)
 
     def _state(self, status: str | None, **facts: Any) -> None:
         assert self._log is not None
@@ -271,13 +237,16 @@ class Driver:
 
             facts = describe(error)
         self._over = True
+        self._soon(self._steerable)
+        self._soon(self._ended)
         self._done.set()
         self._keeper.settle()
         if self._keeper.fault is not None:
             verdict, facts = "failed", {"error": self._keeper.fault}
         self._state(verdict, **facts)
-        self._in_storage = self._keeper.complete()
-        if not self._in_storage:
+        kept = self._keeper.complete()
+        self._soon(self._settled)
+        if not kept:
             self._keeper.outlast()
         self._stay()
 
@@ -297,6 +266,7 @@ class Driver:
         assert self._log is not None
         run = make_run(launch, self._large, self._log, resume)
         self._control, self._recorder = run.control, run.recorder
+        self._soon(self._steerable)
         self._staging = lambda: run.recorder.staging
         run.recorder.on_failure = lambda failure, final: self._keeper.trial_failed(failure, final=final)
         if self._stop_early or self._keeper.fault is not None:

@@ -18,7 +18,7 @@ from nbtune.engine.log import FOLDER, write_whole
 from nbtune.engine.storage import Storage
 
 if TYPE_CHECKING:
-    from nbtune.engine.driver import Launch
+    from nbtune.engine.launch_spec import Launch
 
 __all__ = ["has_launch", "keep_large", "keep_launch", "read_large", "read_launch"]
 

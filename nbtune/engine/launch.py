@@ -13,9 +13,10 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nbtune.engine.driver import Driver, Launch, Resume
+from nbtune.engine.driver import Driver
 from nbtune.engine.events import Chunk, decode
 from nbtune.engine.groups import release
+from nbtune.engine.launch_spec import Launch, Resume
 from nbtune.engine.source import RefusedError, SourceLostError, StartError
 
 __all__ = ["Remote", "find", "found", "launch", "make_way", "resume"]
@@ -43,7 +44,8 @@ class Remote:
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
         """Return the events; see `nbtune.engine.source.Source`."""
-        self._wait_for_start()
+        if not self._is_started(timeout):
+            return []  # it goes on starting: the reader asks again, and can tell meanwhile
         try:
             answer = self._ask("events", since, timeout, self._reader, within=timeout + _SLOW)
         except TimeoutError:
@@ -58,17 +60,39 @@ class Remote:
         chunks = [chunk for data in answer for chunk in decode(data)]
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
 
-    def _wait_for_start(self) -> None:
+    def _is_started(self, timeout: float) -> bool:
+        """Wait until its driver has begun, for some time; return whether it has.
+
+        A driver may have to wait for its place as long as the cluster has none, so this does not end by itself.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            StartError: it cannot begin.
+            SourceLostError: its cluster is gone.
+        """
         if not self._started:
-            return
+            return True
+        if not ray.is_initialized():  # or Ray would start one of its own for the question
+            raise SourceLostError("the cluster was shut down")
         try:
-            ray.get(self._started)
+            ray.get(self._started, timeout=timeout)
+        except GetTimeoutError as error:
+            if not _cluster_there():  # Ray itself goes on asking
+                raise SourceLostError("its cluster is gone") from error
+            return False
         except RayTaskError as error:
             ray.kill(self._driver)
             raise StartError(f"the experiment could not start: {error.cause}") from error
         except RayActorError as error:
             raise StartError(f"the driver's process could not start: {error}") from error
+        except Exception as error:
+            if ray.is_initialized():
+                raise
+            raise SourceLostError("the cluster was shut down") from error
         self._started = []
+        return True
 
     def stop(self) -> None:
         self._ask("stop", within=30)

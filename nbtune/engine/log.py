@@ -69,6 +69,15 @@ class EventLog:
         found = [self._segment(first) for first in sealed]
         return found if rest is None else [*found, rest]
 
+    def recent(self, since: int) -> list[bytes] | None:
+        """Return the same as `read` where all of it is in memory; None where storage has to be asked."""
+        with self._lock:
+            sealed = [self._unwritten.get(first) for first, end in self._sealed if end > since]
+            start = max(since, self._first)
+            rest = [encode(start, self._open[start - self._first :])] if start < len(self) else []
+        waiting = [data for data in sealed if data is not None]
+        return [*waiting, *rest] if len(waiting) == len(sealed) else None
+
     def chunks(self) -> list[Chunk]:
         """Return every event."""
         return [chunk for data in self.read(0) for chunk in decode(data)]

@@ -1,4 +1,4 @@
-"""What the event log keeps of one of Tune's trials: written by the driver, and by the reader of another tool's folder."""
+"""What the event log keeps of one of Tune's trials: written by the driver, or by the reader of a foreign folder."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from nbtune.spec.shape import is_factory
 from nbtune.spec.workers import Workers
 
 if TYPE_CHECKING:
-    from nbtune.engine.driver import Launch, Resume
+    from nbtune.engine.launch_spec import Launch, Resume
 
 __all__ = ["Run", "make_run"]
 

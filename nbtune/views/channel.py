@@ -13,18 +13,23 @@ from __future__ import annotations
 import contextvars
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import anywidget
 
 from nbtune.views.assets import asset
 
-__all__ = ["Live", "script", "styles"]
+__all__ = ["Live", "answer_to", "script", "styles"]
 
 T = TypeVar("T")
 _IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./([^"]+)";\n', re.MULTILINE)
 _STYLE_IMPORT = re.compile(r'^@import\s*"\./([^"]+)";\n', re.MULTILINE)
+
+
+def answer_to(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer with the id of its question, by which the browser knows which of its questions it answers."""
+    return {**answer, "id": question["id"]} if "id" in question else dict(answer)
 
 
 def script(name: str) -> str:

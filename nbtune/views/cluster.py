@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import NbtuneError
-from nbtune.views.channel import Live, script, styles
+from nbtune.views.channel import Live, answer_to, script, styles
 from nbtune.views.looked import Looked
 
 __all__ = ["Panel", "Source"]
@@ -60,7 +60,7 @@ class Panel(Live):
             {
                 "ready": lambda _: self._tell_all(),
                 "look": lambda _: self._looked.look(),
-                "connect": lambda message: self._looked.order(lambda: self._connect(message.get("address"))),
+                "connect": lambda message: self._looked.order(lambda: self._connect(message)),
                 "error": self._failed,
             }
         )
@@ -89,16 +89,16 @@ class Panel(Live):
                 nodes = list(self._nodes.values())
                 self.send({"type": "cluster", "reset": True, "facts": self._facts, "nodes": nodes, "left": []})
 
-    def _connect(self, address: Any) -> None:
+    def _connect(self, message: Mapping[str, Any]) -> None:
+        address, answer = message.get("address"), {"type": "connected"}
         try:
             self._source.connect(address if isinstance(address, str) and address else None)
         except NbtuneError as error:
-            self.send({"type": "refused", "message": str(error)})
+            answer = {"type": "refused", "message": str(error)}
         except Exception as error:  # nobody looks at this thread
-            self._failed({"where": "connect", "message": f"{type(error).__name__}: {error}"})
-            self.send({"type": "refused", "message": f"{type(error).__name__}: {error}"})
-        else:
-            self.send({"type": "connected"})
+            answer = {"type": "refused", "message": f"{type(error).__name__}: {error}"}
+            self._failed({"where": "connect", "message": answer["message"]})
+        self.send(answer_to(message, answer))
         self._ask()
 
     def _failed(self, message: Mapping[str, Any]) -> None:

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import ipywidgets
 
-from nbtune.errors import NbtuneError
+from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.state import TrialState
 from nbtune.store import ENDED, Store, flat
 from nbtune.views.assets import plotly_js, plotly_version
+from nbtune.views.channel import answer_to
 from nbtune.views.orders import Orders, Steerable
 from nbtune.views.points import Points
 from nbtune.views.rows import Rows
@@ -214,28 +215,40 @@ class Dashboard(ipywidgets.VBox):
     # -- what the browser asks for ------------------------------------------------------------------
 
     def _detail(self, message: dict[str, Any]) -> None:
-        trial = self._experiment.trials.get(message["trial"])
+        try:
+            answer = self._detail_of(message["trial"], message.get("rank"))
+        except Exception as error:  # whatever it is, the browser waits for an answer
+            why = str(error) if isinstance(error, NbtuneError) else f"{type(error).__name__}: {error}"
+            if not isinstance(error, NbtuneError):
+                self._failed({"where": "detail", "message": why})
+            answer = {"type": "refused", "order": "detail", "trial": message.get("trial"), "message": why}
+        self._trials.send(answer_to(message, answer))
+
+    def _detail_of(self, number: int, rank: int | None) -> dict[str, Any]:
+        """Return what the detail of a trial shows.
+
+        Raises:
+            ExperimentError: there is no such trial.
+        """
+        trial = self._experiment.trials.get(number)
         if trial is None:
-            return
-        rank = message.get("rank")
+            raise ExperimentError(f"there is no trial {number}")
         workers = workers_of(self._store, trial.id)
         shares = len(workers["ranks"]) if workers and rank is None else 1
         try:
             log = trial.logs(max(_LOG_LINES // shares, _LEAST_LINES), rank)
         except NbtuneError as error:
             log = str(error)
-        self._trials.send(
-            {
-                "type": "detail",
-                "trial": trial.id,
-                "config": pprint.pformat(trial.config, sort_dicts=False),
-                "checkpoint": trial.checkpoint is not None,
-                "traceback": trial.error,
-                "rank": rank,
-                "log": log,
-                "workers": workers,
-            }
-        )
+        return {
+            "type": "detail",
+            "trial": trial.id,
+            "config": pprint.pformat(trial.config, sort_dicts=False),
+            "checkpoint": trial.checkpoint is not None,
+            "traceback": trial.error,
+            "rank": rank,
+            "log": log,
+            "workers": workers,
+        }
 
 
 def _label(state: TrialState) -> str:

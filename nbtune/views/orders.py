@@ -10,12 +10,14 @@ from typing import Any, Protocol
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.spec.domain import Domain
 from nbtune.store import ENDED, Store, flat
+from nbtune.views.channel import answer_to
 from nbtune.views.rows import cell, kind_of
 
 __all__ = ["Orders", "Steerable"]
 
 Message = dict[str, Any]
 Answer = Callable[[Message], None]
+_RESUMING: Message = {"type": "resuming", "pending": True}  # the answer proper is still to come
 
 
 class Steerable(Protocol):
@@ -78,13 +80,13 @@ class Orders:
         return {"type": "stopping"}
 
     def _resume(self, message: Message) -> Message:
-        self._head({"type": "resuming"})
+        self._head(answer_to(message, _RESUMING))
         self._experiment.resume(failed=message.get("failed") is True)
         return {"type": "done", "order": "resume"}
 
     def _extend(self, message: Message) -> Message:
         if self._store.status in ENDED:
-            self._head({"type": "resuming"})
+            self._head(answer_to(message, _RESUMING))
         self._experiment.extend(message.get("samples", 0))
         return {"type": "done", "order": "extend"}
 
@@ -124,14 +126,15 @@ class Orders:
     def _handler(self, answer: Answer, name: str, order: Callable[[Message], Message]) -> Callable[[Message], None]:
         def carry_out(message: Message) -> None:
             try:
-                answer(order(message))
+                answer(answer_to(message, order(message)))
                 return
             except NbtuneError as error:
                 why = str(error)
             except Exception as error:  # nobody looks at this thread
                 why = f"{type(error).__name__}: {error}"
                 self._broken({"where": f"order {name}", "message": why})
-            answer({"type": "refused", "order": name, "trial": message.get("trial"), "message": why})
+            refusal = {"type": "refused", "order": name, "trial": message.get("trial"), "message": why}
+            answer(answer_to(message, refusal))
 
         return lambda message: self._queue(lambda: carry_out(message))
 

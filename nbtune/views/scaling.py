@@ -9,7 +9,7 @@ import traitlets
 
 from nbtune.errors import NbtuneError
 from nbtune.spec.scaling import Scaling
-from nbtune.views.channel import Live, script, styles
+from nbtune.views.channel import Live, answer_to, script, styles
 from nbtune.views.looked import Looked
 
 __all__ = ["Form", "Source"]
@@ -84,7 +84,7 @@ class Form(Live):
             {
                 "ready": lambda _: None,  # traits are there from the start
                 "look": lambda _: self._looked.look(),
-                "connect": lambda _: self._looked.order(self._connect),
+                "connect": lambda message: self._looked.order(lambda: self._connect(message)),
                 "error": self._failed,
             },
             fields=dict(fields),
@@ -120,16 +120,16 @@ class Form(Live):
             self._failed({"where": "plan", "message": planned["lines"][0]})
         self.planned = {**planned, "revision": revision}
 
-    def _connect(self) -> None:
+    def _connect(self, message: Mapping[str, Any]) -> None:
+        answer = {"type": "connected"}
         try:
             self._source.connect()
         except NbtuneError as error:
-            self.send({"type": "refused", "message": str(error)})
+            answer = {"type": "refused", "message": str(error)}
         except Exception as error:  # nobody looks at this thread
-            self._failed({"where": "connect", "message": f"{type(error).__name__}: {error}"})
-            self.send({"type": "refused", "message": f"{type(error).__name__}: {error}"})
-        else:
-            self.send({"type": "connected"})
+            answer = {"type": "refused", "message": f"{type(error).__name__}: {error}"}
+            self._failed({"where": "connect", "message": answer["message"]})
+        self.send(answer_to(message, answer))
         self._plan()
 
     def _failed(self, message: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from nbtune.spec.form_row import Row
 from nbtune.spec.options import SCHEDULERS, SEARCHES
 from nbtune.spec.suggest import Suggestion
 from nbtune.views.assets import plotly_js, plotly_version
-from nbtune.views.channel import Live, script, styles
+from nbtune.views.channel import Live, answer_to, script, styles
 from nbtune.views.space_pictures import pictures
 
 __all__ = ["SpaceEditor"]
@@ -172,7 +172,7 @@ class SpaceEditor(Live):
 
 def _question(message: Mapping[str, Any]) -> Message:
     """Return what an answer says of its question."""
-    return {"token": message.get("token"), "seq": message.get("seq", 0)}
+    return answer_to(message, {"token": message.get("token"), "seq": message.get("seq", 0)})
 
 
 def _counted(space: Any, line: Mapping[str, str]) -> str:

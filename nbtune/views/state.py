@@ -103,6 +103,8 @@ def _hint(store: Store) -> str:
 
 def _starting(store: Store) -> str:
     """Return what to say before the first trial runs: where others leave it no room, it waits for them."""
+    if not store.cursor and store.elapsed() > _SOON:
+        return "its driver has not started yet: the cluster is starting its process, or has no place for it so far"
     plan = store.facts.get("plan") or {}
     if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
         return f"others used {amounts(plan['in_use'])} at the start: the first trial waits until enough is given back"

@@ -18,7 +18,11 @@ __all__ = ["still"]
 _WIDTH, _LEFT, _RIGHT = 760, 16, 744
 _BAR = 90  # pixels
 _ROWS, _ROW = 8, 18  # of the table: how many, and how high
-_FILLS = {"running": RUNNING, "finished": FINISHED, "stopped": STOPPED, "failed": FAILED, "lost": FAILED}
+_FILLS = dict.fromkeys(("failed", "lost", "unread"), FAILED) | {
+    "running": RUNNING,
+    "finished": FINISHED,
+    "stopped": STOPPED,
+}
 _TEXT, _GRID = "#1f1f1f", "#e0e0e0"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _LINES, _LINE = 8, 240  # of the text: lines of the summary, and characters of each

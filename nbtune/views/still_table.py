@@ -17,7 +17,7 @@ __all__ = ["SIGNS", "Cells", "fit", "plain_table", "ranked", "shown", "table"]
 
 SIGNS = {
     "pending": "○", "running": "●", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗",
-    "unfinished": "◐",
+    "unread": "✗", "unfinished": "◐",
 }  # fmt: skip
 """A sign for each state, so that no colour is the only one."""
 

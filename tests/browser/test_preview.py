@@ -29,10 +29,10 @@ CONTRAST = """name => {
 
 
 def heard(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
-    """Return what a widget has sent to Python."""
+    """Return what a widget has sent to Python, but for the ids of its questions."""
     messages: list[dict[str, Any]] = page.evaluate(
         "([widget, type]) => preview.kernel.heard.filter(one => one.widget === widget && one.message.type === type)"
-        ".map(one => one.message)",
+        ".map(({message: {id, ...rest}}) => rest)",
         [widget, kind],
     )
     return messages
@@ -272,6 +272,31 @@ def test_a_busy_kernel_is_waited_for(preview: Preview) -> None:
     expect(page.locator("#head").get_by_role("button", name="Stop")).to_be_hidden()
     expect(row(page, trial)).to_contain_text("■stopped early")
     expect(page.locator("#trials section")).to_contain_text('"hidden"')
+
+
+def test_a_kernel_that_never_answers_is_not_waited_for_for_ever(preview: Preview) -> None:
+    page = preview(20, live="half")
+    page.clock.install()
+    page.check("#busy")
+    trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    row(page, trial).get_by_role("button", name=re.compile("Stop")).click()
+    expect(row(page, trial)).to_contain_text("waiting")
+    row(page, trial).dblclick()
+    page.locator("#head").get_by_role("button", name="Stop").click()
+    page.locator("#head").get_by_role("button", name="Yes").click()
+    expect(page.locator("#head")).to_contain_text("waiting for the kernel")
+    expect(page.locator("#trials section")).to_contain_text("waiting for the kernel")
+    page.clock.fast_forward(46_000)
+    unanswered = "the kernel has not answered within 45 s"
+    expect(page.locator("#head [role=status]").filter(has_text="Not stopped")).to_contain_text(unanswered)
+    expect(page.locator("#trials [role=alert]")).to_contain_text(f"trial {trial} is not stopped: {unanswered}")
+    expect(page.locator("#trials section")).to_contain_text(f"Not told: {unanswered}")
+    expect(page.locator("body")).not_to_contain_text("waiting for the kernel")
+    page.uncheck("#busy")  # it was only busy: what was ordered is done after all
+    page.clock.run_for(2_000)
+    expect(page.locator("#head")).to_contain_text("■ stopped")
+    expect(page.locator("#trials [role=alert]")).to_be_hidden()
+    page.clock.resume()  # the page goes on to the next test
 
 
 def test_a_stop_that_is_refused_says_why(preview: Preview) -> None:

@@ -31,10 +31,10 @@ def show(page: Page, address: str) -> Show:
 
 
 def heard(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
-    """Return what a widget has sent to Python."""
+    """Return what a widget has sent to Python, but for the ids of its questions."""
     messages: list[dict[str, Any]] = page.evaluate(
         "([widget, type]) => preview.kernel.heard.filter(one => one.widget === widget && one.message.type === type)"
-        ".map(one => one.message)",
+        ".map(({message: {id, ...rest}}) => rest)",
         [widget, kind],
     )
     return messages

@@ -105,9 +105,9 @@ def test_a_cluster_that_is_gone_is_told_and_its_nodes_leave(sent):
 def test_connecting_is_answered(sent):
     source = Cluster()
     panel = Panel(source)
-    ask(panel, type="connect", address="nowhere:1")
+    ask(panel, type="connect", address="nowhere:1", id="p-1")
     until(lambda: sent)
-    assert sent[0] == {"type": "refused", "message": "nowhere:1 cannot be reached"}
+    assert sent[0] == {"type": "refused", "message": "nowhere:1 cannot be reached", "id": "p-1"}
     ask(panel, type="connect", address="")
     until(lambda: any(message["type"] == "connected" for message in sent))
     until(lambda: sent[-1]["type"] == "cluster" and sent[-1]["nodes"])

@@ -108,6 +108,48 @@ def test_every_button_gives_its_order_and_is_answered(told):
     assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
+def test_every_answer_bears_the_id_of_its_question(told, tmp_path):
+    experiment, _ = start()
+    ask(experiment, "head", type="at_once", number=3, id="p-1")
+    ask(experiment, "trials", type="pause", trial=2, id="p-2")
+    ask(experiment, "trials", type="stop", trial=99, id="p-3")
+    ask(experiment, "trials", type="add", config={"lr": 0.01}, trial=None, checkpoint=False, id="p-4")
+    assert told.of("done")[0]["id"] == "p-1"
+    assert told.of("pausing")[0]["id"] == "p-2"
+    assert told.of("refused")[0]["id"] == "p-3"
+    assert told.of("added")[0]["id"] == "p-4"
+
+
+def test_that_it_is_being_resumed_is_no_answer_yet(told, tmp_path):
+    def go_on(where, **how):
+        return Held(decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))), lambda: None
+
+    ended = Event("experiment", data={"status": "stopped", "path": str(tmp_path)})
+    experiment, _ = start(ended, resume=go_on)
+    experiment.wait(10)
+    ask(experiment, "head", type="resume", failed=False, id="p-1")
+    assert told.of("resuming") == [{"type": "resuming", "pending": True, "id": "p-1"}]
+    assert told.of("done") == [{"type": "done", "order": "resume", "id": "p-1"}]
+
+
+def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypatch):
+    experiment, _ = start()
+    ask(experiment, "trials", type="detail", trial=99, rank=None, id="p-1")
+    assert told.of("refused") == [
+        {"type": "refused", "order": "detail", "trial": 99, "message": "there is no trial 99", "id": "p-1"}
+    ]
+    ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-2")
+    assert told.of("detail")[0]["id"] == "p-2"
+
+    def broken(self, *args):
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("nbtune.trial.Trial.logs", broken)
+    ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-3")
+    assert told.of("refused", 2)[1]["message"] == "ZeroDivisionError: a mistake"
+    assert experiment.dashboard.errors == ["detail: ZeroDivisionError: a mistake"]
+
+
 def test_a_refusal_says_of_what_and_why(told):
     experiment, source = start()
     source.refusal = "no trial has kept a checkpoint so far"
@@ -268,47 +310,49 @@ def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
     experiment, _ = start()
     store = experiment._store
     assert head_state(store)["gone"] == ""
-    store.facts["path"] = f"{tmp_path}/ray_results/example_1"
+    store._facts["path"] = f"{tmp_path}/ray_results/example_1"
     assert head_state(store)["gone"].endswith("In a new kernel: %tune resume example")
-    store.facts["detached"] = True
+    store._facts["detached"] = True
     assert head_state(store)["gone"].endswith("In a new kernel: %tune attach example")
-    store.facts["path"] = "s3://bucket/example_1"  # where its name does not lead
+    store._facts["path"] = "s3://bucket/example_1"  # where its name does not lead
     assert head_state(store)["gone"].endswith("%tune attach s3://bucket/example_1")
 
 
 def test_hints_and_how_many_at_once():
     experiment, _ = start()
     store = experiment._store
-    store.facts["warning"] = "checkpoints are not kept"
+    store._facts["warning"] = "checkpoints are not kept"
     assert head_state(store)["hint"] == "checkpoints are not kept"
-    store.facts["error"] = "the disk is full"
+    store._facts["error"] = "the disk is full"
     assert head_state(store)["hint"] == "the disk is full"
-    store.facts.update(concurrent=2, trials=20)
+    store._facts.update(concurrent=2, trials=20)
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
     assert head_state(store)["workers"] == ""
-    store.facts.update(max_concurrent=3, plan={"slots": 8})
+    store._facts.update(max_concurrent=3, plan={"slots": 8})
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
     assert head_state(store)["limited_by"] == "max_concurrent"
-    store.facts["max_concurrent"] = None
+    store._facts["max_concurrent"] = None
     assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (8, "cluster")
-    store.facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._facts["plan"] = {"slots": 8, "scarcest": "GPU"}
     assert head_state(store)["limited_by"] == "GPU"
-    store.facts["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
-    store.counts["running"] += 3
+    store._facts["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
+    store._counts["running"] += 3
     assert head_state(store)["at_once"] == store.counts["running"]
-    store.facts["trials"] = 4
-    store.facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._facts["trials"] = 4
+    store._facts["plan"] = {"slots": 8, "scarcest": "GPU"}
     assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (4, "")
 
 
 def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
     store = Store()
     assert head_state(store)["hint"].startswith("starting the trials' processes")
-    store.facts.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
+    store._facts.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
     assert head_state(store)["hint"].startswith("starting the trials' processes")  # what is used may be on its way back
-    store.facts["began"] -= 10
+    store._facts["began"] -= 10
+    assert head_state(store)["hint"].startswith("its driver has not started yet")
+    store.cursor = 1
     assert head_state(store)["hint"].startswith("others used 2 CPU at the start: the first trial waits")
-    store.facts["plan"]["at_first"] = 1
+    store._facts["plan"]["at_first"] = 1
     assert head_state(store)["hint"].startswith("starting the trials' processes")
 
 

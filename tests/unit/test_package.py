@@ -106,6 +106,10 @@ MAY_IMPORT = {
     "nbtune.cluster": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
     "nbtune.columns": [],
     "nbtune.state": [],
+    "nbtune.listeners": [],
+    "nbtune.registry": ["nbtune.experiment"],
+    "nbtune.reader": ["nbtune.engine.source", "nbtune.listeners", "nbtune.store"],
+    "nbtune.trial": ["nbtune.errors", "nbtune.engine", "nbtune.state", "nbtune.store", "nbtune.logs"],
     "nbtune.workers": ["nbtune.engine", "nbtune.columns"],
     "nbtune.store": [
         "nbtune.errors",
@@ -139,7 +143,7 @@ MAY_IMPORT = {
 }
 
 
-RESULTS = ["nbtune.about", "nbtune.logs", "nbtune.trial", "nbtune.experiment"]
+RESULTS = ["nbtune.about", "nbtune.listeners", "nbtune.logs", "nbtune.trial", "nbtune.reader", "nbtune.experiment"]
 SURFACE = [
     f"nbtune.{name}"
     for name in [
@@ -150,6 +154,7 @@ SURFACE = [
         "panel",
         "planning",
         "prepare",
+        "registry",
         "resume",
         "scaling",
         "space",

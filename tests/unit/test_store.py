@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import threading
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -357,3 +359,41 @@ def test_parameters_are_in_the_order_of_the_space():
     store = Store({"space": {"b": {}, "a/x": {}, "a/y": {}, "c": {}}})
     feed(store, added(0, c=1, a={"y": 2, "x": 3}, b=4, z=5))
     assert list(store.states()[0].config) == ["b", "a", "c", "z"]
+
+
+def test_what_is_given_away_is_a_copy():
+    store = feed(Store(), start(name="a"), started(0))
+    store.facts["name"] = "other"
+    store.counts["running"] += 5
+    store.trials.clear()
+    state = store.state(0)
+    state.metrics["loss"], state.status = 1.0, "failed"
+    assert (store.facts["name"], store.counts["running"], list(store.trials)) == ("a", 1, [0])
+    assert (store.state(0).metrics, store.state(0).status, store.state(1)) == ({}, "running", None)
+
+
+def test_counts_are_of_one_moment():
+    """Whoever reads while another thread writes must not find a trial in two states, or in none."""
+    store = store_of(*map(started, range(4)))
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Slow(Counter):
+        def __setitem__(self, status, count):
+            super().__setitem__(status, count)
+            if status == "running":  # in the middle of a change: out of one state, not yet in the other
+                entered.set()
+                go_on.wait(10)
+
+    store._counts = Slow(store._counts)
+    entered.clear()
+    writer = threading.Thread(target=lambda: feed(store, ended(0)))
+    writer.start()
+    assert entered.wait(10)
+    seen = []
+    reader = threading.Thread(target=lambda: seen.append((sum(store.counts.values()), store.progress())))
+    reader.start()
+    reader.join(0.2)
+    go_on.set()
+    reader.join(10)
+    writer.join(10)
+    assert seen == [(4, (1, 4))]

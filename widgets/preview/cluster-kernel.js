@@ -49,7 +49,7 @@ export class ClusterKernel {
   async #handle(widget, message) {
     if (this.silent) return;
     const { model } = this.widgets[widget];
-    if (message.type === "connect") setTimeout(() => this.#connect(widget), CONNECTING);
+    if (message.type === "connect") setTimeout(() => this.#connect(widget, message.id), CONNECTING);
     else if (message.type === "traits") {
       model.update({ checked: await this.#checked(message.fields) });
       model.update({ planned: this.#planned() });
@@ -63,12 +63,12 @@ export class ClusterKernel {
     this.widgets.cluster.model.receive({ type: "cluster", reset: everything, facts, nodes, left: [] });
   }
 
-  /** @param {string} widget */
-  #connect(widget) {
+  /** @param {string} widget @param {string} id of the question */
+  #connect(widget, id) {
     const { model } = this.widgets[widget];
-    if (this.refuses) return model.receive({ type: "refused", message: REFUSAL });
+    if (this.refuses) return model.receive({ type: "refused", message: REFUSAL, id });
     if (this.scenario === "none" || this.scenario === "gone") this.scenario = "one";
-    model.receive({ type: "connected" });
+    model.receive({ type: "connected", id });
     this.tell(true);
     this.widgets.scaling.model.update({ planned: this.#planned() });
   }

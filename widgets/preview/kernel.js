@@ -87,6 +87,7 @@ export class Kernel {
       const log = `epoch 1\nepoch 2\n${trial.config.note ?? ""}`;
       model.receive({
         type: "detail",
+        id: message.id,
         trial: trial.number,
         config: `{${config.join(",\n ")}}`,
         traceback: trial.status === "failed" ? trial.traceback : null,

@@ -16,7 +16,7 @@ export function carryOut(kernel, widget, message) {
   if (!ORDERS.includes(message.type)) return false;
   const { model } = kernel.widgets[widget];
   const { type: order, trial } = message;
-  const answer = (/** @type {object} */ content) => model.receive(content);
+  const answer = (/** @type {object} */ content) => model.receive({ ...content, id: message.id });
   const refuse = (/** @type {string} */ why) => answer({ type: "refused", order, trial: trial ?? null, message: why });
   if (kernel.refuses) refuse(REFUSAL);
   else if (widget === "head") ofAll(kernel, message, answer, refuse);
@@ -46,7 +46,7 @@ function ofAll(kernel, message, answer, refuse) {
     kernel.tell();
   } else {
     if (live && order === "resume") return refuse("it is running: there is nothing to resume");
-    if (!live) answer({ type: "resuming" });
+    if (!live) answer({ type: "resuming", pending: true });
     setTimeout(
       () => {
         for (let i = 0; i < (message.samples ?? 0); i++) kernel.add(null, {});

@@ -1,6 +1,7 @@
 // What all views of the cluster panel share: what is known of the cluster, who looks, how far connecting has come.
 
 import { guard } from "./page.js";
+import { makeRequests } from "./requests.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./cluster-text.js").Node} Node */
@@ -14,7 +15,19 @@ import { guard } from "./page.js";
 
 const LOOK = 2_000; // milliseconds between two words to Python that somebody looks
 
-export const begin = () => ({
+export const CONNECTED = 180_000; // milliseconds within which a cluster is joined, or one of its own started
+
+export const begin = () => {
+  const store = fresh();
+  return Object.assign(store, {
+    requests: makeRequests((refusal) => {
+      takeWord(store, refusal);
+      redraw(store);
+    }),
+  });
+};
+
+const fresh = () => ({
   facts: /** @type {Facts | null} */ (null), // null before the first word
   nodes: /** @type {Map<string, Node>} */ (new Map()),
   changed: /** @type {Set<string>} */ (new Set()), // nodes, since the views were drawn
@@ -36,6 +49,15 @@ export const begin = () => ({
  */
 export function take(store, message) {
   [store.heard, store.closed] = [performance.now(), false];
+  store.requests.heard(message);
+  takeWord(store, message);
+}
+
+/**
+ * @param {ReturnType<typeof fresh>} store
+ * @param {any} message
+ */
+function takeWord(store, message) {
   if (message.type === "cluster") {
     if (message.reset) store.nodes.clear();
     if (message.facts) store.facts = message.facts;
@@ -80,7 +102,7 @@ export function look(model, store, view, looks) {
   }
 }
 
-/** @param {Store} store */
+/** @param {ReturnType<typeof fresh>} store */
 export function redraw(store) {
   for (const view of store.views) view();
   store.changed.clear();
@@ -102,6 +124,7 @@ export function listen(model, store) {
     });
   const closed = () => {
     store.closed = true;
+    store.requests.close();
     redraw(store);
   };
   model.on("msg:custom", heard);
@@ -111,5 +134,6 @@ export function listen(model, store) {
     model.off("msg:custom", heard);
     model.off("comm_live_update", closed);
     clearInterval(store.timer);
+    store.requests.end();
   };
 }

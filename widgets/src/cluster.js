@@ -1,7 +1,7 @@
 // The cluster panel: what the connected cluster has, what is in use and by whom, and attaching to another.
 
 import { makeAttach } from "./cluster-attach.js";
-import { begin, listen, look, redraw } from "./cluster-store.js";
+import { begin, CONNECTED, listen, look, redraw } from "./cluster-store.js";
 import { makeNodes, makeUsers } from "./cluster-table.js";
 import { KINDS, several, silenceText } from "./cluster-text.js";
 import { guard, make, showText } from "./page.js";
@@ -41,7 +41,7 @@ function view(model, el, store, signal) {
   ];
   const attach = makeAttach(
     store,
-    (message) => model.send(message),
+    (message) => store.requests.ask(model, message, CONNECTED),
     on,
     () => redraw(store),
   );

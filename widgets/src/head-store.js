@@ -1,6 +1,7 @@
 // What all views of the head share: when the kernel was last heard, and how far orders have come. See ../README.md.
 
 import { guard } from "./page.js";
+import { makeRequests } from "./requests.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {ReturnType<typeof begin>} Store */
@@ -13,7 +14,17 @@ const UNDONE = {
 };
 
 /** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far its orders have come. */
-export const begin = () => ({
+export const begin = () => {
+  const store = fresh();
+  return Object.assign(store, {
+    requests: makeRequests((refusal) => {
+      takeAnswer(store, refusal);
+      for (const view of store.views) view();
+    }),
+  });
+};
+
+const fresh = () => ({
   at: performance.now(),
   heard: performance.now(),
   closed: false,
@@ -25,6 +36,7 @@ export const begin = () => ({
   limit: /** @type {number | null | undefined} */ (undefined), // what was asked for, until the state has it
   extend: /** @type {"" | "waiting" | "done"} */ (""),
   message: "", // why an order was refused
+  late: "", // the order's id, where that is only because no answer has come in time
   error: "",
   views: /** @type {Set<() => void>} */ (new Set()),
 });
@@ -46,13 +58,13 @@ export function safely(model, store, where, call) {
 
 /**
  * Take in a new state: what it has brought about is no longer waited for.
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {any} state
  */
 export function takeState(store, state) {
   const live = Boolean(state?.live);
   if (live !== store.live) {
-    store.stop = store.again = store.message = "";
+    store.stop = store.again = store.message = store.late = "";
     store.limit = undefined;
   }
   if (store.again === "resumed") store.again = "";
@@ -62,11 +74,13 @@ export function takeState(store, state) {
 
 /**
  * Take in an answer to an order.
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {any} answer
  */
 export function takeAnswer(store, answer) {
-  const { type, order } = answer ?? {};
+  const { type, order, id, late } = answer ?? {};
+  if (late && !isAwaited(store, order)) return; // the state has said that it has come about
+  if (store.late && store.late === id) store.message = store.late = ""; // an answer after all
   if (type === "stopping") store.stop = "stopping";
   if (type === "resuming") [store.again, store.told] = ["resuming", false];
   if (type === "done") {
@@ -75,11 +89,19 @@ export function takeAnswer(store, answer) {
     if (order === "extend") store.extend = "done";
   }
   if (type !== "refused") return;
+  store.late = late ? id : "";
   store.message = `${/** @type {any} */ (UNDONE)[order] ?? "Refused"}: ${answer.message}`;
   if (order === "stop") store.stop = "";
   if (order === "at_once") store.limit = undefined;
   if (order === "extend") store.extend = "";
   if (order === "resume" || order === "extend") store.again = "";
+}
+
+/** @param {ReturnType<typeof fresh>} store @param {string} order */
+function isAwaited(store, order) {
+  if (order === "stop") return store.stop === "waiting";
+  if (order === "at_once") return store.limit !== undefined;
+  return order === "extend" ? store.extend === "waiting" || store.again !== "" : store.again !== "";
 }
 
 /**
@@ -102,10 +124,12 @@ export function listen(model, store) {
     "change:alive": heard,
     "msg:custom": (message) => {
       heard();
+      store.requests.heard(message);
       takeAnswer(store, message);
     },
     comm_live_update: () => {
       store.closed = true;
+      store.requests.close();
     },
   };
   /** @type {[any, () => void][]} */
@@ -121,5 +145,6 @@ export function listen(model, store) {
   safely(model, store, "ready", () => model.send({ type: "ready" }))();
   return () => {
     for (const [name, call] of bound) model.off(name, call);
+    store.requests.end();
   };
 }

@@ -63,7 +63,7 @@ function view(model, el, store, signal) {
    * @param {EventTarget} target @param {string} type @param {(event: any) => void} call */
   const on = (target, type, call) =>
     target.addEventListener(type, safely(model, store, type, call), { signal: control.signal });
-  const send = (/** @type {object} */ message) => model.send(message);
+  const send = (/** @type {object} */ message) => store.requests.ask(model, message);
   const buttons = makeButtons(store, send, on);
   const steer = makeSteer(store, send, on);
   buttons.root.prepend(steer.button);

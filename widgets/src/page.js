@@ -43,6 +43,7 @@ export const SIGNS = {
   stopped: "■",
   failed: "✗",
   lost: "✗",
+  unread: "✗",
   unfinished: "◐",
 };
 

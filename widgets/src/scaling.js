@@ -1,6 +1,7 @@
 // The scaling form: what a trial asks for, what is wrong with it, the plan beside it, and the cell that says it.
 
 import { guard, make, showText } from "./page.js";
+import { makeRequests } from "./requests.js";
 import { BLANK, makeFields } from "./scaling-form.js";
 import { makePlan } from "./scaling-plan.js";
 import { makeWritten } from "./written.js";
@@ -10,15 +11,32 @@ import { makeWritten } from "./written.js";
 
 const PAUSE = 120; // milliseconds after the last key until Python hears of it
 const LOOKS = 2_000; // milliseconds between two words to Python that somebody looks
+const JOINED = 180_000; // milliseconds within which a cluster is joined, or one of its own started
 const WRONG = "Put right what is marked above; then it can be written.";
 
 /** What all views of a form share. */
-const begin = () => ({
+const begin = () => {
+  const store = fresh();
+  return Object.assign(store, {
+    requests: makeRequests((refusal) => {
+      takeLink(store, refusal);
+      for (const view of store.views) view();
+    }),
+  });
+};
+
+const fresh = () => ({
   link: { connecting: false, refused: "", closed: false },
   error: "",
   typed: /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined),
   views: /** @type {Set<() => void>} */ (new Set()),
 });
+
+/** @param {ReturnType<typeof fresh>} store @param {any} message */
+function takeLink({ link }, message) {
+  if (message.type === "refused") Object.assign(link, { connecting: false, refused: message.message });
+  if (message.type === "connected") Object.assign(link, { connecting: false, refused: "" });
+}
 
 /**
  * One view of the form.
@@ -53,7 +71,7 @@ function view(model, el, store, signal) {
   const plan = makePlan(() => {
     if (store.link.connecting || store.link.closed) return;
     Object.assign(store.link, { connecting: true, refused: "" });
-    model.send({ type: "connect" });
+    store.requests.ask(model, { type: "connect" }, JOINED);
     for (const one of store.views) one();
   }, on);
   const written = makeWritten(on);
@@ -122,12 +140,13 @@ function listen(model, store) {
     redraw();
   };
   const heard = (/** @type {any} */ message) => {
-    if (message.type === "refused") Object.assign(store.link, { connecting: false, refused: message.message });
-    if (message.type === "connected") Object.assign(store.link, { connecting: false, refused: "" });
+    store.requests.heard(message);
+    takeLink(store, message);
     answered();
   };
   const closed = () => {
     store.link.closed = true;
+    store.requests.close();
     redraw();
   };
   /** @type {[any, (...args: any[]) => void][]} */
@@ -143,6 +162,7 @@ function listen(model, store) {
   return () => {
     for (const [name, call] of bound) model.off(name, call);
     clearTimeout(store.typed);
+    store.requests.end();
   };
 }
 

@@ -1,6 +1,7 @@
 // What all views of a form on a space share: what is typed, and what the kernel has said of it. See ../README.md.
 
 import { guard, takePlotly } from "./page.js";
+import { makeRequests } from "./requests.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./space-rows.js").Row} Row */
@@ -11,7 +12,18 @@ import { guard, takePlotly } from "./page.js";
 const TYPING = 200; // milliseconds without a key after which what is typed is looked at
 const ANSWER = 5_000; // milliseconds within which a kernel that has nothing else to do answers
 
-export const begin = () => ({
+export const begin = () => {
+  const store = fresh();
+  return Object.assign(store, {
+    requests: makeRequests(({ id, message }) => {
+      if (id !== store.asked || store.closed) return; // something else was typed since, or the form says it
+      store.error = `What is typed is not checked yet: ${message}.`;
+      redraw(store);
+    }),
+  });
+};
+
+const fresh = () => ({
   token: Math.random().toString(36).slice(2), // tells this page's questions from another's
   rows: /** @type {Row[]} */ ([]),
   line: /** @type {Record<string, string>} */ ({}), // the fields of the magic line
@@ -29,6 +41,7 @@ export const begin = () => ({
   plan: { lines: /** @type {string[]} */ ([]), possible: true },
   pictures: /** @type {Record<string, Picture>} */ ({}),
   seq: 0, // of the latest question
+  asked: "", // its id
   answered: 0, // of the latest answer
   timer: /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined),
   waiting: /** @type {(() => void)[]} */ ([]), // called with each answer
@@ -38,7 +51,7 @@ export const begin = () => ({
   views: /** @type {Set<() => void>} */ (new Set()),
 });
 
-/** @param {Store} store */
+/** @param {ReturnType<typeof fresh>} store */
 export function redraw(store) {
   for (const view of store.views) view();
 }
@@ -77,7 +90,9 @@ function ask(model, store) {
       store.error = text;
       redraw(store);
     },
-    () => model.send({ type: "edit", seq, token, rows, line }),
+    () => {
+      store.asked = store.requests.ask(model, { type: "edit", seq, token, rows, line });
+    },
   );
 }
 
@@ -110,6 +125,7 @@ export async function settled(model, store) {
  */
 function take(store, message, buffers) {
   store.closed = false;
+  store.requests.heard(message);
   if (message.type === "plotly") return takePlotly(buffers[0]);
   if (message.token !== store.token || message.seq < store.seq) return; // another page's, or no longer so
   if (message.type === "form") {
@@ -142,14 +158,18 @@ export function listen(model, store) {
     });
   const closed = () => {
     store.closed = true;
+    store.requests.close();
     resume(store);
     redraw(store);
   };
   model.on("msg:custom", hear);
   /** @type {any} */ (model).on("comm_live_update", closed);
-  guard(model, "space form: ready", show, () => model.send({ type: "ready", token: store.token, seq: store.seq }));
+  guard(model, "space form: ready", show, () => {
+    store.asked = store.requests.ask(model, { type: "ready", token: store.token, seq: store.seq });
+  });
   return () => {
     clearTimeout(store.timer);
+    store.requests.end();
     model.off("msg:custom", hear);
     /** @type {any} */ (model).off("comm_live_update", closed);
   };

@@ -8,7 +8,6 @@ import { orderPoint, orderTrial } from "./trial-store.js";
 import { makeRanks, makeWorkers } from "./trial-workers.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
-/** @typedef {import("./trial-store.js").Detail} Detail */
 /** @typedef {import("./trial-store.js").Store} Store */
 /** @typedef {import("./trial-table.js").State} State */
 
@@ -50,13 +49,11 @@ export function makeDetail(model, store, state, safe, on, id) {
   const panel = make("section", { className: "nbt-detail", hidden: true }, [header, form.root, waiting, ...sections]);
 
   let asked = ""; // for which trial, and which status of it
-  let before = /** @type {Detail | undefined} */ (undefined); // the answer that there was when it was asked for
   let timer = 0;
 
   /** @param {number} trial */
   function ask(trial) {
-    before = store.details.get(trial);
-    model.send({ type: "detail", trial, rank: ranks.chosen() });
+    store.requests.ask(model, { type: "detail", trial, rank: ranks.chosen() });
   }
 
   /** Ask again for what changes. A kernel that has not answered yet is not asked twice. */
@@ -64,7 +61,7 @@ export function makeDetail(model, store, state, safe, on, id) {
     const { open, visible } = state;
     if (open === null || !visible || document.hidden) return;
     const running = store.rows.get(open)?.[1] === "running";
-    if (running && store.details.get(open) !== before) ask(open);
+    if (running && !store.requests.waits("detail")) ask(open);
   }
 
   /**
@@ -74,6 +71,7 @@ export function makeDetail(model, store, state, safe, on, id) {
   function show(trial) {
     if (trial !== state.open && trial !== null) {
       store.details.delete(trial);
+      store.unanswered.delete(trial);
       panel.scrollTop = 0;
     }
     if (trial !== state.open) {
@@ -99,13 +97,16 @@ export function makeDetail(model, store, state, safe, on, id) {
     const detail = store.details.get(open);
     clone.hidden = !pointColumns(store.columns).length;
     form.draw(Boolean(detail?.checkpoint));
-    waiting.hidden = Boolean(detail);
+    const unanswered = store.unanswered.get(open);
+    showText(waiting, unanswered ? `Not told: ${unanswered}.` : detail ? "" : WAITING);
     showText(traceback, detail?.traceback ?? "");
     showText(config, detail?.config ?? "");
     workers.draw(detail?.workers);
     ranks.draw(detail?.workers?.ranks ?? []);
     if (!detail) showLog("");
-    else if (detail.rank === ranks.chosen()) showLog(detail.log || "nothing printed"); // else it was asked for before
+    else if (detail.rank === ranks.chosen())
+      showLog(detail.log || "nothing printed"); // else it was asked for before
+    else if (unanswered) showLog("");
     for (const section of sections) section.hidden = section.lastElementChild.hidden;
   }
 

@@ -1,6 +1,7 @@
 // What is known of a model's trials, for all its views. See ../README.md.
 
 import { guard } from "./page.js";
+import { makeRequests } from "./requests.js";
 import { isLive, mergeRows, numeric, texts } from "./trial-rows.js";
 import { nextOrder } from "./trial-status.js";
 
@@ -17,7 +18,17 @@ const REFUSED = { stop: "stopped", pause: "paused", resume: "resumed" };
 const WIDEST = 26; // characters of a column
 const WIDEST_LABEL = 24; // of which only the label needs them
 
-export const begin = () => ({
+export const begin = () => {
+  const store = fresh();
+  return Object.assign(store, {
+    requests: makeRequests((refusal) => {
+      take(store, refusal);
+      tell(store);
+    }),
+  });
+};
+
+const fresh = () => ({
   rows: /** @type {Map<number, Row>} */ (new Map()),
   columns: /** @type {Column[]} */ ([]),
   widths: /** @type {number[]} */ ([]), // of each entry, in characters
@@ -28,12 +39,14 @@ export const begin = () => ({
   byScheduler: /** @type {Set<number>} */ (new Set()), // the trials that it has paused
   point: { trial: /** @type {number | null} */ (null), phase: "", message: "" }, // the last that was to be tried next
   details: /** @type {Map<number, Detail>} */ (new Map()),
+  unanswered: /** @type {Map<number, string>} */ (new Map()), // of which trials the kernel has not told the detail, and why
   refused: "", // why an order about a trial was refused
+  late: "", // the id of the order of which that, or of which the point, is only because no answer has come in time
   failure: "", // what a message has thrown, until the next one is taken in
   views: /** @type {Set<() => void>} */ (new Set()),
 });
 
-/** @param {Store} store */
+/** @param {ReturnType<typeof fresh>} store */
 function tell(store) {
   for (const view of store.views) view();
 }
@@ -49,14 +62,21 @@ export function listen(model, store) {
   };
   const receive = (/** @type {any} */ message) => {
     guard(model, `trials: message ${message?.type}`, show, () => {
+      store.requests.heard(message);
       take(store, message);
       store.failure = "";
     });
     tell(store);
   };
+  const closed = () => store.requests.close();
   model.on("msg:custom", receive);
+  /** @type {any} */ (model).on("comm_live_update", closed);
   model.send({ type: "ready" });
-  return () => model.off("msg:custom", receive);
+  return () => {
+    model.off("msg:custom", receive);
+    /** @type {any} */ (model).off("comm_live_update", closed);
+    store.requests.end();
+  };
 }
 
 /**
@@ -73,7 +93,7 @@ export function orderTrial(model, store, trial, button) {
   if (!order) return;
   store.orders.set(trial, { order, taken: false });
   store.refused = "";
-  model.send({ type: order, trial });
+  store.requests.ask(model, { type: order, trial });
   tell(store);
 }
 
@@ -87,7 +107,7 @@ export function orderTrial(model, store, trial, button) {
  */
 export function orderPoint(model, store, trial, config, checkpoint) {
   store.point = { trial, phase: "waiting", message: "" };
-  model.send({ type: "add", config, trial, checkpoint });
+  store.requests.ask(model, { type: "add", config, trial, checkpoint });
   tell(store);
 }
 
@@ -95,31 +115,42 @@ export function orderPoint(model, store, trial, config, checkpoint) {
 const ANSWERS = { stopping: "stop", pausing: "pause", resuming: "resume" };
 
 /**
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {any} message
  */
 export function take(store, message) {
-  const { type, trial } = message;
+  const { type, trial, id, late } = message;
+  if (store.late && store.late === id && !late) store.late = store.refused = ""; // an answer after all
   if (type === "table") takeTable(store, message);
-  if (type === "detail") store.details.set(trial, message);
+  if (type === "detail") {
+    store.details.set(trial, message);
+    store.unanswered.delete(trial);
+  }
   if (type === "added") store.point = { trial, phase: "added", message: "" };
   if (ANSWERS[type] && store.orders.get(trial)?.order === ANSWERS[type]) {
     store.orders.set(trial, { order: ANSWERS[type], taken: true });
     settle(store, trial);
   }
   if (type !== "refused") return;
+  if (message.order === "detail") {
+    store.unanswered.set(trial, message.message);
+    return;
+  }
   if (message.order === "add") {
+    if (late && (store.point.phase !== "waiting" || store.point.trial !== trial)) return;
     store.point = { trial, phase: "", message: message.message };
     return;
   }
   const order = /** @type {Order} */ (message.order ?? "stop");
+  if (late && store.orders.get(trial)?.order !== order) return; // its status has said that it has come about
   if (store.orders.get(trial)?.order === order) store.orders.delete(trial);
+  store.late = late ? id : "";
   store.refused = `trial ${trial} is not ${REFUSED[order]}: ${message.message}`;
 }
 
 /**
  * Forget what was ordered of a trial once its status says that it has come about, or cannot any more.
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {number} trial
  */
 function settle(store, trial) {
@@ -131,7 +162,7 @@ function settle(store, trial) {
 }
 
 /**
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {{reset: boolean, columns: Column[], rows: Row[], best: number | null, by_scheduler?: number[]}} message
  */
 function takeTable(store, message) {
@@ -154,7 +185,7 @@ function takeTable(store, message) {
 
 /**
  * Widen the columns to a row's entries, and note which of them are text.
- * @param {Store} store
+ * @param {ReturnType<typeof fresh>} store
  * @param {Row} row
  */
 function measure(store, row) {

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { begin as beginHead, takeAnswer, takeState } from "../src/head-store.js";
 import { readCount, steppedLimit } from "../src/head-text.js";
+import { ANSWERED } from "../src/requests.js";
 import { parameterOf, pointColumns, readPoint, readValue, typed } from "../src/trial-point.js";
 import { nextOrder, pauseLabel } from "../src/trial-status.js";
 import { begin, orderPoint, orderTrial, take } from "../src/trial-store.js";
 
 /** @typedef {import("../src/trial-rows.js").Row} Row */
+
+mock.timers.enable({ apis: ["setTimeout"] }); // of orders that are never answered here
 
 const columns = [
   { key: "metric/a/b", label: "a/b", role: "metric" },
@@ -95,12 +98,19 @@ function table() {
   const store = begin();
   /** @type {any[]} */
   const sent = [];
-  const model = /** @type {any} */ ({ send: (/** @type {any} */ message) => sent.push(message) });
+  /** @type {string[]} */
+  const ids = [];
+  const model = /** @type {any} */ ({
+    send: (/** @type {any} */ { id, ...message }) => {
+      ids.push(id);
+      sent.push(message);
+    },
+  });
   const row = (/** @type {string} */ status) =>
     take(store, { type: "table", reset: false, columns: [], rows: [[0, status]], best: null });
   take(store, { type: "table", reset: true, columns: [], rows: [[0, "running"]], best: null });
   const press = (/** @type {"stop" | "pause"} */ button) => orderTrial(model, store, 0, button);
-  return { store, sent, row, press, model };
+  return { store, sent, ids, row, press, model };
 }
 
 test("pausing is on its way until the trial is paused, and can be taken back until then", () => {
@@ -161,6 +171,79 @@ test("a point waits for its answer", () => {
   assert.deepEqual(store.point, { trial: 0, phase: "", message: "no such parameter" });
   take(store, { type: "added", trial: null });
   assert.deepEqual(store.point, { trial: null, phase: "added", message: "" });
+});
+
+test("an order that nobody answers is given up with a sentence, and an answer after all counts", () => {
+  const { store, ids, press, model } = table();
+  press("pause");
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.orders.size, 0, "the button can be pressed again");
+  assert.match(store.refused, /^trial 0 is not paused: the kernel has not answered within 45 s/);
+  const late = { type: "pausing", trial: 0, id: ids[0] };
+  store.requests.heard(late);
+  take(store, late);
+  assert.equal(store.refused, "");
+
+  press("stop");
+  take(store, { type: "table", reset: false, columns: [], rows: [[0, "stopped"]], best: null });
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.refused, "", "its status has said that it has come about");
+
+  orderPoint(model, store, null, { lr: 0.1 }, false);
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.point.phase, "");
+  assert.match(store.point.message, /^the kernel has not answered/);
+
+  store.requests.ask(model, { type: "detail", trial: 0, rank: null });
+  assert.ok(store.requests.waits("detail"), "not asked twice");
+  mock.timers.tick(ANSWERED);
+  assert.ok(!store.requests.waits("detail"));
+  assert.match(store.unanswered.get(0) ?? "", /^the kernel has not answered/);
+  take(store, { type: "detail", trial: 0, id: ids.at(-1) });
+  assert.equal(store.unanswered.size, 0);
+});
+
+test("the head's orders are given up as well, but for what its state has brought", () => {
+  const store = beginHead();
+  /** @type {any[]} */
+  const sent = [];
+  let drawn = 0;
+  store.views.add(() => drawn++);
+  const model = /** @type {any} */ ({ send: (/** @type {any} */ message) => sent.push(message) });
+  takeState(store, { live: true });
+  store.stop = "waiting";
+  store.requests.ask(model, { type: "stop" });
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.stop, "");
+  assert.match(store.message, /^Not stopped: the kernel has not answered within 45 s/);
+  assert.equal(drawn, 1);
+  takeAnswer(store, { type: "stopping", id: sent[0].id });
+  assert.deepEqual([store.stop, store.message], ["stopping", ""]);
+
+  store.extend = "waiting";
+  store.requests.ask(model, { type: "extend", samples: 2 });
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.extend, "");
+  assert.match(store.message, /^No more samples: /);
+
+  store.limit = 3;
+  store.requests.ask(model, { type: "at_once", number: 3 });
+  takeState(store, { live: true, limit: 3 });
+  store.message = "";
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.message, "");
+
+  takeState(store, { live: false });
+  store.again = "waiting";
+  store.requests.ask(model, { type: "resume", failed: false });
+  const resuming = { type: "resuming", pending: true, id: sent.at(-1).id };
+  store.requests.heard(resuming);
+  takeAnswer(store, resuming);
+  mock.timers.tick(ANSWERED);
+  assert.equal(store.again, "resuming", "it is at it");
+  mock.timers.tick(300_000);
+  assert.equal(store.again, "");
+  assert.match(store.message, /^Not resumed: the kernel has not answered within 300 s/);
 });
 
 test("an experiment is resuming until its state says more", () => {

@@ -108,7 +108,7 @@ test("what calls something is looked at when its field is left", () => {
 test("the kernel is asked once when nothing more is typed", async () => {
   const [asked, store] = [model(), begin()];
   const end = listen(asked, store);
-  assert.deepEqual(asked.sent, [{ type: "ready", token: store.token, seq: 0 }]);
+  assert.deepEqual(asked.sent, [{ type: "ready", token: store.token, seq: 0, id: store.asked }]);
   for (const name of ["l", "lr"]) edit(asked, store, [row(name)]);
   assert.equal(asked.sent.length, 1);
   await settledBy(asked, store);
@@ -136,6 +136,19 @@ test("an answer to what was typed before is not taken", () => {
   assert.equal(store.text, "");
   asked.tell(answer(store));
   assert.equal(store.text, "the cell");
+  end();
+});
+
+test("what a busy kernel does not check is said, and no more once it does", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const [asked, store] = [model(), begin()];
+  const end = listen(asked, store);
+  edit(asked, store, [row("a")], "now");
+  edit(asked, store, [row("ab")], "now");
+  mock.timers.tick(45_000);
+  assert.match(store.error, /^What is typed is not checked yet: the kernel has not answered within 45 s/);
+  asked.tell({ ...answer(store), id: store.asked });
+  assert.equal(store.error, "");
   end();
 });
 

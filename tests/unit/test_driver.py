@@ -1,0 +1,294 @@
+"""The driver's loop: what it waits for, and that nobody waits for another's files."""
+
+import asyncio
+import inspect
+import os
+import threading
+import time
+from concurrent.futures import Future
+
+import pyarrow.fs as pafs
+import pytest
+
+from nbtune.engine import driver as driver_module
+from nbtune.engine import launch as launch_module
+from nbtune.engine import log as log_module
+from nbtune.engine.driver import Driver
+from nbtune.engine.events import Event, decode
+from nbtune.engine.launch import Remote
+from nbtune.engine.log import EventLog
+from nbtune.engine.source import RefusedError, SourceLostError, StartError
+
+SOON = 5.0  # seconds, in which whatever is not waited for happens on the slowest machine
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return Driver()
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_module, "_SEALED_AT", 10)
+    return EventLog(pafs.LocalFileSystem(), str(tmp_path))
+
+
+def add(log, count):
+    for _ in range(count):
+        log.append(Event("reported", len(log), iteration=len(log), metrics={"x": len(log)}))
+
+
+def numbers(answer, since=0):
+    return [number for data in answer for chunk in decode(data) for number in chunk.since(since).trial.tolist()]
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_storage(monkeypatch):
+    """Storage whose files come only when they may; says that somebody waits for one."""
+    asked, go = threading.Event(), threading.Event()
+    real = log_module._read
+
+    def read(storage, path):
+        asked.set()
+        assert go.wait(30)
+        return real(storage, path)
+
+    monkeypatch.setattr(log_module, "_read", read)
+    yield asked, go
+    go.set()
+
+
+def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, log, slow_storage):
+    asked, go = slow_storage
+    add(log, 35)
+    log.flush()
+    driver._log = log
+
+    async def late_reader_and_stop():
+        reading = asyncio.ensure_future(driver.events(0, 1.0, "late"))
+        while not asked.is_set():
+            await asyncio.sleep(0.005)
+        began = time.monotonic()
+        await driver.stop()
+        live = await driver.events(30, 1.0, "live")  # neither does one wait that is up to date
+        took = time.monotonic() - began
+        assert not reading.done()
+        add(log, 7)  # what comes meanwhile is the next answer's
+        go.set()
+        return took, live, await reading
+
+    threading.Timer(SOON, go.set).start()  # so that a loop that is blocked fails, and does not hang
+    took, live, answer = asyncio.run(late_reader_and_stop())
+    assert took < 0.5
+    assert driver._stop_early
+    assert numbers(live, 30) == list(range(30, 35))
+    assert numbers(answer) == list(range(35))
+
+
+def test_what_is_in_memory_is_answered_from_there(log, slow_storage):
+    add(log, 35)
+    assert numbers(log.recent(12), 12) == list(range(12, 35)), "sealed, but not written yet"
+    log.flush()
+    assert log.recent(12) is None
+    assert numbers(log.recent(31), 31) == [31, 32, 33, 34]
+    assert log.recent(35) == []
+
+
+def test_pieces_read_in_any_way_make_the_whole_log(driver, log):
+    driver._log = log
+
+    async def read_all():
+        found = []
+        while len(found) < 200:
+            if len(log) < 200:
+                add(log, 9)
+            if len(log) % 4 == 0:
+                log.flush()
+            found += numbers(await driver.events(len(found), 0.1), len(found))
+        return found
+
+    found = asyncio.run(read_all())
+    assert found == list(range(len(found)))
+
+
+# -- waiting ---------------------------------------------------------------------------------------
+
+
+def test_the_driver_waits_for_events_and_not_again_and_again():
+    assert "asyncio.sleep" not in inspect.getsource(driver_module)
+
+
+class Control:
+    def __init__(self):
+        self.orders = []
+
+    def order(self, name, **arguments):
+        done = Future()
+        self.orders.append((name, arguments, done))
+        return done
+
+
+async def begun(driver):
+    driver._loop = asyncio.get_running_loop()
+
+
+def on_a_thread(do):
+    thread = threading.Thread(target=do)
+    thread.start()
+    return thread
+
+
+async def waits(task):
+    """Let a task come to where it waits; it must not be done."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+
+
+def test_an_order_before_tune_runs_waits_for_it(driver):
+    control = Control()
+
+    def steerable():
+        driver._control = control
+        driver._soon(driver._steerable)
+
+    async def give():
+        await begun(driver)
+        order = asyncio.ensure_future(driver.order("limit", {"number": 2}))
+        await waits(order)
+        on_a_thread(steerable)
+        async with asyncio.timeout(SOON):
+            while not control.orders:
+                await asyncio.sleep(0.005)
+            name, arguments, done = control.orders[0]
+            assert (name, arguments) == ("limit", {"number": 2})
+            await waits(order)
+            on_a_thread(lambda: done.set_result("done"))
+            return await order
+
+    assert asyncio.run(give()) == "done"
+
+
+@pytest.mark.parametrize("steerable", [False, True])
+def test_an_order_that_the_end_comes_before_is_refused(driver, steerable):
+    def end():
+        driver._over = True
+        driver._soon(driver._steerable)
+        driver._soon(driver._ended)
+
+    async def give():
+        await begun(driver)
+        if steerable:
+            driver._control = Control()
+            driver._steerable.set()
+        order = asyncio.ensure_future(driver.order("limit", {"number": 2}))
+        await waits(order)
+        await asyncio.to_thread(end)
+        async with asyncio.timeout(SOON):
+            await order
+
+    with pytest.raises(RefusedError, match="came to its end before" if steerable else "is over"):
+        asyncio.run(give())
+
+
+def test_a_reader_leaves_at_once_unless_the_log_of_an_end_is_still_to_be_written(driver):
+    async def leave():
+        await begun(driver)
+        driver._readers = {"one": 1.0, "two": 1.0}
+        await driver.leave("one")
+        assert list(driver._readers) == ["two"]
+        driver._over = True
+        leaving = asyncio.ensure_future(driver.leave("two"))
+        await waits(leaving)
+        on_a_thread(lambda: driver._soon(driver._settled))
+        async with asyncio.timeout(SOON):
+            await leaving
+        assert driver._readers == {}
+
+    asyncio.run(leave())
+
+
+def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "put", lambda value: value)
+    monkeypatch.setattr("nbtune.engine.kept.keep_launch", lambda *args: None)
+    monkeypatch.setattr(driver, "_begin", lambda *args: (None, ""))
+    begun = []
+    monkeypatch.setattr(driver, "_thread", lambda function, *args: begun.append(function))
+    launch = type("Launch", (), {"large": 2, "facts": {}})()
+
+    async def start():
+        starting = asyncio.ensure_future(driver.start(launch, "reader"))
+        await waits(starting)
+        await driver.hold(1, "b")
+        await waits(starting)
+        assert begun == []
+        await driver.hold(0, "a")
+        async with asyncio.timeout(SOON):
+            await starting
+
+    asyncio.run(start())
+    assert driver._large == ["a", "b"]
+    assert begun == [driver._keep_large, driver._run]
+
+
+# -- starting, as the kernel sees it ---------------------------------------------------------------
+
+
+@pytest.fixture
+def starting(monkeypatch):
+    """A driver that has not begun, on a cluster that is there until it is not."""
+    from ray.exceptions import GetTimeoutError
+
+    state = {"there": True, "asked": [], "answer": GetTimeoutError("not yet"), "ray": True}
+
+    def get(references, timeout=None):
+        assert timeout is not None, "it may take for ever"
+        state["asked"].append(timeout)
+        if isinstance(state["answer"], Exception):
+            raise state["answer"]
+        return state["answer"]
+
+    monkeypatch.setattr(launch_module.ray, "get", get)
+    monkeypatch.setattr(launch_module.ray, "is_initialized", lambda: state["ray"])
+    monkeypatch.setattr(launch_module, "_cluster_there", lambda: state["there"])
+    return state, Remote(None, lambda number: [], lambda reader: ["started"])
+
+
+def test_a_driver_that_has_not_begun_is_waited_for_in_slices(starting):
+    state, remote = starting
+    assert remote.read(0, 0.25) == []
+    assert remote.read(0, 0.25) == []
+    assert state["asked"] == [0.25, 0.25]
+
+
+def test_a_cluster_that_is_gone_before_its_driver_has_begun_ends_the_waiting(starting):
+    state, remote = starting
+    state["there"] = False
+    with pytest.raises(SourceLostError, match="its cluster is gone"):
+        remote.read(0, 0.25)
+    state["ray"] = False
+    with pytest.raises(SourceLostError, match="the cluster was shut down"):
+        remote.read(0, 0.25)
+
+
+def test_a_driver_that_cannot_begin_is_told_as_before(starting):
+    from ray.exceptions import ActorDiedError
+
+    state, remote = starting
+    state["answer"] = ActorDiedError()
+    with pytest.raises(StartError, match="the driver's process could not start"):
+        remote.read(0, 0.25)
+
+
+def test_one_that_has_begun_is_asked_no_more_whether_it_has(starting):
+    state, remote = starting
+    state["answer"] = [1]
+    assert remote._is_started(0.25)
+    state["answer"] = AssertionError("asked again")
+    assert remote._is_started(0.25)

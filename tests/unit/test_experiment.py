@@ -1,0 +1,274 @@
+"""The handle on an experiment: its trials after a resumption, who listens, errors of nbtune's own, two resumptions at once."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from nbtune.engine.events import Event, decode, encode
+from nbtune.engine.source import SourceLostError
+from nbtune.errors import ExperimentError
+from nbtune.experiment import Experiment
+from nbtune.listeners import Listeners
+from nbtune.reader import Reader
+from nbtune.store import Store
+from nbtune.testing import Replay
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def run(status, *more, value=1.0):
+    """The events of one trial that has reported once, and of the experiment's end."""
+    return [
+        Event("experiment", time=1.0, data={"name": "exp", "status": "running", "metric": "loss", "mode": "min"}),
+        Event("added", 0, 1.0, data={"id": "a", "config": {"lr": 0.1}, "folder": "trial_0"}),
+        Event("started", 0, 1.0),
+        Event("reported", 0, 2.0, 1, 1.0, {"loss": value}),
+        *more,
+        *([Event("experiment", time=3.0, data={"status": status})] if status else []),
+    ]
+
+
+class Going(Replay):
+    """A recording that waits for more where it ends, as a driver does."""
+
+    def read(self, since, timeout):
+        if since >= self._chunks[-1].end:
+            self._closed.wait(0.01)
+            return []
+        return super().read(since, timeout)
+
+
+def source(events):
+    return Going(decode(encode(0, events)))
+
+
+def resumable(tmp_path, go_on):
+    return Experiment(source(run("stopped")), facts={"path": str(tmp_path)}, fixed=("path",), resume=go_on)
+
+
+# -- trials after a resumption ---------------------------------------------------------------------
+
+
+def test_a_trial_that_was_held_before_a_resumption_tells_what_is_so_after_it(tmp_path):
+    ended = Event("ended", 0, 4.0, 2, data={"status": "finished", "reason": "done"})
+    more = [Event("reported", 0, 3.0, 2, 2.0, {"loss": 0.25}), ended]
+    experiment = resumable(tmp_path, lambda where, **how: (source(run("finished", *more)), lambda: None)).wait()
+    trial = experiment.trials[0]
+    best = experiment.best
+    assert (trial.status, trial.metrics) == ("running", {"loss": 1.0})
+    experiment.resume().wait()
+    assert (trial.status, trial.metrics) == ("finished", {"loss": 0.25})
+    assert (best.status, best.metrics) == ("finished", {"loss": 0.25})
+
+
+def test_a_trial_that_is_not_told_anew_yet_is_pending_and_no_point_to_be_tried_again(tmp_path):
+    told = Event("experiment", time=5.0, data={"status": "running", "space": {"lr": {}}})
+    new = source([told])
+    experiment = resumable(tmp_path, lambda where, **how: (new, lambda: None)).wait()
+    trial = experiment.trials[0]
+    experiment.resume()
+    until(lambda: experiment.status == "running")
+    assert (trial.status, trial.config, trial.metrics, trial.checkpoint, trial.error) == ("pending", {}, {}, None, None)
+    with pytest.raises(ExperimentError, match="trial 0 of exp.* is not known: the experiment was resumed"):
+        trial.clone(lr=0.2)
+    assert new.commands == [], "an order without the trial's parameters would be one for any sample"
+    experiment.stop()
+
+
+def test_what_a_trial_gives_away_is_not_the_stores_own():
+    experiment = Experiment(source(run("finished"))).wait()
+    trial = experiment.trials[0]
+    trial.config["lr"], trial.metrics["loss"] = 7, 7
+    assert (trial.config, trial.metrics) == ({"lr": 0.1}, {"loss": 1.0})
+
+
+# -- who listens -----------------------------------------------------------------------------------
+
+
+def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_traceback(caplog):
+    listeners, heard = Listeners(), []
+
+    def broken():
+        heard.append("broken")
+        raise RuntimeError("cannot draw")
+
+    def second():
+        raise KeyError("another one")
+
+    end = listeners.add(broken)
+    listeners.add(second)
+    listeners.add(lambda: heard.append("after"))
+    for _ in range(3):
+        listeners.tell()
+    assert heard == ["broken", "after"] * 3
+    assert len(caplog.records) == 2, "once for each listener"
+    assert {record.name for record in caplog.records} == {"nbtune"}
+    assert "RuntimeError: cannot draw" in caplog.text
+    assert "in broken" in caplog.text
+    end()
+    end()
+    listeners.tell()
+    assert heard[-1] == "after"
+    assert heard.count("broken") == 3
+
+
+def test_a_view_that_could_not_draw_once_goes_on_and_the_reading_too(caplog):
+    events = run(None)
+    going = source(events[:3])
+    experiment = Experiment(going)
+    heard = []
+
+    def view():
+        heard.append(len(experiment.history))
+        if len(heard) == 1:
+            raise RuntimeError("cannot draw")
+
+    experiment.listen(view)
+    until(lambda: len(heard) > 2)
+    going._chunks += decode(encode(3, [*events[3:], Event("experiment", time=3.0, data={"status": "finished"})]))
+    experiment.wait(10)
+    until(lambda: heard[-1] == 1)
+    assert experiment.status == "finished"
+
+
+# -- errors of nbtune's own ------------------------------------------------------------------------
+
+
+class Gone(Replay):
+    def read(self, since, timeout):
+        raise SourceLostError("its node has died")
+
+
+def test_an_error_of_nbtunes_own_is_told_as_such_with_its_traceback(monkeypatch, caplog):
+    def apply(self, chunk):
+        raise ZeroDivisionError("a mistake in the store")
+
+    monkeypatch.setattr(Store, "apply", apply)
+    going = source(run("finished"))
+    experiment = Experiment(going, facts={"name": "exp"}).wait(10)
+    assert experiment.status == "unread"
+    assert "ZeroDivisionError: a mistake in the store" in experiment.error
+    assert "a fault of nbtune's, not of the experiment" in experiment.error
+    assert "driver is gone" not in experiment.error
+    assert 'raise ZeroDivisionError("a mistake in the store")' in experiment.traceback
+    assert "ZeroDivisionError: a mistake in the store" in caplog.text
+    assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == ["nbtune"]
+    assert going._closed.is_set(), "its driver is let go: it need not wait for this reader"
+
+
+def test_a_driver_that_is_gone_is_still_lost():
+    experiment = Experiment(Gone([])).wait(10)
+    assert (experiment.status, experiment.error) == ("lost", "the driver is gone: its node has died")
+    assert experiment.traceback is None
+
+
+def test_what_nbtune_could_not_read_can_be_read_again(tmp_path, monkeypatch):
+    broken = [True]
+    real = Store.apply
+
+    def apply(self, chunk):
+        if broken[0]:
+            raise ZeroDivisionError
+        real(self, chunk)
+
+    monkeypatch.setattr(Store, "apply", apply)
+    experiment = resumable(tmp_path, lambda where, **how: (source(run("finished")), lambda: None)).wait(10)
+    assert experiment.status == "unread"
+    broken[0] = False
+    experiment.resume().wait(10)
+    assert (experiment.status, experiment.error, experiment.traceback) == ("finished", None, None)
+
+
+def test_an_end_is_told_although_the_source_cannot_be_let_go(caplog):
+    class Stuck(Going):
+        def close(self):
+            raise OSError("no way")
+
+    ends = []
+    reader = Reader(Store(), Listeners())
+    reader.start(Stuck(decode(encode(0, run("finished")))), lambda: ends.append(1))
+    assert reader.over.wait(10)
+    until(lambda: ends == [1])
+    assert "OSError: no way" in caplog.text
+
+
+# -- arriving --------------------------------------------------------------------------------------
+
+
+def test_nothing_has_arrived_while_the_driver_only_starts():
+    class Slow(Going):
+        begun = False
+
+        def read(self, since, timeout):
+            return super().read(since, timeout) if self.begun else []
+
+    slow = Slow(decode(encode(0, run("finished"))))
+    experiment = Experiment(slow)
+    experiment.arrive(0.2)
+    assert not experiment._reader.arrived.is_set()
+    slow.begun = True
+    experiment.arrive(10)
+    assert experiment.name == "exp"
+    experiment.wait(10)
+
+
+# -- two resumptions at once -----------------------------------------------------------------------
+
+
+def test_of_two_resumptions_at_once_exactly_one_wins(tmp_path):
+    begun, go = threading.Event(), threading.Event()
+    calls, refused, ends = [], [], []
+
+    def go_on(where, **how):
+        calls.append(how)
+        begun.set()
+        assert go.wait(10)
+        return source(run(None)), lambda: ends.append(1)
+
+    experiment = resumable(tmp_path, go_on).wait(10)
+    first = threading.Thread(target=experiment.resume)
+    first.start()
+    assert begun.wait(10)
+
+    def second():
+        try:
+            experiment.resume(failed=True)
+        except ExperimentError as error:
+            refused.append(str(error))
+
+    button = threading.Thread(target=second)
+    button.start()
+    button.join(2)
+    go.set()
+    first.join(10)
+    button.join(10)
+    assert calls == [{"failed": False}]
+    assert refused == ["exp is being resumed at this moment: try this again once it runs"]
+    until(lambda: experiment.status == "running")
+    with pytest.raises(ExperimentError, match="there is nothing to resume"):
+        experiment.resume()
+    with pytest.raises(ExperimentError, match="was resumed a moment ago"):  # one that had looked before the first won
+        experiment._begin_again(failed=False)
+    assert calls == [{"failed": False}]
+
+
+def test_a_resumption_that_fails_does_not_keep_the_next_from_trying(tmp_path):
+    answers = [ExperimentError("nothing is left to do"), (source(run("finished")), lambda: None)]
+
+    def go_on(where, **how):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    experiment = resumable(tmp_path, go_on).wait(10)
+    with pytest.raises(ExperimentError, match="nothing is left"):
+        experiment.resume()
+    assert experiment.resume().wait(10).status == "finished"
