@@ -67,46 +67,46 @@ if TYPE_CHECKING:
         uniform,
     )
 
-    from nbtune.api import experiments, load, tune
     from nbtune.cluster.connect import connect
-    from nbtune.cluster.local import start_cluster, stop_cluster
-    from nbtune.engine.checkpoint import Checkpoint
-    from nbtune.engine.session import get_checkpoint, get_context, report, require
+    from nbtune.cluster.local.local import start_cluster, stop_cluster
+    from nbtune.engine.trial.checkpoint import Checkpoint
+    from nbtune.engine.trial.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
-    from nbtune.experiment import Experiment
     from nbtune.frameworks import lightning as lightning
-    from nbtune.panel import ClusterPanel
-    from nbtune.planning import plan
-    from nbtune.resume import attach
-    from nbtune.scaling import ScalingForm
+    from nbtune.launch.api import experiments, load, tune
+    from nbtune.launch.planning import plan
+    from nbtune.launch.resume import attach
+    from nbtune.notebook.panel import ClusterPanel
+    from nbtune.notebook.scaling import ScalingForm
+    from nbtune.notebook.space_form import SpaceForm
+    from nbtune.results.experiment import Experiment
+    from nbtune.results.trial import Trial
     from nbtune.space import Space
-    from nbtune.space_form import SpaceForm
-    from nbtune.trial import Trial
 
 _HOME = {
-    "Checkpoint": "nbtune.engine.checkpoint",
+    "Checkpoint": "nbtune.engine.trial.checkpoint",
     "ClusterError": "nbtune.errors",
-    "ClusterPanel": "nbtune.panel",
-    "Experiment": "nbtune.experiment",
+    "ClusterPanel": "nbtune.notebook.panel",
+    "Experiment": "nbtune.results.experiment",
     "ExperimentError": "nbtune.errors",
     "NbtuneError": "nbtune.errors",
-    "ScalingForm": "nbtune.scaling",
+    "ScalingForm": "nbtune.notebook.scaling",
     "Space": "nbtune.space",
-    "SpaceForm": "nbtune.space_form",
+    "SpaceForm": "nbtune.notebook.space_form",
     "SpecError": "nbtune.errors",
-    "Trial": "nbtune.trial",
-    "attach": "nbtune.resume",
+    "Trial": "nbtune.results.trial",
+    "attach": "nbtune.launch.resume",
     "connect": "nbtune.cluster.connect",
-    "experiments": "nbtune.api",
-    "get_checkpoint": "nbtune.engine.session",
-    "get_context": "nbtune.engine.session",
-    "load": "nbtune.api",
-    "plan": "nbtune.planning",
-    "report": "nbtune.engine.session",
-    "require": "nbtune.engine.session",
-    "start_cluster": "nbtune.cluster.local",
-    "stop_cluster": "nbtune.cluster.local",
-    "tune": "nbtune.api",
+    "experiments": "nbtune.launch.api",
+    "get_checkpoint": "nbtune.engine.trial.session",
+    "get_context": "nbtune.engine.trial.session",
+    "load": "nbtune.launch.api",
+    "plan": "nbtune.launch.planning",
+    "report": "nbtune.engine.trial.session",
+    "require": "nbtune.engine.trial.session",
+    "start_cluster": "nbtune.cluster.local.local",
+    "stop_cluster": "nbtune.cluster.local.local",
+    "tune": "nbtune.launch.api",
 }
 
 
@@ -134,6 +134,6 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Add ``%%tune`` and ``%tune`` to IPython: what ``%load_ext nbtune`` calls."""
-    from nbtune.magics import register
+    from nbtune.notebook.magics import register
 
     register(shell)

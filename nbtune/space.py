@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtune.cluster.imports import import_ray
+from nbtune.cluster.link.imports import import_ray
 from nbtune.errors import SpecError
-from nbtune.spec import space as spec_space
-from nbtune.spec.cell import parse_cell
-from nbtune.spec.domain import MISSING, depends_on
-from nbtune.spec.space_json import space_from_json, space_to_json
-from nbtune.spec.values import label
-from nbtune.spec.writing import written
+from nbtune.spec.cell.parse import parse_cell
+from nbtune.spec.space import space as spec_space
+from nbtune.spec.space.domain import MISSING, depends_on
+from nbtune.spec.space.json import space_from_json, space_to_json
+from nbtune.spec.space.to_cell import written
+from nbtune.spec.space.values import label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ class Space(spec_space.Space):
         Raises:
             SpecError: the study has no trial yet, so that its space is not known.
         """
-        from nbtune.engine.optuna_space import domain_of
+        from nbtune.engine.search.optuna_space import domain_of
 
         if isinstance(study, Mapping):
             distributions = dict(study)
@@ -120,7 +120,7 @@ class Space(spec_space.Space):
         which Ray Tune's random and grid search sample.
         """
         import_ray()
-        from nbtune.engine.spaces import to_ray
+        from nbtune.engine.search.to_ray import to_ray
 
         return to_ray(self)
 
@@ -146,7 +146,7 @@ class Space(spec_space.Space):
         """
         import optuna
 
-        from nbtune.engine.optuna_space import optuna_problem
+        from nbtune.engine.search.optuna_space import optuna_problem
 
         wrong = [f"{p.name}: {why}" for p in self.parameters if (why := optuna_problem(p.domain)) is not None]
         if wrong:
@@ -170,8 +170,8 @@ class Space(spec_space.Space):
         Raises:
             SpecError: Optuna has none for a parameter, or one depends on others.
         """
-        from nbtune.engine.optuna_space import distribution
-        from nbtune.spec.domain import Domain
+        from nbtune.engine.search.optuna_space import distribution
+        from nbtune.spec.space.domain import Domain
 
         if self.dependent:
             raise SpecError([f"{self.dependent[0].name} depends on other parameters: use space.suggest(trial)"])
@@ -188,7 +188,7 @@ class Space(spec_space.Space):
         """
         import optuna
 
-        from nbtune.engine.optuna_space import suggest
+        from nbtune.engine.search.optuna_space import suggest
 
         try:
             config = spec_space.nested(suggest(trial, self.ordered))
@@ -218,7 +218,7 @@ class Space(spec_space.Space):
         import pandas as pd
 
         import_ray()
-        from nbtune.engine.sampling import Sampler
+        from nbtune.engine.search.sampling import Sampler
 
         if problems := self.problems():
             raise SpecError(problems)

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine.events import Chunk, Event, decode, encode
-from nbtune.engine.source import SourceLostError
-from nbtune.engine.storage import Storage
+from nbtune.engine.protocol.events import Chunk, Event, decode, encode
+from nbtune.engine.protocol.source import SourceLostError
+from nbtune.engine.storage.storage import Storage
 
 if TYPE_CHECKING:
-    from nbtune.experiment import Experiment
+    from nbtune.results.experiment import Experiment
 
 __all__ = ["Replay", "example", "recorded", "replay"]
 
@@ -31,7 +31,7 @@ def recorded(path: str | Path) -> list[Chunk]:
     Args:
         path: the experiment's folder or URI.
     """
-    from nbtune.engine.log import read_log
+    from nbtune.engine.storage.log import read_log
 
     filesystem, folder = Storage(str(path)).open()
     return read_log(filesystem, folder)
@@ -92,7 +92,7 @@ def replay(events: str | Path | Iterable[Event], *, speed: float = math.inf) -> 
         events: an experiment's folder, or the events themselves.
         speed: how many times faster than they were recorded; infinity for all at once.
     """
-    from nbtune.experiment import Experiment
+    from nbtune.results.experiment import Experiment
 
     chunks = recorded(events) if isinstance(events, (str, Path)) else decode(encode(0, list(events)))
     experiment = Experiment(Replay(chunks, speed))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nbtune.cluster.imports import lazy_folder
+from nbtune.cluster.link.imports import lazy_folder
 
 for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "NBTUNE_PRELOAD"):
     os.environ.pop(variable, None)  # before anything imports Ray

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nbtune.cluster import address as addresses
-from nbtune.cluster import auth, embedded, local, warm
-from nbtune.cluster.address import Address, UnreachableError
-from nbtune.cluster.attach import NAMESPACE, adopt, attach, leave_if_gone
-from nbtune.cluster.imports import import_ray
-from nbtune.cluster.link import Cluster, Link, current, describe, remember
-from nbtune.cluster.probe import probe
+from nbtune.cluster.embedded import embedded, warm
+from nbtune.cluster.link import address as addresses
+from nbtune.cluster.link import auth
+from nbtune.cluster.link.address import Address, UnreachableError
+from nbtune.cluster.link.attach import NAMESPACE, adopt, attach, leave_if_gone
+from nbtune.cluster.link.imports import import_ray
+from nbtune.cluster.link.link import Cluster, Link, current, describe, remember
+from nbtune.cluster.link.probe import probe
+from nbtune.cluster.local import local
 from nbtune.errors import ClusterError
 
 __all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "is_connected_to", "reach"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nbtune.cluster import address as addresses
-from nbtune.cluster import state
-from nbtune.cluster.address import Address
-from nbtune.cluster.attach import leave_if_gone
 from nbtune.cluster.connect import connect, is_connected_to
-from nbtune.cluster.imports import import_ray
-from nbtune.cluster.link import Cluster, describe
-from nbtune.cluster.probe import probe
+from nbtune.cluster.link import address as addresses
+from nbtune.cluster.link.address import Address
+from nbtune.cluster.link.attach import leave_if_gone
+from nbtune.cluster.link.imports import import_ray
+from nbtune.cluster.link.link import Cluster, describe
+from nbtune.cluster.link.probe import probe
+from nbtune.cluster.local import state
 from nbtune.errors import ClusterError
 
 __all__ = ["switch"]

@@ -10,8 +10,8 @@ functions only, and has two:
         what its constructor takes for the option `backend`, which is a name, a configuration of Ray Train's, or None;
         raises ValueError where that is none of this framework's. It is called before anything starts, too.
 
-`nbtune.engine.distributed` does the rest: scaling, storage, checkpoints, reports, faults. What a module has besides is
-for training code, and public as `nbtune.NAME`. A framework whose code runs in the workers of another one, as
+`nbtune.engine.train.distributed` does the rest: scaling, storage, checkpoints, reports, faults. What else a module has
+is for training code, and public as `nbtune.NAME`. A framework whose code runs in the workers of another one, as
 Lightning's does in those of PyTorch, has only that.
 """
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbtune.engine.session import get_checkpoint, report
+from nbtune.engine.trial.session import get_checkpoint, report
 
 __all__ = ["CHECKPOINT", "resume", "trainer"]
 

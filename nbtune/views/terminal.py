@@ -6,8 +6,8 @@ import shutil
 import threading
 from typing import TextIO
 
+from nbtune.results.store import ENDED, Store
 from nbtune.spec.units import format_duration
-from nbtune.store import ENDED, Store
 from nbtune.views.text import best_line, count_line
 
 __all__ = ["Line", "line"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbtune.results.state import TrialState
+from nbtune.results.store import ENDED, Store
+from nbtune.spec.space.values import label
 from nbtune.spec.units import format_duration
-from nbtune.spec.values import label
-from nbtune.state import TrialState
-from nbtune.store import ENDED, Store
 
 __all__ = ["best_line", "count_line", "number", "shown_counts", "status_of", "status_word", "summary"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nbtune.engine.events import KINDS, Chunk
+from nbtune.engine.protocol.events import KINDS, Chunk
 
 __all__ = ["RUNNING", "Growing", "finished", "values"]
 

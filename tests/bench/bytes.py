@@ -16,7 +16,7 @@ KEPT = "with widget state"
 CELLS = {
     "nbtune": """%load_ext nbtune
 from nbtune import testing
-from nbtune.experiment import Experiment
+from nbtune.results.experiment import Experiment
 from tests.bench.big import finished
 exp = Experiment(testing.Replay(finished({trials}, {reports}, over=True))).wait()
 assert exp.status == "finished", exp.error

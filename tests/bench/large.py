@@ -16,7 +16,7 @@ UPDATES = {"nbtune": 50, "FigureWidget": 10, "Tune's reporter": 50}
 EVERY, PATIENCE = 0.1, 120  # seconds
 NBTUNE = (
     """import nbtune
-from nbtune.experiment import Experiment
+from nbtune.results.experiment import Experiment
 from tests.bench.big import Growing
 source = Growing({trials}, {reports})
 began = time.time()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nbtune import testing
-from nbtune.engine.events import decode, encode
-from nbtune.store import Store
-from nbtune.views.rows import Rows
+from nbtune.engine.protocol.events import decode, encode
+from nbtune.results.store import Store
+from nbtune.views.live.rows import Rows
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "widgets" / "preview" / "recorded.json"

@@ -11,10 +11,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nbtune.spec.scaling import EMPTY, read_scaling
-from nbtune.spec.scaling_text import cell_of
-from nbtune.views.assets import plotly_js
-from nbtune.views.channel import script, styles
+from nbtune.spec.forms.scaling import EMPTY, read_scaling
+from nbtune.spec.forms.scaling_text import cell_of
+from nbtune.views.base.assets import plotly_js
+from nbtune.views.base.channel import script, styles
 from tests.browser.space_kernel import SpaceKernel
 
 WIDGETS = Path(__file__).parents[2] / "widgets"

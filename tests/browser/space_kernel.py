@@ -6,8 +6,8 @@ import queue
 from collections.abc import Iterator
 from typing import Any
 
-from nbtune.engine.events import Event
-from nbtune.space_form import SpaceForm
+from nbtune.engine.protocol.events import Event
+from nbtune.notebook.space_form import SpaceForm
 from nbtune.testing import replay
 
 CELL = """%%tune digits --metric accuracy --mode max --samples 20 --scheduler asha --cpus 2

@@ -20,7 +20,7 @@ import ray.train
 from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from nbtune.spec.cell import parse_cell
+from nbtune.spec.cell.parse import parse_cell
 
 
 def main(notebook: str, name: str, config: str, file: str) -> None:

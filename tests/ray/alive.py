@@ -16,7 +16,7 @@ import ray.train
 from ray.tune import PlacementGroupFactory
 
 import nbtune
-from nbtune.spec.plan import Plan
+from nbtune.spec.plan.plan import Plan
 
 
 def train(config: dict[str, Any]) -> dict[str, Any]:

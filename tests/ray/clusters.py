@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from nbtune.cluster.imports import lazy_folder
+from nbtune.cluster.link.imports import lazy_folder
 
 ROOT = Path(__file__).parents[2]
 

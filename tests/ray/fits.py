@@ -17,10 +17,10 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group, placement_group_table, remove_placement_group
 
-from nbtune.cluster.spare import free_now
-from nbtune.spec.fit import fitting
-from nbtune.spec.placement import nodes_of, units
-from nbtune.spec.shape import Shape
+from nbtune.cluster.resources.capacity import free_now
+from nbtune.spec.plan.fit import fitting
+from nbtune.spec.plan.placement import nodes_of, units
+from nbtune.spec.plan.shape import Shape
 
 FEW, MANY = 3, 25  # attempts after which a group is taken for one that is not placed: one that should not be, or should
 SECONDS = 60.0

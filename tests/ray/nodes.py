@@ -18,8 +18,8 @@ import pytest
 import ray
 
 import nbtune
-from nbtune.cluster import shared
-from nbtune.engine.storage import Storage
+from nbtune.cluster.resources import shared
+from nbtune.engine.storage.storage import Storage
 
 
 def plain(config: dict[str, Any]) -> None:

@@ -204,8 +204,8 @@ def test_a_connection_of_the_users_own_that_lacks_nbtune(guarded: Foreign, ray_f
 
 
 def test_ray_client_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nbtune.cluster import probe
-    from nbtune.cluster.address import parse
+    from nbtune.cluster.link import probe
+    from nbtune.cluster.link.address import parse
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ClusterError, match=r'needs the package grpcio here.*pip install "nbtune\[client\]"'):

@@ -12,7 +12,7 @@ import ray
 from ray.util.placement_group import placement_group_table
 
 import nbtune
-from nbtune.engine.events import KINDS
+from nbtune.engine.protocol.events import KINDS
 from nbtune.testing import recorded
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from nbtune.cluster import processes
+from nbtune.cluster.local import processes
 from tests.ray.clusters import listening, path, python
 
 START = "import nbtune, os, sys\nprint(nbtune.start_cluster(cpus=2, idle={idle!r}), flush=True)\n"

@@ -9,7 +9,7 @@ import pytest
 import ray.tune.result
 
 import nbtune
-from nbtune.columns import headings
+from nbtune.results.columns import headings
 
 _TUNES = [value for constant, value in vars(ray.tune.result).items() if constant.isupper()]
 CONSTANTS = sorted(

@@ -170,7 +170,7 @@ def test_three_nodes_two_kernels_and_somebody_else(ray_folder: Path, tmp_path: P
 
 WATCHED = """
 from nbtune.errors import ClusterError
-from nbtune.views.channel import Live
+from nbtune.views.base.channel import Live
 
 told = []
 Live.send = lambda self, content, buffers=None: told.append(content)

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 import pytest
 
 import nbtune
-from nbtune.views.state import head_state
+from nbtune.views.live.state import head_state
 
 SECRET = "nbtune-test-secret-7f3a"
 

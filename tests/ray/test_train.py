@@ -342,8 +342,8 @@ def test_what_cannot_be_is_said_before(run: Any) -> None:
 
 
 def test_a_dry_run_is_one_worker_here(cluster: Any, capsys: Any) -> None:
-    from nbtune.prepare import prepare_function
-    from nbtune.start import dry_run
+    from nbtune.launch.prepare import prepare_function
+    from nbtune.launch.start import dry_run
 
     def guide(config: dict[str, Any]) -> None:
         import ray.train

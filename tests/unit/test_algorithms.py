@@ -1,13 +1,13 @@
-"""nbtune.engine.algorithms: how a space is searched, and how many trials that makes."""
+"""nbtune.engine.search.algorithms: how a space is searched, and how many trials that makes."""
 
 from dataclasses import replace
 
 import pytest
 
 from nbtune import Space
-from nbtune.engine import algorithms
-from nbtune.engine.algorithms import make_search, search_problems, trial_count
-from nbtune.spec.options import Spec
+from nbtune.engine.search import algorithms
+from nbtune.engine.search.algorithms import make_search, search_problems, trial_count
+from nbtune.spec.options.options import Spec
 
 CONDITIONAL = Space.from_cell('kind: choice(["a", "b"])\nn: randint(1, 4) if kind == "a" else 0\nx: uniform(0, 1)')
 

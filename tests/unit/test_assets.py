@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from nbtune.views import assets
-from nbtune.views.assets import asset, plotly_js, plotly_version
+from nbtune.views.base import assets
+from nbtune.views.base.assets import asset, plotly_js, plotly_version
 
 
 @pytest.fixture
@@ -65,9 +65,7 @@ def test_plotly_js_is_compressed_once_whoever_asks(monkeypatch):
 
 
 def test_plotly_is_not_imported_for_it():
-    code = (
-        "import sys\nfrom nbtune.views.assets import plotly_js\nassert plotly_js()\nassert 'plotly' not in sys.modules"
-    )
+    code = "import sys\nfrom nbtune.views.base.assets import plotly_js\nassert plotly_js()\nassert 'plotly' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -1,4 +1,4 @@
-"""nbtune.spec.capture: what of the notebook a cell takes along, and what is wrong with its metric."""
+"""nbtune.spec.cell.capture: what of the notebook a cell takes along, and what is wrong with its metric."""
 
 import builtins
 import functools
@@ -7,10 +7,10 @@ import linecache
 
 import pytest
 
-from nbtune.spec.capture import Capture, capture, may_report, metric_problems, sources_of
-from nbtune.spec.cell import parse_cell
-from nbtune.spec.names import Names
-from nbtune.spec.reports import Reports
+from nbtune.spec.cell.capture import Capture, capture, may_report, metric_problems, sources_of
+from nbtune.spec.cell.names import Names
+from nbtune.spec.cell.parse import parse_cell
+from nbtune.spec.cell.reports import Reports
 
 
 def notebook(source, **values):

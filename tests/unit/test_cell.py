@@ -1,4 +1,4 @@
-"""nbtune.spec.cell: the cell language."""
+"""nbtune.spec.cell.parse: the cell language."""
 
 import asyncio
 import types
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.spec.cell import HELPERS, parse_cell
-from nbtune.spec.domain import MISSING, SPACE_FUNCTIONS, Domain
+from nbtune.spec.cell.parse import HELPERS, parse_cell
+from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Domain
 
 CALLS = {
     "uniform": "0.1, 0.9",

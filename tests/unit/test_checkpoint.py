@@ -1,4 +1,4 @@
-"""nbtune.engine.checkpoint: dictionaries and folders."""
+"""nbtune.engine.trial.checkpoint: dictionaries and folders."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pyarrow.fs as pafs
 import pytest
 from ray.tune import Checkpoint as RayCheckpoint
 
-from nbtune.engine.checkpoint import Checkpoint, saved
+from nbtune.engine.trial.checkpoint import Checkpoint, saved
 
 
 def test_a_dictionary_comes_back(tmp_path):

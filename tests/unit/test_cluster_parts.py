@@ -8,13 +8,14 @@ import pytest
 from IPython.lib.pretty import pretty
 
 import nbtune
-from nbtune.cluster import auth, processes, state, survey
-from nbtune.cluster.address import Address, parse
-from nbtune.cluster.keeper import reason
-from nbtune.cluster.line import Order, read_line
-from nbtune.cluster.link import Cluster
-from nbtune.cluster.probe import _check_versions
+from nbtune.cluster.link import auth, survey
+from nbtune.cluster.link.address import Address, parse
+from nbtune.cluster.link.link import Cluster
+from nbtune.cluster.link.probe import _check_versions
+from nbtune.cluster.local import processes, state
+from nbtune.cluster.local.guardian import reason
 from nbtune.errors import ClusterError, SpecError
+from nbtune.notebook.cluster_line import Order, read_line
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 import nbtune
 from nbtune.errors import ClusterError, SpecError
-from nbtune.views.channel import Live, script, styles
-from nbtune.views.cluster import Panel
+from nbtune.views.base.channel import Live, script, styles
+from nbtune.views.forms.cluster import Panel
 
 
 @pytest.fixture

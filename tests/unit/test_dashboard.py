@@ -7,12 +7,12 @@ import time
 import pytest
 
 from nbtune.errors import ExperimentError
-from nbtune.experiment import Experiment
-from nbtune.progress import time_left
-from nbtune.store import Store
+from nbtune.results.experiment import Experiment
+from nbtune.results.progress import time_left
+from nbtune.results.store import Store
 from nbtune.testing import Replay, example, replay
-from nbtune.views.channel import Live, script
-from nbtune.views.state import head_state
+from nbtune.views.base.channel import Live, script
+from nbtune.views.live.state import head_state
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def sent(monkeypatch):
 
 def running(trials=4, reports=5):
     """An experiment of which all but the end has happened."""
-    from nbtune.engine.events import decode, encode
+    from nbtune.engine.protocol.events import decode, encode
 
     class Held(Replay):
         def read(self, since, timeout):
@@ -191,8 +191,8 @@ def test_the_time_left_is_that_of_the_trials_that_are_over():
 
 
 def test_the_detail_of_a_distributed_trial(sent, tmp_path):
-    from nbtune.engine.output import Output
-    from nbtune.engine.storage import Storage
+    from nbtune.engine.storage.storage import Storage
+    from nbtune.engine.trial.output import Output
 
     filesystem, root = Storage(str(tmp_path)).open()
     for rank in (0, 1):
@@ -228,7 +228,7 @@ def test_the_detail_of_a_distributed_trial(sent, tmp_path):
 
 def distributed(folder):
     """Yield the events of one trial of two workers, the second of which is slow."""
-    from nbtune.engine.events import CPU, SECONDS, WAITED, Event
+    from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event
 
     yield Event("experiment", data={"status": "running", "metric": "accuracy", "mode": "max", "path": str(folder)})
     yield Event("added", 0, data={"id": "a", "config": {}, "folder": "trial_0"})

@@ -1,11 +1,11 @@
-"""nbtune.views.decimate: few points that stand for many."""
+"""nbtune.views.base.decimate: few points that stand for many."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.views.decimate import decimate
+from nbtune.views.base.decimate import decimate
 
 MOST = 120
 ANY = st.floats(width=64, allow_nan=True, allow_infinity=True)

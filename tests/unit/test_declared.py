@@ -1,11 +1,11 @@
-"""nbtune.spec.declared: parameters that depend on one another, nested ones, and constraints, as a cell declares them."""
+"""nbtune.spec.cell.declared: parameters that depend on one another, nested ones, and constraints, as a cell declares them."""
 
 import pytest
 
-from nbtune.spec.cell import parse_cell
-from nbtune.spec.domain import MISSING, Conditional, Domain, resolve
-from nbtune.spec.expression import Expression, safe_expression
-from nbtune.spec.space import Space
+from nbtune.spec.cell.parse import parse_cell
+from nbtune.spec.space.domain import MISSING, Conditional, Domain, resolve
+from nbtune.spec.space.expression import Expression, safe_expression
+from nbtune.spec.space.space import Space
 
 
 def declared(text, **namespace):

@@ -1,8 +1,8 @@
-"""nbtune.spec.defaults: flags, the session and the project, in this order."""
+"""nbtune.spec.options.defaults: flags, the session and the project, in this order."""
 
 import pytest
 
-from nbtune.spec.defaults import session, with_defaults
+from nbtune.spec.options.defaults import session, with_defaults
 
 
 @pytest.fixture(autouse=True)

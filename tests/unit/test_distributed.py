@@ -1,4 +1,4 @@
-"""nbtune.engine.distributed: whose metrics are the trial's, and whose error; checkpoints of several workers."""
+"""nbtune.engine.train.distributed: whose metrics are the trial's, and whose error; checkpoints of several workers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import WorkerGroupError
 
-from nbtune.engine.checkpoint import Checkpoint, saved
-from nbtune.engine.distributed import _cause, combined
-from nbtune.engine.failures import TrialError
+from nbtune.engine.protocol.failures import TrialError
+from nbtune.engine.train.distributed import _cause, combined
+from nbtune.engine.trial.checkpoint import Checkpoint, saved
 from nbtune.frameworks import framework_of
 
 RANKS = [

@@ -10,14 +10,14 @@ from concurrent.futures import Future
 import pyarrow.fs as pafs
 import pytest
 
-from nbtune.engine import driver as driver_module
-from nbtune.engine import launch as launch_module
-from nbtune.engine import log as log_module
-from nbtune.engine.driver import Driver
-from nbtune.engine.events import Event, decode
-from nbtune.engine.launch import Remote
-from nbtune.engine.log import EventLog
-from nbtune.engine.source import RefusedError, SourceLostError, StartError
+from nbtune.engine.client import launch as launch_module
+from nbtune.engine.client.launch import Remote
+from nbtune.engine.driver import driver as driver_module
+from nbtune.engine.driver.driver import Driver
+from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
+from nbtune.engine.storage import log as log_module
+from nbtune.engine.storage.log import EventLog
 
 SOON = 5.0  # seconds, in which whatever is not waited for happens on the slowest machine
 
@@ -216,7 +216,7 @@ def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypat
     import ray
 
     monkeypatch.setattr(ray, "put", lambda value: value)
-    monkeypatch.setattr("nbtune.engine.kept.keep_launch", lambda *args: None)
+    monkeypatch.setattr("nbtune.engine.storage.snapshot.keep_launch", lambda *args: None)
     monkeypatch.setattr(driver, "_begin", lambda *args: (None, ""))
     begun = []
     monkeypatch.setattr(driver, "_thread", lambda function, *args: begun.append(function))

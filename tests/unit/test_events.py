@@ -1,4 +1,4 @@
-"""nbtune.engine.events: what goes in comes out."""
+"""nbtune.engine.protocol.events: what goes in comes out."""
 
 import enum
 import math
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import KINDS, Event, decode, encode
-from nbtune.engine.metrics import plain
+from nbtune.engine.protocol.events import KINDS, Event, decode, encode
+from nbtune.engine.protocol.metrics import plain
 
 NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1)
 BIG = st.integers(-(10**30), 10**30)

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.engine.source import SourceLostError
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.source import SourceLostError
 from nbtune.errors import ExperimentError
-from nbtune.experiment import Experiment
-from nbtune.listeners import Listeners
-from nbtune.reader import Reader
-from nbtune.store import Store
+from nbtune.results.experiment import Experiment
+from nbtune.results.listeners import Listeners
+from nbtune.results.reader import Reader
+from nbtune.results.store import Store
 from nbtune.testing import Replay
 
 

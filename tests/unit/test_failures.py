@@ -1,4 +1,4 @@
-"""nbtune.engine.failures: what a person reads of an error in a trial."""
+"""nbtune.engine.protocol.failures: what a person reads of an error in a trial."""
 
 import asyncio
 import linecache
@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from nbtune.engine.failures import TrialError, describe, format_error, register_sources
-from nbtune.spec.cell import parse_cell
+from nbtune.engine.protocol.failures import TrialError, describe, format_error, register_sources
+from nbtune.spec.cell.parse import parse_cell
 
 SOURCES = {"<cell 5>": ("Cell In[5]", "")}
 

@@ -1,4 +1,4 @@
-"""nbtune.spec.shape, placement and fit: what a trial needs, where Ray places it, and how many fit."""
+"""nbtune.spec.plan.shape, placement and fit: what a trial needs, where Ray places it, and how many fit."""
 
 import copy
 import math
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune import PlacementGroupFactory
 
-from nbtune.spec.fit import fitting, nearest, scarcest
-from nbtune.spec.placement import nodes_of, place, units
-from nbtune.spec.shape import Shape, call_of, is_factory, shape_of
+from nbtune.spec.plan.fit import fitting, nearest, scarcest
+from nbtune.spec.plan.placement import nodes_of, place, units
+from nbtune.spec.plan.shape import Shape, call_of, is_factory, shape_of
 
 
 def one(**resources):

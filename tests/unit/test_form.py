@@ -1,4 +1,4 @@
-"""nbtune.spec.form: rows of text to a cell and to its space, and what is wrong with which field."""
+"""nbtune.spec.forms.form: rows of text to a cell and to its space, and what is wrong with which field."""
 
 from dataclasses import replace
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.spec.cell import parse_cell
-from nbtune.spec.form import Form
-from nbtune.spec.form_line import read_line, write_line
-from nbtune.spec.form_row import Row
-from nbtune.spec.writing import written
+from nbtune.spec.cell.parse import parse_cell
+from nbtune.spec.forms.form import Form
+from nbtune.spec.forms.form_line import read_line, write_line
+from nbtune.spec.forms.form_row import Row
+from nbtune.spec.space.to_cell import written
 
 CELL = """%%tune digits --metric acc --mode max --samples 20 --scheduler asha --cpus 2 --stop "acc=0.9"
 import math

@@ -1,11 +1,11 @@
-"""nbtune.spec.help: the page says all there is."""
+"""nbtune.spec.options.help: the page says all there is."""
 
 import pytest
 
-from nbtune.spec.domain import SPACE_FUNCTIONS
-from nbtune.spec.help import help_page
-from nbtune.spec.line import parse_line
-from nbtune.spec.options import OPTIONS, SCHEDULERS, SEARCHES
+from nbtune.spec.options.help import help_page
+from nbtune.spec.options.line import parse_line
+from nbtune.spec.options.options import OPTIONS, SCHEDULERS, SEARCHES
+from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "name"])

@@ -1,12 +1,12 @@
-"""nbtune.spec.left: the time that an experiment has left."""
+"""nbtune.spec.plan.eta: the time that an experiment has left."""
 
 import math
 import random
 
 import pytest
 
-from nbtune.spec.left import TimeLeft, estimate, time_left
-from nbtune.state import TrialState
+from nbtune.results.state import TrialState
+from nbtune.spec.plan.eta import TimeLeft, estimate, time_left
 
 
 def over(number, took, status="finished"):

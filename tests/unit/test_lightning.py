@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nbtune
-from nbtune.engine.checkpoint import Checkpoint, saved
-from nbtune.engine.session import Context, enter
+from nbtune.engine.trial.checkpoint import Checkpoint, saved
+from nbtune.engine.trial.session import Context, enter
 from nbtune.frameworks.lightning import _saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own, of small data
@@ -174,7 +174,7 @@ def worker():
     """A process group of this process alone, and `ray.train`'s functions as in a worker."""
     from torch import distributed
 
-    from nbtune.engine.worker import alone
+    from nbtune.engine.train.worker import alone
 
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     with alone("experiment"):

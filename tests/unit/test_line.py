@@ -1,8 +1,8 @@
-"""nbtune.spec.line: from the magic line to options."""
+"""nbtune.spec.options.line: from the magic line to options."""
 
 import pytest
 
-from nbtune.spec.line import parse_line
+from nbtune.spec.options.line import parse_line
 
 NOTEBOOK = {"budget": 90, "asha": "a variable called asha", "my_search": object(), "space": {"lr": 1}, "max": 3}
 

@@ -1,13 +1,13 @@
-"""nbtune.orders: what is written behind %tune, and what comes of it."""
+"""nbtune.notebook.orders: what is written behind %tune, and what comes of it."""
 
 import math
 
 import pytest
 
-from nbtune.engine.events import decode, encode
+from nbtune.engine.protocol.events import decode, encode
 from nbtune.errors import ExperimentError, SpecError
-from nbtune.experiment import Experiment
-from nbtune.orders import ORDERS, carry_out
+from nbtune.notebook.orders import ORDERS, carry_out
+from nbtune.results.experiment import Experiment
 from nbtune.testing import Replay, example
 
 
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_said(digits, order, line, problem):
 
 
 def test_every_order_is_on_the_help_page():
-    from nbtune.spec.help import help_page
+    from nbtune.spec.options.help import help_page
 
     page = help_page()
     for order in ORDERS:

@@ -1,13 +1,13 @@
-"""nbtune.engine.log: numbered, kept, and never lost."""
+"""nbtune.engine.storage.log: numbered, kept, and never lost."""
 
 import threading
 
 import pyarrow.fs as pafs
 import pytest
 
-from nbtune.engine import log as log_module
-from nbtune.engine.events import Event, decode
-from nbtune.engine.log import FOLDER, EventLog, has_log, read_log
+from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.storage import log as log_module
+from nbtune.engine.storage.log import FOLDER, EventLog, has_log, read_log
 
 LOCAL = pafs.LocalFileSystem()
 

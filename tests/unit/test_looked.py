@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from nbtune.views import looked
-from nbtune.views.looked import Looked
+from nbtune.views.base import polling as looked
+from nbtune.views.base.polling import Looked
 
 
 def until(condition, seconds=20):

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.utils.util import flatten_dict
 
-from nbtune.columns import headings
-from nbtune.engine.distributed import combined
-from nbtune.engine.events import CPU, SECONDS, WAITED, Event, decode, encode
-from nbtune.engine.metrics import Report, Share, flat, reported
-from nbtune.engine.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
-from nbtune.engine.stopping import Stopping
-from nbtune.store import Store
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.protocol.metrics import Report, Share, flat, reported
+from nbtune.engine.protocol.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
+from nbtune.engine.train.distributed import combined
+from nbtune.engine.tune.stopping import Stopping
+from nbtune.results.columns import headings
+from nbtune.results.store import Store
 
 OVERWRITTEN = {"date", "pid", "hostname", "node_ip", "config", "time_total_s", "trial_id", "iterations_since_restore"}
 ACTED_ON = {"done", "training_iteration", "time_this_iter_s", "timestamp", "should_checkpoint", "__duplicate__"}

@@ -1,4 +1,4 @@
-"""nbtune.spec.names: what code takes from outside."""
+"""nbtune.spec.cell.names: what code takes from outside."""
 
 import ast
 import builtins
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.spec.names import bound_names, names_of
+from nbtune.spec.cell.names import bound_names, names_of
 
 
 def names(source, bound=()):

@@ -1,4 +1,4 @@
-"""nbtune.spec.options: each option alone, and options together."""
+"""nbtune.spec.options.options: each option alone, and options together."""
 
 import dataclasses
 import re
@@ -15,9 +15,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.stopper import MaximumIterationStopper
 
-from nbtune.spec.options import OPTIONS, Spec, make_spec
-from nbtune.spec.shape import Shape
-from nbtune.spec.workers import Tuned
+from nbtune.spec.options.options import OPTIONS, Spec, make_spec
+from nbtune.spec.plan.shape import Shape
+from nbtune.spec.plan.workers import Tuned
 
 
 def only(name, value):

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.engine.source import RefusedError
-from nbtune.experiment import Experiment
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.source import RefusedError
+from nbtune.results.experiment import Experiment
+from nbtune.results.store import Store
 from nbtune.testing import Replay, example
-from nbtune.views.channel import Live
-from nbtune.views.orders import _meant
-from nbtune.views.state import head_state
+from nbtune.views.base.channel import Live
+from nbtune.views.live.commands import _meant
+from nbtune.views.live.state import head_state
 
 
 def relu(x):
@@ -144,7 +144,7 @@ def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypat
     def broken(self, *args):
         raise ZeroDivisionError("a mistake")
 
-    monkeypatch.setattr("nbtune.trial.Trial.logs", broken)
+    monkeypatch.setattr("nbtune.results.trial.Trial.logs", broken)
     ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-3")
     assert told.of("refused", 2)[1]["message"] == "ZeroDivisionError: a mistake"
     assert experiment.dashboard.errors == ["detail: ZeroDivisionError: a mistake"]

@@ -12,10 +12,10 @@ import pyarrow.fs as pafs
 import pytest
 
 import nbtune
-from nbtune.engine import output
-from nbtune.engine.output import AGAIN, FOLDER, Output, kept, segments
-from nbtune.engine.printed import as_shown, printed, read_output
-from nbtune.engine.storage import Storage
+from nbtune.engine.client.printed import as_shown, printed, read_output
+from nbtune.engine.storage.storage import Storage
+from nbtune.engine.trial import output
+from nbtune.engine.trial.output import AGAIN, FOLDER, Output, kept, segments
 
 LOCAL = pafs.LocalFileSystem()
 
@@ -366,7 +366,7 @@ def test_what_a_trial_leaves_out_while_it_is_read(tmp_path, monkeypatch):
     keep(LOCAL, f"{tmp_path}/trial", "aaa\nbbb\nccc\n")
     found = segments(LOCAL, f"{tmp_path}/trial/{FOLDER}")
     assert len(found) == 3
-    monkeypatch.setattr("nbtune.engine.printed.segments", lambda *place: found)
+    monkeypatch.setattr("nbtune.engine.client.printed.segments", lambda *place: found)
     os.unlink(f"{tmp_path}/trial/{FOLDER}/{found[1].name}")
     assert read_output(LOCAL, f"{tmp_path}/trial") == "aaa\n\n… 0.0 kB left out …\nccc\n"
 

@@ -27,18 +27,11 @@ def imports_of(path):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            found.add(node.module)
-            found |= {
-                f"{node.module}.{a.name}"
-                for a in node.names
-                if (ROOT.parent / node.module.replace(".", "/") / f"{a.name}.py").exists()
-            }
-            found |= {
-                f"{node.module}.{a.name}"
-                for a in node.names
-                if (ROOT.parent / node.module.replace(".", "/") / a.name).is_dir()
-            }
-    return found - {"nbtune.spec", "nbtune.engine", "nbtune.cluster", "nbtune.views"}
+            folder = ROOT.parent / node.module.replace(".", "/")
+            for alias in node.names:
+                is_module = (folder / f"{alias.name}.py").exists() or (folder / alias.name).is_dir()
+                found.add(f"{node.module}.{alias.name}" if is_module else node.module)
+    return found
 
 
 def within(module, packages):
@@ -85,7 +78,9 @@ def test_a_name_that_is_not_there():
         nbtune.tuen  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["nbtune", "nbtune.spec.cell", "nbtune.spec.help", "nbtune.spec.capture"])
+@pytest.mark.parametrize(
+    "module", ["nbtune", "nbtune.spec.cell.parse", "nbtune.spec.options.help", "nbtune.spec.cell.capture"]
+)
 def test_importing_is_light(module):
     loaded = in_fresh_python(f"import sys, {module}; print(*sys.modules)").split()
     assert module in loaded
@@ -93,106 +88,86 @@ def test_importing_is_light(module):
 
 
 def test_views_and_the_store_do_not_load_ray():
-    loaded = in_fresh_python("import sys, nbtune.views.dashboard, nbtune.store; print(*sys.modules)").split()
-    assert "nbtune.views.dashboard" in loaded
+    loaded = in_fresh_python(
+        "import sys, nbtune.views.live.dashboard, nbtune.results.store; print(*sys.modules)"
+    ).split()
+    assert "nbtune.views.live.dashboard" in loaded
     assert "ray" not in loaded
 
 
-MAY_IMPORT = {
-    "nbtune.errors": [],
-    "nbtune.spec": ["nbtune.errors", "nbtune.spec"],
-    "nbtune.frameworks": ["nbtune.errors", "nbtune.engine.session"],
-    "nbtune.engine": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.frameworks"],
-    "nbtune.cluster": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster"],
-    "nbtune.columns": [],
-    "nbtune.state": [],
-    "nbtune.listeners": [],
-    "nbtune.registry": ["nbtune.experiment"],
-    "nbtune.reader": ["nbtune.engine.source", "nbtune.listeners", "nbtune.store"],
-    "nbtune.trial": ["nbtune.errors", "nbtune.engine", "nbtune.state", "nbtune.store", "nbtune.logs"],
-    "nbtune.workers": ["nbtune.engine", "nbtune.columns"],
-    "nbtune.store": [
-        "nbtune.errors",
-        "nbtune.spec",
-        "nbtune.engine",
-        "nbtune.columns",
-        "nbtune.state",
-        "nbtune.workers",
-    ],
-    "nbtune.analysis": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.state", "nbtune.store"],
-    "nbtune.controls": [
-        "nbtune.about",
-        "nbtune.errors",
-        "nbtune.spec",
-        "nbtune.engine",
-        "nbtune.columns",
-        "nbtune.state",
-        "nbtune.store",
-    ],
-    "nbtune.prepare": ["nbtune.errors", "nbtune.spec", "nbtune.engine", "nbtune.cluster", "nbtune.frameworks"],
-    "nbtune.views": [
-        "nbtune.errors",
-        "nbtune.spec",
-        "nbtune.columns",
-        "nbtune.state",
-        "nbtune.store",
-        "nbtune.views",
-        "nbtune.engine.events",
-        "nbtune.engine.storage",
-    ],
-}
+ROOMS = (
+    "nbtune.errors",
+    "nbtune.shell",
+    "nbtune.spec.space",
+    "nbtune.spec",
+    "nbtune.spec.cell",
+    "nbtune.spec.plan",
+    "nbtune.spec.options",
+    "nbtune.spec.forms",
+    "nbtune.engine",
+    "nbtune.engine.protocol",
+    "nbtune.engine.storage",
+    "nbtune.engine.search",
+    "nbtune.engine.trial",
+    "nbtune.frameworks",
+    "nbtune.engine.train",
+    "nbtune.engine.tune",
+    "nbtune.engine.driver",
+    "nbtune.engine.client",
+    "nbtune.cluster.link",
+    "nbtune.cluster.forkserver",
+    "nbtune.cluster.embedded",
+    "nbtune.cluster.local",
+    "nbtune.cluster",
+    "nbtune.cluster.resources",
+    "nbtune.space",
+    "nbtune.results",
+    "nbtune.views.base",
+    "nbtune.views",
+    "nbtune.views.still",
+    "nbtune.views.live",
+    "nbtune.views.forms",
+    "nbtune.testing",
+    "nbtune.launch",
+    "nbtune.notebook",
+    "nbtune",
+)
+"""From the lowest to the highest: a module imports from its own room and from those before it."""
+DISPLAY = {"nbtune.results.experiment": {"nbtune.views", "nbtune.views.still", "nbtune.views.live"}}
+"""What an experiment shows of itself when it is displayed: imported then, and the one way up."""
 
 
-RESULTS = ["nbtune.about", "nbtune.listeners", "nbtune.logs", "nbtune.trial", "nbtune.reader", "nbtune.experiment"]
-SURFACE = [
-    f"nbtune.{name}"
-    for name in [
-        "api",
-        "frontend",
-        "magics",
-        "orders",
-        "panel",
-        "planning",
-        "prepare",
-        "registry",
-        "resume",
-        "scaling",
-        "space",
-        "space_form",
-        "start",
-    ]
-]
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_what_comes_back_does_not_know_how_it_was_asked_for(path):
-    name, found = name_of(path), imports_of(path)
-    known = ["nbtune.space"] if name == "nbtune.about" else []  # an experiment's space is one
-    if within(name, RESULTS):
-        assert [module for module in found if within(module, SURFACE) and not within(module, known)] == []
-    if name != "nbtune":
-        assert "nbtune.magics" not in found, "it is the outermost"
-
-
-def test_the_modules_are_found():
-    assert {*MAY_IMPORT, "nbtune", "nbtune.magics"} <= {name_of(path) for path in MODULES}
+def room_of(name):
+    if within(name, ["nbtune.cluster.embedded.lazy"]):  # a folder that is put on the path, no package
+        return "nbtune.cluster.embedded"
+    path = ROOT.parent / name.replace(".", "/")
+    return name if name in ROOMS or path.is_dir() else name.rpartition(".")[0]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_downwards_only(path):
     name = name_of(path)
-    own = [module for module in imports_of(path) if within(module, ["nbtune"])]
-    for room, allowed in MAY_IMPORT.items():
-        if within(name, [room]):
-            assert [module for module in own if not within(module, allowed)] == []
+    here = ROOMS.index(room_of(name))
+    upwards = set()
+    for imported in imports_of(path):
+        if within(imported, ["nbtune"]) and ROOMS.index(room_of(imported)) > here:
+            upwards.add(room_of(imported))
+    assert upwards == DISPLAY.get(name, set())
+
+
+def test_every_room_is_there_and_says_what_belongs_in_it():
+    assert {room_of(name_of(path)) for path in MODULES} == set(ROOMS)
+    for room in ROOMS:
+        if (package := ROOT.parent / room.replace(".", "/")).is_dir():
+            assert ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))), room
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_foreign_packages_stay_in_their_rooms(path):
     name, found = name_of(path), imports_of(path)
-    if name != "nbtune.magics":
+    if name != "nbtune.notebook.magics":
         assert not [module for module in found if within(module, ["IPython"])]
-    if within(name, ["nbtune.spec", "nbtune.views", "nbtune.store", "nbtune.errors"]):
+    if within(name, ["nbtune.spec", "nbtune.views", "nbtune.results.store", "nbtune.errors"]):
         assert not [module for module in found if within(module, ["ray"])]
     if not within(name, ["nbtune.views"]):
         assert not [module for module in found if within(module, ["ipywidgets", "anywidget"])]

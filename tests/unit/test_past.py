@@ -1,10 +1,10 @@
-"""nbtune.engine.past: what a driver that goes on learns from the log."""
+"""nbtune.engine.protocol.replay: what a driver that goes on learns from the log."""
 
 import pytest
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.engine.past import past_of
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.replay import past_of
+from nbtune.results.store import Store
 
 ADDED = {"id": "ab_00000", "config": {"a": 1}, "folder": "trial_ab_00000", "by": "user"}
 

@@ -1,4 +1,4 @@
-"""nbtune.spec.plan: how trials fit on nodes, as a plan that people read."""
+"""nbtune.spec.plan.plan: how trials fit on nodes, as a plan that people read."""
 
 import json
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 
-from nbtune.spec.plan import NodeType, Plan, driver_problem, make_plan
-from nbtune.spec.shape import Shape
+from nbtune.spec.plan.plan import NodeType, Plan, driver_problem, make_plan
+from nbtune.spec.plan.shape import Shape
 
 TWO = [{"CPU": 4.0, "GPU": 1.0, "memory": 8e9}, {"CPU": 8.0, "memory": 16e9}]
 

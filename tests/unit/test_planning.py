@@ -1,11 +1,11 @@
-"""nbtune.planning: plans as a notebook asks for them."""
+"""nbtune.launch.planning: plans as a notebook asks for them."""
 
 import pytest
 
 import nbtune
-from nbtune.planning import told
-from nbtune.spec.plan import make_plan
-from nbtune.spec.shape import Shape
+from nbtune.launch.planning import told
+from nbtune.spec.plan.plan import make_plan
+from nbtune.spec.plan.shape import Shape
 from nbtune.testing import example, replay
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
-from nbtune.views.points import Points
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
+from nbtune.views.live.points import Points
 
 
 def feed(store, *events):

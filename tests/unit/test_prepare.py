@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from nbtune.engine.payload import describe_captured
+from nbtune.engine.trial.payload import describe_captured
 from nbtune.errors import SpecError
-from nbtune.prepare import prepare_cell, prepare_function
+from nbtune.launch.prepare import prepare_cell, prepare_function
 
 
 def test_a_function_that_cannot_be_pickled_is_a_message():

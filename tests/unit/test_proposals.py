@@ -1,11 +1,11 @@
-"""nbtune.engine.proposals: how many trials are proposed, and when."""
+"""nbtune.engine.tune.searcher: how many trials are proposed, and when."""
 
 import pytest
 
-from nbtune.engine.algorithms import make_search
-from nbtune.engine.proposals import Proposals
-from nbtune.spec.options import Spec
-from nbtune.spec.space import Space
+from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.tune.searcher import Proposals
+from nbtune.spec.options.options import Spec
+from nbtune.spec.space.space import Space
 
 
 @pytest.fixture

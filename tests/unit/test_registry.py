@@ -3,9 +3,9 @@
 import gc
 import weakref
 
-from nbtune import registry
-from nbtune.engine.events import Event, decode, encode
-from nbtune.experiment import Experiment
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.launch import registry
+from nbtune.results.experiment import Experiment
 from nbtune.testing import Replay
 
 

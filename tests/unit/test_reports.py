@@ -1,10 +1,10 @@
-"""nbtune.spec.reports: what the text says will be reported."""
+"""nbtune.spec.cell.reports: what the text says will be reported."""
 
 import ast
 
 import pytest
 
-from nbtune.spec.reports import Reports, reports_in
+from nbtune.spec.cell.reports import Reports, reports_in
 
 
 def reports(source, *, returns=True):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
 from nbtune.testing import example
-from nbtune.views.rows import Rows, cell
+from nbtune.views.live.rows import Rows, cell
 
 
 def feed(store, *events):

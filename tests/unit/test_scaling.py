@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune.errors import SpecError
+from nbtune.spec.forms.scaling import EMPTY, read_scaling
+from nbtune.spec.forms.scaling_text import cell_of, fields_of
 from nbtune.spec.labels import format_labels, parse_labels
-from nbtune.spec.line import parse_line
-from nbtune.spec.options import make_spec
-from nbtune.spec.scaling import EMPTY, read_scaling
-from nbtune.spec.scaling_text import cell_of, fields_of
+from nbtune.spec.options.line import parse_line
+from nbtune.spec.options.options import make_spec
 
 FULL = {
     "mode": "distributed",

@@ -1,11 +1,11 @@
-"""nbtune.engine.session outside a trial: reports are printed."""
+"""nbtune.engine.trial.session outside a trial: reports are printed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nbtune.engine.session import Context, DryRun, FirstReport, enter, get_checkpoint, get_context, report
+from nbtune.engine.trial.session import Context, DryRun, FirstReport, enter, get_checkpoint, get_context, report
 
 
 @pytest.fixture(autouse=True)

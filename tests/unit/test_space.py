@@ -1,4 +1,4 @@
-"""nbtune.spec.space: domains, and spaces from Ray Tune's dictionaries."""
+"""nbtune.spec.space.space: domains, and spaces from Ray Tune's dictionaries."""
 
 import math
 
@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray import tune
 
-from nbtune.engine.spaces import to_ray
-from nbtune.spec.domain import MISSING, SPACE_FUNCTIONS, Domain
-from nbtune.spec.space import Parameter, Space
-from nbtune.spec.values import label, literal
+from nbtune.engine.search.to_ray import to_ray
+from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Domain
+from nbtune.spec.space.space import Parameter, Space
+from nbtune.spec.space.values import label, literal
 
 
 def domain(text):

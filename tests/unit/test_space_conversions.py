@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import nbtune
 from nbtune import Space, SpecError
-from nbtune.engine.optuna_space import distribution, domain_of
-from nbtune.spec.domain import Domain
-from nbtune.spec.space import Parameter
-from nbtune.spec.space_json import space_from_json, space_to_json
+from nbtune.engine.search.optuna_space import distribution, domain_of
+from nbtune.spec.space.domain import Domain
+from nbtune.spec.space.json import space_from_json, space_to_json
+from nbtune.spec.space.space import Parameter
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # a default may be outside, which Optuna says
 optuna.logging.set_verbosity(optuna.logging.WARNING)

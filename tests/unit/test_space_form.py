@@ -9,9 +9,9 @@ import ray
 
 import nbtune
 from nbtune.errors import NbtuneError, SpecError
-from nbtune.spec.domain import Domain
+from nbtune.spec.space.domain import Domain
 from nbtune.testing import replay
-from nbtune.views.channel import Live
+from nbtune.views.base.channel import Live
 from tests.browser.space_kernel import CELL, swept
 
 LR = {"kind": "number", "id": "n1", "name": "lr", "lower": "1e-4", "upper": "1e-1", "log": True}
@@ -120,7 +120,7 @@ def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent, monkeypa
     def starts(**options):
         raise AssertionError("this would start one")
 
-    monkeypatch.setattr("nbtune.planning.plan", starts)
+    monkeypatch.setattr("nbtune.launch.planning.plan", starts)
     form = nbtune.SpaceForm()
     edit(form, LR)
     assert of(sent, "plan")[0]["lines"] == ["no cluster is connected yet, so nothing is planned"]
@@ -192,13 +192,13 @@ def test_writing_gives_the_cell_to_the_notebook(monkeypatch):
         def set_next_input(self, text, replace):
             written.append((text, replace))
 
-    monkeypatch.setattr("nbtune.frontend.shell", Shell)
+    monkeypatch.setattr("nbtune.shell.shell", Shell)
     nbtune.SpaceForm(CELL).write()
     assert written == [(CELL, False)]
 
 
 def test_the_form_is_a_space_to_the_magic():
-    from nbtune.prepare import as_space
+    from nbtune.launch.prepare import as_space
 
     form = nbtune.SpaceForm(CELL)
     assert as_space(form, []) is form.space

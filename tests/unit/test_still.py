@@ -1,4 +1,4 @@
-"""nbtune.views.still: the picture that stays in the file, and what it is made of."""
+"""nbtune.views.still.still: the picture that stays in the file, and what it is made of."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune import testing
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
-from nbtune.views.picture import clean, cut, text_width, ticks, wrap
-from nbtune.views.still import still
-from nbtune.views.still_curves import collect, draw
-from nbtune.views.still_table import Cells, fit, ranked
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
+from nbtune.views.still.picture import clean, cut, text_width, ticks, wrap
+from nbtune.views.still.still import still
+from nbtune.views.still.still_curves import collect, draw
+from nbtune.views.still.still_table import Cells, fit, ranked
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path"}
@@ -314,9 +314,7 @@ def test_the_height_has_a_bound():
 
 
 def test_it_is_made_without_what_takes_long_to_import():
-    code = (
-        "import sys, nbtune.views.still; print({'ray', 'IPython', 'plotly', 'ipywidgets', 'torch'} & set(sys.modules))"
-    )
+    code = "import sys, nbtune.views.still.still; print({'ray', 'IPython', 'plotly', 'ipywidgets', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

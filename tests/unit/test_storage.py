@@ -1,4 +1,4 @@
-"""nbtune.engine.storage and what keeps an experiment there: keeper, mend, credentials; nbtune.cluster.shared."""
+"""nbtune.engine.storage.storage and what keeps an experiment there: keeper, mend, credentials; nbtune.cluster.resources.shared."""
 
 import errno
 import os
@@ -11,15 +11,15 @@ from contextlib import contextmanager
 import pyarrow.fs as pafs
 import pytest
 
-from nbtune.cluster import shared
-from nbtune.engine import keeper as keeper_module
-from nbtune.engine.credentials import object_store_variables
-from nbtune.engine.events import Event, decode
-from nbtune.engine.failures import format_error, not_saved, unsaved
-from nbtune.engine.keeper import Keeper
-from nbtune.engine.log import EventLog, read_log, write_whole
-from nbtune.engine.mend import mend
-from nbtune.engine.storage import Storage
+from nbtune.cluster.resources import shared
+from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.protocol.failures import format_error, not_saved, unsaved
+from nbtune.engine.storage import log_writer as keeper_module
+from nbtune.engine.storage.credentials import object_store_variables
+from nbtune.engine.storage.log import EventLog, read_log, write_whole
+from nbtune.engine.storage.log_writer import Keeper
+from nbtune.engine.storage.repair import mend
+from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError, SpecError
 
 LOCAL = pafs.LocalFileSystem()

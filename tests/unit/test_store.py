@@ -1,4 +1,4 @@
-"""nbtune.store: from events to tables, however the events arrive."""
+"""nbtune.results.store: from events to tables, however the events arrive."""
 
 import math
 import pickle
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
 
 
 def feed(store, *events, cuts=()):

@@ -1,9 +1,9 @@
-"""nbtune.spec.suggest: what the best trials say about the space."""
+"""nbtune.spec.forms.suggest: what the best trials say about the space."""
 
 import pytest
 
-from nbtune.spec.form import Form
-from nbtune.spec.suggest import Tried, suggest
+from nbtune.spec.forms.form import Form
+from nbtune.spec.forms.suggest import Tried, suggest
 
 
 def suggestions(text, configs):

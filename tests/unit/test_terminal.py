@@ -2,8 +2,8 @@
 
 import io
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
 from nbtune.testing import example, replay
 from nbtune.views.terminal import Line, line
 

@@ -6,9 +6,9 @@ import pyarrow.fs as pafs
 import pytest
 
 from nbtune import testing
-from nbtune.engine.events import Event, decode, encode
-from nbtune.engine.log import EventLog
-from nbtune.engine.source import SourceLostError
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.source import SourceLostError
+from nbtune.engine.storage.log import EventLog
 
 
 def test_an_example_is_an_experiment():

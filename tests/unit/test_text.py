@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from nbtune.engine.events import Event, decode, encode
-from nbtune.store import Store
+from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.results.store import Store
 from nbtune.views.text import best_line, count_line, number, summary
 
 

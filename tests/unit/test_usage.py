@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbtune.cluster.usage import Held, _held, _nodes, look, total_of
+from nbtune.cluster.resources.usage import Held, _held, _nodes, look, total_of
 
 
 def node(number, alive=True, **more):

@@ -10,9 +10,9 @@ import ray.train
 import ray.tune
 
 import nbtune
-from nbtune.spec.options import make_spec
-from nbtune.spec.shape import Shape
-from nbtune.spec.workers import Tuned, Workers, of_scaling
+from nbtune.spec.options.options import make_spec
+from nbtune.spec.plan.shape import Shape
+from nbtune.spec.plan.workers import Tuned, Workers, of_scaling
 
 
 def spec(**given):

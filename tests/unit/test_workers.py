@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.events import CPU, SECONDS, WAITED, Event, decode, encode
-from nbtune.engine.output import Output
-from nbtune.engine.storage import Storage
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.storage.storage import Storage
+from nbtune.engine.trial.output import Output
 from nbtune.errors import ExperimentError
-from nbtune.logs import logs
-from nbtune.store import Store
+from nbtune.results.logs import logs
+from nbtune.results.store import Store
 from nbtune.testing import replay
 
 COLUMNS = ["node", "pid", "gpus", "iteration", "seconds", "waited", "cpu", "straggler"]

@@ -74,7 +74,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_installed_package_finds_its_front_end(site: Path, tmp_path: Path) -> None:
-    code = "from nbtune.views.assets import asset; print(asset('head.js')); print(asset('theme.css'))"
+    code = "from nbtune.views.base.assets import asset; print(asset('head.js')); print(asset('theme.css'))"
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

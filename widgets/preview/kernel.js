@@ -9,7 +9,7 @@ import { printed, workers } from "./workers.js";
 /** @typedef {import("./scenario.js").Scenario} Scenario */
 /** @typedef {import("./tell.js").Told} Told */
 
-const TICK = 100; // milliseconds between two tellings, as in nbtune/views/dashboard.py
+const TICK = 100; // milliseconds between two tellings, as in nbtune/views/live/dashboard.py
 const SECONDS = 20; // that a live experiment takes at most
 
 export class Kernel {

@@ -1,4 +1,4 @@
-// Carries out what the widgets order, as nbtune/views/orders.py does, on the preview's experiment.
+// Carries out what the widgets order, as nbtune/views/live/commands.py does, on the preview's experiment.
 
 /** @typedef {import("./kernel.js").Kernel} Kernel */
 

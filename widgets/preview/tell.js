@@ -5,7 +5,7 @@ import { format } from "../src/page.js";
 /** @typedef {import("./scenario.js").Scenario} Scenario */
 /** @typedef {import("./scenario.js").Trial & {status: string, at: number, told: number, held: boolean}} Told a trial as it runs */
 
-const POINTS = 24_000; // of all curves together, as in nbtune/views/points.py
+const POINTS = 24_000; // of all curves together, as in nbtune/views/live/points.py
 
 /**
  * A trial's status as it is shown: nothing runs, waits or pauses where the experiment is over.

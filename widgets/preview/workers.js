@@ -7,7 +7,7 @@ const LINES = 40; // that each of them has printed
 const SLOW = 2.4; // times as long as the experiment's reports are apart
 
 /**
- * A trial's workers, as nbtune/views/workers.py tells of them. One of several is slow: the others wait for it.
+ * A trial's workers, as nbtune/views/live/workers.py tells of them. One of several is slow: the others wait for it.
  * @param {Told} trial
  * @param {Scenario} scenario
  */

@@ -88,7 +88,7 @@ def become(request: Request) -> None:
 
 def _import() -> None:
     """Import what worker processes need: Tune, nbtune, and the packages that the notebook has imported."""
-    from nbtune.engine.environment import ALSO, PRELOAD
+    from nbtune.engine.protocol.environment import ALSO, PRELOAD
 
     gpus = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/kfd")
     if gpus:
@@ -99,7 +99,7 @@ def _import() -> None:
         del sys.modules[PRELOAD]  # each copy imports it again, with those packages
     elif "torch" in sys.modules:  # without it, only trials with workers need these
         importlib.import_module("ray.train.torch")
-        importlib.import_module("nbtune.engine.distributed")
+        importlib.import_module("nbtune.engine.train.distributed")
 
 
 @contextlib.contextmanager

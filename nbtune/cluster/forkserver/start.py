@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nbtune.cluster.forkserver.launcher import FOLDER
-from nbtune.cluster.imports import variables
+from nbtune.cluster.link.imports import variables
 
 __all__ = ["forked_workers"]
 

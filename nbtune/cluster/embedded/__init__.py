@@ -1,0 +1,1 @@
+"""A Ray of this kernel's own, and processes started ahead on it."""

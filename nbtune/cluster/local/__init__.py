@@ -1,0 +1,1 @@
+"""A cluster of this machine's own that outlives the kernel."""

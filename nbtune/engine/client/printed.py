@@ -1,0 +1,111 @@
+"""What a trial has printed, read back from storage as a terminal would show it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pyarrow.fs as pafs
+
+from nbtune.engine.storage.storage import Storage
+from nbtune.engine.trial.output import FOLDER, segments
+from nbtune.errors import ExperimentError
+
+__all__ = ["as_shown", "printed", "read_output"]
+
+_BLOCK = 1 << 16  # bytes that are read first where only the end is wanted
+_UP = "\x1b[A"  # one line up: how tqdm draws bars below each other
+
+
+def printed(where: Storage, folder: str, tail: int | None = None) -> str:
+    """Return what a trial has printed so far.
+
+    Args:
+        where: the experiment's folder.
+        folder: the name of the trial's folder.
+        tail: how many of its last lines; all of them if None.
+
+    Raises:
+        ExperimentError: the storage cannot be read, or `tail` is less than 0.
+    """
+    if tail is not None and tail < 0:
+        raise ExperimentError(f"tail={tail!r}: give how many lines from the end, or None for all")
+    try:
+        storage, root = where.open()
+        return read_output(storage, f"{root}/{folder}", tail)
+    except OSError as error:
+        raise ExperimentError(f"{where.shown}: what the trial has printed cannot be read: {error}") from error
+
+
+def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:
+    """Return what was printed into a trial's folder; see `printed`.
+
+    Raises:
+        OSError: the storage cannot be read.
+    """
+    if tail == 0:
+        return ""
+    data, block = b"", None if tail is None else _BLOCK
+    for part in _backwards(storage, f"{folder}/{FOLDER}", block):
+        data = part + data
+        if tail is not None and data.count(b"\n") > tail:
+            text = _last_lines(data, tail)
+            if text is not None:
+                return text
+    return as_shown(data.decode("utf-8", "replace")) if tail is None else _last_lines(data, tail, whole=True) or ""
+
+
+def _last_lines(data: bytes, tail: int, *, whole: bool = False) -> str | None:
+    """Return the last lines of an end of what was printed, or None where they may begin before it."""
+    lines = as_shown(data.decode("utf-8", "replace")).split("\n")
+    open_end = lines.pop()
+    if open_end:
+        lines.append(open_end)
+    if len(lines) <= tail and not whole:
+        return None
+    return "\n".join(lines[-tail:]) + ("" if open_end or not lines else "\n")
+
+
+def _backwards(storage: pafs.FileSystem, folder: str, block: int | None) -> Iterator[bytes]:
+    """Yield what the files hold from the last to the first, in growing blocks or file by file."""
+    after: int | None = None
+    for segment in reversed(segments(storage, folder)):
+        if after is not None and segment.end < after:
+            yield f"\n… {_size(after - segment.end)} left out …\n".encode()
+        try:
+            with storage.open_input_file(f"{folder}/{segment.name}") as file:
+                end = segment.size
+                while end > 0:
+                    start = max(0, end - block) if block else 0
+                    file.seek(start)
+                    yield bytes(file.read(end - start))
+                    end, block = start, block and 2 * block
+        except FileNotFoundError:  # its trial has gone on, and has just left it out
+            continue
+        after = segment.start
+    if after:
+        yield f"… {_size(after)} left out …\n".encode()
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 50_000 else f"{count / 1e3:.1f} kB"
+
+
+def as_shown(text: str) -> str:
+    r"""Return text as a terminal shows it: what progress bars write over ("\r", one line up) only as it is last."""
+    if "\r" not in text and _UP not in text:
+        return text
+    lines, row, over = [""], 0, False
+    for piece in re.split(r"(\n|\r|\x1b\[A)", text):
+        if piece == "\n":
+            row, over = row + 1, True
+            if row == len(lines):
+                lines.append("")
+        elif piece == "\r":
+            over = True
+        elif piece == _UP:
+            row = max(0, row - 1)
+        elif piece:
+            lines[row] = piece.rstrip(" ") if over else lines[row] + piece  # bars cover what was longer with blanks
+            over = False
+    return "\n".join(lines)

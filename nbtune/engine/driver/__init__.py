@@ -1,0 +1,1 @@
+"""The actor that owns an experiment, and what its process imports ahead."""

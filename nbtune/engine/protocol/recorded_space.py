@@ -1,0 +1,46 @@
+"""A search space as the event log keeps it: for people, and for analysis later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nbtune.spec.space.domain import Conditional, Domain, alternatives
+from nbtune.spec.space.expression import Expression
+from nbtune.spec.space.space import Space
+from nbtune.spec.space.values import label
+
+__all__ = ["recorded", "recorded_domain"]
+
+
+def recorded(space: Space) -> dict[str, Any]:
+    """Return name -> {"kind", "text", and the bounds or values} of each parameter.
+
+    Of one that depends on others, "kind" is "derived", and "of" is the same about what it mostly comes to, or None.
+    """
+    found = {}
+    for parameter in space.parameters:
+        domain = parameter.domain
+        if parameter.depends or isinstance(domain, (Conditional, Expression)):
+            parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
+            of = _entry(parts[0]) if len(parts) == 1 else None
+            found[parameter.name] = {"kind": "derived", "text": repr(domain), "of": of}
+        else:
+            found[parameter.name] = _entry(domain)
+    return found
+
+
+def _entry(domain: Any) -> dict[str, Any]:
+    if not isinstance(domain, Domain):
+        return {"kind": "constant", "text": label(domain)}
+    given = {name: value for name, value in domain.arguments.items() if not isinstance(value, Expression)}
+    bounds = {name: value for name, value in given.items() if name in {"lower", "upper", "q", "mean", "sd"}}
+    values = {"values": domain.values} if domain.kind in {"choice", "grid_search"} and domain.values is not None else {}
+    return {"kind": domain.kind, "text": repr(domain), **bounds, **values}
+
+
+def recorded_domain(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the entry of a parameter that varies, or None; of one that depends on others, what it mostly comes to."""
+    if entry is None or entry["kind"] == "constant":
+        return None
+    return entry if entry["kind"] != "derived" else entry["of"]

@@ -1,0 +1,1 @@
+"""Search algorithms and schedulers by name, and spaces as they take them."""

@@ -1,0 +1,1 @@
+"""A trial that is a Ray Train run of several workers."""

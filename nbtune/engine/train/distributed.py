@@ -1,0 +1,269 @@
+"""A trial that is a Ray Train run: starts its workers, and brings what they report to Tune."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyarrow.fs as pafs
+import ray
+from ray.exceptions import RayActorError
+from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
+from ray.train._internal.session import _TrainingResult, get_session
+from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
+from ray.train.v2.api.exceptions import WorkerGroupError
+
+from nbtune.engine.protocol.failures import TrialError, describe
+from nbtune.engine.protocol.metrics import Report, Share
+from nbtune.engine.protocol.result import REPORT
+from nbtune.engine.train.reserved import reserved_trainer
+from nbtune.engine.train.worker import SHARE, Start, Worker, put_environment, quiet, work
+from nbtune.engine.trial.session import Context
+from nbtune.frameworks import framework_of
+from nbtune.spec.plan.workers import Workers
+
+__all__ = ["Training", "combined", "run_workers"]
+
+_ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
+_SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
+
+_HERE = {
+    # Seconds from one look at the workers to the next, which then waits for news itself.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.01",
+    # One process more for each trial, to announce the end of nodes that are about to go: they are gone soon enough.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+}
+"""Set in the trial's process."""
+
+_THERE = {
+    # What workers print goes where they print it; Ray Train would make log records of it.
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Nor does it set up their loggers.
+    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+}
+"""Set in those of its workers."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a trial trains with workers.
+
+    Attributes:
+        workers: what they need.
+        framework: one of `nbtune.spec.plan.workers.FRAMEWORKS`.
+        backend: how they speak; see `nbtune.frameworks`.
+        combine: how their metrics become the trial's: one of `nbtune.spec.plan.workers.COMBINE`.
+        variables: of their environment.
+    """
+
+    workers: Workers
+    framework: str = "torch"
+    backend: Any = None
+    combine: str = "rank0"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Context, storage: Any) -> None:
+    """Run one trial's workers to their end.
+
+    Args:
+        config: the trial's parameters.
+        payload: as for `nbtune.engine.tune.trainable.run_trial`.
+        place: where this process runs.
+        storage: the trial's folder, as Tune's `StorageContext`.
+
+    Raises:
+        TrialError: a worker's program raised, or its process was lost.
+    """
+    training: Training = payload["training"]
+    for name, value in _HERE.items():
+        os.environ.setdefault(name, value)
+    quiet()
+    _check_places(training.workers, config)
+    start = _start(storage)
+    environment = {**payload["environment"], **_environment(training)}
+    reports = _Reports(start, training.combine, environment, partial(_tell, payload["driver"], place.get_trial_id()))
+    framework, elastic = framework_of(training.framework), training.workers.elastic is not None
+    trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
+        partial(work, dict(config), dict(payload), place),
+        scaling_config=_scaling(training.workers, config),
+        run_config=RunConfig(
+            name=storage.trial_dir_name,
+            storage_path=storage.experiment_fs_path,
+            storage_filesystem=storage.storage_filesystem,
+            # Tune tries the whole trial again, from its latest checkpoint, and counts that.
+            # Only an elastic run asks for places, and goes on asking until there are some.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1 if elastic else 0),
+            # What the user sets may have to be there before a library is imported.
+            worker_runtime_env={"env_vars": dict(training.variables)} if training.variables else {},
+        ),
+        **framework.arguments(training.backend),
+    )
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        raise _cause(error) from None
+
+
+def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
+    """Refuse more workers than the trial has places for: a scheduler that changes their number keeps the places.
+
+    Raises:
+        TrialError: there are too many.
+    """
+    if workers.elastic is None:
+        group = ray.util.get_current_placement_group()
+        places, number = group.bundle_count - bool(workers.trial), workers.count(config)
+        if number > places:
+            raise TrialError(
+                f"{number} workers, but places for {places}",
+                f"this trial has places for {places} workers, and is to have {number} now. A scheduler cannot change"
+                " how many there are: leave that parameter out of what it mutates",
+            )
+
+
+def _tell(driver: Any, *told: Any) -> None:
+    with suppress(RayActorError):  # without its driver this trial is about to end
+        ray.get(driver.workers.remote(*told))
+
+
+def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
+    return ScalingConfig(
+        num_workers=workers.elastic or workers.count(config),
+        use_gpu=bool(workers.each.get("GPU")),
+        resources_per_worker=dict(workers.each),
+        placement_strategy=workers.strategy,
+        **workers.more,
+    )
+
+
+def _environment(training: Training) -> dict[str, str]:
+    # Ray shows a process that has asked for no GPU all of them.
+    hidden = {} if training.workers.each.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
+    return {**_THERE, **hidden, **training.variables}
+
+
+def _start(storage: Any) -> Start:
+    """Return where the workers begin: at the checkpoint that Tune says, whatever Ray Train remembers."""
+    filesystem, folder = storage.storage_filesystem, storage.trial_fs_path
+    with suppress(OSError):
+        filesystem.delete_file(f"{folder}/{_SNAPSHOT}")
+    for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
+        one = info.base_name.startswith("checkpoint_") and info.type == pafs.FileType.Directory
+        if one and _ITERATION not in Checkpoint(info.path, filesystem).get_metadata():
+            with suppress(OSError):  # it was not whole when the workers were killed; nobody knows of it
+                filesystem.delete_dir(info.path)
+    found = ray.tune.get_checkpoint()
+    if found is None:
+        return Start()
+    return Start(int(found.get_metadata().get(_ITERATION, 0)), Checkpoint(found.path, found.filesystem))
+
+
+class _Reports(ReportCallback, WorkerGroupCallback):
+    """Brings what the workers report to Tune, in the trial's own process.
+
+    Args:
+        start: where they begin.
+        combine: how their metrics become the trial's.
+        environment: what is set in their processes before Ray Train's part of them begins; some of it is secret.
+        tell: what to call when they have started, with the number of reports before, and who they are.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        combine: str,
+        environment: Mapping[str, str],
+        tell: Callable[[int, list[dict[str, Any]]], None],
+    ) -> None:
+        self._combine, self._environment, self._tell = combine, dict(environment), tell
+        self._iteration = self._saved_at = start.iteration
+
+    def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
+        """Set what the workers need to write into storage, and what Ray Train is to leave alone."""
+        ray.get([worker.execute_async(put_environment, self._environment) for worker in workers])
+        return {}
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        """Count on from the latest checkpoint: after a change of their number the workers are new ones."""
+        self._iteration = self._saved_at
+        workers = [
+            {
+                "rank": worker.distributed_context.world_rank,
+                "node": worker.metadata.node_ip,
+                "node_id": worker.metadata.node_id,
+                "pid": worker.metadata.pid,
+                "gpus": [str(gpu) for gpu in worker.metadata.gpu_ids],
+            }
+            for worker in worker_group.get_workers()
+        ]
+        self._tell(self._iteration, workers)
+
+    def after_report(self, training_report: Any, metrics: list[dict[str, Any]]) -> None:
+        """Report to Tune what all workers have reported."""
+        self._iteration += 1
+        shares: tuple[Share, ...] = tuple(of_rank[SHARE] for of_rank in metrics)
+        metrics_of_trial = combined([share.metrics for share in shares], self._combine)
+        result = {REPORT: Report(metrics_of_trial, shares, self._iteration)}
+        checkpoint = training_report.checkpoint
+        if checkpoint is not None:
+            checkpoint.update_metadata({_ITERATION: self._iteration})
+            self._saved_at = self._iteration
+        # As `tune.report`, but the checkpoint is in storage already: "to report results from Train to Tune without
+        # persisting checkpoints to storage 2 times".
+        get_session()._report_training_result(_TrainingResult(checkpoint=checkpoint, metrics=result))
+
+
+def combined(ranks: Sequence[Mapping[str, Any]], how: str) -> dict[str, Any]:
+    """Return a trial's metrics from those of its workers.
+
+    Args:
+        ranks: what each has reported.
+        how: one of `nbtune.spec.plan.workers.COMBINE`. What is no number is rank 0's.
+    """
+    first = dict(ranks[0])
+    if how == "rank0":
+        return first
+    names = dict.fromkeys(name for rank in ranks for name in rank)
+    result = {}
+    for name in names:
+        values = [rank[name] for rank in ranks if name in rank]
+        if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+            result[name] = first.get(name, values[0])
+        elif how == "mean":
+            result[name] = math.fsum(values) / len(values)
+        else:
+            result[name] = _extreme(values, how)
+    return result
+
+
+def _extreme(values: Sequence[float], how: str) -> float:
+    """Return the least or most of numbers, NaN if one of them is: it would be hidden otherwise."""
+    if any(math.isnan(value) for value in values):
+        return math.nan
+    return min(values) if how == "min" else max(values)
+
+
+def _cause(error: WorkerGroupError) -> TrialError:
+    """Return what has gone wrong first: when one worker fails, others fail since they wait for it."""
+    raised: list[tuple[float, int, str, str]] = []
+    for rank, failure in error.worker_failures.items():
+        own = getattr(failure, "_base_exc", failure)
+        if isinstance(own, TrialError):
+            raised.append((own.at, rank, own.summary, own.text))
+        else:  # its process is gone, so it cannot have failed because of another one
+            told = describe(getattr(failure, "health_check_failure", own))
+            text = told["error"].replace("the trial's process", f"the process of worker {rank}")
+            raised.append((0.0, rank, text, f"{text}\n{told['traceback']}"))
+    if not raised:
+        return TrialError("the workers failed", str(error))
+    _, rank, summary, text = min(raised)
+    named = summary if f"worker {rank}" in summary else f"worker {rank}: {summary}"
+    return TrialError(named, text)

@@ -1,0 +1,116 @@
+"""The trial: what runs in one of Tune's processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.train._internal.session import _TrainingResult, get_session
+from ray.train.constants import CHECKPOINT_DIR_NAME
+from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT, TIMESTAMP, TRAINING_ITERATION
+from ray.tune.trainable import FunctionTrainable
+
+from nbtune.engine.protocol.metrics import Report, reported
+from nbtune.engine.protocol.result import REPORT, complete, for_tune
+from nbtune.engine.trial import output, session
+from nbtune.engine.trial.program import run_program
+
+__all__ = ["TrialProcess", "run_trial"]
+
+
+class TrialProcess(FunctionTrainable):
+    """Tune's actor of a trial, which keeps what the user reports apart from what Tune notes of it.
+
+    Whatever function has reported, the report comes out of Ray's session in `step`: there it becomes a result of
+    Tune's. The report itself leaves with `train`, so Tune does not store it a second time.
+    """
+
+    def setup(self, config: dict[str, Any], payload: dict[str, Any], metric: str | None) -> None:
+        """Ready the actor for its first trial.
+
+        Args:
+            config: the trial's parameters.
+            payload: as for `run_trial`.
+            metric: the experiment's metric, or None.
+        """
+        self._payload, self._metric, self._report = payload, metric, Report({})
+        super().setup(config)
+
+    def _trainable_func(self, config: dict[str, Any]) -> None:
+        run_trial(config, self._payload)
+        # How a function tells Tune of its end. `report` would add to it: so it is none of a metric of that name.
+        get_session()._report_training_result(_TrainingResult(None, {RESULT_DUPLICATE: True}))
+
+    def step(self) -> dict[str, Any]:
+        """Return what Tune is to see of the next report."""
+        given: dict[str, Any] = super().step()
+        if _is_end(given):
+            return given
+        checkpoint = self._last_training_result.checkpoint
+        # What Ray has written itself by now. A report of Ray's own that had such a name has lost it.
+        written = {TIMESTAMP, CHECKPOINT_DIR_NAME}
+        if checkpoint is not None or RESULT_DUPLICATE in given:
+            written.add(SHOULD_CHECKPOINT)
+        found = given.get(REPORT)
+        self._report = (
+            found
+            if isinstance(found, Report)
+            else Report(reported({name: value for name, value in given.items() if name not in written}))
+        )
+        result = {name: value for name, value in given.items() if name in written}
+        result.update(for_tune(self._report.metrics))
+        if self._report.iteration is not None:
+            result[TRAINING_ITERATION] = self._report.iteration
+        # Tune keeps the very dictionary that came out of the session with the checkpoint.
+        given.clear()
+        given.update(result)
+        return given
+
+    def train(self) -> dict[str, Any]:
+        """Return Tune's result of the next report, and the report itself."""
+        result: dict[str, Any] = super().train()
+        if _is_end(result):
+            return result
+        complete(result, self._metric)
+        return {**result, REPORT: self._report}
+
+
+def _is_end(result: Mapping[str, Any]) -> bool:
+    return result.keys() == {RESULT_DUPLICATE, SHOULD_CHECKPOINT}
+
+
+def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
+    """Run one trial.
+
+    Args:
+        config: the trial's parameters.
+        payload: "data", references to the "large" values of `nbtune.engine.trial.payload.Packed`, the "seed", the
+            "environment": what the kernel's says of object stores, "training": the
+            `nbtune.engine.train.distributed.Training` of a trial that is a Ray Train run, else None, and the "driver".
+
+    Raises:
+        TrialError: the program raised.
+    """
+    os.environ.update(payload["environment"])
+    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+        # Ray shows a process that has asked for no GPU all of them, those of other trials too.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    context = tune.get_context()
+    storage = context.get_storage()
+    place = session.Context(
+        context.get_trial_id(),
+        Path(context.get_trial_dir()),
+        context.get_experiment_name(),
+        dict(context.get_trial_resources().required_resources),
+    )
+    with output.kept(storage.storage_filesystem, storage.trial_fs_path):
+        if payload["training"] is None:
+            run_program(config, payload, session.InTrial(place))
+        else:
+            from nbtune.engine.train.distributed import run_workers
+
+            run_workers(config, payload, place, storage)

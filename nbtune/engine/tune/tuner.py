@@ -1,0 +1,191 @@
+"""From a `Launch` to Tune: a new run of `ray.tune.Tuner`, or one that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.tune.logger import JsonLoggerCallback
+
+from nbtune.engine.protocol.registry import put_live
+from nbtune.engine.protocol.replay import past_of
+from nbtune.engine.protocol.result import tune_name
+from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
+from nbtune.engine.search.sampling import completed
+from nbtune.engine.storage.log import EventLog
+from nbtune.engine.tune.control import Control
+from nbtune.engine.tune.recorder import Recorder, trial_folder
+from nbtune.engine.tune.scheduler import Steered
+from nbtune.engine.tune.searcher import Proposals
+from nbtune.engine.tune.stopping import Stopping
+from nbtune.engine.tune.trainable import TrialProcess
+from nbtune.spec.options.options import Spec
+from nbtune.spec.plan.shape import is_factory
+from nbtune.spec.plan.workers import Workers
+
+if TYPE_CHECKING:
+    from nbtune.engine.storage.launch_spec import Launch, Resume
+
+__all__ = ["Run", "make_run"]
+
+_LEAST = {"memory": 1_000_000}
+"""What a trial asks for that reserves nothing for its workers: Tune places none that asks for nothing at all."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an experiment: Tune's tuner, with what steers and records it."""
+
+    tuner: tune.Tuner
+    control: Control
+    recorder: Recorder
+
+
+def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None) -> Run:
+    """Return the run of an experiment.
+
+    Args:
+        launch: what to run.
+        large: references to the big values of its payload.
+        log: where to record it.
+        resume: how to go on with it, or None for a new one.
+    """
+    spec, failed = launch.spec, resume is not None and resume.failed
+    past = past_of(log.chunks()) if resume is not None else None
+    total = int((past.facts if past else launch.facts).get("trials", 0))
+    limit = past.facts.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
+    search = make_search(spec, launch.space)
+    proposals = Proposals(search, launch.slots, limit)
+    recorder = Recorder(log, proposals, total, past, failed=failed)
+    recorder.releases = (workers := spec.worker_group) is not None and workers.elastic is not None
+    proposals.on_fewer = lambda trials: recorder.on_more(-trials)
+    scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
+    stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)
+    control = Control(
+        scheduler,
+        proposals,
+        stopping,
+        recorder,
+        complete=partial(_completed, launch),
+        past=past,
+        failed=failed,
+    )
+    for name, arguments in resume.orders if resume is not None else ():
+        control.order(name, **arguments)
+    put_live(proposals, recorder, scheduler, stopping, control)
+    payload = {
+        "data": launch.data,
+        "large": list(large),
+        "seed": spec.seed,
+        "environment": launch.environment,
+        "training": _training(spec),
+        "driver": ray.get_runtime_context().current_actor,
+    }
+    trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
+    trainable = tune.with_resources(trial, _resources(launch))
+    where = launch.storage.join(launch.folder)
+    if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
+        # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
+        tuner = tune.Tuner.restore(
+            where.place,
+            trainable,
+            resume_errored=failed,
+            param_space=search.param_space,
+            storage_filesystem=where.filesystem,
+        )
+    else:
+        tuner = _new(
+            launch, trainable, search, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
+        )
+    return Run(tuner, control, recorder)
+
+
+def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point of the user's own with what it leaves open.
+
+    Raises:
+        ValueError: it cannot be tried.
+    """
+    whole = completed(launch.space, point)
+    if (workers := launch.spec.worker_group) is not None:
+        workers.check(whole)
+    return whole
+
+
+def _new(
+    launch: Launch,
+    trainable: Any,
+    search: Search,
+    proposals: Proposals,
+    scheduler: Steered,
+    stopping: Stopping,
+    callbacks: list[Any],
+) -> tune.Tuner:
+    spec = launch.spec
+    metric = None if spec.metric is None else tune_name(spec.metric)
+    return tune.Tuner(
+        trainable,
+        param_space=search.param_space,
+        tune_config=tune.TuneConfig(
+            metric=metric,
+            mode=spec.mode,
+            num_samples=search.samples,
+            search_alg=proposals,
+            scheduler=scheduler,
+            reuse_actors=spec.reuse_actors,
+            trial_dirname_creator=trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name=launch.folder,
+            storage_path=launch.storage.place,
+            storage_filesystem=launch.storage.filesystem,
+            stop=stopping,
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=spec.max_failures),
+            checkpoint_config=tune.CheckpointConfig(
+                num_to_keep=spec.keep_checkpoints,
+                checkpoint_score_attribute=metric if spec.keep_checkpoints else None,
+                checkpoint_score_order=spec.mode if spec.keep_checkpoints and spec.mode else "max",
+            ),
+            verbose=0,
+        ),
+    )
+
+
+def _training(spec: Spec) -> Any:
+    """Return how a trial trains with workers, or None."""
+    if (workers := spec.worker_group) is None:
+        return None
+    from nbtune.engine.train.distributed import Training
+
+    return Training(workers, spec.framework, spec.backend, spec.combine, spec.worker_env)
+
+
+def _resources(launch: Launch) -> Any:
+    """Return what `ray.tune.with_resources` takes: a placement group, one bundle's resources, or a function."""
+    workers = launch.spec.worker_group
+    if workers is not None:
+        return partial(_with_workers, workers)
+    if is_factory(launch.spec.resources):
+        return launch.spec.resources
+    names = {"CPU": "cpu", "GPU": "gpu"}
+    return {names.get(name, name): amount for name, amount in launch.spec.shape.bundles[0].items()}
+
+
+def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what a trial with workers reserves: its own process, which may ask for nothing, then each worker."""
+    trial = dict(workers.trial)
+    if workers.elastic is not None:  # its workers are Ray Train's to reserve
+        return tune.PlacementGroupFactory([trial or _LEAST])
+    number, labels = workers.count(config), workers.more.get("label_selector")
+    bundles = [trial, *(dict(workers.each) for _ in range(number))]
+    if not labels:
+        return tune.PlacementGroupFactory(bundles, strategy=workers.strategy)
+    each = [dict(one) for one in labels[:number]] if isinstance(labels, list) else [dict(labels)] * number
+    # Tune leaves out a first bundle that asks for nothing, but not its labels.
+    selectors = [{}, *each] if trial else each
+    return tune.PlacementGroupFactory(bundles, strategy=workers.strategy, bundle_label_selector=selectors)

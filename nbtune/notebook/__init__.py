@@ -1,0 +1,1 @@
+"""Where a person comes in: the magics, and forms and panels put together with the rest."""

@@ -1,0 +1,165 @@
+"""Orders to experiments as ``%tune`` takes them: words in, an order carried out, a sentence back."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nbtune.errors import ExperimentError, SpecError, did_you_mean
+from nbtune.results.experiment import Experiment
+from nbtune.results.trial import Trial
+
+__all__ = ["ORDERS", "carry_out", "experiment_of", "words_of"]
+
+ORDERS = {
+    "add": "add NAME lr=0.01 …",
+    "clone": "clone NAME TRIAL [--checkpoint] lr=0.01 …",
+    "extend": "extend NAME SAMPLES",
+    "limit": "limit NAME N|none",
+    "pause": "pause NAME TRIAL",
+    "resume": "resume NAME TRIAL",
+    "stop": "stop NAME [TRIAL]",
+}
+"""Every order, with how it is written."""
+
+
+def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
+    """Carry out an order, and return a sentence on what was done.
+
+    Args:
+        order: one of `ORDERS`.
+        line: the words behind it.
+        namespace: the notebook's variables: experiments, and values of parameters.
+
+    Raises:
+        SpecError: it is not written as it should be.
+        ExperimentError: there is no such experiment or trial, or it refuses.
+    """
+    words = words_of(line)
+    if not words:
+        raise SpecError([f"%tune {order} needs an experiment: %tune {ORDERS[order]}"])
+    experiment = experiment_of(words.pop(0), namespace)
+    carry: dict[str, Callable[[], str]] = {
+        "add": lambda: _add(experiment, words, namespace),
+        "clone": lambda: _clone(experiment, words, namespace),
+        "extend": lambda: _extend(experiment, words),
+        "limit": lambda: _limit(experiment, words),
+        "pause": lambda: _pause(experiment, words),
+        "stop": lambda: _stop(experiment, words),
+        "resume": lambda: _resume(experiment, words),
+    }
+    return carry[order]()
+
+
+def words_of(line: str) -> list[str]:
+    """Return the words of a line, in quotes or not.
+
+    Raises:
+        SpecError: a quote is not closed.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise SpecError([f"the line cannot be read: {error} in {line!r}"]) from None
+
+
+def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:
+    """Return the experiment that a variable of the notebook is.
+
+    Raises:
+        ExperimentError: there is no such variable, or it is something else.
+    """
+    known = {key: value for key, value in namespace.items() if isinstance(value, Experiment)}
+    if name not in known:
+        there = ", ".join(key for key in known if not key.startswith("_")) or "none"
+        raise ExperimentError(
+            f"there is no experiment {name!r} in this notebook{did_you_mean(name, known)}; there are: {there}."
+            f" %tune attach {name} brings one back from the cluster or from storage"
+        )
+    return known[name]
+
+
+def _stop(experiment: Experiment, words: list[str]) -> str:
+    if not words:
+        experiment.stop()
+        return f"{experiment.name} is being stopped; %tune resume {experiment.name} goes on"
+    trial = _trial("stop", experiment, words)
+    trial.stop()
+    return f"trial {trial.id} of {experiment.name} is stopped"
+
+
+def _pause(experiment: Experiment, words: list[str]) -> str:
+    trial = _trial("pause", experiment, words)
+    trial.pause()
+    return f"trial {trial.id} of {experiment.name} pauses with its next checkpoint"
+
+
+def _resume(experiment: Experiment, words: list[str]) -> str:
+    trial = _trial("resume", experiment, words)
+    trial.resume()
+    return f"trial {trial.id} of {experiment.name} goes on as soon as there is a place"
+
+
+def _add(experiment: Experiment, words: list[str], namespace: Mapping[str, Any]) -> str:
+    point = _values("add", words, namespace)
+    experiment.add(point)
+    return f"{experiment.name} tries {_shown(point)} next"
+
+
+def _clone(experiment: Experiment, words: list[str], namespace: Mapping[str, Any]) -> str:
+    checkpoint = "--checkpoint" in words
+    rest = [word for word in words if word != "--checkpoint"]
+    trial = _trial("clone", experiment, rest[:1])
+    changes = _values("clone", rest[1:], namespace)
+    trial.clone(changes, checkpoint=checkpoint)
+    start = " from its checkpoint" if checkpoint else ""
+    return f"{experiment.name} tries trial {trial.id} again{start} with {_shown(changes)} next"
+
+
+def _extend(experiment: Experiment, words: list[str]) -> str:
+    if len(words) != 1 or not words[0].isdigit():
+        raise SpecError([f"%tune extend needs how many samples: %tune {ORDERS['extend']}"])
+    experiment.extend(int(words[0]))
+    return f"{experiment.name} gets {words[0]} samples more"
+
+
+def _limit(experiment: Experiment, words: list[str]) -> str:
+    if len(words) != 1 or not (words[0].isdigit() or words[0] == "none"):
+        raise SpecError([f"%tune limit needs how many trials may run at once: %tune {ORDERS['limit']}"])
+    experiment.max_concurrent = int(words[0]) if words[0].isdigit() else None
+    return f"{experiment.name} runs {words[0] if words[0].isdigit() else 'as many trials as fit'} at once"
+
+
+def _trial(order: str, experiment: Experiment, words: list[str]) -> Trial:
+    if len(words) != 1 or not words[0].isdigit():
+        raise SpecError([f"%tune {order} needs a trial's number: %tune {ORDERS[order]}"])
+    trials = experiment.trials
+    if int(words[0]) not in trials:
+        raise ExperimentError(f"{experiment.name} has no trial {words[0]}; it has {len(trials)}, numbered from 0")
+    return trials[int(words[0])]
+
+
+def _values(order: str, words: list[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters in words like ``lr=0.01``: numbers, quoted text, variables, or else plain text."""
+    values = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise SpecError([f"{word!r} is not NAME=VALUE: %tune {ORDERS[order]}"])
+        values[name] = _value(text, namespace)
+    return values
+
+
+def _value(text: str, namespace: Mapping[str, Any]) -> Any:
+    if text.isidentifier() and text in namespace:
+        return namespace[text]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _shown(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in point.items()) or "a sample"

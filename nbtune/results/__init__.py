@@ -1,0 +1,1 @@
+"""What a run tells, and what can be done to it: state, tables, trials, controls."""

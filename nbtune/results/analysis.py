@@ -1,0 +1,178 @@
+"""Analysis is optuna's: an experiment as a study, and optuna's figures of it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from nbtune.engine.protocol.recorded_space import recorded_domain
+from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.results.state import TrialState
+from nbtune.results.store import Store, flat
+from nbtune.spec.space.values import label
+
+__all__ = ["PLOTS", "plot", "to_study"]
+
+PLOTS = {
+    "curves": "plot_intermediate_values",
+    "history": "plot_optimization_history",
+    "parallel": "plot_parallel_coordinate",
+    "importance": "plot_param_importances",
+    "slice": "plot_slice",
+    "contour": "plot_contour",
+    "rank": "plot_rank",
+    "timeline": "plot_timeline",
+    "edf": "plot_edf",
+}
+"""The kinds of figures, and the functions of `optuna.visualization` that draw them."""
+
+
+def to_study(store: Store) -> Any:
+    """Return an `optuna.Study` with every trial of an experiment.
+
+    Args:
+        store: the experiment's state.
+
+    Raises:
+        ExperimentError: the experiment has no metric.
+    """
+    metric, mode = store.metric, store.facts.get("mode")
+    if metric is None or mode is None:
+        raise ExperimentError("no metric is known of the experiment, so there is nothing to compare trials by")
+    import optuna
+
+    history = store.history()
+    reports: dict[int, dict[int, float]] = {}
+    if metric in history:
+        rows = history[["trial", "iteration", metric]].dropna()
+        for trial, iteration, value in rows.itertuples(index=False):
+            if isinstance(value, (int, float)):
+                reports.setdefault(trial, {})[iteration] = float(value)
+    states = store.states()
+    space = store.facts.get("space", {})
+    configs = {state.number: _suggested(state, space) for state in states}
+    distributions = _distributions(space, list(configs.values()))
+    with warnings.catch_warnings():
+        # A category that is a class or a function is kept under its name.
+        warnings.simplefilter("ignore")
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(study_name=store.facts.get("name"), direction=f"{mode}imize")
+        optuna.logging.set_verbosity(verbosity)
+        study.set_metric_names([metric])
+        study.add_trials(
+            [
+                _frozen(state, configs[state.number], distributions, reports.get(state.number, {}), metric)
+                for state in states
+            ]
+        )
+    return study
+
+
+def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's parameters as values that optuna knows, without those whose condition was not met."""
+    return {
+        name: _known(value)
+        for name, value in flat(state.config)
+        if value is not None or space.get(name, {}).get("kind") != "derived"
+    }
+
+
+def _known(value: Any) -> Any:
+    """Return a value as one that optuna knows: itself, or its name."""
+    return value if type(value) in (bool, int, float, str) or value is None else label(value)
+
+
+def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an optuna distribution for each parameter that varies, wide enough for every value seen."""
+    import optuna.distributions as od
+
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for config in configs for name in config):
+        values = [config[name] for config in configs if name in config]
+        domain = recorded_domain(space.get(name))
+        if domain is None and len({repr(value) for value in values}) < 2:
+            continue  # a constant
+        numeric = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        if not numeric or (domain and domain["kind"] in {"choice", "grid_search"}):
+            choices = [_known(value) for value in (domain or {}).get("values", [])]
+            found[name] = od.CategoricalDistribution(list({repr(v): v for v in [*choices, *values]}.values()))
+            continue
+        bounds = [*values, *(domain[end] for end in ("lower", "upper") if domain and end in domain)]
+        low, high = min(bounds), max(bounds)
+        log = bool(domain and "log" in domain["kind"] and low > 0)
+        kind = od.IntDistribution if all(type(value) is int for value in values) else od.FloatDistribution
+        found[name] = kind(
+            math.floor(low) if kind is od.IntDistribution else low,
+            math.ceil(high) if kind is od.IntDistribution else high,
+            log=log,
+        )
+    return found
+
+
+def _frozen(
+    state: TrialState, config: dict[str, Any], distributions: Mapping[str, Any], reports: dict[int, float], metric: str
+) -> Any:
+    import optuna
+    from optuna.trial import TrialState as OptunaState
+
+    value = state.metrics.get(metric)
+    number = float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    status = {"pending": OptunaState.WAITING, "running": OptunaState.RUNNING, "failed": OptunaState.FAIL}.get(
+        state.status, OptunaState.PRUNED if state.status == "stopped" else OptunaState.COMPLETE
+    )
+    if status == OptunaState.COMPLETE and number is None:
+        status = OptunaState.FAIL
+    parameters = {name: config[name] for name in distributions if name in config}
+    trial = optuna.trial.create_trial(
+        state=status,
+        value=number if status == OptunaState.COMPLETE else None,
+        params=parameters,
+        distributions={name: distributions[name] for name in parameters},
+        intermediate_values={step: report for step, report in reports.items() if not math.isnan(report)},
+        user_attrs={
+            "trial": state.number,
+            **{name: v for name, v in state.metrics.items() if type(v) in (bool, int, float, str)},
+        },
+    )
+    trial.datetime_start = None if state.started is None else datetime.fromtimestamp(state.started)
+    trial.datetime_complete = (
+        None if state.ended is None or not status.is_finished() else datetime.fromtimestamp(state.ended)
+    )
+    return trial
+
+
+def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
+    """Return a plotly figure of an experiment.
+
+    Args:
+        store: the experiment's state.
+        kind: a key of `PLOTS`.
+        options: what optuna's function takes.
+
+    Raises:
+        ExperimentError: there is no such kind, or nothing to draw yet.
+    """
+    if kind not in PLOTS:
+        raise ExperimentError(f"there is no plot {kind!r}{did_you_mean(kind, PLOTS)}; there are {', '.join(PLOTS)}")
+    import optuna
+
+    study = to_study(store)
+    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if not done and kind not in {"curves", "timeline"}:
+        raise ExperimentError(f"plot {kind!r} needs a trial that has finished with a value of {store.metric}")
+    if kind == "importance":
+        if len(done) < 2:
+            raise ExperimentError("importances need at least two finished trials")
+        options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
+        except (ValueError, TypeError) as error:  # an option that optuna does not take
+            raise ExperimentError(f"plot {kind!r}: {error}") from error
+    figure.update_layout(title=f"{store.facts.get('name', '')}: {figure.layout.title.text or kind}")
+    return figure

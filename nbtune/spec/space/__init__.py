@@ -1,0 +1,1 @@
+"""Search spaces as values: domains, parameters, expressions over other parameters, and their texts."""

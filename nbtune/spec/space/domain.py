@@ -1,0 +1,287 @@
+"""Domains: what a parameter may be, kept as the call that makes it.
+
+A domain is one of Ray Tune's space functions with its arguments, `loguniform(0.0001, 0.1)`, so that it can be
+checked, shown and sent without Ray. `nbtune.engine.search.to_ray` turns it into Ray Tune's own object. Its arguments
+may depend on other parameters, and it may be there on a condition only.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nbtune.spec.space.expression import Expression
+from nbtune.spec.space.values import label, same
+
+__all__ = ["MISSING", "SPACE_FUNCTIONS", "Conditional", "Domain", "alternatives", "depends_on", "resolve"]
+
+
+class _Missing(enum.Enum):
+    """Stays itself when it is pickled."""
+
+    MISSING = "missing"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Any = _Missing.MISSING
+"""Stands for "no default", since None is a value that a parameter may have."""
+
+
+def _signature(required: str, **optional: Any) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in required.split()]
+    parameters += [inspect.Parameter(name, kind, default=value) for name, value in optional.items()]
+    return inspect.Signature(parameters)
+
+
+SPACE_FUNCTIONS: dict[str, inspect.Signature] = {
+    "uniform": _signature("lower upper"),
+    "quniform": _signature("lower upper q"),
+    "loguniform": _signature("lower upper", base=None),
+    "qloguniform": _signature("lower upper q", base=None),
+    "randn": _signature("", mean=0.0, sd=1.0),
+    "qrandn": _signature("mean sd q"),
+    "randint": _signature("lower upper"),
+    "qrandint": _signature("lower upper", q=1),
+    "lograndint": _signature("lower upper", base=None),
+    "qlograndint": _signature("lower upper q", base=None),
+    "choice": _signature("categories"),
+    "grid_search": _signature("values"),
+    "sample_from": _signature("func"),
+}
+"""Ray Tune's space functions, by name, with the arguments that they take (ray.tune.search.sample)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """What a parameter may be: one of Ray Tune's space functions with its arguments.
+
+    Attributes:
+        kind: the function's name, a key of `SPACE_FUNCTIONS`, or "custom" for an object of the
+            user's own that only its search algorithm understands.
+        arguments: the arguments by name.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def call(cls, kind: str, *args: Any, **kwargs: Any) -> Domain:
+        """Return the domain that the call ``kind(*args, **kwargs)`` describes.
+
+        Raises:
+            TypeError: the function does not take these arguments.
+        """
+        bound = SPACE_FUNCTIONS[kind].bind(*args, **kwargs)
+        values = dict(bound.arguments)
+        values.pop("base", None)  # deprecated in Ray Tune, which takes it and ignores it
+        if kind in {"choice", "grid_search"}:
+            sequence = next(iter(values.values()))
+            if not isinstance(sequence, str) and hasattr(sequence, "__iter__"):
+                values = {name: list(value) for name, value in values.items()}
+        return cls(kind, values)
+
+    def __repr__(self) -> str:
+        return self.text(label)
+
+    def text(self, show: Callable[[Any], str]) -> str:
+        """Return the call as Python source.
+
+        Args:
+            show: value -> its text.
+        """
+        if self.kind == "custom":
+            return show(self.arguments["domain"])
+        return f"{self.kind}({', '.join(self._shown(show))})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Domain) or self.kind != other.kind:
+            return False
+        return same([*self._effective()], [*other._effective()])
+
+    def __hash__(self) -> int:
+        return hash((self.kind, *self.arguments))
+
+    def _effective(self) -> Iterator[Any]:
+        """Yield the arguments in their order, those that were left out by their defaults."""
+        for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items() if self.kind != "custom" else ():
+            value = self.arguments.get(name, parameter.default)
+            yield float(value) if _is_number(value) and not isinstance(value, bool) else value
+        if self.kind == "custom":
+            yield self.arguments["domain"]
+
+    def _shown(self, show: Callable[[Any], str]) -> Iterator[str]:
+        named = False
+        for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items():
+            if name not in self.arguments or self.arguments[name] == parameter.default:
+                named = True  # what follows an omitted argument needs its name
+                continue
+            value = self.arguments[name]
+            shown = "[" + ", ".join(map(show, value)) + "]" if isinstance(value, list) else show(value)
+            yield f"{name}={shown}" if named else shown
+
+    @property
+    def values(self) -> list[Any] | None:
+        """Every value, where there are finitely many and they are known (choice, grid_search, randint), else None."""
+        if depends_on(self):
+            return None
+        if self.kind in {"choice", "grid_search"}:
+            return list(next(iter(self.arguments.values())))
+        if self.kind in {"randint", "lograndint"}:
+            return list(range(self.arguments["lower"], self.arguments["upper"]))
+        if self.kind in {"qrandint", "qlograndint"}:
+            lower, upper, q = (self.arguments.get(name, 1) for name in ("lower", "upper", "q"))
+            # Multiples of q between the bounds; Ray Tune includes the upper one unless q is 1.
+            return list(range(-(-lower // q) * q, upper + (q > 1), q))
+        return None
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the arguments, or None; what depends on other parameters is not known here."""
+        found = self.fault()
+        return found[1] if found else None
+
+    def fault(self) -> tuple[str, str] | None:
+        """Return which argument is wrong and why, as `problem` does it."""
+        given = {name: value for name, value in self.arguments.items() if not isinstance(value, Expression)}
+        if self.kind in {"choice", "grid_search"}:
+            for name, values in given.items():
+                if not isinstance(values, list):
+                    return name, f"{self.kind} takes a list of values, not {label(values)}"
+                return None if values else (name, f"{self.kind} has no values; give at least one")
+        if self.kind == "sample_from" and given and not callable(given["func"]):
+            return "func", f"sample_from takes a function, not {label(given['func'])}"
+        if self.kind in {"choice", "grid_search", "sample_from", "custom"}:
+            return None
+        for name, value in given.items():
+            if wrong := number_problem(self.kind, name, value):
+                return name, wrong
+        if len(given) < len(self.arguments):
+            return None
+        if "lower" in given:
+            if given["lower"] >= given["upper"]:
+                return "lower", f"{self!r}: lower ({given['lower']!r}) must be below upper ({given['upper']!r})"
+            if "log" in self.kind and given["lower"] <= 0:
+                return "lower", f"{self!r}: a log space needs lower above 0, not {given['lower']!r}"
+        if "q" in given and given["q"] <= 0:
+            return "q", f"{self!r}: q must be above 0, not {given['q']!r}"
+        if "q" in given and "lower" in given and "int" not in self.kind:
+            for name in ("lower", "upper"):
+                steps = given[name] / given["q"]
+                if not math.isclose(steps, round(steps)):
+                    return name, f"{self!r}: {name} ({given[name]!r}) must be a multiple of q ({given['q']!r})"
+        if "sd" in given and given["sd"] <= 0:
+            return "sd", f"{self!r}: sd must be above 0, not {given['sd']!r}"
+        return None
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A domain or value for the trials that meet a condition, and another for the others.
+
+    Attributes:
+        test: the condition, over other parameters.
+        then: a `Domain`, an `Expression`, a `Conditional` or a value.
+        otherwise: the same.
+    """
+
+    test: Expression
+    then: Any
+    otherwise: Any = None
+
+    def __repr__(self) -> str:
+        return self.text(label)
+
+    def text(self, show: Callable[[Any], str]) -> str:
+        """Return it as Python source; see `Domain.text`."""
+        then, otherwise = (
+            part.text(show) if isinstance(part, (Domain, Conditional)) else show(part)
+            for part in (self.then, self.otherwise)
+        )
+        then = f"({then})" if isinstance(self.then, Conditional) else then
+        return f"{then} if {self.test} else {otherwise}"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Conditional)
+            and self.test == other.test
+            and same(self.then, other.then)
+            and same(self.otherwise, other.otherwise)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.test)
+
+
+def depends_on(domain: Any) -> frozenset[str]:
+    """Return the top-level names of the parameters that a domain, or a value, depends on."""
+    if isinstance(domain, Expression):
+        return domain.depends
+    if isinstance(domain, Conditional):
+        return domain.test.depends | depends_on(domain.then) | depends_on(domain.otherwise)
+    if isinstance(domain, Domain):
+        return frozenset().union(*map(depends_on, domain.arguments.values()))
+    return frozenset()
+
+
+def alternatives(domain: Any) -> list[Any]:
+    """Return what a domain may come to: of a `Conditional` all its branches, of anything else itself."""
+    if isinstance(domain, Conditional):
+        return [*alternatives(domain.then), *alternatives(domain.otherwise)]
+    return [domain]
+
+
+def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
+    """Return the `Domain` or value that a domain comes to, given the parameters that it depends on.
+
+    Args:
+        domain: a `Domain`, `Conditional`, `Expression` or value.
+        config: the parameters, nested.
+
+    Raises:
+        ValueError: it comes to a domain that has no values, or an expression raises.
+    """
+    try:
+        while isinstance(domain, Conditional):
+            domain = domain.then if domain.test(config) else domain.otherwise
+        if isinstance(domain, Expression):
+            return domain(config)
+        if not depends_on(domain):
+            return domain
+        arguments = {
+            name: value(config) if isinstance(value, Expression) else value for name, value in domain.arguments.items()
+        }
+        found = Domain.call(domain.kind, **arguments)
+    except Exception as error:  # whatever the user's expression raises
+        raise ValueError(f"{domain!r} cannot be evaluated: {type(error).__name__}: {error}") from error
+    if (wrong := found.problem()) is not None:
+        raise ValueError(wrong)
+    return found
+
+
+def number_problem(kind: str, name: str, value: Any) -> str | None:
+    """Return what is wrong with an argument of a space function that has to be a number, or None."""
+    if isinstance(value, bool) or not _is_number(value) or not _is_finite(value):
+        return f"{kind}: {name} is {label(value)}, but a finite number is needed"
+    if "int" in kind and int(value) != value:
+        return f"{kind}: {name} is {value!r}, but an integer is needed"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float is as large as
+        return False

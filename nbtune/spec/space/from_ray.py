@@ -1,0 +1,60 @@
+"""Spaces from Ray Tune's dictionaries: its objects are known by their shapes, since Ray is not imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nbtune.spec.space.domain import Domain
+
+__all__ = ["flattened"]
+
+
+def flattened(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a dictionary as Ray Tune takes it: name, nested ones joined by "/", and domain."""
+    for key, value in space.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and set(value) == {"grid_search"}:
+            yield name, Domain.call("grid_search", value["grid_search"])
+        elif isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{name}/")
+        else:
+            yield name, _as_domain(value)
+
+
+def _as_domain(value: Any) -> Any:
+    """Return the `Domain` for one of Ray Tune's, known by its shape since Ray is not imported here."""
+    if type(value).__module__ == "nbtune.engine.search.derived":  # what nbtune has made for Ray Tune
+        return value.derived
+    if isinstance(value, Domain) or not type(value).__module__.startswith("ray.tune.search.sample"):
+        return value
+    reader = _READERS.get(type(value).__name__)
+    return (reader(value) if reader else None) or Domain("custom", {"domain": value})
+
+
+def _read_numeric(value: Any) -> Domain | None:
+    sampler = value.get_sampler()
+    q = getattr(sampler, "q", None)
+    inner = sampler.get_sampler() if q is not None else sampler
+    kind = type(inner).__name__.lstrip("_")
+    integer = type(value).__name__ == "Integer"
+    arguments: dict[str, Any] = {"lower": value.lower, "upper": value.upper}
+    if kind == "Normal":
+        name, arguments = "randn", {"mean": inner.mean, "sd": inner.sd}
+    elif kind == "LogUniform":
+        name = "lograndint" if integer else "loguniform"
+    elif kind == "Uniform":
+        name = "randint" if integer else "uniform"
+    else:
+        return None
+    if q is not None:
+        name, arguments["q"] = f"q{name}", q
+    return Domain(name, arguments)
+
+
+_READERS: dict[str, Callable[[Any], Domain | None]] = {
+    "Float": _read_numeric,
+    "Integer": _read_numeric,
+    "Categorical": lambda value: Domain("choice", {"categories": list(value.categories)}),
+    "Function": lambda value: Domain("sample_from", {"func": value.func}),
+}

@@ -1,0 +1,213 @@
+"""Search spaces: parameters, each with a domain of Ray Tune's or a constant, and what they have to fulfil."""
+
+from __future__ import annotations
+
+import graphlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nbtune.errors import Problem, did_you_mean
+from nbtune.spec.space.domain import MISSING, Domain, alternatives, depends_on
+from nbtune.spec.space.expression import Expression
+from nbtune.spec.space.from_ray import flattened
+from nbtune.spec.space.values import same
+
+__all__ = ["Constraint", "Parameter", "Space", "nested", "top_level"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a search space.
+
+    Attributes:
+        name: its name; the names of a nested dictionary are joined by "/".
+        domain: a `Domain`, a `Conditional`, an `Expression`, or a constant that every trial gets.
+        default: the value for a run without tuning, an `Expression`, or `MISSING`.
+        line: the line of the cell that defines it, counted from 1, or None.
+    """
+
+    name: str
+    domain: Any
+    default: Any = MISSING
+    line: int | None = field(default=None, compare=False)
+
+    @property
+    def depends(self) -> frozenset[str]:
+        """The top-level names of the parameters that its domain depends on."""
+        return depends_on(self.domain)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parameter) and all(
+            same(getattr(self, part), getattr(other, part)) for part in ("name", "domain", "default")
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a configuration has to fulfil to be tried.
+
+    Attributes:
+        test: true for those that may be tried.
+        line: the line of the cell that says it, or None.
+    """
+
+    test: Expression
+    line: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"require({self.test})"
+
+
+@dataclass(frozen=True)
+class Space:
+    """An ordered set of parameters, and what they have to fulfil together.
+
+    Attributes:
+        parameters: one for each name, in the order of the cell or dictionary.
+        constraints: what a configuration has to fulfil.
+    """
+
+    parameters: tuple[Parameter, ...] = field(default_factory=tuple)
+    constraints: tuple[Constraint, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and (self.parameters, self.constraints) == (other.parameters, other.constraints)
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    @classmethod
+    def from_dict(cls, space: Mapping[str, Any]) -> Space:
+        """Return the space of a dictionary as Ray Tune takes it (``Tuner(param_space=...)``)."""
+        return cls(tuple(Parameter(name, domain) for name, domain in flattened(space)))
+
+    def merged(self, other: Space) -> Space:
+        """Return this space with the parameters and constraints of `other` added; on the same name `other` wins."""
+        merged = {parameter.name: parameter for parameter in self.parameters}
+        for parameter in other.parameters:
+            old = merged.get(parameter.name)
+            default = old.default if old and parameter.default is MISSING else parameter.default
+            merged[parameter.name] = replace(parameter, default=default)
+        return Space(tuple(merged.values()), tuple(dict.fromkeys([*self.constraints, *other.constraints])))
+
+    def __getitem__(self, name: str) -> Parameter:
+        found = {parameter.name: parameter for parameter in self.parameters}
+        return found[name]
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def dependent(self) -> tuple[Parameter, ...]:
+        """The parameters whose domains depend on others."""
+        return tuple(parameter for parameter in self.parameters if parameter.depends)
+
+    @property
+    def grid_size(self) -> int:
+        """How many trials one pass over the `grid_search` parameters takes; 1 without any.
+
+        Those that are there on a condition only, and constraints, are not reckoned with.
+        """
+        grids = [p.domain for p in self.parameters if isinstance(p.domain, Domain) and p.domain.kind == "grid_search"]
+        return math.prod(len(domain.values or []) for domain in grids)
+
+    @property
+    def ordered(self) -> tuple[Parameter, ...]:
+        """The parameters, each after those that it depends on, otherwise in their order.
+
+        Raises:
+            graphlib.CycleError: some depend on one another.
+        """
+        place = {name: position for position, name in enumerate(self.names)}
+        sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+        for parameter in self.parameters:
+            sorter.add(parameter.name, *(name for name in self.names if top_level(name) in parameter.depends))
+        sorter.prepare()
+        ready, found = list(sorter.get_ready()), []
+        while ready:
+            name = min(ready, key=place.__getitem__)
+            ready.remove(name)
+            sorter.done(name)
+            ready += sorter.get_ready()
+            found.append(self[name])
+        return tuple(found)
+
+    def violated(self, config: Mapping[str, Any]) -> Constraint | None:
+        """Return the first constraint that a configuration does not fulfil, or None.
+
+        Args:
+            config: the parameters, nested; a constraint over some that are not there is left out.
+
+        Raises:
+            ValueError: a constraint cannot be evaluated.
+        """
+        absent = {top_level(name) for name in self.names if not _has(config, name)}
+        for constraint in self.constraints:
+            if constraint.test.depends & absent:
+                continue
+            try:
+                fulfilled = bool(constraint.test(config))
+            except Exception as error:  # whatever the user's expression raises
+                raise ValueError(f"{constraint} cannot be evaluated: {type(error).__name__}: {error}") from error
+            if not fulfilled:
+                return constraint
+        return None
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the domains and how they depend on one another, by line."""
+        found = []
+        tops = {top_level(name) for name in self.names}
+        for parameter in self.parameters:
+            texts = [part.problem() for part in alternatives(parameter.domain) if isinstance(part, Domain)]
+            found += [Problem(f"{parameter.name}: {text}", parameter.line) for text in texts if text]
+            found += [
+                Problem(f"{parameter.name} depends on {name!r}, which is no parameter{did_you_mean(name, tops)}")
+                for name in sorted(parameter.depends - tops)
+            ]
+        found += [
+            Problem(f"{constraint} uses {name!r}, which is no parameter{did_you_mean(name, tops)}", constraint.line)
+            for constraint in self.constraints
+            for name in sorted(constraint.test.depends - tops)
+        ]
+        try:
+            _ = self.ordered
+        except graphlib.CycleError as error:
+            way = list(dict.fromkeys(error.args[1]))
+            text = f"{' -> '.join([*way, way[0]])}: these depend on one another, so none can be sampled first"
+            found.append(Problem(text, self[way[0]].line))
+        return found
+
+
+def _has(config: Any, name: str) -> bool:
+    for part in name.split("/"):
+        if not isinstance(config, Mapping) or part not in config:
+            return False
+        config = config[part]
+    return True
+
+
+def top_level(name: str) -> str:
+    """Return the name that a parameter has in the cell: "model" for "model/hidden"."""
+    return name.partition("/")[0]
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``{"a": {"b": 1}}`` for ``{"a/b": 1}``."""
+    result: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, last = name.split("/")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return result

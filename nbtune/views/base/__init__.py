@@ -1,0 +1,1 @@
+"""What all widgets share: their files, their channel to the browser, polling, decimation."""

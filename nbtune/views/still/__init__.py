@@ -1,0 +1,1 @@
+"""The picture of an experiment that stays in the notebook's file."""

@@ -1,0 +1,296 @@
+"""The curves of the still picture: which are drawn, over what range, and as what lines of SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nbtune.results.columns import groups
+from nbtune.results.state import TrialState
+from nbtune.results.store import Store
+from nbtune.views.base.decimate import decimate
+from nbtune.views.still.picture import Run, clean, cut, element, text_width, texts, ticks
+from nbtune.views.text import status_of
+
+__all__ = ["BEST", "DIM", "FAILED", "FINISHED", "HEIGHT", "RUNNING", "STOPPED", "Chart", "collect", "draw"]
+
+# The dashboard's colours on white (widgets/src/theme.css).
+BEST, RUNNING, FINISHED, STOPPED, FAILED = "#c85200", "#0072b2", "#00795a", "#6b6b6b", "#b3261e"
+DIM, _OTHER, _GRID = "#5c5c5c", "#8a8a8a", "#e8e8e8"
+
+HEIGHT = 186
+"""Of the whole chart, in pixels."""
+
+_LINES, _DOTS = 60, 600  # how many trials are drawn at most, as curves or as a point each
+_FINE, _COARSE = 200, 64  # points of the best curve, and of each other
+_PLOT = 130  # pixels high
+_MARGIN = 8  # half pixels around the outermost points, so that no line's edge is cut
+_FARTHEST = 8e307  # twice as far apart are numbers still
+
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial's curve.
+
+    Attributes:
+        state: the trial.
+        kind: "best" or the trial's status, as it is shown.
+        x: ascending, shape (n,).
+        y: finite, shape (n,); n is at least 1.
+    """
+
+    state: TrialState
+    kind: str
+    x: _Floats
+    y: _Floats
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn.
+
+    Attributes:
+        metric: its name.
+        curves: by trial; at most 60, or 600 points.
+        total: how many curves there are.
+        single: whether no trial has more than one point; then x is the trial's number, not the iteration.
+    """
+
+    metric: str
+    curves: Sequence[Curve]
+    total: int
+    single: bool
+
+
+def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: TrialState | None) -> Chart:
+    """Return a metric's curves. Values that are not finite are left out of them.
+
+    Args:
+        store: the experiment's state.
+        metric: what is drawn.
+        ranked: all trials, the best first.
+        best: the best of them.
+    """
+    _, (trial, iteration, _, value) = store.points(metric, 0)
+    finite = np.isfinite(value)
+    reports = np.bincount(trial[finite], minlength=max((s.number + 1 for s in ranked), default=0))
+    seen = [state for state in ranked if reports[state.number]]
+    single = reports.max(initial=0) <= 1
+    drawn = _chosen(seen, _DOTS if single else _LINES)
+    wanted = np.zeros(len(reports), bool)
+    wanted[[state.number for state in drawn]] = True
+    rows = np.flatnonzero(finite & wanted[trial])
+    states = {state.number: state for state in drawn}
+    curves = []
+    for number, at in groups(trial[rows]):
+        kept = rows[at][_still_true(iteration[rows[at]])]
+        x = np.array([number], float) if single else iteration[kept].astype(float)
+        kind = "best" if best is not None and best.number == number else status_of(store, states[number])
+        curves.append(Curve(states[number], kind, x, np.clip(value[kept], -_FARTHEST, _FARTHEST)))
+    return Chart(metric, curves, len(seen), single)
+
+
+def _chosen(ranked: Sequence[TrialState], limit: int) -> list[TrialState]:
+    """Return at most so many trials: the best, some that run, and of the others an even choice."""
+    if len(ranked) <= limit:
+        return list(ranked)
+    by_number = sorted(ranked, key=lambda state: state.number)
+    running = [state for state in by_number if state.status == "running"][:8]
+    first = {state.number: state for state in (*ranked[: limit // 3], *running)}
+    rest = [state for state in by_number if state.number not in first]
+    places = np.linspace(0, len(rest) - 1, limit - len(first)).round().astype(int)
+    return [*first.values(), *(rest[place] for place in places)]
+
+
+def _still_true(iteration: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Tell which of one trial's reports it has not made again later, having gone on from a checkpoint."""
+    later = np.minimum.accumulate(iteration[::-1])[::-1][1:]
+    return np.append(iteration[:-1] < later, True)
+
+
+def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
+    """Return the chart as lines of SVG, or none where nothing is to be drawn.
+
+    Args:
+        chart: the curves.
+        top: where it begins.
+        left: where it begins from the left.
+        right: where it ends.
+    """
+    curves = chart.curves
+    if not curves:
+        return []
+    low, high, outside = _range(curves)
+    marks = ticks(low, high, 4)
+    plot_left = round(left + max(text_width(shown, 11) for _, shown in marks) + 8)
+    named = [text_width(str(curve.state.number), bold=True) for curve in curves if curve.kind == "best"]
+    plot_right = round(right - max([34, *named]))  # there the best trial's number stands
+    base = top + 22 + _PLOT
+    xs = np.concatenate([curve.x for curve in curves])
+    first, last = (xs.min(), xs.max()) if xs.min() < xs.max() else (xs.min() - 0.5, xs.max() + 0.5)
+    plot = _Plot(first, last, low, high, 2 * (plot_right - plot_left), 2 * _PLOT)
+
+    lines = _caption(chart, outside, top + 12, left, right)
+    lines.append(f'<g font-size="11" fill="{DIM}">')
+    for value, shown in marks:
+        y = round(top + 22 + plot.y(np.array([value]))[0] / 2) + 0.5
+        path = f"M{plot_left} {y:g}H{plot_right}"
+        lines.append(element("path", d=path, stroke=_GRID))
+        lines.append(texts(plot_left - 6, y + 3.5, Run(shown), text_anchor="end"))
+    for value, shown in ticks(first, last, 6, whole=True):
+        x = plot_left + plot.x(np.array([value]))[0] / 2
+        lines.append(texts(x, base + 14, Run(shown), text_anchor="middle"))
+    name = "trial" if chart.single else "iteration"
+    lines.append(texts((plot_left + plot_right) / 2, base + 28, Run(name), text_anchor="middle"))
+    lines.append(element("path", d=f"M{plot_left} {base + 0.5:g}H{plot_right}", stroke="#b5b5b5"))
+    lines.append("</g>")
+    # A drawing in the drawing cuts off what lies outside, and needs no name that another picture on the
+    # page could have as well. Its unit is half a pixel, so that whole numbers do.
+    lines.append(
+        f'<svg x="{plot_left}" y="{top + 22:g}" width="{plot_right - plot_left}" height="{_PLOT}"'
+        f' viewBox="0 0 {plot.width} {plot.height}" fill="none" stroke-linejoin="round" stroke-linecap="round">'
+    )
+    for kind, style in _STYLES.items():
+        lines += _group([curve for curve in curves if curve.kind == kind], plot, style, fine=kind == "best")
+    lines.append("</svg>")
+    for curve in curves:
+        if curve.kind == "best":
+            x = plot_left + plot.x(curve.x[-1:])[0] / 2 + 6
+            y = top + 22 + plot.y(curve.y[-1:])[0] / 2 + 4
+            halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
+            lines.append(texts(x, y, Run(str(curve.state.number), BEST, bold=True), **halo))
+    return lines
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How a kind of curve is drawn: colour, width in half pixels, dashes, opacity; and its sign and word."""
+
+    stroke: str
+    width: int
+    sign: str
+    word: str
+    dashes: str | None = None
+    opacity: float | None = None
+
+
+# In this order they are drawn, the last over the others.
+_STYLES = {
+    "pending": _Style(_OTHER, 2, "─", "pending", opacity=0.6),
+    "unfinished": _Style(_OTHER, 2, "─", "unfinished", opacity=0.6),
+    "paused": _Style(_OTHER, 2, "╌", "paused", dashes="10 6", opacity=0.8),
+    "stopped": _Style(_OTHER, 2, "┄", "stopped early", dashes="4 6", opacity=0.8),
+    "finished": _Style(_OTHER, 2, "─", "finished", opacity=0.6),
+    "failed": _Style(_OTHER, 2, "✗", "failed", opacity=0.6),
+    "running": _Style(RUNNING, 3, "─", "running"),
+    "best": _Style(BEST, 5, "━", "best"),
+}
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """From values to whole half pixels."""
+
+    first: float
+    last: float
+    low: float
+    high: float
+    width: int
+    height: int
+
+    def x(self, values: _Floats) -> npt.NDArray[np.int64]:
+        part = (values - self.first) / (self.last - self.first)
+        return np.rint(_MARGIN + part * (self.width - 2 * _MARGIN)).astype(np.int64)
+
+    def y(self, values: _Floats) -> npt.NDArray[np.int64]:
+        with np.errstate(over="ignore"):
+            part = (self.high - values) / (self.high - self.low)
+        part = np.clip(part, -9, 9)  # far outside is as good as outside, and fewer digits
+        return np.rint(part * self.height).astype(np.int64)
+
+
+def _range(curves: Sequence[Curve]) -> tuple[float, float, bool]:
+    """Return from where to where values are shown, and whether some lie outside.
+
+    A tenth of them at either end may, where all the others would have less than a tenth of the height: what a
+    loss begins with, or ends with where it diverges.
+    """
+    values = np.concatenate([curve.y for curve in curves])
+    least, most = low, high = float(values.min()), float(values.max())
+    inner = float(np.quantile(values, 0.1, method="higher")), float(np.quantile(values, 0.9, method="lower"))
+    spread = inner[1] - inner[0]
+    ends = [float(curve.y[-1]) for curve in curves if curve.kind == "best"]
+    if len(values) >= 10 and 0 < 10 * spread < inner[0] - low:
+        low = min(inner[0] - spread / 4, *ends, inner[0])
+    if len(values) >= 10 and 0 < 10 * spread < high - inner[1]:
+        high = max(inner[1] + spread / 4, *ends, inner[1])
+    room = 0.05 * (high - low)
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-300):  # as good as constant
+        room = 0.05 * max(abs(low), abs(high)) or 1.0
+        room = 1.0 if room < 1e-290 else room
+    return low - room, high + room, least < low or most > high
+
+
+def _caption(chart: Chart, outside: bool, y: float, left: float, right: float) -> list[str]:
+    """Return the line above the plot: what is drawn, and what the lines mean."""
+    kinds = {curve.kind for curve in chart.curves}
+    legend: list[Run] = []
+    for kind, style in reversed(_STYLES.items()):
+        if kind in kinds:
+            sign = style.sign if kind == "failed" or not chart.single else "■" if kind == "stopped" else "●"
+            fill = FAILED if kind == "failed" else style.stroke
+            legend += [Run(sign, fill, bold=True, gap=12 if legend else 0), Run(f" {style.word}", DIM)]
+    notes = []
+    if len(chart.curves) < chart.total:
+        notes.append(f"{len(chart.curves)} of {chart.total:,} {'points' if chart.single else 'curves'}")
+    if outside:
+        notes.append("extreme values are cut off")
+    note = ", ".join(notes)
+    room = right - left - 24 - sum(text_width(run.text, 11) + run.gap for run in legend) - text_width(note, 11)
+    name = cut(clean(chart.metric), room, lambda text: text_width(text, 12, bold=True))
+    lines = [texts(left, y, Run(name, bold=True), font_size="12")]
+    if note:
+        lines.append(texts(left + text_width(name, 12, bold=True) + 10, y, Run(note, DIM), font_size="11"))
+    return [*lines, texts(right, y, *legend, font_size="11", text_anchor="end")]
+
+
+def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, fine: bool) -> list[str]:
+    """Return the curves of one kind, a line for each, and their points that are alone in one more."""
+    if not curves:
+        return []
+    points: list[str] = []
+    crosses: list[str] = []
+    paths: list[str] = []
+    for curve in curves:
+        kept = decimate(curve.x, curve.y, _FINE if fine else _COARSE)
+        places = np.column_stack([plot.x(curve.x[kept]), plot.y(curve.y[kept])])
+        places = places[np.append(True, (np.diff(places, axis=0) != 0).any(axis=1))]
+        x, y = places[-1].tolist()
+        if style.word == "failed":
+            crosses.append(f"M{x - 6} {y - 6}l12 12m0-12l-12 12")
+        if len(places) > 1:
+            paths.append(element("path", d=_path(places)))
+        elif style.word != "failed":
+            points.append(f"M{x} {y}h0")
+    shared: dict[str, str | float | None] = {"stroke": style.stroke, "stroke_opacity": style.opacity}
+    lines = []
+    if paths:
+        content = "\n" + "\n".join(paths) + "\n"
+        lines.append(element("g", content, **shared, stroke_width=style.width, stroke_dasharray=style.dashes))
+    if points:
+        size, cap = (14 if fine else 10), ("square" if style.dashes else None)
+        lines.append(element("path", d="".join(points), **shared, stroke_width=size, stroke_linecap=cap))
+    if crosses:
+        lines.append(element("path", d="".join(crosses), stroke=FAILED, stroke_width=4))
+    return lines
+
+
+def _path(places: npt.NDArray[np.int64]) -> str:
+    """Return a line through points, each told by its distance from the one before: that has fewer digits."""
+    steps = "".join(f"{step}" if step < 0 else f" {step}" for step in np.diff(places, axis=0).ravel().tolist())
+    return f"M{places[0, 0]} {places[0, 1]}l{steps.lstrip()}"

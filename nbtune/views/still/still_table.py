@@ -1,0 +1,136 @@
+"""The top rows of the still picture's table, and the same as plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nbtune.results.columns import ABSENT, value_type
+from nbtune.results.state import TrialState
+from nbtune.results.store import Store, flat
+from nbtune.views.still.picture import Measure, clean, cut
+from nbtune.views.text import number, status_of, status_word
+
+__all__ = ["SIGNS", "Cells", "fit", "plain_table", "ranked", "shown", "table"]
+
+SIGNS = {
+    "pending": "○", "running": "●", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗",
+    "unread": "✗", "unfinished": "◐",
+}  # fmt: skip
+"""A sign for each state, so that no colour is the only one."""
+
+_LONGEST = 60  # characters of a cell, before it is measured
+_METRICS = 3  # how many are shown where no one of them is the experiment's
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column as text.
+
+    Attributes:
+        title: what stands above it.
+        cells: one for each row.
+        kind: "trial", "status", "parameter", "metric", "iterations" or "more".
+        right: whether it is numbers, which end at the same place.
+        width: how wide it is, once that is known.
+    """
+
+    title: str
+    cells: Sequence[str]
+    kind: str
+    right: bool = False
+    width: float = 0
+
+
+def shown(value: Any, longest: int = _LONGEST) -> str:
+    """Return a parameter's or metric's value as it stands in a line or a cell."""
+    if value is ABSENT:
+        return ""
+    return clean(number(value), longest)
+
+
+def ranked(store: Store) -> list[TrialState]:
+    """Return all trials, the best first, as `Store.best` tells it; those that it does not count by number."""
+    metric, sign = store.metric, -1 if store.facts.get("mode") == "max" else 1
+
+    def place(state: TrialState) -> tuple[bool, float, int]:
+        value: Any = None if metric is None else state.metrics.get(metric)
+        counts = value_type(value) in (int, float) and math.isfinite(value) and state.status != "failed"
+        return (not counts, sign * float(value) if counts else 0.0, state.number)
+
+    return sorted(store.states(), key=place)
+
+
+def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -> list[Cells]:
+    """Return the columns of some trials: number, status, parameters, metric, iterations."""
+    configs = [dict(flat(state.config)) for state in states]
+    parameters = list(dict.fromkeys([*store.facts.get("space", {}), *(name for config in configs for name in config)]))
+    metrics = store.metrics()[:_METRICS] if store.metric is None else [store.metric]
+    marks = ["★ " if best is not None and state.number == best.number else "" for state in states]
+    numbers = [f"{mark}{state.number}" for mark, state in zip(marks, states, strict=True)]
+    statuses = [status_of(store, state) for state in states]
+    words = [f"{SIGNS.get(status, '')} {status_word(status)}" for status in statuses]
+    return [
+        Cells("trial", numbers, "trial", right=True),
+        Cells("status", words, "status"),
+        *(_column(name, [config.get(name, ABSENT) for config in configs], "parameter") for name in parameters),
+        *(_column(name, [state.metrics.get(name, ABSENT) for state in states], "metric") for name in metrics),
+        _column("iterations", [state.iterations for state in states], "iterations"),
+    ]
+
+
+def _column(name: str, values: Sequence[Any], kind: str) -> Cells:
+    numeric = all(value is ABSENT or type(value) in (int, float) for value in values)
+    return Cells(clean(name, _LONGEST), [shown(value) for value in values], kind, numeric)
+
+
+def fit(columns: Sequence[Cells], width: float, gap: float, widest: float, measure: Measure) -> list[Cells]:
+    """Return the columns cut to what there is room for: as many parameters as fit, then how many more there are.
+
+    Args:
+        columns: the table.
+        width: the room.
+        gap: between two columns.
+        widest: how wide a column may be.
+        measure: how wide a text is.
+    """
+    columns = [_narrowed(column, widest, measure) for column in columns]
+    parameters = [column for column in columns if column.kind == "parameter"]
+    room = width + gap - sum(column.width + gap for column in columns if column.kind != "parameter")
+    kept = 0
+    for kept in range(len(parameters), -1, -1):
+        more = _more(len(parameters) - kept, columns, measure)
+        if sum(column.width + gap for column in (*parameters[:kept], *more)) <= room:
+            break
+    more = _more(len(parameters) - kept, columns, measure)
+    tail = [column for column in columns if column.kind in {"metric", "iterations"}]
+    return [*columns[:2], *parameters[:kept], *more, *tail]
+
+
+def _narrowed(column: Cells, widest: float, measure: Measure) -> Cells:
+    title = cut(column.title, widest, measure)
+    cells = [cut(cell, widest, measure) for cell in column.cells]
+    return replace(column, title=title, cells=cells, width=max(map(measure, (title, *cells))))
+
+
+def _more(count: int, columns: Sequence[Cells], measure: Measure) -> list[Cells]:
+    if not count:
+        return []
+    title = f"+ {count} more"
+    return [Cells(title, [""] * len(columns[0].cells), "more", width=measure(title))]
+
+
+def plain_table(columns: Sequence[Cells], width: int = 100) -> str:
+    """Return the table as text, no line longer than `width` characters."""
+    fitted = fit(columns, width, 2, 18, len)
+    rows = zip(*([column.title, *column.cells] for column in fitted), strict=True)
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(int(column.width)) if column.right else cell.ljust(int(column.width))
+            for cell, column in zip(row, fitted, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
