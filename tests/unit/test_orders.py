@@ -108,7 +108,7 @@ def test_every_button_gives_its_order_and_is_answered(told):
     assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
-def test_every_answer_bears_the_id_of_its_question(told, tmp_path):
+def test_every_answer_bears_the_id_of_its_question(told):
     experiment, _ = start()
     ask(experiment, "head", type="at_once", number=3, id="p-1")
     ask(experiment, "trials", type="pause", trial=2, id="p-2")

@@ -16,6 +16,7 @@ from nbtune.spec.forms.form_row import Row
 from nbtune.spec.forms.suggest import Suggestion
 from nbtune.spec.options.options import SCHEDULERS, SEARCHES
 from nbtune.views.base.assets import plotly_js, plotly_version
+from nbtune.views.base.background import Background
 from nbtune.views.base.channel import Live, answer_to, script, styles
 from nbtune.views.forms.space_pictures import pictures
 
@@ -60,7 +61,7 @@ class SpaceEditor(Live):
         self._rows, self._line = tuple(form.sketch.rows), dict(form.line)
         self._lock = threading.RLock()
         self._wanted: tuple[Any, Message, dict[str, str] | None] | None = None  # space, question, line if it is right
-        self._draws = False
+        self._background = Background("nbtune-samples")
         super().__init__(
             {"ready": self._ready, "edit": self._edit, "error": self._failed, "plotly": lambda _: self._send_plotly()}
         )
@@ -123,26 +124,22 @@ class SpaceEditor(Live):
         )
         if checked.space is not None and len(checked.space):
             self._wanted = (self.space, _question(message), None if checked.line else dict(self._line))
-            if not self._draws:
-                self._draws = True
-                threading.Thread(target=self._draw, name="nbtune-samples", daemon=True).start()
+            self._background.do(self._draw)
 
     def _draw(self) -> None:
-        """Sample and plan, and send what comes of it, for what was typed last until nothing more is."""
-        while True:
-            with self._lock:
-                wanted, self._wanted = self._wanted, None
-                if wanted is None:
-                    self._draws = False
-                    return
-            space, question, line = wanted
-            found, fault = self._pictures(space)
-            with self._lock:
-                ids = {row.name: row.id for row in self._rows}
-            sent = {ids[name]: picture for name, picture in found.items() if name in ids}
-            self.send({"type": "pictures", **question, "pictures": sent, "fault": fault})
-            lines, possible = ([], True) if line is None or fault else self._planned(space, line)
-            self.send({"type": "plan", **question, "lines": lines, "possible": possible})
+        """Sample and plan, and send what comes of it, for what was typed last; nothing where that is done already."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, None
+        if wanted is None:
+            return
+        space, question, line = wanted
+        found, fault = self._pictures(space)
+        with self._lock:
+            ids = {row.name: row.id for row in self._rows}
+        sent = {ids[name]: picture for name, picture in found.items() if name in ids}
+        self.send({"type": "pictures", **question, "pictures": sent, "fault": fault})
+        lines, possible = ([], True) if line is None or fault else self._planned(space, line)
+        self.send({"type": "plan", **question, "lines": lines, "possible": possible})
 
     def _pictures(self, space: Any) -> tuple[dict[str, Any], str]:
         """Return the pictures of a space, or none and why nothing can be sampled."""

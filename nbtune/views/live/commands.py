@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.store import ENDED, Store, flat
 from nbtune.spec.space.domain import Domain
+from nbtune.views.base.background import Background
 from nbtune.views.base.channel import answer_to
 from nbtune.views.live.rows import cell, kind_of
 
@@ -52,9 +51,7 @@ class Orders:
     ) -> None:
         self._experiment, self._store = experiment, store
         self._head, self._trials, self._broken = head, trials, broken
-        self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._works = False
+        self._background = Background("nbtune-orders")
 
     @property
     def head(self) -> dict[str, Callable[[Message], None]]:
@@ -136,24 +133,7 @@ class Orders:
             refusal = {"type": "refused", "order": name, "trial": message.get("trial"), "message": why}
             answer(answer_to(message, refusal))
 
-        return lambda message: self._queue(lambda: carry_out(message))
-
-    def _queue(self, do: Callable[[], None]) -> None:
-        with self._lock:
-            self._waiting.append(do)
-            if self._works:
-                return
-            self._works = True
-        threading.Thread(target=self._work, name="nbtune-orders", daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._works = False
-                    return
-                do = self._waiting.popleft()
-            do()
+        return lambda message: self._background.do(lambda: carry_out(message))
 
 
 def _meant(name: str, value: Any, known: Mapping[str, Any] | None, tried: list[Any]) -> Any:

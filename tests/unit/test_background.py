@@ -1,0 +1,39 @@
+"""Work beside the thread that hears the browser."""
+
+import subprocess
+import sys
+import threading
+
+from nbtune.views.base.background import Background
+
+
+def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behind():
+    work, done, names, all_done = Background("nbtune-test"), [], set(), threading.Event()
+
+    def do(number):
+        names.add(threading.current_thread().name)
+        done.append(number)
+        if number == 199:
+            all_done.set()
+
+    for number in range(200):
+        work.do(lambda number=number: do(number))
+    assert all_done.wait(10)
+    assert done == list(range(200))
+    assert names == {"nbtune-test"}
+    again = threading.Event()
+    work.do(again.set)
+    assert again.wait(10)
+
+
+def test_what_hangs_does_not_keep_python_from_ending():
+    code = """
+import threading
+from nbtune.views.base.background import Background
+begun = threading.Event()
+work = Background("nbtune-test")
+work.do(lambda: (begun.set(), threading.Event().wait()))
+begun.wait(10)
+print("ends")
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True).stdout == "ends\n"
