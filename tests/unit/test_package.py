@@ -1,6 +1,7 @@
 """The package as a whole: its names, what importing it costs, and who may import whom."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -180,3 +181,17 @@ def test_a_module_says_what_it_is_and_is_read_at_one_sitting(path):
     text = path.read_text("utf-8")
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 350
+
+
+def test_the_map_has_every_module_in_its_room():
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")
+    parts = re.split(r"^\*\*`(nbtune/[\w/]*)`\*\*", text, flags=re.MULTILINE)
+    said = {
+        room.rstrip("/"): set(re.findall(r"^\| `(\w+\.py)` \|", part, re.MULTILINE))
+        for room, part in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    there = {}
+    for path in MODULES:
+        if path.name != "__init__.py" and "lazy" not in path.parts:
+            there.setdefault(path.parent.relative_to(ROOT.parent).as_posix(), set()).add(path.name)
+    assert {room: names - {"__init__.py"} for room, names in said.items()} == there
