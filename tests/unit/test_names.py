@@ -278,6 +278,19 @@ def missing(lines):
     return None
 
 
+@pytest.mark.parametrize(
+    ("lines", "maybe"),
+    [
+        (["def f():", "    b = 1", "    class C:", "        b = b", "f()", "b = 2"], {"b"}),
+        (["b = 2", "def f():", "    b = 1", "    class C:", "        b = b", "f()"], set()),
+        (["class D:", "    b = 2", "    def f(self):", "        b = 1", "        class C:", "            b = b"], {"b"}),
+    ],
+)
+def test_a_class_in_a_function_looks_among_the_globals_when_the_function_runs(lines, maybe):
+    found = names_of(ast.parse("\n".join(lines)).body)
+    assert (found.maybe, found.needed) == (maybe, {})
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(SIMPLE, max_size=6).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_that_straight_code_misses_is_needed(lines):

@@ -54,7 +54,7 @@ def names_of(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> Names:
             flow.names.maybe.add(name)
         else:
             flow.names.needed.setdefault(name, line)
-    flow.names.maybe |= flow.beyond - defined
+    flow.names.maybe |= flow.beyond
     flow.names.maybe -= set(flow.names.needed) | set(bound)
     return flow.names
 
@@ -266,7 +266,7 @@ class _Flow:
                     self.beyond.add(name)
             self.names.maybe |= inner.names.maybe - defined
             self.declared |= inner.declared
-            self.beyond |= inner.beyond
+            self._beyond(inner, defined)
             self._later(inner.later, {node.name}, defined)
             return
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
@@ -291,10 +291,15 @@ class _Flow:
         else:
             inner.run(node.body, own)
         self.declared |= inner.declared
-        self.beyond |= inner.beyond
+        self._beyond(inner, defined)
         # It runs once its own name is bound.
         seen = {"__class__"} if self._of_class else {*defined, getattr(node, "name", "")}
         self._later({**inner.names.needed, **inner.later}, own, seen)
+
+    def _beyond(self, inner: _Flow, defined: set[str]) -> None:
+        """Take over what classes in functions read among the globals, but for those that are bound by now."""
+        globals_here = not self._in_function and not self._of_class
+        self.beyond |= inner.beyond - defined if globals_here else inner.beyond
 
     def _later(self, names: dict[str, int], own: set[str], defined: set[str]) -> None:
         for name, line in names.items():

@@ -1,0 +1,177 @@
+"""What every source promises its reader: the same tests for a driver, a stored log, a foreign folder and a replay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbtune
+from nbtune import testing
+from nbtune.cluster.link.attach import NAMESPACE
+from nbtune.engine.client.launch import find
+from nbtune.engine.client.stored import events_since, open_experiment
+from nbtune.engine.protocol.events import KINDS, Chunk
+from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
+from nbtune.engine.storage.storage import Storage
+
+SOURCES = ("driver", "stored", "foreign", "replay")
+PATIENCE = 0.3  # seconds that a read waits for news
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(scope="module")
+def over(cluster: Any, folder: Path) -> Any:
+    """An experiment that has come to its end, and its log in storage."""
+
+    def train(config: dict[str, Any]) -> None:
+        for step in range(5):
+            nbtune.report(acc=config["a"] * step)
+
+    space = {"a": nbtune.grid_search([1, 2, 3])}
+    return nbtune.tune(train, space, metric="acc", mode="max", storage=str(folder), wait=False).wait(120)
+
+
+@pytest.fixture(scope="module")
+def foreign(cluster: Any, folder: Path) -> Path:
+    """The folder of an experiment that nbtune has not run."""
+    from ray import tune
+
+    def train(config: dict[str, Any]) -> None:
+        for step in range(5):
+            tune.report({"acc": config["a"] * step})
+
+    space = {"a": tune.grid_search([1, 2])}
+    tune.Tuner(train, param_space=space, run_config=tune.RunConfig(name="foreign", storage_path=str(folder))).fit()
+    return folder / "foreign"
+
+
+@pytest.fixture(scope="module")
+def held(cluster: Any, folder: Path) -> Iterator[Any]:
+    """An experiment that goes on until the tests of this file are over."""
+    gate = str(folder / "gate")
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+        import time
+
+        for step in range(5):
+            nbtune.report(acc=step)
+        while not os.path.exists(gate):
+            time.sleep(0.05)
+
+    space = {"a": nbtune.grid_search([1, 2])}
+    experiment = nbtune.tune(train, space, metric="acc", mode="max", cpus=0.25, storage=str(folder), wait=False)
+    yield experiment
+    Path(gate).touch()
+    experiment.wait(60)
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest, until: Callable[..., None]) -> Source:
+    kind = request.param
+    if kind == "driver":
+        held = request.getfixturevalue("held")
+        until(lambda: len(held.history) == 10, "all reports")
+        found = find(Path(held.path).name, NAMESPACE, events_since)
+        assert found is not None
+        return found[0]
+    if kind == "replay":
+        return testing.Replay(testing.recorded(request.getfixturevalue("over").path))
+    path = request.getfixturevalue("foreign") if kind == "foreign" else request.getfixturevalue("over").path
+    return open_experiment(Storage(str(path)))
+
+
+def all_of(source: Source, since: int = 0) -> list[Chunk]:
+    """Read on until nothing more comes."""
+    chunks: list[Chunk] = []
+    while True:
+        try:
+            more = source.read(since, PATIENCE)
+        except SourceLostError:
+            return chunks
+        if not more:
+            return chunks
+        chunks += more
+        since = more[-1].end
+
+
+def events(chunks: list[Chunk]) -> list[tuple[int, str, int, int]]:
+    """Return number, kind, trial and iteration of every event."""
+    return [
+        (chunk.first + row, KINDS[chunk.kind[row]], int(chunk.trial[row]), int(chunk.iteration[row]))
+        for chunk in chunks
+        for row in range(len(chunk))
+    ]
+
+
+each = pytest.mark.parametrize("source", SOURCES, indirect=True)
+
+
+@each
+def test_events_are_numbered_from_0_without_a_gap(source: Source) -> None:
+    read = events(all_of(source))
+    assert len(read) > 10
+    assert [number for number, *_ in read] == list(range(len(read)))
+
+
+@each
+def test_a_read_from_a_number_on_has_just_the_rest(source: Source) -> None:
+    whole = events(all_of(source))
+    for since in (1, 2, len(whole) // 2, len(whole) - 1):
+        assert events(all_of(source, since)) == whole[since:], since
+
+
+@each
+def test_each_trial_is_added_before_it_reports_and_its_reports_are_in_order(source: Source) -> None:
+    added: set[int] = set()
+    made: dict[int, list[int]] = {}
+    for _, kind, trial, iteration in events(all_of(source)):
+        if kind == "added":
+            added.add(trial)
+        elif kind == "reported":
+            assert trial in added
+            made.setdefault(trial, []).append(iteration)
+    assert len(made) > 1
+    assert all(iterations == [1, 2, 3, 4, 5] for iterations in made.values()), made
+
+
+@each
+def test_what_was_read_does_not_change_when_more_is_read(source: Source) -> None:
+    first = all_of(source)
+    before = events(first)
+    all_of(source)
+    assert events(first) == before
+
+
+@each
+def test_where_there_is_nothing_more_a_read_ends_in_time(source: Source) -> None:
+    end = all_of(source)[-1].end
+    began = time.monotonic()
+    with suppress(SourceLostError):
+        assert source.read(end, PATIENCE) == []
+    assert time.monotonic() - began < 30 + PATIENCE
+
+
+@each
+def test_an_order_is_carried_out_or_refused_with_a_reason(source: Source) -> None:
+    if isinstance(source, testing.Replay):
+        source.order("stop_trial", trial=10_000)
+        assert source.commands == [("stop_trial", {"trial": 10_000})]
+        return
+    with pytest.raises((RefusedError, SourceLostError), match=r"\w+"):
+        source.order("stop_trial", trial=10_000)
+
+
+@each
+def test_it_may_be_closed_twice_and_without_having_been_read(source: Source) -> None:
+    source.close()
+    source.close()
