@@ -87,6 +87,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     }
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
+    trainable.__qualname__ = TrialProcess.__name__  # what Ray calls the processes; Tune's wrapper has its own
     where = launch.storage.join(launch.folder)
     if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
         # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
