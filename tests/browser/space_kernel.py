@@ -86,7 +86,7 @@ class SpaceKernel:
             self._forms[token] = (form, sent)
         form, sent = self._forms[token]
         form._received(form, message, [])
-        while form._draws or not sent.empty():
+        while not form._background.idle or not sent.empty():
             try:
                 yield sent.get(timeout=0.05)
             except queue.Empty:

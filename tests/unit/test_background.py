@@ -21,9 +21,13 @@ def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behin
     assert all_done.wait(10)
     assert done == list(range(200))
     assert names == {"nbtune-test"}
-    again = threading.Event()
-    work.do(again.set)
+    again, go = threading.Event(), threading.Event()
+    work.do(lambda: (again.set(), go.wait(10)))
     assert again.wait(10)
+    assert not work.idle
+    go.set()
+    while not work.idle:
+        threading.Event().wait(0.005)
 
 
 def test_what_hangs_does_not_keep_python_from_ending():

@@ -27,6 +27,12 @@ class Background:
         self._waiting: deque[Callable[[], None]] = deque()
         self._works = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was given is done."""
+        with self._lock:
+            return not self._works
+
     def do(self, call: Callable[[], None]) -> None:
         """Do something once everything that was given before is done. It must not raise. Returns at once."""
         with self._lock:
