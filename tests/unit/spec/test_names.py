@@ -283,7 +283,10 @@ def missing(lines):
     [
         (["def f():", "    b = 1", "    class C:", "        b = b", "f()", "b = 2"], {"b"}),
         (["b = 2", "def f():", "    b = 1", "    class C:", "        b = b", "f()"], set()),
-        (["class D:", "    b = 2", "    def f(self):", "        b = 1", "        class C:", "            b = b"], {"b"}),
+        (
+            ["class D:", "    b = 2", "    def f(self):", "        b = 1", "        class C:", "            b = b"],
+            {"b"},
+        ),
     ],
 )
 def test_a_class_in_a_function_looks_among_the_globals_when_the_function_runs(lines, maybe):
