@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,13 @@ def test_the_map_has_every_module_in_its_room():
         if path.name != "__init__.py" and "lazy" not in path.parts:
             there.setdefault(path.parent.relative_to(ROOT.parent).as_posix(), set()).add(path.name)
     assert {room: names - {"__init__.py"} for room, names in said.items()} == there
+
+
+def test_every_package_that_is_imported_is_declared():
+    declared = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[\[<>=]", entry)[0] for entry in declared}
+    called = {"yaml": "pyyaml", "IPython": "ipython"}
+    imported = {name.partition(".")[0] for path in MODULES for name in imports_of(path)}
+    foreign = imported - sys.stdlib_module_names - {"nbtune", "rfc3987_syntax"}
+    # grpc comes with the extra `client`, ipykernel where there is a kernel: both are looked for only where they are.
+    assert {called.get(name, name) for name in foreign} - names <= {"grpc", "ipykernel"}

@@ -14,14 +14,19 @@ pytestmark = pytest.mark.wheel
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "anywidget",
+    "ipython",
     "ipywidgets",
     "lightning",
+    "numpy",
     "optuna",
     "pandas",
     "plotly",
     "psutil",
+    "pyarrow",
+    "pyyaml",
     "ray[train,tune]",
     "torch",
+    "traitlets",
     "tsdownsample",
 )
 
@@ -57,6 +62,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "nbtune").rglob("*.py")}
     front_end = {path.relative_to(ROOT / "widgets/src") for path in (ROOT / "widgets/src").rglob("*") if path.is_file()}
     assert front_end
+    expected.add("nbtune/py.typed")
     assert packaged == expected | {f"nbtune/static/{path}" for path in front_end}
     metadata = next(zipfile.ZipFile(wheel).read(name).decode() for name in names if name.endswith("METADATA"))
     for package in PACKAGES:
