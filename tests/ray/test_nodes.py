@@ -66,11 +66,8 @@ def until(condition):
 def shown(body: str, storage: Path, seconds: float = 280, preload: str = "") -> list[str]:
     """Return what a program prints that runs on a cluster of three nodes: nodes are added in a main thread only."""
     code = PROGRAM.format(storage=str(storage), body=TRAIN + body)
-    environment = {
-        **os.environ,
-        "RAY_AUTH_MODE": "disabled",
-        "NBTUNE_PRELOAD": "torch",
-    }  # the nodes that are added have no token of their own
+    # The nodes that are added have no token of their own.
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "NBTUNE_PRELOAD": preload}
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, timeout=seconds, capture_output=True, text=True
     )

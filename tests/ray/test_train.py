@@ -239,7 +239,7 @@ def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any
 
 
 def _is_trial(process: psutil.Process) -> bool:
-    return "ray::TrialProcess.train" in " ".join(process.info["cmdline"] or ()) and _ours(process)
+    return "ray::TrialProcess" in " ".join(process.info["cmdline"] or ()) and _ours(process)
 
 
 def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:

@@ -109,7 +109,8 @@ def killed(pid, failures):
     say(contiguous(trial))
 
 killed(int(trial.workers["pid"][1]), 1)
-(own,) = processes("TrialProcess.train")
+until(lambda: len(processes("ray::TrialProcess")) == 1)  # the one before may still be ending
+(own,) = processes("ray::TrialProcess")
 killed(own.pid, 2)
 trial.stop()
 experiment.wait(60)
