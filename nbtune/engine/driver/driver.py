@@ -18,7 +18,7 @@ from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import Keeper
 from nbtune.engine.storage.storage import Storage
 
-__all__ = ["Driver", "Launch", "Resume"]  # the two are in pickles of stored experiments under this module's name
+__all__ = ["Driver"]
 
 _SILENT = 30.0  # seconds after which a reader that has not asked is taken for gone
 
