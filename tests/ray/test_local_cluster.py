@@ -66,6 +66,14 @@ def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
     place.python("import nbtune; nbtune.stop_cluster()")
 
 
+def command(process: psutil.Process) -> list[str]:
+    """Return a process's command line; one that has just ended has none."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def gone(found: list[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in found)
 
@@ -82,7 +90,7 @@ def test_a_cluster_outlives_its_kernel_and_ends_when_told(
         kernel.communicate()
     there, folder = place.state, Path(place.state["folder"])
     found = place.processes()
-    names = {" ".join(process.cmdline()) for process in found}
+    names = {" ".join(command(process)) for process in found}
     assert sum("gcs_server" in name for name in names) == 1
 
     # Nobody else gets in: neither from outside, nor without the token, nor by what lies about.

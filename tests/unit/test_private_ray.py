@@ -81,4 +81,6 @@ def test_each_method_that_is_overridden_takes_what_it_is_given(
 ) -> None:
     found = inspect.getattr_static(attribute(module, owner), method)
     signature = inspect.signature(getattr(found, "__func__", found))
-    assert len(signature.parameters) == parameters, f"{owner}.{method}{signature}"
+    # Ray adds one to the methods of a class that has become an actor in this process.
+    own = signature.parameters.keys() - {"_ray_trace_ctx"}
+    assert len(own) == parameters, f"{owner}.{method}{signature}"
