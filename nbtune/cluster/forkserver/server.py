@@ -55,9 +55,9 @@ def serve(listener: socket.socket, raylet: int) -> Request | None:
                     if os.fork() == 0:
                         listener.close()
                         return request
-                    connection.sendall(b"1")
-                    for file in request.files:
+                    for file in request.files:  # before the answer, which may fail
                         os.close(file)
+                    connection.sendall(b"1")
 
 
 def _receive(connection: socket.socket) -> Request:
@@ -145,15 +145,17 @@ def main() -> None:
     number, path = sys.argv[1:]
     listener = socket.socket(fileno=int(number))
     folder = sys.path.pop(0)  # this file's: its modules must not hide others
+    from nbtune.cluster.forkserver.launcher import OFF, RAYLET
+
     with _random_state_untouched():
         _import()
     sys.path.insert(0, folder)
     gc.collect()
     gc.freeze()  # or the copies' garbage collectors would write into all of the memory that they share
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
-    raylet = int(os.environ["RAY_RAYLET_PID"])
+    raylet = int(os.environ[RAYLET])
     if not _copies_differ():  # whoever asks starts a process of its own
-        open(f"{path}.off", "w").close()
+        open(path + OFF, "w").close()
         return
     request = serve(listener, raylet)
     if request is not None:

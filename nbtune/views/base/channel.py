@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 
 import anywidget
 
+from nbtune.errors import NbtuneError
 from nbtune.views.base.assets import asset
 
-__all__ = ["Live", "answer_to", "script", "styles"]
+__all__ = ["Live", "answer_to", "connected", "script", "styles"]
 
 T = TypeVar("T")
 _IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./([^"]+)";\n', re.MULTILINE)
@@ -30,6 +31,27 @@ _STYLE_IMPORT = re.compile(r'^@import\s*"\./([^"]+)";\n', re.MULTILINE)
 def answer_to(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer with the id of its question, by which the browser knows which of its questions it answers."""
     return {**answer, "id": question["id"]} if "id" in question else dict(answer)
+
+
+def connected(
+    message: Mapping[str, Any], connect: Callable[[], None], failed: Callable[[dict[str, str]], None]
+) -> dict[str, Any]:
+    """Connect to a cluster because the browser has asked for it; return the answer.
+
+    Args:
+        message: the browser's.
+        connect: connects.
+        failed: is told of an error that is not nbtune's own, with "where" and "message": nobody looks at this thread.
+    """
+    answer = {"type": "connected"}
+    try:
+        connect()
+    except NbtuneError as error:
+        answer = {"type": "refused", "message": str(error)}
+    except Exception as error:
+        answer = {"type": "refused", "message": f"{type(error).__name__}: {error}"}
+        failed({"where": "connect", "message": answer["message"]})
+    return answer_to(message, answer)
 
 
 def script(name: str) -> str:

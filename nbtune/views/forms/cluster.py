@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import NbtuneError
-from nbtune.views.base.channel import Live, answer_to, script, styles
+from nbtune.views.base.channel import Live, connected, script, styles
 from nbtune.views.base.polling import Looked
 
 __all__ = ["Panel", "Source"]
@@ -90,15 +90,8 @@ class Panel(Live):
                 self.send({"type": "cluster", "reset": True, "facts": self._facts, "nodes": nodes, "left": []})
 
     def _connect(self, message: Mapping[str, Any]) -> None:
-        address, answer = message.get("address"), {"type": "connected"}
-        try:
-            self._source.connect(address if isinstance(address, str) and address else None)
-        except NbtuneError as error:
-            answer = {"type": "refused", "message": str(error)}
-        except Exception as error:  # nobody looks at this thread
-            answer = {"type": "refused", "message": f"{type(error).__name__}: {error}"}
-            self._failed({"where": "connect", "message": answer["message"]})
-        self.send(answer_to(message, answer))
+        address = message.get("address") if isinstance(message.get("address"), str) else None
+        self.send(connected(message, lambda: self._source.connect(address or None), self._failed))
         self._ask()
 
     def _failed(self, message: Mapping[str, Any]) -> None:

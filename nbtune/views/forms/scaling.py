@@ -9,7 +9,7 @@ import traitlets
 
 from nbtune.errors import NbtuneError
 from nbtune.spec.forms.scaling import Scaling
-from nbtune.views.base.channel import Live, answer_to, script, styles
+from nbtune.views.base.channel import Live, connected, script, styles
 from nbtune.views.base.polling import Looked
 
 __all__ = ["Form", "Source"]
@@ -121,15 +121,7 @@ class Form(Live):
         self.planned = {**planned, "revision": revision}
 
     def _connect(self, message: Mapping[str, Any]) -> None:
-        answer = {"type": "connected"}
-        try:
-            self._source.connect()
-        except NbtuneError as error:
-            answer = {"type": "refused", "message": str(error)}
-        except Exception as error:  # nobody looks at this thread
-            answer = {"type": "refused", "message": f"{type(error).__name__}: {error}"}
-            self._failed({"where": "connect", "message": answer["message"]})
-        self.send(answer_to(message, answer))
+        self.send(connected(message, self._source.connect, self._failed))
         self._plan()
 
     def _failed(self, message: Mapping[str, Any]) -> None:
