@@ -126,12 +126,14 @@ class Notebook:
 
     def __init__(self, page: Any, server: Server, name: str) -> None:
         self.page, self._server, self._name = page, server, name
-        # On a busy machine JupyterLab may ask for a kernel when a cell is to run, although it has shown one as idle.
-        asked = page.locator("dialog.jp-Dialog", has_text="Select Kernel").get_by_role(
-            "button", name="Select", exact=True
-        )
-        page.add_locator_handler(asked, lambda: asked.click())
+        # On a busy machine JupyterLab may ask for a kernel when a cell is to run, although it has shown one as idle, or
+        # report that one of its own requests was too slow. nbtune opens no dialogs, so none of them hides a fault of it.
+        page.add_locator_handler(page.locator("dialog.jp-Dialog"), self._accept)
         self.open()
+
+    def _accept(self, dialog: Any) -> None:
+        print(f"JupyterLab opened a dialog: {dialog.first.text_content()}")
+        dialog.first.locator("button.jp-mod-accept").click()
 
     def open(self) -> None:
         """Open it, or reload the page, and wait until its kernel is idle."""
