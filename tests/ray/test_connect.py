@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 import nbtune
@@ -147,7 +150,33 @@ def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: Foreign, ray_folder
     assert str(guarded.temp) in where
 
 
+@contextmanager
+def first_server_killed(cluster: Foreign) -> Iterator[list[int]]:
+    """Kill the first process that the Ray Client server of a cluster starts for a client; yield its pid in a list."""
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.02) and not killed:
+            for process in psutil.process_iter(["cmdline"]):
+                line = process.info["cmdline"] or []
+                if "--mode=specific-server" in line and f"--address={cluster.address}" in line:
+                    with suppress(psutil.Error):
+                        process.kill()
+                        killed.append(process.pid)
+                    break
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+    """Also where the process that the server starts for this client dies at its start."""
     pytest.importorskip("grpc")
     code = (
         f"{SAY}\n"
@@ -167,7 +196,9 @@ def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_p
         "x.wait(60)\n"
         "print(x.status, x.best.metrics['y'], len(x.df))\n"
     )
-    ended = python(code, tmp_path, HOME=str(guarded.home))
+    with first_server_killed(guarded) as killed:
+        ended = python(code, tmp_path, HOME=str(guarded.home))
+    assert len(killed) == 1
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines() == [
         f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs",

@@ -23,6 +23,12 @@ NAMESPACE = "nbtune"
 # notebook's variables with that. `leave_if_gone` does better.
 _PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
+_CLIENT_ATTEMPTS = 2
+"""How often to connect through Ray Client: its server starts a process for each client, which may die as it starts.
+
+Ray aborts the connection then. The next attempt gets another process, on another port.
+"""
+
 
 def attach(ray: Any, address: Address, found: Found, given: Address | None) -> None:
     """Connect to a cluster that a probe has found.
@@ -135,9 +141,17 @@ def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> 
     if runtime_env:
         options["runtime_env"] = runtime_env
     patience = {} if _PATIENCE in os.environ else {_PATIENCE: str(10 * 24 * 3600)}
+    attempts = _CLIENT_ATTEMPTS if address.kind == "client" else 1
     try:
         with variables(patience), loopback() if on_loopback else contextlib.nullcontext():
-            ray.init(address=str(address), **options)
+            for attempt in range(1, attempts + 1):
+                try:
+                    ray.init(address=str(address), **options)
+                    break
+                except ConnectionAbortedError:
+                    if attempt == attempts:
+                        raise
+                    ray.shutdown()
     except Exception as error:  # of many kinds, grpc's own among them
         ray.shutdown()
         differ = re.search(r"(Python|Ray)[^\n]*version[\s\S]*", str(error), re.IGNORECASE)
