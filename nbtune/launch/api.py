@@ -50,7 +50,7 @@ def tune(
     scaling: Any = None,
     framework: str | None = None,
     backend: Any = None,
-    combine: str | None = None,
+    aggregate: str | None = None,
     placement_strategy: str | None = None,
     accelerator_type: str | None = None,
     label_selector: Any = None,
@@ -106,7 +106,7 @@ def tune(
         framework: what the workers train with: "torch" (also if None), also for Lightning.
         backend: how they speak: "gloo", "nccl", or a `ray.train.torch.TorchConfig`. NCCL for workers with GPUs,
             else gloo, if None.
-        combine: how the metrics of the workers become the trial's: "rank0" (also if None), "mean", "min", "max".
+        aggregate: how the metrics of the workers become the trial's: "rank0" (also if None), "mean", "min", "max".
             `Trial.workers` has each one's.
         placement_strategy: how Ray places the workers: "PACK" (also if None), "SPREAD", "STRICT_PACK",
             "STRICT_SPREAD".

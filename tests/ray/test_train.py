@@ -113,7 +113,7 @@ def test_what_all_workers_report(run: Any, until: Any, tmp_path: Path, monkeypat
         space,
         workers=2,
         cpus=0.5,
-        combine="mean",
+        aggregate="mean",
         backend="gloo",
         worker_env={"OWN": "x"},
         metric="value",

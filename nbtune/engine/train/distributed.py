@@ -27,7 +27,7 @@ from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
 
-__all__ = ["Training", "combined", "run_workers"]
+__all__ = ["Training", "aggregated", "run_workers"]
 
 _ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
 _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
@@ -59,14 +59,14 @@ class Training:
         workers: what they need.
         framework: one of `nbtune.spec.plan.workers.FRAMEWORKS`.
         backend: how they speak; see `nbtune.frameworks`.
-        combine: how their metrics become the trial's: one of `nbtune.spec.plan.workers.COMBINE`.
+        aggregate: how their metrics become the trial's: one of `nbtune.spec.plan.workers.AGGREGATES`.
         variables: of their environment.
     """
 
     workers: Workers
     framework: str = "torch"
     backend: Any = None
-    combine: str = "rank0"
+    aggregate: str = "rank0"
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +89,7 @@ def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Co
     _check_places(training.workers, config)
     start = _start(storage)
     environment = {**payload["environment"], **_environment(training)}
-    reports = _Reports(start, training.combine, environment, partial(_tell, payload["driver"], place.get_trial_id()))
+    reports = _Reports(start, training.aggregate, environment, partial(_tell, payload["driver"], place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
         partial(work, dict(config), dict(payload), place),
@@ -171,7 +171,7 @@ class _Reports(ReportCallback, WorkerGroupCallback):
 
     Args:
         start: where they begin.
-        combine: how their metrics become the trial's.
+        aggregate: how their metrics become the trial's.
         environment: what is set in their processes before Ray Train's part of them begins; some of it is secret.
         tell: what to call when they have started, with the number of reports before, and who they are.
     """
@@ -179,11 +179,11 @@ class _Reports(ReportCallback, WorkerGroupCallback):
     def __init__(
         self,
         start: Start,
-        combine: str,
+        aggregate: str,
         environment: Mapping[str, str],
         tell: Callable[[int, list[dict[str, Any]]], None],
     ) -> None:
-        self._combine, self._environment, self._tell = combine, dict(environment), tell
+        self._aggregate, self._environment, self._tell = aggregate, dict(environment), tell
         self._iteration = self._saved_at = start.iteration
 
     def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
@@ -210,7 +210,7 @@ class _Reports(ReportCallback, WorkerGroupCallback):
         """Report to Tune what all workers have reported."""
         self._iteration += 1
         shares: tuple[Share, ...] = tuple(of_rank[SHARE] for of_rank in metrics)
-        metrics_of_trial = combined([share.metrics for share in shares], self._combine)
+        metrics_of_trial = aggregated([share.metrics for share in shares], self._aggregate)
         result = {REPORT: Report(metrics_of_trial, shares, self._iteration)}
         checkpoint = training_report.checkpoint
         if checkpoint is not None:
@@ -221,12 +221,12 @@ class _Reports(ReportCallback, WorkerGroupCallback):
         get_session()._report_training_result(_TrainingResult(checkpoint=checkpoint, metrics=result))
 
 
-def combined(ranks: Sequence[Mapping[str, Any]], how: str) -> dict[str, Any]:
+def aggregated(ranks: Sequence[Mapping[str, Any]], how: str) -> dict[str, Any]:
     """Return a trial's metrics from those of its workers.
 
     Args:
         ranks: what each has reported.
-        how: one of `nbtune.spec.plan.workers.COMBINE`. What is no number is rank 0's.
+        how: one of `nbtune.spec.plan.workers.AGGREGATES`. What is no number is rank 0's.
     """
     first = dict(ranks[0])
     if how == "rank0":

@@ -163,7 +163,7 @@ def _training(spec: Spec) -> Any:
         return None
     from nbtune.engine.train.distributed import Training
 
-    return Training(workers, spec.framework, spec.backend, spec.combine, spec.worker_env)
+    return Training(workers, spec.framework, spec.backend, spec.aggregate, spec.worker_env)
 
 
 def _resources(launch: Launch) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.options import readers as read
 from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, shape_of
-from nbtune.spec.plan.workers import COMBINE, FRAMEWORKS, Tuned, Workers, counts_of, of_flags, of_scaling
+from nbtune.spec.plan.workers import AGGREGATES, FRAMEWORKS, Tuned, Workers, counts_of, of_flags, of_scaling
 from nbtune.spec.space.space import Space
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
@@ -65,7 +65,7 @@ class Spec:
     scaling: Any = None
     framework: str = "torch"
     backend: Any = None
-    combine: str = "rank0"
+    aggregate: str = "rank0"
     placement_strategy: str = "PACK"
     accelerator_type: str | None = None
     label_selector: Any = None
@@ -175,7 +175,8 @@ _OPTIONS = [
            _WORKERS),
     Option("backend", read.backend, "how they speak: gloo, nccl, or a configuration such as TorchConfig", "NAME",
            _WORKERS),
-    Option("combine", read.one_of(*COMBINE), "whose metrics are the trial's: " + ", ".join(COMBINE), "HOW", _WORKERS),
+    Option("aggregate", read.one_of(*AGGREGATES), "how the trial's metrics come from theirs: " + ", ".join(AGGREGATES),
+           "HOW", _WORKERS),
     Option("placement_strategy", read.one_of(*STRATEGIES), "how they are placed: " + ", ".join(STRATEGIES), "NAME",
            _WORKERS),
     Option("accelerator_type", read.text, "the kind of accelerator that they need, as Ray calls it", "NAME", _WORKERS),

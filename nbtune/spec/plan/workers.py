@@ -11,13 +11,13 @@ from nbtune.spec.plan.shape import Bundle, Shape
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Space
 
-__all__ = ["COMBINE", "FRAMEWORKS", "Tuned", "Workers", "counts_of", "is_scaling", "of_flags", "of_scaling"]
+__all__ = ["AGGREGATES", "FRAMEWORKS", "Tuned", "Workers", "counts_of", "is_scaling", "of_flags", "of_scaling"]
 
 FRAMEWORKS = {
     "torch": "PyTorch, and what is built on it: Lightning, Transformers, Accelerate",
 }
 """The frameworks whose workers nbtune starts: the modules of `nbtune.frameworks`."""
-COMBINE = {
+AGGREGATES = {
     "rank0": "what rank 0 has reported",
     "mean": "the mean over the workers",
     "min": "the least of any worker",

@@ -13,7 +13,7 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, Worker
 from ray.train.v2.api.exceptions import WorkerGroupError
 
 from nbtune.engine.protocol.failures import TrialError
-from nbtune.engine.train.distributed import _cause, combined
+from nbtune.engine.train.distributed import _cause, aggregated
 from nbtune.engine.trial.checkpoint import Checkpoint, saved
 from nbtune.frameworks import framework_of
 
@@ -33,12 +33,12 @@ RANKS = [
     ],
 )
 def test_metrics_of_the_workers_become_the_trials(how, expected):
-    assert combined(RANKS, how) == expected
+    assert aggregated(RANKS, how) == expected
 
 
 @pytest.mark.parametrize("how", ["mean", "min", "max"])
 def test_a_value_that_is_no_number_for_one_worker_is_not_hidden(how):
-    assert math.isnan(combined([{"loss": 1.0}, {"loss": math.nan}, {"loss": 2.0}], how)["loss"])
+    assert math.isnan(aggregated([{"loss": 1.0}, {"loss": math.nan}, {"loss": 2.0}], how)["loss"])
 
 
 def raised(summary, at):

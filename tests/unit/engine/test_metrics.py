@@ -12,7 +12,7 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event, decode, encode
 from nbtune.engine.protocol.metrics import Report, Share, flat, reported
 from nbtune.engine.protocol.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
-from nbtune.engine.train.distributed import combined
+from nbtune.engine.train.distributed import aggregated
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.results.columns import headings
 from nbtune.results.store import Store
@@ -141,8 +141,8 @@ def test_what_a_share_took_is_apart_from_metrics_of_such_names():
     assert [rows.tolist() for rows, _ in chunk.since(1).took.values()] == [[0]] * 3
 
 
-def test_names_that_were_once_nbtunes_own_are_combined_as_others():
-    assert combined([{"@x": 1}, {"@x": 3}], "mean") == {"@x": 2.0}
+def test_names_that_were_once_nbtunes_own_are_aggregated_as_others():
+    assert aggregated([{"@x": 1}, {"@x": 3}], "mean") == {"@x": 2.0}
 
 
 def test_a_column_whose_name_is_taken_takes_none_of_another():

@@ -93,8 +93,8 @@ def test_what_does_not_go_together_is_said():
         " name of a parameter that says how many"
     ]
     assert problems(workers="3-2")[0].startswith("--workers: '3-2' is no number of workers")
-    assert problems(combine="mean", backend="gloo") == [
-        "--backend and --combine: only a trial with workers takes this; give --workers N"
+    assert problems(aggregate="mean", backend="gloo") == [
+        "--backend and --aggregate: only a trial with workers takes this; give --workers N"
     ]
     assert problems(workers=2, scaling=config) == [
         "--workers and --scaling both say how many workers; give one of them"
@@ -106,7 +106,7 @@ def test_what_does_not_go_together_is_said():
     assert problems(scaling=3) == [
         "--scaling: 3 is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
     ]
-    assert "did you mean 'mean'?" in problems(workers=2, combine="meen")[0]
+    assert "did you mean 'mean'?" in problems(workers=2, aggregate="meen")[0]
     assert "did you mean 'SPREAD'?" in problems(workers=2, placement_strategy="SPRED")[0]
     assert problems(workers=2, backend=3)[0].startswith("--backend: 3 is no backend: give gloo or nccl")
     assert problems(workers=2, worker_env="A") == ["--worker-env: 'A' is not NAME=VALUE; several are joined by commas"]
