@@ -138,7 +138,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(
-            f"{where.shown} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
+            f"{where.redacted} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
         )
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
@@ -158,7 +158,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     away = past.facts.get("away", 0.0) + now - ended
     facts = {
         "away": away,
-        "path": where.shown,
+        "path": where.redacted,
         "name": past.facts.get("name"),
         "detached": not cluster.embedded,
         "plan": planned.to_json(),

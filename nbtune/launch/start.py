@@ -67,11 +67,11 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         spec=spec,
         space=prepared.space,
         data=prepared.packed.data,
-        large=len(prepared.packed.large),
+        large_count=len(prepared.packed.large),
         folder=folder,
         storage=storage,
         slots=planned.places,
-        facts={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, where)},
+        metadata={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, where)},
         environment=secret,
     )
     warm.began()
@@ -84,7 +84,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         node=found.node,
         variables=plain,
     )
-    facts = {**start.facts, "path": where.place}  # its events have it without passwords
+    facts = {**start.metadata, "path": where.place}  # its events have it without passwords
     experiment = Experiment(
         source, plan=planned, where=where, on_end=warm.ended, facts=facts, fixed=("path",), resume=go_on
     )
@@ -142,10 +142,10 @@ def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
     if is_factory(spec.resources):
         plain_options["resources"] = call_of(spec.resources)
     if spec.storage is not None:
-        plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).shown
+        plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).redacted
     return {
         "name": spec.name,
-        "path": where.shown,
+        "path": where.redacted,
         "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,

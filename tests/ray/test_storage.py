@@ -127,7 +127,7 @@ def test_a_filesystem(run: Any, keys: None, store: str, saving: Any) -> None:
     options = {"storage": "third/prefix", "storage_filesystem": server}
     experiment = run(saving, SPACE, metric="acc", mode="max", **options).wait(120)
     check(experiment, "third/prefix", server)
-    with pytest.raises(nbtune.ExperimentError, match="cannot be written"):
+    with pytest.raises(nbtune.ExperimentError, match="cannot write to the storage"):
         run(saving, SPACE, metric="acc", mode="max", storage="nowhere/else", storage_filesystem=server)
 
 
@@ -250,7 +250,7 @@ def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, 
         mount("-o", "remount,ro", str(disk))
     until(lambda: experiment.error, "word of it")
     assert experiment.status == "running"
-    assert f"the storage {disk} takes nothing: it is {how}" in experiment.error
+    assert f"cannot write to the storage {disk}: it is {how}" in experiment.error
     assert head_state(experiment._store)["hint"] == experiment.error
     experiment.wait(60)
     assert experiment.status == "failed"

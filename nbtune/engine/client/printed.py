@@ -34,7 +34,7 @@ def printed(where: Storage, folder: str, tail: int | None = None) -> str:
         storage, root = where.open()
         return read_output(storage, f"{root}/{folder}", tail)
     except OSError as error:
-        raise ExperimentError(f"{where.shown}: what the trial has printed cannot be read: {error}") from error
+        raise ExperimentError(f"{where.redacted}: what the trial has printed cannot be read: {error}") from error
 
 
 def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:

@@ -61,7 +61,7 @@ def open_experiment(where: Storage) -> Recorded:
         return Recorded(read_log(filesystem, folder))
     if not _has_state(filesystem, folder):
         raise ExperimentError(
-            f"{where.shown!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray"
+            f"{where.redacted!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray"
             " Tune. Give the experiment's own folder, the one below the storage path"
         )
     return Recorded(decode(encode(0, list(_foreign(where.place, filesystem, folder)))))
@@ -185,7 +185,7 @@ def result_grid(where: Storage, metric: str | None, mode: str | None) -> Any:
         analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
     except (OSError, ValueError) as error:
         raise ExperimentError(
-            f"{where.shown} has no snapshot of Ray Tune's that can be read: {error}. Where its storage has failed,"
+            f"{where.redacted} has no snapshot of Ray Tune's that can be read: {error}. Where its storage has failed,"
             " df and history have what was reported"
         ) from error
     return ResultGrid(analysis)

@@ -15,7 +15,7 @@ from nbtune.engine.protocol.events import Event
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.log import EventLog
-from nbtune.engine.storage.log_writer import Keeper
+from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.storage import Storage
 
 __all__ = ["Driver"]
@@ -44,7 +44,7 @@ class Driver:
         self._large: list[Any] = []  # references to the big values
         self._held: dict[int, Any] = {}  # the same as they come, by position
         self._done = threading.Event()
-        self._keeper: Any = None
+        self._log_writer: Any = None
         self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # who reads -> when it has last asked
         self._about: dict[str, Any] = {}
@@ -69,15 +69,15 @@ class Driver:
         Raises:
             OSError: the storage cannot be written.
         """
-        from nbtune.engine.storage.snapshot import keep_launch
+        from nbtune.engine.storage.snapshot import write_launch
 
-        filesystem, path = self._begin(launch, reader, launch.facts)
-        keep_launch(filesystem, path, launch)
-        while len(self._held) < launch.large:  # a call that is small overtakes them
+        filesystem, path = self._begin(launch, reader, launch.metadata)
+        write_launch(filesystem, path, launch)
+        while len(self._held) < launch.large_count:  # a call that is small overtakes them
             self._came.clear()
             await self._came.wait()
-        self._large = [self._held[position] for position in range(launch.large)]
-        self._thread(self._keep_large, filesystem, path)
+        self._large = [self._held[position] for position in range(launch.large_count)]
+        self._thread(self._write_large, filesystem, path)
         self._thread(self._run, launch, None)
         return os.getpid()
 
@@ -97,10 +97,10 @@ class Driver:
 
         os.environ.update(resume.environment)
         filesystem, path = resume.storage.join(resume.folder).open()
-        kept = read_launch(filesystem, path)
-        self._large = [ray.put(value) for value in read_large(filesystem, path, kept.large)]
-        launch = replace(kept, storage=resume.storage, slots=resume.slots, environment=resume.environment)
-        self._begin(launch, reader, {"error": None, "traceback": None, "over": None, **resume.facts})
+        stored = read_launch(filesystem, path)
+        self._large = [ray.put(value) for value in read_large(filesystem, path, stored.large_count)]
+        launch = replace(stored, storage=resume.storage, slots=resume.slots, environment=resume.environment)
+        self._begin(launch, reader, {"error": None, "traceback": None, "over": None, **resume.metadata})
         self._thread(self._run, launch, resume)
         return os.getpid()
 
@@ -113,27 +113,27 @@ class Driver:
         where = launch.storage.join(launch.folder)
         filesystem, path = where.open()
         log = self._log = EventLog(filesystem, path)
-        self._keeper = Keeper(log, launch.storage.shown, self._end_early, lambda: self._mend(where))
+        self._log_writer = LogWriter(log, launch.storage.redacted, self._end_early, lambda: self._repair(where))
         self._readers[reader] = time.monotonic()
         self._about = {"name": facts.get("name"), "path": facts.get("path"), "where": where}
         self._state("pending", **facts)
         log.flush()
         self._loop = asyncio.get_running_loop()
         log.on_append = self._wake
-        self._thread(self._keeper.run, self._done)
+        self._thread(self._log_writer.run, self._done)
         return filesystem, path
 
     def _thread(self, function: Any, *args: Any) -> None:
         threading.Thread(target=function, args=args, name="nbtune-tune", daemon=True).start()
 
-    def _keep_large(self, filesystem: Any, path: str) -> None:
+    def _write_large(self, filesystem: Any, path: str) -> None:
         """Write the big values into storage, so that the experiment can be resumed without its notebook."""
         import ray
 
-        from nbtune.engine.storage.snapshot import keep_large
+        from nbtune.engine.storage.snapshot import write_large
 
         try:
-            keep_large(filesystem, path, [ray.get(value) for value in self._large])
+            write_large(filesystem, path, [ray.get(value) for value in self._large])
         except OSError as error:
             self._state(None, warning=f"it cannot be resumed after a crash: {error}")
 
@@ -159,8 +159,8 @@ class Driver:
                     return []
         # Inside a reader's round everything is in memory. One that comes late reads files, from an object store for
         # seconds, and nobody else may wait for that: a stop least of all.
-        recent = self._log.recent(since)
-        return await asyncio.to_thread(self._log.read, since) if recent is None else recent
+        chunks = self._log.read_from_memory(since)
+        return await asyncio.to_thread(self._log.read, since) if chunks is None else chunks
 
     async def pid(self) -> int:
         """Return the number of this process."""
@@ -240,25 +240,25 @@ class Driver:
         self._soon(self._steerable)
         self._soon(self._ended)
         self._done.set()
-        self._keeper.settle()
-        if self._keeper.fault is not None:
-            verdict, facts = "failed", {"error": self._keeper.fault}
+        self._log_writer.flush_until_given_up()
+        if self._log_writer.failure is not None:
+            verdict, facts = "failed", {"error": self._log_writer.failure}
         self._state(verdict, **facts)
-        kept = self._keeper.complete()
+        complete = self._log_writer.flush_and_repair()
         self._soon(self._settled)
-        if not kept:
-            self._keeper.outlast()
+        if not complete:
+            self._log_writer.retry_after_end()
         self._stay()
 
     def _end_early(self) -> None:
         if self._control is not None:
             self._control.stop()
 
-    def _mend(self, where: Storage) -> None:
-        from nbtune.engine.storage.repair import mend
+    def _repair(self, where: Storage) -> None:
+        from nbtune.engine.storage.repair import repair
 
         if (staging := self._staging()) is not None:
-            mend(staging, *where.open())
+            repair(staging, *where.open())
 
     def _fit(self, launch: Launch, resume: Resume | None) -> str:
         from nbtune.engine.tune.tuner import make_run
@@ -268,8 +268,8 @@ class Driver:
         self._control, self._recorder = run.control, run.recorder
         self._soon(self._steerable)
         self._staging = lambda: run.recorder.staging
-        run.recorder.on_failure = lambda failure, final: self._keeper.trial_failed(failure, final=final)
-        if self._stop_early or self._keeper.fault is not None:
+        run.recorder.on_failure = lambda failure, final: self._log_writer.on_trial_failure(failure, final=final)
+        if self._stop_early or self._log_writer.failure is not None:
             self._control.stop()
         self._state("running")
         try:

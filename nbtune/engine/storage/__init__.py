@@ -1,1 +1,1 @@
-"""What is on disk: where experiments are kept, the event log, and what a resumption needs."""
+"""What is on disk: where experiments are kept, the event log, and the snapshot that resuming needs."""

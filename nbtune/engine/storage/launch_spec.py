@@ -1,4 +1,4 @@
-"""What a driver is given: how to start an experiment, and how to go on with one."""
+"""`Launch` and `Resume`: what a driver needs to start or to resume an experiment."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ __all__ = ["Launch", "Resume"]
 
 @dataclass(frozen=True)
 class Launch:
-    """What a driver needs to run an experiment.
+    """What a driver needs to start an experiment.
 
     Attributes:
         spec: the options.
-        space: the space, as the search algorithm is to see it.
-        data: `nbtune.engine.trial.payload.Packed.data`.
-        large: how many big values there are, which `Driver.hold` gets.
+        space: the search space.
+        data: the pickled program, `nbtune.engine.trial.payload.Packed.data`.
+        large_count: the number of large values, which the driver receives separately.
         folder: the name of the experiment's folder in storage.
-        storage: where this folder is.
-        slots: how many trials can run at once on the cluster as it is, or None if it can grow.
-        facts: what the first event tells: source, space and options for people, versions.
-        environment: what the kernel's says of object stores, and is secret.
+        storage: the storage that contains this folder.
+        slots: how many trials the cluster can run at once in its present size; None if it can grow.
+        metadata: the data of the first event: source, space and options as text, versions.
+        environment: the secret environment variables of the kernel that configure object stores.
     """
 
     spec: Spec
     space: Space
     data: bytes
-    large: int
+    large_count: int
     folder: str
     storage: Storage
     slots: int | None
-    facts: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """How to go on with an experiment.
+    """What a driver needs to resume an experiment.
 
     Attributes:
-        folder: the name of its folder in storage.
-        storage: where this folder is.
+        folder: the name of the experiment's folder in storage.
+        storage: the storage that contains this folder.
         slots: as in `Launch`.
-        failed: whether trials that have failed go on, too.
+        failed: whether failed trials are resumed, too.
         orders: what to do first: name and arguments, as for `Driver.order`.
-        facts: what the next event tells.
+        metadata: the data of the next event.
         environment: as in `Launch`.
     """
 
@@ -59,5 +59,5 @@ class Resume:
     slots: int | None
     failed: bool = False
     orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict, repr=False)

@@ -1,8 +1,8 @@
-"""The keeper: keeps the event log in storage, says when storage fails, and decides when that is the end.
+"""Writes the event log to storage, reports storage failures, and decides when they end the experiment.
 
-A fault that may pass by itself (an object store that does not answer) is waited for; a full or
-read-only disk ends the experiment soon, since it trains for nothing. Whatever it is, writing is tried
-again until some minutes after the end.
+A failure that may pass by itself (an object store that does not answer) is retried for a minute. A full or
+read-only disk ends the experiment within seconds, since nothing that is trained could be saved. In both cases
+writing is retried until some minutes after the end.
 """
 
 from __future__ import annotations
@@ -16,121 +16,131 @@ from nbtune.engine.protocol.events import Event
 from nbtune.engine.protocol.failures import unsaved
 from nbtune.engine.storage.log import EventLog
 
-__all__ = ["Keeper"]
+__all__ = ["LogWriter"]
 
-_LASTING = {errno.ENOSPC: "it is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
-_PATIENCE = 60.0  # seconds of failing after which the experiment ends
-_LASTING_PATIENCE = 5.0  # the same where only a person can help
-_AFTERWARDS = 300.0  # seconds after the end that writing is tried again for
-_LEAST = 0.2  # seconds between two writings
-_SHARE = 15  # times as long as writing took is waited before the next
-_PAUSES = (1.0, 10.0)  # seconds between two tries, at first and at last
+_PERMANENT = {errno.ENOSPC: "it is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
+_TIMEOUT = 60.0  # seconds of failed writes after which the experiment ends
+_PERMANENT_TIMEOUT = 5.0  # the same for errors that only a person can resolve
+_RETRY_AFTER_END = 300.0  # seconds after the end of the experiment during which writing is retried
+_MIN_INTERVAL = 0.2  # seconds between two writes
+_INTERVAL_FACTOR = 15  # the interval is at least this many times the duration of the last write
+_RETRY_INTERVALS = (1.0, 10.0)  # seconds between two attempts: the first and the longest interval
 
 
-class Keeper:
-    """Keeps a log in storage, on a thread of its own.
+class LogWriter:
+    """Writes a log to storage, on a thread of its own.
 
     Args:
         log: the log.
-        place: its storage, as a person calls it.
-        give_up: what ends the experiment.
-        mend: what makes whole what else has been cut off in storage; raises OSError where it cannot yet.
+        storage_name: the storage as messages show it.
+        end_experiment: called once when storage has failed for too long.
+        repair: rewrites Tune's files that are incomplete in storage; raises OSError where storage still fails.
 
     Attributes:
-        fault: why the experiment has to end, or None.
-        troubled: whether storage has failed at any time.
+        failure: why the experiment has to end, or None.
+        has_failed: whether storage has failed at any time.
     """
 
     def __init__(
-        self, log: EventLog, place: str, give_up: Callable[[], None], mend: Callable[[], None] = lambda: None
+        self,
+        log: EventLog,
+        storage_name: str,
+        end_experiment: Callable[[], None],
+        repair: Callable[[], None] = lambda: None,
     ) -> None:
-        self._log, self._place, self._give_up, self._mend = log, place, give_up, mend
-        self._since: float | None = None  # when it began to fail
-        self._lock = threading.Lock()  # one writer at a time says what happened
-        self.fault: str | None = None
-        self.troubled = False
+        self._log, self._storage_name = log, storage_name
+        self._end_experiment, self._repair = end_experiment, repair
+        self._failing_since: float | None = None
+        self._lock = threading.Lock()  # two threads call `flush`
+        self.failure: str | None = None
+        self.has_failed = False
 
     def run(self, done: threading.Event) -> None:
-        """Bring storage up to date again and again until `done` is set.
+        """Write new events to storage periodically until `done` is set.
 
-        What a driver that is killed has not written is lost: on a disk that is a fraction of a second. A slow
-        or failing storage is left in peace for most of the time.
+        A driver that is killed loses the events since the last write: on a disk, those of a fraction of a second.
+        The interval grows with the duration of a write, so that a slow storage is idle most of the time.
+
+        Args:
+            done: set at the end of the experiment.
         """
-        pause = _LEAST
-        while not done.wait(pause):
-            began = time.monotonic()
-            well = self.flush()
-            pause = max(_LEAST, _SHARE * (time.monotonic() - began)) if well else _PAUSES[0]
+        interval = _MIN_INTERVAL
+        while not done.wait(interval):
+            started = time.monotonic()
+            if self.flush():
+                interval = max(_MIN_INTERVAL, _INTERVAL_FACTOR * (time.monotonic() - started))
+            else:
+                interval = _RETRY_INTERVALS[0]
 
     def flush(self) -> bool:
-        """Bring storage up to date; return whether it took everything."""
+        """Write all events to storage; return whether that succeeded."""
         with self._lock:
             try:
                 self._log.flush()
-            except Exception as error:  # whatever a filesystem raises
-                self._failed(error)
+            except Exception as error:  # a custom filesystem may raise anything
+                self._on_error(error)
                 return False
-            if self._since is not None:
-                self._since = None
-                if self.fault is None:
-                    self._tell(None)
+            if self._failing_since is not None:
+                self._failing_since = None
+                if self.failure is None:
+                    self._append_error(None)
             return True
 
-    def trial_failed(self, failure: Mapping[str, str], *, final: bool) -> None:
-        """Hear of a trial's failure: where it could not save its checkpoint for good, neither can the next one.
+    def on_trial_failure(self, failure: Mapping[str, str], *, final: bool) -> None:
+        """End the experiment if a trial could not save its checkpoint for a permanent reason.
 
         Args:
-            failure: what the "failed" event says.
-            final: whether the trial is not tried again.
+            failure: the data of the "failed" event.
+            final: whether the trial is not retried.
         """
         code, reason = unsaved(failure["error"])
         if reason is None:
             return
-        self.troubled = True
-        if final and code in _LASTING:
-            self._end(f"{reason} ({_LASTING[code]})")
+        self.has_failed = True
+        if final and code in _PERMANENT:
+            self._fail(f"{reason} ({_PERMANENT[code]})")
 
-    def settle(self) -> None:
-        """At the experiment's end: write the rest, as long as there is patience."""
-        while not self.complete() and self.fault is None:
-            time.sleep(_PAUSES[0])
+    def flush_until_given_up(self) -> None:
+        """Write all events at the end of the experiment; retry until storage has failed for too long."""
+        while not self.flush_and_repair() and self.failure is None:
+            time.sleep(_RETRY_INTERVALS[0])
 
-    def outlast(self) -> bool:
-        """After the end: go on trying for some minutes. Return whether everything is in storage."""
-        until, pause = time.monotonic() + _AFTERWARDS, _PAUSES[0]
-        while not self.complete():
-            if time.monotonic() > until:
+    def retry_after_end(self) -> bool:
+        """Retry for some minutes after the end; return whether everything is in storage."""
+        deadline, interval = time.monotonic() + _RETRY_AFTER_END, _RETRY_INTERVALS[0]
+        while not self.flush_and_repair():
+            if time.monotonic() > deadline:
                 return False
-            time.sleep(pause)
-            pause = min(1.5 * pause, _PAUSES[1])
+            time.sleep(interval)
+            interval = min(1.5 * interval, _RETRY_INTERVALS[1])
         return True
 
-    def complete(self) -> bool:
-        """Write the rest, and make whole what was cut off; return whether everything is in storage."""
-        kept = self.flush()
+    def flush_and_repair(self) -> bool:
+        """Write all events, and repair incomplete files if storage has failed; return whether both succeeded."""
+        flushed = self.flush()
         try:
-            if self.troubled:
-                self._mend()  # on a full disk too: it removes what is cut off
-        except Exception:  # whatever a filesystem raises: it is tried again
+            if self.has_failed:
+                self._repair()  # even on a full disk: it deletes incomplete files
+        except Exception:  # a custom filesystem may raise anything; the caller retries
             return False
-        return kept
+        return flushed
 
-    def _failed(self, error: Exception) -> None:
-        self.troubled = True
+    def _on_error(self, error: Exception) -> None:
+        self.has_failed = True
         code = getattr(error, "errno", None)
-        reason = f"{error}" if code not in _LASTING else f"{_LASTING[code]} ({error})"
-        if self._since is None:
-            self._since = time.monotonic()
-            if self.fault is None:
-                self._tell(f"the storage {self._place} takes nothing: {reason}. It is tried again")
-        if time.monotonic() - self._since >= (_LASTING_PATIENCE if code in _LASTING else _PATIENCE):
-            self._end(reason)
+        reason = f"{error}" if code not in _PERMANENT else f"{_PERMANENT[code]} ({error})"
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+            if self.failure is None:
+                self._append_error(f"cannot write to the storage {self._storage_name}: {reason}. Retrying")
+        if time.monotonic() - self._failing_since >= (_PERMANENT_TIMEOUT if code in _PERMANENT else _TIMEOUT):
+            self._fail(reason)
 
-    def _end(self, reason: str) -> None:
-        if self.fault is None:
-            self.fault = f"the experiment has ended since its storage {self._place} failed: {reason}"
-            self._tell(self.fault)
-            self._give_up()
+    def _fail(self, reason: str) -> None:
+        if self.failure is None:
+            self.failure = f"the experiment has ended because its storage {self._storage_name} failed: {reason}"
+            self._append_error(self.failure)
+            self._end_experiment()
 
-    def _tell(self, error: str | None) -> None:
+    def _append_error(self, error: str | None) -> None:
         self._log.append(Event("experiment", time=time.time(), data={"error": error}))

@@ -1,7 +1,7 @@
-"""Makes Tune's own files in storage whole again after a disk was full.
+"""Rewrites Tune's own files that are incomplete in storage, after a disk was full.
 
-Tune writes them to a folder of the driver's machine first and copies them from there, over what is in
-storage: a copy that fails leaves them cut off.
+Tune writes them to a staging folder on the driver's machine and copies them over those in storage. A copy that
+fails leaves a truncated file.
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.log import write_whole
+from nbtune.engine.storage.log import write_atomically
 
-__all__ = ["mend"]
+__all__ = ["repair"]
 
-_STATE = "experiment_state-"
+_STATE_PREFIX = "experiment_state-"
 
 
-def _broken(staging: str, filesystem: pafs.FileSystem, folder: str) -> list[tuple[Path, str]]:
-    """Return the files that storage does not have as they are here: here, and there."""
-    here = [path for path in sorted(Path(staging).rglob("*")) if path.is_file()]
-    there = [f"{folder}/{path.relative_to(staging).as_posix()}" for path in here]
-    found = filesystem.get_file_info(there) if there else []
+def _incomplete_files(staging: str, filesystem: pafs.FileSystem, folder: str) -> list[tuple[Path, str]]:
+    """Return the staged files that are missing in storage or have another size there, each with its stored path."""
+    staged = [path for path in sorted(Path(staging).rglob("*")) if path.is_file()]
+    stored = [f"{folder}/{path.relative_to(staging).as_posix()}" for path in staged]
+    infos = filesystem.get_file_info(stored) if stored else []
     return [
-        (path, name)
-        for path, name, info in zip(here, there, found, strict=True)
+        (path, target)
+        for path, target, info in zip(staged, stored, infos, strict=True)
         if info.type != pafs.FileType.File or info.size != path.stat().st_size
     ]
 
 
-def mend(staging: str, filesystem: pafs.FileSystem, folder: str) -> None:
-    """Write the files that storage does not have as they are here.
+def repair(staging: str, filesystem: pafs.FileSystem, folder: str) -> None:
+    """Copy to storage the staged files that are missing or truncated there.
 
-    A snapshot of the experiment that cannot be written is removed: without one it opens, with half of one it
-    does not.
+    A snapshot of Tune's state that cannot be written is deleted: Tune can open an experiment without a snapshot,
+    but not with a truncated one.
 
     Args:
         staging: the folder that Tune writes to first.
-        filesystem: where the experiment is.
-        folder: the experiment's folder there.
+        filesystem: the filesystem of the experiment's storage.
+        folder: the experiment's folder on it.
 
     Raises:
-        OSError: storage does not take one.
+        OSError: a file could not be written.
     """
-    problem: OSError | None = None
-    for path, name in _broken(staging, filesystem, folder):
+    last_error: OSError | None = None
+    for path, target in _incomplete_files(staging, filesystem, folder):
         try:
-            filesystem.create_dir(name.rpartition("/")[0], recursive=True)
-            write_whole(filesystem, name, path.read_bytes())
+            filesystem.create_dir(target.rpartition("/")[0], recursive=True)
+            write_atomically(filesystem, target, path.read_bytes())
         except OSError as error:
-            problem = error
-            if path.name.startswith(_STATE):
+            last_error = error
+            if path.name.startswith(_STATE_PREFIX):
                 with suppress(OSError):
-                    filesystem.delete_file(name)
-    if problem is not None:
-        raise problem
+                    filesystem.delete_file(target)
+    if last_error is not None:
+        raise last_error

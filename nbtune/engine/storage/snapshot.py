@@ -1,7 +1,7 @@
-"""What an experiment needs in order to be resumed: kept in its folder, beside the event log.
+"""The launch snapshot: what resuming an experiment needs, stored in its folder beside the event log.
 
-The code with what it takes from the notebook, the options and the space. Big values are files of
-their own. All of it is pickles, as Ray Tune's own files there are.
+It holds the code with its captured variables, the options and the search space. Large values have files of
+their own. All files are pickles, as Ray Tune's own files are.
 """
 
 from __future__ import annotations
@@ -14,67 +14,90 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.fs as pafs
 import ray.cloudpickle as cloudpickle
 
-from nbtune.engine.storage.log import FOLDER, write_whole
+from nbtune.engine.storage.log import FOLDER, is_file, write_atomically
 from nbtune.engine.storage.storage import Storage
 
 if TYPE_CHECKING:
     from nbtune.engine.storage.launch_spec import Launch
 
-__all__ = ["has_launch", "keep_large", "keep_launch", "read_large", "read_launch"]
+__all__ = ["has_launch", "read_large", "read_launch", "write_large", "write_launch"]
 
-# Not ".pkl": Tune copies all files of that name to the driver's disk when it restores.
+# Not ".pkl": Tune copies all files with that suffix to the driver's disk when it restores.
 _LAUNCH, _LARGE = "launch.bin", "large-{}.bin"
 
 
-def keep_launch(storage: pafs.FileSystem, path: str, launch: Launch) -> None:
-    """Write what was launched, but for its big values, and for what opens its storage: that may be secret.
+def write_launch(storage: pafs.FileSystem, path: str, launch: Launch) -> None:
+    """Write a launch, without its large values and without the access to its storage, which may be secret.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        launch: what the driver was started with.
 
     Raises:
-        OSError: the storage does not take it.
+        OSError: the file could not be written.
     """
     spec = replace(launch.spec, storage=None, storage_filesystem=None)
-    public = replace(launch, spec=spec, storage=Storage(launch.storage.shown), environment={})
+    public = replace(launch, spec=spec, storage=Storage(launch.storage.redacted), environment={})
     _write(storage, f"{path}/{FOLDER}/{_LAUNCH}", public)
 
 
 def has_launch(storage: pafs.FileSystem, path: str) -> bool:
-    """Tell whether an experiment's folder holds what was launched."""
-    info: Any = storage.get_file_info(f"{path}/{FOLDER}/{_LAUNCH}")
-    return bool(info.type == pafs.FileType.File)
+    """Return whether an experiment's folder holds a launch.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+    """
+    return is_file(storage, f"{path}/{FOLDER}/{_LAUNCH}")
 
 
 def read_launch(storage: pafs.FileSystem, path: str) -> Launch:
-    """Return what was launched.
+    """Return the stored launch of an experiment.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
 
     Raises:
-        OSError: it is not there.
+        OSError: there is no launch in the folder, or it cannot be read.
     """
     launch: Launch = _read(storage, f"{path}/{FOLDER}/{_LAUNCH}")
     return launch
 
 
-def keep_large(storage: pafs.FileSystem, path: str, values: Sequence[Any]) -> None:
-    """Write the big values.
+def write_large(storage: pafs.FileSystem, path: str, values: Sequence[Any]) -> None:
+    """Write the large values of a launch, a file each.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        values: the values, by their positions in the payload.
 
     Raises:
-        OSError: the storage does not take them.
+        OSError: a file could not be written.
     """
     for position, value in enumerate(values):
         _write(storage, f"{path}/{FOLDER}/{_LARGE.format(position)}", value)
 
 
 def read_large(storage: pafs.FileSystem, path: str, count: int) -> Iterator[Any]:
-    """Yield the big values, in order.
+    """Yield the stored large values, by position.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        count: the number of large values, `Launch.large_count`.
 
     Raises:
-        OSError: one is not there: the driver has died before it was written.
+        OSError: a file is missing: the driver died before it was written.
     """
     for position in range(count):
         yield _read(storage, f"{path}/{FOLDER}/{_LARGE.format(position)}")
 
 
 def _write(storage: pafs.FileSystem, path: str, value: Any) -> None:
-    write_whole(storage, path, cloudpickle.dumps(value))
+    write_atomically(storage, path, cloudpickle.dumps(value))
 
 
 def _read(storage: pafs.FileSystem, path: str) -> Any:

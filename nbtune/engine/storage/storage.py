@@ -1,4 +1,4 @@
-"""Where experiments are kept: a folder of this machine, a URI that pyarrow knows, or a path on a given filesystem."""
+"""`Storage`: a local folder, a URI that pyarrow supports, or a path on a given filesystem."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["Storage", "default_storage", "local_base"]
 
 
 def default_storage() -> str:
-    """Return the folder that Ray keeps results in by default, ``~/ray_results``."""
+    """Return the folder in which Ray stores results by default, ``~/ray_results``."""
     return str(Path.home() / "ray_results")
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A place that experiments are in, or one experiment's own folder.
+    """The folder that contains experiments, or the folder of one experiment.
 
     Attributes:
-        place: a folder, or a URI; with a `filesystem` the path on that.
-        filesystem: the `pyarrow.fs.FileSystem` that `place` is a path on; None where `place` says it all.
+        place: a local folder or a URI; with a `filesystem`, a path on that.
+        filesystem: the `pyarrow.fs.FileSystem` that `place` is a path on, or None.
     """
 
     place: str
     filesystem: pafs.FileSystem | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Storage, (self.place, self.filesystem)  # opened anew there: with that process's environment
+        return Storage, (self.place, self.filesystem)  # each process opens it with its own environment
 
     @cached_property
     def _opened(self) -> tuple[pafs.FileSystem, str]:
@@ -46,13 +46,13 @@ class Storage:
                 return filesystem, path.rstrip("/")
             return pafs.LocalFileSystem(), str(Path(self.place).expanduser().absolute())
         except (OSError, ValueError) as error:
-            raise ExperimentError(f"{self.shown!r} cannot be opened: {_without_place(error, self)}") from error
+            raise ExperimentError(f"cannot open the storage {self.redacted!r}: {_redacted(error, self)}") from error
 
     def open(self) -> tuple[pafs.FileSystem, str]:
-        """Return its filesystem, and its path on that. It is opened once.
+        """Return the filesystem and the path on it; the filesystem is cached.
 
         Raises:
-            ExperimentError: pyarrow cannot open it.
+            ExperimentError: pyarrow cannot open the storage.
         """
         return self._opened
 
@@ -62,55 +62,64 @@ class Storage:
         return self.filesystem is None and "://" in self.place
 
     @property
-    def shown(self) -> str:
-        """Return `place` as logs and messages may show it: a URI without its passwords and keys."""
+    def redacted(self) -> str:
+        """`place` as logs and messages may show it: a URI without passwords and keys."""
         if not self.is_uri:
             return self.place
         parts = urlsplit(self.place)
         query = "&".join(
-            f"{name}=***" if any(word in name.lower() for word in ("key", "secret", "token")) else word
-            for word in parts.query.split("&")
-            for name in [word.partition("=")[0]]
+            f"{name}=***" if any(word in name.lower() for word in ("key", "secret", "token")) else item
+            for item in parts.query.split("&")
+            for name in [item.partition("=")[0]]
         )
-        # abfs://CONTAINER@ACCOUNT holds no secret, USER:PASSWORD@HOST does.
+        # USER:PASSWORD@HOST holds a secret, abfs://CONTAINER@ACCOUNT does not.
         user, at, host = parts.netloc.rpartition("@")
         return urlunsplit(parts._replace(netloc=f"***{at}{host}" if ":" in user else parts.netloc, query=query))
 
     def join(self, folder: str) -> Storage:
-        """Return a folder in it. What a URI has behind its ``?`` stays behind."""
-        head, mark, query = self.place.partition("?") if self.is_uri else (self.place, "", "")
-        return Storage(f"{head.rstrip('/')}/{folder}{mark}{query}", self.filesystem)
+        """Return a folder inside this one; the query of a URI is preserved.
+
+        Args:
+            folder: the folder's name.
+        """
+        path, query = self._split_query()
+        return Storage(f"{path.rstrip('/')}/{folder}{query}", self.filesystem)
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
-        return self._parts()[1]
+        """The last component of the path."""
+        return self._split_path()[1]
 
     @property
     def parent(self) -> Storage:
-        """What it is in: `join` of that and `name` is this."""
-        return Storage(self._parts()[0], self.filesystem)
+        """The folder that contains this one: ``storage.parent.join(storage.name) == storage``."""
+        return Storage(self._split_path()[0], self.filesystem)
 
-    def _parts(self) -> tuple[str, str]:
-        head, mark, query = self.place.partition("?") if self.is_uri else (self.place, "", "")
-        above, _, name = head.rstrip("/").rpartition("/")
-        return f"{above}{mark}{query}", name
+    def _split_path(self) -> tuple[str, str]:
+        path, query = self._split_query()
+        parent, _, name = path.rstrip("/").rpartition("/")
+        return f"{parent}{query}", name
+
+    def _split_query(self) -> tuple[str, str]:
+        """Return `place` without its query, and the query with its ``?``; only a URI has one."""
+        path, mark, query = self.place.partition("?") if self.is_uri else (self.place, "", "")
+        return path, f"{mark}{query}"
 
     @property
     def local_path(self) -> str | None:
-        """Return its path on the disks of the machine that it is used on, or None where it is no such path."""
+        """The path on a disk of the machine, or None if the storage is not local."""
         filesystem, path = self.open()
         base = local_base(filesystem)
         return None if base is None else f"{base}{path}"
 
     def probe(self) -> None:
-        """Make its folder if it is not there, and see that it can be written.
+        """Create the folder if it does not exist, and check that it is writable.
 
         Raises:
-            ExperimentError: it cannot be made or written, or its filesystem cannot travel to the cluster.
+            ExperimentError: the folder cannot be created or written, or the filesystem cannot be pickled.
         """
         if self.filesystem is not None:
-            self._check_travels()
+            self._check_picklable()
         filesystem, path = self.open()
         probe = f"{path}/.nbtune-probe-{uuid4().hex}"
         try:
@@ -118,26 +127,30 @@ class Storage:
             with filesystem.open_output_stream(probe) as stream:
                 stream.write(b"")
             filesystem.delete_file(probe)
-        except Exception as error:  # a filesystem of the user's raises what it likes
+        except Exception as error:  # a custom filesystem may raise anything
             raise ExperimentError(
-                f"--storage: {self.shown!r} cannot be written: {_without_place(error, self)}."
-                " Give a folder or URI that can"
+                f"cannot write to the storage {self.redacted!r}: {_redacted(error, self)}."
+                " Give a writable folder or URI"
             ) from error
 
-    def _check_travels(self) -> None:
+    def _check_picklable(self) -> None:
         import ray.cloudpickle as cloudpickle
 
         try:
             cloudpickle.dumps(self.filesystem)
-        except Exception as error:  # whatever its own reduction raises
+        except Exception as error:  # a custom `__reduce__` may raise anything
             raise ExperimentError(
-                f"--storage-filesystem: {type(self.filesystem).__name__} cannot travel to the cluster: {error}."
-                " Give one that can be pickled"
+                f"cannot pickle the storage filesystem {type(self.filesystem).__name__} for the cluster: {error}."
+                " Give a filesystem that can be pickled"
             ) from error
 
 
 def local_base(filesystem: pafs.FileSystem) -> str | None:
-    """Return what stands before the paths of a filesystem on this machine's disks, or None if it is no such one."""
+    """Return the local path of a filesystem's root, without its last slash, or None if it is not on a local disk.
+
+    Args:
+        filesystem: the filesystem.
+    """
     if isinstance(filesystem, pafs.LocalFileSystem):
         return ""
     if isinstance(filesystem, pafs.SubTreeFileSystem):
@@ -146,5 +159,5 @@ def local_base(filesystem: pafs.FileSystem) -> str | None:
     return None
 
 
-def _without_place(error: Exception, storage: Storage) -> str:
-    return str(error).replace(storage.place, storage.shown)
+def _redacted(error: Exception, storage: Storage) -> str:
+    return str(error).replace(storage.place, storage.redacted)

@@ -30,7 +30,7 @@ def driver(monkeypatch):
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    monkeypatch.setattr(log_module, "_SEALED_AT", 10)
+    monkeypatch.setattr(log_module, "_SEGMENT_EVENTS", 10)
     return EventLog(pafs.LocalFileSystem(), str(tmp_path))
 
 
@@ -91,11 +91,11 @@ def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, lo
 
 def test_what_is_in_memory_is_answered_from_there(log, slow_storage):
     add(log, 35)
-    assert numbers(log.recent(12), 12) == list(range(12, 35)), "sealed, but not written yet"
+    assert numbers(log.read_from_memory(12), 12) == list(range(12, 35)), "sealed, but not written yet"
     log.flush()
-    assert log.recent(12) is None
-    assert numbers(log.recent(31), 31) == [31, 32, 33, 34]
-    assert log.recent(35) == []
+    assert log.read_from_memory(12) is None
+    assert numbers(log.read_from_memory(31), 31) == [31, 32, 33, 34]
+    assert log.read_from_memory(35) == []
 
 
 def test_pieces_read_in_any_way_make_the_whole_log(driver, log):
@@ -216,11 +216,11 @@ def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypat
     import ray
 
     monkeypatch.setattr(ray, "put", lambda value: value)
-    monkeypatch.setattr("nbtune.engine.storage.snapshot.keep_launch", lambda *args: None)
+    monkeypatch.setattr("nbtune.engine.storage.snapshot.write_launch", lambda *args: None)
     monkeypatch.setattr(driver, "_begin", lambda *args: (None, ""))
     begun = []
     monkeypatch.setattr(driver, "_thread", lambda function, *args: begun.append(function))
-    launch = type("Launch", (), {"large": 2, "facts": {}})()
+    launch = type("Launch", (), {"large_count": 2, "metadata": {}})()
 
     async def start():
         starting = asyncio.ensure_future(driver.start(launch, "reader"))
@@ -234,7 +234,7 @@ def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypat
 
     asyncio.run(start())
     assert driver._large == ["a", "b"]
-    assert begun == [driver._keep_large, driver._run]
+    assert begun == [driver._write_large, driver._run]
 
 
 # -- starting, as the kernel sees it ---------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""nbtune.engine.storage.log: numbered, kept, and never lost."""
+"""nbtune.engine.storage.log: numbered, stored, and never lost."""
 
 import threading
 
@@ -19,7 +19,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def small_segments(monkeypatch):
-    monkeypatch.setattr(log_module, "_SEALED_AT", 10)
+    monkeypatch.setattr(log_module, "_SEGMENT_EVENTS", 10)
 
 
 def add(log, count):
@@ -28,23 +28,23 @@ def add(log, count):
 
 
 def numbers(chunks):
-    """Return the events' numbers, each checked against what the event itself says."""
-    found = []
+    """Return the events' numbers, each checked against the number in the event itself."""
+    result = []
     for chunk in chunks:
         assert chunk.trial.tolist() == list(range(chunk.first, chunk.end))
-        found += range(chunk.first, chunk.end)
-    return found
+        result += range(chunk.first, chunk.end)
+    return result
 
 
 def read(log, since):
     return numbers([chunk.since(since) for data in log.read(since) for chunk in decode(data)])
 
 
-def kept(path):
+def stored(path):
     return numbers(read_log(LOCAL, str(path)))
 
 
-def test_events_are_numbered_from_nought(log):
+def test_events_are_numbered_from_zero(log):
     assert len(log) == 0
     assert log.read(0) == []
     add(log, 3)
@@ -70,22 +70,22 @@ def test_a_segment_is_sealed_when_it_is_full(log, tmp_path, small_segments):
     add(log, 25)
     log.flush()
     assert (tmp_path / FOLDER / names[0]).stat().st_mtime_ns == before
-    assert kept(tmp_path) == list(range(50))
+    assert stored(tmp_path) == list(range(50))
 
 
 def test_segments_have_their_real_size(log, tmp_path):
-    add(log, log_module._SEALED_AT + 1)
+    add(log, log_module._SEGMENT_EVENTS + 1)
     log.flush()
-    assert [len(chunk) for chunk in read_log(LOCAL, str(tmp_path))] == [log_module._SEALED_AT, 1]
+    assert [len(chunk) for chunk in read_log(LOCAL, str(tmp_path))] == [log_module._SEGMENT_EVENTS, 1]
 
 
-def test_storage_holds_what_was_there_at_the_last_flush(log, tmp_path, small_segments):
+def test_storage_holds_the_events_of_the_last_flush(log, tmp_path, small_segments):
     for count in range(1, 30):
         add(log, 1)
         if count % 7 == 0:
             log.flush()
-            assert kept(tmp_path) == list(range(count))
-    assert kept(tmp_path) == list(range(28))
+            assert stored(tmp_path) == list(range(count))
+    assert stored(tmp_path) == list(range(28))
 
 
 def test_a_log_is_found_once_it_is_flushed(log, tmp_path):
@@ -96,7 +96,7 @@ def test_a_log_is_found_once_it_is_flushed(log, tmp_path):
     assert not has_log(LOCAL, str(tmp_path / "elsewhere"))
 
 
-def test_a_flush_without_news_writes_nothing(log, tmp_path):
+def test_a_flush_without_new_events_writes_nothing(log, tmp_path):
     add(log, 1)
     log.flush()
     (file,) = (tmp_path / FOLDER).iterdir()
@@ -105,22 +105,22 @@ def test_a_flush_without_news_writes_nothing(log, tmp_path):
     assert not file.exists()
 
 
-def test_a_file_that_was_cut_off_loses_only_its_end(log, tmp_path, small_segments):
+def test_a_truncated_segment_loses_only_its_own_events(log, tmp_path, small_segments):
     add(log, 15)
     log.flush()
     last = tmp_path / FOLDER / "events-0000000010.arrow"
     last.write_bytes(last.read_bytes()[:-200])
-    assert kept(tmp_path) == list(range(10))
+    assert stored(tmp_path) == list(range(10))
 
 
-def test_a_file_that_was_being_written_is_not_read(log, tmp_path):
+def test_a_partial_file_is_not_read(log, tmp_path):
     add(log, 2)
     log.flush()
     (tmp_path / FOLDER / "events-0000000002.arrow.part").write_bytes(b"half")
-    assert kept(tmp_path) == [0, 1]
+    assert stored(tmp_path) == [0, 1]
 
 
-def test_every_append_is_announced(log):
+def test_on_append_is_called_for_every_event(log):
     seen = []
     log.on_append = lambda: seen.append(len(log))
     add(log, 3)
@@ -128,7 +128,7 @@ def test_every_append_is_announced(log):
 
 
 class Failing(pafs.FileSystemHandler):
-    """A disk that takes nothing while `full`."""
+    """A disk on which writes fail while `full`."""
 
     def __init__(self, inner):
         self.inner, self.full = inner, False
@@ -156,7 +156,7 @@ class Failing(pafs.FileSystemHandler):
     def open_input_stream(self, path):
         return self.inner.open_input_stream(path)
 
-    def _unused(self, *args):
+    def _not_implemented(self, *args):
         raise NotImplementedError
 
     __eq__ = object.__eq__
@@ -164,8 +164,8 @@ class Failing(pafs.FileSystemHandler):
     __hash__ = object.__hash__
     get_type_name = lambda self: "failing"  # noqa: E731
     normalize_path = lambda self, path: path  # noqa: E731
-    delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _unused
-    copy_file = open_input_file = open_append_stream = _unused
+    delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _not_implemented
+    copy_file = open_input_file = open_append_stream = _not_implemented
 
 
 @pytest.fixture
@@ -182,12 +182,12 @@ def test_storage_that_fails_and_recovers_loses_nothing(tmp_path, disk, small_seg
     for _ in range(2):
         with pytest.raises(OSError, match="No space left"):
             log.flush()
-    assert read(log, 0) == list(range(35)), "what is not in storage is still in memory"
-    assert kept(tmp_path) == list(range(5))
+    assert read(log, 0) == list(range(35)), "unwritten events were lost from memory"
+    assert stored(tmp_path) == list(range(5))
     add(log, 3)
     disk.full = False
     log.flush()
-    assert kept(tmp_path) == list(range(38))
+    assert stored(tmp_path) == list(range(38))
     assert read(log, 0) == list(range(38))
 
 

@@ -1,4 +1,4 @@
-"""nbtune.engine.storage.storage and what keeps an experiment there: keeper, mend, credentials; nbtune.cluster.resources.shared."""
+"""nbtune.engine.storage.storage and its log writer, repair and credentials; nbtune.cluster.resources.shared."""
 
 import errno
 import os
@@ -14,11 +14,11 @@ import pytest
 from nbtune.cluster.resources import shared
 from nbtune.engine.protocol.events import Event, decode
 from nbtune.engine.protocol.failures import format_error, not_saved, unsaved
-from nbtune.engine.storage import log_writer as keeper_module
+from nbtune.engine.storage import log_writer as log_writer_module
 from nbtune.engine.storage.credentials import object_store_variables
-from nbtune.engine.storage.log import EventLog, read_log, write_whole
-from nbtune.engine.storage.log_writer import Keeper
-from nbtune.engine.storage.repair import mend
+from nbtune.engine.storage.log import EventLog, read_log, write_atomically
+from nbtune.engine.storage.log_writer import LogWriter
+from nbtune.engine.storage.repair import repair
 from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError, SpecError
 
@@ -50,7 +50,7 @@ def test_a_folder_on_a_filesystem_keeps_the_filesystem(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "shown"),
+    ("place", "redacted"),
     [
         ("/a/key:secret@b", "/a/key:secret@b"),
         ("s3://bucket/p?region=eu", "s3://bucket/p?region=eu"),
@@ -59,12 +59,12 @@ def test_a_folder_on_a_filesystem_keeps_the_filesystem(tmp_path):
         ("abfs://c@a/p?sas_token=SECRET&x=1", "abfs://c@a/p?sas_token=***&x=1"),
     ],
 )
-def test_a_storage_is_shown_without_its_secrets(place, shown):
-    assert Storage(place).shown == shown
+def test_a_storage_is_shown_without_its_secrets(place, redacted):
+    assert Storage(place).redacted == redacted
 
 
-def test_what_cannot_be_opened_is_said_without_secrets():
-    with pytest.raises(ExperimentError, match="cannot be opened") as error:
+def test_error_on_opening_hides_secrets():
+    with pytest.raises(ExperimentError, match="cannot open the storage") as error:
         Storage("nope://me:SECRET@there/x").open()
     assert "SECRET" not in str(error.value)
 
@@ -80,7 +80,7 @@ def test_a_probe_makes_the_folder_and_leaves_nothing(tmp_path):
     Storage(str(tmp_path / "a" / "b")).probe()
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(ExperimentError, match="--storage: .*file/x' cannot be written: "):
+    with pytest.raises(ExperimentError, match="cannot write to the storage .*file/x': "):
         Storage(str(tmp_path / "file" / "x")).probe()
 
 
@@ -91,12 +91,12 @@ class Handler(pafs.FSSpecHandler):
         self.lock = threading.Lock()
 
 
-def test_a_filesystem_that_cannot_travel():
-    with pytest.raises(ExperimentError, match="--storage-filesystem: PyFileSystem cannot travel"):
+def test_filesystem_that_cannot_be_pickled():
+    with pytest.raises(ExperimentError, match="cannot pickle the storage filesystem PyFileSystem"):
         Storage("x", pafs.PyFileSystem(Handler())).probe()
 
 
-def test_what_the_environment_says_of_object_stores():
+def test_environment_variables_of_object_stores():
     plain, secret = object_store_variables({
         "AWS_PROFILE": "p", "AWS_ENDPOINT_URL": "http://x", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ACCESS_KEY_ID": "i",
         "AWS_SESSION_TOKEN": "t", "AWS_NEWER_THAN_THIS": "n", "GOOGLE_APPLICATION_CREDENTIALS": "/file",
@@ -110,10 +110,10 @@ def test_what_the_environment_says_of_object_stores():
 
 
 @contextmanager
-def full(size):
-    """Lets a file have no more than so many bytes: what is written behind raises OSError, as on a full disk.
+def limited_file_size(size):
+    """Limit the size of all files that this process writes, as a full disk does: longer writes raise OSError.
 
-    All files of this process: pytest's own output, too, where it goes to a file. So it lasts no longer than needed.
+    pytest's own output is limited, too, if it goes to a file. Keep the block short.
     """
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -124,33 +124,35 @@ def full(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_atomically(tmp_path):
     path = tmp_path / "file"
-    write_whole(LOCAL, str(path), b"before")
-    with full(1000), pytest.raises(OSError):
-        write_whole(LOCAL, str(path), b"x" * 5000)
+    write_atomically(LOCAL, str(path), b"before")
+    with limited_file_size(1000), pytest.raises(OSError):
+        write_atomically(LOCAL, str(path), b"x" * 5000)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_files_that_were_cut_off_are_mended(tmp_path):
-    staging, there = tmp_path / "staging", tmp_path / "there"
-    for folder in (staging / "trial", there):
+def test_truncated_files_are_repaired(tmp_path):
+    staging, stored = tmp_path / "staging", tmp_path / "stored"
+    for folder in (staging / "trial", stored):
         folder.mkdir(parents=True)
     (staging / "experiment_state-1.json").write_bytes(b"s" * 3000)
     (staging / "trial" / "result.json").write_bytes(b"r" * 10)
-    (there / "experiment_state-1.json").write_bytes(b"s" * 100)
-    (there / "own").write_bytes(b"o")
-    with full(1000), pytest.raises(OSError):
-        mend(str(staging), LOCAL, str(there))
-    assert sorted(path.name for path in there.rglob("*")) == ["own", "result.json", "trial"], "half a snapshot is left"
-    mend(str(staging), LOCAL, str(there))
-    assert (there / "experiment_state-1.json").read_bytes() == b"s" * 3000
+    (stored / "experiment_state-1.json").write_bytes(b"s" * 100)
+    (stored / "own").write_bytes(b"o")
+    with limited_file_size(1000), pytest.raises(OSError):
+        repair(str(staging), LOCAL, str(stored))
+    assert sorted(path.name for path in stored.rglob("*")) == ["own", "result.json", "trial"], (
+        "a truncated snapshot was kept"
+    )
+    repair(str(staging), LOCAL, str(stored))
+    assert (stored / "experiment_state-1.json").read_bytes() == b"s" * 3000
 
 
-def test_a_failure_to_save_is_known_by_its_text():
-    said = not_saved("/some/where", OSError(errno.ENOSPC, "No space left on device"))
-    summary = format_error(said, {}).summary
+def test_a_failed_checkpoint_is_recognized_by_its_message():
+    error = not_saved("/some/where", OSError(errno.ENOSPC, "No space left on device"))
+    summary = format_error(error, {}).summary
     assert unsaved(summary) == (
         errno.ENOSPC,
         "the checkpoint could not be saved in /some/where: No space left on device",
@@ -158,11 +160,11 @@ def test_a_failure_to_save_is_known_by_its_text():
     assert unsaved("OSError: [Errno 28] No space left on device") == (0, None)
 
 
-# -- the keeper -----------------------------------------------------------------------------------
+# -- the log writer -------------------------------------------------------------------------------
 
 
 class Log(EventLog):
-    """A log whose storage fails while `failing`."""
+    """A log whose `flush` raises `failing`, unless that is None."""
 
     failing = None
 
@@ -179,7 +181,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that passes when it is told to."""
+    """A clock that only `sleep` and assignments to `now` advance."""
 
     class Clock:
         now = 0.0
@@ -194,98 +196,98 @@ def clock(monkeypatch):
             self.now += seconds
 
     clock = Clock()
-    monkeypatch.setattr(keeper_module, "time", clock)
+    monkeypatch.setattr(log_writer_module, "time", clock)
     return clock
 
 
-FULL, AWAY = OSError(errno.ENOSPC, "No space left on device"), OSError("nobody answers")
+FULL, UNREACHABLE = OSError(errno.ENOSPC, "No space left on device"), OSError("nobody answers")
 
 
-def told(log):
+def logged_errors(log):
     chunks = [chunk for data in log.read(0) for chunk in decode(data)]
     return [data["error"] for chunk in chunks for data in chunk.data.values()]
 
 
-def test_a_fault_that_passes_is_told_and_taken_back(log, tmp_path, clock):
+def test_a_temporary_failure_is_logged_and_cleared(log, tmp_path, clock):
     ended = []
-    keeper = Keeper(log, "s3://b", lambda: ended.append(1))
+    writer = LogWriter(log, "s3://b", lambda: ended.append(1))
     log.append(Event("started", 0))
-    log.failing = AWAY
-    assert not keeper.flush()
-    assert not keeper.flush()
-    assert told(log) == ["the storage s3://b takes nothing: nobody answers. It is tried again"]
+    log.failing = UNREACHABLE
+    assert not writer.flush()
+    assert not writer.flush()
+    assert logged_errors(log) == ["cannot write to the storage s3://b: nobody answers. Retrying"]
     log.failing = None
-    assert keeper.flush()
-    assert told(log)[1:] == [None]
-    keeper.flush()
+    assert writer.flush()
+    assert logged_errors(log)[1:] == [None]
+    writer.flush()
     assert sum(map(len, read_log(LOCAL, str(tmp_path)))) == 3
     assert not ended
-    assert keeper.fault is None
+    assert writer.failure is None
 
 
-@pytest.mark.parametrize(("error", "patience"), [(FULL, 5), (AWAY, 60)])
-def test_a_fault_that_lasts_ends_the_experiment_once(log, clock, error, patience):
+@pytest.mark.parametrize(("error", "timeout"), [(FULL, 5), (UNREACHABLE, 60)])
+def test_a_lasting_failure_ends_the_experiment_once(log, clock, error, timeout):
     ended = []
-    keeper = Keeper(log, "/disk", lambda: ended.append(clock.now))
+    writer = LogWriter(log, "/disk", lambda: ended.append(clock.now))
     log.failing = error
-    for _ in range(patience + 20):
-        keeper.flush()
+    for _ in range(timeout + 20):
+        writer.flush()
         clock.now += 1
-    assert ended == [patience]
-    assert "the experiment has ended since its storage /disk failed: " in keeper.fault
-    assert told(log)[-1] == keeper.fault
+    assert ended == [timeout]
+    assert "the experiment has ended because its storage /disk failed: " in writer.failure
+    assert logged_errors(log)[-1] == writer.failure
     log.failing = None
-    keeper.flush()
-    assert told(log)[-1] == keeper.fault, "the reason of the end is taken back"
+    writer.flush()
+    assert logged_errors(log)[-1] == writer.failure, "the reason of the end was cleared"
 
 
 @pytest.mark.parametrize(
     ("error", "final", "ends"),
-    [(FULL, True, True), (FULL, False, False), (AWAY, True, False), (None, True, False)],
+    [(FULL, True, True), (FULL, False, False), (UNREACHABLE, True, False), (None, True, False)],
 )
 def test_trials_that_cannot_save(log, clock, error, final, ends):
     ended = []
-    keeper = Keeper(log, "/disk", lambda: ended.append(1))
+    writer = LogWriter(log, "/disk", lambda: ended.append(1))
     failure = format_error(not_saved("/disk/t", error) if error else ValueError("x"), {})
-    keeper.trial_failed({"error": failure.summary}, final=final)
+    writer.on_trial_failure({"error": failure.summary}, final=final)
     assert bool(ended) == ends
-    assert keeper.troubled == (error is not None)
+    assert writer.has_failed == (error is not None)
 
 
-def test_after_the_end_it_is_tried_again_for_some_minutes(log, clock):
-    mended = []
-    keeper = Keeper(log, "/disk", lambda: None, lambda: mended.append(clock.now))
+def test_writing_is_retried_for_some_minutes_after_the_end(log, clock):
+    repaired = []
+    writer = LogWriter(log, "/disk", lambda: None, lambda: repaired.append(clock.now))
     log.append(Event("started", 0))
     log.failing = FULL
-    keeper.settle()
-    assert clock.now == 5, "there is no patience, or too much"
-    assert not keeper.outlast()
+    writer.flush_until_given_up()
+    assert clock.now == 5, "gave up too early or too late"
+    assert not writer.retry_after_end()
     assert 300 <= clock.now - 5 < 320
     log.failing = None
-    assert keeper.outlast()
-    assert mended
+    assert writer.retry_after_end()
+    assert repaired
 
 
-def test_what_was_cut_off_is_tried_again_too(log, clock):
-    tries = []
+def test_repair_is_retried(log, clock):
+    attempts = []
 
-    def mending():
-        tries.append(1)
-        if len(tries) < 4:
+    def fail_three_times():
+        attempts.append(1)
+        if len(attempts) < 4:
             raise FULL
 
-    keeper = Keeper(log, "/disk", lambda: None, mending)
-    assert keeper.complete()
-    assert not tries, "there was no trouble"
-    keeper.trial_failed({"error": format_error(not_saved("/t", FULL), {}).summary}, final=True)
-    assert keeper.outlast()
-    assert len(tries) == 4
+    writer = LogWriter(log, "/disk", lambda: None, fail_three_times)
+    assert writer.flush_and_repair()
+    assert not attempts, "storage had not failed"
+    writer.on_trial_failure({"error": format_error(not_saved("/t", FULL), {}).summary}, final=True)
+    assert writer.retry_after_end()
+    assert len(attempts) == 4
 
 
 # -- several nodes --------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_nodes_that_do_not_see_the_folder():
+def test_messages_on_nodes_that_do_not_see_the_folder():
     fine = {"checkpoints": False, "retries": False}
     assert shared._judge("/f", [], [], checkpoints=True, retries=True) == ()
     assert shared._judge("/f", ["a"], [], **fine) == ("a does not see /f: what trials print on it stays there",)
