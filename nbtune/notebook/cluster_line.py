@@ -1,104 +1,101 @@
-"""The line of ``%tune cluster``: words to what is to be done."""
+"""The arguments of ``%tune cluster``."""
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.cluster.link.address import parse
-from nbtune.errors import ClusterError, SpecError, did_you_mean
+from nbtune.errors import ClusterError, Problem, SpecError, did_you_mean
+from nbtune.spec.options.tokenizer import read_arguments, split_line
 from nbtune.spec.units import parse_duration
 
-__all__ = ["Order", "read_line"]
+__all__ = ["ClusterCommand", "parse_cluster_line"]
 
-_SHAPES = (
-    "%tune cluster with HOST:PORT, ray://HOST:PORT, auto, local or nothing;"
-    " with start [--cpus N] [--gpus N] [--idle TIME]; or with stop"
+_USAGE = (
+    "%tune cluster [HOST:PORT | ray://HOST:PORT | auto | local],"
+    " %tune cluster start [--cpus N] [--gpus N] [--idle TIME], %tune cluster stop"
 )
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a line asks for.
+class ClusterCommand:
+    """A parsed ``%tune cluster`` line.
 
     Attributes:
         action: "connect", "start" or "stop".
-        options: the keyword arguments of the function that does it.
+        options: the keyword arguments of `connect` or `start_cluster`.
     """
 
     action: str
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def read_line(line: str) -> Order:
-    """Read what follows ``%tune cluster``.
+def parse_cluster_line(line: str) -> ClusterCommand:
+    """Parse the text after ``%tune cluster``.
+
+    Args:
+        line: an address, ``start`` with its options, ``stop``, or an empty string for the default cluster.
 
     Raises:
-        SpecError: it names every mistake, and what may be written.
+        SpecError: it has every mistake of the line.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise SpecError([f"%tune cluster {line}: {error}; write {_SHAPES}"]) from None
+    words = split_line(line)
     if not words:
-        return Order("connect", {"address": None})
-    word, *rest = words
+        return ClusterCommand("connect", {"address": None})
+    word, *arguments = words
     if word == "start":
-        return Order("start", _options(rest))
+        return ClusterCommand("start", _start_options(arguments))
     if word != "stop":
         try:
             parse(word)
         except ClusterError as error:
-            close = did_you_mean(word, ["start", "stop", "auto", "local"])
-            message = f"%tune cluster {word}: there is no such command{close}" if ":" not in word else str(error)
-            raise SpecError([f"{message}; write {_SHAPES}"]) from None
-    if rest:
-        raise SpecError([f"%tune cluster {word} takes nothing more, but there is {' '.join(rest)!r}; write {_SHAPES}"])
-    return Order("stop") if word == "stop" else Order("connect", {"address": word})
+            hint = did_you_mean(word, ["start", "stop", "auto", "local"])
+            message = str(error) if ":" in word else f"%tune cluster: unknown command {word!r}{hint}"
+            raise SpecError([f"{message}; usage: {_USAGE}"]) from None
+    if arguments:
+        raise SpecError([f"%tune cluster {word}: unexpected {' '.join(arguments)!r}; usage: {_USAGE}"])
+    return ClusterCommand("stop") if word == "stop" else ClusterCommand("connect", {"address": word})
 
 
-def _options(words: list[str]) -> dict[str, Any]:
+def _start_options(words: list[str]) -> dict[str, Any]:
+    """Read the options of ``%tune cluster start``."""
     options: dict[str, Any] = {}
-    problems: list[str] = []
-    rest = list(words)
-    while rest:
-        flag, equals, value = rest.pop(0).partition("=")
-        name = flag.removeprefix("--")
-        if not flag.startswith("--") or name not in _READ:
-            known = did_you_mean(flag, [f"--{name}" for name in _READ])
-            problems.append(f"%tune cluster start has no {flag}{known}; it has --cpus N, --gpus N and --idle TIME")
-            if rest and not rest[0].startswith("--") and not equals:
-                rest.pop(0)  # most likely its value, and no mistake of its own
+    problems: list[Problem | str] = []
+    for argument in read_arguments(words):
+        flag, name, value = argument.flag, argument.name, argument.value
+        if not flag or name not in _READERS:
+            hint = did_you_mean(flag, [f"--{name}" for name in _READERS])
+            problems.append(f"%tune cluster start: unknown argument {flag or value}{hint}; usage: {_USAGE}")
             continue
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                problems.append(f"{flag} needs a value: {_READ[name][1]}")
-                continue
-            value = rest.pop(0)
+        read, expected = _READERS[name]
+        if value is None:
+            problems.append(f"{flag} needs a value: {expected}")
+            continue
         if name in options:
             problems.append(f"{flag} is given twice")
         try:
-            options[name] = _READ[name][0](value)
+            options[name] = read(value)
         except ValueError:
-            problems.append(f"{flag} {value} is not {_READ[name][1]}")
+            problems.append(f"{flag}: expected {expected}, got {value!r}")
     if problems:
         raise SpecError(problems)
     return options
 
 
-def _count(least: int) -> Any:
+def _integer_from(minimum: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         number = int(text)
-        if number < least:
+        if number < minimum:
             raise ValueError(text)
         return number
 
     return read
 
 
-_READ: dict[str, tuple[Any, str]] = {
-    "cpus": (_count(1), "a whole number from 1 on"),
-    "gpus": (_count(0), "a whole number"),
-    "idle": (parse_duration, "a time such as 90s, 30m or 2h"),
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "cpus": (_integer_from(1), "an integer >= 1"),
+    "gpus": (_integer_from(0), "an integer >= 0"),
+    "idle": (parse_duration, "a duration such as 90s, 30m or 2h"),
 }

@@ -1,4 +1,4 @@
-"""``%%tune`` and ``%tune``: a thin shell over the Python functions. The only module that imports IPython."""
+"""The magics ``%%tune`` and ``%tune``: a thin layer over the Python functions. The only module that imports IPython."""
 
 from __future__ import annotations
 
@@ -22,25 +22,32 @@ from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
 from nbtune.spec.options.line import parse_line
 from nbtune.spec.options.options import OPTIONS
+from nbtune.spec.options.tokenizer import split_first, split_line
 
 __all__ = ["NbTune", "register"]
 
-_SOON, _SELDOM = 5.0, 120.0  # seconds between two refreshings of the picture in the file: first, and at last
+# Seconds between two updates of the static picture: the interval doubles from the first to the second.
+_FIRST_INTERVAL, _LAST_INTERVAL = 5.0, 120.0
 
-# JupyterLab's words for a widget without its kernel, "model not found", are all that is in the output then.
-_NO_ERROR = """<style>
+# JupyterLab shows "model not found" for a widget of a notebook that is opened without its kernel. Where the static
+# picture follows, this hides the message.
+_HIDE_MISSING_WIDGET = """<style>
 .jp-OutputArea-child:has(~ .jp-OutputArea-child img[src*="nbtune-still"]) > .jupyter-widgets:not(:has(*)),
 .jp-OutputArea-child:has(style.nbtune) { display: none; }
 </style><style class="nbtune"></style>"""
 
 
 def register(shell: Any) -> None:
-    """Add the magics to an IPython shell."""
+    """Add the magics to an IPython shell.
+
+    Args:
+        shell: an `IPython.core.interactiveshell.InteractiveShell`.
+    """
     shell.register_magics(NbTune)
 
 
 class _Defaults(Magics):
-    """The session's defaults, ``%config NbTune.OPTION = VALUE``: one trait for each option."""
+    """The defaults of the session, ``%config NbTune.OPTION = VALUE``: one trait per option."""
 
     @observe(*OPTIONS)
     def _set(self, change: Any) -> None:
@@ -65,7 +72,7 @@ class NbTune(_Defaults):
     """Turn a cell into a hyperparameter sweep on Ray."""
 
     @line_cell_magic
-    def tune(self, line: str, cell: str | None = None) -> Any:  # its docstring is the help page, set below
+    def tune(self, line: str, cell: str | None = None) -> Any:  # the docstring is the help page, set below
         if cell is None:
             return self._command(line)
         namespace = self.shell.user_ns
@@ -84,13 +91,13 @@ class NbTune(_Defaults):
         return self._run(prepared, parsed.dry_run)
 
     def _run(self, prepared: Prepared, dry: bool) -> None:
-        """Start an experiment, bind it to its name and show it; or only try it."""
+        """Start an experiment, bind it to its name and show it; with `dry` only do a dry run."""
         from nbtune.launch.start import dry_run, finish, launch_prepared, must_wait
 
         if dry:
             print(dry_run(prepared))
             return
-        self._refuse_second(prepared.spec.name)
+        self._check_name_is_free(prepared.spec.name)
         experiment = launch_prepared(prepared)
         self.shell.user_ns[prepared.spec.name] = experiment
         if can_interact():
@@ -98,56 +105,57 @@ class NbTune(_Defaults):
         if not must_wait(prepared):
             return
         try:
-            with self._waiting(experiment):
+            with self._progress_line(experiment):
                 finish(experiment)
         except KeyboardInterrupt:
-            print(f"stopped waiting; {experiment.name} goes on, {experiment.name}.stop() ends it")
+            print(f"stopped waiting; {experiment.name} is still running; {experiment.name}.stop() stops it")
         else:
             if not can_interact():
                 display(experiment)
 
-    def _waiting(self, experiment: Any) -> AbstractContextManager[Any]:
-        """Return what shows an experiment while somebody waits for it in a terminal."""
+    def _progress_line(self, experiment: Any) -> AbstractContextManager[Any]:
+        """Return a context that shows a progress line in a terminal, and nothing in a notebook."""
         if hasattr(self.shell, "kernel"):
             return nullcontext()
         from nbtune.views.terminal import Line
 
         return Line(experiment._store, sys.stdout)
 
-    def _refuse_second(self, name: str) -> None:
-        """Refuse to take the name from an experiment that still runs: nobody could reach that one any more."""
+    def _check_name_is_free(self, name: str) -> None:
+        """Raise if the variable is an experiment that still runs: rebinding it would make that one unreachable."""
         from nbtune.results.experiment import Experiment
 
-        before = self.shell.user_ns.get(name)
-        if isinstance(before, Experiment) and not before.over:
+        current = self.shell.user_ns.get(name)
+        if isinstance(current, Experiment) and not current.over:
             raise ExperimentError(
-                f"{name} is still {before.status}. End it with {name}.stop(), or give this one another name"
+                f"the variable {name} is an experiment that is {current.status}; stop it with {name}.stop(), or use"
+                " another name"
             )
 
     def _show(self, experiment: Any) -> None:
-        """Show the dashboard under the cell and its picture below, or a line of text where there are no widgets."""
+        """Show the dashboard with a static picture below it, or a line of text where there are no widgets."""
         if not hasattr(self.shell, "kernel"):
             print(repr(experiment))
             return
         display(experiment.dashboard)
-        # What stays in the file: a saved view of a widget is nothing without its kernel, but a line that says so.
-        display({"text/html": _NO_ERROR, "text/plain": ""}, raw=True)
+        # Without a kernel the saved widget shows nothing, so the notebook's file has a static picture, too.
+        display({"text/html": _HIDE_MISSING_WIDGET, "text/plain": ""}, raw=True)
         still = display(experiment._repr_mimebundle_(), raw=True, display_id=True)
-        due, pause = time.monotonic() + _SOON, _SOON
+        due, interval = time.monotonic() + _FIRST_INTERVAL, _FIRST_INTERVAL
 
         def refresh() -> None:
-            nonlocal due, pause
+            nonlocal due, interval
             if experiment.over or time.monotonic() > due:
-                pause = min(2 * pause, _SELDOM)
-                due = time.monotonic() + pause  # first: one that cannot be drawn is not tried at every change
+                interval = min(2 * interval, _LAST_INTERVAL)
+                due = time.monotonic() + interval  # set first, so that a failing update is not retried at every change
                 still.update(experiment._repr_mimebundle_(), raw=True)
 
         experiment.listen(refresh)
-        if experiment.over:  # before anybody listened
+        if experiment.over:  # it may have ended before `listen`
             refresh()
 
     def _filename(self, source: str) -> str:
-        """Give the cell a file name of IPython's own, under which tracebacks find its lines."""
+        """Register the cell with IPython and return its file name, so that tracebacks show its lines."""
         return str(self.shell.compile.cache(source, self.shell.execution_count, raw_code=source))
 
     def _cell_name(self, filename: str) -> str | None:
@@ -159,7 +167,7 @@ class NbTune(_Defaults):
     def _command(self, line: str) -> Any:
         from nbtune.notebook.orders import ORDERS
 
-        word, _, rest = line.strip().partition(" ")
+        word, rest = split_first(line)
         commands: dict[str, Callable[[str], Any]] = {
             **{order: partial(self._order, order) for order in ORDERS},
             "": lambda rest: print(self._overview()),
@@ -175,9 +183,9 @@ class NbTune(_Defaults):
         if word not in commands:
             known = ", ".join(sorted(name for name in commands if name))
             raise SpecError(
-                [f"there is no %tune {word}{did_you_mean(word, commands)}; there are {known}, and %%tune runs a cell"]
+                [f"unknown command %tune {word}{did_you_mean(word, commands)}; known are {known}; %%tune runs a cell"]
             )
-        return commands[word](rest.strip())
+        return commands[word](rest)
 
     def _overview(self) -> str:
         from nbtune.results.experiment import Experiment
@@ -192,53 +200,52 @@ class NbTune(_Defaults):
 
             lines.append(str(connect()))
         else:
-            lines.append("no cluster yet; the first %%tune and %tune cluster connect, or start Ray on this machine")
+            lines.append(
+                "no cluster is connected; %tune cluster and the first %%tune connect or start Ray on this machine"
+            )
         return "\n".join(lines)
 
     def _cluster(self, line: str) -> None:
-        from nbtune.notebook.cluster_line import read_line
+        from nbtune.notebook.cluster_line import parse_cluster_line
 
-        order = read_line(line)
-        if order.action == "start":
+        command = parse_cluster_line(line)
+        if command.action == "start":
             from nbtune.cluster.local.local import start_cluster
 
-            print(start_cluster(**order.options))
-        elif order.action == "stop":
+            print(start_cluster(**command.options))
+        elif command.action == "stop":
             from nbtune.cluster.local.local import stop_cluster
 
-            print("the local cluster has ended" if stop_cluster() else "no local cluster of nbtune's runs here")
+            print("the local cluster has ended" if stop_cluster() else "no local cluster is running")
         else:
             from nbtune.cluster.connect import connect
 
-            print(connect(**order.options))
+            print(connect(**command.options))
 
-    def _list(self, storage: str) -> Any:
+    def _list(self, rest: str) -> Any:
         from nbtune.launch.api import experiments
 
+        storage = " ".join(split_line(rest))
         return experiments(storage or self.storage, None if storage else self.storage_filesystem)
 
     def _load(self, rest: str) -> Any:
         from nbtune.launch.api import load
 
-        path, _, name = rest.partition(" ")
-        if not path:
-            raise SpecError(["%tune load needs the folder of an experiment; %tune list shows them"])
+        path, variable = self._name_and_variable("load PATH", split_line(rest))
         experiment = load(path)
-        self.shell.user_ns[name.strip() or experiment.name] = experiment
+        self.shell.user_ns[variable or experiment.name] = experiment
         return experiment
 
     def _plan(self, line: str) -> None:
-        """``%tune plan OPTIONS`` of an experiment that could be, ``%tune plan NAME`` of one of this notebook."""
+        """``%tune plan OPTIONS`` plans a new experiment, ``%tune plan NAME`` shows the plan of one of this notebook."""
         from nbtune.launch.planning import plan, told
         from nbtune.notebook.orders import experiment_of
 
         parsed = parse_line(line, self.shell.user_ns)
         name = parsed.options.pop("name", None)
-        if name is not None and line.split() != [name]:
+        if name is not None and (parsed.options or parsed.space is not None):
             parsed.problems.append(
-                Problem(
-                    f"%tune plan NAME is about an experiment that is there, and takes no options; leave out {name!r}"
-                )
+                Problem(f"%tune plan NAME takes no options; to plan a new experiment leave out {name!r}")
             )
         if parsed.problems:
             raise SpecError(parsed.problems)
@@ -253,45 +260,46 @@ class NbTune(_Defaults):
         print(carry_out(order, rest, self.shell.user_ns))
 
     def _attach(self, rest: str) -> None:
-        """``%tune attach NAME [VARIABLE]``: bring an experiment back, with its dashboard."""
+        """``%tune attach NAME [VARIABLE]``: attach to an experiment and show its dashboard."""
         from nbtune.launch.resume import attach
 
-        name, variable = self._names("attach", rest)
-        self._bring_back(attach(name, self.storage), variable)
+        name, variable = self._name_and_variable("attach NAME", split_line(rest))
+        self._bind_and_show(attach(name, self.storage), variable)
 
     def _resume(self, rest: str) -> None:
-        """``%tune resume NAME [VARIABLE] [--failed]``: go on with an experiment, of this notebook or another."""
+        """``%tune resume NAME [VARIABLE] [--failed]``: resume an experiment of this notebook or of another."""
         from nbtune.launch.resume import attach
-        from nbtune.notebook.orders import words_of
         from nbtune.results.experiment import Experiment
 
-        words = words_of(rest)
+        words = split_line(rest)
         if len(words) == 2 and words[1].isdigit():
             self._order("resume", rest)
             return
         failed = "--failed" in words
-        name, variable = self._names("resume", " ".join(word for word in words if word != "--failed"))
+        words = [word for word in words if word != "--failed"]
+        name, variable = self._name_and_variable("resume NAME", words, " [--failed]")
         known = self.shell.user_ns.get(name)
         experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
         experiment.resume(failed=failed)
         experiment.arrive()
-        self._bring_back(experiment, variable or name)
+        self._bind_and_show(experiment, variable or name)
 
-    def _names(self, command: str, rest: str) -> tuple[str, str | None]:
-        from nbtune.notebook.orders import words_of
-
-        words = words_of(rest)
+    def _name_and_variable(self, usage: str, words: list[str], flags: str = "") -> tuple[str, str | None]:
+        """Return the one or two words of a command: what it is about, and the variable to bind it to."""
+        usage = f"usage: %tune {usage} [VARIABLE]{flags}; %tune list shows the experiments"
+        if unknown := [word for word in words if word.startswith("--")]:
+            raise SpecError([f"unknown option {unknown[0]}; {usage}"])
         if not 1 <= len(words) <= 2:
-            raise SpecError([f"%tune {command} NAME [VARIABLE]: the experiment's name; %tune list shows them"])
+            raise SpecError([f"expected one or two arguments, got {len(words)}; {usage}"])
         if len(words) == 2 and not words[1].isidentifier():
-            raise SpecError([f"%tune {command}: {words[1]!r} is no variable name"])
+            raise SpecError([f"expected a variable name, got {words[1]!r}; {usage}"])
         return words[0], words[1] if len(words) == 2 else None
 
-    def _bring_back(self, experiment: Any, variable: str | None) -> None:
-        """Bind an experiment to its name and show it."""
+    def _bind_and_show(self, experiment: Any, variable: str | None) -> None:
+        """Bind an experiment to a variable, by default of its own name, and show it."""
         name = variable if variable is not None and variable.isidentifier() else experiment.name
         if self.shell.user_ns.get(name) is not experiment:
-            self._refuse_second(name)
+            self._check_name_is_free(name)
         self.shell.user_ns[name] = experiment
         if can_interact():
             self._show(experiment)
@@ -299,7 +307,7 @@ class NbTune(_Defaults):
             display(experiment)
 
     def _run_function(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
+        word, rest = split_first(line)
         namespace = self.shell.user_ns
         parsed = parse_line(rest, namespace)
         problems = parsed.problems
@@ -307,11 +315,11 @@ class NbTune(_Defaults):
         if not callable(function) or inspect.isclass(function):
             functions = [key for key, value in namespace.items() if inspect.isfunction(value)]
             problems.append(
-                Problem(f"%tune run: {word!r} is no function of the notebook{did_you_mean(word, functions)}")
+                Problem(f"%tune run: expected the name of a function, got {word!r}{did_you_mean(word, functions)}")
             )
             function = None
         if parsed.space is None:
-            problems.append(Problem("%tune run needs --space VAR: a dictionary, name -> space function"))
+            problems.append(Problem("%tune run needs --space VAR: a variable with a dictionary, name -> domain"))
         if function is None or parsed.space is None:
             raise SpecError(problems)
         prepared = prepare_function(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.results.experiment import Experiment
 from nbtune.results.trial import Trial
+from nbtune.spec.options.tokenizer import split_line
 
-__all__ = ["ORDERS", "carry_out", "experiment_of", "words_of"]
+__all__ = ["ORDERS", "carry_out", "experiment_of"]
 
 ORDERS = {
     "add": "add NAME lr=0.01 …",
@@ -37,7 +37,7 @@ def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
         SpecError: it is not written as it should be.
         ExperimentError: there is no such experiment or trial, or it refuses.
     """
-    words = words_of(line)
+    words = split_line(line)
     if not words:
         raise SpecError([f"%tune {order} needs an experiment: %tune {ORDERS[order]}"])
     experiment = experiment_of(words.pop(0), namespace)
@@ -51,18 +51,6 @@ def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
         "resume": lambda: _resume(experiment, words),
     }
     return carry[order]()
-
-
-def words_of(line: str) -> list[str]:
-    """Return the words of a line, in quotes or not.
-
-    Raises:
-        SpecError: a quote is not closed.
-    """
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise SpecError([f"the line cannot be read: {error} in {line!r}"]) from None
 
 
 def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:

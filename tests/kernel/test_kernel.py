@@ -124,7 +124,7 @@ def test_interrupting_a_waiting_cell_stops_the_waiting_only(notebook: Notebook) 
     notebook.interrupt()
     answer = notebook.answer(message)
     assert not answer.error
-    assert "stopped waiting; waited goes on" in answer.text
+    assert "stopped waiting; waited is still running" in answer.text
     count = int(notebook.cell("print(len(waited.history))").text)
     notebook.cell("import time; time.sleep(2)")
     state = notebook.cell("print(waited.status, len(waited.history))").text.split()

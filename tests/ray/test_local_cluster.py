@@ -226,7 +226,7 @@ def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[.
     assert gone(found)
     assert not folder.exists()
     ended = place.python(MAGIC.format(line="cluster stop") + MAGIC.format(line="cluster stop"))
-    assert ended.stdout == "the local cluster has ended\nno local cluster of nbtune's runs here\n", ended.stderr
+    assert ended.stdout == "the local cluster has ended\nno local cluster is running\n", ended.stderr
     said, _ = kernel.communicate("\n", timeout=60)
     assert said == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from nbtune.errors import SpecError
 from nbtune.spec.options.line import SWITCHES, parse_line
 from nbtune.spec.options.options import make_spec
+from nbtune.spec.options.tokenizer import quote, read_arguments, split_comment, split_line
 
 __all__ = ["FIELDS", "line_options", "line_problems", "read_line", "write_line"]
 
@@ -23,34 +24,25 @@ def read_line(line: str) -> dict[str, str]:
     """
     fields = dict.fromkeys(FIELDS, "")
     try:
-        words = shlex.split(line)
-    except ValueError:  # an open quote: it is shown as it is, and what is wrong with it
+        words, comment = split_comment(line)
+    except SpecError:  # an open quote: the line is shown unchanged, with the error
         return {**fields, "more": line.strip()}
     more: list[str] = []
-    while words:
-        word = words.pop(0)
-        flag, equals, value = word.partition("=")
-        option = flag.removeprefix("--").replace("-", "_")
-        if not flag.startswith("--"):
-            if fields["name"]:
-                more.append(word)
-            else:
-                fields["name"] = word
-            continue
-        takes = not equals and option not in SWITCHES and words and not words[0].startswith("--")
-        if takes:
-            value = words.pop(0)
-        if option in FIELDS[1:-1] and value and not fields[option]:
-            fields[option] = value
+    for argument in read_arguments(words, SWITCHES):
+        field, value = argument.name if argument.flag else "name", argument.value
+        if field in FIELDS[:-1] and argument.flag != "--name" and value and not fields[field]:
+            fields[field] = value
+        elif argument.attached:
+            more.append(f"{argument.flag}={value}")
         else:
-            more += [word, value] if takes else [word]
-    return {**fields, "more": " ".join(map(_quoted, more))}
+            more += [word for word in (argument.flag or None, value) if word is not None]
+    return {**fields, "more": " ".join([*map(quote, more), *filter(None, [comment])])}
 
 
 def write_line(fields: Mapping[str, str]) -> str:
     """Return the magic line of fields."""
-    words = [_quoted(fields["name"])] if fields["name"] else []
-    words += [f"--{option} {_quoted(fields[option])}" for option in FIELDS[1:-1] if fields[option]]
+    words = [quote(fields["name"])] if fields["name"] else []
+    words += [f"--{option} {quote(fields[option])}" for option in FIELDS[1:-1] if fields[option]]
     return " ".join(["%%tune", *words, *filter(None, [fields["more"]])])
 
 
@@ -67,9 +59,9 @@ def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> di
         namespace: the notebook's variables, for options that are their names.
     """
     try:
-        shlex.split(fields["more"])
-    except ValueError as error:  # of the fields only this one is taken as it is
-        return {"more": f"{fields['more']} cannot be read: {error}"}
+        split_line(fields["more"])
+    except SpecError as error:  # the only field that is written on the line without quotes
+        return {"more": str(error)}
     parsed = parse_line(write_line(fields).removeprefix("%%tune"), namespace)
     found: dict[str, str] = {}
     for problem in [*parsed.problems, *make_spec(parsed.options)[1]]:
@@ -78,12 +70,3 @@ def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> di
         field = next((option for option in named if option in FIELDS[:-1]), "more")
         found.setdefault(field, text.removeprefix(f"--{field}: "))
     return found
-
-
-def _quoted(word: str) -> str:
-    """Return a word as it is written on the line: with quotes where it needs them."""
-    try:
-        plain = shlex.split(word) == [word]
-    except ValueError:
-        plain = False
-    return word if plain else shlex.quote(word)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from nbtune.errors import SpecError, did_you_mean
 from nbtune.spec.forms.scaling import EMPTY, Scaling
 from nbtune.spec.labels import format_labels
+from nbtune.spec.options.tokenizer import quote
 from nbtune.spec.units import parse_size
 
 __all__ = ["cell_of", "fields_of"]
@@ -40,7 +40,7 @@ def cell_of(scaling: Scaling, fields: Mapping[str, Any]) -> str:
         options["memory"] = "".join(str(fields["memory"]).split())
     if "resources" in options:
         options["resources"] = ",".join(f"{name}={amount!r}" for name, amount in options["resources"].items())
-    flags = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
+    flags = " ".join(f"--{name} {quote(str(value))}" for name, value in options.items())
     return f"%%tune --metric loss --mode min {flags}\n{_BODY}"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtune.errors import Problem, did_you_mean
+from nbtune.errors import Problem, SpecError, did_you_mean
 from nbtune.spec.options.options import OPTIONS, SCHEDULERS, SEARCHES
+from nbtune.spec.options.tokenizer import read_arguments, split_line
 
 __all__ = ["SWITCHES", "Line", "parse_line"]
 
@@ -39,33 +39,27 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
     """
     parsed = Line()
     try:
-        words = shlex.split(line)
-    except ValueError as error:
-        parsed.problems.append(Problem(f"the magic line cannot be read: {error} in {line!r}"))
+        words = split_line(line)
+    except SpecError as error:
+        parsed.problems += error.problems
         return parsed
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            _positional(word, parsed)
-            continue
-        flag, equals, value = word.partition("=")
-        name = flag[2:].replace("-", "_")
-        if name in SWITCHES:
-            if equals:
-                parsed.problems.append(Problem(f"{flag} takes no value"))
+    for argument in read_arguments(words, SWITCHES):
+        name, flag, value = argument.name, argument.flag, argument.value
+        if not flag:
+            _positional(str(value), parsed)
+        elif name in SWITCHES:
+            if value is not None:
+                parsed.problems.append(Problem(f"{flag} takes no value, got {value!r}"))
             _switch(name, parsed)
         elif name in OPTIONS or name == "space":
-            if not equals and (not words or words[0].startswith("--")):
+            if value is None:
                 parsed.problems.append(Problem(f"{flag} needs a value"))
-                continue
-            word = value if equals else words.pop(0)
-            (_space if name == "space" else _option)(name, word, parsed, namespace)
+            else:
+                (_space if name == "space" else _option)(name, value, parsed, namespace)
         else:
             known = [option.flag for option in OPTIONS.values()]
             known += ["--space", *_SWITCHES_AS_FLAGS]
             parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
-            if not equals and words and not words[0].startswith("--"):
-                words.pop(0)
     return parsed
 
 

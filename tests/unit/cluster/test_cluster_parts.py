@@ -15,7 +15,7 @@ from nbtune.cluster.link.probe import _check_versions
 from nbtune.cluster.local import processes, state
 from nbtune.cluster.local.guardian import reason
 from nbtune.errors import ClusterError, SpecError
-from nbtune.notebook.cluster_line import Order, read_line
+from nbtune.notebook.cluster_line import ClusterCommand, parse_cluster_line
 
 
 @pytest.fixture
@@ -62,37 +62,40 @@ def test_what_is_no_address(text, words):
 
 
 @pytest.mark.parametrize(
-    ("line", "order"),
+    ("line", "command"),
     [
-        ("", Order("connect", {"address": None})),
-        ("head:6379", Order("connect", {"address": "head:6379"})),
-        ("local", Order("connect", {"address": "local"})),
-        ("start", Order("start")),
-        ("start --cpus 4 --gpus=0 --idle 30m", Order("start", {"cpus": 4, "gpus": 0, "idle": 1800.0})),
-        ("stop", Order("stop")),
+        ("", ClusterCommand("connect", {"address": None})),
+        ("head:6379", ClusterCommand("connect", {"address": "head:6379"})),
+        ("local", ClusterCommand("connect", {"address": "local"})),
+        ("start", ClusterCommand("start")),
+        ("start --cpus 4 --gpus=0 --idle 30m", ClusterCommand("start", {"cpus": 4, "gpus": 0, "idle": 1800.0})),
+        ("stop", ClusterCommand("stop")),
     ],
 )
-def test_lines(line, order):
-    assert read_line(line) == order
+def test_lines(line, command):
+    assert parse_cluster_line(line) == command
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("strat", ["there is no such command (did you mean 'start'?)", "%tune cluster with HOST:PORT"]),
+        ("strat", ["unknown command 'strat' (did you mean 'start'?)", "%tune cluster [HOST:PORT"]),
         ("head:port", ["'head:port' is no address"]),
-        ("stop now", ["%tune cluster stop takes nothing more, but there is 'now'"]),
-        ("head:1 2", ["takes nothing more"]),
-        ("start --cpu 2", ["has no --cpu (did you mean '--cpus'?); it has --cpus N, --gpus N and --idle TIME"]),
-        ("start --cpus", ["--cpus needs a value: a whole number from 1 on"]),
-        ("start --cpus 0 --idle soon", ["2 problems", "--cpus 0 is not a whole", "--idle soon is not a time such as"]),
+        ("stop now", ["%tune cluster stop: unexpected 'now'"]),
+        ("head:1 2", ["unexpected '2'"]),
+        ("start --cpu 2", ["unknown argument --cpu (did you mean '--cpus'?)", "start [--cpus N] [--gpus N]"]),
+        ("start --cpus", ["--cpus needs a value: an integer >= 1"]),
+        (
+            "start --cpus 0 --idle soon",
+            ["2 problems", "--cpus: expected an integer >= 1, got '0'", "--idle: expected a duration"],
+        ),
         ("start --gpus 1 --gpus 2", ["--gpus is given twice"]),
-        ("start 'x", ["No closing quotation"]),
+        ("start 'x", ["the quote ' at position 7 is not closed"]),
     ],
 )
 def test_lines_that_are_wrong(line, words):
     with pytest.raises(SpecError) as caught:
-        read_line(line)
+        parse_cluster_line(line)
     for word in words:
         assert word in str(caught.value)
 

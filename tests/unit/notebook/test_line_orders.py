@@ -60,7 +60,7 @@ def test_a_clone_takes_the_rest_from_its_trial(digits):
         ("pause", "digis 0", "there is no experiment 'digis' in this notebook (did you mean 'digits'?)"),
         ("add", "digits lr", "'lr' is not NAME=VALUE"),
         ("add", "digits hiden=1", "has no parameter 'hiden' (did you mean 'hidden'?); it has lr, hidden"),
-        ("add", "digits lr='1", "the line cannot be read: No closing quotation"),
+        ("add", "digits lr='1", "the quote ' at position 11 is not closed"),
         ("extend", "digits", "%tune extend needs how many samples"),
         ("extend", "digits 0", "samples=0 is no whole number of 1 or more"),
         ("limit", "digits many", "%tune limit needs how many trials may run at once"),

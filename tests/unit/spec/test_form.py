@@ -397,6 +397,13 @@ def test_the_line_is_read_into_fields_and_written_again():
     assert read_line(write_line(fields).removeprefix("%%tune")) == fields
 
 
+def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
+    line = "digits --samples 20 --resources {'my gpu': 1} --stop=acc=0.9 # not more"
+    fields = read_line(line)
+    assert fields["more"] == "--resources {'my gpu': 1} --stop=acc=0.9 # not more"
+    assert write_line(fields) == f"%%tune {line}"
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -407,7 +414,7 @@ def test_the_line_is_read_into_fields_and_written_again():
         ({"search": "optuna", "metric": "", "mode": ""}, "metric", "optuna compares trials and needs"),
         ({"more": "--cpu 2"}, "more", "there is no option --cpu (did you mean '--cpus'?)"),
         ({"more": "--cpus lots"}, "more", "'lots' is no number"),
-        ({"more": "'open"}, "more", "cannot be read"),
+        ({"more": "'open"}, "more", "cannot read the line"),
     ],
 )
 def test_what_is_wrong_with_the_line_is_said_of_its_field(changes, field, said):
