@@ -116,8 +116,8 @@ def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int 
         "lr": {"kind": "loguniform", "text": "loguniform(0.0001, 0.1)", "lower": 1e-4, "upper": 1e-1},
         "hidden": {"kind": "choice", "text": "choice([32, 64, 128])", "values": [32, 64, 128]},
     }
-    facts = {"name": "example", "metric": "accuracy", "mode": "max", "trials": trials, "space": space}
-    yield Event("experiment", time=clock, data={"status": "running", **facts})
+    metadata = {"name": "example", "metric": "accuracy", "mode": "max", "trials": trials, "space": space}
+    yield Event("experiment", time=clock, data={"status": "running", **metadata})
     for trial in range(trials):
         clock += 0.01
         config = {"lr": 10 ** numbers.uniform(-4, -1), "hidden": numbers.choice([32, 64, 128])}

@@ -146,14 +146,15 @@ def load(path: str, filesystem: Any = None) -> Experiment:
         ExperimentError: there is no experiment there.
     """
     from nbtune.engine.client.stored import open_experiment
+    from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.storage.storage import Storage
     from nbtune.launch.resume import go_on
     from nbtune.results.experiment import Experiment
 
     where = Storage(str(path), filesystem)
     # The folder may have been moved since.
-    facts = {"path": str(path)}
-    experiment = Experiment(open_experiment(where), where=where, facts=facts, fixed=("path",), resume=go_on)
+    metadata = Metadata(path=str(path))
+    experiment = Experiment(open_experiment(where), where=where, metadata=metadata, fixed=("path",), resume=go_on)
     experiment.wait()
     return experiment
 
@@ -187,13 +188,13 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
         rows.append(
             {
                 "path": path,
-                "name": store.facts.get("name"),
+                "name": store.metadata.get("name"),
                 "status": store.status,
                 "live": path in live,
                 "trials": len(store.trials),
                 "metric": store.metric,
                 "best": best.metrics[store.metric] if best and store.metric else None,
-                "started": pd.Timestamp(store.facts.get("began", 0), unit="s"),
+                "started": pd.Timestamp(store.metadata.get("began", 0), unit="s"),
                 "seconds": round(store.elapsed(), 1),
             }
         )

@@ -85,6 +85,7 @@ def follow(folder: str) -> Experiment | None:
     from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.launch import find
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
     there = find(folder, NAMESPACE, events_since)
@@ -95,8 +96,8 @@ def follow(folder: str) -> Experiment | None:
     mine = known(where.place)
     if mine is not None and not mine.over:
         return mine
-    facts = {"name": about["name"], "path": where.place}
-    experiment = Experiment(source, where=where, facts=facts, fixed=("path",), resume=go_on)
+    metadata = Metadata(name=about["name"], path=where.place)
+    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=go_on)
     register(experiment)
     experiment.arrive()
     return experiment
@@ -121,6 +122,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     from nbtune.cluster.embedded import warm
     from nbtune.engine.client.launch import find, make_way, resume
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.protocol.replay import past_of
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
@@ -143,28 +145,28 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
     over = sum(not trial.goes_on(failed=failed) for trial in past.trials.values())
-    total = max(int(past.facts.get("trials", 0)), len(past.trials))
+    total = max(past.metadata.get("trials", 0), len(past.trials))
     if over >= total and not orders:
         failures = sum(trial.status == "failed" for trial in past.trials.values())
         hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
         raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
     spec = read_launch(filesystem, root).spec
-    limit = past.facts.get("max_concurrent", spec.max_concurrent)
+    limit = past.metadata.get("max_concurrent", spec.max_concurrent)
     planned = plan_spec(replace(spec, max_concurrent=limit), max(1, total - over), cluster)
     if planned.problems:
         raise SpecError(planned.problems)
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
-    away = past.facts.get("away", 0.0) + now - ended
-    facts = {
+    away = past.metadata.get("away", 0.0) + now - ended
+    metadata: Metadata = {
         "away": away,
         "path": where.redacted,
-        "name": past.facts.get("name"),
+        "name": past.metadata.get("name", ""),
         "detached": not cluster.embedded,
         "plan": planned.to_json(),
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    how = Resume(folder, where.parent, planned.places, failed, tuple(orders), facts, secret)
+    how = Resume(folder, where.parent, planned.places, failed, tuple(orders), metadata, secret)
     warm.began()
     source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
     return source, warm.ended

@@ -23,6 +23,7 @@ from nbtune.spec.plan.shape import call_of, is_factory
 
 if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
+    from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
@@ -71,7 +72,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.places,
-        metadata={"began": began, "detached": not cluster.embedded, **_facts(prepared, planned, where)},
+        metadata={"began": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
         environment=secret,
     )
     warm.began()
@@ -84,9 +85,9 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         node=found.node,
         variables=plain,
     )
-    facts = {**start.metadata, "path": where.place}  # its events have it without passwords
+    metadata: Metadata = {**start.metadata, "path": where.place}  # its events have it without passwords
     experiment = Experiment(
-        source, plan=planned, where=where, on_end=warm.ended, facts=facts, fixed=("path",), resume=go_on
+        source, plan=planned, where=where, on_end=warm.ended, metadata=metadata, fixed=("path",), resume=go_on
     )
     register(experiment)
     return experiment
@@ -123,7 +124,7 @@ def _folder(name: str) -> str:
     return f"{name}_{datetime.fromtimestamp(now):%Y-%m-%d_%H-%M-%S}-{int(now * 1000) % 1000:03}"
 
 
-def _facts(prepared: Prepared, planned: Plan, where: Storage) -> dict[str, Any]:
+def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
     """Return what the log's first event tells of an experiment."""
     import ray
 

@@ -107,15 +107,15 @@ def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
     """Return the cell that an experiment ran; of one that ran a function, its space."""
     if experiment.source.startswith("%%tune"):
         return experiment.source.rstrip("\n"), None  # IPython has ended the cell with a line feed
-    facts = experiment._store.facts
-    options = facts.get("options", {})
+    metadata = experiment._store.metadata
+    options = metadata.get("options", {})
     line = {name: str(options.get(name) or "") for name in ("metric", "mode", "samples")}
     return experiment.space.to_cell(), {**line, "name": experiment.name if experiment.name.isidentifier() else ""}
 
 
 def _of_trials(experiment: Experiment) -> list[Tried]:
     metric, found = experiment._store.metric, []
-    sign = -1 if experiment._store.facts.get("mode") == "max" else 1
+    sign = -1 if experiment._store.metadata.get("mode") == "max" else 1
     if metric is None:
         return []
     for number, trial in experiment.trials.items():

@@ -27,12 +27,12 @@ class About:
     @property
     def name(self) -> str:
         """The name that it was given."""
-        return str(self._store.facts.get("name", "experiment"))
+        return str(self._store.metadata.get("name", "experiment"))
 
     @property
     def path(self) -> str:
         """Its folder in storage; `nbtune.load` opens it."""
-        return str(self._store.facts.get("path", ""))
+        return str(self._store.metadata.get("path", ""))
 
     @property
     def where(self) -> Storage | None:
@@ -55,7 +55,7 @@ class About:
     @property
     def plan(self) -> Plan | None:
         """What was planned before it started, or went on: how many trials, how many at once, limited by what."""
-        found = self._store.facts.get("plan")
+        found = self._store.metadata.get("plan")
         return Plan.from_json(found) if found is not None else self._plan
 
     @property
@@ -69,7 +69,7 @@ class About:
     @property
     def source(self) -> str:
         """The text of the cell or function that it runs."""
-        return str(self._store.facts.get("source", ""))
+        return str(self._store.metadata.get("source", ""))
 
     @property
     def space(self) -> Space:
@@ -82,7 +82,7 @@ class About:
         from nbtune.space import Space
         from nbtune.spec.space.json import space_from_json
 
-        kept = self._store.facts.get("definition")
+        kept = self._store.metadata.get("definition")
         if kept is None:
             raise ExperimentError(f"{self.name} was not started by nbtune: its folder does not say what its space was")
         return Space.of(space_from_json(kept, show=True))
@@ -90,9 +90,9 @@ class About:
     @property
     def error(self) -> str | None:
         """Why the experiment as a whole failed, was lost or is unread, or None; a trial has its own."""
-        return self._store.facts.get("error")
+        return self._store.metadata.get("error")
 
     @property
     def traceback(self) -> str | None:
         """The whole text of an error that is not a trial's but of the experiment, its driver or nbtune; or None."""
-        return self._store.facts.get("traceback")
+        return self._store.metadata.get("traceback")

@@ -39,7 +39,7 @@ def to_study(store: Store) -> Any:
     Raises:
         ExperimentError: the experiment has no metric.
     """
-    metric, mode = store.metric, store.facts.get("mode")
+    metric, mode = store.metric, store.metadata.get("mode")
     if metric is None or mode is None:
         raise ExperimentError("no metric is known of the experiment, so there is nothing to compare trials by")
     import optuna
@@ -52,7 +52,7 @@ def to_study(store: Store) -> Any:
             if isinstance(value, (int, float)):
                 reports.setdefault(trial, {})[iteration] = float(value)
     states = store.states()
-    space = store.facts.get("space", {})
+    space = store.metadata.get("space", {})
     configs = {state.number: _suggested(state, space) for state in states}
     distributions = _distributions(space, list(configs.values()))
     with warnings.catch_warnings():
@@ -60,7 +60,7 @@ def to_study(store: Store) -> Any:
         warnings.simplefilter("ignore")
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(study_name=store.facts.get("name"), direction=f"{mode}imize")
+        study = optuna.create_study(study_name=store.metadata.get("name"), direction=f"{mode}imize")
         optuna.logging.set_verbosity(verbosity)
         study.set_metric_names([metric])
         study.add_trials(
@@ -174,5 +174,5 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
             figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
         except (ValueError, TypeError) as error:  # an option that optuna does not take
             raise ExperimentError(f"plot {kind!r}: {error}") from error
-    figure.update_layout(title=f"{store.facts.get('name', '')}: {figure.layout.title.text or kind}")
+    figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}")
     return figure

@@ -75,7 +75,7 @@ class Controls(About):
             ExperimentError: its search algorithm cannot, or it cannot be reached.
         """
         count = _positive("samples", samples)
-        self._order("extend", samples=count, trials=count * self._store.facts.get("per_sample", 1))
+        self._order("extend", samples=count, trials=count * self._store.metadata.get("per_sample", 1))
 
     @property
     def max_concurrent(self) -> int | None:
@@ -83,7 +83,7 @@ class Controls(About):
 
         Trials that run already are not stopped when there are more of them; one that waits already still starts.
         """
-        return self._store.facts.get("max_concurrent")
+        return self._store.metadata.get("max_concurrent")
 
     @max_concurrent.setter
     def max_concurrent(self, number: int | None) -> None:
@@ -91,7 +91,7 @@ class Controls(About):
 
     def _known(self, config: Mapping[str, Any]) -> None:
         """Refuse parameters that the space does not have."""
-        space = self._store.facts.get("space", {})
+        space = self._store.metadata.get("space", {})
         for name in config:
             if name not in space:
                 raise ExperimentError(

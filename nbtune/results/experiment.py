@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import Source
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.results.controls import Controls
@@ -36,7 +37,7 @@ class Experiment(Controls):
         plan: what was planned before it started, or None.
         where: its folder in storage; None where its events say it.
         on_end: called once when it is over.
-        facts: what is known of it before its first event.
+        metadata: what is known of it before its first event.
         fixed: which of these its events do not change.
         resume: starts it again from its storage, see `nbtune.launch.resume.go_on`; None where it cannot be.
     """
@@ -48,13 +49,13 @@ class Experiment(Controls):
         plan: Plan | None = None,
         where: Storage | None = None,
         on_end: Callable[[], None] = lambda: None,
-        facts: Mapping[str, Any] | None = None,
+        metadata: Metadata | None = None,
         fixed: tuple[str, ...] = (),
         resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
     ) -> None:
         self._plan = plan
         self._source, self._where, self._on_end, self._go_on = source, where, on_end, resume
-        self._store = Store(facts, fixed)
+        self._store = Store(metadata, fixed)
         self._listeners = Listeners()
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
@@ -150,10 +151,10 @@ class Experiment(Controls):
             )
         from nbtune.engine.client.stored import result_grid
 
-        facts = self._store.facts
+        metadata = self._store.metadata
         if self.where is None:
             raise ExperimentError(f"{self.name} is not in storage: there are no results of Ray Tune's")
-        return result_grid(self.where, facts.get("metric"), facts.get("mode"))
+        return result_grid(self.where, metadata.get("metric"), metadata.get("mode"))
 
     def to_optuna(self) -> Any:
         """Return an `optuna.Study` with every trial, so that all of optuna's tools work on it.

@@ -30,7 +30,7 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
         store: the experiment's state.
         now: seconds since the epoch; the present by default.
     """
-    budget = (store.facts.get("options") or {}).get("time_budget")
+    budget = (store.metadata.get("options") or {}).get("time_budget")
     return left(
         store.states(),
         store.progress()[1],
@@ -42,14 +42,14 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
 
 def _bounds(store: Store) -> dict[str, int]:
     """Return what limits how many trials run at once -> to how many; "" stands for the number of trials."""
-    facts = store.facts
-    plan = facts.get("plan") or {}
-    fit = plan.get("slots") or facts.get("concurrent") or 0
+    metadata = store.metadata
+    plan = metadata.get("plan") or {}
+    fit = plan.get("slots") or metadata.get("concurrent") or 0
     if plan.get("grows"):
         fit = max(fit, store.counts["running"])  # there may be more nodes by now
     bounds = {
         "": max(1, store.progress()[1]),
         plan.get("scarcest") or "cluster": fit,
-        "max_concurrent": facts.get("max_concurrent") or 0,
+        "max_concurrent": metadata.get("max_concurrent") or 0,
     }
     return {name: number for name, number in bounds.items() if number}

@@ -72,21 +72,21 @@ class Reader:
             for chunk in source.read(self._store.cursor, _TIMEOUT):
                 self._store.apply(chunk)
         except StartError as error:
-            self._store.declare("failed", error=str(error))
+            self._store.declare(status="failed", error=str(error))
         except SourceLostError as error:
-            self._store.declare("lost", error=f"the driver is gone: {error}")
+            self._store.declare(status="lost", error=f"the driver is gone: {error}")
         except OSError as error:  # the driver reads what is longer ago from its storage
             self._store.declare(
-                "unread",
+                status="unread",
                 error=f"its events cannot be read from its storage: {error}. The experiment may go on without being"
                 " shown here; resume() reads it again from its first event",
                 traceback="".join(traceback.format_exception(error)),
             )
         except Exception as error:  # neither the experiment's nor its driver's: nbtune's own
-            name = self._store.facts.get("name", "an experiment")
+            name = self._store.metadata.get("name", "an experiment")
             _log.error("nbtune failed while it read the events of %s", name, exc_info=error)
             self._store.declare(
-                "unread",
+                status="unread",
                 error=f"nbtune itself failed while it read the experiment's events: {type(error).__name__}: {error}."
                 " This is a fault of nbtune's, not of the experiment, which may go on without being shown here;"
                 " `traceback` has the details. resume() reads it again from its first event",

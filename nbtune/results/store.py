@@ -11,13 +11,13 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, Unpack
 
 import numpy as np
 import pandas as pd
 
 from nbtune.engine.protocol.events import KINDS, Chunk
+from nbtune.engine.protocol.metadata import Metadata, decode_metadata
 from nbtune.engine.protocol.metrics import flat
 from nbtune.results.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true, value_type
 from nbtune.results.state import TrialState, config_of
@@ -41,19 +41,19 @@ class Store:
         generation: grows when all is forgotten, so that views begin anew.
 
     Args:
-        facts: what is known before the first event.
+        metadata: what is known before the first event.
         fixed: which of these events do not change.
     """
 
-    def __init__(self, facts: Mapping[str, Any] | None = None, fixed: tuple[str, ...] = ()) -> None:
-        self._given, self._fixed = dict(facts or {}), fixed
+    def __init__(self, metadata: Metadata | None = None, fixed: tuple[str, ...] = ()) -> None:
+        self._given, self._fixed = metadata or Metadata(), fixed
         self.version = self.generation = 0
         self._lock = threading.RLock()
         self._clear()
 
     def _clear(self) -> None:
         self.cursor = 0
-        self._facts: dict[str, Any] = {"status": "pending", **self._given}
+        self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
         self._counts: Counter[str] = Counter()
         self.workers = Workers(self._lock)
@@ -65,10 +65,10 @@ class Store:
         self._history: tuple[int, pd.DataFrame] | None = None
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What the experiment's own events say: name, metric, mode, source…; the latest wins. A copy."""
+    def metadata(self) -> Metadata:
+        """What the experiment's own events record of it, the latest value of each entry. A copy."""
         with self._lock:
-            return dict(self._facts)
+            return self._metadata.copy()
 
     @property
     def trials(self) -> dict[int, TrialState]:
@@ -86,13 +86,13 @@ class Store:
     def status(self) -> str:
         """The experiment's state."""
         with self._lock:
-            return str(self._facts["status"])
+            return self._metadata["status"]
 
     @property
     def metric(self) -> str | None:
         """The metric that is optimised."""
         with self._lock:
-            return self._facts.get("metric")
+            return self._metadata.get("metric")
 
     def apply(self, chunk: Chunk) -> None:
         """Take in the next events. Those that are known already are skipped.
@@ -123,10 +123,10 @@ class Store:
             self.generation += 1
             self.version += 1
 
-    def declare(self, status: str, **facts: Any) -> None:
+    def declare(self, **metadata: Unpack[Metadata]) -> None:
         """Set the experiment's state from outside the log: what only its reader can know ("lost", "unread")."""
         with self._lock:
-            self._facts.update({"over": self._latest, **facts}, status=status)
+            self._metadata.update({"over": self._latest, **metadata})
             self.version += 1
 
     def _reports(self, chunk: Chunk, reported: np.ndarray) -> None:
@@ -152,7 +152,7 @@ class Store:
         self._length += len(reported)
 
     def _best_values(self, trials: np.ndarray, values: np.ndarray) -> None:
-        better = np.max if self._facts.get("mode") == "max" else np.min
+        better = np.max if self._metadata.get("mode") == "max" else np.min
         finite = np.isfinite(values)
         values = values[finite]
         for trial, at in groups(trials[finite]):
@@ -164,10 +164,11 @@ class Store:
         kind, number, when = KINDS[chunk.kind[row]], int(chunk.trial[row]), float(chunk.time[row])
         data = chunk.data.get(row, {})
         if kind == "experiment":
-            self._facts.update({name: value for name, value in data.items() if name not in self._fixed})
-            self._facts.setdefault("began", when)
-            if data.get("status") in ENDED:
-                self._facts["over"] = when
+            update = decode_metadata({name: value for name, value in data.items() if name not in self._fixed})
+            self._metadata.update(update)
+            self._metadata.setdefault("began", when)
+            if update.get("status") in ENDED:
+                self._metadata["over"] = when
             return
         state = self._trial(number)
         state.changed = self.version + 1
@@ -198,7 +199,7 @@ class Store:
 
     def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a configuration in the order of the space: Optuna gives it in that of its questions."""
-        known = dict.fromkeys(name.partition("/")[0] for name in self._facts.get("space", {}))
+        known = dict.fromkeys(name.partition("/")[0] for name in self._metadata.get("space", {}))
         return {**{name: config[name] for name in known if name in config}, **config}
 
     def _trial(self, number: int) -> TrialState:
@@ -273,7 +274,7 @@ class Store:
             if metric is None:
                 return None
             values = {s.number: s.metrics.get(metric) for s in self._trials.values() if s.status != "failed"}
-            sign = -1 if self._facts.get("mode") == "max" else 1
+            sign = -1 if self._metadata.get("mode") == "max" else 1
             ranked = [(sign * float(value), number) for number, value in values.items() if _finite(value)]
             return self._trials[min(ranked)[1]] if ranked else None
 
@@ -281,15 +282,15 @@ class Store:
         """Return how many trials are over, and how many there will be."""
         with self._lock:
             over = sum(self._counts[status] for status in ("finished", "stopped", "failed"))
-            return over, max(int(self._facts.get("trials", 0)), len(self._trials))
+            return over, max(self._metadata.get("trials", 0), len(self._trials))
 
     def elapsed(self) -> float:
         """Return how many seconds the experiment has taken so far, or took."""
         with self._lock:
-            facts = self._facts
-            began = facts.get("began")
-            away = facts.get("away", 0.0)  # seconds between its ends and its resumptions
-            return 0.0 if began is None else max(0.0, (facts.get("over") or time.time()) - began - away)
+            metadata = self._metadata
+            began = metadata.get("began")
+            away = metadata.get("away", 0.0)  # seconds between its ends and its resumptions
+            return 0.0 if began is None else max(0.0, (metadata.get("over") or time.time()) - began - away)
 
     def history(self) -> pd.DataFrame:
         """Return one row for each report: trial, iteration, time_s and the metrics.
@@ -322,7 +323,7 @@ class Store:
             configs = [dict(flat(state.config)) for state in states]
             metrics = list(self._metrics)
             # Those of the space are there before the first trial is.
-            known = self._facts.get("space", {})
+            known = self._metadata.get("space", {})
             parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
             shown_metrics = headings(metrics, "metrics", _FIXED)

@@ -25,8 +25,9 @@ def line(store: Store, width: int = 100) -> str:
     """
     over, total = store.progress()
     done = _BAR * over // max(total, 1)
+    name = store.metadata.get("name", "experiment")
     parts = [
-        f"{store.facts.get('name', 'experiment')} {store.status} [{'#' * done}{'.' * (_BAR - done)}] {over} of {total}",
+        f"{name} {store.status} [{'#' * done}{'.' * (_BAR - done)}] {over} of {total}",
         count_line(store),
         format_duration(store.elapsed()),
         best_line(store),

@@ -58,10 +58,10 @@ def best_line(store: Store) -> str:
 
 def summary(store: Store) -> str:
     """Return an experiment's state in one or a few lines."""
-    facts = store.facts
+    metadata = store.metadata
     over, total = store.progress()
     lines = [
-        f"{facts.get('name', 'experiment')}: {store.status}, {over} of {total} trials in"
+        f"{metadata.get('name', 'experiment')}: {store.status}, {over} of {total} trials in"
         f" {format_duration(store.elapsed())} ({count_line(store)})"
     ]
     if best := best_line(store):
@@ -69,13 +69,13 @@ def summary(store: Store) -> str:
     if store.status in ENDED and not best and store.metric is not None:
         seen = ", ".join(store.metrics()) or "nothing"
         lines.append(f"no trial has a finite value of {store.metric} as its last; reported were: {seen}")
-    if facts.get("error"):
-        lines.append(f"{facts['error']}")
+    if metadata.get("error"):
+        lines.append(f"{metadata['error']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]
     if failed:
         lines.append(f"trial {failed[0].number} failed: {failed[0].error}")
         if len(failed) > 1:
             lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
-    if store.status in ENDED and facts.get("path"):
-        lines.append(f"kept in {facts['path']}")
+    if store.status in ENDED and metadata.get("path"):
+        lines.append(f"kept in {metadata['path']}")
     return "\n".join(lines)

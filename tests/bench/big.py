@@ -47,9 +47,9 @@ def finished(trials: int, reports: int, *, over: bool = False) -> list[Chunk]:
         reports: how many reports each has made.
         over: whether those two and the experiment have finished as well.
     """
-    facts = {"name": "big", "status": "running", "metric": "accuracy", "mode": "max", "trials": trials}
+    metadata = {"name": "big", "status": "running", "metric": "accuracy", "mode": "max", "trials": trials}
     nobody = np.array([-1], np.int32)
-    chunks = [_chunk(0, ["experiment"], nobody, np.zeros(1, np.int32), {0: facts})]
+    chunks = [_chunk(0, ["experiment"], nobody, np.zeros(1, np.int32), {0: metadata})]
     for trial in range(trials):
         kinds = ["added", "started", *["reported"] * reports]
         config = {"lr": 10 ** -(1 + trial % 300 / 100), "hidden": 32 * (1 + trial % 4)}

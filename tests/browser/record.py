@@ -17,7 +17,7 @@ RECORDED = ROOT / "widgets" / "preview" / "recorded.json"
 
 
 def record() -> dict[str, Any]:
-    """Return an experiment of 20 trials: its facts, the table's columns as Python sends them, each trial's story."""
+    """Return an experiment of 20 trials: its metadata, the table's columns as Python sends them, each trial's story."""
     events = list(testing.example(trials=20, reports=30, failing=1, seed=1))
     store = Store()
     for chunk in decode(encode(0, events)):
@@ -41,8 +41,8 @@ def record() -> dict[str, Any]:
     ]
     seconds = next(event.time_s for event in events if event.kind == "reported")
     assert math.isfinite(seconds)
-    facts = {name: store.facts[name] for name in ("name", "metric", "mode")}
-    return {**facts, "seconds": seconds, "columns": table["columns"], "trials": trials}
+    metadata = {name: store.metadata[name] for name in ("name", "metric", "mode")}
+    return {**metadata, "seconds": seconds, "columns": table["columns"], "trials": trials}
 
 
 if __name__ == "__main__":

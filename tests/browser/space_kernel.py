@@ -43,8 +43,8 @@ MANY = "\n".join(
 
 def swept(trials: int = 20) -> Iterator[Event]:
     """Yield the events of a sweep whose best trials lie at the upper bound of lr."""
-    facts = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
-    yield Event("experiment", time=0.0, data={"status": "running", **facts})
+    metadata = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
+    yield Event("experiment", time=0.0, data={"status": "running", **metadata})
     for trial in range(trials):
         lr = 10 ** (-4 + 3 * min(1, (trial + 1) / 17))
         config = {

@@ -90,7 +90,7 @@ def groups(storage: Path) -> None:
     frame = ran(planned, storage, waves=1, resources=factory)
     assert all(json.loads(group) == factory.bundles for group in frame["group"]), frame["group"]
     experiment = nbtune.tune(train, {"meet": str(storage), "together": 0}, resources=factory, storage=str(storage))
-    assert experiment._store.facts["options"]["resources"].startswith("PlacementGroupFactory([{'CPU': 1.0}")
+    assert experiment._store.metadata["options"]["resources"].startswith("PlacementGroupFactory([{'CPU': 1.0}")
     experiment.extend(samples=1)  # which goes on with it
     experiment.wait(120)
     found = [json.loads(trial.metrics["group"]) for trial in experiment.trials.values()]

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from nbtune.engine.protocol.events import Chunk, Event, decode, encode
+from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.log import has_log, read_log
 from nbtune.engine.storage.storage import Storage
@@ -97,8 +98,9 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     statuses = {trial.status for trial in trials}
     running = statuses - {"TERMINATED", "ERROR"}
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
-    facts = {"name": PurePosixPath(folder).name, "path": path, "foreign": True, **_compared_by(filesystem, folder)}
-    yield Event("experiment", time=min(starts, default=0.0), data={"status": "running", **facts})
+    name, objective = PurePosixPath(folder).name, _compared_by(filesystem, folder)
+    metadata: Metadata = {"status": "running", "name": name, "path": path, "foreign": True, **objective}
+    yield Event("experiment", time=min(starts, default=0.0), data=encode_metadata(metadata))
     for number, trial in enumerate(trials):
         yield Event("added", number, starts[number], **added_fields(trial, trial.storage.trial_dir_name))
         if trial.status != "PENDING":
@@ -131,7 +133,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     if not running:
         final = "failed" if statuses == {"ERROR"} else "finished"
         last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
-        yield Event("experiment", time=max([last, *starts]), data={"status": final})
+        yield Event("experiment", time=max([last, *starts]), data=encode_metadata({"status": final}))
 
 
 def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in flat(row) if name.partition("/")[0] not in own}
 
 
-def _compared_by(filesystem: pafs.FileSystem, folder: str) -> dict[str, Any]:
+def _compared_by(filesystem: pafs.FileSystem, folder: str) -> Metadata:
     """Return the metric and mode that another tool's experiment had, as far as its tuner tells."""
     import ray.cloudpickle as cloudpickle
 

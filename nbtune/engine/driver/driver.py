@@ -12,6 +12,7 @@ from typing import Any
 
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.log import EventLog
@@ -104,7 +105,7 @@ class Driver:
         self._thread(self._run, launch, resume)
         return os.getpid()
 
-    def _begin(self, launch: Launch, reader: str, facts: Mapping[str, Any]) -> tuple[Any, str]:
+    def _begin(self, launch: Launch, reader: str, metadata: Metadata) -> tuple[Any, str]:
         """Begin to write the log; return the storage's filesystem, and the experiment's folder there."""
         if launch.slots is not None:
             # Tune reserves a placement group for each pending trial; a few more than run are enough.
@@ -115,8 +116,8 @@ class Driver:
         log = self._log = EventLog(filesystem, path)
         self._log_writer = LogWriter(log, launch.storage.redacted, self._end_early, lambda: self._repair(where))
         self._readers[reader] = time.monotonic()
-        self._about = {"name": facts.get("name"), "path": facts.get("path"), "where": where}
-        self._state("pending", **facts)
+        self._about = {"name": metadata.get("name"), "path": metadata.get("path"), "where": where}
+        self._record({"status": "pending", **metadata})
         log.flush()
         self._loop = asyncio.get_running_loop()
         log.on_append = self._wake
@@ -135,7 +136,7 @@ class Driver:
         try:
             write_large(filesystem, path, [ray.get(value) for value in self._large])
         except OSError as error:
-            self._state(None, warning=f"it cannot be resumed after a crash: {error}")
+            self._record({"warning": f"it cannot be resumed after a crash: {error}"})
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -222,28 +223,28 @@ class Driver:
         if not self._changed.is_set():
             self._soon(self._changed)
 
-    def _state(self, status: str | None, **facts: Any) -> None:
+    def _record(self, metadata: Metadata) -> None:
         assert self._log is not None
-        data = {"status": status, **facts} if status else facts
-        self._log.append(Event("experiment", time=time.time(), data=data))
+        self._log.append(Event("experiment", time=time.time(), data=encode_metadata(metadata)))
 
     def _run(self, launch: Launch, resume: Resume | None) -> None:
         """Run Tune to its end, on a thread of its own; then end this process."""
-        verdict, facts = "failed", {}
+        end: Metadata = {"status": "failed"}
         try:
-            verdict = self._fit(launch, resume)
+            end = {"status": self._fit(launch, resume)}
         except BaseException as error:  # whatever it is, the experiment has failed and must say so
             from nbtune.engine.protocol.failures import describe
 
-            facts = describe(error)
+            failure = describe(error)
+            end = {"status": "failed", "error": failure["error"], "traceback": failure["traceback"]}
         self._over = True
         self._soon(self._steerable)
         self._soon(self._ended)
         self._done.set()
         self._log_writer.flush_until_given_up()
         if self._log_writer.failure is not None:
-            verdict, facts = "failed", {"error": self._log_writer.failure}
-        self._state(verdict, **facts)
+            end = {"status": "failed", "error": self._log_writer.failure}
+        self._record(end)
         complete = self._log_writer.flush_and_repair()
         self._soon(self._settled)
         if not complete:
@@ -271,7 +272,7 @@ class Driver:
         run.recorder.on_failure = lambda failure, final: self._log_writer.on_trial_failure(failure, final=final)
         if self._stop_early or self._log_writer.failure is not None:
             self._control.stop()
-        self._state("running")
+        self._record({"status": "running"})
         try:
             run.tuner.fit()
         except Exception:

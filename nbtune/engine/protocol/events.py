@@ -4,7 +4,7 @@ An experiment is a sequence of events, numbered from 0 and never changed. A `Chu
 them in columns. It is encoded as one Arrow IPC stream, which is what the driver sends, what the
 log's files hold (streams one after another) and what the store in the kernel reads.
 
-    experiment    its state and facts: the first event, and again whenever the state changes
+    experiment    its state and metadata: the first event, and again whenever the state changes
     added         a trial exists, with its configuration
     started       a trial has got a process
     reported      a trial has reported metrics

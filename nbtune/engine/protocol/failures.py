@@ -8,11 +8,20 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-__all__ = ["TrialError", "describe", "format_error", "not_saved", "register_sources", "unsaved"]
+__all__ = ["Failure", "TrialError", "describe", "format_error", "not_saved", "register_sources", "unsaved"]
 
 _HERE = f"{Path(__file__).parents[2]}/"
+
+
+class Failure(TypedDict):
+    """Why a trial or an experiment has failed."""
+
+    error: str
+    """One line."""
+    traceback: str
+    """The full text."""
 
 
 class TrialError(Exception):
@@ -71,8 +80,12 @@ def _first_line(lines: list[str]) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def describe(error: Any) -> dict[str, str]:
-    """Return ``{"error": one line, "traceback": text}`` for what Tune says has ended a trial."""
+def describe(error: Any) -> Failure:
+    """Return why a trial has failed.
+
+    Args:
+        error: what Tune has kept of it: an exception, often around others, or its text.
+    """
     cause = error
     while cause is not None and not isinstance(cause, TrialError):
         cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)

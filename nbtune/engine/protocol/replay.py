@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nbtune.engine.protocol.events import KINDS, Chunk
+from nbtune.engine.protocol.metadata import Metadata, decode_metadata
 
 __all__ = ["Past", "PastTrial", "past_of"]
 
@@ -69,11 +70,11 @@ class Past:
     """An experiment up to now.
 
     Attributes:
-        facts: what its own events tell, the latest wins.
+        metadata: from its own events; the latest value of each entry.
         trials: every trial by Tune's id.
     """
 
-    facts: Mapping[str, Any]
+    metadata: Metadata
     trials: Mapping[str, PastTrial]
 
 
@@ -83,14 +84,14 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
     Args:
         chunks: all events of an experiment, in order.
     """
-    facts: dict[str, Any] = {}
+    metadata = Metadata()
     trials: dict[int, PastTrial] = {}
     for chunk in chunks:
         metrics = _by_row(chunk)
         for row in range(len(chunk)):
             number = int(chunk.trial[row])
             if number < 0:
-                facts.update(chunk.data.get(row, {}))
+                metadata.update(decode_metadata(chunk.data.get(row, {})))
                 continue
             trial = trials.setdefault(number, PastTrial(number))
             if chunk.kind[row] == _REPORTED:
@@ -98,7 +99,7 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
                 trial.last, trial.last_time_s = metrics.get(row, {}), _seconds(chunk.time_s[row])
             else:
                 _apply(trial, KINDS[chunk.kind[row]], chunk, row)
-    return Past(facts, {trial.ray_id: trial for trial in trials.values()})
+    return Past(metadata, {trial.ray_id: trial for trial in trials.values()})
 
 
 def _apply(trial: PastTrial, kind: str, chunk: Chunk, row: int) -> None:

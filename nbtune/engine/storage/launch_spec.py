@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.storage.storage import Storage
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
@@ -25,7 +26,7 @@ class Launch:
         folder: the name of the experiment's folder in storage.
         storage: the storage that contains this folder.
         slots: how many trials the cluster can run at once in its present size; None if it can grow.
-        metadata: the data of the first event: source, space and options as text, versions.
+        metadata: what the first event records of the experiment.
         environment: the secret environment variables of the kernel that configure object stores.
     """
 
@@ -36,7 +37,7 @@ class Launch:
     folder: str
     storage: Storage
     slots: int | None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -50,7 +51,7 @@ class Resume:
         slots: as in `Launch`.
         failed: whether failed trials are resumed, too.
         orders: what to do first: name and arguments, as for `Driver.order`.
-        metadata: the data of the next event.
+        metadata: what the next event records of the experiment.
         environment: as in `Launch`.
     """
 
@@ -59,5 +60,5 @@ class Resume:
     slots: int | None
     failed: bool = False
     orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str] = field(default_factory=dict, repr=False)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from nbtune.engine.protocol.events import Event
-from nbtune.engine.protocol.failures import unsaved
+from nbtune.engine.protocol.failures import Failure, unsaved
+from nbtune.engine.protocol.metadata import encode_metadata
 from nbtune.engine.storage.log import EventLog
 
 __all__ = ["LogWriter"]
@@ -86,7 +87,7 @@ class LogWriter:
                     self._append_error(None)
             return True
 
-    def on_trial_failure(self, failure: Mapping[str, str], *, final: bool) -> None:
+    def on_trial_failure(self, failure: Failure, *, final: bool) -> None:
         """End the experiment if a trial could not save its checkpoint for a permanent reason.
 
         Args:
@@ -143,4 +144,4 @@ class LogWriter:
             self._end_experiment()
 
     def _append_error(self, error: str | None) -> None:
-        self._log.append(Event("experiment", time=time.time(), data={"error": error}))
+        self._log.append(Event("experiment", time=time.time(), data=encode_metadata({"error": error})))

@@ -171,7 +171,7 @@ class Control(Live, Callback):
     def _limit(self, number: int | None) -> None:
         """Set how many trials may run at once; None for as many as fit."""
         self._proposals.limit = number
-        self._recorder.write("experiment", max_concurrent=number)
+        self._recorder.write_metadata({"max_concurrent": number})
 
     def _find(self, number: int) -> Any:
         for trial in self._trials:

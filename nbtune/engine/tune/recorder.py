@@ -9,7 +9,8 @@ from typing import Any
 from ray.tune import Callback
 
 from nbtune.engine.protocol.events import Event
-from nbtune.engine.protocol.failures import describe
+from nbtune.engine.protocol.failures import Failure, describe
+from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.metrics import Report, flat
 from nbtune.engine.protocol.recorded_trial import added_fields, error_of
 from nbtune.engine.protocol.registry import Live
@@ -58,11 +59,11 @@ class Recorder(Live, Callback):
         self.staging: str | None = None
         self.releases = False
         self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
-        self.on_failure: Callable[[dict[str, str], bool], None] = lambda failure, final: None
+        self.on_failure: Callable[[Failure, bool], None] = lambda failure, final: None
 
-    def write(self, kind: str, trial: Any = None, **data: Any) -> None:
-        """Append an event with this data about a trial, or about the experiment."""
-        self._append(kind, trial, data=data or None)
+    def write_metadata(self, metadata: Metadata) -> None:
+        """Record what has changed of the experiment as a whole."""
+        self._append("experiment", None, data=encode_metadata(metadata))
 
     def _append(self, kind: str, trial: Any, **fields: Any) -> None:
         number = self.numbers[trial.trial_id] if trial is not None else -1
@@ -106,7 +107,7 @@ class Recorder(Live, Callback):
     def on_more(self, trials: int) -> None:
         """Record that there will be so many trials more."""
         self._total += trials
-        self.write("experiment", trials=self._total)
+        self.write_metadata({"trials": self._total})
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._proposals.started(trial.trial_id)

@@ -56,8 +56,8 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     """
     spec, failed = launch.spec, resume is not None and resume.failed
     past = past_of(log.chunks()) if resume is not None else None
-    total = int((past.facts if past else launch.metadata).get("trials", 0))
-    limit = past.facts.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
+    total = int((past.metadata if past else launch.metadata).get("trials", 0))
+    limit = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     search = make_search(spec, launch.space)
     proposals = Proposals(search, launch.slots, limit)
     recorder = Recorder(log, proposals, total, past, failed=failed)

@@ -99,7 +99,7 @@ class Orders:
         return give
 
     def _add(self, message: Message) -> Message:
-        space, number = self._store.facts.get("space", {}), message.get("trial")
+        space, number = self._store.metadata.get("space", {}), message.get("trial")
         states = self._store.states()
         tried = [dict(flat(state.config)) for state in states]
         point = {

@@ -102,7 +102,7 @@ class Dashboard(ipywidgets.VBox):
             self.follow()
 
     def __repr__(self) -> str:
-        return f"the dashboard of {self._store.facts.get('name', 'experiment')}"
+        return f"the dashboard of {self._store.metadata.get('name', 'experiment')}"
 
     def select(self, trials: Sequence[int]) -> None:
         """Mark trials as selected, in every part of the view."""
@@ -159,7 +159,7 @@ class Dashboard(ipywidgets.VBox):
                 self._pulse = time.monotonic()
                 self._head.alive += 1
             self._curves.metrics = self._store.numeric_metrics()
-            self._curves.mode = self._store.facts.get("mode")
+            self._curves.mode = self._store.metadata.get("mode")
             if not self._curves.metric and self._curves.metrics:
                 self._curves.metric = self._curves.metrics[0]
 

@@ -93,13 +93,13 @@ class Rows:
             "best": number,
             "by_scheduler": [s.number for s in states if s.status == "paused" and s.reason == "scheduler"],
             "metric": store.metric,
-            "mode": store.facts.get("mode"),
+            "mode": store.metadata.get("mode"),
         }
 
     def _describe(self, failed: bool) -> list[dict[str, Any]]:
         """Return the columns: the experiment's own metric, the parameters, the other metrics, the rest."""
         store = self._store
-        space: dict[str, dict[str, Any]] = store.facts.get("space", {})
+        space: dict[str, dict[str, Any]] = store.metadata.get("space", {})
         metrics = store.metrics()
         columns = []
         if store.metric in metrics:  # first, for it is what one looks for

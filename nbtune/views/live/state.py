@@ -19,11 +19,11 @@ _PARAMETERS = 24  # how many of the best trial's
 
 def head_state(store: Store) -> dict[str, Any]:
     """Return what the head shows of an experiment."""
-    facts = store.facts
+    metadata = store.metadata
     over, total = store.progress()
     live = store.status not in ENDED
     return {
-        "name": str(facts.get("name", "experiment")),
+        "name": str(metadata.get("name", "experiment")),
         "status": store.status,
         "over": over,
         "total": total,
@@ -33,11 +33,11 @@ def head_state(store: Store) -> dict[str, Any]:
         "left": _left(store) if live else None,
         "at_once": at_once(store),
         "limited_by": limited_by(store),
-        "workers": str(facts.get("workers") or ""),
-        "limit": facts.get("max_concurrent"),
+        "workers": str(metadata.get("workers") or ""),
+        "limit": metadata.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,
-        "steer": bool(facts.get("space")) and (live or bool(facts.get("path"))),
+        "steer": bool(metadata.get("space")) and (live or bool(metadata.get("path"))),
         "again": "" if live else _again(store),
         "gone": _gone(store),
     }
@@ -47,7 +47,7 @@ def _again(store: Store) -> str:
     """Return what can be done with an experiment that is over: "resume", "failed" (try those again), or nothing."""
     over, total = store.progress()
     cut = sum(state.reason == "experiment" for state in store.states())
-    if not store.facts.get("path"):
+    if not store.metadata.get("path"):
         return ""
     if store.status != "finished" and (over - cut < total or not total):
         return "resume"
@@ -56,13 +56,13 @@ def _again(store: Store) -> str:
 
 def _gone(store: Store) -> str:
     """Return what to say when the kernel is gone: how to come back to the experiment."""
-    path = str(store.facts.get("path") or "")
+    path = str(store.metadata.get("path") or "")
     if not path:
         return ""
     # By its name it is found where experiments are kept unless said otherwise; by its path it is found anywhere.
     usual = path.rpartition("/")[0] == default_storage()
-    name = store.facts.get("name") if usual and store.facts.get("name") else path
-    if store.facts.get("detached"):
+    name = store.metadata.get("name") if usual and store.metadata.get("name") else path
+    if store.metadata.get("detached"):
         return f"The experiment goes on without it. In a new kernel: %tune attach {name}"
     return f"The trials have ended with it; what they reported is kept. In a new kernel: %tune resume {name}"
 
@@ -83,8 +83,8 @@ def _left(store: Store) -> dict[str, float] | None:
 
 def _hint(store: Store) -> str:
     for told in ("error", "warning"):
-        if store.facts.get(told):
-            return str(store.facts[told])
+        if store.metadata.get(told):
+            return str(store.metadata[told])
     live, counts = store.status not in ENDED, store.counts
     if live and counts["paused"] and not counts["running"] and not counts["pending"]:
         return f"{counts['paused']} paused, none running: resume one in the table, or stop"
@@ -96,8 +96,8 @@ def _hint(store: Store) -> str:
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
     if not live and store.best() is None and store.metric is not None:
         return f"no trial has a finite value of {store.metric} as its last"
-    if store.facts.get("notes"):
-        return "; ".join(map(str, store.facts["notes"]))
+    if store.metadata.get("notes"):
+        return "; ".join(map(str, store.metadata["notes"]))
     return "running; the first report is still to come" if live and not store.metrics() else ""
 
 
@@ -105,7 +105,7 @@ def _starting(store: Store) -> str:
     """Return what to say before the first trial runs: where others leave it no room, it waits for them."""
     if not store.cursor and store.elapsed() > _SOON:
         return "its driver has not started yet: the cluster is starting its process, or has no place for it so far"
-    plan = store.facts.get("plan") or {}
+    plan = store.metadata.get("plan") or {}
     if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
         return f"others used {amounts(plan['in_use'])} at the start: the first trial waits until enough is given back"
     return "starting the trials' processes, which takes a few seconds"

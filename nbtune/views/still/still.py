@@ -42,8 +42,8 @@ def still(store: Store) -> dict[str, str]:
 
 def _summary(store: Store) -> str:
     text = summary(store)
-    if store.facts.get("path"):
-        text = text.removesuffix(f"\nkept in {store.facts['path']}")
+    if store.metadata.get("path"):
+        text = text.removesuffix(f"\nkept in {store.metadata['path']}")
     return "\n".join(clean(line, _LINE) for line in text.splitlines()[:_LINES])
 
 
@@ -52,9 +52,9 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
     lines = _head(store, y)
     y += 26
     lines += _best(store, best, y) if best is not None else _note(store, y)
-    if store.facts.get("began"):  # in a line of its own, the only one that another run with the same seed changes
+    if store.metadata.get("began"):  # in a line of its own, the only one that another run with the same seed changes
         lines.append(texts(_RIGHT, y, Run(format_duration(store.elapsed()), DIM), text_anchor="end"))
-    errors = wrap(clean(store.facts["error"]), _RIGHT - _LEFT, 3) if store.facts.get("error") else []
+    errors = wrap(clean(store.metadata["error"]), _RIGHT - _LEFT, 3) if store.metadata.get("error") else []
     for error in errors:
         y += 19
         lines.append(texts(_LEFT, y, Run(error, FAILED)))
@@ -77,7 +77,7 @@ def _small(text: str) -> float:
 
 def _card(store: Store, best: TrialState | None, lines: list[str], height: int) -> str:
     over, total = store.progress()
-    title = f"{clean(store.facts.get('name', 'experiment'), 100)}: {store.status}, {over:,} of {total:,} trials"
+    title = f"{clean(store.metadata.get('name', 'experiment'), 100)}: {store.status}, {over:,} of {total:,} trials"
     described = count_line(store)
     if best is not None and store.metric is not None:
         value = shown(best.metrics[store.metric])
@@ -99,7 +99,7 @@ def _head(store: Store, y: float) -> list[str]:
     status = f"{SIGNS.get(store.status, '')} {store.status}"
     done, counts = f"{over:,} of {total:,} trials", count_line(store)
     room = _RIGHT - _LEFT - text_width(status, bold=True) - 12 - 16 - _BAR - 10 - text_width(done) - 14
-    name = clean(store.facts.get("name", "experiment"))
+    name = clean(store.metadata.get("name", "experiment"))
     if text_width(counts) + min(_title_width(name), 120) > room:
         found = shown_counts(store)
         counts = "  ".join(f"{SIGNS[status]} {found[status]:,}" for status in SIGNS if status in found)

@@ -53,7 +53,7 @@ def shown(value: Any, longest: int = _LONGEST) -> str:
 
 def ranked(store: Store) -> list[TrialState]:
     """Return all trials, the best first, as `Store.best` tells it; those that it does not count by number."""
-    metric, sign = store.metric, -1 if store.facts.get("mode") == "max" else 1
+    metric, sign = store.metric, -1 if store.metadata.get("mode") == "max" else 1
 
     def place(state: TrialState) -> tuple[bool, float, int]:
         value: Any = None if metric is None else state.metrics.get(metric)
@@ -66,7 +66,9 @@ def ranked(store: Store) -> list[TrialState]:
 def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -> list[Cells]:
     """Return the columns of some trials: number, status, parameters, metric, iterations."""
     configs = [dict(flat(state.config)) for state in states]
-    parameters = list(dict.fromkeys([*store.facts.get("space", {}), *(name for config in configs for name in config)]))
+    parameters = list(
+        dict.fromkeys([*store.metadata.get("space", {}), *(name for config in configs for name in config)])
+    )
     metrics = store.metrics()[:_METRICS] if store.metric is None else [store.metric]
     marks = ["★ " if best is not None and state.number == best.number else "" for state in states]
     numbers = [f"{mark}{state.number}" for mark, state in zip(marks, states, strict=True)]

@@ -27,7 +27,7 @@ def test_a_checkpoint_comes_with_its_report():
         Event("checkpointed", 0, iteration=2, data={"path": "/x/checkpoint_000001"}),
         reported(3, acc=0.3),
     )
-    assert found.facts["trials"] == 4
+    assert found.metadata["trials"] == 4
     (trial,) = found.trials.values()
     assert (trial.ray_id, trial.folder, trial.config, trial.by) == ("ab_00000", "trial_ab_00000", {"a": 1}, "user")
     assert (trial.checkpoint, trial.at, trial.time_s) == ("/x/checkpoint_000001", 2, 1.0)

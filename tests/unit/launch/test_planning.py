@@ -13,7 +13,7 @@ def test_an_experiments_plan_is_told_with_how_far_it_is():
     experiment = replay(example(trials=4, reports=5))
     assert told(experiment) == "no plan is known of it: nbtune has not started it\nfinished, 4 of 4 trials are over"
     planned = make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 4)
-    experiment._store._facts["plan"] = planned.to_json()
+    experiment._store._metadata["plan"] = planned.to_json()
     assert experiment.plan == planned
     assert experiment.time_left is None
     assert told(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"
@@ -21,7 +21,7 @@ def test_an_experiments_plan_is_told_with_how_far_it_is():
 
 def test_while_it_runs_the_time_left_is_told_too():
     experiment = replay(example(trials=4, reports=5))
-    experiment._store._facts.update(status="running", trials=8)
+    experiment._store._metadata.update(status="running", trials=8)
     assert experiment.time_left.low <= experiment.time_left.likely <= experiment.time_left.high
     assert "\nrunning, 4 of 8 trials are over, about " in told(experiment)
 

@@ -50,7 +50,7 @@ def source(events):
 
 
 def resumable(tmp_path, go_on):
-    return Experiment(source(run("stopped")), facts={"path": str(tmp_path)}, fixed=("path",), resume=go_on)
+    return Experiment(source(run("stopped")), metadata={"path": str(tmp_path)}, fixed=("path",), resume=go_on)
 
 
 # -- trials after a resumption ---------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_an_error_of_nbtunes_own_is_told_as_such_with_its_traceback(monkeypatch,
 
     monkeypatch.setattr(Store, "apply", apply)
     going = source(run("finished"))
-    experiment = Experiment(going, facts={"name": "exp"}).wait(10)
+    experiment = Experiment(going, metadata={"name": "exp"}).wait(10)
     assert experiment.status == "unread"
     assert "ZeroDivisionError: a mistake in the store" in experiment.error
     assert "a fault of nbtune's, not of the experiment" in experiment.error

@@ -24,8 +24,8 @@ def feed(store, *events, cuts=()):
     return store
 
 
-def start(metric=None, mode=None, **facts):
-    return Event("experiment", time=100.0, data={"status": "running", "metric": metric, "mode": mode, **facts})
+def start(metric=None, mode=None, **metadata):
+    return Event("experiment", time=100.0, data={"status": "running", "metric": metric, "mode": mode, **metadata})
 
 
 def added(trial, /, **config):
@@ -92,19 +92,19 @@ def test_the_experiments_facts_the_latest_wins():
     store = store_of(metric="loss", mode="min")
     assert store.metric == "loss"
     feed(store, Event("experiment", time=130.0, data={"status": "finished"}))
-    assert (store.status, store.facts["mode"], store.elapsed()) == ("finished", "min", 30.0)
+    assert (store.status, store.metadata["mode"], store.elapsed()) == ("finished", "min", 30.0)
 
 
 def test_fixed_facts_do_not_change():
     store = feed(Store({"path": "/moved"}, fixed=("path",)), start(path="/old", name="a"))
-    assert (store.facts["path"], store.facts["name"]) == ("/moved", "a")
+    assert (store.metadata["path"], store.metadata["name"]) == ("/moved", "a")
 
 
 def test_an_experiment_that_was_lost():
     store = store_of(added(0), started(0), reported(0, loss=1))
     before = store.version
-    store.declare("lost", error="the cluster is gone")
-    assert (store.status, store.facts["error"], store.elapsed()) == ("lost", "the cluster is gone", 3.0)
+    store.declare(status="lost", error="the cluster is gone")
+    assert (store.status, store.metadata["error"], store.elapsed()) == ("lost", "the cluster is gone", 3.0)
     assert store.version > before
 
 
@@ -363,12 +363,12 @@ def test_parameters_are_in_the_order_of_the_space():
 
 def test_what_is_given_away_is_a_copy():
     store = feed(Store(), start(name="a"), started(0))
-    store.facts["name"] = "other"
+    store.metadata["name"] = "other"
     store.counts["running"] += 5
     store.trials.clear()
     state = store.state(0)
     state.metrics["loss"], state.status = 1.0, "failed"
-    assert (store.facts["name"], store.counts["running"], list(store.trials)) == ("a", 1, [0])
+    assert (store.metadata["name"], store.counts["running"], list(store.trials)) == ("a", 1, [0])
     assert (store.state(0).metrics, store.state(0).status, store.state(1)) == ({}, "running", None)
 
 

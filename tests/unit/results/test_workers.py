@@ -206,8 +206,8 @@ def test_looking_in_between_changes_nothing():
 
 def distributed(count=2):
     added = Event("added", 0, 0.5, data={"id": "a", "folder": "trial_0", "config": {}})
-    facts = {"status": "running", "name": "ddp", "metric": "loss", "mode": "min"}
-    yield Event("experiment", time=0.0, data=facts)
+    metadata = {"status": "running", "name": "ddp", "metric": "loss", "mode": "min"}
+    yield Event("experiment", time=0.0, data=metadata)
     yield added
     yield Event("started", 0, 1.0)
     yield started(count)

@@ -77,8 +77,8 @@ def ask(experiment, widget, **message):
     part._received(part, message, [])
 
 
-def ended(status, **facts):
-    return Event("experiment", time=1e9, data={"status": status, **facts})
+def ended(status, **metadata):
+    return Event("experiment", time=1e9, data={"status": status, **metadata})
 
 
 def test_every_button_gives_its_order_and_is_answered(told):
@@ -296,7 +296,7 @@ def test_what_can_be_done_again(told, status, left, again):
 
 def test_nothing_is_done_again_that_has_finished_or_has_no_storage():
     finished = Experiment(
-        Replay(decode(encode(0, list(example(trials=2, reports=2, failing=0))))), facts={"path": "/x/y"}
+        Replay(decode(encode(0, list(example(trials=2, reports=2, failing=0))))), metadata={"path": "/x/y"}
     )
     assert head_state(finished.wait(10)._store)["again"] == ""
     without, _ = start(ended("stopped", trials=9))
@@ -310,49 +310,49 @@ def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
     experiment, _ = start()
     store = experiment._store
     assert head_state(store)["gone"] == ""
-    store._facts["path"] = f"{tmp_path}/ray_results/example_1"
+    store._metadata["path"] = f"{tmp_path}/ray_results/example_1"
     assert head_state(store)["gone"].endswith("In a new kernel: %tune resume example")
-    store._facts["detached"] = True
+    store._metadata["detached"] = True
     assert head_state(store)["gone"].endswith("In a new kernel: %tune attach example")
-    store._facts["path"] = "s3://bucket/example_1"  # where its name does not lead
+    store._metadata["path"] = "s3://bucket/example_1"  # where its name does not lead
     assert head_state(store)["gone"].endswith("%tune attach s3://bucket/example_1")
 
 
 def test_hints_and_how_many_at_once():
     experiment, _ = start()
     store = experiment._store
-    store._facts["warning"] = "checkpoints are not kept"
+    store._metadata["warning"] = "checkpoints are not kept"
     assert head_state(store)["hint"] == "checkpoints are not kept"
-    store._facts["error"] = "the disk is full"
+    store._metadata["error"] = "the disk is full"
     assert head_state(store)["hint"] == "the disk is full"
-    store._facts.update(concurrent=2, trials=20)
+    store._metadata.update(concurrent=2, trials=20)
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
     assert head_state(store)["workers"] == ""
-    store._facts.update(max_concurrent=3, plan={"slots": 8})
+    store._metadata.update(max_concurrent=3, plan={"slots": 8})
     assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
     assert head_state(store)["limited_by"] == "max_concurrent"
-    store._facts["max_concurrent"] = None
+    store._metadata["max_concurrent"] = None
     assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (8, "cluster")
-    store._facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
     assert head_state(store)["limited_by"] == "GPU"
-    store._facts["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
+    store._metadata["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
     store._counts["running"] += 3
     assert head_state(store)["at_once"] == store.counts["running"]
-    store._facts["trials"] = 4
-    store._facts["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._metadata["trials"] = 4
+    store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
     assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (4, "")
 
 
 def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
     store = Store()
     assert head_state(store)["hint"].startswith("starting the trials' processes")
-    store._facts.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
+    store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
     assert head_state(store)["hint"].startswith("starting the trials' processes")  # what is used may be on its way back
-    store._facts["began"] -= 10
+    store._metadata["began"] -= 10
     assert head_state(store)["hint"].startswith("its driver has not started yet")
     store.cursor = 1
     assert head_state(store)["hint"].startswith("others used 2 CPU at the start: the first trial waits")
-    store._facts["plan"]["at_first"] = 1
+    store._metadata["plan"]["at_first"] = 1
     assert head_state(store)["hint"].startswith("starting the trials' processes")
 
 

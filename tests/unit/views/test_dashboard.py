@@ -174,19 +174,19 @@ def test_the_time_left_is_that_of_the_trials_that_are_over():
     experiment, _ = running(trials=4, reports=10)
     store = experiment._store
     assert time_left(store) is None  # all are over
-    store._facts["trials"] = 8
+    store._metadata["trials"] = 8
     states = store.states()
     for state in states:
         state.started, state.ended = 100.0, 110.0
     assert time_left(store, now=200.0).likely == pytest.approx(40, rel=0.1)
-    store._facts["concurrent"] = 2
+    store._metadata["concurrent"] = 2
     assert time_left(store, now=200.0).likely == pytest.approx(20, rel=0.1)
     states[3].status, states[3].started, states[3].ended = "running", 196.0, None
     store.counts.update(running=1, failed=-1)
     left = time_left(store, now=200.0)  # 4 more of 10 s and 6 s of the one that runs, on 2
     assert left.low < 26 < left.high
     assert head_state(store)["left"] is not None
-    store._facts.update(options={"time_budget": 1.0}, began=100.0, over=200.0)
+    store._metadata.update(options={"time_budget": 1.0}, began=100.0, over=200.0)
     assert time_left(store, now=200.0).high == 0
 
 

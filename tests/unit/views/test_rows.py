@@ -27,8 +27,8 @@ def reported(trial, step, **metrics):
     return Event("reported", trial, 2.0 + step, step, 0.5 * step, metrics)
 
 
-def start(metric="loss", mode="min", **facts):
-    return Event("experiment", time=0.0, data={"status": "running", "metric": metric, "mode": mode, **facts})
+def start(metric="loss", mode="min", **metadata):
+    return Event("experiment", time=0.0, data={"status": "running", "metric": metric, "mode": mode, **metadata})
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def store_of(events):
     return store
 
 
-def experiment(*trials, status="finished", began=100.0, took=72.0, **facts):
+def experiment(*trials, status="finished", began=100.0, took=72.0, **metadata):
     """Each trial is (config, values), and its status and error, if it is not finished."""
-    first = {"name": "digits", "metric": "acc", "mode": "max", "trials": len(trials), "path": "/kept/here", **facts}
+    first = {"name": "digits", "metric": "acc", "mode": "max", "trials": len(trials), "path": "/kept/here", **metadata}
     events = [Event("experiment", time=began, data={"status": "running", **first})]
     for number, (config, values, *rest) in enumerate(trials):
         ended, error = (*rest, "finished", None)[:2] if not rest else (*rest, "E: no")[:2]
@@ -199,7 +199,7 @@ def test_empty_states_say_what_comes_next_or_what_went_wrong(store, text):
 
 def test_a_lost_experiment():
     store = experiment(({}, [1.0], "running"), status="running")
-    store.declare("lost", error="the cluster is gone")
+    store.declare(status="lost", error="the cluster is gone")
     assert words(store)[0] == "digits ✗ lost"
     assert says(store, "the cluster is gone")
 

@@ -9,8 +9,8 @@ from nbtune.results.store import Store
 from nbtune.views.text import best_line, count_line, number, summary
 
 
-def store_of(*events, metric="acc", mode="max", **facts):
-    first = {"status": "running", "name": "digits", "metric": metric, "mode": mode, "trials": 5, **facts}
+def store_of(*events, metric="acc", mode="max", **metadata):
+    first = {"status": "running", "name": "digits", "metric": metric, "mode": mode, "trials": 5, **metadata}
     store = Store()
     for chunk in decode(encode(0, [Event("experiment", time=100.0, data=first), *events])):
         store.apply(chunk)

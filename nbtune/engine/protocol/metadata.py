@@ -1,0 +1,85 @@
+"""What is recorded of an experiment as a whole, and its form in the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
+
+from nbtune.engine.protocol.metrics import plain
+
+__all__ = ["Metadata", "decode_metadata", "encode_metadata"]
+
+
+class Metadata(TypedDict, total=False):
+    """What is recorded of an experiment as a whole.
+
+    An event has the entries that change; the latest value of each entry is the valid one.
+    """
+
+    status: str
+    """ "pending", "running", "finished", "stopped" or "failed"; in the kernel also "lost" and "unread"."""
+    error: str | None
+    """Why the experiment as a whole has failed: one line."""
+    traceback: str | None
+    """The full text of `error`."""
+    warning: str
+    """What does not end the experiment, but should be known: it cannot be resumed after a crash, for instance."""
+    name: str
+    """Its name."""
+    path: str
+    """Its folder in storage, without credentials."""
+    detached: bool
+    """Whether it goes on when its kernel ends."""
+    foreign: bool
+    """Whether it was run by another tool, and only Ray Tune's own files are known."""
+    notes: list[str]
+    """Sentences for the user, from the plan."""
+    metric: str | None
+    """The metric that is optimized."""
+    mode: str | None
+    """ "min" or "max"."""
+    trials: int
+    """How many trials there will be, as far as is known."""
+    per_sample: int
+    """How many trials one sample makes: the size of the grid."""
+    concurrent: int
+    """How many trials run at once by the plan."""
+    max_concurrent: int | None
+    """The user's limit on that."""
+    workers: str
+    """The workers of each trial, as text; empty without any."""
+    plan: dict[str, Any]
+    """`nbtune.spec.plan.plan.Plan.to_json`."""
+    space: dict[str, dict[str, Any]]
+    """`nbtune.engine.protocol.recorded_space.recorded`: what views show of each parameter."""
+    definition: dict[str, Any]
+    """`nbtune.spec.space.json.space_to_json`: the space itself."""
+    options: dict[str, Any]
+    """The options that were given, as text where JSON does not have their values."""
+    source: str
+    """The text of the cell or function."""
+    versions: dict[str, str]
+    """Package -> version: of python, ray and nbtune."""
+    began: float
+    """Start, in seconds since the epoch."""
+    over: float | None
+    """End, in seconds since the epoch; None while it runs."""
+    away: float
+    """Seconds between its ends and its resumptions."""
+
+
+_NAMES = frozenset(Metadata.__annotations__)
+
+
+def encode_metadata(metadata: Metadata) -> dict[str, Any]:
+    """Return metadata as the JSON object that the event log keeps."""
+    return {name: plain(value) for name, value in metadata.items()}
+
+
+def decode_metadata(data: Mapping[str, Any]) -> Metadata:
+    """Return metadata from the event log's JSON object. Unknown entries are left out.
+
+    Args:
+        data: what `encode_metadata` has returned, after its way through JSON.
+    """
+    return cast(Metadata, {name: value for name, value in data.items() if name in _NAMES})
