@@ -74,7 +74,7 @@ def prepare_cell(
         text: the cell below the magic line.
         options: what the magic line says.
         namespace: the notebook's variables.
-        space: a further space, or None; see `as_space`.
+        space: a space in addition to the cell's, or None; see `as_space`.
         filename: the name for the cell's code.
         magic: the magic line.
         namer: file name -> what a traceback calls it, for the notebook's cells.
@@ -86,8 +86,8 @@ def prepare_cell(
     found = list(problems or [])
     spec, wrong = _spec(options)
     found += wrong
-    further = as_space(space, found) if space is not None else None
-    cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic, further=further)
+    extra_space = as_space(space, found) if space is not None else None
+    cell, cell_problems = parse_cell(text, namespace, filename=filename, magic=magic, extra_space=extra_space)
     found += cell_problems
     if cell is None:
         raise SpecError(found)

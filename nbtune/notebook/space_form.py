@@ -66,7 +66,7 @@ class SpaceForm(SpaceEditor):
             SpecError: something is wrong with what is typed.
         """
         if not self.valid:
-            raise SpecError([f"the form is not right yet: {self._checked.why_not}"])
+            raise SpecError([f"the form is not right yet: {self._checked.blocked_reason}"])
         write_next(self.text)
 
 
@@ -80,8 +80,8 @@ def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]
 
 
 def _suggestions(form: Form, trials: list[Tried]) -> list[Suggestion]:
-    checked = form.check(form.sketch.rows, form.line)
-    return [] if checked.space is None else suggest(form.sketch.rows, checked.space, trials)
+    checked = form.check(form.layout.rows, form.line)
+    return [] if checked.space is None else suggest(form.layout.rows, checked.space, trials)
 
 
 def _read(source: Any) -> tuple[str, dict[str, str] | None, list[Tried]]:

@@ -98,7 +98,7 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(open
         ("lower of lr", "0", "a log space needs lower above 0", "1e-4"),
         ("values of hidden", "", "give at least one value", "8, 16"),
         ("values of optimizer", "sgd", "text goes in quotes: 'sgd'", '"sgd"'),
-        ("default of lr", "x", "there is no variable or parameter x", "1e-3"),
+        ("default of lr", "x", "no variable or parameter is named x", "1e-3"),
         ("only if of momentum", "optimzer == 1", "did you mean 'optimizer'?", 'optimizer == "sgd"'),
         ("require of constraint 9", "hidden >", "cannot be read", "hidden < 99"),
         ("samples", "many", "'many' is no whole number", "5"),
@@ -116,7 +116,7 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(open
         expect(why(page, label)).to_be_hidden()
         expect(cell(page)).to_contain_text(right)
     for wrong, said in (
-        ("hidden", "there is a parameter hidden already"),
+        ("hidden", "a parameter named hidden already exists"),
         ("2 fast", "'2 fast' is no variable name"),
         ("report", "report is nbtune's own name"),
         ("", "a name is needed"),

@@ -58,7 +58,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     for text in ("lr", "", "abc", "1e-1"):
         page.keyboard.type(text)
         page.keyboard.press("Tab")
-    expect(shown).to_contain_text("abc is no number, and no variable or parameter")
+    expect(shown).to_contain_text("abc is neither a number nor the name of a variable or parameter")
     expect(shown.get_by_role("button", name="Write cell")).to_have_attribute("aria-disabled", "true")
     shown.get_by_label("lower of lr", exact=True).fill("1e-4")
     shown.get_by_role("group", name="lr").get_by_label("log").check()

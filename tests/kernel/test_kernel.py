@@ -199,8 +199,8 @@ def test_every_mistake_in_one_message_and_nothing_started(notebook: Notebook) ->
     )
     for part in (
         "SpecError", "nothing was started", "did you mean '--search'", "--mode is missing", "--samples: '0'", "--cpus: 'many'",
-        "never reports it (did you mean 'accuracy'", "line 2: lr: ", "line 3: lr is a parameter already, in line 2",
-        "line 4: chioce is no space function (did you mean 'choice'", "line 5: 'undefined_name' is not defined",
+        "never reports it (did you mean 'accuracy'", "line 2: lr: ", "line 3: lr is already declared in line 2",
+        "line 4: unknown space function chioce (did you mean 'choice'", "line 5: 'undefined_name' is not defined",
     ):  # fmt: skip
         assert part in wrong.error, part
     assert "Traceback" not in wrong.error

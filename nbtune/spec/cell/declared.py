@@ -1,8 +1,8 @@
-"""What the top level of a cell declares: parameters and constraints.
+"""Parameters and constraints, as the top level of a cell declares them.
 
-A top-level ``name: SPACE_EXPRESSION`` (with ``= default`` or without) is a parameter, or a nested dictionary of
-parameters. It may use other parameters: as a condition, ``A if optimizer == "sgd" else None``, and in the arguments of
-space functions. A top-level ``require(CONDITION)`` says what they have to fulfil together.
+A top-level ``name: SPACE_EXPRESSION``, with ``= default`` or without, is a parameter or a nested dictionary of
+parameters. It may use other parameters in a condition, ``A if optimizer == "sgd" else None``, and in the arguments of
+space functions. A top-level ``require(CONDITION)`` is a constraint over parameters.
 """
 
 from __future__ import annotations
@@ -20,89 +20,93 @@ from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Conditional, Doma
 from nbtune.spec.space.expression import Expression, ast_names, read_expression
 from nbtune.spec.space.space import Constraint, Parameter, Space, top_level
 
-__all__ = ["declarations", "space_in"]
+__all__ = ["declarations", "extract_space"]
 
-_SHORT = 60  # characters of source in a message
+_MAX_SOURCE = 60  # characters of source code in a message
 
 
-def space_in(
-    statements: Sequence[ast.stmt], namespace: Mapping[str, Any], further: Space
+def extract_space(
+    statements: Sequence[ast.stmt], namespace: Mapping[str, Any], extra_space: Space
 ) -> tuple[Space, list[ast.stmt], list[Problem]]:
-    """Take parameters and constraints out of the top-level statements of a cell.
+    """Separate the parameters and constraints of a cell from its other statements.
 
     Args:
-        statements: the cell's.
-        namespace: the notebook's variables; what is declared may use them.
-        further: a space that is given beside the cell.
+        statements: the cell's top-level statements.
+        namespace: the notebook's variables, which declarations may use.
+        extra_space: a space given in addition to the cell. Its domains and defaults override the cell's.
 
     Returns:
-        The whole space, where `further` goes before the cell's own, the other statements, and what is wrong.
+        The merged space, the statements that declare nothing, and every problem found.
     """
-    own = set(bound_names(statements))
-    nodes: Sequence[Any] = statements  # which of them are annotations is asked of each
-    declared = {node.target.id for node in nodes if _declares(node)}
-    there = frozenset(declared | {top_level(name) for name in further.names})
-    reader = _Reader(namespace, there, frozenset(own - declared))
-    found: dict[str, tuple[int, list[Parameter]]] = {}
+    bound = set(bound_names(statements))
+    nodes: Sequence[Any] = statements  # the attributes of annotated assignments are read after `_is_parameter`
+    declared = {node.target.id for node in nodes if _is_parameter(node)}
+    parameters = frozenset(declared | {top_level(name) for name in extra_space.names})
+    reader = _Reader(namespace, parameters, frozenset(bound - declared))
+    groups: dict[str, tuple[int, list[Parameter]]] = {}  # name in the cell -> line, its parameters
     constraints: list[Constraint] = []
     body: list[ast.stmt] = []
     problems: list[Problem] = []
     for node in nodes:
-        if _requires(node, own, namespace):
+        if _is_constraint(node, bound, namespace):
             try:
                 constraints.append(reader.constraint(node))
             except ValueError as error:
                 problems.append(Problem(str(error), node.lineno))
-        elif not _declares(node):
-            misspelt = _misspelt(node, own, namespace)
+        elif not _is_parameter(node):
+            misspelt = _misspelt_function(node, bound, namespace)
             problems += misspelt
-            if misspelt:  # no second complaint about its name
-                found.setdefault(node.target.id, (node.lineno, [Parameter(node.target.id, None, line=node.lineno)]))
+            if misspelt:  # a placeholder, so that uses of the name are not reported as well
+                groups.setdefault(node.target.id, (node.lineno, [Parameter(node.target.id, None, line=node.lineno)]))
             else:
                 body.append(node)
-        elif node.target.id in found:
-            first = found[node.target.id][0]
-            problems.append(Problem(f"{node.target.id} is a parameter already, in line {first}", node.lineno))
+        elif node.target.id in groups:
+            first = groups[node.target.id][0]
+            problems.append(Problem(f"{node.target.id} is already declared in line {first}", node.lineno))
         else:
             try:
-                found[node.target.id] = (node.lineno, reader.parameters(node))
+                groups[node.target.id] = (node.lineno, reader.parameters(node))
             except ValueError as error:
                 problems.append(Problem(f"{node.target.id}: {error}", node.lineno))
-                found[node.target.id] = (node.lineno, [])
-    space = Space(tuple(parameter for _, group in found.values() for parameter in group), tuple(constraints)).merged(
-        further
-    )
-    unknown = {name for name, (_, group) in found.items() if not group}
-    # What could not be read is complained about already, not once more by what depends on it.
-    problems += [p for p in space.problems() if not any(repr(name) in p.message for name in unknown)]
+                groups[node.target.id] = (node.lineno, [])
+    own = Space(tuple(parameter for _, group in groups.values() for parameter in group), tuple(constraints))
+    space = own.merged(extra_space)
+    invalid = {name for name, (_, group) in groups.items() if not group}
+    # An invalid parameter is reported once, not again by each parameter that depends on it.
+    problems += [p for p in space.problems() if not any(repr(name) in p.message for name in invalid)]
     return space, body, problems
 
 
 def declarations(statements: Sequence[ast.stmt], namespace: Mapping[str, Any]) -> list[ast.stmt]:
-    """Return those of a cell's top-level statements that declare parameters or constraints."""
-    own = set(bound_names(statements))
-    return [node for node in statements if _declares(node) or _requires(node, own, namespace)]
+    """Return the statements that declare parameters or constraints.
+
+    Args:
+        statements: the cell's top-level statements.
+        namespace: the notebook's variables; a `require` among them is not nbtune's.
+    """
+    bound = set(bound_names(statements))
+    return [node for node in statements if _is_parameter(node) or _is_constraint(node, bound, namespace)]
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads what is declared.
+    """Evaluates declarations.
 
     Attributes:
         namespace: the notebook's variables.
-        parameters_there: the names of all parameters.
-        own: the other names that the cell binds.
+        parameter_names: the top-level names of all parameters.
+        body_names: the names that only the body of the cell binds.
     """
 
     namespace: Mapping[str, Any]
-    parameters_there: frozenset[str]
-    own: frozenset[str]
+    parameter_names: frozenset[str]
+    body_names: frozenset[str]
 
     def parameters(self, node: Any) -> list[Parameter]:
         """Return the parameters that a statement declares: one, or those of a dictionary."""
         name = node.target.id
-        others = self.parameters_there
-        if name in self.namespace:  # `batch: choice([batch, 2 * batch])` means the notebook's
+        others = self.parameter_names
+        if name in self.namespace:  # `batch: choice([batch, 2 * batch])` means the notebook's `batch`
             others -= {name}
         if not isinstance(node.annotation, ast.Dict):
             default = MISSING if node.value is None else self.value(node.value, others - {name})
@@ -110,10 +114,10 @@ class _Reader:
         domains = dict(self.entries(name, node.annotation, others))
         given = {} if node.value is None else self.evaluate(node.value)
         if not isinstance(given, Mapping):
-            raise ValueError(f"{_source(node.value)} is no default for a dictionary: give {{name: value}}")
-        defaults = dict(_flat(name, given, domains))
+            raise ValueError(f"the default must be a dictionary, {{name: value}}, not {_source(node.value)}")
+        defaults = dict(_flatten(name, given, domains))
         if unknown := sorted(defaults.keys() - domains.keys()):
-            raise ValueError(f"the default has {unknown[0]!r}, which is none of {', '.join(domains)}")
+            raise ValueError(f"the default sets {unknown[0]!r}; the parameters are {', '.join(domains)}")
         return [Parameter(path, domain, defaults.get(path, MISSING), node.lineno) for path, domain in domains.items()]
 
     def constraint(self, node: Any) -> Constraint:
@@ -121,11 +125,11 @@ class _Reader:
         call = node.value
         if len(call.args) != 1 or call.keywords or isinstance(call.args[0], ast.Starred):
             raise ValueError(f"{_source(call)}: require takes one condition, over parameters")
-        test = self.expression(call.args[0], self.parameters_there)
+        test = self.expression(call.args[0], self.parameter_names)
         if not test.depends:
             raise ValueError(
                 f"{_source(call)} uses no parameter, so it is the same for every trial; the parameters are"
-                f" {', '.join(sorted(self.parameters_there)) or 'none'}"
+                f" {', '.join(sorted(self.parameter_names)) or 'none'}"
             )
         return Constraint(test, node.lineno)
 
@@ -134,7 +138,7 @@ class _Reader:
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant) or not isinstance(key.value, str) or "/" in key.value or not key.value:
                 raise ValueError(
-                    f"{_source(key or value)}: the names in a dictionary of parameters are texts without /"
+                    f"{_source(key or value)}: keys of a dictionary of parameters must be non-empty strings without /"
                 )
             path = f"{prefix}/{key.value}"
             if isinstance(value, ast.Dict) and value.keys:
@@ -143,7 +147,7 @@ class _Reader:
                 yield path, self.domain(value, others)
 
     def domain(self, node: ast.expr, others: frozenset[str]) -> Any:
-        """Return what an annotation, or a part of it, stands for."""
+        """Return the domain or value that an annotation, or a part of it, stands for."""
         if isinstance(node, ast.IfExp):
             if not ast_names(node.test) & others:
                 return self.domain(node.body if self.evaluate(node.test) else node.orelse, others)
@@ -154,50 +158,53 @@ class _Reader:
             return self.value(node, others)
         depends = kind != "sample_from" and ast_names(node) & others
         if not depends:
-            # `tune.choice(...)` and `choice(...)` are the same; the name is ours, whatever the notebook calls so.
+            # `tune.choice(...)` and `choice(...)` are equivalent, even if the notebook uses these names otherwise.
             call = ast.Call(ast.Name("__space_function__", ast.Load()), node.args, node.keywords)
-            own = {"__space_function__": lambda *args, **kwargs: Domain.call(kind, *args, **kwargs)}
-            return self.evaluate(ast.copy_location(call, node), own, shown=node)
+            functions = {"__space_function__": lambda *args, **kwargs: Domain.call(kind, *args, **kwargs)}
+            return self.evaluate(ast.copy_location(call, node), functions, shown=node)
         if any(isinstance(argument, ast.Starred) for argument in node.args) or any(
             k.arg is None for k in node.keywords
         ):
-            raise ValueError(f"{_source(node)}: arguments that depend on parameters are written out, without * and **")
+            raise ValueError(
+                f"{_source(node)}: arguments that depend on parameters must be written out, without * and **"
+            )
         arguments = [self.value(argument, others) for argument in node.args]
-        named = {str(keyword.arg): self.value(keyword.value, others) for keyword in node.keywords}
+        keywords = {str(keyword.arg): self.value(keyword.value, others) for keyword in node.keywords}
         try:
-            return Domain.call(kind, *arguments, **named)
+            return Domain.call(kind, *arguments, **keywords)
         except TypeError as error:
             raise ValueError(f"{_source(node)} cannot be evaluated: TypeError: {error}") from error
 
     def value(self, node: ast.expr, others: frozenset[str]) -> Any:
-        """Return a value, or the expression where it depends on parameters."""
+        """Return the value of an expression, or the expression itself if it depends on parameters."""
         return self.expression(node, others) if ast_names(node) & others else self.evaluate(node)
 
     def expression(self, node: ast.expr, others: frozenset[str]) -> Expression:
         try:
             return read_expression(node, self.namespace, others)
         except NameError as error:
-            raise ValueError(f"{_source(node)} cannot be evaluated: {error}{self.made_here(node)}") from None
+            raise ValueError(f"{_source(node)} cannot be evaluated: {error}{self.body_name_hint(node)}") from None
 
-    def evaluate(self, node: ast.expr, more: Mapping[str, Any] | None = None, shown: ast.expr | None = None) -> Any:
-        whole = ast.fix_missing_locations(ast.Expression(node))
+    def evaluate(self, node: ast.expr, extra: Mapping[str, Any] | None = None, shown: ast.expr | None = None) -> Any:
+        tree = ast.fix_missing_locations(ast.Expression(node))
         try:
-            return eval(
-                compile(whole, "<parameter>", "eval"), {**self.namespace, **(more or {})}
-            )  # the user's own code
-        except Exception as error:  # whatever it raises
-            why = f"{type(error).__name__}: {error}{self.made_here(node)}"
-            raise ValueError(f"{_source(shown or node)} cannot be evaluated: {why}") from error
+            return eval(compile(tree, "<parameter>", "eval"), {**self.namespace, **(extra or {})})
+        except Exception as error:  # the user's code may raise anything
+            reason = f"{type(error).__name__}: {error}{self.body_name_hint(node)}"
+            raise ValueError(f"{_source(shown or node)} cannot be evaluated: {reason}") from error
 
-    def made_here(self, node: ast.expr) -> str:
-        """Return a hint where an expression uses what the cell makes only in a trial."""
-        made = sorted(ast_names(node) & self.own - set(self.namespace))
-        if not made:
+    def body_name_hint(self, node: ast.expr) -> str:
+        """Return a hint if an expression uses a name that the body of the cell binds, which only runs in a trial."""
+        names = sorted(ast_names(node) & self.body_names - set(self.namespace))
+        if not names:
             return ""
-        return f". {made[0]} is made by the cell in a trial; here are only parameters and the notebook's variables"
+        return (
+            f". {names[0]} is defined by the cell's code, which runs in a trial; a declaration can use only parameters"
+            " and the notebook's variables"
+        )
 
 
-def _declares(node: Any) -> bool:
+def _is_parameter(node: Any) -> bool:
     return (
         isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)
@@ -205,20 +212,20 @@ def _declares(node: Any) -> bool:
     )
 
 
-def _requires(node: Any, own: set[str], namespace: Mapping[str, Any]) -> bool:
-    """Tell whether a statement is nbtune's ``require(...)``, not a function of the notebook's that has this name."""
+def _is_constraint(node: Any, bound: set[str], namespace: Mapping[str, Any]) -> bool:
+    """Tell whether a statement calls nbtune's `require`, not a function of the user's with that name."""
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
         return False
     function = node.value.func
     if isinstance(function, ast.Attribute):
         return function.attr == "require" and isinstance(function.value, ast.Name) and function.value.id == "nbtune"
-    if not isinstance(function, ast.Name) or function.id != "require" or "require" in own:
+    if not isinstance(function, ast.Name) or function.id != "require" or "require" in bound:
         return False
     return "require" not in namespace or module_of(namespace["require"]).startswith("nbtune")
 
 
 def _space_function(node: ast.expr) -> str | None:
-    """Return the name of a space function that an annotation calls, if it calls one."""
+    """Return the name of the first space function that an annotation calls, or None."""
     if isinstance(node, ast.IfExp):
         return _space_function(node.body) or _space_function(node.orelse)
     if isinstance(node, ast.Dict):
@@ -229,7 +236,8 @@ def _space_function(node: ast.expr) -> str | None:
     return name if name in SPACE_FUNCTIONS else None
 
 
-def _misspelt(node: Any, own: set[str], namespace: Mapping[str, Any]) -> list[Problem]:
+def _misspelt_function(node: Any, bound: set[str], namespace: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem if an annotation calls an undefined function with a name similar to a space function's."""
     if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
         return []
     call = node.annotation
@@ -237,21 +245,21 @@ def _misspelt(node: Any, own: set[str], namespace: Mapping[str, Any]) -> list[Pr
         return []
     name = call.func.id
     hint = did_you_mean(name, SPACE_FUNCTIONS)
-    if not hint or name in own or name in namespace or hasattr(builtins, name):
+    if not hint or name in bound or name in namespace or hasattr(builtins, name):
         return []
-    return [Problem(f"{name} is no space function{hint}. There are: {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
+    return [Problem(f"unknown space function {name}{hint}; expected one of {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
 
 
-def _flat(prefix: str, values: Mapping[str, Any], domains: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the values of a nested dictionary by their paths, down to those that are parameters."""
+def _flatten(prefix: str, values: Mapping[str, Any], domains: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested dictionary by their paths; a dictionary whose path is a parameter is a value."""
     for key, value in values.items():
         path = f"{prefix}/{key}"
         if path not in domains and isinstance(value, Mapping):
-            yield from _flat(path, value, domains)
+            yield from _flatten(path, value, domains)
         else:
             yield path, value
 
 
 def _source(node: ast.AST) -> str:
     text = ast.unparse(node)
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."
+    return text if len(text) <= _MAX_SOURCE else f"{text[: _MAX_SOURCE - 3]}..."

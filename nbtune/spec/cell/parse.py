@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem
-from nbtune.spec.cell.declared import space_in
+from nbtune.spec.cell.declared import extract_space
 from nbtune.spec.cell.names import Names, bound_names, names_of
 from nbtune.spec.cell.reports import Reports, reports_in
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
@@ -58,7 +58,7 @@ def parse_cell(
     *,
     filename: str = "<cell>",
     magic: str = "%%tune",
-    further: Space | None = None,
+    extra_space: Space | None = None,
 ) -> tuple[Cell | None, list[Problem]]:
     """Parse the text below the magic line.
 
@@ -67,7 +67,7 @@ def parse_cell(
         namespace: the notebook's variables; space expressions may use them.
         filename: the name for the code's file.
         magic: the magic line; the cell's lines are counted from it.
-        further: a space that is given beside the cell, or None.
+        extra_space: a space that is given beside the cell, or None.
 
     Returns:
         The cell, or None where it is no valid Python, and every problem that was found. A line that only a notebook
@@ -77,10 +77,10 @@ def parse_cell(
     if tree is None:
         return None, problems
     ast.increment_lineno(tree, 1)  # line 1 is the magic line
-    space, body, found = space_in(tree.body, namespace, further or Space())
+    space, body, found = extract_space(tree.body, namespace, extra_space or Space())
     problems += found
     problems += [
-        Problem(f"{name} cannot be a parameter: it is nbtune's own name in a trial", space[name].line)
+        Problem(f"{name} cannot be a parameter: nbtune defines this name in a trial; choose another", space[name].line)
         for name in space.names
         if name in HELPERS
     ]

@@ -12,11 +12,11 @@ from nbtune.spec.cell.declared import declarations
 from nbtune.spec.forms.form_nested import entries, grouped, statement
 from nbtune.spec.forms.form_row import Row, constraint_row, parameter_row
 
-__all__ = ["Sketch", "Written", "read_sketch"]
+__all__ = ["CellLayout", "WrittenCell", "read_layout"]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenCell:
     """A cell's text below its magic line, and where its rows are.
 
     Attributes:
@@ -29,7 +29,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class CellLayout:
     """A cell in its parts.
 
     Attributes:
@@ -48,7 +48,7 @@ class Sketch:
     statements: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     code: tuple[ast.stmt, ...] = ()
 
-    def write(self, rows: Sequence[Row], more: Sequence[str] = ()) -> Written:
+    def write(self, rows: Sequence[Row], more: Sequence[str] = ()) -> WrittenCell:
         """Return the cell with other rows.
 
         Args:
@@ -78,10 +78,10 @@ class Sketch:
         lines += self.body
         if lines and not lines[-1].strip() and more and not more[0]:
             more = more[1:]  # one empty line is enough
-        return Written("\n".join([*lines, *more]), places)
+        return WrittenCell("\n".join([*lines, *more]), places)
 
 
-def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
+def read_layout(text: str, namespace: Mapping[str, Any]) -> CellLayout:
     """Take a cell apart.
 
     Args:
@@ -110,7 +110,7 @@ def read_sketch(text: str, namespace: Mapping[str, Any]) -> Sketch:
         at = last
     body = tuple(lines[at:]) if text else ()
     code = tuple(node for node in tree.body if node not in declared)
-    return Sketch(tuple(rows), body, tuple(between), {row.id: row for row in rows}, statements, code)
+    return CellLayout(tuple(rows), body, tuple(between), {row.id: row for row in rows}, statements, code)
 
 
 def _rows_of(node: ast.stmt, source: str) -> list[Row]:

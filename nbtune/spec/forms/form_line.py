@@ -13,14 +13,17 @@ from nbtune.spec.options.tokenizer import quote, read_arguments, split_comment, 
 __all__ = ["FIELDS", "line_options", "line_problems", "read_line", "write_line"]
 
 FIELDS = ("name", "metric", "mode", "samples", "search", "scheduler", "more")
-"""The fields: the options that a form asks for, and what else stands on the line."""
+"""The fields: the options with an input of their own, and "more" for the rest of the line."""
 
 
 def read_line(line: str) -> dict[str, str]:
-    """Return the texts of the fields.
+    """Split a magic line into the texts of the fields.
 
     Args:
-        line: the text behind ``%%tune``.
+        line: the text after ``%%tune``.
+
+    Returns:
+        A text for each of `FIELDS`. A line that cannot be split, because of an open quote, is "more" as a whole.
     """
     fields = dict.fromkeys(FIELDS, "")
     try:
@@ -40,33 +43,45 @@ def read_line(line: str) -> dict[str, str]:
 
 
 def write_line(fields: Mapping[str, str]) -> str:
-    """Return the magic line of fields."""
+    """Return the magic line for the texts of the fields.
+
+    Args:
+        fields: a text for each of `FIELDS`; empty ones are omitted. "more" is inserted verbatim.
+    """
     words = [quote(fields["name"])] if fields["name"] else []
     words += [f"--{option} {quote(fields[option])}" for option in FIELDS[1:-1] if fields[option]]
     return " ".join(["%%tune", *words, *filter(None, [fields["more"]])])
 
 
 def line_options(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of fields in which nothing is wrong, as `nbtune.tune` takes them."""
+    """Return the keyword arguments of `nbtune.tune` for valid fields.
+
+    Args:
+        fields: a text for each of `FIELDS`, for which `line_problems` returns nothing.
+        namespace: the notebook's variables, which options may refer to by name.
+    """
     return parse_line(write_line(fields).removeprefix("%%tune"), namespace).options
 
 
 def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong, a sentence for each field that is.
+    """Validate the fields.
 
     Args:
-        fields: the texts.
-        namespace: the notebook's variables, for options that are their names.
+        fields: a text for each of `FIELDS`.
+        namespace: the notebook's variables, which options may refer to by name.
+
+    Returns:
+        Field -> its first problem, for the invalid fields only.
     """
     try:
         split_line(fields["more"])
     except SpecError as error:  # the only field that is written on the line without quotes
         return {"more": str(error)}
     parsed = parse_line(write_line(fields).removeprefix("%%tune"), namespace)
-    found: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for problem in [*parsed.problems, *make_spec(parsed.options)[1]]:
         text = problem.message
         named = [word.strip("':,").removeprefix("--") for word in text.split() if word.startswith("--")]
         field = next((option for option in named if option in FIELDS[:-1]), "more")
-        found.setdefault(field, text.removeprefix(f"--{field}: "))
-    return found
+        problems.setdefault(field, text.removeprefix(f"--{field}: "))
+    return problems

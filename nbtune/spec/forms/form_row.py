@@ -14,7 +14,7 @@ from typing import Any
 
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
-__all__ = ["ARGUMENTS", "KINDS", "Row", "constraint_row", "parameter_row", "written_alone"]
+__all__ = ["ARGUMENTS", "KINDS", "Row", "constraint_row", "parameter_row", "parse_field"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "number": ("lower", "upper", "step"),
@@ -224,7 +224,7 @@ def _parsed(text: str) -> ast.expr | None:
         return None
 
 
-def written_alone(text: str) -> ast.expr:
+def parse_field(text: str) -> ast.expr:
     """Return the expression of a field's text, which must not reach beyond its field.
 
     Raises:

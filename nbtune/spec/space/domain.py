@@ -145,12 +145,12 @@ class Domain:
         return None
 
     def problem(self) -> str | None:
-        """Return what is wrong with the arguments, or None; what depends on other parameters is not known here."""
-        found = self.fault()
-        return found[1] if found else None
+        """Return what is wrong with the arguments, or None. Arguments that depend on parameters are not checked."""
+        invalid = self.argument_problem()
+        return invalid[1] if invalid else None
 
-    def fault(self) -> tuple[str, str] | None:
-        """Return which argument is wrong and why, as `problem` does it."""
+    def argument_problem(self) -> tuple[str, str] | None:
+        """Return the name of the first invalid argument and what is wrong with it, or None; see `problem`."""
         given = {name: value for name, value in self.arguments.items() if not isinstance(value, Expression)}
         if self.kind in {"choice", "grid_search"}:
             for name, values in given.items():

@@ -10,7 +10,7 @@ from typing import Any
 import traitlets
 
 from nbtune.errors import NbtuneError
-from nbtune.spec.forms.form import Checked, Form
+from nbtune.spec.forms.form import Form, FormCheck
 from nbtune.spec.forms.form_line import FIELDS
 from nbtune.spec.forms.form_row import Row
 from nbtune.spec.forms.suggest import Suggestion
@@ -58,7 +58,7 @@ class SpaceEditor(Live):
     ) -> None:
         self.errors: list[str] = []
         self._form, self._suggestions, self._make, self._plan = form, tuple(suggestions), make, plan
-        self._rows, self._line = tuple(form.sketch.rows), dict(form.line)
+        self._rows, self._line = tuple(form.layout.rows), dict(form.line)
         self._lock = threading.RLock()
         self._wanted: tuple[Any, Message, dict[str, str] | None] | None = None  # space, question, line if it is right
         self._background = Background("nbtune-samples")
@@ -72,7 +72,7 @@ class SpaceEditor(Live):
             return "an empty form of a space"
         return f"the form of a space{'' if self.valid else ', as it was last right'}:\n{self.text}"
 
-    def _check(self) -> Checked:
+    def _check(self) -> FormCheck:
         """Check what is typed, and take it over where it is right."""
         checked = self._form.check(self._rows, self._line)
         with self.hold_trait_notifications():
@@ -81,7 +81,7 @@ class SpaceEditor(Live):
                 if made != self.space:
                     self.set_trait("space", made)
                 self.set_trait("text", checked.text or self.text)
-            self.set_trait("valid", not checked.why_not)
+            self.set_trait("valid", not checked.blocked_reason)
         return checked
 
     # -- what the browser sends ---------------------------------------------------------------------
@@ -113,17 +113,17 @@ class SpaceEditor(Live):
             {
                 "type": "checked",
                 **_question(message),
-                "problems": checked.findings.problems,
-                "notes": checked.findings.notes,
-                "wrong": checked.line,
+                "problems": checked.diagnostics.problems,
+                "notes": checked.diagnostics.notes,
+                "wrong": checked.line_problems,
                 "general": list(checked.general),
                 "text": checked.text or self.text,
-                "why": checked.why_not,
+                "why": checked.blocked_reason,
                 "grid": _counted(checked.space, self._line),
             }
         )
         if checked.space is not None and len(checked.space):
-            self._wanted = (self.space, _question(message), None if checked.line else dict(self._line))
+            self._wanted = (self.space, _question(message), None if checked.line_problems else dict(self._line))
             self._background.do(self._draw)
 
     def _draw(self) -> None:

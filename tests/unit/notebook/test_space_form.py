@@ -45,7 +45,7 @@ def test_an_empty_form_has_no_space_yet():
     form = nbtune.SpaceForm()
     assert (form.space, form.valid, form.text) == (None, False, "")
     assert repr(form) == "an empty form of a space"
-    with pytest.raises(SpecError, match="first add a parameter"):
+    with pytest.raises(SpecError, match="add a parameter first"):
         form.write()
 
 
@@ -70,7 +70,7 @@ def test_the_last_space_that_was_right_stays(sent):
     answer = of(sent, "checked")[-1]
     assert list(answer["problems"]) == ["n1"]
     assert answer["text"] == text
-    assert answer["why"] == "first put right what is marked"
+    assert answer["why"] == "correct the marked fields first"
     assert repr(form) == f"the form of a space, as it was last right:\n{text}"
 
 

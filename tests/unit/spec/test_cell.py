@@ -126,20 +126,20 @@ def test_annotated_attributes_and_items_are_ordinary_python():
 
 def test_a_parameter_twice():
     ((line, message),) = problems_of("x: uniform(0, 1)\nx: uniform(0, 2)")
-    assert (line, message) == (3, "x is a parameter already, in line 2")
+    assert (line, message) == (3, "x is already declared in line 2")
 
 
 @pytest.mark.parametrize("name", HELPERS)
 def test_nbtunes_own_names_cannot_be_parameters(name):
     ((line, message),) = problems_of(f"{name}: choice([1])")
     assert line == 2
-    assert "nbtune's own name" in message
+    assert "nbtune defines this name" in message
 
 
 def test_a_misspelt_space_function():
     ((line, message),) = problems_of("x: logunifrom(1e-4, 1)")
     assert line == 2
-    assert message.startswith("logunifrom is no space function (did you mean 'loguniform'?)")
+    assert message.startswith("unknown space function logunifrom (did you mean 'loguniform'?)")
 
 
 def test_what_is_defined_is_not_misspelt():

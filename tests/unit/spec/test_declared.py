@@ -106,7 +106,7 @@ def test_a_function_of_the_notebooks_called_require_is_left_alone():
 
 def test_a_space_beside_the_cell_is_seen_by_it():
     beside = Space.from_dict({"a": 1, "b": Domain.call("uniform", 0, 1)})
-    cell, problems = parse_cell("c: uniform(0, b)\nb: uniform(5, 6) = 5.5\nrequire(b < 0.5)", {}, further=beside)
+    cell, problems = parse_cell("c: uniform(0, b)\nb: uniform(5, 6) = 5.5\nrequire(b < 0.5)", {}, extra_space=beside)
     assert problems == []
     assert cell.space["b"].domain == Domain.call("uniform", 0, 1)
     assert cell.space["b"].default == 5.5
@@ -120,17 +120,17 @@ def test_a_space_beside_the_cell_is_seen_by_it():
         ("a: uniform(0, a)", 2, "a -> a: these depend"),
         ("a: uniform(0, 1) if c == 1 else None", 2, "a: c == 1 cannot be evaluated: NameError: name 'c'"),
         ("b: choice([1])\na: uniform(0, 1) if b == c else None", 3, "a: b == c cannot be evaluated: name 'c'"),
-        ("a: choice([1])\nn = 3\nb: uniform(0, n)", 4, "n is made by the cell in a trial"),
+        ("a: choice([1])\nn = 3\nb: uniform(0, n)", 4, "n is defined by the cell's code, which runs in a trial"),
         ("a: choice([1])\nb: uniform(a, 2, 3)", 3, "TypeError"),
-        ("a: choice([1])\nb: uniform(*[0, a])", 3, "written out, without * and **"),
+        ("a: choice([1])\nb: uniform(*[0, a])", 3, "must be written out, without * and **"),
         ("a: choice([1])\nb: uniform('x', a)", 3, "b: uniform: lower is 'x', but a finite number is needed"),
         ("m: {'a': choice([])}", 2, "m/a: choice has no values"),
-        ("m: {'a': choice([1])} = 3", 2, "3 is no default for a dictionary"),
-        ("m: {'a': choice([1])} = {'b': 3}", 2, "the default has 'm/b', which is none of m/a"),
-        ("m: {1: choice([1])}", 2, "are texts without /"),
+        ("m: {'a': choice([1])} = 3", 2, "the default must be a dictionary, {name: value}, not 3"),
+        ("m: {'a': choice([1])} = {'b': 3}", 2, "the default sets 'm/b'; the parameters are m/a"),
+        ("m: {1: choice([1])}", 2, "must be non-empty strings without /"),
         ("a: choice([1])\nrequire(1 < 2)", 3, "uses no parameter"),
         ("a: choice([1])\nrequire(a, 2)", 3, "require takes one condition"),
-        ("a: choice([1])\nrequire(a < n)\nn = 3", 3, "n is made by the cell in a trial"),
+        ("a: choice([1])\nrequire(a < n)\nn = 3", 3, "n is defined by the cell's code, which runs in a trial"),
         ("require: choice([1])", 2, "require cannot be a parameter"),
     ],
 )

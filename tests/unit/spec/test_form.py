@@ -44,7 +44,7 @@ def checked(*rows, line=None, **namespace):
 
 
 def problems_of(*rows, **namespace):
-    return {int(key[1:]): found for key, found in checked(*rows, **namespace).findings.problems.items()}
+    return {int(key[1:]): found for key, found in checked(*rows, **namespace).diagnostics.problems.items()}
 
 
 def number(name="a", lower="0", upper="1", **more):
@@ -56,14 +56,14 @@ def number(name="a", lower="0", upper="1", **more):
 
 def test_a_cell_that_nobody_changes_stays_as_it_was_typed():
     form = form_of(CELL)
-    found = form.check(form.sketch.rows, form.line)
+    found = form.check(form.layout.rows, form.line)
     assert found.text == CELL
-    assert found.why_not == ""
+    assert found.blocked_reason == ""
     assert found.space == parse_cell(CELL.partition("\n")[2], {})[0].space
 
 
 def test_the_texts_of_the_fields_are_those_that_were_typed():
-    rows = {row.name: row for row in form_of(CELL).sketch.rows}
+    rows = {row.name: row for row in form_of(CELL).layout.rows}
     assert (rows["lr"].kind, rows["lr"].lower, rows["lr"].upper, rows["lr"].log) == ("number", "1e-4", "1e-1", True)
     assert rows["lr"].default == "1e-2"
     assert rows["hidden"].values == "32, 64, 128"
@@ -75,14 +75,14 @@ def test_the_texts_of_the_fields_are_those_that_were_typed():
 
 def test_a_row_that_is_changed_is_written_anew_and_keeps_its_comments():
     form = form_of(CELL)
-    rows = [replace(row, upper="1") if row.name == "lr" else row for row in form.sketch.rows]
+    rows = [replace(row, upper="1") if row.name == "lr" else row for row in form.layout.rows]
     text = form.check(rows, form.line).text
     assert text == CELL.replace("1e-1", "1")
 
 
 def test_rows_in_another_order_take_their_comments_along_and_leave_the_code_where_it_was():
     form = form_of("# one\na: uniform(0, 1)\n# two\nb: uniform(0, 2)\n\nx = 1")
-    text = form.check(form.sketch.rows[::-1], form.line).text
+    text = form.check(form.layout.rows[::-1], form.line).text
     assert text == "%%tune\n# two\nb: uniform(0, 2)\n# one\na: uniform(0, 1)\n\nx = 1"
 
 
@@ -90,7 +90,7 @@ def test_rows_are_added_before_the_body_and_removed_without_touching_it():
     form = form_of("x = 1")
     assert form.check([number(id="n1")], form.line).text == "%%tune\na: uniform(0, 1)\n\nx = 1"
     form = form_of("a: uniform(0, 1)\nb: uniform(0, 1)\n\nx = 1")
-    assert form.check(form.sketch.rows[1:], form.line).text == "%%tune\nb: uniform(0, 1)\n\nx = 1"
+    assert form.check(form.layout.rows[1:], form.line).text == "%%tune\nb: uniform(0, 1)\n\nx = 1"
 
 
 NESTED = """model: {"hidden": choice([64, 128]), "deep": {"n": randint(1, 4) if act == "x" else 0}} = {
@@ -100,10 +100,10 @@ act: choice(["x", "y"])"""
 
 def test_each_entry_of_a_dictionary_is_a_row():
     form = form_of(NESTED)
-    assert [row.name for row in form.sketch.rows] == ["model/hidden", "model/deep/n", "act"]
-    assert [row.default for row in form.sketch.rows] == ["64", "2", ""]
-    assert form.check(form.sketch.rows, form.line).text == f"%%tune\n{NESTED}"
-    first, *rest = form.sketch.rows
+    assert [row.name for row in form.layout.rows] == ["model/hidden", "model/deep/n", "act"]
+    assert [row.default for row in form.layout.rows] == ["64", "2", ""]
+    assert form.check(form.layout.rows, form.line).text == f"%%tune\n{NESTED}"
+    first, *rest = form.layout.rows
     found = form.check([*rest, number("model/x y", id="n1"), replace(first, default="128")], form.line)
     assert found.text == (
         '%%tune\nmodel: {"deep": {"n": randint(1, 4) if act == "x" else 0}, "x y": uniform(0, 1), "hidden": choice([64, 128])}'
@@ -124,13 +124,13 @@ def test_each_entry_of_a_dictionary_is_a_row():
 )
 def test_a_dictionary_that_rows_cannot_say_is_an_expression(text):
     form = form_of(text)
-    assert [(row.name, row.kind) for row in form.sketch.rows] == [("model", "expression")]
-    assert form.sketch.write(form.sketch.rows).text == text
+    assert [(row.name, row.kind) for row in form.layout.rows] == [("model", "expression")]
+    assert form.layout.write(form.layout.rows).text == text
 
 
 def test_statements_on_one_line_are_told_apart():
     form = form_of("é: choice(['é']); b: uniform(0, 1); x = 1")
-    assert form.check(form.sketch.rows, form.line).text == "%%tune\né: choice(['é'])\nb: uniform(0, 1)\nx = 1"
+    assert form.check(form.layout.rows, form.line).text == "%%tune\né: choice(['é'])\nb: uniform(0, 1)\nx = 1"
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_statements_on_one_line_are_told_apart():
 def test_every_way_to_write_a_domain_comes_to_the_same_space(call, fields):
     text = f"a: {call}\nb: choice([1, 2, 3])"
     form = form_of(text)
-    row = form.sketch.rows[0]
+    row = form.layout.rows[0]
     assert {name: getattr(row, name) for name in fields} == fields
-    # Written from the fields alone, without what is known of the cell.
-    anew = checked(*(replace(one, id="") for one in form.sketch.rows))
+    # Written from the fields alone, without the text of the original cell.
+    anew = checked(*(replace(one, id="") for one in form.layout.rows))
     before = parse_cell(text, {})[0].space
     if "lambda" not in call:
         assert anew.space == before
@@ -227,19 +227,19 @@ def test_cell_to_space_to_form_to_cell(text):
     before, problems = parse_cell(text, namespace)
     assert problems == []
     form = Form.read(text, namespace)
-    assert form.check(form.sketch.rows, form.line).text == f"%%tune\n{text}"
+    assert form.check(form.layout.rows, form.line).text == f"%%tune\n{text}"
 
     # From the fields alone: the same space, and the cell of it once more.
-    alone = [replace(row, id=f"n{position}") for position, row in enumerate(form.sketch.rows)]
+    alone = [replace(row, id=f"n{position}") for position, row in enumerate(form.layout.rows)]
     found = Form.read("", namespace).check(alone, form.line)
-    assert found.findings.problems == {}
+    assert found.diagnostics.problems == {}
     assert found.space == before.space
     again = Form.read(found.text, namespace)
-    assert [replace(row, id="") for row in again.sketch.rows] == [replace(row, id="") for row in alone]
+    assert [replace(row, id="") for row in again.layout.rows] == [replace(row, id="") for row in alone]
 
     # From the space: its own lines, as rows.
     own = Form.read(written(before.space), namespace)
-    assert own.check(own.sketch.rows, own.line).space == before.space
+    assert own.check(own.layout.rows, own.line).space == before.space
 
 
 TYPED = st.one_of(
@@ -267,11 +267,11 @@ TYPED_ROWS = st.builds(
 @given(st.lists(TYPED_ROWS, max_size=3), st.dictionaries(st.sampled_from(["name", "samples", "more", "search"]), TYPED))
 def test_whatever_is_typed_has_an_answer(rows, line):
     found = checked(*rows, line={**read_line(""), **line})
-    if not found.why_not:
+    if not found.blocked_reason:
         # What is written is read as the same.
         again = Form.read(found.text, {})
-        assert again.check(again.sketch.rows, again.line).space == found.space
-        assert len(again.sketch.rows) == len(rows)
+        assert again.check(again.layout.rows, again.line).space == found.space
+        assert len(again.layout.rows) == len(rows)
 
 
 # -- what is wrong -------------------------------------------------------------------------------
@@ -284,35 +284,39 @@ def test_whatever_is_typed_has_an_answer(rows, line):
         (number(name="2nd"), "name", "'2nd' is no variable name"),
         (number(name="learning rate"), "name", "'learning rate' is no variable name"),
         (number(name="class"), "name", "no Python keyword"),
-        (number(name="report"), "name", "report is nbtune's own name in a trial"),
+        (number(name="report"), "name", "report is a name that nbtune defines in a trial"),
         (number(name="model/"), "name", "a name is needed on each side of a /"),
-        (number(name="uniform"), "name", "uniform is nbtune's own name in a trial"),
+        (number(name="uniform"), "name", "uniform is a name that nbtune defines in a trial"),
         (number(lower=""), "lower", "a number is needed"),
-        (number(lower="abc"), "lower", "abc is no number, and no variable or parameter"),
+        (number(lower="abc"), "lower", "abc is neither a number nor the name of a variable or parameter"),
         (number(lower="'0'"), "lower", "lower is '0', but a finite number is needed"),
         (number(lower="1e-"), "lower", "1e- cannot be read: invalid decimal literal"),
         (number(lower="1 # one"), "lower", "cannot be read"),
         (number(lower="0, 1"), "lower", "0, 1 cannot be read: one value is needed"),
         (number(lower="0) + (1"), "lower", "one value is needed"),
         (number(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
-        (number(upper="inf"), "upper", "inf is no number"),
+        (number(upper="inf"), "upper", "inf is neither a number nor"),
         (number(upper="10 ** 400"), "upper", "but a finite number is needed"),
         (number(lower="2"), "lower", "lower (2) must be below upper (1)"),
         (number(log=True), "lower", "a log space needs lower above 0, not 0"),
         (number(step="-1"), "step", "step must be above 0, not -1"),
         (number(step="0.3"), "upper", "upper (1) must be a multiple of step (0.3)"),
-        (number(default="foo"), "default", "there is no variable or parameter foo; text goes in quotes: 'foo'"),
+        (number(default="foo"), "default", "no variable or parameter is named foo; text goes in quotes: 'foo'"),
         (Row("integer", name="a", lower="1.5", upper="3"), "lower", "lower is 1.5, but an integer is needed"),
         (Row("normal", name="a", sd="-1"), "sd", "sd must be above 0, not -1"),
         (Row("choice", name="a"), "values", "give at least one value"),
         (Row("choice", name="a", values="[]"), "values", "choice has no values"),
-        (Row("choice", name="a", values="sgd, adam"), "values", "no variable or parameter adam; text goes in quotes"),
+        (
+            Row("choice", name="a", values="sgd, adam"),
+            "values",
+            "no variable or parameter is named adam; text goes in quotes",
+        ),
         (Row("choice", name="a", values="1,, 2"), "values", "1,, 2 cannot be read"),
         (Row("grid_search", name="a", values="*5"), "values", "cannot be evaluated: TypeError"),
         (Row("expression", name="a"), "expression", "an expression is needed"),
         (Row("expression", name="a", expression="3"), "expression", "a space function is needed, like uniform(0, 1)"),
         (Row("expression", name="a", expression="uniform(1)"), "expression", "missing a required argument"),
-        (number(when="optimzer == 1"), "when", "there is no variable or parameter optimzer"),
+        (number(when="optimzer == 1"), "when", "no variable or parameter is named optimzer"),
         (number(when="a > 1"), "when", "a cannot depend on itself"),
         (number(when="b =="), "when", "b == cannot be read"),
         (Row("require", expression="1 < 2"), "expression", "uses no parameter"),
@@ -326,10 +330,10 @@ def test_what_is_wrong_is_said_of_its_field(row, field, said):
 
 
 def test_names_are_there_once():
-    assert problems_of(number(), number(), number("b")) == {1: {"name": "there is a parameter a already"}}
+    assert problems_of(number(), number(), number("b")) == {1: {"name": "a parameter named a already exists"}}
     assert problems_of(number("a/x"), number("a/y"), number("a"), number("a/x/y")) == {
-        2: {"name": "there is a parameter a already"},
-        3: {"name": "there is a parameter a/x/y already"},
+        2: {"name": "a parameter named a already exists"},
+        3: {"name": "a parameter named a/x/y already exists"},
     }
 
 
@@ -345,7 +349,7 @@ def test_a_name_that_is_nearly_right_is_suggested():
 
 def test_a_field_may_use_the_notebooks_variables():
     found = checked(Row("choice", name="layer", values="Net, size"), number(upper="size"), Net=dict, size=7)
-    assert found.why_not == ""
+    assert found.blocked_reason == ""
     assert found.space["layer"].domain.values == [dict, 7]
 
 
@@ -361,21 +365,21 @@ def test_brackets_that_are_typed_too_are_not_taken_for_a_value():
 
 def test_a_default_that_is_never_drawn_is_noted_but_allowed():
     found = checked(number(default="3"), Row("choice", name="b", values="1, 2", default="3"), number("c", default="1"))
-    assert found.findings.notes == {"n0": {"default": "outside 0 to 1"}, "n1": {"default": "none of the values"}}
-    assert found.why_not == ""
+    assert found.diagnostics.notes == {"n0": {"default": "outside 0 to 1"}, "n1": {"default": "none of the values"}}
+    assert found.blocked_reason == ""
 
 
 def test_why_a_cell_is_not_to_be_written():
-    assert checked().why_not == "first add a parameter"
-    assert checked(number(name="")).why_not == "first fill in what is still empty"
-    assert checked(number(name="2")).why_not == "first put right what is marked"
-    assert checked(number(), line=read_line("--samples none")).why_not == "first put right what is marked"
+    assert checked().blocked_reason == "add a parameter first"
+    assert checked(number(name="")).blocked_reason == "fill in the empty fields first"
+    assert checked(number(name="2")).blocked_reason == "correct the marked fields first"
+    assert checked(number(), line=read_line("--samples none")).blocked_reason == "correct the marked fields first"
 
 
 def test_what_is_wrong_with_the_body_is_told_as_a_whole():
     form = form_of("a: uniform(0, 1)\nb: unifrom(0, 1)")
-    found = form.check(form.sketch.rows, form.line)
-    assert "unifrom is no space function (did you mean 'uniform'?)" in found.general[0]
+    found = form.check(form.layout.rows, form.line)
+    assert "unknown space function unifrom (did you mean 'uniform'?)" in found.general[0]
 
 
 # -- the magic line ------------------------------------------------------------------------------
@@ -420,7 +424,7 @@ def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
 def test_what_is_wrong_with_the_line_is_said_of_its_field(changes, field, said):
     line = {**read_line("digits --metric acc --mode max"), **changes}
     found = checked(number(), line=line)
-    assert said in found.line[field]
+    assert said in found.line_problems[field]
 
 
 def test_a_new_cells_body_follows_its_metric():
@@ -430,6 +434,6 @@ def test_a_new_cells_body_follows_its_metric():
 
 def test_constants_stay_above_a_new_cells_body():
     form = Form.read("a: uniform(0, 1)\nepochs = 10", {}, {})
-    assert form.check(form.sketch.rows, form.line).text.startswith(
+    assert form.check(form.layout.rows, form.line).text.startswith(
         "%%tune\na: uniform(0, 1)\nepochs = 10\n\n# Put your"
     )

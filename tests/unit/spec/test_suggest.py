@@ -9,8 +9,8 @@ from nbtune.spec.forms.suggest import Tried, suggest
 def suggestions(text, configs):
     """Suggest for a space whose first configurations were the best."""
     form = Form.read(text, {})
-    space = form.check(form.sketch.rows, form.line).space
-    return suggest(form.sketch.rows, space, [Tried(n, config, float(n)) for n, config in enumerate(configs)])
+    space = form.check(form.layout.rows, form.line).space
+    return suggest(form.layout.rows, space, [Tried(n, config, float(n)) for n, config in enumerate(configs)])
 
 
 def changes(text, configs):
