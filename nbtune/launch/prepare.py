@@ -202,7 +202,7 @@ def _finish(
 
     import_ray()
     from nbtune.engine.search.algorithms import search_problems, trial_count
-    from nbtune.engine.trial.payload import pack, sized, unpicklable
+    from nbtune.engine.trial.payload import captured_variables, pack, unpicklable
 
     try:
         spec = spec.within(space)
@@ -253,11 +253,11 @@ def _finish(
             found = unpicklable({what: program.function, **used}, set(used))[1]
             problems += found
         if packed is None and not found:
-            problems.append(Problem(f"{what} cannot travel to the trials: {type(reason).__name__}: {reason}"))
+            problems.append(Problem(f"{what} cannot be sent to the trials: {type(reason).__name__}: {reason}"))
     if problems or packed is None:
         raise SpecError(problems)
     if used and module_of(program.function) == "__main__":  # else it is imported there, and takes along nothing
-        packed = replace(packed, captured=sized(used))
+        packed = replace(packed, captured=captured_variables(used))
     return Prepared(spec, space, packed, program, source, checkpoints, notes)
 
 

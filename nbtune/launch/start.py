@@ -175,7 +175,7 @@ def dry_run(prepared: Prepared) -> str:
     from nbtune.engine.search.sampling import default_config
     from nbtune.engine.trial.payload import describe_captured, unpack
     from nbtune.engine.trial.program import call
-    from nbtune.engine.trial.session import DryRun, FirstReport, enter
+    from nbtune.engine.trial.session import DryRunSession, FirstReport, set_session
 
     try:
         config = default_config(prepared.space)
@@ -183,7 +183,7 @@ def dry_run(prepared: Prepared) -> str:
         raise ExperimentError(f"the dry run failed: there is no configuration to run with: {error}") from None
     # Packed and unpacked, as for a trial: a dry run must not change the notebook.
     unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
-    before = enter(DryRun())
+    previous = set_session(DryRunSession())
     began = time.perf_counter()
     try:
         with _as_worker(prepared):
@@ -193,7 +193,7 @@ def dry_run(prepared: Prepared) -> str:
     except Exception as error:
         raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.program.sources)}") from None
     finally:
-        enter(before)
+        set_session(previous)
     took = time.perf_counter() - began
     if not isinstance(result, Mapping) or not result:
         raise ExperimentError("the dry run came to its end without a report")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nbtune.engine.client.printed import printed
 from nbtune.engine.storage.storage import Storage
-from nbtune.engine.trial.output import OF_RANK
+from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.errors import ExperimentError
 
 __all__ = ["logs"]
@@ -31,8 +31,8 @@ def logs(where: Storage, folder: str, ranks: Sequence[int], tail: int | None = N
     if rank is not None and rank not in ranks:
         raise ExperimentError(f"rank={rank!r}: {_there_are(ranks)}")
     if rank is not None:
-        return printed(where, f"{folder}/{OF_RANK.format(rank)}", tail)
-    folders = [folder, *(f"{folder}/{OF_RANK.format(rank)}" for rank in ranks)]
+        return printed(where, f"{folder}/{RANK_FOLDER.format(rank)}", tail)
+    folders = [folder, *(f"{folder}/{RANK_FOLDER.format(rank)}" for rank in ranks)]
     with ThreadPoolExecutor(min(_AT_ONCE, len(folders))) as pool:
         own, *texts = pool.map(lambda folder: printed(where, folder, tail), folders)
     parts = [own, *(f"--- rank {rank} ---\n{text}" for rank, text in zip(ranks, texts, strict=True) if text)]

@@ -208,7 +208,7 @@ def test_every_mistake_in_one_message_and_nothing_started(notebook: Notebook) ->
     assert "line 3: a shell command (!ls) cannot run in a trial" in shell.error
     notebook.cell("import threading; lock = threading.Lock()")
     locked = notebook.cell("%%tune wrong\nlr: uniform(0, 1)\nwith lock:\n    report(a=lr)")
-    assert "lock (_thread.lock) cannot travel to the trials" in locked.error
+    assert "lock (_thread.lock) cannot be sent to the trials" in locked.error
     huge = notebook.cell("%%tune wrong\na: grid_search(range(1000))\nb: grid_search(range(1000))\nreport(x=a + b)")
     assert "1,000,000 trials" in huge.error
     assert notebook.cell("print(len(os.listdir('kept')), 'wrong' in globals())").text == f"{before.strip()} False\n"

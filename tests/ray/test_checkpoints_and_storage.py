@@ -56,7 +56,7 @@ def test_what_is_no_checkpoint_fails_the_trial_with_the_reason(run: Any) -> None
         nbtune.report(acc=1, checkpoint=42)
 
     experiment = run(train, {"a": 1}).wait()
-    assert "checkpoint=42: give a dictionary" in experiment.df["error"][0]
+    assert "checkpoint: expected a dictionary" in experiment.df["error"][0]
 
 
 def test_only_the_best_checkpoints_are_kept(run: Any, saving: Any) -> None:

@@ -27,7 +27,7 @@ from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.trial import output, session
-from nbtune.engine.trial.checkpoint import Checkpoint, saved
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
 from nbtune.engine.trial.program import run_program
 
 __all__ = ["SHARE", "Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
@@ -206,7 +206,7 @@ class _InWorker:
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         functions = get_train_fn_utils()
         assert isinstance(functions, _Functions)
-        with saved(checkpoint, self.context.get_world_rank()) as ready:
+        with as_ray_checkpoint(checkpoint, self.context.get_world_rank()) as ready:
             functions.send(metrics, checkpoint=ready)
 
     def get_checkpoint(self) -> Checkpoint | None:
@@ -240,6 +240,6 @@ def work(config: Mapping[str, Any], payload: Mapping[str, Any], place: session.C
     for callback in train.get_context_callbacks():
         if isinstance(callback, Worker):
             callback.begin()
-    folder = f"{storage.experiment_fs_path}/{output.OF_RANK.format(here.get_world_rank())}"
-    with output.kept(storage.storage_filesystem, folder):
+    folder = f"{storage.experiment_fs_path}/{output.RANK_FOLDER.format(here.get_world_rank())}"
+    with output.capture(storage.storage_filesystem, folder):
         run_program(config, payload, _InWorker(here))

@@ -1,4 +1,4 @@
-"""Checkpoints: what a trial has saved, in storage."""
+"""Checkpoints: reported as a dictionary or a folder, read back from storage."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Checkpoint", "saved"]
+__all__ = ["Checkpoint", "as_ray_checkpoint"]
 
-_STATE = "nbtune-state.pt"  # the file of a checkpoint that was reported as a dictionary, by rank 0
-_OF_RANK = "nbtune-state-{}.pt"  # the same of another worker
+_STATE = "nbtune-state.pt"  # the file of a dictionary that rank 0 reported
+_RANK_STATE = "nbtune-state-{}.pt"  # the file of a dictionary that another rank reported
 
 
 class Checkpoint:
     """A checkpoint of a trial.
 
-    One that was reported as a dictionary gives it back: ``checkpoint["model"]``, or all of it by
-    `load`. One that was reported as a folder is one: ``Path(checkpoint) / "weights.bin"``.
+    If a dictionary was reported, ``checkpoint["model"]`` returns one of its entries, and `load` the whole
+    dictionary. If a folder was reported, the checkpoint is a path: ``Path(checkpoint) / "weights.bin"``.
 
-    Only open checkpoints that you trust: a dictionary is read by `torch.load` without
-    ``weights_only``, which can run code.
+    Only load checkpoints that you trust: `torch.load` reads the dictionary with ``weights_only=False``, which
+    can execute code.
 
     Args:
-        path: the folder in storage.
-        filesystem: the `pyarrow.fs.FileSystem` that `path` is on; None for this machine's.
-        rank: the worker whose dictionary it gives back where each has reported its own.
+        path: the checkpoint's folder in storage.
+        filesystem: the `pyarrow.fs.FileSystem` that `path` is on; None for the local one.
+        rank: the worker whose dictionary `load` returns, if each worker has reported its own.
     """
 
     def __init__(self, path: str, filesystem: Any = None, rank: int = 0) -> None:
@@ -45,57 +45,63 @@ class Checkpoint:
         return self.load()[key]
 
     def as_directory(self) -> Path:
-        """Return the checkpoint as a folder on this machine, downloaded if it has to be."""
+        """Return the checkpoint as a local folder; download it if necessary."""
         if self._local is None:
             import pyarrow.fs as pafs
             from ray.tune import Checkpoint as RayCheckpoint
 
-            here = self._filesystem is None or isinstance(self._filesystem, pafs.LocalFileSystem)
-            if here and Path(self.path).is_dir():  # a bucket's path may be a folder's here too
+            is_local = self._filesystem is None or isinstance(self._filesystem, pafs.LocalFileSystem)
+            if is_local and Path(self.path).is_dir():
                 self._local = Path(self.path)
             else:
                 self._local = Path(RayCheckpoint(self.path, filesystem=self._filesystem).to_directory())
         return self._local
 
     def load(self, rank: int | None = None) -> dict[str, Any]:
-        """Return the dictionary that was reported; tensors on the CPU where there is no GPU.
+        """Return the reported dictionary; without a GPU, its tensors are on the CPU.
 
         Args:
-            rank: which worker's, where each has reported its own; one that has none gets the first that there is.
-                In a worker its own, and elsewhere rank 0's, if None.
+            rank: the worker, if each has reported its own dictionary. None means this worker's rank, or rank 0
+                outside a worker. If the rank has reported none, the first dictionary by rank is returned.
 
         Raises:
-            TypeError: a folder was reported, not a dictionary.
+            TypeError: the checkpoint was reported as a folder.
         """
         rank = self._rank if rank is None else rank
         if rank not in self._states:
             import torch
 
             folder = self.as_directory()
-            found = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_OF_RANK.format("*"))))
-            file = next((file for file in found if file.exists()), None)
+            candidates = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_RANK_STATE.format("*"))))
+            file = next((file for file in candidates if file.exists()), None)
             if file is None:
-                raise TypeError(f"{self.path} was reported as a folder; open its files: Path(checkpoint) / NAME")
-            where = None if torch.cuda.is_available() else "cpu"
-            self._states[rank] = torch.load(file, map_location=where, weights_only=False)
+                raise TypeError(
+                    f"the checkpoint {self.path} was reported as a folder, not as a dictionary; open its files with"
+                    " Path(checkpoint) / NAME"
+                )
+            device = None if torch.cuda.is_available() else "cpu"
+            self._states[rank] = torch.load(file, map_location=device, weights_only=False)
         return self._states[rank]
 
 
 def _file(rank: int) -> str:
-    return _OF_RANK.format(rank) if rank else _STATE
+    return _RANK_STATE.format(rank) if rank else _STATE
 
 
 @contextmanager
-def saved(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
-    """Give what a trial reports as its checkpoint as Ray's own object, and clean up after it.
+def as_ray_checkpoint(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
+    """Convert a reported checkpoint to a `ray.tune.Checkpoint`; delete temporary files after the block.
 
     Args:
-        checkpoint: a dictionary of anything `torch.save` takes, a folder, a checkpoint of Ray's, or None.
-        rank: the worker that reports it: a dictionary gets a file of its own for each.
+        checkpoint: a dictionary that `torch.save` can write, a folder, a `ray.tune.Checkpoint`, or None.
+        rank: the rank that reports it. Each rank's dictionary gets a file of its own.
+
+    Yields:
+        The checkpoint as Ray's object, or None.
 
     Raises:
-        TypeError: it is something else.
-        NotADirectoryError: it is a path, but not a folder's.
+        TypeError: `checkpoint` has another type.
+        NotADirectoryError: `checkpoint` is a path, but not of an existing folder.
     """
     if checkpoint is None:
         yield None
@@ -115,7 +121,11 @@ def saved(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
             shutil.rmtree(folder, ignore_errors=True)
     elif isinstance(checkpoint, (str, Path)):
         if not Path(checkpoint).is_dir():
-            raise NotADirectoryError(f"checkpoint={str(checkpoint)!r} is no folder; give a folder or a dictionary")
+            raise NotADirectoryError(
+                f"checkpoint: expected an existing folder or a dictionary, got {str(checkpoint)!r}"
+            )
         yield RayCheckpoint.from_directory(str(checkpoint))
     else:
-        raise TypeError(f"checkpoint={checkpoint!r}: give a dictionary (anything torch can save) or a folder")
+        raise TypeError(
+            f"checkpoint: expected a dictionary (anything torch.save can write) or a folder, got {checkpoint!r}"
+        )

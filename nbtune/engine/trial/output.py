@@ -1,11 +1,11 @@
-"""What a trial prints: passed on to where it went before, and kept in the trial's folder in storage.
+"""The output of a trial: passed through to the original streams, and stored in the trial's folder.
 
-It is kept in a few files, each named by the number of its first byte, counted from the trial's first.
-Only the last one grows. Where a trial prints more than is kept, files from the middle go, and the gap
-in the numbers says how much is missing. `nbtune.engine.client.printed` reads them.
+The output is stored in a few segment files. Each is named after the offset of its first byte in the output of
+the trial, and only the last one grows. If a trial prints more than the limit, segments in the middle are deleted;
+the offsets show how many bytes are missing. `nbtune.engine.client.printed` reads the segments.
 
-Kept is what goes through `sys.stdout` and `sys.stderr`. What other processes of a trial print (those of
-a DataLoader, say), and what C code writes to the file descriptors, is only passed on.
+Only what is written to `sys.stdout` and `sys.stderr` is stored. The output of a trial's child processes (those of
+a DataLoader, for example), and what C code writes to the file descriptors, is only passed through.
 """
 
 from __future__ import annotations
@@ -20,173 +20,197 @@ from typing import Any, NamedTuple
 
 import pyarrow.fs as pafs
 
-__all__ = ["AGAIN", "FOLDER", "OF_RANK", "SEGMENT", "Output", "Segment", "flush", "kept", "segments"]
+__all__ = [
+    "FOLDER",
+    "RANK_FOLDER",
+    "RESTART_MARKER",
+    "SEGMENT_SIZE",
+    "Output",
+    "Segment",
+    "capture",
+    "flush",
+    "segments",
+]
 
 FOLDER = "output"
-"""The folder of what was printed, in a trial's folder."""
-OF_RANK = "rank_{}"
-"""The folder in it of one worker, with such a folder in turn."""
-AGAIN = b"--- started again ---\n"
-"""The line before what a trial prints when it is tried again, or goes on after a pause."""
-SEGMENT = 1 << 20  # bytes of a file, at most
-_LAST = 2 * SEGMENT  # bytes kept besides the first file and the one that grows: 4 MB in all
-_MOST_WAITING = 4 * SEGMENT  # bytes in memory while storage is slow or away
-_ON_DISK = 0.5  # seconds between two writes
-_IN_STORE = (1.0, 5.0)  # an object store takes the last file whole each time, so the pauses grow from one to the other
-_FAILING = 30.0  # seconds between two tries, at most, where storage does not take it
-_AT_END = 10.0  # seconds that a trial waits at its end for storage
+"""The folder of the output, inside a trial's folder."""
+RANK_FOLDER = "rank_{}"
+"""The folder of one worker of a distributed trial, inside the trial's folder. It has an output folder of its own."""
+RESTART_MARKER = b"--- started again ---\n"
+"""The line that separates the output of two attempts: a trial is retried, or continues after a pause."""
+SEGMENT_SIZE = 1 << 20  # the maximum size of a segment, in bytes
+_TAIL_SIZE = 2 * SEGMENT_SIZE  # bytes stored besides the first segment and the open one: 4 MB in all
+_MAX_BUFFERED = 4 * SEGMENT_SIZE  # bytes in memory while storage is slow or unreachable
+_LOCAL_INTERVAL = 0.5  # seconds between two writes to a disk
+# Seconds between two writes to an object store: the first and the longest interval. Each write uploads the whole
+# open segment, so the interval grows.
+_REMOTE_INTERVALS = (1.0, 5.0)
+_MAX_RETRY_INTERVAL = 30.0  # the longest interval between two attempts while storage fails, in seconds
+_END_TIMEOUT = 10.0  # seconds that a trial waits for storage at its end
 
 
 class Segment(NamedTuple):
-    """One file of what a trial has printed: the number of its first byte, and its size."""
+    """A stored part of the output: the offset of its first byte, and its size in bytes."""
 
     start: int
     size: int
 
     @property
     def end(self) -> int:
-        """The number of the first byte after it."""
+        """The offset of the first byte after the segment."""
         return self.start + self.size
 
     @property
     def name(self) -> str:
-        """The file's name; in the order of names these files are in order."""
+        """The file's name. Sorting by name sorts by offset."""
         return f"{self.start:012}.log"
 
 
 def segments(storage: pafs.FileSystem, folder: str) -> list[Segment]:
-    """Return the files in a trial's folder of output, in order; none where there is no such folder."""
-    found = storage.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    names = [(info.base_name.removesuffix(".log"), info.size) for info in found if info.type == pafs.FileType.File]
+    """Return the segments in an output folder by offset; none if the folder does not exist.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        folder: the output folder on it.
+    """
+    infos = storage.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    names = [(info.base_name.removesuffix(".log"), info.size) for info in infos if info.type == pafs.FileType.File]
     return sorted(Segment(int(name), size) for name, size in names if name.isdecimal())
 
 
 class Output:
-    """What one attempt of a trial prints. Nothing happens before something is printed.
+    """The output of one attempt of a trial. Storage is not accessed before something is printed.
 
-    Storage that fails does not fail the trial: it is tried again, and `error` says why it failed.
+    A storage failure does not fail the trial: saving is retried.
 
     Args:
-        storage: where the trial's folder is.
-        folder: the trial's folder.
+        storage: the filesystem of the experiment's storage.
+        folder: the trial's folder on it.
+
+    Attributes:
+        error: why the last attempt to save failed, or None.
     """
 
     def __init__(self, storage: pafs.FileSystem, folder: str) -> None:
         self._storage, self._folder = storage, f"{folder}/{FOLDER}"
         self._local = isinstance(storage, pafs.LocalFileSystem)
-        self._pause = _ON_DISK if self._local else _IN_STORE[0]
-        self._lock = threading.RLock()  # a destructor may print anywhere, also in here
-        self._waiting, self._start = bytearray(), 0  # what is not in storage, and the number of its first byte
+        self._interval = _LOCAL_INTERVAL if self._local else _REMOTE_INTERVALS[0]
+        self._lock = threading.RLock()  # reentrant: a destructor may print while the lock is held
+        self._buffer, self._buffer_start = bytearray(), 0  # output that is not in storage, and its offset
         self._saving = threading.Lock()
-        self._sealed: list[Segment] | None = None  # None: storage has not been asked yet
+        self._sealed: list[Segment] | None = None  # None: the folder has not been listed yet
         self._open: Segment | None = None
-        self._whole = bytearray()  # what the open file holds, for stores that take it whole
+        self._open_data = bytearray()  # the contents of the open segment, for object stores
         self._thread: threading.Thread | None = None
-        self._news, self._hurry, self._over = threading.Event(), threading.Event(), False
+        self._has_data, self._save_now, self._ended = threading.Event(), threading.Event(), False
         self.error: str | None = None
 
     def add(self, data: bytes) -> None:
-        """Take what was printed."""
+        """Append printed bytes; a thread saves them later.
+
+        Args:
+            data: what was printed, in UTF-8.
+        """
         with self._lock:
-            self._waiting += data
-            excess = len(self._waiting) - _MOST_WAITING
+            self._buffer += data
+            excess = len(self._buffer) - _MAX_BUFFERED
             if excess > 0:
-                excess = min(len(self._waiting), excess + SEGMENT)  # not byte by byte
-                del self._waiting[:excess]
-                self._start += excess
+                excess = min(len(self._buffer), excess + SEGMENT_SIZE)  # drop large parts, not single bytes
+                del self._buffer[:excess]
+                self._buffer_start += excess
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="nbtune-output", daemon=True)
-                with suppress(RuntimeError):  # there are too many: what was printed is saved at the end
+                with suppress(RuntimeError):  # too many threads: the output is saved at the end
                     thread.start()
                     self._thread = thread
-        if not self._news.is_set():
-            self._news.set()
-        if len(self._waiting) > SEGMENT and self.error is None:
-            self._hurry.set()
+        if not self._has_data.is_set():
+            self._has_data.set()
+        if len(self._buffer) > SEGMENT_SIZE and self.error is None:
+            self._save_now.set()
 
     def flush(self) -> None:
-        """Save what was printed now, where that is cheap: on a disk."""
-        if self._local and self._waiting:
+        """Save the buffered output now if storage is a local disk, where that is fast."""
+        if self._local and self._buffer:
             self._save()
 
     def end(self) -> None:
-        """Save the rest."""
-        self._over = True
+        """Save the remaining output; wait for a slow storage for some seconds."""
+        self._ended = True
         if self._thread is not None:
-            self._news.set()
-            self._hurry.set()
-            self._thread.join(_AT_END)  # a storage that hangs must not hang the trial
+            self._has_data.set()
+            self._save_now.set()
+            self._thread.join(_END_TIMEOUT)  # a storage that does not respond must not block the trial
         else:
             self._save()
 
     def _run(self) -> None:
-        while not self._over:
-            self._news.wait()
-            self._hurry.wait(self._pause)
-            self._hurry.clear()
-            self._news.clear()
+        while not self._ended:
+            self._has_data.wait()
+            self._save_now.wait(self._interval)
+            self._save_now.clear()
+            self._has_data.clear()
             self._save()
             if self.error is not None:
-                self._pause = min(2 * self._pause, _FAILING)
-                self._news.set()
+                self._interval = min(2 * self._interval, _MAX_RETRY_INTERVAL)
+                self._has_data.set()
             elif self._local:
-                self._pause = _ON_DISK
+                self._interval = _LOCAL_INTERVAL
             else:
-                self._pause = min(1.2 * self._pause, _IN_STORE[1])
+                self._interval = min(1.2 * self._interval, _REMOTE_INTERVALS[1])
         self._save()
 
     def _save(self) -> None:
         with self._saving:
             start, data = 0, b""
             try:
-                if self._waiting and self._sealed is None:
-                    self._begin()
+                if self._buffer and self._sealed is None:
+                    self._continue_previous()
                 with self._lock:
-                    start, data = self._start, bytes(self._waiting)
-                    self._start += len(data)
-                    self._waiting.clear()
+                    start, data = self._buffer_start, bytes(self._buffer)
+                    self._buffer_start += len(data)
+                    self._buffer.clear()
                 while data:
-                    part = data[: self._room(start)]
+                    part = data[: self._free_space(start)]
                     self._write(part)
                     start, data = start + len(part), data[len(part) :]
                 self.error = None
-            except Exception as error:  # whatever storage raises
+            except Exception as error:  # a custom filesystem may raise anything
                 self.error = f"{type(error).__name__}: {error}"
                 with self._lock:
-                    if self._start == start + len(data):  # else it has been given up in the meantime
-                        self._waiting[:0], self._start = data, start
+                    if self._buffer_start == start + len(data):  # otherwise `add` has dropped it in the meantime
+                        self._buffer[:0], self._buffer_start = data, start
 
-    def _begin(self) -> None:
-        """Go on after what earlier attempts have left, if there were any."""
-        found = segments(self._storage, self._folder)
-        before = b""
-        if found:
-            with self._storage.open_input_file(f"{self._folder}/{found[-1].name}") as file:
-                file.seek(max(0, found[-1].size - 1))
-                before = AGAIN if file.read(1) in (b"\n", b"") else b"\n" + AGAIN
+    def _continue_previous(self) -> None:
+        """Continue after the output of earlier attempts, if there is any."""
+        previous = segments(self._storage, self._folder)
+        marker = b""
+        if previous:
+            with self._storage.open_input_file(f"{self._folder}/{previous[-1].name}") as file:
+                file.seek(max(0, previous[-1].size - 1))
+                marker = RESTART_MARKER if file.read(1) in (b"\n", b"") else b"\n" + RESTART_MARKER
         else:
             self._storage.create_dir(self._folder, recursive=True)
         with self._lock:
-            self._waiting[:0] = before
-            self._start += found[-1].end if found else 0
-        self._sealed = found
+            self._buffer[:0] = marker
+            self._buffer_start += previous[-1].end if previous else 0
+        self._sealed = previous
 
-    def _room(self, start: int) -> int:
-        """Return how many bytes go into the open file from number `start` on; begin a new one where none does."""
+    def _free_space(self, start: int) -> int:
+        """Return how many bytes fit into the open segment at offset `start`; open a new one if none does."""
         assert self._sealed is not None
-        if self._open is None or start != self._open.end or self._open.size >= SEGMENT:
+        if self._open is None or start != self._open.end or self._open.size >= SEGMENT_SIZE:
             if self._open is not None and self._open.size:
                 self._sealed.append(self._open)
             self._open = Segment(start, 0)
-            self._whole.clear()
-            while sum(segment.size for segment in self._sealed[1:]) > _LAST:
+            self._open_data.clear()
+            while sum(segment.size for segment in self._sealed[1:]) > _TAIL_SIZE:
                 with suppress(OSError):
                     self._storage.delete_file(f"{self._folder}/{self._sealed[1].name}")
                 del self._sealed[1]
-        return SEGMENT - self._open.size
+        return SEGMENT_SIZE - self._open.size
 
     def _write(self, part: bytes) -> None:
-        """Write at the end of the open file. To be repeated with the same end where it has failed half way."""
+        """Append to the open segment. After a failure the call can be repeated: it overwrites a partial write."""
         assert self._open is not None
         path = f"{self._folder}/{self._open.name}"
         if self._local:
@@ -194,18 +218,18 @@ class Output:
                 file.truncate(self._open.size)
                 file.write(part)
         else:
-            del self._whole[self._open.size :]
-            self._whole += part
+            del self._open_data[self._open.size :]
+            self._open_data += part
             with self._storage.open_output_stream(path) as stream:
-                stream.write(bytes(self._whole))
+                stream.write(bytes(self._open_data))
         self._open = self._open._replace(size=self._open.size + len(part))
 
 
 class _Tee(io.RawIOBase):
-    """Passes bytes on to a text stream, and to the output of the trial that runs.
+    """Writes bytes to a text stream and to the output of the current trial.
 
-    It stays for good, under one `sys.stdout` or `sys.stderr`, since logging handlers and others hold on to
-    those; what it keeps for changes.
+    Each process installs one for `sys.stdout` and one for `sys.stderr`, and never removes them, since logging
+    handlers and others keep references to the streams. `_current` changes with each trial instead.
     """
 
     def __init__(self, original: Any) -> None:
@@ -229,7 +253,7 @@ class _Tee(io.RawIOBase):
         self.original.flush()
 
     def close(self) -> None:
-        """Stay open: it is not this one's to close, and others still print."""
+        """Do nothing: the original stream belongs to the process, and others still print to it."""
 
     @property
     def closed(self) -> bool:
@@ -254,12 +278,12 @@ _streams: dict[str, io.TextIOWrapper] = {}
 
 
 @contextmanager
-def kept(storage: pafs.FileSystem, folder: str) -> Iterator[None]:
-    """Keep what this process prints until the end of the block.
+def capture(storage: pafs.FileSystem, folder: str) -> Iterator[None]:
+    """Store what this process prints inside the block.
 
     Args:
-        storage: where the trial's folder is.
-        folder: the trial's folder.
+        storage: the filesystem of the experiment's storage.
+        folder: the trial's folder on it.
     """
     global _current
     _install()
@@ -271,31 +295,31 @@ def kept(storage: pafs.FileSystem, folder: str) -> Iterator[None]:
             _current = None
         output.end()
         if output.error is not None:
-            print(f"nbtune: what the trial printed could not be kept in {folder}: {output.error}", file=sys.stderr)
+            print(f"nbtune: the output of the trial could not be saved in {folder}: {output.error}", file=sys.stderr)
 
 
 def flush() -> None:
-    """Save what the trial that runs has printed so far, where that is cheap."""
+    """Save the output of the current trial so far, if storage is a local disk."""
     if _current is not None:
         _current.flush()
 
 
 def _install() -> None:
-    """Put the tees in their places: in each process once, and again where a trial has left something else."""
+    """Replace the standard streams by tees; again, if a trial has replaced them in the meantime."""
     for name in ("stdout", "stderr"):
         if name not in _streams:
             if not _streams:
-                os.register_at_fork(after_in_child=_forget)
-            # A real TextIOWrapper: libraries look into `buffer`, call `reconfigure`, and pickle it by its type.
+                os.register_at_fork(after_in_child=_disable_in_child)
+            # A TextIOWrapper, since libraries use `buffer` and `reconfigure`, and pickle the stream by its type.
             stream: Any = io.TextIOWrapper(
                 _Tee(getattr(sys, name)), encoding="utf-8", errors="backslashreplace", newline="\n", write_through=True
             )
-            stream.mode = "w"  # as `open` sets it; cloudpickle asks for it
+            stream.mode = "w"  # `open` sets it, and cloudpickle reads it
             _streams[name] = stream
         setattr(sys, name, _streams[name])
 
 
-def _forget() -> None:
-    """In a forked process: pass on only. The thread that saves is not there, and its locks may be held."""
+def _disable_in_child() -> None:
+    """In a forked process, only pass output through: its thread does not exist there, and its lock may be locked."""
     global _current
     _current = None

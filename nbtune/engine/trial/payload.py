@@ -1,8 +1,8 @@
-"""The payload: the user's code and what it takes from the notebook, packed once.
+"""The payload: the user's code and the notebook variables that it uses, pickled once.
 
-Everything is pickled together, so that the notebook's functions and the cell share one namespace in
-the trial too: a function of the notebook sees a variable that the cell has bound anew. Big arrays,
-tensors and frames, wherever they are, are left out of the pickle and travel through the object store.
+Everything is in one pickle, so that the notebook's functions and the cell share one namespace in the trial as they
+do in the notebook: a function of the notebook sees a variable that the cell has assigned. Large arrays, tensors
+and frames are not part of the pickle, wherever they are referenced; they are put into Ray's object store.
 """
 
 from __future__ import annotations
@@ -27,38 +27,38 @@ from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
 
-__all__ = ["LARGE", "Captured", "Packed", "Unpacked", "pack", "size_of", "unpack"]
+__all__ = ["LARGE_BYTES", "Captured", "Packed", "Unpacked", "pack", "size_of", "unpack"]
 
-LARGE = 1_000_000
-"""From this many bytes on, an array, tensor or frame travels through the object store."""
+LARGE_BYTES = 1_000_000
+"""The size in bytes from which a value is put into the object store instead of the pickle."""
 
 
 @dataclass(frozen=True)
 class Captured:
-    """A notebook variable that travels with the code.
+    """A notebook variable that is sent with the code.
 
     Attributes:
-        name: its name.
-        kind: its type's name.
-        size: its size in bytes, about.
-        own: whether it is nbtune's.
+        name: the variable's name.
+        kind: the name of its type.
+        size: its approximate size in bytes.
+        from_nbtune: whether it is defined in nbtune.
     """
 
     name: str
     kind: str
     size: int
-    own: bool = False
+    from_nbtune: bool = False
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The payload, ready to be sent.
+    """The payload in the kernel.
 
     Attributes:
         data: the pickle.
-        large: what the pickle refers to by position: the big values themselves.
-        captured: the variables that are in it, the largest first.
-        seed: what the trials' random numbers are derived from, or None.
+        large: the large values. The pickle refers to them by position.
+        captured: the captured variables, the largest first.
+        seed: the seed from which the seeds of the trials are derived, or None.
     """
 
     data: bytes
@@ -69,12 +69,12 @@ class Packed:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The payload in a trial, made anew for each.
+    """The payload in a trial. Each trial unpickles its own.
 
     Attributes:
-        program: what to run.
-        namespace: the globals to run it in: the one that the notebook's functions have.
-        cwd: the notebook's working directory.
+        program: the program.
+        namespace: the globals of the program, shared with the notebook's functions.
+        cwd: the working directory of the notebook.
     """
 
     program: Program
@@ -89,7 +89,7 @@ class _Pickler(cloudpickle.CloudPickler):
         self._positions: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> int | None:
-        if not _may_be_large(value) or size_of(value) < LARGE:
+        if not _may_be_large(value) or size_of(value) < LARGE_BYTES:
             return None
         position = self._positions.setdefault(id(value), len(self.large))
         if position == len(self.large):
@@ -112,7 +112,11 @@ def _may_be_large(value: Any) -> bool:
 
 
 def size_of(value: Any) -> int:
-    """Return the size in bytes of an array, tensor, frame, text or bytes, about; 0 for anything else."""
+    """Return the approximate size in bytes of an array, tensor, frame, text or bytes; 0 for other types.
+
+    Args:
+        value: any object.
+    """
     try:
         if hasattr(value, "memory_usage"):
             usage = value.memory_usage(index=True)
@@ -120,46 +124,50 @@ def size_of(value: Any) -> int:
         if isinstance(value, (bytes, bytearray, str)):
             return len(value)
         return int(getattr(value, "nbytes", 0))
-    except Exception:  # somebody's own class with such an attribute
+    except Exception:  # a user-defined class with an attribute of that name
         return 0
 
 
 def pack(program: Program, captured: Mapping[str, Any], namespace: Mapping[str, Any], seed: int | None) -> Packed:
-    """Pack a program with the notebook variables it needs.
+    """Pickle a program together with the notebook variables it uses.
 
     Args:
-        program: what to run.
-        captured: name -> value, the variables to take along.
-        namespace: the notebook's globals, which its functions have.
-        seed: see `Packed`.
+        program: the program.
+        captured: name -> value of the captured variables.
+        namespace: the notebook's globals, which are the globals of its functions.
+        seed: as in `Packed`.
 
     Raises:
-        Exception: something in it cannot be pickled; `unpicklable` says what.
+        Exception: a value cannot be pickled; `unpicklable` finds out which one.
     """
     file = io.BytesIO()
     pickler = _Pickler(file)
-    # A function without names of its own brings nothing but its globals: the dictionary that all
-    # functions of the notebook share after unpickling too.
+    # A function that refers to no names pickles nothing but its globals: the dictionary that the notebook's
+    # functions share, also after unpickling.
     anchor = types.FunctionType((lambda: None).__code__, namespace if isinstance(namespace, dict) else {})
     pickler.dump((anchor, program, dict(captured), os.getcwd()))
-    return Packed(file.getvalue(), pickler.large, sized(captured), seed)
+    return Packed(file.getvalue(), pickler.large, captured_variables(captured), seed)
 
 
-def sized(captured: Mapping[str, Any]) -> list[Captured]:
-    """Return what there is to know of the variables that travel, the largest first."""
-    found = []
+def captured_variables(captured: Mapping[str, Any]) -> list[Captured]:
+    """Return the types and sizes of captured variables, the largest first.
+
+    Args:
+        captured: name -> value. Values that cannot be pickled are left out.
+    """
+    variables = []
     for name, value in captured.items():
-        with suppress(Exception):  # of a function's, what only shares a name with something that it uses
-            found.append(_captured(name, value))
-    return sorted(found, key=lambda c: -c.size)
+        with suppress(Exception):  # for a function, a variable may merely have the name of an attribute
+            variables.append(_captured(name, value))
+    return sorted(variables, key=lambda c: -c.size)
 
 
 def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
-    """Return the payload with a namespace of its own.
+    """Unpickle the payload, with a new namespace.
 
     Args:
         data: `Packed.data`.
-        fetch: position -> the big value that stands there in `Packed.large`.
+        fetch: returns the large value at a position of `Packed.large`.
     """
     anchor, program, captured, cwd = _Unpickler(io.BytesIO(data), fetch).load()
     register_sources(program.sources)
@@ -170,39 +178,38 @@ def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
 
 
 def unpicklable(captured: Mapping[str, Any], optional: set[str]) -> tuple[set[str], list[Problem]]:
-    """Find which variables cannot be pickled.
+    """Find the captured variables that cannot be pickled.
 
     Args:
         captured: name -> value.
-        optional: names that may be left out, since the code perhaps does not need them.
+        optional: the names that may be left out, since the code may not need them.
 
     Returns:
-        The names to leave out, and a problem for each other.
+        The optional names that cannot be pickled, and a problem for each other name that cannot.
     """
     failed: dict[str, Exception] = {}
     for name, value in captured.items():
         try:
             _Pickler(io.BytesIO()).dump(value)
-        except Exception as error:  # whatever the object's own reduction raises
+        except Exception as error:  # a custom `__reduce__` may raise anything
             failed[name] = error
     problems = []
-    culprits = dict(_culprit(name, captured, failed) for name in failed if name not in optional)
-    for culprit, user in culprits.items():
-        value, cause = captured[culprit], failed[culprit]
+    causes = dict(_root_cause(name, captured, failed) for name in failed if name not in optional)
+    for name, user in causes.items():
+        value, cause = captured[name], failed[name]
         reason = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        through = f", which {user} uses," if user != culprit else ""
+        used_by = f", which {user} uses," if user != name else ""
         problems.append(
             Problem(
-                f"{culprit} ({type(value).__module__}.{type(value).__qualname__}){through} cannot travel to the trials:"
-                f" {reason}. Make {culprit} inside {user if through else 'the cell'}, or keep it out of what the cell"
-                " uses"
+                f"{name} ({type(value).__module__}.{type(value).__qualname__}){used_by} cannot be sent to the trials:"
+                f" {reason}. Create {name} inside {user if used_by else 'the cell'}, or do not use it in the cell"
             )
         )
     return failed.keys() & optional, problems
 
 
-def _culprit(name: str, captured: Mapping[str, Any], failed: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a variable cannot be pickled for, itself or what a function of the notebook uses, and its user."""
+def _root_cause(name: str, captured: Mapping[str, Any], failed: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the variable that prevents `name` from being pickled, and the function that uses it, or `name` twice."""
     user, seen = name, {name}
     while True:
         used = set(names_used(captured[name])) & failed.keys() - seen
@@ -222,19 +229,27 @@ def _captured(name: str, value: Any) -> Captured:
 
 
 def describe_captured(captured: list[Captured]) -> str:
-    """Return a line for each variable: name, type, size, and how it travels."""
-    # Modules are imported there, and nbtune's own names are there anyway.
-    captured = [c for c in captured if c.kind != "module" and not c.own]
+    """Describe captured variables as text, a line each: name, type, size, and whether the object store holds it.
+
+    Args:
+        captured: the variables, as `captured_variables` returns them.
+    """
+    # Modules are not sent but imported in the trial, and nbtune is always available.
+    captured = [c for c in captured if c.kind != "module" and not c.from_nbtune]
     if not captured:
-        return "no notebook variables travel with the cell"
+        return "no notebook variables are sent with the cell"
     width = max(len(c.name) for c in captured)
+    note = ", through the object store"
     lines = [
-        f"  {c.name:<{width}}  {c.kind}, {format_size(c.size)}{', through the object store' if c.size >= LARGE else ''}"
-        for c in captured
+        f"  {c.name:<{width}}  {c.kind}, {format_size(c.size)}{note if c.size >= LARGE_BYTES else ''}" for c in captured
     ]
-    return "\n".join(["notebook variables that travel with the cell:", *lines])
+    return "\n".join(["notebook variables that are sent with the cell:", *lines])
 
 
 def config_key(config: Mapping[str, Any]) -> str:
-    """Return a text that is the same for the same configuration."""
+    """Return a text that is equal for equal configurations.
+
+    Args:
+        config: the parameters of a trial, nested or not.
+    """
     return repr(sorted((name, label(value)) for name, value in plain(config).items()))

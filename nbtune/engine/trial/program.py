@@ -1,4 +1,4 @@
-"""The user's program, run in a process of the cluster: with its configuration, its session and its seed."""
+"""Runs the user's program in a trial's process, with its configuration, session and seed."""
 
 from __future__ import annotations
 
@@ -25,70 +25,81 @@ from nbtune.spec.cell.parse import HELPERS
 __all__ = ["call", "run_program"]
 
 
-def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], place: session.Session) -> None:
-    """Run the program once, and report what it returns.
+def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], trial_session: session.Session) -> None:
+    """Run the program once, and report its return value, if any.
 
     Args:
         config: the trial's parameters.
         payload: as for `nbtune.engine.tune.trainable.run_trial`.
-        place: what `report` and its like are meanwhile.
+        trial_session: the session that `report`, `get_checkpoint` and `get_context` use meanwhile.
 
     Raises:
         TrialError: the program raised.
     """
-    _free()
+    _free_gpu_memory()
     _limit_threads()
     unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
-    before = session.enter(place)
-    with suppress(OSError):  # another machine need not have the notebook's folder
+    previous = session.set_session(trial_session)
+    with suppress(OSError):  # the folder may not exist on this machine
         os.chdir(unpacked.cwd)
     if payload["seed"] is not None:
-        _seed(payload["seed"], config, place.context.get_trial_id(), unpacked)
+        _seed(payload["seed"], config, trial_session.context.get_trial_id(), unpacked)
     main = sys.modules["__main__"]
-    sys.modules["__main__"] = _Main(main, unpacked.namespace)
+    sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
     try:
         result = call(unpacked, config)
         if result is not None:
-            session.report(_last_report(result))
+            session.report(_as_report(result))
     except Exception as error:
-        _explain(error, unpacked)
+        _add_hint(error, unpacked)
         raise format_error(error, unpacked.program.sources) from None
     finally:
         sys.modules["__main__"] = main
-        session.enter(before)
+        session.set_session(previous)
 
 
 def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
-    """Run the program with a configuration in its namespace, and return what it returns."""
+    """Call the program with a configuration, and return its return value.
+
+    A generator's values are reported, as Ray Tune does. A coroutine is run to its end.
+
+    Args:
+        unpacked: the program and its namespace.
+        config: the trial's parameters.
+    """
     program, namespace = unpacked.program, unpacked.namespace
     if program.function is not None:
         result = program.function(**config) if program.by_name else program.function(dict(config))
     else:
         assert program.code is not None
-        # The notebook's own definitions of these names go before nbtune's.
+        # The notebook's own definitions of these names take precedence over nbtune's.
         namespace.update({name: helper(name) for name in HELPERS if name not in namespace})
         namespace.update(config)
         result = types.FunctionType(program.code, namespace)()
     if inspect.isgenerator(result):
-        for values in result:  # Ray Tune takes a generator's values as reports
-            session.report(_last_report(values))
+        for values in result:
+            session.report(_as_report(values))
         return None
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 def helper(name: str) -> Any:
-    """Return what a name of `HELPERS` stands for in a trial."""
+    """Return the function that a name of `HELPERS` refers to in a trial.
+
+    Args:
+        name: one of `nbtune.spec.cell.parse.HELPERS`.
+    """
     return getattr(session, name) if hasattr(session, name) else getattr(tune, name)
 
 
-def _last_report(result: Any) -> Mapping[str, Any]:
+def _as_report(result: Any) -> Mapping[str, Any]:
     if isinstance(result, Mapping):
         return result
-    raise TypeError(f"a trial returns its last report as a dictionary, metric -> value; this one returned {result!r}")
+    raise TypeError(f"expected a trial to return or yield metrics as a dictionary, metric -> value, got {result!r}")
 
 
-class _Main(types.ModuleType):
-    """Stands for `__main__` while a trial runs, so that pickle finds the notebook's and the cell's classes."""
+class _MainModule(types.ModuleType):
+    """Replaces `__main__` while a trial runs, so that pickle finds the classes of the notebook and the cell."""
 
     def __init__(self, main: types.ModuleType, namespace: dict[str, Any]) -> None:
         super().__init__("__main__")
@@ -102,8 +113,8 @@ class _Main(types.ModuleType):
             raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
 
 
-def _free() -> None:
-    """Let go of what the trial before has left on the GPU: its objects may still wait for the garbage collector."""
+def _free_gpu_memory() -> None:
+    """Free the GPU memory of the previous trial, whose objects may not have been garbage-collected yet."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()
@@ -111,9 +122,9 @@ def _free() -> None:
 
 
 def _limit_threads() -> None:
-    """Have PyTorch use as many threads as Ray has given this process CPUs.
+    """Set PyTorch's number of threads to the number of CPUs that Ray has assigned to this process.
 
-    PyTorch reads OMP_NUM_THREADS when it is imported, and a process started ahead has imported it before Ray sets that.
+    PyTorch reads OMP_NUM_THREADS when it is imported. A prestarted process imports it before Ray sets the variable.
     """
     torch, number = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS", "")
     if torch is not None and number.isdigit():
@@ -121,12 +132,12 @@ def _limit_threads() -> None:
 
 
 def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacked) -> None:
-    """Seed the random numbers from the experiment's seed, the parameters and the trial's place among equals."""
+    """Seed the random generators from the experiment's seed, the parameters and the trial's index."""
     _, _, index = trial_id.partition("_")
     derived = zlib.crc32(f"{seed} {config_key(config)} {index}".encode())
     random.seed(derived)
-    # A process is used by several trials: a package that only the cell imports is there for the
-    # second, and must have been seeded alike for the first.
+    # A process runs several trials. A package that only the cell imports is in `sys.modules` from the second trial
+    # on, but has to be seeded for the first one, too.
     used = unpacked.program.imports | set(sys.modules)
     if "numpy" in used:
         import numpy as np
@@ -138,10 +149,10 @@ def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacke
         torch.manual_seed(derived)
 
 
-def _explain(error: Exception, unpacked: Unpacked) -> None:
-    """Add what to do where nbtune is the reason for an error."""
+def _add_hint(error: Exception, unpacked: Unpacked) -> None:
+    """Add advice to an error that nbtune's handling of large values causes."""
     if isinstance(error, ValueError) and "read-only" in str(error):
         error.add_note(
-            "A large notebook variable is shared by all trials, so it cannot be changed in place."
-            " Work on a copy: x = x.copy()"
+            "Large notebook variables are shared by all trials and read-only."
+            " To change one, copy it first: x = x.copy()"
         )

@@ -1,7 +1,7 @@
-"""What training code calls: `report`, `get_checkpoint`, `get_context`.
+"""The functions that training code calls: `report`, `get_checkpoint`, `get_context`, `require`.
 
-They do what the place allows: in a trial they speak to Tune, in a dry run they end it, and in an
-ordinary notebook or program they print, so that the same cell runs without ``%%tune``.
+They delegate to the current session. In a trial it reports to Tune; in a dry run the first report ends the run;
+in a notebook or program without a trial it prints, so that the same cell runs without ``%%tune``.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nbtune.engine.trial.checkpoint import Checkpoint, saved
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
 
 __all__ = [
     "Context",
-    "DryRun",
+    "DryRunSession",
     "FirstReport",
-    "InTrial",
     "Session",
-    "enter",
+    "TrialSession",
     "get_checkpoint",
     "get_context",
     "report",
     "require",
+    "set_session",
 ]
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where code runs. The methods are called as Ray's own context calls them.
+    """The context of the running code. Its methods have the names of Ray's `TuneContext` and `TrainContext`.
 
     Attributes:
-        trial_id: Tune's id of the trial, "local" outside of one.
-        trial_dir: a folder of the trial's own on this machine, for files that are not checkpoints.
+        trial_id: Tune's id of the trial; "local" outside a trial.
+        trial_dir: the trial's local working folder, for files that are not checkpoints.
         experiment_name: the name of the experiment's folder.
-        resources: what was reserved for the trial, by Ray's names.
-        world_size: how many workers train together.
-        world_rank: this worker's rank among them.
-        local_rank: its rank on its node.
-        local_world_size: how many of them are on its node.
-        node_rank: its node's rank among theirs.
+        resources: the resources reserved for the trial, by Ray's names.
+        world_size: the number of workers of the trial.
+        world_rank: the rank of this worker among all workers.
+        local_rank: the rank of this worker among those on its node.
+        local_world_size: the number of workers on this node.
+        node_rank: the rank of this node among the nodes of the workers.
     """
 
     trial_id: str = "local"
@@ -59,7 +59,7 @@ class Context:
         return self.trial_id
 
     def get_trial_dir(self) -> str:
-        """Return a folder of the trial's own on this machine."""
+        """Return the trial's local working folder."""
         return str(self.trial_dir)
 
     def get_experiment_name(self) -> str:
@@ -67,34 +67,34 @@ class Context:
         return self.experiment_name
 
     def get_trial_resources(self) -> Mapping[str, float]:
-        """Return what was reserved for the trial, by Ray's names."""
+        """Return the resources reserved for the trial, by Ray's names."""
         return dict(self.resources or {})
 
     def get_world_size(self) -> int:
-        """Return how many workers train together; 1 in a trial that has none."""
+        """Return the number of workers of the trial; 1 if it is not distributed."""
         return self.world_size
 
     def get_world_rank(self) -> int:
-        """Return this worker's rank among them, from 0 on."""
+        """Return the rank of this worker among all workers, from 0."""
         return self.world_rank
 
     def get_local_rank(self) -> int:
-        """Return this worker's rank on its node, from 0 on."""
+        """Return the rank of this worker among those on its node, from 0."""
         return self.local_rank
 
     def get_local_world_size(self) -> int:
-        """Return how many of the workers are on this node."""
+        """Return the number of workers on this node."""
         return self.local_world_size
 
     def get_node_rank(self) -> int:
-        """Return this node's rank among those of the workers, from 0 on."""
+        """Return the rank of this node among the nodes of the workers, from 0."""
         return self.node_rank
 
 
 class Session(Protocol):
-    """What `report` and its like are in one kind of place.
+    """What `report`, `get_checkpoint` and `get_context` delegate to.
 
-    Metrics come as `nbtune.engine.protocol.metrics.reported` returns them.
+    `report` receives metrics as `nbtune.engine.protocol.metrics.reported` returns them.
     """
 
     context: Context
@@ -104,8 +104,8 @@ class Session(Protocol):
     def get_checkpoint(self) -> Checkpoint | None: ...
 
 
-class Local:
-    """Outside any trial: reports are printed."""
+class LocalSession:
+    """The session outside a trial: it prints reports."""
 
     context = Context()
 
@@ -122,15 +122,19 @@ class Local:
 
 
 class FirstReport(BaseException):
-    """Ends a dry run at its first report. No `Exception`, so that the user's code does not catch it."""
+    """Ends a dry run at its first report. Not an `Exception`, so that the user's code does not catch it.
+
+    Args:
+        metrics: metric -> value of the report.
+    """
 
     def __init__(self, metrics: Mapping[str, Any]) -> None:
         super().__init__("first report")
         self.metrics = dict(metrics)
 
 
-class DryRun(Local):
-    """A dry run: the first report ends it."""
+class DryRunSession(LocalSession):
+    """The session of a dry run: it raises `FirstReport` on the first report."""
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         from nbtune.engine.protocol.metrics import flat
@@ -138,8 +142,12 @@ class DryRun(Local):
         raise FirstReport(dict(flat(metrics)))
 
 
-class InTrial:
-    """In a trial: Tune's function API (ray.tune.report, ray.tune.get_checkpoint)."""
+class TrialSession:
+    """The session in a trial: it uses Tune's function API (`ray.tune.report`, `ray.tune.get_checkpoint`).
+
+    Args:
+        context: the context of the trial.
+    """
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -151,98 +159,110 @@ class InTrial:
         from nbtune.engine.protocol.result import REPORT
         from nbtune.engine.trial import output
 
-        output.flush()  # before the scheduler can end the trial here
-        with saved(checkpoint) as ready:
+        output.flush()  # `tune.report` may not return: the scheduler can end the trial
+        with as_ray_checkpoint(checkpoint) as ray_checkpoint:
             try:
-                tune.report({REPORT: Report(metrics)}, checkpoint=ready)
+                tune.report({REPORT: Report(metrics)}, checkpoint=ray_checkpoint)
             except OSError as error:
-                if ready is None:
+                if ray_checkpoint is None:
                     raise
                 raise self._not_saved(error) from None
 
     def _not_saved(self, error: OSError) -> OSError:
-        """Return what to raise where storage does not take a checkpoint; what it took of it is removed."""
+        """Delete a checkpoint that could not be saved completely, and return the error to raise."""
         from ray import tune
 
         from nbtune.engine.protocol.failures import not_saved
 
         storage = tune.get_context().get_storage()
-        with suppress(OSError):  # it would fill the disk, and nobody could read it
+        with suppress(OSError):  # a partial checkpoint is useless and takes up space
             storage.storage_filesystem.delete_dir(storage.checkpoint_fs_path)
         return not_saved(storage.checkpoint_fs_path, error)
 
     def get_checkpoint(self) -> Checkpoint | None:
         from ray import tune
 
-        found = tune.get_checkpoint()
-        return None if found is None else Checkpoint(found.path, found.filesystem)
+        ray_checkpoint = tune.get_checkpoint()
+        return None if ray_checkpoint is None else Checkpoint(ray_checkpoint.path, ray_checkpoint.filesystem)
 
 
-_session: Session = Local()
+_session: Session = LocalSession()
 
 
-def enter(session: Session | None) -> Session:
-    """Make `session` the process's, or the local one for None. Return the one before."""
+def set_session(session: Session | None) -> Session:
+    """Replace the session of this process.
+
+    Args:
+        session: the new session, or None for a new local session.
+
+    Returns:
+        The previous session.
+    """
     global _session
-    before, _session = _session, session or Local()
-    return before
+    previous, _session = _session, session or LocalSession()
+    return previous
 
 
 def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, **named: Any) -> None:
-    """Report metrics of the running trial, and keep a checkpoint with them.
+    """Report metrics of the running trial, optionally with a checkpoint.
+
+    In a trial the call returns when the scheduler lets the trial continue, as `ray.tune.report` does. In a trial with
+    workers, all workers have to call it equally often; it returns when each has called it, as `ray.train.report`
+    does. Outside a trial it prints the report.
 
     Args:
-        metrics: metric -> value, for names that are no Python identifiers. Every name is a metric's, those that Ray
-            Tune's own entries of a result have among them.
-        checkpoint: a dictionary of anything `torch.save` takes, or a folder; both come back from
-            `get_checkpoint` when the trial is tried again, and from `Trial.checkpoint`. Of a trial with workers each
-            may report its part: files of all folders lie side by side, and each gets its own dictionary back. Where
-            all would report the same, let rank 0 alone do it.
-        named: metric=value. Numbers, NumPy scalars and zero-dimensional tensors are kept as
+        metrics: metric -> value, for names that are not Python identifiers. Any name is allowed, including those
+            that Ray Tune uses in its results, such as "done".
+        checkpoint: a dictionary that `torch.save` can write, or a folder. `get_checkpoint` returns it when the trial
+            is retried, and `Trial.checkpoint` afterwards. In a trial with workers, each worker may report a part:
+            the files of all folders are merged into one, and each worker gets its own dictionary back. If all
+            workers would report the same, report it on rank 0 only.
+        named: metrics as keyword arguments. Numbers, NumPy scalars and zero-dimensional tensors are stored as
             numbers, text as text, arrays as lists.
 
     Raises:
-        TypeError: `metrics` is no dictionary, or nothing is reported at all.
-        ValueError: two metrics have one name: 1 and "1", or "a/b" and b in the dictionary a.
-
-    In a trial with workers all of them have to call it, equally often (ray.train.report): it returns when each has.
-    Outside a trial it prints what it got. In one it returns once the scheduler has let the trial go
-    on, which is how Ray Tune's function API works.
+        TypeError: `metrics` is not a dictionary, or there are neither metrics nor a checkpoint.
+        ValueError: two metrics have the same name, such as 1 and "1", or "a/b" and b in the dictionary a.
     """
     if metrics is not None and not isinstance(metrics, Mapping):
-        raise TypeError(f"report takes metric=value, or a dictionary of them; it got {metrics!r}")
+        raise TypeError(f"report: expected metric=value or a dictionary, metric -> value, got {metrics!r}")
     from nbtune.engine.protocol.metrics import reported
 
     values = reported({**(metrics or {}), **named})
     if not values and checkpoint is None:
-        raise TypeError("report got nothing; write report(accuracy=…)")
+        raise TypeError("report: expected metrics or a checkpoint, got neither; write report(accuracy=…)")
     _session.report(values, checkpoint)
 
 
 def get_checkpoint() -> Checkpoint | None:
-    """Return the checkpoint that this trial should go on from, or None for a fresh start.
+    """Return the checkpoint to continue training from, or None to start from scratch.
 
-    There is one when the trial was interrupted and is tried again (ray.tune.get_checkpoint).
+    There is a checkpoint if the trial was interrupted and is retried or resumed (`ray.tune.get_checkpoint`).
     """
     return _session.get_checkpoint()
 
 
 def get_context() -> Context:
-    """Return where this code runs: the trial's id, folder and resources."""
+    """Return the context of the running code: the trial's id, folder and resources, and the ranks of a worker."""
     return _session.context
 
 
 def require(condition: Any) -> None:
-    """Say at the top level of a cell what its parameters have to fulfil together: ``require(batch * workers <= 1024)``.
+    """Declare a constraint on the parameters at the top level of a cell: ``require(batch * workers <= 1024)``.
 
-    A `%%tune` cell takes such a line out and tries only what fulfils it. Where the cell runs as an ordinary one, or
-    deeper inside, it is checked here.
+    In a `%%tune` cell such a line becomes a constraint of the search space: only configurations that satisfy it are
+    tried. In an ordinary cell, or below the top level, the call checks the condition.
+
+    Args:
+        condition: the condition; any value, tested for truth.
 
     Raises:
-        ValueError: the condition is not met.
+        ValueError: the condition is false.
     """
     if not condition:
-        raise ValueError(f"require: the condition is {condition!r}, so these parameters are not to be tried")
+        raise ValueError(
+            f"require: expected a true condition, got {condition!r}; these parameters violate the constraint"
+        )
 
 
 def _short(value: Any) -> str:

@@ -107,9 +107,9 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
         context.get_experiment_name(),
         dict(context.get_trial_resources().required_resources),
     )
-    with output.kept(storage.storage_filesystem, storage.trial_fs_path):
+    with output.capture(storage.storage_filesystem, storage.trial_fs_path):
         if payload["training"] is None:
-            run_program(config, payload, session.InTrial(place))
+            run_program(config, payload, session.TrialSession(place))
         else:
             from nbtune.engine.train.distributed import run_workers
 

@@ -14,7 +14,7 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 
 from nbtune.engine.protocol.failures import TrialError
 from nbtune.engine.train.distributed import _cause, aggregated
-from nbtune.engine.trial.checkpoint import Checkpoint, saved
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
 from nbtune.frameworks import framework_of
 
 RANKS = [
@@ -77,7 +77,7 @@ def test_when_an_error_was_raised_travels_with_it():
 
 def test_each_worker_gets_its_own_dictionary_back(tmp_path: Path):
     for rank in (0, 2):
-        with saved({"rank": rank}, rank) as ready:
+        with as_ray_checkpoint({"rank": rank}, rank) as ready:
             for file in Path(ready.path).iterdir():
                 (tmp_path / file.name).write_bytes(file.read_bytes())
     checkpoint = Checkpoint(str(tmp_path))
@@ -87,7 +87,7 @@ def test_each_worker_gets_its_own_dictionary_back(tmp_path: Path):
 
 
 def test_what_only_another_worker_than_rank_0_has_reported(tmp_path: Path):
-    with saved({"rank": 1}, 1) as ready:
+    with as_ray_checkpoint({"rank": 1}, 1) as ready:
         (file,) = Path(ready.path).iterdir()
         (tmp_path / file.name).write_bytes(file.read_bytes())
     assert Checkpoint(str(tmp_path)).load() == {"rank": 1}

@@ -1,18 +1,26 @@
-"""nbtune.engine.trial.session outside a trial: reports are printed."""
+"""nbtune.engine.trial.session outside a trial: it prints reports."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nbtune.engine.trial.session import Context, DryRun, FirstReport, enter, get_checkpoint, get_context, report
+from nbtune.engine.trial.session import (
+    Context,
+    DryRunSession,
+    FirstReport,
+    get_checkpoint,
+    get_context,
+    report,
+    set_session,
+)
 
 
 @pytest.fixture(autouse=True)
-def fresh():
-    before = enter(None)
+def local_session():
+    previous = set_session(None)
     yield
-    enter(before)
+    set_session(previous)
 
 
 def test_reports_are_counted_and_printed(capsys):
@@ -26,29 +34,29 @@ def test_reports_are_counted_and_printed(capsys):
     ]
 
 
-def test_metrics_may_be_given_by_name_as_to_ray(capsys):
+def test_metrics_may_be_passed_by_keyword_as_to_ray(capsys):
     report(metrics={"loss": 1})
     assert capsys.readouterr().out == "report 1: loss=1\n"
 
 
 @pytest.mark.parametrize("wrong", [5, "loss", [("loss", 1)]])
-def test_what_is_no_dictionary(wrong):
-    with pytest.raises(TypeError, match=r"report takes metric=value, or a dictionary of them; it got"):
+def test_metrics_that_are_not_a_dictionary(wrong):
+    with pytest.raises(TypeError, match="report: expected metric=value or a dictionary, metric -> value, got"):
         report(wrong)
 
 
 @pytest.mark.parametrize("arguments", [(), ({},), (None,)])
-def test_nothing_reported(arguments):
-    with pytest.raises(TypeError, match="report got nothing"):
+def test_an_empty_report_is_an_error(arguments):
+    with pytest.raises(TypeError, match="report: expected metrics or a checkpoint, got neither"):
         report(*arguments)
 
 
-def test_a_checkpoint_alone_is_something(capsys):
+def test_a_checkpoint_may_be_reported_alone(capsys):
     report(checkpoint={"a": 1})
     assert "+ checkpoint" in capsys.readouterr().out
 
 
-def test_there_is_no_checkpoint_to_go_on_from():
+def test_there_is_no_checkpoint():
     assert get_checkpoint() is None
 
 
@@ -60,21 +68,21 @@ def test_the_context_is_local():
     assert (context.get_world_size(), context.get_world_rank(), context.get_local_rank()) == (1, 0, 0)
 
 
-def test_a_contexts_methods_and_fields_agree():
+def test_methods_and_fields_of_a_context_agree():
     context = Context("7", Path("/a"), "digits", {"CPU": 1})
     assert (context.get_trial_id(), context.get_trial_dir()) == ("7", "/a")
     assert context.get_trial_resources() == context.resources
 
 
 def test_a_dry_run_ends_at_its_first_report():
-    enter(DryRun())
+    set_session(DryRunSession())
     with pytest.raises(FirstReport) as caught:
         report(loss=np.int64(3))
     assert caught.value.metrics == {"loss": 3}
     assert not isinstance(caught.value, Exception), "the user's `except Exception` must not catch it"
 
 
-def test_enter_gives_the_session_before():
-    session = DryRun()
-    before = enter(session)
-    assert enter(before) is session
+def test_set_session_returns_the_previous_session():
+    session = DryRunSession()
+    previous = set_session(session)
+    assert set_session(previous) is session

@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import nbtune
-from nbtune.engine.trial.checkpoint import Checkpoint, saved
-from nbtune.engine.trial.session import Context, enter
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
+from nbtune.engine.trial.session import Context, set_session
 from nbtune.frameworks.lightning import _saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own, of small data
@@ -70,11 +70,11 @@ def kept(tmp_path, monkeypatch):
 
     def start(name, checkpoint=None):
         session = Kept(tmp_path / name, checkpoint)
-        before.append(enter(session))
+        before.append(set_session(session))
         return session
 
     yield start
-    enter(before[0])
+    set_session(before[0])
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_there_is_nothing_to_go_on_from(kept):
 
 
 def test_a_checkpoint_of_something_else(kept):
-    with saved({"model": 1}) as ray_checkpoint:
+    with as_ray_checkpoint({"model": 1}) as ray_checkpoint:
         kept("a", Checkpoint(ray_checkpoint.path))
         with pytest.raises(FileNotFoundError, match=r"has no checkpoint\.ckpt: .* read it by get_checkpoint"):
             nbtune.lightning.resume()

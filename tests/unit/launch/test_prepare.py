@@ -17,7 +17,7 @@ def test_a_function_that_cannot_be_pickled_is_a_message():
         with lock:
             return {"acc": config["a"]}
 
-    with pytest.raises(SpecError, match="train cannot travel to the trials: TypeError: cannot pickle"):
+    with pytest.raises(SpecError, match="train cannot be sent to the trials: TypeError: cannot pickle"):
         prepare_function(train, {"a": 1}, {})
 
 
@@ -45,7 +45,7 @@ def test_too_large_a_grid_is_told_with_what_else_is_wrong():
     assert "did you mean 'accuracy'" in str(caught.value)
 
 
-def test_what_a_function_of_the_notebook_uses_is_named_where_it_cannot_travel():
+def test_variable_that_cannot_be_pickled_is_named_if_a_function_uses_it():
     variables = Notebook("""
         import threading
         lock = threading.Lock()
@@ -53,8 +53,8 @@ def test_what_a_function_of_the_notebook_uses_is_named_where_it_cannot_travel():
         def helper(): return inner()
         def train(config): return {"acc": config["a"], "lock": helper()}
     """)
-    reason = "cannot travel to the trials: cannot pickle '_thread.lock' object"
-    with pytest.raises(SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}. Make lock inside inner"):
+    reason = "cannot be sent to the trials: cannot pickle '_thread.lock' object"
+    with pytest.raises(SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}. Create lock inside inner"):
         prepare_cell("a: uniform(0, 1)\nhelper()\nreport(acc=a)", {}, variables)
     with pytest.raises(SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}"):
         prepare_function(variables["train"], {"a": 1}, {}, variables)
