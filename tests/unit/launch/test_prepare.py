@@ -54,7 +54,9 @@ def test_variable_that_cannot_be_pickled_is_named_if_a_function_uses_it():
         def train(config): return {"acc": config["a"], "lock": helper()}
     """)
     reason = "cannot be sent to the trials: cannot pickle '_thread.lock' object"
-    with pytest.raises(SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}. Create lock inside inner"):
+    with pytest.raises(
+        SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}. Create lock inside inner"
+    ):
         prepare_cell("a: uniform(0, 1)\nhelper()\nreport(acc=a)", {}, variables)
     with pytest.raises(SpecError, match=f"lock \\(_thread.lock\\), which inner uses, {reason}"):
         prepare_function(variables["train"], {"a": 1}, {}, variables)
