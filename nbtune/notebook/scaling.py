@@ -11,7 +11,7 @@ from nbtune.cluster.resources.usage import look
 from nbtune.errors import SpecError
 from nbtune.shell import write_next
 from nbtune.spec.forms.scaling import Scaling, read_scaling
-from nbtune.spec.forms.scaling_text import cell_of, fields_of
+from nbtune.spec.forms.scaling_text import scaling_cell, scaling_fields
 from nbtune.views.forms.scaling import Form
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class ScalingForm(Form):
     """
 
     def __init__(self, value: Any = None) -> None:
-        fields, source = fields_of(value), _Source()
+        fields, source = scaling_fields(value), _Source()
         read, problems = source.read(fields)
         if read is None:
             raise SpecError([f"ScalingForm: {name}: {why}" if name else why for name, why in problems.items()])
@@ -108,7 +108,7 @@ class _Source:
         return value, problems
 
     def cell(self, value: Scaling, fields: Mapping[str, Any]) -> str:
-        return cell_of(value, fields)
+        return scaling_cell(value, fields)
 
     def plan(self, value: Scaling) -> Mapping[str, Any]:
         from nbtune.cluster.connect import connect

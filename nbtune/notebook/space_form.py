@@ -16,7 +16,7 @@ from nbtune.shell import shell, write_next
 from nbtune.space import Space
 from nbtune.spec.forms.form import Form
 from nbtune.spec.forms.form_line import line_options
-from nbtune.spec.forms.suggest import Suggestion, Tried, suggest
+from nbtune.spec.forms.suggest import ScoredTrial, Suggestion, suggest
 from nbtune.views.forms.space_form import SpaceEditor
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]
     return str(planned).splitlines(), not planned.problems
 
 
-def _suggestions(form: Form, trials: list[Tried]) -> list[Suggestion]:
+def _suggestions(form: Form, trials: list[ScoredTrial]) -> list[Suggestion]:
     checked = form.check(form.layout.rows, form.line)
     return [] if checked.space is None else suggest(form.layout.rows, checked.space, trials)
 
 
-def _read(source: Any) -> tuple[str, dict[str, str] | None, list[Tried]]:
+def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
     """Return a source as the text of a cell, the fields of its line where it has none, and its trials."""
     if source is None:
         return "", _NEW, []
@@ -113,7 +113,7 @@ def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
     return experiment.space.to_cell(), {**line, "name": experiment.name if experiment.name.isidentifier() else ""}
 
 
-def _of_trials(experiment: Experiment) -> list[Tried]:
+def _of_trials(experiment: Experiment) -> list[ScoredTrial]:
     metric, found = experiment._store.metric, []
     sign = -1 if experiment._store.metadata.get("mode") == "max" else 1
     if metric is None:
@@ -121,11 +121,11 @@ def _of_trials(experiment: Experiment) -> list[Tried]:
     for number, trial in experiment.trials.items():
         value = trial.metrics.get(metric) if trial.status != "failed" else None
         if isinstance(value, (int, float)) and math.isfinite(value):
-            found.append(Tried(number, dict(flat(trial.config)), sign * float(value)))
+            found.append(ScoredTrial(number, dict(flat(trial.config)), sign * float(value)))
     return found
 
 
-def _of_study(study: Any, mode: str) -> list[Tried]:
+def _of_study(study: Any, mode: str) -> list[ScoredTrial]:
     sign = -1 if mode == "max" else 1
     done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-    return [Tried(trial.number, trial.params, sign * trial.value) for trial in done if math.isfinite(trial.value)]
+    return [ScoredTrial(trial.number, trial.params, sign * trial.value) for trial in done if math.isfinite(trial.value)]

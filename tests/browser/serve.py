@@ -11,8 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nbtune.spec.forms.scaling import EMPTY, read_scaling
-from nbtune.spec.forms.scaling_text import cell_of
+from nbtune.spec.forms.scaling import NEW_FORM, read_scaling
+from nbtune.spec.forms.scaling_text import scaling_cell
 from nbtune.views.base.assets import plotly_js
 from nbtune.views.base.channel import script, styles
 from tests.browser.space_kernel import SpaceKernel
@@ -71,9 +71,9 @@ class Handler(SimpleHTTPRequestHandler):
 
 def read_form(fields: dict[str, Any], *, train_v2: bool) -> dict[str, Any]:
     """Return what the kernel says of the scaling form's fields."""
-    fields = {**EMPTY, **fields}
+    fields = {**NEW_FORM, **fields}
     value, problems = read_scaling(fields, train_v2=train_v2)
-    return {"fields": fields, "problems": problems, "cell": cell_of(value, fields) if value is not None else ""}
+    return {"fields": fields, "problems": problems, "cell": scaling_cell(value, fields) if value is not None else ""}
 
 
 def server(port: int = 0) -> ThreadingHTTPServer:

@@ -204,7 +204,7 @@ def test_suggestions_are_applied_by_their_buttons(opened: Opened) -> None:
     page.get_by_role("button", name=re.compile("apply: widen lr up to 1")).click()
     expect(cell(page)).to_contain_text("lr: loguniform(1e-4, 1) = 1e-2")
     expect(page.get_by_role("button", name=re.compile("apply: widen lr"))).to_have_text("✓ applied")
-    page.get_by_role("button", name=re.compile("apply: take the best trial's values")).press("Enter")
+    page.get_by_role("button", name=re.compile("apply: use the values of the best trial")).press("Enter")
     expect(cell(page)).to_contain_text(
         'hidden: choice([32, 64, 128]) = 64\noptimizer: choice(["sgd", "adam"]) = "adam"'
     )

@@ -1,1 +1,1 @@
-"""What a form's fields say: read into spaces and options, checked field by field, and written as a cell."""
+"""The fields of forms: parsed into spaces and options, validated, and written as a cell."""

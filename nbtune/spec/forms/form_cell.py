@@ -1,4 +1,4 @@
-"""A cell's text as the rows of a form, and back: what the form does not change stays as it was typed."""
+"""A cell as the rows of a form, and back. Lines that the form does not change keep their text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.spec.cell.declared import declarations
-from nbtune.spec.forms.form_nested import entries, grouped, statement
+from nbtune.spec.forms.form_nested import dictionary_entries, group_rows, write_statement
 from nbtune.spec.forms.form_row import Row, constraint_row, parameter_row
 
 __all__ = ["CellLayout", "WrittenCell", "read_layout"]
@@ -17,11 +17,11 @@ __all__ = ["CellLayout", "WrittenCell", "read_layout"]
 
 @dataclass(frozen=True)
 class WrittenCell:
-    """A cell's text below its magic line, and where its rows are.
+    """The text of a cell, and the lines of its rows.
 
     Attributes:
-        text: the text.
-        lines: a row's id -> its first and last line, counted from 1, which is the magic line.
+        text: the cell without its magic line.
+        lines: a row's id -> its first and last line. Line 1 is the magic line.
     """
 
     text: str
@@ -30,117 +30,117 @@ class WrittenCell:
 
 @dataclass(frozen=True)
 class CellLayout:
-    """A cell in its parts.
+    """A cell split into rows and other lines.
 
     Attributes:
-        rows: its parameters and constraints.
-        body: the lines after the last of them.
-        between: the lines between them: after how many rows they stand, and they.
-        known: a row's id -> the row as it was read.
-        statements: the ids of a statement's rows -> its lines, and the comments above them.
-        code: the statements that are no rows.
+        rows: the parameters and constraints.
+        body: the lines after the last row.
+        other_lines: the lines between the rows, as pairs: the number of rows before them, and the lines.
+        rows_by_id: a row's id -> the row as it was read.
+        statements: the ids of the rows of a statement -> its lines, and the comment lines directly above it.
+        code: the statements that are not rows.
     """
 
     rows: tuple[Row, ...] = ()
     body: tuple[str, ...] = ()
-    between: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    known: dict[str, Row] = field(default_factory=dict)
+    other_lines: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    rows_by_id: dict[str, Row] = field(default_factory=dict)
     statements: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
     code: tuple[ast.stmt, ...] = ()
 
-    def write(self, rows: Sequence[Row], more: Sequence[str] = ()) -> WrittenCell:
+    def write(self, rows: Sequence[Row], extra_lines: Sequence[str] = ()) -> WrittenCell:
         """Return the cell with other rows.
 
         Args:
-            rows: in their new order; those with the id of one that was read take its place.
-            more: lines after its own.
+            rows: all rows in their new order. A row with the id of one that was read replaces that one.
+            extra_lines: lines to append.
         """
         lines: list[str] = []
         places: dict[str, tuple[int, int]] = {}
-        waiting, before = list(self.between), 0
-        for group in grouped(rows):
-            while waiting and waiting[0][0] <= before:
-                lines += waiting.pop(0)[1]
-            before += len(group)
+        pending, rows_written = list(self.other_lines), 0
+        for group in group_rows(rows):
+            while pending and pending[0][0] <= rows_written:
+                lines += pending.pop(0)[1]
+            rows_written += len(group)
             ids = tuple(row.id for row in group)
-            known = next((key for key in self.statements if set(key) & set(ids)), ())
-            own, above = self.statements.get(known, ((), ()))
-            changed = known != ids or any(row != self.known[row.id] for row in group)
-            text = (statement(group) + _comment(own),) if changed else own
-            lines += above
+            original_ids = next((key for key in self.statements if set(key) & set(ids)), ())
+            original, comments = self.statements.get(original_ids, ((), ()))
+            changed = original_ids != ids or any(row != self.rows_by_id[row.id] for row in group)
+            text = (write_statement(group) + _trailing_comment(original),) if changed else original
+            lines += comments
             # Line 1 is the magic line.
             places |= dict.fromkeys(ids, (len(lines) + 2, len(lines) + 1 + len(text)))
             lines += text
-        for _, code in waiting:
+        for _, code in pending:
             lines += code
-        if lines and lines[-1].strip() and self.body and self.body[0].strip() and not self.known:
+        if lines and lines[-1].strip() and self.body and self.body[0].strip() and not self.rows_by_id:
             lines.append("")
         lines += self.body
-        if lines and not lines[-1].strip() and more and not more[0]:
-            more = more[1:]  # one empty line is enough
-        return WrittenCell("\n".join([*lines, *more]), places)
+        if lines and not lines[-1].strip() and extra_lines and not extra_lines[0]:
+            extra_lines = extra_lines[1:]  # no two empty lines in a row
+        return WrittenCell("\n".join([*lines, *extra_lines]), places)
 
 
 def read_layout(text: str, namespace: Mapping[str, Any]) -> CellLayout:
-    """Take a cell apart.
+    """Split a cell into rows and other lines.
 
     Args:
-        text: the cell below its magic line.
-        namespace: the notebook's variables.
+        text: the cell without its magic line.
+        namespace: the notebook's variables; a `require` among them is not nbtune's.
 
     Raises:
-        SyntaxError: it is no Python.
+        SyntaxError: the cell is not valid Python.
     """
-    text, tree, declared = _one_a_line(text.replace("\r\n", "\n"), namespace)
+    text, tree, declared = _split_lines(text.replace("\r\n", "\n"), namespace)
     lines = text.split("\n")
     rows: list[Row] = []
-    between: list[tuple[int, tuple[str, ...]]] = []
+    other_lines: list[tuple[int, tuple[str, ...]]] = []
     statements: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    at = 0
+    position = 0  # the first line that is not in the result yet
     for node in declared:
         first, last = node.lineno - 1, node.end_lineno or node.lineno
         above = first
-        while above > at and lines[above - 1].lstrip().startswith("#"):
+        while above > position and lines[above - 1].lstrip().startswith("#"):
             above -= 1
-        if above > at:
-            between.append((len(rows), tuple(lines[at:above])))
-        found = [replace(row, id=f"r{len(rows) + place}") for place, row in enumerate(_rows_of(node, text))]
-        statements[tuple(row.id for row in found)] = (tuple(lines[first:last]), tuple(lines[above:first]))
-        rows += found
-        at = last
-    body = tuple(lines[at:]) if text else ()
+        if above > position:
+            other_lines.append((len(rows), tuple(lines[position:above])))
+        group = [replace(row, id=f"r{number}") for number, row in enumerate(_statement_rows(node, text), len(rows))]
+        statements[tuple(row.id for row in group)] = (tuple(lines[first:last]), tuple(lines[above:first]))
+        rows += group
+        position = last
+    body = tuple(lines[position:]) if text else ()
     code = tuple(node for node in tree.body if node not in declared)
-    return CellLayout(tuple(rows), body, tuple(between), {row.id: row for row in rows}, statements, code)
+    return CellLayout(tuple(rows), body, tuple(other_lines), {row.id: row for row in rows}, statements, code)
 
 
-def _rows_of(node: ast.stmt, source: str) -> list[Row]:
+def _statement_rows(node: ast.stmt, source: str) -> list[Row]:
     """Return the rows of a statement: one, or those of a dictionary of parameters."""
     if isinstance(node, ast.Expr):
         return [constraint_row(node, source)]
     assert isinstance(node, ast.AnnAssign)
     assert isinstance(node.target, ast.Name)
-    found = entries(node) or [(node.target.id, node.annotation, node.value)]
-    return [parameter_row(*entry, source) for entry in found]
+    entries = dictionary_entries(node) or [(node.target.id, node.annotation, node.value)]
+    return [parameter_row(*entry, source) for entry in entries]
 
 
-def _one_a_line(text: str, namespace: Mapping[str, Any]) -> tuple[str, ast.Module, list[ast.stmt]]:
-    """Return the text with each row on lines of its own, where `;` has put several statements on one, and the rows."""
+def _split_lines(text: str, namespace: Mapping[str, Any]) -> tuple[str, ast.Module, list[ast.stmt]]:
+    """Put each declaration on lines of its own where `;` joins statements; return text, tree and declarations."""
     tree = ast.parse(text)
-    found = declarations(tree.body, namespace)
-    for one, other in itertools.pairwise(tree.body):
-        if one.end_lineno == other.lineno and (one in found or other in found):
+    declared = declarations(tree.body, namespace)
+    for first, second in itertools.pairwise(tree.body):
+        if first.end_lineno == second.lineno and (first in declared or second in declared):
             lines = text.split("\n")
-            line = lines[other.lineno - 1].encode()
-            before, after = line[: one.end_col_offset], line[other.col_offset :]
-            lines[other.lineno - 1 : other.lineno] = [before.decode(), after.decode()]
-            return _one_a_line("\n".join(lines), namespace)
-    return text, tree, found
+            line = lines[second.lineno - 1].encode()  # `ast` counts columns in bytes
+            before, after = line[: first.end_col_offset], line[second.col_offset :]
+            lines[second.lineno - 1 : second.lineno] = [before.decode(), after.decode()]
+            return _split_lines("\n".join(lines), namespace)
+    return text, tree, declared
 
 
-def _comment(lines: Sequence[str]) -> str:
-    """Return the comment behind a row's last line, with the spaces before it."""
+def _trailing_comment(lines: Sequence[str]) -> str:
+    """Return the comment at the end of a statement's last line, with two spaces before it; empty if there is none."""
     if not lines or "#" not in lines[-1]:
         return ""
     end = ast.parse("\n".join(lines)).body[0].end_col_offset or 0
-    rest = lines[-1].encode()[end:].decode()
-    return f"  {rest.strip()}" if rest.strip().startswith("#") else ""
+    tail = lines[-1].encode()[end:].decode().strip()
+    return f"  {tail}" if tail.startswith("#") else ""

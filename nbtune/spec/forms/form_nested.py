@@ -1,4 +1,4 @@
-"""Dictionaries of parameters as rows of a form: one for each entry, "model/hidden", and back."""
+"""Nested dictionaries of parameters as rows of a form, one for each entry ("model/hidden"), and back."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from nbtune.spec.forms.form_row import Row
 from nbtune.spec.space.space import nested, top_level
 
-__all__ = ["entries", "grouped", "statement"]
+__all__ = ["dictionary_entries", "group_rows", "write_statement"]
 
 
-def entries(node: ast.AnnAssign) -> list[tuple[str, ast.expr, ast.expr | None]] | None:
-    """Return the entries of a dictionary of parameters: path, annotation, default.
+def dictionary_entries(node: ast.AnnAssign) -> list[tuple[str, ast.expr, ast.expr | None]] | None:
+    """Return the entries of a dictionary of parameters.
+
+    Args:
+        node: the declaration, ``model: {"hidden": choice([64, 128])} = {"hidden": 64}`` for instance.
 
     Returns:
-        None where rows cannot say it: what is no dictionary, or has other keys than plain texts.
+        Path, annotation and default of each entry; None if rows cannot represent the declaration, because it is not a
+        dictionary or has keys other than string constants without "/".
     """
     if not isinstance(node.annotation, ast.Dict) or not isinstance(node.target, ast.Name):
         return None
     try:
-        domains = dict(_flat(node.annotation, node.target.id))
-        defaults = {} if node.value is None else dict(_flat(node.value, node.target.id, domains))
+        domains = dict(_flatten(node.annotation, node.target.id))
+        defaults = {} if node.value is None else dict(_flatten(node.value, node.target.id, domains))
     except ValueError:
         return None
     if not defaults.keys() <= domains.keys():
@@ -29,34 +33,42 @@ def entries(node: ast.AnnAssign) -> list[tuple[str, ast.expr, ast.expr | None]] 
     return [(path, value, defaults.get(path)) for path, value in domains.items()]
 
 
-def _flat(node: ast.expr, path: str, ends: Mapping[str, ast.expr] | None = None) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the values of a nested dictionary by their paths, down to those in `ends`.
+def _flatten(node: ast.expr, path: str, leaves: Mapping[str, ast.expr] | None = None) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the values of a nested dictionary by their paths; a dictionary whose path is in `leaves` is a value.
 
     Raises:
-        ValueError: it has keys that are no plain texts, or is empty.
+        ValueError: a dictionary is empty, has duplicate keys, or keys other than string constants without "/".
     """
-    if not isinstance(node, ast.Dict) or (ends is not None and path in ends):
+    if not isinstance(node, ast.Dict) or (leaves is not None and path in leaves):
         yield path, node
         return
     names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
     if not names or len(set(names)) < len(names):
-        raise ValueError("an empty dictionary, or a key that is there twice")
+        raise ValueError("empty dictionary, or duplicate key")
     for name, value in zip(names, node.values, strict=True):
         if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError("a key that is no plain text")
-        yield from _flat(value, f"{path}/{name}", ends)
+            raise ValueError("keys must be non-empty string constants without /")
+        yield from _flatten(value, f"{path}/{name}", leaves)
 
 
-def grouped(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the rows of each statement: those of one dictionary together, where its first row is."""
+def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
+    """Group rows by statement: the rows of one dictionary form a group, at the position of its first row.
+
+    Args:
+        rows: the rows of a form, in order.
+    """
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(top_level(row.name) if "/" in row.name else f"/{row.id}", []).append(row)
     return list(groups.values())
 
 
-def statement(rows: Sequence[Row]) -> str:
-    """Return the statement of rows that are together, as a line of a cell."""
+def write_statement(rows: Sequence[Row]) -> str:
+    """Return the statement for a group of rows, as one line of a cell.
+
+    Args:
+        rows: a group that `group_rows` has returned.
+    """
     if "/" not in rows[0].name:
         return rows[0].text()
     name = top_level(rows[0].name)
@@ -67,7 +79,7 @@ def statement(rows: Sequence[Row]) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(str(key))}: {_text(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(key))}: {_text(item)}" for key, item in value.items()) + "}"
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""What a trial asks for, as a form has it: from the texts of its fields to a checked `Scaling`, and what is wrong."""
+"""The scaling form: from the texts of its fields to a validated `Scaling`, or to problems at the fields."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.plan.shape import STRATEGIES, Shape
 from nbtune.spec.units import parse_pairs
 
-__all__ = ["EMPTY", "Scaling", "read_scaling"]
+__all__ = ["NEW_FORM", "Scaling", "read_scaling"]
 
-EMPTY: Mapping[str, Any] = {
+NEW_FORM: Mapping[str, Any] = {
     "mode": "one",
     "samples": "10",
     "cpus": "1",
@@ -36,20 +36,21 @@ EMPTY: Mapping[str, Any] = {
     "use_tpu": False,
     "topology": "",
 }
-"""Every field with what it holds in a new form: text, or whether it is ticked. `mode` is "one" or "distributed"."""
+"""The fields with their values in a new form: a text, or the state of a check box. `mode` is "one" or "distributed"."""
 
-_OWN = {"cpu": "CPUs", "gpu": "GPUs", "memory": "memory", "object_store_memory": ""}
+# Names that custom resources cannot have -> the label of the field for them, empty if trials cannot request them.
+_RESERVED_RESOURCES = {"cpu": "CPUs", "gpu": "GPUs", "memory": "memory", "object_store_memory": ""}
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a trial asks for.
+    """The resources that a trial requests.
 
     Attributes:
-        distributed: whether it is a run of Ray Train with workers, or one process.
-        options: of one process: the options of `nbtune.tune` that say its resources.
-        config: of a distributed one: the arguments of `ray.train.ScalingConfig`, those that are not its defaults.
-        samples: how many trials are planned for.
+        distributed: whether the trial is a Ray Train run with several workers, not a single process.
+        options: for a single process, the resource options of `nbtune.tune`.
+        config: for a Ray Train run, the arguments of `ray.train.ScalingConfig` that differ from its defaults.
+        samples: the number of trials that the plan is made for.
     """
 
     distributed: bool
@@ -59,51 +60,54 @@ class Scaling:
 
 
 def read_scaling(fields: Mapping[str, Any], *, train_v2: bool = True) -> tuple[Scaling | None, dict[str, str]]:
-    """Read the fields of a form.
+    """Validate the fields of a form.
 
     Args:
-        fields: as `EMPTY` has them; those that are missing are as they are there.
-        train_v2: whether Ray Train is its version 2, which takes other fields than version 1.
+        fields: field -> its value; missing fields have their value in `NEW_FORM`.
+        train_v2: whether Ray Train is version 2, whose `ScalingConfig` has other arguments than that of version 1.
 
     Returns:
-        What they say, or None where something is wrong; and for each field that is wrong, why.
+        The scaling, or None if a field is invalid; and field -> what is wrong with it, for the invalid fields.
     """
-    form = _Form({**EMPTY, **fields})
+    form = _FieldReader({**NEW_FORM, **fields})
     samples = form.read("samples", OPTIONS["samples"].read, 1)
     if form.texts["mode"] == "distributed":
-        made = Scaling(distributed=True, config=_config(form, train_v2=train_v2), samples=samples)
+        scaling = Scaling(distributed=True, config=_config(form, train_v2=train_v2), samples=samples)
     else:
-        made = Scaling(distributed=False, options=_options(form), samples=samples)
-    return (None if form.problems else made), form.problems
+        scaling = Scaling(distributed=False, options=_options(form), samples=samples)
+    return (None if form.problems else scaling), form.problems
 
 
-class _Form:
-    """Fields as they are read, and what is wrong with them."""
+class _FieldReader:
+    """Reads fields and collects their problems."""
 
     def __init__(self, texts: Mapping[str, Any]) -> None:
         self.texts = texts
         self.problems: dict[str, str] = {}
 
-    def read(self, name: str, reader: Callable[[Any], Any], missing: Any = None) -> Any:
-        """Return what a field says, `missing` where it is empty or wrong; an empty one is wrong if it must not be."""
+    def read(self, name: str, parse: Callable[[Any], Any], default: Any = None) -> Any:
+        """Return the parsed value of a field, or `default` if the field is empty or invalid."""
         text = str(self.texts[name]).strip()
         try:
             if text:
-                return reader(text)
-            if name in _NEEDED:
-                raise ValueError(_NEEDED[name])
+                return parse(text)
+            if name in _REQUIRED:
+                raise ValueError(_REQUIRED[name])
         except ValueError as error:
             self.problems[name] = str(error)
-        return missing
+        return default
 
-    def wrong(self, name: str, why: str) -> None:
-        self.problems.setdefault(name, why)
-
-
-_NEEDED = {"samples": "how many trials? Give 1 or more", "workers": "how many workers? Give a whole number"}
+    def add_problem(self, name: str, problem: str) -> None:
+        self.problems.setdefault(name, problem)
 
 
-def _options(form: _Form) -> dict[str, Any]:
+_REQUIRED = {
+    "samples": "give the number of trials, an integer >= 1",
+    "workers": "give the number of workers, an integer >= 0",
+}
+
+
+def _options(form: _FieldReader) -> dict[str, Any]:
     options = {
         "cpus": form.read("cpus", _amount("CPU"), 0),
         "gpus": form.read("gpus", _amount("GPU"), 0),
@@ -111,21 +115,21 @@ def _options(form: _Form) -> dict[str, Any]:
         "resources": form.read("resources", _custom, {}),
     }
     if not form.problems and not any(options.values()):
-        form.wrong("cpus", "a trial that asks for nothing cannot be placed; give 1, or a part of one")
+        form.add_problem("cpus", "a trial without any resources cannot be scheduled; give 1 CPU or a fraction of one")
     return {name: value for name, value in options.items() if value or name == "cpus"}
 
 
-def _config(form: _Form, *, train_v2: bool) -> dict[str, Any]:
-    least = form.read("workers", _whole, 1)
-    config: dict[str, Any] = {"num_workers": least}
-    most = form.read("max_workers", _whole) if train_v2 else None
-    if most is not None:
-        if most < least:
-            form.wrong("max_workers", f"{most} is less than {least}, the least number of workers")
-        config["num_workers"] = (least, most)
-        every = form.read("resize_every", OPTIONS["cpus"].read)
-        if every is not None:
-            config["elastic_resize_monitor_interval_s"] = every
+def _config(form: _FieldReader, *, train_v2: bool) -> dict[str, Any]:
+    min_workers = form.read("workers", _non_negative_int, 1)
+    config: dict[str, Any] = {"num_workers": min_workers}
+    max_workers = form.read("max_workers", _non_negative_int) if train_v2 else None
+    if max_workers is not None:
+        if max_workers < min_workers:
+            form.add_problem("max_workers", f"{max_workers} is less than {min_workers}, the minimum number of workers")
+        config["num_workers"] = (min_workers, max_workers)
+        interval = form.read("resize_every", OPTIONS["cpus"].read)
+        if interval is not None:
+            config["elastic_resize_monitor_interval_s"] = interval
     if form.texts["use_gpu"]:
         config["use_gpu"] = True
     config |= _per_worker(form)
@@ -133,84 +137,84 @@ def _config(form: _Form, *, train_v2: bool) -> dict[str, Any]:
         config["trainer_resources"] = trainer
     strategy = str(form.texts["placement_strategy"])
     if strategy not in STRATEGIES:
-        form.wrong("placement_strategy", f"{strategy!r} is none of {', '.join(STRATEGIES)}")
+        form.add_problem("placement_strategy", f"expected one of {', '.join(STRATEGIES)}, got {strategy!r}")
     elif strategy != "PACK":
         config["placement_strategy"] = strategy
     if kind := str(form.texts["accelerator_type"]).strip():
         config["accelerator_type"] = kind
     if train_v2:
-        config |= _only_v2(form, most or least)
-    if not form.problems and _asks_nothing(config):
-        form.wrong("worker_cpus", "a worker that asks for nothing cannot be placed; give 1, or a part of one")
+        config |= _v2_arguments(form, max_workers or min_workers)
+    if not form.problems and _requests_nothing(config):
+        form.add_problem(
+            "worker_cpus", "a worker without any resources cannot be scheduled; give 1 CPU or a fraction of one"
+        )
     return config
 
 
-def _per_worker(form: _Form) -> dict[str, Any]:
+def _per_worker(form: _FieldReader) -> dict[str, Any]:
     amounts = {
         "CPU": form.read("worker_cpus", _amount("CPU")),
         "GPU": form.read("worker_gpus", _amount("GPU")),
         "memory": form.read("worker_memory", OPTIONS["memory"].read),
         **form.read("worker_resources", _custom, {}),
     }
-    given = {name: amount for name, amount in amounts.items() if amount is not None}
-    if given.get("GPU") and not form.texts["use_gpu"]:
-        form.wrong("worker_gpus", 'GPUs need "use GPUs" to be ticked')
-    if given.get("GPU") == 0 and form.texts["use_gpu"]:
-        form.wrong("worker_gpus", '0 GPUs do not go with "use GPUs"; leave it empty for 1')
-    return {"resources_per_worker": given} if given else {}
+    requested = {name: amount for name, amount in amounts.items() if amount is not None}
+    if requested.get("GPU") and not form.texts["use_gpu"]:
+        form.add_problem("worker_gpus", 'select "use GPUs" to give workers GPUs')
+    if requested.get("GPU") == 0 and form.texts["use_gpu"]:
+        form.add_problem("worker_gpus", '0 GPUs contradict "use GPUs"; leave the field empty for 1 GPU')
+    return {"resources_per_worker": requested} if requested else {}
 
 
-def _only_v2(form: _Form, workers: int) -> dict[str, Any]:
+def _v2_arguments(form: _FieldReader, workers: int) -> dict[str, Any]:
     config: dict[str, Any] = {}
     labels = form.read("label_selector", parse_labels)
     if labels:
         config["label_selector"] = labels
         if isinstance(labels, list) and len(labels) != workers:
-            form.wrong("label_selector", f"there are labels for {len(labels)} workers, and {workers} workers")
+            form.add_problem("label_selector", f"expected labels for {workers} workers, got labels for {len(labels)}")
     if form.texts["use_tpu"]:
         config["use_tpu"] = True
         if form.texts["use_gpu"]:
-            form.wrong("use_tpu", "a worker has GPUs or TPUs, not both")
+            form.add_problem("use_tpu", "a worker can have GPUs or TPUs, not both")
         if workers > 1 and not str(form.texts["topology"]).strip():
-            form.wrong("topology", "more than one TPU worker needs a topology, 4x4 for instance")
+            form.add_problem("topology", "several TPU workers need a topology, for instance 4x4")
         if workers > 1 and "accelerator_type" not in form.problems and not str(form.texts["accelerator_type"]).strip():
-            form.wrong(
-                "accelerator_type", "more than one TPU worker needs the accelerator's type, TPU-V6E for instance"
-            )
+            form.add_problem("accelerator_type", "several TPU workers need an accelerator type, for instance TPU-V6E")
     if topology := str(form.texts["topology"]).strip():
         config["topology"] = topology
     return config
 
 
-def _asks_nothing(config: Mapping[str, Any]) -> bool:
-    given = config.get("resources_per_worker")
+def _requests_nothing(config: Mapping[str, Any]) -> bool:
+    resources = config.get("resources_per_worker")
     kinds = ("use_gpu", "use_tpu", "accelerator_type")
-    return given is not None and not any(given.values()) and not any(config.get(name) for name in kinds)
+    return resources is not None and not any(resources.values()) and not any(config.get(name) for name in kinds)
 
 
-def _whole(text: str) -> int:
+def _non_negative_int(text: str) -> int:
     try:
         number = int(text)
     except ValueError:
         number = -1
     if number < 0:
-        raise ValueError(f"{text!r} is no whole number of 0 or more")
+        raise ValueError(f"expected an integer >= 0, got {text!r}")
     return number
 
 
 def _amount(name: str) -> Callable[[str], float]:
     def read(text: str) -> float:
         amount: float = OPTIONS["cpus"].read(text)
-        _placeable(name, amount)
+        _check_amount(name, amount)
         return amount
 
     return read
 
 
-def _placeable(name: str, amount: float) -> None:
-    """Refuse an amount that Ray gives nowhere."""
+def _check_amount(name: str, amount: float) -> None:
+    """Raise ValueError for an amount that no node can provide."""
     if not math.isfinite(amount):
-        raise ValueError(f"{name}={amount:g} is no amount")
+        raise ValueError(f"expected a finite amount of {name}, got {amount:g}")
     for problem in Shape(({name: amount},) if amount else ()).problems():
         raise ValueError(problem)
 
@@ -219,15 +223,15 @@ def _pairs(text: str) -> dict[str, float]:
     pairs = parse_pairs(text)
     for name, amount in pairs.items():
         if not name.isprintable():
-            raise ValueError(f"{name!r} is no name of a resource: it has more than letters, digits and signs")
-        _placeable(name, amount)
+            raise ValueError(f"the resource name {name!r} contains characters that are not printable")
+        _check_amount(name, amount)
     return pairs
 
 
 def _custom(text: str) -> dict[str, float]:
     pairs = _pairs(text)
     for name in pairs:
-        if name.lower() in _OWN:
-            place = _OWN[name.lower()]
-            raise ValueError(f"{name} has a field of its own: {place}" if place else f"{name} is not given by trials")
+        if name.lower() in _RESERVED_RESOURCES:
+            label = _RESERVED_RESOURCES[name.lower()]
+            raise ValueError(f"give {name} in the field {label}" if label else f"trials cannot request {name}")
     return pairs

@@ -1,4 +1,4 @@
-"""A `Scaling` as text: the cell that says it, and from options or a `ray.train.ScalingConfig` to a form's fields."""
+"""The scaling form as a cell, and its fields from options or a `ray.train.ScalingConfig`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbtune.errors import SpecError, did_you_mean
-from nbtune.spec.forms.scaling import EMPTY, Scaling
+from nbtune.spec.forms.scaling import NEW_FORM, Scaling
 from nbtune.spec.labels import format_labels
 from nbtune.spec.options.tokenizer import quote
 from nbtune.spec.units import parse_size
 
-__all__ = ["cell_of", "fields_of"]
+__all__ = ["scaling_cell", "scaling_fields"]
 
-_WIDE = 88  # characters of a line of code
+_LINE_LENGTH = 88  # characters of a line of code
 _UNITS = {"GiB": 1024**3, "GB": 10**9, "MiB": 1024**2, "MB": 10**6}
 _CODE = {"GiB": "1024**3", "GB": "10**9", "MiB": "1024**2", "MB": "10**6"}
-_TAKEN = ("cpus", "gpus", "memory", "resources", "samples", "scaling")
+_OPTIONS = ("cpus", "gpus", "memory", "resources", "samples", "scaling")
 _BODY = """lr: loguniform(1e-4, 1e-1) = 1e-2   # a parameter: its name, its space, its default
 
 # What one trial does, with the resources above. Put your own training code here.
@@ -26,12 +26,12 @@ for step in range(10):
 """
 
 
-def cell_of(scaling: Scaling, fields: Mapping[str, Any]) -> str:
-    """Return the cell that says what a form says: a ``%%tune`` cell, or a `ScalingConfig` as code.
+def scaling_cell(scaling: Scaling, fields: Mapping[str, Any]) -> str:
+    """Return the code for a form: a ``%%tune`` cell for a single process, or a `ScalingConfig` for several workers.
 
     Args:
-        scaling: what the fields say.
-        fields: the form's; a size is written as it was typed.
+        scaling: the validated fields.
+        fields: the texts of the fields; an amount of memory is written as it was typed.
     """
     if scaling.distributed:
         return f"from ray.train import ScalingConfig\n\n{_assigned(scaling.config)}\n"
@@ -44,61 +44,64 @@ def cell_of(scaling: Scaling, fields: Mapping[str, Any]) -> str:
     return f"%%tune --metric loss --mode min {flags}\n{_BODY}"
 
 
-def fields_of(value: Any) -> dict[str, Any]:
-    """Return the fields of a form that begins with a value.
+def scaling_fields(value: Any) -> dict[str, Any]:
+    """Return the initial fields of a form.
 
     Args:
-        value: a `ray.train.ScalingConfig`; a dictionary of options of `nbtune.tune`, cpus, gpus, memory, resources,
-            samples or scaling; or None.
+        value: a `ray.train.ScalingConfig`; a dictionary with options of `nbtune.tune`: cpus, gpus, memory, resources,
+            samples, scaling; or None for a new form.
 
     Raises:
-        SpecError: it is none of these.
+        SpecError: the value has another type, an unknown option, or an option whose value the form cannot show.
     """
-    fields = dict(EMPTY)
+    fields = dict(NEW_FORM)
     if value is None:
         return fields
     if _is_config(value):
-        return fields | _of_config(value)
+        return fields | _config_fields(value)
     if not isinstance(value, Mapping):
         raise SpecError(
-            [f"{value!r} is nothing a ScalingForm begins with: give a ray.train.ScalingConfig, a dictionary of"
-             f" {', '.join(_TAKEN)}, or None"]
+            [f"ScalingForm expects a ray.train.ScalingConfig, a dictionary with {', '.join(_OPTIONS)}, or None,"
+             f" got {value!r}"]
         )  # fmt: skip
-    unknown = [name for name in value if name not in _TAKEN]
+    unknown = [name for name in value if name not in _OPTIONS]
     if unknown:
+        allowed = ", ".join(_OPTIONS)
         raise SpecError(
-            [f"ScalingForm has no field for {name!r}{did_you_mean(str(name), _TAKEN)}; it takes {', '.join(_TAKEN)}"
+            [f"ScalingForm has no option {name!r}{did_you_mean(str(name), _OPTIONS)}; expected one of {allowed}"
              for name in unknown]
         )  # fmt: skip
     given = {name: one for name, one in value.items() if one is not None}
     if not isinstance(given.get("resources", ""), (str, Mapping)):
-        raise SpecError([f"resources: {given['resources']!r} is no dictionary, name -> amount: a form has no more"])
+        raise SpecError([f"resources: expected a dictionary, name -> amount, got {given['resources']!r}"])
     if scaling := given.pop("scaling", None):
         if not _is_config(scaling):
-            raise SpecError([f"scaling: {scaling!r} is no ray.train.ScalingConfig"])
-        fields |= _of_config(scaling)
+            raise SpecError([f"scaling: expected a ray.train.ScalingConfig, got {scaling!r}"])
+        fields |= _config_fields(scaling)
     texts = {"memory": _size_text, "resources": _pairs_text}
     return fields | {name: texts.get(name, _text)(one) for name, one in given.items()}
 
 
 def _is_config(value: Any) -> bool:
-    # By its name: this module imports no Ray, and who has made one has imported it.
+    # By class name, because this module must not import Ray.
     return any(base.__name__ == "ScalingConfig" and base.__module__.startswith("ray.") for base in type(value).__mro__)
 
 
-def _of_config(config: Any) -> dict[str, Any]:
+def _config_fields(config: Any) -> dict[str, Any]:
     workers = config.num_workers
     elastic = isinstance(workers, tuple)
     per_worker = dict(config.resources_per_worker or {})
-    every = getattr(config, "elastic_resize_monitor_interval_s", None)
+    interval = getattr(config, "elastic_resize_monitor_interval_s", None)
     for name in ("num_workers", "use_gpu", "resources_per_worker", "placement_strategy"):
         if type(getattr(config, name)).__name__ == "SampleRange" or hasattr(getattr(config, name), "sample"):
-            raise SpecError([f"ScalingConfig({name}={getattr(config, name)!r}): a form takes one value, no space"])
+            raise SpecError(
+                [f"ScalingConfig({name}={getattr(config, name)!r}): the form takes a single value, not a search space"]
+            )
     return {
         "mode": "distributed",
         "workers": str(workers[0] if elastic else workers),
         "max_workers": str(workers[1]) if elastic else "",
-        "resize_every": _text(every) if elastic and every not in (None, 60.0) else "",
+        "resize_every": _text(interval) if elastic and interval not in (None, 60.0) else "",
         "use_gpu": bool(config.use_gpu),
         "worker_cpus": _text(per_worker.pop("CPU", "")),
         "worker_gpus": _text(per_worker.pop("GPU", "")),
@@ -118,7 +121,7 @@ def _text(value: Any) -> str:
 
 
 def _size_text(value: Any) -> str:
-    """Return a size as it is typed: in the largest unit that leaves no fraction."""
+    """Return a number of bytes in the largest unit that leaves no fraction; a text is returned unchanged."""
     if isinstance(value, str):
         return value
     unit = next((unit for unit, size in _UNITS.items() if value and value % size == 0), "")
@@ -130,10 +133,10 @@ def _pairs_text(value: Any) -> str:
 
 
 def _assigned(config: Mapping[str, Any]) -> str:
-    """Return ``scaling = ScalingConfig(…)``, in one line where there is room."""
+    """Return ``scaling = ScalingConfig(…)``, in one line if it is short enough."""
     parts = [f"{name}={_code(value)}" for name, value in config.items()]
     line = f"scaling = ScalingConfig({', '.join(parts)})"
-    if len(line) <= _WIDE:
+    if len(line) <= _LINE_LENGTH:
         return line
     return "\n".join(["scaling = ScalingConfig(", *(f"    {part}," for part in parts), ")"])
 

@@ -1,4 +1,4 @@
-"""What the best trials of a sweep say about its space: wider bounds, values to leave out, new defaults."""
+"""Suggested changes of a search space, from the best trials of a sweep: wider bounds, fewer values, new defaults."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from nbtune.spec.space.domain import Conditional, Domain, depends_on
 from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label, literal, same
 
-__all__ = ["Suggestion", "Tried", "suggest"]
+__all__ = ["ScoredTrial", "Suggestion", "suggest"]
 
-_BEST = 0.2  # of the trials are the best ones
-_FEWEST = 3  # of them, and of the trials on a value
-_EDGE = 0.05  # of a space's width lies at its bound
-_CHANCE = 0.05  # what happens by chance more rarely than this says something
+_BEST_SHARE = 0.2  # the share of the trials that count as the best
+_MIN_TRIALS = 3  # the least number of best trials, and of trials with a value, to conclude anything from
+_BOUND_MARGIN = 0.05  # a value closer to a bound than this share of the range lies at the bound
+_SIGNIFICANCE = 0.05  # the largest probability of an observation by chance that leads to a suggestion
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A trial that has come to a value.
+class ScoredTrial:
+    """A trial with the value of its metric.
 
     Attributes:
-        number: its number.
-        config: its parameters, nested ones as "a/b".
-        value: what it has come to; less is better.
+        number: the number of the trial.
+        config: its parameters; names of nested ones are joined by "/".
+        value: the value of the metric, its sign changed for mode "max", so that less is better.
     """
 
     number: int
@@ -38,10 +38,10 @@ class Tried:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A change of the rows of a form.
+    """A suggested change of the rows of a form.
 
     Attributes:
-        text: what and why.
+        text: the change and the reason for it.
         changes: parameter -> field -> its new text.
     """
 
@@ -49,60 +49,62 @@ class Suggestion:
     changes: dict[str, dict[str, str]]
 
 
-def suggest(rows: Sequence[Row], space: Space, trials: Sequence[Tried]) -> list[Suggestion]:
-    """Return what to change before the next sweep.
+def suggest(rows: Sequence[Row], space: Space, trials: Sequence[ScoredTrial]) -> list[Suggestion]:
+    """Suggest changes of the space for the next sweep.
 
     Args:
-        rows: the rows of the sweep's space.
-        space: the same as a space.
-        trials: the trials that have a finite value.
+        rows: the space of the sweep as the rows of a form.
+        space: the same space.
+        trials: the trials with a finite value, in any order.
     """
     ranked = sorted(trials, key=lambda trial: trial.value)
-    best = ranked[: max(_FEWEST, round(_BEST * len(ranked)))]
-    if len(ranked) <= _FEWEST:
+    best = ranked[: max(_MIN_TRIALS, round(_BEST_SHARE * len(ranked)))]
+    if len(ranked) <= _MIN_TRIALS:
         return []
-    found: list[Suggestion] = []
+    suggestions: list[Suggestion] = []
     domains = {parameter.name: _domain(parameter.domain) for parameter in space.parameters}
     for row in rows:
         domain = domains.get(row.name)
         if domain is None or depends_on(domain):
             continue
         if "lower" in domain.arguments:
-            found += _widened(row, domain, best)
+            suggestions += _widen_bounds(row, domain, best)
         elif domain.kind in ("choice", "grid_search"):
-            found += _left_out(row, domain, ranked, best)
-    return [*found, *_defaults(rows, domains, ranked[0])]
+            suggestions += _drop_values(row, domain, ranked, best)
+    return [*suggestions, *_new_defaults(rows, domains, ranked[0])]
 
 
 def _domain(domain: Any) -> Domain | None:
-    """Return the domain that a row's fields stand for."""
+    """Return the domain that the fields of a row describe, without its condition."""
     domain = domain.then if isinstance(domain, Conditional) else domain
     return domain if isinstance(domain, Domain) else None
 
 
-def _widened(row: Row, domain: Domain, best: Sequence[Tried]) -> Iterator[Suggestion]:
+def _widen_bounds(row: Row, domain: Domain, best: Sequence[ScoredTrial]) -> Iterator[Suggestion]:
     lower, upper = (float(domain.arguments[name]) for name in ("lower", "upper"))
     log = "log" in domain.kind
-    place = math.log if log else float
-    width = place(upper) - place(lower)
+    scale = math.log if log else float
+    width = scale(upper) - scale(lower)
     if "int" in domain.kind and "q" not in domain.arguments:
-        upper -= 1  # the last value that is drawn
+        upper -= 1  # randint excludes its upper bound
     values = [float(t.config[row.name]) for t in best if isinstance(t.config.get(row.name), (int, float))]
     for side, bound in (("lower", lower), ("upper", upper)):
-        near = sum(abs(place(value) - place(bound)) <= _EDGE * width for value in values if value > 0 or not log)
-        wider = _wider(domain, side)
-        if near < _FEWEST or near * 2 <= len(values) or wider is None:
+        near = sum(
+            abs(scale(value) - scale(bound)) <= _BOUND_MARGIN * width for value in values if value > 0 or not log
+        )
+        new_bound = _wider_bound(domain, side)
+        if near < _MIN_TRIALS or near * 2 <= len(values) or new_bound is None:
             continue
-        way = "down" if side == "lower" else "up"
+        direction = "down" if side == "lower" else "up"
         yield Suggestion(
-            f"widen {row.name} {way} to {wider}: {near} of its {len(values)} best trials lie at the {side} bound"
-            f" ({label(domain.arguments[side])})",
-            {row.name: {side: wider}},
+            f"widen {row.name} {direction} to {new_bound}: {near} of its {len(values)} best trials lie at the {side}"
+            f" bound ({label(domain.arguments[side])})",
+            {row.name: {side: new_bound}},
         )
 
 
-def _wider(domain: Domain, side: str) -> str | None:
-    """Return the text of a bound further out, or None where it is a natural one."""
+def _wider_bound(domain: Domain, side: str) -> str | None:
+    """Return the text of a bound further out, or None if the present bound is a natural limit."""
     lower, upper = (float(domain.arguments[name]) for name in ("lower", "upper"))
     integer = "int" in domain.kind
     if "log" in domain.kind:
@@ -112,7 +114,7 @@ def _wider(domain: Domain, side: str) -> str | None:
         new = lower - (upper - lower) / 2 if lower < 0 else lower / 2
     else:
         new = upper + (upper - lower) / 2
-    # Of shares and probabilities 0 and 1 are the ends; nothing that begins at 0 is meant to be negative.
+    # 0 and 1 limit shares and probabilities, and a range from 0 is unlikely to be meant to include negative values.
     natural = (side == "lower" and lower == 0) or (side == "upper" and lower >= 0 and upper == 1 and not integer)
     q = domain.arguments.get("q")
     if q:
@@ -125,34 +127,38 @@ def _wider(domain: Domain, side: str) -> str | None:
     return None if natural or float(text) == (lower if side == "lower" else upper) else text
 
 
-def _left_out(row: Row, domain: Domain, trials: Sequence[Tried], best: Sequence[Tried]) -> Iterator[Suggestion]:
-    """Suggest to leave out what is never among the best, where that is no chance."""
+def _drop_values(
+    row: Row, domain: Domain, trials: Sequence[ScoredTrial], best: Sequence[ScoredTrial]
+) -> Iterator[Suggestion]:
+    """Suggest to drop the values that no best trial has, if that is unlikely to be chance."""
     values = domain.values or []
     texts = _items(row.values)
     if len(texts) != len(values):
         return
 
-    def count(among: Sequence[Tried], value: Any) -> int:
+    def count(among: Sequence[ScoredTrial], value: Any) -> int:
         return sum(row.name in trial.config and same(trial.config[row.name], value) for trial in among)
 
-    rest = 1 - len(best) / len(trials)
+    not_best = 1 - len(best) / len(trials)  # the probability that a trial is not among the best
     poor = {
-        position: tried
+        position: number
         for position, value in enumerate(values)
-        if (tried := count(trials, value)) >= _FEWEST and rest**tried < _CHANCE and not count(best, value)
+        if (number := count(trials, value)) >= _MIN_TRIALS
+        and not_best**number < _SIGNIFICANCE
+        and not count(best, value)
     }
     if not poor or len(poor) == len(values):
         return
-    kept = [text for position, text in enumerate(texts) if position not in poor]
-    said = ", ".join(f"{texts[position]} ({tried} trials)" for position, tried in poor.items())
+    remaining = [text for position, text in enumerate(texts) if position not in poor]
+    dropped = ", ".join(f"{texts[position]} ({number} trials)" for position, number in poor.items())
     yield Suggestion(
-        f"leave out of {row.name}: {said}; none of them is among the best {len(best)}",
-        {row.name: {"values": ", ".join(kept)}},
+        f"drop from {row.name}: {dropped}; none of these trials is among the best {len(best)}",
+        {row.name: {"values": ", ".join(remaining)}},
     )
 
 
 def _items(text: str) -> list[str]:
-    """Return the texts of a field's values, or none where they are not written out."""
+    """Return the texts of the values in a field, or an empty list if they are not written out one by one."""
     source = f"[{text}]"
     try:
         node = ast.parse(source, mode="eval").body
@@ -163,22 +169,22 @@ def _items(text: str) -> list[str]:
     return [ast.get_source_segment(source, item) or "" for item in node.elts]
 
 
-def _defaults(rows: Sequence[Row], domains: Mapping[str, Any], best: Tried) -> Iterator[Suggestion]:
+def _new_defaults(rows: Sequence[Row], domains: Mapping[str, Any], best: ScoredTrial) -> Iterator[Suggestion]:
     changes = {}
     for row in rows:
         value = best.config.get(row.name)
         if row.kind == "require" or domains.get(row.name) is None or value is None:
             continue
-        text = _short(value, row, domains[row.name])
+        text = _value_text(value, row, domains[row.name])
         if text != row.default:
             changes[row.name] = {"default": text}
     if changes:
         shown = ", ".join(f"{name} {fields['default']}" for name, fields in changes.items())
-        yield Suggestion(f"take the best trial's values ({best.number}) as defaults: {shown}", changes)
+        yield Suggestion(f"use the values of the best trial ({best.number}) as defaults: {shown}", changes)
 
 
-def _short(value: Any, row: Row, domain: Domain) -> str:
-    """Return a value as it is typed: of a number as many digits as are of use, if it stays within its bounds."""
+def _value_text(value: Any, row: Row, domain: Domain) -> str:
+    """Return a value as it would be typed: a float with 4 digits, unless rounding moves it out of its bounds."""
     if depends_on(domain):
         return literal(value)
     if domain.kind in ("choice", "grid_search"):

@@ -156,7 +156,7 @@ def test_a_form_from_an_experiment_suggests_what_its_best_trials_say():
     form = nbtune.SpaceForm(replay(swept()))
     assert form.text == CELL.rstrip("\n")
     assert form.suggestions[0].startswith("widen lr up to 1: 4 of its 4 best trials lie at the upper bound (0.1)")
-    assert form.suggestions[-1].startswith("take the best trial's values (19) as defaults: lr 0.1")
+    assert form.suggestions[-1].startswith("use the values of the best trial (19) as defaults: lr 0.1")
 
 
 def test_a_form_from_a_study():

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune.errors import SpecError
-from nbtune.spec.forms.scaling import EMPTY, read_scaling
-from nbtune.spec.forms.scaling_text import cell_of, fields_of
+from nbtune.spec.forms.scaling import NEW_FORM, read_scaling
+from nbtune.spec.forms.scaling_text import scaling_cell, scaling_fields
 from nbtune.spec.labels import format_labels, parse_labels
 from nbtune.spec.options.line import parse_line
 from nbtune.spec.options.options import make_spec
@@ -52,7 +52,7 @@ def wrong(train_v2=True, **fields):
 
 
 def cell(**fields):
-    return cell_of(read(**fields), {**EMPTY, **fields})
+    return scaling_cell(read(**fields), {**NEW_FORM, **fields})
 
 
 def run(text):
@@ -96,12 +96,12 @@ def test_the_other_modes_fields_do_not_matter():
         ("memory", "2 apples", "no size"),
         ("resources", "a", "NAME=NUMBER"),
         ("resources", "a=-1", "cannot ask for less than nothing"),
-        ("resources", "a=inf", "a=inf is no amount"),
-        ("resources", "a\nb=1", "no name of a resource"),
-        ("resources", "GPU=1", "GPU has a field of its own: GPUs"),
-        ("resources", "object_store_memory=1", "not given by trials"),
+        ("resources", "a=inf", "expected a finite amount of a, got inf"),
+        ("resources", "a\nb=1", "characters that are not printable"),
+        ("resources", "GPU=1", "give GPU in the field GPUs"),
+        ("resources", "object_store_memory=1", "trials cannot request object_store_memory"),
         ("samples", "0", "no whole number of 1 or more"),
-        ("samples", " ", "how many trials?"),
+        ("samples", " ", "give the number of trials"),
         ("samples", "1.5", "no whole number"),
     ],
 )
@@ -114,22 +114,22 @@ def test_what_is_wrong_with_one_process_is_said_at_its_field(name, text, why):
 @pytest.mark.parametrize(
     ("fields", "name", "why"),
     [
-        ({"workers": ""}, "workers", "how many workers?"),
-        ({"workers": "x"}, "workers", "no whole number"),
-        ({"workers": "-1"}, "workers", "no whole number of 0 or more"),
+        ({"workers": ""}, "workers", "give the number of workers"),
+        ({"workers": "x"}, "workers", "expected an integer >= 0, got 'x'"),
+        ({"workers": "-1"}, "workers", "expected an integer >= 0, got '-1'"),
         ({"workers": "4", "max_workers": "2"}, "max_workers", "2 is less than 4"),
         ({"max_workers": "4", "resize_every": "soon"}, "resize_every", "no number"),
-        ({"worker_gpus": "1"}, "worker_gpus", "to be ticked"),
-        ({"use_gpu": True, "worker_gpus": "0"}, "worker_gpus", "leave it empty for 1"),
+        ({"worker_gpus": "1"}, "worker_gpus", 'select "use GPUs"'),
+        ({"use_gpu": True, "worker_gpus": "0"}, "worker_gpus", "leave the field empty for 1 GPU"),
         ({"use_gpu": True, "worker_gpus": "2.5"}, "worker_gpus", "or whole ones"),
-        ({"worker_cpus": "0"}, "worker_cpus", "asks for nothing"),
-        ({"worker_resources": "memory=1"}, "worker_resources", "field of its own: memory"),
-        ({"placement_strategy": "NEAR"}, "placement_strategy", "none of PACK"),
+        ({"worker_cpus": "0"}, "worker_cpus", "without any resources"),
+        ({"worker_resources": "memory=1"}, "worker_resources", "give memory in the field memory"),
+        ({"placement_strategy": "NEAR"}, "placement_strategy", "expected one of PACK"),
         ({"label_selector": "zone"}, "label_selector", "KEY=VALUE"),
-        ({"label_selector": "a=1; a=2; a=3"}, "label_selector", "3 workers, and 2 workers"),
+        ({"label_selector": "a=1; a=2; a=3"}, "label_selector", "expected labels for 2 workers, got labels for 3"),
         ({"use_tpu": True, "use_gpu": True, "topology": "4x4", "accelerator_type": "TPU-V6E"}, "use_tpu", "not both"),
         ({"use_tpu": True, "accelerator_type": "TPU-V6E"}, "topology", "4x4"),
-        ({"use_tpu": True, "topology": "4x4"}, "accelerator_type", "accelerator's type"),
+        ({"use_tpu": True, "topology": "4x4"}, "accelerator_type", "an accelerator type"),
     ],
 )
 def test_what_is_wrong_with_a_distributed_run_is_said_at_its_field(fields, name, why):
@@ -145,7 +145,7 @@ def test_every_mistake_is_said_at_once():
 
 
 def test_a_trial_that_asks_for_nothing_is_wrong():
-    assert "asks for nothing" in wrong(cpus="0")["cpus"]
+    assert "without any resources" in wrong(cpus="0")["cpus"]
     assert read(cpus="0", gpus="1").options == {"cpus": 0, "gpus": 1}
 
 
@@ -207,11 +207,11 @@ SIZES = st.integers(1, 2**50)
     )
 )
 def test_any_options_come_back_from_the_form_and_from_its_cell(options):
-    fields = fields_of(options)
+    fields = scaling_fields(options)
     value = read(**fields)
     asked = {name: one for name, one in options.items() if name != "samples"}
     assert value.options == asked
-    line = parse_line(cell_of(value, fields).splitlines()[0].removeprefix("%%tune"), {})
+    line = parse_line(scaling_cell(value, fields).splitlines()[0].removeprefix("%%tune"), {})
     told = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
     assert make_spec(told)[0] == make_spec(asked)[0]
 
@@ -235,10 +235,10 @@ def test_any_options_come_back_from_the_form_and_from_its_cell(options):
 def test_any_scaling_config_comes_back_from_the_form_and_from_its_cell(config):
     from ray.train import ScalingConfig
 
-    fields = fields_of(ScalingConfig(**config))
+    fields = scaling_fields(ScalingConfig(**config))
     value = read(**fields)
     assert value.config == config
-    assert run(cell_of(value, fields)) == config
+    assert run(scaling_cell(value, fields)) == config
 
 
 def test_a_size_in_code_is_exact_and_legible():
@@ -259,27 +259,27 @@ def test_a_hostile_name_stays_text():
     "options", [{}, {"cpus": 2.0}, {"cpus": 0, "gpus": 0.5, "memory": 3 * 1024**3, "resources": {"a": 1}, "samples": 4}]
 )
 def test_options_make_fields_that_say_the_same(options):
-    value = read(**fields_of(options))
+    value = read(**scaling_fields(options))
     spec = make_spec({name: one for name, one in options.items() if name != "samples"})[0]
     assert make_spec(dict(value.options))[0] == spec
     assert value.samples == options.get("samples", 10)
 
 
 def test_options_as_they_are_typed():
-    assert fields_of({"memory": "2GiB", "resources": "a=1"})["memory"] == "2GiB"
-    assert fields_of({"memory": 2 * 1024**3})["memory"] == "2GiB"
-    assert fields_of(None) == dict(EMPTY)
+    assert scaling_fields({"memory": "2GiB", "resources": "a=1"})["memory"] == "2GiB"
+    assert scaling_fields({"memory": 2 * 1024**3})["memory"] == "2GiB"
+    assert scaling_fields(None) == dict(NEW_FORM)
 
 
 def test_what_a_form_cannot_begin_with_is_named():
-    with pytest.raises(SpecError, match="no field for 'cpu'.*did you mean 'cpus'"):
-        fields_of({"cpu": 1})
-    with pytest.raises(SpecError, match="give a ray.train.ScalingConfig"):
-        fields_of(4)
-    with pytest.raises(SpecError, match="is no ray.train.ScalingConfig"):
-        fields_of({"scaling": 4})
-    with pytest.raises(SpecError, match="resources: 4 is no dictionary"):
-        fields_of({"resources": 4})
+    with pytest.raises(SpecError, match="no option 'cpu'.*did you mean 'cpus'"):
+        scaling_fields({"cpu": 1})
+    with pytest.raises(SpecError, match="expects a ray.train.ScalingConfig.*got 4"):
+        scaling_fields(4)
+    with pytest.raises(SpecError, match="scaling: expected a ray.train.ScalingConfig, got 4"):
+        scaling_fields({"scaling": 4})
+    with pytest.raises(SpecError, match="resources: expected a dictionary, name -> amount, got 4"):
+        scaling_fields({"resources": 4})
 
 
 def test_labels_are_read_and_written():

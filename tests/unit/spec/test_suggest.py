@@ -3,14 +3,14 @@
 import pytest
 
 from nbtune.spec.forms.form import Form
-from nbtune.spec.forms.suggest import Tried, suggest
+from nbtune.spec.forms.suggest import ScoredTrial, suggest
 
 
 def suggestions(text, configs):
     """Suggest for a space whose first configurations were the best."""
     form = Form.read(text, {})
     space = form.check(form.layout.rows, form.line).space
-    return suggest(form.layout.rows, space, [Tried(n, config, float(n)) for n, config in enumerate(configs)])
+    return suggest(form.layout.rows, space, [ScoredTrial(n, config, float(n)) for n, config in enumerate(configs)])
 
 
 def changes(text, configs):
@@ -59,7 +59,7 @@ def test_a_value_that_is_never_among_the_best_is_left_out():
     configs = [{"a": "x"}] * 10 + [{"a": "y"}] * 20 + [{"a": "z"}]
     found = suggestions('a: choice(["x", "y", "z"])', configs)[0]
     assert found.changes == {"a": {"values": '"x", "z"'}}  # z was tried too rarely to say
-    assert found.text == 'leave out of a: "y" (20 trials); none of them is among the best 6'
+    assert found.text == 'drop from a: "y" (20 trials); none of these trials is among the best 6'
 
 
 def test_values_that_are_not_written_out_are_left_alone():
@@ -71,7 +71,7 @@ def test_the_best_trials_values_become_defaults():
         'a: uniform(0, 9) = 1\nb: choice(["x", "y"])', [{"a": 3.14159, "b": "x"}] + [{"a": 5.0, "b": "y"}] * 5
     )
     assert found[-1].changes == {"a": {"default": "3.142"}, "b": {"default": '"x"'}}
-    assert found[-1].text == 'take the best trial\'s values (0) as defaults: a 3.142, b "x"'
+    assert found[-1].text == 'use the values of the best trial (0) as defaults: a 3.142, b "x"'
 
 
 def test_a_default_stays_within_its_bounds():
