@@ -35,6 +35,16 @@ class Foreign:
     def client(self) -> str:
         return f"ray://127.0.0.1:{self.client_port}"
 
+    def wait_for_client_server(self) -> None:
+        """Wait until the Ray Client server listens: `ray start` does not."""
+        due = time.monotonic() + 120
+        while True:
+            with socket.socket() as connection:
+                if connection.connect_ex(("127.0.0.1", self.client_port)) == 0:
+                    return
+            assert time.monotonic() < due, f"nothing listens at {self.client}"
+            time.sleep(0.1)
+
 
 def python(code: str, folder: Path, seconds: float = 200, **variables: str | None) -> subprocess.CompletedProcess[str]:
     """Run code in a Python of its own, with this checkout's nbtune, and no authentication but what is given."""

@@ -37,8 +37,9 @@ def without_nbtune(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def guarded(without_nbtune: str) -> Iterator[Foreign]:
     """A cluster with a token, a Ray Client server, and no nbtune."""
-    with foreign(without_nbtune, TOKEN) as there:
-        yield there
+    with foreign(without_nbtune, TOKEN) as cluster:
+        cluster.wait_for_client_server()
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,7 @@ def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_p
     )
     with first_server_killed(guarded) as killed:
         ended = python(code, tmp_path, HOME=str(guarded.home))
-    assert len(killed) == 1
+    assert len(killed) == 1, ended.stdout + ended.stderr
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines() == [
         f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs",

