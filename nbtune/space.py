@@ -224,7 +224,7 @@ class Space(spec_space.Space):
             raise SpecError(problems)
         sampler = Sampler(self, seed)
         try:
-            rows = [sampler.accepted()[0] for _ in range(n)]
+            rows = [sampler.draw_valid()[0] for _ in range(n)]
         except ValueError as error:
             raise SpecError([str(error)]) from error
         return pd.DataFrame({name: pd.Series([_at(row, name) for row in rows]) for name in self.names})

@@ -280,7 +280,7 @@ def _try_space(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, 
     sampler, drawn = Sampler(space, seed=0), 0
     for _ in range(_SAMPLES):
         try:
-            drawn += sampler.accepted()[1]
+            drawn += sampler.draw_valid()[1]
         except ValueError as error:
             lines = [p.line for p in space.dependent] + [constraint.line for constraint in space.constraints]
             line = min((line for line in lines if line is not None), default=None)

@@ -1,1 +1,1 @@
-"""Search algorithms and schedulers by name, and spaces as they take them."""
+"""Search algorithms and schedulers by name, and search spaces converted for Ray Tune and Optuna."""

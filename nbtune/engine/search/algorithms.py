@@ -1,4 +1,4 @@
-"""Search algorithms and schedulers by name, as Ray Tune's own objects."""
+"""Search algorithms and schedulers by name: creates Ray Tune's objects from the options and the space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from nbtune.engine.protocol.registry import put_live
 from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.optuna_space import DefineByRun, optuna_problem
-from nbtune.engine.search.sampling import Sampler, combinations
+from nbtune.engine.search.sampling import Sampler, grid_points
 from nbtune.engine.search.to_ray import to_ray
 from nbtune.errors import Problem
 from nbtune.spec.options.options import Spec
@@ -21,22 +21,22 @@ from nbtune.spec.space.space import Parameter, Space, nested
 
 __all__ = ["Search", "make_scheduler", "make_search", "search_problems", "trial_count"]
 
-MOST_POINTS = 100_000
-"""Points of a grid with conditions or constraints, at most: they are counted one by one."""
+MAX_GRID_POINTS = 100_000
+"""The maximum number of points of a grid with conditions or constraints, which has to be enumerated."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """How an experiment is searched.
+    """How the space of an experiment is searched.
 
     Attributes:
         algorithm: for ``TuneConfig(search_alg=...)``.
         param_space: for ``Tuner(param_space=...)``.
         samples: for ``TuneConfig(num_samples=...)``.
-        grid: the points of one pass over the grid, where they are given one by one, else None.
-        accepts: whether a configuration may be tried.
-        refills: whether a configuration that may not is replaced by another.
-        seed: makes the same replacements come again, or None.
+        grid: the points of one pass over the grid if they are enumerated, else None.
+        accepts: returns whether a configuration satisfies all constraints.
+        replaces_rejected: whether a configuration that is not accepted is replaced by another sample.
+        seed: the seed of the replacements, or None.
     """
 
     algorithm: Any
@@ -44,44 +44,57 @@ class Search:
     samples: int
     grid: tuple[dict[str, Any], ...] | None
     accepts: Callable[[dict[str, Any]], bool]
-    refills: bool
+    replaces_rejected: bool
     seed: int | None
 
 
 def make_search(spec: Spec, space: Space) -> Search:
-    """Return how an experiment is searched."""
+    """Create the search algorithm of an experiment, with the space as it takes it.
+
+    Args:
+        spec: the options.
+        space: the search space.
+
+    Raises:
+        ValueError: a grid has too many points, or a domain or constraint cannot be evaluated.
+    """
     grid = _grid(spec, space)
-    spec = replace(spec, points=tuple(_whole(space, spec.points, spec.seed)))
-    points = [nested(point) for point in spec.points]
+    spec = replace(spec, points=tuple(_completed_points(space, spec.points, spec.seed)))
+    points_to_evaluate = [nested(point) for point in spec.points]
     samples, param_space = spec.samples, None
     if grid is not None:
-        # Tune's own generator takes each as a point to try, and samples what they leave open.
-        points = [*points, *(nested(point) for _ in range(spec.samples) for point in grid)]
-        samples = len(points)
+        # Tune's generator evaluates each as a given point, and samples the parameters that the point does not set.
+        points_to_evaluate = [*points_to_evaluate, *(nested(point) for _ in range(spec.samples) for point in grid)]
+        samples = len(points_to_evaluate)
         param_space = to_ray(Space(tuple(map(_as_choice, space.parameters)), space.constraints))
     if spec.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
-        algorithm: Any = BasicVariantGenerator(points_to_evaluate=points or None, random_state=spec.seed)
+        algorithm: Any = BasicVariantGenerator(points_to_evaluate=points_to_evaluate or None, random_state=spec.seed)
     elif spec.search == "optuna":
         algorithm = _optuna(spec, space)
-        param_space = {} if _by_run(space) else None
+        param_space = {} if _needs_define_by_run(space) else None
     else:
         algorithm = spec.search
-    crossed = _crossed(spec, space)
+    gridded = _with_grids(spec, space)
     return Search(
         algorithm,
-        to_ray(crossed) if param_space is None else param_space,
+        to_ray(gridded) if param_space is None else param_space,
         samples,
         None if grid is None else tuple(map(nested, grid)),
-        lambda config: _fulfils(space, config),
-        refills=grid is None and crossed.grid_size == 1,
+        lambda config: _satisfies(space, config),
+        replaces_rejected=grid is None and gridded.grid_size == 1,
         seed=spec.seed,
     )
 
 
 def search_problems(spec: Spec, space: Space) -> list[Problem]:
-    """Return what the search algorithm cannot do with the space, by line."""
+    """Return what the search algorithm does not support in the space, a problem for each parameter or point.
+
+    Args:
+        spec: the options.
+        space: the search space.
+    """
     problems = []
     for parameter in space.parameters:
         text = _problem(spec, parameter)
@@ -89,7 +102,7 @@ def search_problems(spec: Spec, space: Space) -> list[Problem]:
             problems.append(Problem(f"{parameter.name}: {parameter.domain!r}: {text}", parameter.line))
     for point in spec.points:
         problems += [
-            Problem(f"--points: {name!r} is no parameter; there are {', '.join(space.names)}")
+            Problem(f"points: unknown parameter {name!r}; the parameters are {', '.join(space.names)}")
             for name in point
             if name not in space.names
         ]
@@ -97,18 +110,26 @@ def search_problems(spec: Spec, space: Space) -> list[Problem]:
 
 
 def trial_count(spec: Spec, space: Space) -> int:
-    """Return how many trials the experiment will have.
+    """Return the number of trials of an experiment.
+
+    Args:
+        spec: the options.
+        space: the search space.
 
     Raises:
-        ValueError: they cannot be counted, for what `_grid` says.
+        ValueError: a grid has too many points, or a domain or constraint cannot be evaluated.
     """
     if (grid := _grid(spec, space)) is not None:
         return len(spec.points) + spec.samples * len(grid)
-    return spec.samples * _crossed(spec, space).grid_size
+    return spec.samples * _with_grids(spec, space).grid_size
 
 
 def make_scheduler(spec: Spec) -> Any:
-    """Return the scheduler for ``TuneConfig(scheduler=...)``."""
+    """Create the scheduler for ``TuneConfig(scheduler=...)``.
+
+    Args:
+        spec: the options. A scheduler object is returned as it is.
+    """
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
     return (
@@ -118,10 +139,13 @@ def make_scheduler(spec: Spec) -> Any:
     )
 
 
-def _whole(space: Space, points: Sequence[Mapping[str, Any]], seed: int | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the user's own points so that they may be tried: where constraints say what the rest of them can be.
+def _completed_points(
+    space: Space, points: Sequence[Mapping[str, Any]], seed: int | None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the points to evaluate; if the space has constraints, with values for the parameters that they leave open.
 
-    An algorithm would sample the rest regardless of them, and the whole point would be thrown away.
+    The search algorithm would sample those parameters without regard to the constraints, and the point would be
+    rejected as a whole.
     """
     if not space.constraints:
         yield from points
@@ -130,43 +154,45 @@ def _whole(space: Space, points: Sequence[Mapping[str, Any]], seed: int | None) 
     decided = {parameter.name for parameter in space.parameters if isinstance(parameter.domain, Domain)}
     decided |= {parameter.name for parameter in space.dependent}
     for point in points:
-        config = sampler.accepted(point)[0]
-        whole = {name: reduce(getitem, name.split("/"), config) for name in space.names}
-        yield {name: value for name, value in whole.items() if name in point or (name in decided and value is not None)}
+        config = sampler.draw_valid(point)[0]
+        completed = {name: reduce(getitem, name.split("/"), config) for name in space.names}
+        yield {
+            name: value for name, value in completed.items() if name in point or (name in decided and value is not None)
+        }
 
 
 # -- grids ----------------------------------------------------------------------------------------
 
 
 def _grid(spec: Spec, space: Space) -> list[dict[str, Any]] | None:
-    """Return the points of one pass over a grid that Tune cannot cross by itself, else None.
+    """Return the points of one pass over a grid that Tune cannot generate by itself, else None.
 
-    It cannot where values are there on a condition only, or where constraints leave out some of the points.
+    Tune generates plain products only: neither parameters with a condition, nor grids with constraints.
 
     Raises:
-        ValueError: there are too many, or a domain or constraint cannot be evaluated.
+        ValueError: the grid has too many points, or a domain or constraint cannot be evaluated.
     """
-    everything = spec.search == "grid"
+    all_finite = spec.search == "grid"
     parts = {p.name: [part for part in alternatives(p.domain) if isinstance(part, Domain)] for p in space.parameters}
-    if not (everything or (spec.search == "random" and any(_grids(found) for found in parts.values()))):
+    if not (all_finite or (spec.search == "random" and any(_has_grid(domains) for domains in parts.values()))):
         return None
     if not space.constraints and not space.dependent:
         return None
-    points = list(itertools.islice(combinations(space, all_finite=everything), MOST_POINTS + 1))
-    if len(points) > MOST_POINTS:
+    points = list(itertools.islice(grid_points(space, all_finite=all_finite), MAX_GRID_POINTS + 1))
+    if len(points) > MAX_GRID_POINTS:
         raise ValueError(
-            f"this grid has more than {MOST_POINTS:,} points, and with conditions or constraints each is looked at"
-            " before anything starts; give it fewer values, or use --search random"
+            f"expected a grid of at most {MAX_GRID_POINTS:,} points, since a grid with conditions or constraints is"
+            " enumerated before anything starts; this one has more. Use fewer values, or search 'random'"
         )
     return points
 
 
-def _grids(parts: list[Domain]) -> bool:
-    return any(part.kind == "grid_search" for part in parts)
+def _has_grid(domains: list[Domain]) -> bool:
+    return any(domain.kind == "grid_search" for domain in domains)
 
 
-def _crossed(spec: Spec, space: Space) -> Space:
-    """Return the space as Tune is to cross it: for "grid", finite domains become grids."""
+def _with_grids(spec: Spec, space: Space) -> Space:
+    """Return the space with its finite domains as grids if the search is "grid", else the space."""
     if spec.search != "grid":
         return space
     return Space(tuple(map(_as_grid, space.parameters)), space.constraints)
@@ -180,37 +206,40 @@ def _as_grid(parameter: Parameter) -> Parameter:
 
 
 def _as_choice(parameter: Parameter) -> Parameter:
-    """Return a parameter of a grid whose points are given one by one: as a grid it would be crossed again."""
+    """Return a parameter with a choice in place of a grid: Tune must not multiply the enumerated points by it."""
     if not isinstance(parameter.domain, Domain) or parameter.domain.kind != "grid_search":
         return parameter
     return replace(parameter, domain=Domain("choice", {"categories": parameter.domain.arguments["values"]}))
 
 
-# -- what an algorithm can do -----------------------------------------------------------------------
+# -- what an algorithm supports --------------------------------------------------------------------
 
 
 def _problem(spec: Spec, parameter: Parameter) -> str | None:
     domain = parameter.domain
     parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
     if spec.search == "grid":
-        fits = all(part.values is not None or part.kind in {"sample_from", "custom"} or _counts(part) for part in parts)
+        is_finite = all(
+            part.values is not None or part.kind in {"sample_from", "custom"} or _is_finite_if_resolved(part)
+            for part in parts
+        )
         return (
             None
-            if fits
-            else "a grid needs finitely many values; write grid_search([...]), or use --search random or optuna"
+            if is_finite
+            else "search 'grid' needs a finite number of values; use grid_search([...]), or search 'random' or 'optuna'"
         )
     if spec.search == "optuna":
         return optuna_problem(domain)
     if spec.search != "random" and not _is_basic(spec.search) and parameter.depends:
         return (
-            f"{type(spec.search).__name__} cannot search a parameter that depends on others; --search random, grid and"
-            " optuna can"
+            f"{type(spec.search).__name__} does not support a parameter that depends on others; use search 'random',"
+            " 'grid' or 'optuna'"
         )
     return None
 
 
-def _counts(domain: Domain) -> bool:
-    """Tell whether a domain whose values depend on other parameters has finitely many of them."""
+def _is_finite_if_resolved(domain: Domain) -> bool:
+    """Return whether a domain that depends on other parameters has a finite number of values once they are known."""
     return domain.kind in {"choice", "grid_search"} or "int" in domain.kind
 
 
@@ -218,15 +247,15 @@ def _is_basic(search: Any) -> bool:
     return type(search).__name__ == "BasicVariantGenerator"
 
 
-def _fulfils(space: Space, config: dict[str, Any]) -> bool:
+def _satisfies(space: Space, config: dict[str, Any]) -> bool:
     try:
         return space.violated(config) is None
-    except ValueError:  # it cannot be told, so it may not be tried
+    except ValueError:  # a constraint cannot be evaluated
         return False
 
 
-def _by_run(space: Space) -> bool:
-    """Tell whether Optuna has to be asked for one parameter after the other, so that conditions see their values."""
+def _needs_define_by_run(space: Space) -> bool:
+    """Return whether Optuna has to suggest the parameters one by one, since conditions or constraints need them."""
     return bool(space.dependent or space.constraints)
 
 
@@ -236,16 +265,18 @@ def _optuna(spec: Spec, space: Space) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    class Search(OptunaSearch):
-        """OptunaSearch that bears a report without the metric, which would end the whole experiment."""
+    class TolerantOptunaSearch(OptunaSearch):
+        """OptunaSearch that ignores reports without the metric: they raise in Ray's, which ends the experiment."""
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
             if self.metric in result:
                 super().on_trial_result(trial_id, result)
 
-    points = [dict(point) for point in spec.points] or None
-    if _by_run(space):
-        put_live(by_run := DefineByRun(space))
+    points_to_evaluate = [dict(point) for point in spec.points] or None
+    if _needs_define_by_run(space):
+        put_live(define_by_run := DefineByRun(space))
         metric = None if spec.metric is None else tune_name(spec.metric)
-        return Search(by_run, metric=metric, mode=spec.mode, points_to_evaluate=points, seed=spec.seed)
-    return Search(points_to_evaluate=points, seed=spec.seed)
+        return TolerantOptunaSearch(
+            define_by_run, metric=metric, mode=spec.mode, points_to_evaluate=points_to_evaluate, seed=spec.seed
+        )
+    return TolerantOptunaSearch(points_to_evaluate=points_to_evaluate, seed=spec.seed)

@@ -1,4 +1,4 @@
-"""A parameter that depends on others, as a domain of Ray Tune's own kind."""
+"""`Derived`: a parameter that depends on others, as a domain of Ray Tune."""
 
 from __future__ import annotations
 
@@ -15,47 +15,51 @@ __all__ = ["Derived"]
 
 
 class Derived(RayDomain):
-    """Samples a domain once the parameters that it depends on are sampled.
+    """Samples a domain after the parameters that it depends on.
 
-    A ``sample_from`` would be sampled only after the trial is made, from a random state of its own, and what it depends
-    on would be placeholders where the values are objects (ray.tune.impl.placeholder). Tune leaves a domain that it
-    does not know to its own `sample`.
+    Ray's ``sample_from`` does not work for this: it is sampled after the trial is created, with another random state,
+    and objects among the values that it depends on are replaced by placeholders (`ray.tune.impl.placeholder`).
+    Tune calls the `sample` method of a domain of a type that it does not know.
 
     Args:
-        derived: the domain, as `nbtune.spec` has it.
+        domain: a `nbtune.spec.space.domain.Domain` or an expression.
     """
 
-    def __init__(self, derived: Any) -> None:
-        self.derived = derived
+    def __init__(self, domain: Any) -> None:
+        self.domain = domain
 
     def sample(self, config: Any = None, size: int = 1, random_state: Any = None) -> Any:
-        """Return a sample, or `Rejected` where there can be none.
+        """Return a sample, or `Rejected` if the domain cannot be evaluated.
 
         Args:
-            config: what Tune has sampled so far: the trial's specification, its parameters under "config".
-            size: 1.
-            random_state: the experiment's.
+            config: the trial's specification as far as Tune has sampled it, with the parameters under "config".
+            size: ignored; Tune passes 1.
+            random_state: the random state of the experiment.
 
         Raises:
-            RecursiveDependencyError: what it depends on is not sampled yet; Tune comes back.
+            RecursiveDependencyError: a parameter that it depends on is not sampled yet. Tune tries again later.
         """
         sampled = dict(dict.get(config, "config", {}))
-        for name in depends_on(self.derived):
+        for name in depends_on(self.domain):
             if any(isinstance(value, RayDomain) for value in _leaves(sampled.get(name))):
                 raise RecursiveDependencyError(f"{name} is not sampled yet")
         try:
-            return sample_domain(resolve(self.derived, sampled), sampled, random_state)
+            return sample_domain(resolve(self.domain, sampled), sampled, random_state)
         except ValueError as error:
             return Rejected(str(error))
 
     def is_valid(self, value: Any) -> bool:
-        """Take any value that a point to try gives: whether it fits is checked before."""
+        """Accept any value of `points_to_evaluate`: nbtune has validated them before.
+
+        Args:
+            value: the value of a point.
+        """
         return True
 
     @property
     def domain_str(self) -> str:
         """The domain as text."""
-        return repr(self.derived)
+        return repr(self.domain)
 
 
 def _leaves(value: Any) -> Iterator[Any]:

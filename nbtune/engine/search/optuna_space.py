@@ -1,4 +1,4 @@
-"""Search spaces as Optuna has them: distributions, and suggestions of a trial (define-by-run)."""
+"""Conversion between search spaces and Optuna: distributions, and suggestions of a trial (define-by-run)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ __all__ = ["DefineByRun", "distribution", "domain_of", "optuna_problem", "sugges
 
 
 def optuna_problem(domain: Any) -> str | None:
-    """Return why Optuna cannot search a domain, or None."""
+    """Return why Optuna does not support a domain, or None if it does.
+
+    Args:
+        domain: a `Domain`, an expression over domains, or a value.
+    """
     parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
     for part in parts:
         if part.kind in {"grid_search", "sample_from", "randn", "qrandn", "custom"}:
-            return f"--search optuna cannot use {part.kind}; write choice([...]), or use --search random"
+            return f"search 'optuna' does not support {part.kind}; use choice([...]), or search 'random'"
         if part.kind == "choice" and depends_on(part):
-            return "--search optuna cannot use a choice whose values depend on other parameters; use --search random"
+            return "search 'optuna' does not support a choice that depends on other parameters; use search 'random'"
     if len({_family(part) for part in parts}) > 1:
         return (
-            "--search optuna cannot use a parameter that is of another kind under another condition; give it two"
-            " names, or use --search random"
+            "search 'optuna' does not support domains of different kinds under different conditions; use two"
+            " parameters, or search 'random'"
         )
     return None
 
@@ -36,64 +40,72 @@ def _family(domain: Domain) -> Any:
 
 
 def distribution(domain: Domain) -> Any:
-    """Return the distribution of `optuna.distributions` for a domain without dependencies.
+    """Convert a domain that does not depend on other parameters to an `optuna.distributions` object.
 
-    Ray Tune's upper bound of integers is outside the range, but for those with a step; Optuna's is inside. Optuna
-    has no logarithmic range with steps: the step is left out here, and `suggest` rounds.
+    In Ray Tune the upper bound of integers is exclusive, except with a step; in Optuna it is inclusive. Optuna has no
+    logarithmic distributions with a step: the step is ignored here, and `suggest` rounds the value.
+
+    Args:
+        domain: the domain.
 
     Raises:
-        ValueError: Optuna has none.
+        ValueError: Optuna does not support the domain.
     """
     import optuna.distributions as od
 
-    if (why := optuna_problem(domain)) is not None:
-        raise ValueError(f"{domain!r}: {why}")
-    given, log = domain.arguments, "log" in domain.kind
+    if (reason := optuna_problem(domain)) is not None:
+        raise ValueError(f"{domain!r}: {reason}")
+    arguments, log = domain.arguments, "log" in domain.kind
     if domain.kind == "choice":
-        return od.CategoricalDistribution(list(given["categories"]))
-    step = None if log else given.get("q")
+        return od.CategoricalDistribution(list(arguments["categories"]))
+    step = None if log else arguments.get("q")
     if "int" not in domain.kind:
-        return od.FloatDistribution(given["lower"], given["upper"], log=log, step=step)
-    high = int(given["upper"]) - (given.get("q", 1) == 1)
-    return od.IntDistribution(int(given["lower"]), high, log=log, step=int(step or 1))
+        return od.FloatDistribution(arguments["lower"], arguments["upper"], log=log, step=step)
+    high = int(arguments["upper"]) - (arguments.get("q", 1) == 1)
+    return od.IntDistribution(int(arguments["lower"]), high, log=log, step=int(step or 1))
 
 
-def domain_of(found: Any) -> Domain:
-    """Return the domain of one of Optuna's distributions.
-
-    Raises:
-        ValueError: it is of a kind that is not known here.
-    """
-    name, log = type(found).__name__, getattr(found, "log", False)
-    if name == "CategoricalDistribution":
-        return Domain.call("choice", list(found.choices))
-    if name == "FloatDistribution":
-        if found.step is not None:
-            return Domain.call("quniform", found.low, found.high, found.step)
-        return Domain.call("loguniform" if log else "uniform", found.low, found.high)
-    if name == "IntDistribution":
-        if found.step != 1:
-            return Domain.call("qrandint", found.low, found.high, found.step)
-        return Domain.call("lograndint" if log else "randint", found.low, found.high + 1)
-    raise ValueError(f"{name} is no distribution that nbtune knows")
-
-
-def suggest(trial: Any, order: Iterable[Parameter], fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Let a trial of Optuna's suggest a configuration; parameters whose condition is not met are not asked for.
+def domain_of(distribution: Any) -> Domain:
+    """Convert an `optuna.distributions` object to a domain.
 
     Args:
-        trial: an `optuna.Trial`, or what stands for one.
-        order: the parameters, each after those that it depends on (`Space.ordered`).
-        fixed: parameter -> value, what is not to be suggested.
+        distribution: a categorical, float or integer distribution.
+
+    Raises:
+        ValueError: the type of the distribution is not supported.
+    """
+    name, log = type(distribution).__name__, getattr(distribution, "log", False)
+    if name == "CategoricalDistribution":
+        return Domain.call("choice", list(distribution.choices))
+    if name == "FloatDistribution":
+        if distribution.step is not None:
+            return Domain.call("quniform", distribution.low, distribution.high, distribution.step)
+        return Domain.call("loguniform" if log else "uniform", distribution.low, distribution.high)
+    if name == "IntDistribution":
+        if distribution.step != 1:
+            return Domain.call("qrandint", distribution.low, distribution.high, distribution.step)
+        return Domain.call("lograndint" if log else "randint", distribution.low, distribution.high + 1)
+    raise ValueError(
+        f"expected a CategoricalDistribution, FloatDistribution or IntDistribution of Optuna, got {distribution!r}"
+    )
+
+
+def suggest(trial: Any, parameters: Iterable[Parameter], fixed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Let an Optuna trial suggest a configuration, without the parameters whose condition is not met.
+
+    Args:
+        trial: an `optuna.Trial`, or an object with its `suggest_…` methods.
+        parameters: the parameters, each after those that it depends on (`Space.ordered`).
+        fixed: parameter -> value, for parameters that are not suggested.
 
     Returns:
-        parameter -> value, nested ones by their joined names.
+        parameter -> value; nested parameters have joined names, "a/b".
 
     Raises:
         ValueError: a domain cannot be evaluated.
     """
     flat: dict[str, Any] = dict(fixed or {})
-    for parameter in order:
+    for parameter in parameters:
         if parameter.name in flat:
             continue
         try:
@@ -105,35 +117,40 @@ def suggest(trial: Any, order: Iterable[Parameter], fixed: Mapping[str, Any] | N
 
 
 def _suggest(trial: Any, name: str, domain: Domain) -> Any:
-    found, given = distribution(domain), domain.arguments
+    target, arguments = distribution(domain), domain.arguments
     if domain.kind == "choice":
-        return trial.suggest_categorical(name, found.choices)
-    ask = trial.suggest_int if "int" in domain.kind else trial.suggest_float
-    value = ask(name, found.low, found.high, step=found.step, log=found.log)
-    q = given.get("q")
-    if q is None or not found.log:
+        return trial.suggest_categorical(name, target.choices)
+    suggest_number = trial.suggest_int if "int" in domain.kind else trial.suggest_float
+    value = suggest_number(name, target.low, target.high, step=target.step, log=target.log)
+    q = arguments.get("q")
+    if q is None or not target.log:
         return value
-    rounded = min(max(round(value / q) * q, given["lower"]), given["upper"])
+    rounded = min(max(round(value / q) * q, arguments["lower"]), arguments["upper"])
     return int(rounded) if "int" in domain.kind else rounded
 
 
 class DefineByRun(Live):
-    """A space as the function that Ray Tune's ``OptunaSearch(space=...)`` takes.
+    """A space as the define-by-run function for Ray Tune's ``OptunaSearch(space=...)``.
 
-    Tune keeps it with what Optuna has learned, by a pickle that functions of the notebook's would not survive.
+    It is a `Live` object, since Tune pickles the function with the state of the search, and functions of the
+    notebook that the space may refer to cannot be unpickled in another process.
 
     Args:
-        space: the space.
+        space: the search space.
     """
 
     role = "space"
 
     def __init__(self, space: Space) -> None:
-        self._order = space.ordered
+        self._parameters = space.ordered
 
     def __call__(self, trial: Any) -> dict[str, Any]:
-        """Return the configuration: what was suggested, and the rest."""
+        """Return the configuration that a trial suggests.
+
+        Args:
+            trial: the `optuna.Trial`.
+        """
         try:
-            return suggest(trial, self._order)
-        except ValueError as error:  # must not end the experiment: the proposal is thrown away
-            return {self._order[0].name: Rejected(str(error))}
+            return suggest(trial, self._parameters)
+        except ValueError as error:  # an exception here would end the experiment; only this configuration is rejected
+            return {self._parameters[0].name: Rejected(str(error))}

@@ -1,4 +1,4 @@
-"""Samples and grids of a space."""
+"""Random samples and grids of a search space."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from nbtune.spec.space.domain import MISSING, Domain, resolve
 from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Space, nested
 
-__all__ = ["Rejected", "Sampler", "combinations", "completed", "default_config", "ray_domain", "sample_domain"]
+__all__ = ["Rejected", "Sampler", "complete_config", "default_config", "grid_points", "ray_domain", "sample_domain"]
 
-_TRIES = 1000  # samples that are thrown away for one that fulfils all constraints
+_MAX_ATTEMPTS = 1000  # samples until one satisfies all constraints
 
 
 class Rejected:
-    """Takes the place of a value that cannot be sampled, in a configuration that must not be tried.
+    """Replaces a value that cannot be sampled. A configuration that contains it is rejected.
 
     Args:
-        reason: why.
+        reason: why the value cannot be sampled.
     """
 
     def __init__(self, reason: str) -> None:
@@ -30,16 +30,16 @@ class Rejected:
 
 
 class Sampler:
-    """Draws configurations as a random search does.
+    """Draws random configurations, as a random search does.
 
     Args:
-        space: the space.
-        seed: makes the same configurations come again, or None.
+        space: the search space.
+        seed: the random seed, or None.
     """
 
     def __init__(self, space: Space, seed: int | None = None) -> None:
-        self._space, self._order, self._random = space, space.ordered, _random_state(seed)
-        self._fixed = {  # made once, for those that are the same for every sample
+        self._space, self._parameters, self._random_state = space, space.ordered, _random_state(seed)
+        self._ray_domains = {  # cached for domains that do not depend on other parameters
             parameter.name: ray_domain(parameter.domain)
             for parameter in space.parameters
             if isinstance(parameter.domain, Domain)
@@ -48,59 +48,62 @@ class Sampler:
         }
 
     def draw(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return a whole configuration: what is given, the rest sampled. Constraints are not looked at.
+        """Return a random configuration. Constraints are ignored.
 
         Args:
-            given: parameter -> value, nested ones by their joined names, "a/b".
+            given: parameter -> value, for parameters that are not sampled; nested parameters have joined names, "a/b".
 
         Raises:
             ValueError: a domain cannot be evaluated.
         """
         flat: dict[str, Any] = {}
-        for parameter in self._order:
+        for parameter in self._parameters:
             if given is not None and parameter.name in given:
                 flat[parameter.name] = given[parameter.name]
                 continue
-            if parameter.name in self._fixed:
-                flat[parameter.name] = self._fixed[parameter.name].sample(random_state=self._random)
+            if parameter.name in self._ray_domains:
+                flat[parameter.name] = self._ray_domains[parameter.name].sample(random_state=self._random_state)
                 continue
             config = nested(flat)
             try:
-                flat[parameter.name] = sample_domain(resolve(parameter.domain, config), config, self._random)
+                flat[parameter.name] = sample_domain(resolve(parameter.domain, config), config, self._random_state)
             except ValueError as error:
                 raise ValueError(f"{parameter.name}: {error}") from error
         return nested({name: flat[name] for name in self._space.names})
 
-    def accepted(self, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], int]:
-        """Return a configuration that fulfils all constraints, and how many were drawn for it.
+    def draw_valid(self, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], int]:
+        """Return a random configuration that satisfies all constraints, and how many were drawn for it.
+
+        Args:
+            given: as for `draw`.
 
         Raises:
-            ValueError: none of many does, or one cannot be evaluated.
+            ValueError: no configuration was found, or a domain or constraint cannot be evaluated.
         """
-        broken = None
-        for drawn in range(1, _TRIES + 1):
+        violated = None
+        for drawn in range(1, _MAX_ATTEMPTS + 1):
             config = self.draw(given)
-            broken = self._space.violated(config)
-            if broken is None:
+            violated = self._space.violated(config)
+            if violated is None:
                 return config, drawn
-        raise ValueError(f"{broken} is not fulfilled by any of {_TRIES} samples")
+        raise ValueError(f"none of {_MAX_ATTEMPTS} samples satisfies {violated}")
 
 
-def sample_domain(domain: Any, config: Mapping[str, Any], state: Any = None) -> Any:
-    """Return a sample of a domain without dependencies, or the value itself.
+def sample_domain(domain: Any, config: Mapping[str, Any], random_state: Any = None) -> Any:
+    """Return a sample of a domain that does not depend on other parameters; a value is returned as it is.
 
     Args:
         domain: a `Domain`, or a value.
-        config: the parameters that are sampled, nested, for a ``sample_from``.
-        state: the random state, or None for NumPy's own.
+        config: the parameters sampled so far, nested, for a ``sample_from``.
+        random_state: the random state, or None for NumPy's global one.
     """
     if not isinstance(domain, Domain):
         return domain
-    if domain.kind == "grid_search":  # as one of many: a grid takes them all
-        return ray_domain(Domain("choice", {"categories": domain.values})).sample(random_state=state)
+    if domain.kind == "grid_search":  # a single sample; a grid search uses all values
+        return ray_domain(Domain("choice", {"categories": domain.values})).sample(random_state=random_state)
     if domain.kind == "sample_from":
         return ray_domain(domain).sample(config=config)
-    return ray_domain(domain).sample(random_state=state)
+    return ray_domain(domain).sample(random_state=random_state)
 
 
 def _random_state(seed: int | str | None) -> Any:
@@ -110,7 +113,11 @@ def _random_state(seed: int | str | None) -> Any:
 
 
 def ray_domain(domain: Any) -> Any:
-    """Return a domain without dependencies as Ray Tune's own object, or the value itself."""
+    """Convert a domain that does not depend on other parameters to Ray Tune's object; return a value as it is.
+
+    Args:
+        domain: a `Domain`, or a value.
+    """
     from ray import tune
 
     if not isinstance(domain, Domain):
@@ -121,14 +128,19 @@ def ray_domain(domain: Any) -> Any:
 
 
 def default_config(space: Space) -> dict[str, Any]:
-    """Return one value for each parameter: its default, or else a sample; constraints are not looked at.
+    """Return a configuration of default values, with samples for parameters without default. Constraints are ignored.
+
+    Args:
+        space: the search space.
 
     Raises:
         ValueError: a domain or default cannot be evaluated.
     """
     sampler = Sampler(space)
     flat: dict[str, Any] = {}
-    for parameter in space.parameters:  # a default sees those before it, as where the cell runs without nbtune
+    for (
+        parameter
+    ) in space.parameters:  # a default may use the parameters above it, as in a cell that runs without nbtune
         if parameter.default is MISSING:
             continue
         value = parameter.default
@@ -141,51 +153,52 @@ def default_config(space: Space) -> dict[str, Any]:
     return sampler.draw({**first, **flat})
 
 
-def completed(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a whole configuration: what is given, the rest sampled so that all constraints are fulfilled.
+def complete_config(space: Space, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the given values and samples for the others, which satisfies all constraints.
 
     Args:
-        space: the parameters.
-        given: parameter -> value, nested ones by their joined names, "a/b".
+        space: the search space.
+        given: parameter -> value; nested parameters have joined names, "a/b".
 
     Raises:
-        ValueError: with what is given, the constraints cannot be fulfilled.
+        ValueError: no configuration with the given values satisfies the constraints.
     """
-    return Sampler(space).accepted(given)[0]
+    return Sampler(space).draw_valid(given)[0]
 
 
-def combinations(space: Space, *, all_finite: bool) -> Iterator[dict[str, Any]]:
-    """Yield the points of a grid that fulfil all constraints, as far as its parameters decide on them.
+def grid_points(space: Space, *, all_finite: bool) -> Iterator[dict[str, Any]]:
+    """Yield the points of a grid that satisfy all constraints, as far as the parameters of the grid determine them.
 
-    A parameter on a condition has its values in those points only that meet it. What is no grid is left out.
+    A parameter with a condition is part of the points that meet the condition only. Parameters that are sampled are
+    not part of the points.
 
     Args:
-        space: the space.
-        all_finite: whether every domain of finitely many values is crossed, or `grid_search` only.
+        space: the search space.
+        all_finite: whether the grid includes all domains with a finite number of values, or `grid_search` only.
 
-    Returns:
-        parameter -> value for each point, nested ones by their joined names.
+    Yields:
+        parameter -> value; nested parameters have joined names, "a/b".
 
     Raises:
         ValueError: a domain or constraint cannot be evaluated.
     """
-    order = space.ordered
+    parameters = space.ordered
 
     def points(position: int, flat: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if position == len(order):
+        if position == len(parameters):
             if space.violated(nested(flat)) is None:
                 yield flat
             return
-        parameter = order[position]
+        parameter = parameters[position]
         config = nested(flat)
-        if not parameter.depends <= set(config):  # on one that is sampled: so is this one
+        if not parameter.depends <= set(config):  # it depends on a sampled parameter, so it is sampled, too
             yield from points(position + 1, flat)
             return
         domain = resolve(parameter.domain, config)
         values = [domain]
         if isinstance(domain, Domain):
-            crossed = domain.kind == "grid_search" or (all_finite and domain.values is not None)
-            if not crossed:
+            in_grid = domain.kind == "grid_search" or (all_finite and domain.values is not None)
+            if not in_grid:
                 yield from points(position + 1, flat)
                 return
             values = domain.values or []

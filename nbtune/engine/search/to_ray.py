@@ -1,4 +1,4 @@
-"""A space as Ray Tune's own objects."""
+"""Converts a search space to Ray Tune's objects."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ __all__ = ["to_ray"]
 
 
 def to_ray(space: Space) -> dict[str, Any]:
-    """Return the dictionary that ``Tuner(param_space=...)`` takes. Defaults and constraints have no place in it."""
-    seen = frozenset().union(
+    """Convert a space to the dictionary for ``Tuner(param_space=...)``, without defaults and constraints.
+
+    Args:
+        space: the search space.
+    """
+    referenced = frozenset().union(
         *(parameter.depends for parameter in space.parameters),
         *(constraint.test.depends for constraint in space.constraints),
     )
-    return nested({parameter.name: _for_ray(parameter, seen) for parameter in space.ordered})
+    return nested({parameter.name: _ray_parameter(parameter, referenced) for parameter in space.ordered})
 
 
-def _for_ray(parameter: Parameter, seen: frozenset[str]) -> Any:
+def _ray_parameter(parameter: Parameter, referenced: frozenset[str]) -> Any:
     domain = parameter.domain
-    # Tune puts placeholders in place of a choice's objects, and of functions. Conditions are to see the objects.
-    is_seen = top_level(parameter.name) in seen and isinstance(domain, Domain)
-    if parameter.depends or (is_seen and domain.kind in {"choice", "sample_from"}):
+    # Tune replaces objects in a choice, and functions, by placeholders. Conditions need the objects themselves.
+    is_referenced = top_level(parameter.name) in referenced and isinstance(domain, Domain)
+    if parameter.depends or (is_referenced and domain.kind in {"choice", "sample_from"}):
         from nbtune.engine.search.derived import Derived
 
         return Derived(domain)

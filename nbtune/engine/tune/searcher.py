@@ -201,9 +201,9 @@ class Proposals(Live, SearchAlgorithm):
             if trial is None or self._may_be_tried(trial.config):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
-            if self._search.refills and isinstance(self._inner, SearchGenerator):
+            if self._search.replaces_rejected and isinstance(self._inner, SearchGenerator):
                 self._inner._total_samples += 1  # it is to propose another in its place
-            elif self._search.refills and (another := self._draw()) is not None:
+            elif self._search.replaces_rejected and (another := self._draw()) is not None:
                 return another
             else:
                 self.on_fewer(1)

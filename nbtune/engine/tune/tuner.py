@@ -15,7 +15,7 @@ from nbtune.engine.protocol.registry import put_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
-from nbtune.engine.search.sampling import completed
+from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.tune.control import Control
 from nbtune.engine.tune.recorder import Recorder, trial_folder
@@ -111,7 +111,7 @@ def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be tried.
     """
-    whole = completed(launch.space, point)
+    whole = complete_config(launch.space, point)
     if (workers := launch.spec.worker_group) is not None:
         workers.check(whole)
     return whole

@@ -25,7 +25,7 @@ def flattened(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def _as_domain(value: Any) -> Any:
     """Return the `Domain` for one of Ray Tune's, known by its shape since Ray is not imported here."""
     if type(value).__module__ == "nbtune.engine.search.derived":  # what nbtune has made for Ray Tune
-        return value.derived
+        return value.domain
     if isinstance(value, Domain) or not type(value).__module__.startswith("ray.tune.search.sample"):
         return value
     reader = _READERS.get(type(value).__name__)

@@ -1,4 +1,4 @@
-"""nbtune.engine.search.algorithms: how a space is searched, and how many trials that makes."""
+"""nbtune.engine.search.algorithms: search algorithms, and the number of trials."""
 
 from dataclasses import replace
 
@@ -25,49 +25,49 @@ CONDITIONAL = Space.from_cell('kind: choice(["a", "b"])\nn: randint(1, 4) if kin
         ("a: choice([1, 2])\nb: uniform(0, a)", "optuna", 2),
     ],
 )
-def test_how_many_trials_it_makes(text, search, trials):
+def test_number_of_trials(text, search, trials):
     spec, space = Spec(samples=2, search=search), Space.from_cell(text)
     assert trial_count(spec, space) == trials
     if search != "optuna":
-        found = make_search(spec, space)
-        assert found.samples * (1 if found.grid is not None else trials // 2) == trials
+        made = make_search(spec, space)
+        assert made.samples * (1 if made.grid is not None else trials // 2) == trials
 
 
-def test_the_points_of_a_grid_leave_open_what_is_none():
+def test_enumerated_points_do_not_set_sampled_parameters():
     search = make_search(Spec(search="random"), Space.from_cell("a: grid_search([1, 2])\nb: uniform(0, a)"))
     assert search.grid == ({"a": 1}, {"a": 2})
-    assert not search.refills
+    assert not search.replaces_rejected
 
 
-def test_points_of_ones_own_come_before_the_grid():
+def test_points_to_evaluate_come_before_the_grid():
     spec = Spec(search="grid", points=({"kind": "a", "n": 2},))
     space = Space(CONDITIONAL.parameters[:2])
     assert trial_count(spec, space) == 1 + 4
     assert make_search(spec, space).algorithm._points_to_evaluate[0] == {"kind": "a", "n": 2}
 
 
-def test_a_grid_of_too_many_points_is_refused(monkeypatch):
-    monkeypatch.setattr(algorithms, "MOST_POINTS", 3)
-    with pytest.raises(ValueError, match="more than 3 points"):
+def test_a_grid_with_too_many_points_is_an_error(monkeypatch):
+    monkeypatch.setattr(algorithms, "MAX_GRID_POINTS", 3)
+    with pytest.raises(ValueError, match="expected a grid of at most 3 points"):
         trial_count(Spec(search="grid"), Space(CONDITIONAL.parameters[:2]))
 
 
-def test_a_grid_needs_finitely_many_values_on_every_condition():
+def test_a_grid_needs_a_finite_number_of_values_under_every_condition():
     (problem,) = search_problems(Spec(search="grid"), CONDITIONAL)
-    assert problem.message.startswith("x: uniform(0, 1): a grid needs finitely many values")
+    assert problem.message.startswith("x: uniform(0, 1): search 'grid' needs a finite number of values")
     space = Space.from_cell("a: choice([1, 2])\nb: uniform(0, 1) if a == 1 else None")
     (problem,) = search_problems(Spec(search="grid"), space)
-    assert "b: uniform(0, 1) if a == 1 else None: a grid needs" in problem.message
+    assert "b: uniform(0, 1) if a == 1 else None: search 'grid' needs" in problem.message
 
 
-def test_what_may_be_tried():
+def test_accepted_configurations():
     search = make_search(Spec(), Space.from_cell("a: choice([0, 1])\nrequire(1 / a > 0)"))
     assert search.accepts({"a": 1})
-    assert not search.accepts({"a": 0}), "where it cannot be told, it may not"
-    assert search.refills
+    assert not search.accepts({"a": 0}), "accepted though the constraint cannot be evaluated"
+    assert search.replaces_rejected
 
 
-def test_points_of_ones_own_are_none_of_what_a_further_sample_makes():
+def test_points_to_evaluate_do_not_count_per_sample():
     spec, space = Spec(search="grid", points=({"kind": "b"},) * 3), Space(CONDITIONAL.parameters[:2])
     assert trial_count(spec, space) == 3 + 4
     assert trial_count(replace(spec, samples=1, points=()), space) == 4

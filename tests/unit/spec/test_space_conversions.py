@@ -246,11 +246,11 @@ def test_optuna_searches_it_by_ask_and_tell():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: randn()", "a: --search optuna cannot use randn"),
-        ("a: choice([1, 2])\nb: choice([a, 3])", "b: .*a choice whose values depend on other parameters"),
+        ("a: randn()", "a: search 'optuna' does not support randn"),
+        ("a: choice([1, 2])\nb: choice([a, 3])", "b: .*a choice that depends on other parameters"),
         (
             "a: choice([1, 2])\nb: uniform(0, 1) if a > 1 else randint(1, 3)",
-            "b: .*of another kind under another condition",
+            "b: .*domains of different kinds under different conditions",
         ),
     ],
 )
@@ -260,7 +260,7 @@ def test_what_optuna_cannot_search(text, words):
 
 
 def test_what_cannot_be_sampled():
-    with pytest.raises(SpecError, match=r"require\(a > 5\) is not fulfilled by any of 1000 samples"):
+    with pytest.raises(SpecError, match=r"none of 1000 samples satisfies require\(a > 5\)"):
         Space.from_cell("a: choice([1, 2])\nrequire(a > 5)").sample()
     with pytest.raises(SpecError, match="b: uniform.*cannot be evaluated: ZeroDivisionError"):
         Space.from_cell("a: choice([0])\nb: uniform(0, 1 / a)").sample()
@@ -288,5 +288,5 @@ def test_grid_size():
 
 def test_require_outside_of_a_sweep():
     nbtune.require(1 < 2)
-    with pytest.raises(ValueError, match="the condition is False"):
+    with pytest.raises(ValueError, match="expected a true condition, got False"):
         nbtune.require(2 < 1)
