@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Chunk, Event, decode, encode
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.storage import Storage
@@ -45,7 +46,7 @@ class Replay:
         speed: how many times faster than they were recorded; infinity for all at once.
 
     Attributes:
-        commands: what the experiment was told, in order: ("stop", {}) or an order with its arguments.
+        commands: the commands that were sent, in order.
     """
 
     def __init__(self, chunks: Iterable[Chunk], speed: float = math.inf) -> None:
@@ -54,7 +55,7 @@ class Replay:
         self._began = time.monotonic()
         self._first = next((float(chunk.time[0]) for chunk in self._chunks if len(chunk)), 0.0)
         self._closed = threading.Event()
-        self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.commands: list[Command] = []
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
         until = time.monotonic() + timeout
@@ -75,11 +76,8 @@ class Replay:
         now = self._first + (time.monotonic() - self._began) * self._speed
         return chunk.until(chunk.first + int((chunk.time <= now).sum()))
 
-    def stop(self) -> None:
-        self.commands.append(("stop", {}))
-
-    def order(self, name: str, **arguments: Any) -> Any:
-        self.commands.append((name, arguments))
+    def send(self, command: Command) -> None:
+        self.commands.append(command)
 
     def close(self) -> None:
         self._closed.set()

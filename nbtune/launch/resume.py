@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -15,13 +15,12 @@ from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import known, register
 
 if TYPE_CHECKING:
+    from nbtune.engine.protocol.commands import Command
     from nbtune.engine.protocol.source import Source
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
 __all__ = ["attach", "follow", "go_on", "live_folders"]
-
-Order = tuple[str, Mapping[str, Any]]
 
 
 def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Experiment:
@@ -103,7 +102,9 @@ def follow(folder: str) -> Experiment | None:
     return experiment
 
 
-def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ()) -> tuple[Source, Callable[[], None]]:
+def go_on(
+    where: Storage, *, failed: bool = False, commands: Sequence[Command] = ()
+) -> tuple[Source, Callable[[], None]]:
     """Start a driver that goes on with an experiment that has come to an end.
 
     Returns what its events are read from, and what to call when it is over.
@@ -111,7 +112,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     Args:
         where: the experiment's folder.
         failed: whether trials that have failed go on as well, from their last checkpoints.
-        orders: what to do first; see `nbtune.engine.tune.control.Control.order`.
+        commands: what to execute first.
 
     Raises:
         ExperimentError: nothing is left to do, or what it needs is not in its storage.
@@ -133,8 +134,8 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     folder = where.name
     there = find(folder, NAMESPACE, events_since)
     if there is not None and not there[1]["over"]:  # somebody else was quicker
-        for name, arguments in orders:
-            there[0].order(name, **arguments)
+        for command in commands:
+            there[0].send(command)
         return there[0], lambda: None
     make_way(folder, NAMESPACE)
     filesystem, root = where.open()
@@ -146,7 +147,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
     past = past_of(chunks)
     over = sum(not trial.goes_on(failed=failed) for trial in past.trials.values())
     total = max(past.metadata.get("trials", 0), len(past.trials))
-    if over >= total and not orders:
+    if over >= total and not commands:
         failures = sum(trial.status == "failed" for trial in past.trials.values())
         hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
         raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
@@ -166,7 +167,7 @@ def go_on(where: Storage, *, failed: bool = False, orders: Sequence[Order] = ())
         "plan": planned.to_json(),
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    how = Resume(folder, where.parent, planned.places, failed, tuple(orders), metadata, secret)
+    how = Resume(folder, where.parent, planned.places, failed, tuple(commands), metadata, secret)
     warm.began()
     source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
     return source, warm.ended

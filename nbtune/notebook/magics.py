@@ -165,11 +165,11 @@ class NbTune(_Defaults):
     # -- %tune ------------------------------------------------------------------------------------
 
     def _command(self, line: str) -> Any:
-        from nbtune.notebook.orders import ORDERS
+        from nbtune.notebook.commands import COMMANDS
 
         word, rest = split_first(line)
         commands: dict[str, Callable[[str], Any]] = {
-            **{order: partial(self._order, order) for order in ORDERS},
+            **{command: partial(self._execute, command) for command in COMMANDS},
             "": lambda rest: print(self._overview()),
             "attach": self._attach,
             "cluster": self._cluster,
@@ -239,7 +239,7 @@ class NbTune(_Defaults):
     def _plan(self, line: str) -> None:
         """``%tune plan OPTIONS`` plans a new experiment, ``%tune plan NAME`` shows the plan of one of this notebook."""
         from nbtune.launch.planning import plan, told
-        from nbtune.notebook.orders import experiment_of
+        from nbtune.notebook.commands import experiment_of
 
         parsed = parse_line(line, self.shell.user_ns)
         name = parsed.options.pop("name", None)
@@ -254,10 +254,10 @@ class NbTune(_Defaults):
         else:
             print(plan(parsed.space, **parsed.options))
 
-    def _order(self, order: str, rest: str) -> None:
-        from nbtune.notebook.orders import carry_out
+    def _execute(self, command: str, rest: str) -> None:
+        from nbtune.notebook.commands import execute
 
-        print(carry_out(order, rest, self.shell.user_ns))
+        print(execute(command, rest, self.shell.user_ns))
 
     def _attach(self, rest: str) -> None:
         """``%tune attach NAME [VARIABLE]``: attach to an experiment and show its dashboard."""
@@ -273,7 +273,7 @@ class NbTune(_Defaults):
 
         words = split_line(rest)
         if len(words) == 2 and words[1].isdigit():
-            self._order("resume", rest)
+            self._execute("resume", rest)
             return
         failed = "--failed" in words
         words = [word for word in words if word != "--failed"]

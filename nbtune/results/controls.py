@@ -1,11 +1,19 @@
-"""What can be done to an experiment while it runs and after it: the orders of its handle."""
+"""What can be done to an experiment while it runs and after its end: the commands of its handle."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
+from nbtune.engine.protocol.commands import (
+    AddTrial,
+    Command,
+    ExtendSearch,
+    SearchCommand,
+    SetMaxConcurrent,
+    StopExperiment,
+)
 from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.results.about import About
@@ -15,7 +23,7 @@ __all__ = ["Controls"]
 
 
 class Controls(About):
-    """The orders that an experiment takes. What is ordered after its end resumes it."""
+    """The commands of an experiment. One about its search resumes an experiment that is over."""
 
     _source: Source
 
@@ -25,25 +33,28 @@ class Controls(About):
     def stop(self) -> None:
         """End the experiment: its trials' processes end, what they have reported stays.
 
-        Returns once the cluster has taken the order; `wait` waits for the end.
+        Returns once the cluster has received the command; `wait` waits for the end.
 
         Raises:
             ExperimentError: it does not run.
         """
-        self._command(lambda source: source.stop())
+        self._execute(StopExperiment())
 
     def resume(self, *, failed: bool = False) -> Self:
-        """Go on with it after a stop, after a crash of its driver or cluster, or in a new kernel; return itself.
+        """Resume it after a stop, after a crash of its driver or cluster, or in a new kernel; return itself.
 
-        Unfinished trials go on from their last checkpoints, those without one begin anew; finished ones stay
-        as they are. What is still missing is tried, and the search algorithm knows what it knew (Ray Tune's
-        `Tuner.restore`, with what the event log knows in addition). A time budget begins anew.
+        Unfinished trials resume from their last checkpoints, those without one start again; finished ones stay
+        as they are. The remaining samples are tried, and the search algorithm keeps what it has learned (Ray Tune's
+        `Tuner.restore`, completed from the event log). A time budget starts again.
 
         Args:
-            failed: whether trials that have failed are tried again, too.
+            failed: whether failed trials are tried again, too.
+
+        Returns:
+            This experiment.
 
         Raises:
-            ExperimentError: it runs, nothing is left to do, or its storage does not have what it needs.
+            ExperimentError: it runs, nothing remains to be done, or its storage does not have what it needs.
             ClusterError: no cluster can be reached or started.
         """
         if self.status not in ENDED:
@@ -55,42 +66,41 @@ class Controls(About):
         """Try a point of your own next, also after the end; parameters that are not given are sampled.
 
         Args:
-            point: parameter -> value, for names that are no Python identifiers ("a/b").
+            point: parameter -> value, for names that are not Python identifiers ("a/b").
             parameters: parameter=value.
 
         Raises:
             ExperimentError: it has no such parameter, or cannot be reached.
         """
         config = {**(point or {}), **parameters}
-        self._known(config)
-        self._order("add", config=config)
+        self._check_parameters(config)
+        self._execute(AddTrial(config))
 
     def extend(self, samples: int) -> None:
-        """Let the search algorithm try more samples than it was asked for, also after the end.
+        """Let the search algorithm try more samples than were requested at first, also after the end.
 
         Args:
-            samples: how many more; with `grid_search` in the space, how often the grid.
+            samples: the number of additional samples; with `grid_search` in the space, of repetitions of the grid.
 
         Raises:
-            ExperimentError: its search algorithm cannot, or it cannot be reached.
+            ExperimentError: its search algorithm cannot be extended, or the experiment cannot be reached.
         """
-        count = _positive("samples", samples)
-        self._order("extend", samples=count, trials=count * self._store.metadata.get("per_sample", 1))
+        self._execute(ExtendSearch(_positive("samples", samples)))
 
     @property
     def max_concurrent(self) -> int | None:
         """How many trials may run at once; None for as many as fit. Setting it takes effect while it runs.
 
-        Trials that run already are not stopped when there are more of them; one that waits already still starts.
+        A lower number does not stop trials that run already, and one that is already waiting still starts.
         """
         return self._store.metadata.get("max_concurrent")
 
     @max_concurrent.setter
     def max_concurrent(self, number: int | None) -> None:
-        self._order("limit", number=None if number is None else _positive("max_concurrent", number))
+        self._execute(SetMaxConcurrent(None if number is None else _positive("max_concurrent", number)))
 
-    def _known(self, config: Mapping[str, Any]) -> None:
-        """Refuse parameters that the space does not have."""
+    def _check_parameters(self, config: Mapping[str, Any]) -> None:
+        """Raise an `ExperimentError` if the space does not have one of these parameters."""
         space = self._store.metadata.get("space", {})
         for name in config:
             if name not in space:
@@ -98,18 +108,22 @@ class Controls(About):
                     f"{self.name} has no parameter {name!r}{did_you_mean(name, space)}; it has {', '.join(space)}"
                 )
 
-    def _order(self, name: str, **arguments: Any) -> None:
-        """Give an order about the search; after the end, resume in order to carry it out."""
-        if self.status in ENDED:
-            self._begin_again(orders=((name, arguments),))
-        else:
-            self._command(lambda source: source.order(name, **arguments))
+    def _execute(self, command: Command) -> None:
+        """Have the driver execute a command. Resume an experiment that is over, if the command is about its search.
 
-    def _command(self, send: Callable[[Source], Any]) -> None:
+        Args:
+            command: what to do.
+
+        Raises:
+            ExperimentError: the experiment is over, refuses the command or cannot be reached.
+        """
         if self.status in ENDED:
-            raise ExperimentError(f"{self.name} is {self.status}: nothing of it runs")
+            if not isinstance(command, SearchCommand):
+                raise ExperimentError(f"{self.name} is {self.status}: it does not run")
+            self._begin_again(commands=(command,))
+            return
         try:
-            send(self._source)
+            self._source.send(command)
         except RefusedError as error:
             raise ExperimentError(f"{self.name}: {error}") from None
         except (SourceLostError, TimeoutError) as error:
@@ -118,5 +132,5 @@ class Controls(About):
 
 def _positive(name: str, number: int) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ExperimentError(f"{name}={number!r} is no whole number of 1 or more")
+        raise ExperimentError(f"{name}: expected an integer >= 1, got {number!r}")
     return number

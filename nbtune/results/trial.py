@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbtune.engine.protocol.source import Source
+from nbtune.engine.protocol.commands import AddTrial, Command, PauseTrial, ResumeTrial, StopTrial
 from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError
 from nbtune.results.state import TrialState
@@ -30,9 +30,8 @@ class Host(Protocol):
     def where(self) -> Storage | None: ...
     @property
     def history(self) -> pd.DataFrame: ...
-    def _known(self, config: Mapping[str, Any]) -> None: ...
-    def _order(self, name: str, **arguments: Any) -> None: ...
-    def _command(self, send: Callable[[Source], Any]) -> None: ...
+    def _check_parameters(self, config: Mapping[str, Any]) -> None: ...
+    def _execute(self, command: Command) -> None: ...
 
 
 class Trial:
@@ -144,7 +143,7 @@ class Trial:
         Raises:
             ExperimentError: the experiment does not run.
         """
-        self._order("stop_trial")
+        self._experiment._execute(StopTrial(self.id))
 
     def pause(self) -> None:
         """Let this trial give up its place after its next checkpoint, until `resume`.
@@ -153,7 +152,7 @@ class Trial:
             ExperimentError: it does not run, or no trial of the experiment keeps checkpoints: what it has
                 trained would be lost.
         """
-        self._order("pause_trial")
+        self._experiment._execute(PauseTrial(self.id))
 
     def resume(self) -> None:
         """Let this trial go on from its checkpoint after `pause`, once there is a place.
@@ -161,7 +160,7 @@ class Trial:
         Raises:
             ExperimentError: it was not paused by `pause`.
         """
-        self._order("resume_trial")
+        self._experiment._execute(ResumeTrial(self.id))
 
     def clone(self, point: Mapping[str, Any] | None = None, /, *, checkpoint: bool = False, **parameters: Any) -> None:
         """Try this trial's point again with changes, next, also after the experiment's end.
@@ -177,12 +176,9 @@ class Trial:
                 not have this trial (yet) after a resumption.
         """
         experiment, changes = self._experiment, {**(point or {}), **parameters}
-        experiment._known(changes)
+        experiment._check_parameters(changes)
         state = experiment._store.state(self.id)
-        if state is None:  # an order without its parameters would be one for any sample
-            raise ExperimentError(f"trial {self.id} of {experiment.name} is not known: the experiment was resumed")
+        if state is None:  # without its parameters, all would be sampled
+            raise ExperimentError(f"trial {self.id} of {experiment.name} is not known yet: the experiment was resumed")
         config = {**dict(flat(state.config)), **changes}
-        experiment._order("add", config=config, **({"start": self.id} if checkpoint else {}))
-
-    def _order(self, name: str) -> None:
-        self._experiment._command(lambda source: source.order(name, trial=self.id))
+        experiment._execute(AddTrial(config, start_from=self.id if checkpoint else None))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import KINDS, Chunk
 
 __all__ = ["RUNNING", "Growing", "finished", "values"]
@@ -111,8 +112,6 @@ class Growing:
             time.sleep(0.005)
         return [part for chunk in self._chunks if chunk.end > since and len(part := chunk.since(since))]
 
-    def stop(self) -> None: ...
-
-    def stop_trial(self, number: int) -> None: ...
+    def send(self, command: Command) -> None: ...
 
     def close(self) -> None: ...

@@ -86,7 +86,7 @@ def test_pause_resume_stop_and_add(run: Any, until: Any, counting: Any, schedule
 def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting: Any) -> None:
     experiment = run(waiting, {"a": nbtune.uniform(0, 1)}, samples=1)
     until(lambda: len(experiment.history), "a report")
-    with pytest.raises(nbtune.ExperimentError, match="no trial has kept a checkpoint so far"):
+    with pytest.raises(nbtune.ExperimentError, match="no trial has saved a checkpoint so far"):
         experiment.trials[0].pause()
     with pytest.raises(nbtune.ExperimentError, match="trial 0 cannot be resumed: it is not paused"):
         experiment.trials[0].resume()

@@ -15,6 +15,7 @@ from nbtune import testing
 from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.launch import find
 from nbtune.engine.client.stored import events_since, open_experiment
+from nbtune.engine.protocol.commands import StopTrial
 from nbtune.engine.protocol.events import KINDS, Chunk
 from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
 from nbtune.engine.storage.storage import Storage
@@ -162,13 +163,13 @@ def test_where_there_is_nothing_more_a_read_ends_in_time(source: Source) -> None
 
 
 @each
-def test_an_order_is_carried_out_or_refused_with_a_reason(source: Source) -> None:
+def test_a_command_is_executed_or_refused_with_a_reason(source: Source) -> None:
     if isinstance(source, testing.Replay):
-        source.order("stop_trial", trial=10_000)
-        assert source.commands == [("stop_trial", {"trial": 10_000})]
+        source.send(StopTrial(10_000))
+        assert source.commands == [StopTrial(10_000)]
         return
     with pytest.raises((RefusedError, SourceLostError), match=r"\w+"):
-        source.order("stop_trial", trial=10_000)
+        source.send(StopTrial(10_000))
 
 
 @each

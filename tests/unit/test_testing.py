@@ -6,6 +6,7 @@ import pyarrow.fs as pafs
 import pytest
 
 from nbtune import testing
+from nbtune.engine.protocol.commands import StopExperiment, StopTrial
 from nbtune.engine.protocol.events import Event, decode, encode
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.log import EventLog
@@ -52,6 +53,6 @@ def test_a_slow_replay_gives_only_what_is_due():
 
 def test_a_replay_remembers_what_it_was_told():
     source = testing.Replay([], speed=math.inf)
-    source.order("stop_trial", trial=3)
-    source.stop()
-    assert source.commands == [("stop_trial", {"trial": 3}), ("stop", {})]
+    source.send(StopTrial(3))
+    source.send(StopExperiment())
+    assert source.commands == [StopTrial(3), StopExperiment()]

@@ -1,4 +1,4 @@
-"""From the kernel to the cluster and back: start a driver or find one, read its events, give it orders."""
+"""From the kernel to the cluster and back: start a driver or find one, read its events, send it commands."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.driver.driver import Driver
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Chunk, decode
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage.launch_spec import Launch, Resume
@@ -94,12 +95,9 @@ class Remote:
         self._started = []
         return True
 
-    def stop(self) -> None:
-        self._ask("stop", within=30)
-
-    def order(self, name: str, **arguments: Any) -> Any:
-        """Give an order; see `nbtune.engine.protocol.source.Source`."""
-        return self._ask("order", name, arguments, within=30)
+    def send(self, command: Command) -> None:
+        """Send a command; see `nbtune.engine.protocol.source.Source`."""
+        self._ask("execute", command, within=30)
 
     def close(self) -> None:
         # It ends by itself once nobody reads.

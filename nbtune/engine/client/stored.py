@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Chunk, Event, decode, encode
 from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.source import SourceLostError
@@ -38,11 +39,8 @@ class Recorded:
             raise SourceLostError("its log ends before its end: the driver or the cluster was lost")
         return rest
 
-    def stop(self) -> None:
+    def send(self, command: Command) -> None:
         raise SourceLostError("it is read from storage and does not run here")
-
-    def order(self, name: str, **arguments: Any) -> Any:
-        self.stop()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,11 +6,12 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from nbtune.engine.protocol import environment
+from nbtune.engine.protocol.commands import Command, StopExperiment
 from nbtune.engine.protocol.events import Event
 from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.source import RefusedError
@@ -36,11 +37,11 @@ class Driver:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()  # there is something new to read
         self._came = asyncio.Event()  # another big value has come
-        self._steerable = asyncio.Event()  # orders can be carried out, or the experiment is over
+        self._steerable = asyncio.Event()  # commands can be executed, or the experiment is over
         self._ended = asyncio.Event()  # the experiment is over
         self._settled = asyncio.Event()  # its log is in storage, or cannot be brought there
         self._control: Any = None
-        self._stop_early = False
+        self._stop_requested = False
         self._over = False
         self._large: list[Any] = []  # references to the big values
         self._held: dict[int, Any] = {}  # the same as they come, by position
@@ -114,7 +115,7 @@ class Driver:
         where = launch.storage.join(launch.folder)
         filesystem, path = where.open()
         log = self._log = EventLog(filesystem, path)
-        self._log_writer = LogWriter(log, launch.storage.redacted, self._end_early, lambda: self._repair(where))
+        self._log_writer = LogWriter(log, launch.storage.redacted, self._request_stop, lambda: self._repair(where))
         self._readers[reader] = time.monotonic()
         self._about = {"name": metadata.get("name"), "path": metadata.get("path"), "where": where}
         self._record({"status": "pending", **metadata})
@@ -181,30 +182,38 @@ class Driver:
             await self._settled.wait()
         self._readers.pop(reader, None)
 
-    # -- orders -----------------------------------------------------------------------------------
+    # -- commands ---------------------------------------------------------------------------------
 
-    async def stop(self) -> None:
-        """End the experiment."""
-        self._stop_early = True
-        if self._control is not None:
-            self._control.stop()
+    async def execute(self, command: Command) -> None:
+        """Execute a command.
 
-    async def order(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """Carry out an order and return its outcome; see `nbtune.engine.tune.control.Control.order`.
+        Returns once Tune's thread has executed it. The end of the experiment is only requested: it takes effect
+        with Tune's next step, or as soon as Tune runs.
+
+        Args:
+            command: what to do.
 
         Raises:
-            RefusedError: it makes no sense for the trial or the algorithm, or the experiment is over.
+            RefusedError: it cannot be executed for the trial or the algorithm, or the experiment is over.
         """
+        if isinstance(command, StopExperiment):
+            self._request_stop()
+            return
         await self._steerable.wait()
         if self._over:
             raise RefusedError("the experiment is over")
-        done = asyncio.wrap_future(self._control.order(name, **arguments))
+        done = asyncio.wrap_future(self._control.submit(command))
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait([done, ended], return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not done.done():
-            raise RefusedError("the experiment came to its end before")
-        return await done
+            raise RefusedError("the experiment ended before the command was executed")
+        await done
+
+    def _request_stop(self) -> None:
+        self._stop_requested = True
+        if self._control is not None:
+            self._control.submit(StopExperiment())
 
     # -- what trials tell beside Tune -------------------------------------------------------------
 
@@ -251,10 +260,6 @@ class Driver:
             self._log_writer.retry_after_end()
         self._stay()
 
-    def _end_early(self) -> None:
-        if self._control is not None:
-            self._control.stop()
-
     def _repair(self, where: Storage) -> None:
         from nbtune.engine.storage.repair import repair
 
@@ -270,8 +275,8 @@ class Driver:
         self._soon(self._steerable)
         self._staging = lambda: run.recorder.staging
         run.recorder.on_failure = lambda failure, final: self._log_writer.on_trial_failure(failure, final=final)
-        if self._stop_early or self._log_writer.failure is not None:
-            self._control.stop()
+        if self._stop_requested:
+            self._control.submit(StopExperiment())
         self._record({"status": "running"})
         try:
             run.tuner.fit()

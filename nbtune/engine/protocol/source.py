@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Chunk
 
 __all__ = ["RefusedError", "Source", "SourceLostError", "StartError"]
@@ -18,7 +19,7 @@ class StartError(Exception):
 
 
 class RefusedError(Exception):
-    """An order makes no sense for the trial or the experiment as it is."""
+    """A command cannot be executed for the trial or the experiment in its present state."""
 
 
 class Source(Protocol):
@@ -33,21 +34,16 @@ class Source(Protocol):
         """
         ...
 
-    def stop(self) -> None:
-        """Ask for the end of the experiment."""
-        ...
-
-    def order(self, name: str, **arguments: Any) -> Any:
-        """Give an order about a trial or the search, and return its outcome once it is carried out.
+    def send(self, command: Command) -> None:
+        """Send a command, and return once it is executed; once it is received, if it ends the experiment.
 
         Args:
-            name: "stop_trial", "pause_trial" or "resume_trial", with `trial`; "add", with `config` and `start`;
-                "extend", with `samples` and `trials`; "limit", with `number`.
-            arguments: the order's own; see `nbtune.engine.tune.control.Control`.
+            command: what to do.
 
         Raises:
-            RefusedError: it makes no sense; the message says why.
-            SourceLostError: nobody is there to carry it out.
+            RefusedError: it cannot be executed; the message says why.
+            SourceLostError: there is no driver that could execute it.
+            TimeoutError: the driver has not answered in time.
         """
         ...
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.storage.storage import Storage
 from nbtune.spec.options.options import Spec
@@ -50,7 +49,7 @@ class Resume:
         storage: the storage that contains this folder.
         slots: as in `Launch`.
         failed: whether failed trials are resumed, too.
-        orders: what to do first: name and arguments, as for `Driver.order`.
+        commands: what to execute first.
         metadata: what the next event records of the experiment.
         environment: as in `Launch`.
     """
@@ -59,6 +58,6 @@ class Resume:
     storage: Storage
     slots: int | None
     failed: bool = False
-    orders: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    commands: tuple[Command, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str] = field(default_factory=dict, repr=False)

@@ -1,4 +1,4 @@
-"""When a trial or the whole experiment is to end before its own end."""
+"""Conditions that end a trial or the whole experiment early."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _ITERATIONS = "iterations"
 
 
 class Stopping(Live, Stopper):
-    """Every reason to end a trial or the experiment early.
+    """The conditions that end a trial or the experiment early, as a stopper of Tune.
 
-    The end of the experiment is not said to Tune by `stop_all`, which would mark each trial as
-    finished so that it could never be resumed; `Control` asks `decide` and ends Tune's loop.
+    `stop_all` never ends the experiment: Tune would mark each trial as terminated, and none could be resumed. Instead
+    `Control` checks `is_due` and ends Tune's loop.
 
     Args:
         conditions: metric -> bound, a `ray.tune.Stopper`, a function (trial_id, result) -> bool, or None.
-            A bound is reached from below, as in Ray Tune, and from above for the experiment's own
-            metric where less of it is better. "iterations" is how many reports the trial has made. What the user
-            reports goes before Tune's own entries of a result.
+            A trial ends when a value is >= its bound, as in Ray Tune; with mode="min" when the experiment's own metric
+            is <= its bound. "iterations" is the number of the trial's reports. Reported metrics take precedence over
+            Tune's own entries of a result.
         metric: the experiment's metric.
         mode: "min" or "max".
         time_budget: seconds until the whole experiment ends, or None.
@@ -41,7 +41,7 @@ class Stopping(Live, Stopper):
         self._conditions = conditions
         self._below = metric if mode == "min" else None
         self._deadline = math.inf if time_budget is None else time.monotonic() + time_budget
-        self._asked = False
+        self._requested = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if self._conditions is None:
@@ -57,14 +57,14 @@ class Stopping(Live, Stopper):
             return False
         return bool(value <= bound if name == self._below else value >= bound)
 
-    def ask(self) -> None:
-        """End the experiment with the next step."""
-        self._asked = True
+    def request(self) -> None:
+        """Request the end of the experiment with the next step."""
+        self._requested = True
 
-    def decide(self) -> bool:
-        """Tell whether the experiment is to end now."""
-        own = isinstance(self._conditions, Stopper) and self._conditions.stop_all()
-        return self._asked or own or time.monotonic() > self._deadline
+    def is_due(self) -> bool:
+        """Return whether the experiment ends now: on request, by the user's stopper or by its time budget."""
+        stopper = isinstance(self._conditions, Stopper) and self._conditions.stop_all()
+        return self._requested or stopper or time.monotonic() > self._deadline
 
     def stop_all(self) -> bool:
         return False

@@ -56,7 +56,8 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     """
     spec, failed = launch.spec, resume is not None and resume.failed
     past = past_of(log.chunks()) if resume is not None else None
-    total = int((past.metadata if past else launch.metadata).get("trials", 0))
+    metadata = past.metadata if past else launch.metadata
+    total = metadata.get("trials", 0)
     limit = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     search = make_search(spec, launch.space)
     proposals = Proposals(search, launch.slots, limit)
@@ -71,11 +72,12 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         stopping,
         recorder,
         complete=partial(_completed, launch),
+        trials_per_sample=metadata.get("per_sample", 1),
         past=past,
         failed=failed,
     )
-    for name, arguments in resume.orders if resume is not None else ():
-        control.order(name, **arguments)
+    for command in resume.commands if resume is not None else ():
+        control.submit(command)
     put_live(proposals, recorder, scheduler, stopping, control)
     payload = {
         "data": launch.data,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.store import ENDED, Store, flat
+from nbtune.results.trial import Trial
 from nbtune.spec.space.domain import Domain
 from nbtune.views.base.background import Background
 from nbtune.views.base.channel import answer_to
@@ -25,7 +26,7 @@ class Steerable(Protocol):
     max_concurrent: int | None
 
     @property
-    def trials(self) -> Mapping[int, Any]: ...
+    def trials(self) -> Mapping[int, Trial]: ...
     def stop(self) -> None: ...
     def resume(self, *, failed: bool = False) -> Any: ...
     def add(self, point: Mapping[str, Any] | None = None, /) -> None: ...
@@ -63,9 +64,9 @@ class Orders:
     def trials(self) -> dict[str, Callable[[Message], None]]:
         """The handlers of the table's messages."""
         orders = {
-            "stop": self._about("stop", "stopping"),
-            "pause": self._about("pause", "pausing"),
-            "resume": self._about("resume", "resuming"),
+            "stop": self._about(Trial.stop, "stopping"),
+            "pause": self._about(Trial.pause, "pausing"),
+            "resume": self._about(Trial.resume, "resuming"),
             "add": self._add,
         }
         return {name: self._handler(self._trials, name, order) for name, order in orders.items()}
@@ -91,9 +92,9 @@ class Orders:
         self._experiment.max_concurrent = message.get("number")
         return {"type": "done", "order": "at_once"}
 
-    def _about(self, order: str, answer: str) -> Callable[[Message], Message]:
+    def _about(self, method: Callable[[Trial], None], answer: str) -> Callable[[Message], Message]:
         def give(message: Message) -> Message:
-            getattr(self._trial(message["trial"]), order)()
+            method(self._trial(message["trial"]))
             return {"type": answer, "trial": message["trial"]}
 
         return give
@@ -112,7 +113,7 @@ class Orders:
             self._trial(number).clone(point, checkpoint=message.get("checkpoint") is True)
         return {"type": "added", "trial": number}
 
-    def _trial(self, number: Any) -> Any:
+    def _trial(self, number: Any) -> Trial:
         found = self._experiment.trials.get(number)
         if found is None:
             raise ExperimentError(f"there is no trial {number}")

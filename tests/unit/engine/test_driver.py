@@ -14,6 +14,7 @@ from nbtune.engine.client import launch as launch_module
 from nbtune.engine.client.launch import Remote
 from nbtune.engine.driver import driver as driver_module
 from nbtune.engine.driver.driver import Driver
+from nbtune.engine.protocol.commands import SetMaxConcurrent, StopExperiment
 from nbtune.engine.protocol.events import Event, decode
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage import log as log_module
@@ -73,7 +74,7 @@ def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, lo
         while not asked.is_set():
             await asyncio.sleep(0.005)
         began = time.monotonic()
-        await driver.stop()
+        await driver.execute(StopExperiment())
         live = await driver.events(30, 1.0, "live")  # neither does one wait that is up to date
         took = time.monotonic() - began
         assert not reading.done()
@@ -84,7 +85,7 @@ def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, lo
     threading.Timer(SOON, go.set).start()  # so that a loop that is blocked fails, and does not hang
     took, live, answer = asyncio.run(late_reader_and_stop())
     assert took < 0.5
-    assert driver._stop_early
+    assert driver._stop_requested
     assert numbers(live, 30) == list(range(30, 35))
     assert numbers(answer) == list(range(35))
 
@@ -124,11 +125,11 @@ def test_the_driver_waits_for_events_and_not_again_and_again():
 
 class Control:
     def __init__(self):
-        self.orders = []
+        self.submitted = []
 
-    def order(self, name, **arguments):
+    def submit(self, command):
         done = Future()
-        self.orders.append((name, arguments, done))
+        self.submitted.append((command, done))
         return done
 
 
@@ -149,7 +150,7 @@ async def waits(task):
     assert not task.done()
 
 
-def test_an_order_before_tune_runs_waits_for_it(driver):
+def test_a_command_before_tune_runs_waits_for_it(driver):
     control = Control()
 
     def steerable():
@@ -158,23 +159,24 @@ def test_an_order_before_tune_runs_waits_for_it(driver):
 
     async def give():
         await begun(driver)
-        order = asyncio.ensure_future(driver.order("limit", {"number": 2}))
-        await waits(order)
+        command = asyncio.ensure_future(driver.execute(SetMaxConcurrent(2)))
+        await waits(command)
         on_a_thread(steerable)
         async with asyncio.timeout(SOON):
-            while not control.orders:
+            while not control.submitted:
                 await asyncio.sleep(0.005)
-            name, arguments, done = control.orders[0]
-            assert (name, arguments) == ("limit", {"number": 2})
-            await waits(order)
-            on_a_thread(lambda: done.set_result("done"))
-            return await order
+            submitted, done = control.submitted[0]
+            assert submitted == SetMaxConcurrent(2)
+            await waits(command)
+            on_a_thread(lambda: done.set_result(None))
+            await command
+            return done.done()
 
-    assert asyncio.run(give()) == "done"
+    assert asyncio.run(give())
 
 
 @pytest.mark.parametrize("steerable", [False, True])
-def test_an_order_that_the_end_comes_before_is_refused(driver, steerable):
+def test_a_command_that_the_end_comes_before_is_refused(driver, steerable):
     def end():
         driver._over = True
         driver._soon(driver._steerable)
@@ -185,13 +187,13 @@ def test_an_order_that_the_end_comes_before_is_refused(driver, steerable):
         if steerable:
             driver._control = Control()
             driver._steerable.set()
-        order = asyncio.ensure_future(driver.order("limit", {"number": 2}))
-        await waits(order)
+        command = asyncio.ensure_future(driver.execute(SetMaxConcurrent(2)))
+        await waits(command)
         await asyncio.to_thread(end)
         async with asyncio.timeout(SOON):
-            await order
+            await command
 
-    with pytest.raises(RefusedError, match="came to its end before" if steerable else "is over"):
+    with pytest.raises(RefusedError, match="ended before" if steerable else "is over"):
         asyncio.run(give())
 
 

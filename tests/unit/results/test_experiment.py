@@ -76,9 +76,9 @@ def test_a_trial_that_is_not_told_anew_yet_is_pending_and_no_point_to_be_tried_a
     experiment.resume()
     until(lambda: experiment.status == "running")
     assert (trial.status, trial.config, trial.metrics, trial.checkpoint, trial.error) == ("pending", {}, {}, None, None)
-    with pytest.raises(ExperimentError, match="trial 0 of exp.* is not known: the experiment was resumed"):
+    with pytest.raises(ExperimentError, match="trial 0 of exp.* is not known yet: the experiment was resumed"):
         trial.clone(lr=0.2)
-    assert new.commands == [], "an order without the trial's parameters would be one for any sample"
+    assert new.commands == [], "without the trial's parameters, all would be sampled"
     experiment.stop()
 
 

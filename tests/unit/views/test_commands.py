@@ -5,6 +5,15 @@ import time
 
 import pytest
 
+from nbtune.engine.protocol.commands import (
+    AddTrial,
+    ExtendSearch,
+    PauseTrial,
+    ResumeTrial,
+    SetMaxConcurrent,
+    StopExperiment,
+    StopTrial,
+)
 from nbtune.engine.protocol.events import Event, decode, encode
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.results.experiment import Experiment
@@ -34,8 +43,8 @@ class Held(Replay):
     def tell(self, *events):
         self._chunks += decode(encode(self._chunks[-1].end, list(events)))
 
-    def order(self, name, **arguments):
-        super().order(name, **arguments)
+    def send(self, command):
+        super().send(command)
         if self.refusal:
             raise RefusedError(self.refusal)
 
@@ -95,13 +104,13 @@ def test_every_button_gives_its_order_and_is_answered(told):
         ask(experiment, "trials", type=order, trial=2)
     assert told.of("stopping", 2)[-1] == {"type": "stopping", "trial": 2}
     assert source.commands == [
-        ("limit", {"number": 3}),
-        ("limit", {"number": None}),
-        ("extend", {"samples": 5, "trials": 5}),
-        ("stop", {}),
-        ("pause_trial", {"trial": 2}),
-        ("resume_trial", {"trial": 2}),
-        ("stop_trial", {"trial": 2}),
+        SetMaxConcurrent(3),
+        SetMaxConcurrent(None),
+        ExtendSearch(5),
+        StopExperiment(),
+        PauseTrial(2),
+        ResumeTrial(2),
+        StopTrial(2),
     ]
     assert [message["order"] for message in told.of("done", 3)] == ["at_once", "at_once", "extend"]
     assert told.of("pausing") == [{"type": "pausing", "trial": 2}]
@@ -152,16 +161,16 @@ def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypat
 
 def test_a_refusal_says_of_what_and_why(told):
     experiment, source = start()
-    source.refusal = "no trial has kept a checkpoint so far"
+    source.refusal = "no trial has saved a checkpoint so far"
     ask(experiment, "trials", type="pause", trial=1)
     ask(experiment, "trials", type="stop", trial=99)
     ask(experiment, "head", type="extend", samples=0)
     ask(experiment, "head", type="resume", failed=False)
     found = [(one["order"], one["trial"], one["message"]) for one in told.of("refused", 4)]
     assert found == [
-        ("pause", 1, "example: no trial has kept a checkpoint so far"),
+        ("pause", 1, "example: no trial has saved a checkpoint so far"),
         ("stop", 99, "there is no trial 99"),
-        ("extend", None, "samples=0 is no whole number of 1 or more"),
+        ("extend", None, "samples: expected an integer >= 1, got 0"),
         ("resume", None, "example is running: there is nothing to resume"),
     ]
 
@@ -172,7 +181,7 @@ def test_what_is_over_and_has_no_storage_refuses(told):
     ask(experiment, "head", type="stop")
     ask(experiment, "head", type="extend", samples=1)
     assert [one["message"] for one in told.of("refused", 2)] == [
-        "example is finished: nothing of it runs",
+        "example is finished: it does not run",
         "example cannot be resumed: it has no storage of its own",
     ]
 
@@ -181,24 +190,24 @@ def test_an_order_that_takes_its_time_holds_up_nobody(told):
     experiment, source = start()
     free, began = threading.Event(), threading.Event()
 
-    def slow(name, **arguments):
-        source.commands.append((name, arguments))
+    def slow(command):
+        source.commands.append(command)
         began.set()
         free.wait(10)
 
-    source.order = slow
+    source.send = slow
     ask(experiment, "head", type="extend", samples=1)
     ask(experiment, "trials", type="pause", trial=0)
     assert began.wait(10)
-    assert [name for name, _ in source.commands] == ["extend"]  # one after another
+    assert source.commands == [ExtendSearch(1)]  # one after another
     free.set()
     told.of("pausing")
-    assert [name for name, _ in source.commands] == ["extend", "pause_trial"]
+    assert source.commands == [ExtendSearch(1), PauseTrial(0)]
 
 
 def test_what_breaks_is_answered_and_kept(told):
     experiment, source = start()
-    source.order = lambda name, **arguments: 1 / 0
+    source.send = lambda command: 1 / 0
     ask(experiment, "trials", type="pause", trial=0)
     (refused,) = told.of("refused")
     assert refused["message"] == "ZeroDivisionError: division by zero"
@@ -213,11 +222,11 @@ def test_points_arrive_with_the_types_of_their_parameters(told):
     assert [one["trial"] for one in told.of("added", 3)] == [None, 1, 1]
     lr, hidden = (experiment.trials[1].config[name] for name in ("lr", "hidden"))
     assert source.commands == [
-        ("add", {"config": {"lr": 1.0, "hidden": 64}}),
-        ("add", {"config": {"lr": lr, "hidden": 128}}),
-        ("add", {"config": {"lr": 0.5, "hidden": hidden}, "start": 1}),
+        AddTrial({"lr": 1.0, "hidden": 64}),
+        AddTrial({"lr": lr, "hidden": 128}),
+        AddTrial({"lr": 0.5, "hidden": hidden}, start_from=1),
     ]
-    assert type(source.commands[0][1]["config"]["lr"]) is float
+    assert type(source.commands[0].config["lr"]) is float
     for config in ({"lr": "x"}, {"lr": True}, {"hidden": 65}, {"hidden": "64"}, {"what": 1}):
         ask(experiment, "trials", type="add", config=config, trial=None, checkpoint=False)
     assert [one["message"] for one in told.of("refused", 5)] == [

@@ -1,4 +1,4 @@
-"""Orders to experiments as ``%tune`` takes them: words in, an order carried out, a sentence back."""
+"""The commands of ``%tune`` about an experiment: read from a line, executed, and answered with a sentence."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nbtune.results.experiment import Experiment
 from nbtune.results.trial import Trial
 from nbtune.spec.options.tokenizer import split_line
 
-__all__ = ["ORDERS", "carry_out", "experiment_of"]
+__all__ = ["COMMANDS", "execute", "experiment_of"]
 
-ORDERS = {
+COMMANDS = {
     "add": "add NAME lr=0.01 …",
     "clone": "clone NAME TRIAL [--checkpoint] lr=0.01 …",
     "extend": "extend NAME SAMPLES",
@@ -22,26 +22,29 @@ ORDERS = {
     "resume": "resume NAME TRIAL",
     "stop": "stop NAME [TRIAL]",
 }
-"""Every order, with how it is written."""
+"""Command -> its syntax."""
 
 
-def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
-    """Carry out an order, and return a sentence on what was done.
+def execute(command: str, line: str, namespace: Mapping[str, Any]) -> str:
+    """Execute a command of ``%tune`` about an experiment.
 
     Args:
-        order: one of `ORDERS`.
-        line: the words behind it.
+        command: one of `COMMANDS`.
+        line: the text after the command.
         namespace: the notebook's variables: experiments, and values of parameters.
 
+    Returns:
+        A sentence on what was done.
+
     Raises:
-        SpecError: it is not written as it should be.
-        ExperimentError: there is no such experiment or trial, or it refuses.
+        SpecError: the line does not have the syntax of the command.
+        ExperimentError: there is no such experiment or trial, or it refuses the command.
     """
     words = split_line(line)
     if not words:
-        raise SpecError([f"%tune {order} needs an experiment: %tune {ORDERS[order]}"])
+        raise SpecError([f"%tune {command} needs an experiment: %tune {COMMANDS[command]}"])
     experiment = experiment_of(words.pop(0), namespace)
-    carry: dict[str, Callable[[], str]] = {
+    handlers: dict[str, Callable[[], str]] = {
         "add": lambda: _add(experiment, words, namespace),
         "clone": lambda: _clone(experiment, words, namespace),
         "extend": lambda: _extend(experiment, words),
@@ -50,20 +53,24 @@ def carry_out(order: str, line: str, namespace: Mapping[str, Any]) -> str:
         "stop": lambda: _stop(experiment, words),
         "resume": lambda: _resume(experiment, words),
     }
-    return carry[order]()
+    return handlers[command]()
 
 
 def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:
-    """Return the experiment that a variable of the notebook is.
+    """Return the experiment that a variable of the notebook refers to.
+
+    Args:
+        name: the name of the variable.
+        namespace: the notebook's variables.
 
     Raises:
-        ExperimentError: there is no such variable, or it is something else.
+        ExperimentError: there is no such variable, or it is not an experiment.
     """
     known = {key: value for key, value in namespace.items() if isinstance(value, Experiment)}
     if name not in known:
-        there = ", ".join(key for key in known if not key.startswith("_")) or "none"
+        names = ", ".join(key for key in known if not key.startswith("_")) or "none"
         raise ExperimentError(
-            f"there is no experiment {name!r} in this notebook{did_you_mean(name, known)}; there are: {there}."
+            f"there is no experiment {name!r} in this notebook{did_you_mean(name, known)}; there are: {names}."
             f" %tune attach {name} brings one back from the cluster or from storage"
         )
     return known[name]
@@ -87,7 +94,7 @@ def _pause(experiment: Experiment, words: list[str]) -> str:
 def _resume(experiment: Experiment, words: list[str]) -> str:
     trial = _trial("resume", experiment, words)
     trial.resume()
-    return f"trial {trial.id} of {experiment.name} goes on as soon as there is a place"
+    return f"trial {trial.id} of {experiment.name} resumes as soon as there is capacity"
 
 
 def _add(experiment: Experiment, words: list[str], namespace: Mapping[str, Any]) -> str:
@@ -108,34 +115,34 @@ def _clone(experiment: Experiment, words: list[str], namespace: Mapping[str, Any
 
 def _extend(experiment: Experiment, words: list[str]) -> str:
     if len(words) != 1 or not words[0].isdigit():
-        raise SpecError([f"%tune extend needs how many samples: %tune {ORDERS['extend']}"])
+        raise SpecError([f"%tune extend needs how many samples: %tune {COMMANDS['extend']}"])
     experiment.extend(int(words[0]))
-    return f"{experiment.name} gets {words[0]} samples more"
+    return f"{experiment.name} tries {words[0]} more samples"
 
 
 def _limit(experiment: Experiment, words: list[str]) -> str:
     if len(words) != 1 or not (words[0].isdigit() or words[0] == "none"):
-        raise SpecError([f"%tune limit needs how many trials may run at once: %tune {ORDERS['limit']}"])
+        raise SpecError([f"%tune limit needs how many trials may run at once: %tune {COMMANDS['limit']}"])
     experiment.max_concurrent = int(words[0]) if words[0].isdigit() else None
     return f"{experiment.name} runs {words[0] if words[0].isdigit() else 'as many trials as fit'} at once"
 
 
-def _trial(order: str, experiment: Experiment, words: list[str]) -> Trial:
+def _trial(command: str, experiment: Experiment, words: list[str]) -> Trial:
     if len(words) != 1 or not words[0].isdigit():
-        raise SpecError([f"%tune {order} needs a trial's number: %tune {ORDERS[order]}"])
+        raise SpecError([f"%tune {command} needs a trial's number: %tune {COMMANDS[command]}"])
     trials = experiment.trials
     if int(words[0]) not in trials:
         raise ExperimentError(f"{experiment.name} has no trial {words[0]}; it has {len(trials)}, numbered from 0")
     return trials[int(words[0])]
 
 
-def _values(order: str, words: list[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+def _values(command: str, words: list[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters in words like ``lr=0.01``: numbers, quoted text, variables, or else plain text."""
     values = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name:
-            raise SpecError([f"{word!r} is not NAME=VALUE: %tune {ORDERS[order]}"])
+            raise SpecError([f"{word!r} is not NAME=VALUE: %tune {COMMANDS[command]}"])
         values[name] = _value(text, namespace)
     return values
 
