@@ -1,4 +1,4 @@
-"""For tests and demonstrations: experiments from recorded events, without Ray.
+"""Experiments from recorded events, without Ray, for tests and demonstrations.
 
 >>> from nbtune import testing
 >>> experiment = testing.replay(testing.example(trials=20))
@@ -30,7 +30,10 @@ def recorded(path: str | Path) -> list[Chunk]:
     """Return the events of a stored experiment.
 
     Args:
-        path: the experiment's folder or URI.
+        path: the folder or URI of the experiment.
+
+    Raises:
+        OSError: the folder does not exist, or holds no event log of nbtune.
     """
     from nbtune.engine.storage.log import read_log
 
@@ -39,11 +42,11 @@ def recorded(path: str | Path) -> list[Chunk]:
 
 
 class Replay:
-    """Recorded events as a source, at the pace at which they came or faster.
+    """A source of recorded events (see `nbtune.engine.protocol.source`), at their original speed or faster.
 
     Args:
-        chunks: the events in order.
-        speed: how many times faster than they were recorded; infinity for all at once.
+        chunks: the events, in order.
+        speed: the factor by which the replay is faster than the recording; infinity delivers all events at once.
 
     Attributes:
         commands: the commands that were sent, in order.
@@ -52,28 +55,28 @@ class Replay:
     def __init__(self, chunks: Iterable[Chunk], speed: float = math.inf) -> None:
         self._chunks = list(chunks)
         self._speed = speed
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._first = next((float(chunk.time[0]) for chunk in self._chunks if len(chunk)), 0.0)
         self._closed = threading.Event()
         self.commands: list[Command] = []
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
             ready = [part for chunk in self._chunks if len(part := self._due(chunk.since(since)))]
             if ready:
                 return ready
             if since >= self._chunks[-1].end:
-                raise SourceLostError("the recording ends here")
-            rest = until - time.monotonic()
-            if rest <= 0 or self._closed.wait(min(rest, 0.02)):
+                raise SourceLostError("the recording has ended")
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or self._closed.wait(min(remaining, 0.02)):
                 return []
 
     def _due(self, chunk: Chunk) -> Chunk:
-        """Return the part of a chunk whose time has come."""
+        """Return the events of a chunk that are due by now."""
         if math.isinf(self._speed):
             return chunk
-        now = self._first + (time.monotonic() - self._began) * self._speed
+        now = self._first + (time.monotonic() - self._started) * self._speed
         return chunk.until(chunk.first + int((chunk.time <= now).sum()))
 
     def send(self, command: Command) -> None:
@@ -87,8 +90,8 @@ def replay(events: str | Path | Iterable[Event], *, speed: float = math.inf) -> 
     """Return an experiment that replays recorded events.
 
     Args:
-        events: an experiment's folder, or the events themselves.
-        speed: how many times faster than they were recorded; infinity for all at once.
+        events: the folder of a stored experiment, or the events themselves.
+        speed: as for `Replay`. With infinity, the experiment has all events when the function returns.
     """
     from nbtune.results.experiment import Experiment
 
@@ -100,15 +103,15 @@ def replay(events: str | Path | Iterable[Event], *, speed: float = math.inf) -> 
 
 
 def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int = 0) -> Iterator[Event]:
-    """Yield the events of an experiment that could have been: accuracies that rise, some trials stopped or failed.
+    """Yield the events of a made-up experiment with rising accuracies and some stopped and failed trials.
 
     Args:
-        trials: how many trials.
-        reports: how many reports each makes, unless it is stopped early.
-        failing: how many of them fail.
-        seed: the same seed gives the same events.
+        trials: the number of trials.
+        reports: the number of reports of each trial that is not stopped early.
+        failing: how many of the trials fail.
+        seed: the random seed. Equal seeds give equal events.
     """
-    numbers = random.Random(seed)  # noqa: S311 - no secret
+    numbers = random.Random(seed)  # noqa: S311 - not for cryptography
     clock = 1_700_000_000.0
     space = {
         "lr": {"kind": "loguniform", "text": "loguniform(0.0001, 0.1)", "lower": 1e-4, "upper": 1e-1},
@@ -123,12 +126,12 @@ def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int 
             "added", trial, clock, data={"id": f"example_{trial:05}", "config": config, "folder": f"trial_{trial}"}
         )
         yield Event("started", trial, clock)
-        height = 0.98 - 0.1 * abs(math.log10(config["lr"]) + 2.5) - 2 / config["hidden"]
+        limit = 0.98 - 0.1 * abs(math.log10(config["lr"]) + 2.5) - 2 / config["hidden"]
         fails = trial >= trials - failing
-        count = reports // 2 if fails else reports if height > 0.8 or trial % 3 else max(1, reports // 4)
+        count = reports // 2 if fails else reports if limit > 0.8 or trial % 3 else max(1, reports // 4)
         for step in range(1, count + 1):
             clock += 0.05
-            accuracy = height * (1 - math.exp(-step / 5)) + numbers.gauss(0, 0.005)
+            accuracy = limit * (1 - math.exp(-step / 5)) + numbers.gauss(0, 0.005)
             yield Event("reported", trial, clock, step, 0.05 * step, {"accuracy": accuracy, "loss": 1 - accuracy})
         if fails:
             error = "ValueError: the loss is not finite"

@@ -1,18 +1,18 @@
 """Training frameworks: one small module for each.
 
-The contract. The option `framework` names a module of this package, which imports its framework inside of its
-functions only, and has two:
+The option `framework` names a module of this package. The module imports its framework only inside functions, and
+defines two functions:
 
     trainer() -> type
-        the class of Ray Train's trainer for it, a `DataParallelTrainer`
+        Return the framework's trainer class in Ray Train, a subclass of `DataParallelTrainer`.
 
     arguments(backend) -> dict
-        what its constructor takes for the option `backend`, which is a name, a configuration of Ray Train's, or None;
-        raises ValueError where that is none of this framework's. It is called before anything starts, too.
+        Return the arguments of its constructor for the option `backend`: a name, a configuration object of Ray
+        Train, or None. Raise ValueError for an invalid backend. It is also called before an experiment starts.
 
-`nbtune.engine.train.distributed` does the rest: scaling, storage, checkpoints, reports, faults. What else a module has
-is for training code, and public as `nbtune.NAME`. A framework whose code runs in the workers of another one, as
-Lightning's does in those of PyTorch, has only that.
+`nbtune.engine.train.distributed` implements the rest: scaling, storage, checkpoints, reports and failures. All other
+public names of a module are for training code, as ``nbtune.NAME``. A framework whose code runs in the workers of
+another framework, as Lightning's runs in those of PyTorch, has only these.
 """
 
 from __future__ import annotations
@@ -24,5 +24,9 @@ __all__ = ["framework_of"]
 
 
 def framework_of(name: str) -> Any:
-    """Return the module of a framework."""
+    """Return the module of a framework.
+
+    Args:
+        name: the name of the module in this package.
+    """
     return importlib.import_module(f"nbtune.frameworks.{name}")

@@ -1,4 +1,4 @@
-"""Lightning: a `Trainer` that trains with the workers of a trial and reports for it; public as `nbtune.lightning`."""
+"""Lightning, public as `nbtune.lightning`: a `Trainer` that trains on the workers of a trial and reports metrics."""
 
 from __future__ import annotations
 
@@ -14,42 +14,49 @@ from nbtune.engine.trial.session import get_checkpoint, report
 __all__ = ["CHECKPOINT", "resume", "trainer"]
 
 CHECKPOINT = "checkpoint.ckpt"
-"""The file of a reported checkpoint, as Ray's own `RayTrainReportCallback` calls it."""
+"""The file of a reported checkpoint; the name is that of Ray's `RayTrainReportCallback`."""
 _STRATEGIES = {"ddp": "RayDDPStrategy", "fsdp": "RayFSDPStrategy"}
 
 
 def trainer(max_epochs: int = 5, *, strategy: Any = "ddp", checkpoint_every: int = 1, **given: Any) -> Any:
-    """Return a `lightning.pytorch.Trainer` for where it is called.
+    """Create a `lightning.pytorch.Trainer` for the process that calls it.
 
-    In the worker of a trial that is Ray's strategy and environment, prepared by `ray.train.lightning.prepare_trainer`.
-    Anywhere else, in a trial without workers or in the notebook, it trains in this one process.
+    In a worker of a trial it uses Ray's strategy and cluster environment (`ray.train.lightning.prepare_trainer`).
+    Elsewhere, in a trial without workers or in the notebook, it trains in one process.
 
-    It reports after each epoch, once the validation is over, where there is one: all that was logged
-    (`Trainer.callback_metrics`), the number of the epoch, from 0 on, and a checkpoint, the folder of a `CHECKPOINT`.
-    Lightning's progress bar, its loggers and its own checkpoints are off unless they are given.
+    It reports after each epoch (after the validation, if there is one): all logged metrics
+    (`Trainer.callback_metrics`), the metric "epoch", counted from 0, and a checkpoint folder with the file
+    `CHECKPOINT`. Lightning's progress bar, loggers and own checkpoints are off unless they are passed.
 
     Args:
-        max_epochs: how many epochs.
-        strategy: how workers train together: "ddp", "fsdp", or one of `ray.train.lightning`'s strategies. One process
-            has no use for it.
-        checkpoint_every: report a checkpoint with every so many epochs; 0 for none.
-        given: whatever else `Trainer` takes. Callbacks and plugins are added to those that are needed.
+        max_epochs: the number of epochs.
+        strategy: the strategy of the workers: "ddp", "fsdp", or a strategy object of `ray.train.lightning`. It is
+            ignored outside a worker.
+        checkpoint_every: the number of epochs between two reported checkpoints; 0 reports none.
+        given: other arguments of `Trainer`. Callbacks and plugins are added to those that nbtune needs.
+
+    Returns:
+        The `Trainer`.
 
     Raises:
-        ValueError: the strategy's name is unknown, or `checkpoint_every` is no number of epochs.
+        ValueError: the name of the strategy is unknown, or `checkpoint_every` is not an integer >= 0.
     """
     if isinstance(strategy, str) and strategy not in _STRATEGIES:
         names = " or ".join(map(repr, _STRATEGIES))
-        raise ValueError(f"strategy={strategy!r}: give {names}, or one of ray.train.lightning's strategies")
+        raise ValueError(f"strategy: expected {names} or a strategy of ray.train.lightning, got {strategy!r}")
     if not isinstance(checkpoint_every, int) or checkpoint_every < 0:
-        raise ValueError(f"checkpoint_every={checkpoint_every!r}: give a number of epochs, or 0 for no checkpoints")
+        raise ValueError(
+            f"checkpoint_every: expected a number of epochs >= 0 (0 for no checkpoints), got {checkpoint_every!r}"
+        )
     import lightning.pytorch as pl
     from lightning.pytorch.plugins.environments import LightningEnvironment
     from torch import distributed
 
-    callbacks = _listed(given.pop("callbacks", None))
+    callbacks = _as_list(given.pop("callbacks", None))
     if given.pop("enable_checkpointing", False):
-        callbacks.append(pl.callbacks.ModelCheckpoint())  # Lightning adds its own only where there is no other
+        callbacks.append(
+            pl.callbacks.ModelCheckpoint()
+        )  # Lightning adds it only if there is no other checkpoint callback
     arguments = {
         "logger": False,
         "enable_progress_bar": False,
@@ -57,47 +64,48 @@ def trainer(max_epochs: int = 5, *, strategy: Any = "ddp", checkpoint_every: int
         "callbacks": [*callbacks, _report_callback(checkpoint_every)],
         **given,
     }
-    plugins = _listed(given.get("plugins"))
+    plugins = _as_list(given.get("plugins"))
     if not (distributed.is_available() and distributed.is_initialized()):
-        # The environment is said, since Lightning would find that of Slurm, which may be of several processes.
+        # Without an explicit environment, Lightning would detect that of Slurm, which may have several processes.
         return pl.Trainer(**{"devices": 1, **arguments, "plugins": [LightningEnvironment(), *plugins]})
-    from ray.train import lightning as of_ray
+    from ray.train import lightning as ray_lightning
     from ray.train.torch import get_device
 
-    return of_ray.prepare_trainer(
+    return ray_lightning.prepare_trainer(
         pl.Trainer(
             **{
                 "devices": "auto",
-                # A worker has the devices that it has asked for, the machine perhaps others, which "auto" would take.
+                # "auto" would use GPUs of the machine that are not reserved for this worker.
                 "accelerator": "cpu" if get_device().type == "cpu" else "auto",
                 **arguments,
-                "strategy": getattr(of_ray, _STRATEGIES[strategy])() if isinstance(strategy, str) else strategy,
-                "plugins": [of_ray.RayLightningEnvironment(), *plugins],
+                "strategy": getattr(ray_lightning, _STRATEGIES[strategy])() if isinstance(strategy, str) else strategy,
+                "plugins": [ray_lightning.RayLightningEnvironment(), *plugins],
             }
         )
     )
 
 
 def resume() -> str | None:
-    """Return the file that a trial goes on from after a failure, or None for a fresh start.
+    """Return the checkpoint file to continue training from, or None to start from scratch.
 
-    It is for ``trainer.fit(model, data, ckpt_path=nbtune.lightning.resume())``.
+    Use it as ``trainer.fit(model, data, ckpt_path=nbtune.lightning.resume())``.
 
     Raises:
-        FileNotFoundError: the checkpoint was reported by something else than `trainer` or Ray's own callback.
+        FileNotFoundError: the checkpoint was not reported by `trainer` or Ray's `RayTrainReportCallback`.
     """
-    found = get_checkpoint()
-    if found is None:
+    checkpoint = get_checkpoint()
+    if checkpoint is None:
         return None
-    file = found.as_directory() / CHECKPOINT
+    file = checkpoint.as_directory() / CHECKPOINT
     if not file.exists():
         raise FileNotFoundError(
-            f"{found.path} has no {CHECKPOINT}: nbtune.lightning.trainer has not reported it; read it by get_checkpoint"
+            f"the checkpoint {checkpoint.path} has no file {CHECKPOINT}: it was not reported by"
+            " nbtune.lightning.trainer. Read it with get_checkpoint"
         )
     return str(file)
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -106,7 +114,8 @@ def _listed(value: Any) -> list[Any]:
 def _report_callback(every: int) -> Any:
     from lightning.pytorch.callbacks import Checkpoint
 
-    class Report(Checkpoint):  # these are called last, after what a model logs at the end of an epoch itself
+    # Lightning calls checkpoint callbacks last, after the model has logged its metrics at the end of an epoch.
+    class Report(Checkpoint):
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
             metrics.setdefault("epoch", trainer.current_epoch)
@@ -118,18 +127,18 @@ def _report_callback(every: int) -> Any:
 
 @contextmanager
 def _saved(trainer: Any, every: int) -> Iterator[str | None]:
-    """Give this process's part of a checkpoint as a folder; None where it has none."""
+    """Save a checkpoint, and yield the folder that this process reports, or None if it reports none."""
     if not every or (trainer.current_epoch + 1) % every:
         yield None
         return
-    # All write into rank 0's folder: of FSDP each its own shards, there or under the same name on its own node.
+    # All ranks use the path of rank 0's folder. With FSDP each writes its shards there, on its own node.
     folder = trainer.strategy.broadcast(tempfile.mkdtemp(prefix="nbtune-lightning-") if trainer.is_global_zero else "")
     file = Path(folder) / CHECKPOINT
     try:
         trainer.save_checkpoint(file, weights_only=False)
         first_with_shards = trainer.local_rank == 0 and file.is_dir()
         yield folder if trainer.is_global_zero or first_with_shards else None
-        trainer.strategy.barrier()  # nodes may share the folder: nobody removes what another one still uploads
+        trainer.strategy.barrier()  # several nodes may share the folder: wait until all have uploaded
     finally:
         if trainer.local_rank == 0:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""PyTorch: workers in one process group."""
+"""PyTorch: the workers of a trial form one process group."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Any
 __all__ = ["BACKENDS", "arguments", "trainer"]
 
 BACKENDS = ("gloo", "nccl", "mpi", "ucc")
-"""The backends of `torch.distributed` that Ray Train takes by name."""
+"""The backends of `torch.distributed` that Ray Train accepts by name."""
 
 
 def trainer() -> type:
     """Return `ray.train.torch.TorchTrainer`."""
     from ray.train.torch import TorchTrainer
 
-    found: type = TorchTrainer
-    return found
+    trainer_class: type = TorchTrainer
+    return trainer_class
 
 
 def arguments(backend: Any) -> dict[str, Any]:
-    """Return ``{"torch_config": …}`` for a backend: a name, a `ray.train.torch.TorchConfig`, or None.
+    """Return the arguments of `TorchTrainer` for a backend: ``{"torch_config": …}``.
 
-    With None Ray Train takes nccl for workers with GPUs, and gloo for others.
+    Args:
+        backend: one of `BACKENDS`, a `ray.train.torch.TorchConfig`, or None. With None, Ray Train uses nccl for
+            workers with GPUs and gloo for others.
 
     Raises:
-        ValueError: it is none of PyTorch's.
+        ValueError: the backend is unknown.
     """
     from ray.train.torch import TorchConfig
 
@@ -33,5 +35,5 @@ def arguments(backend: Any) -> dict[str, Any]:
     if isinstance(backend, TorchConfig):
         return {"torch_config": backend}
     if backend not in BACKENDS:
-        raise ValueError(f"{backend!r} is no backend of torch: give {', '.join(BACKENDS)}, or a TorchConfig")
+        raise ValueError(f"backend: expected {', '.join(BACKENDS)} or a TorchConfig, got {backend!r}")
     return {"torch_config": TorchConfig(backend=backend)}

@@ -22,8 +22,8 @@ def test_an_example_is_an_experiment():
 
 
 def test_the_same_seed_gives_the_same_events():
-    one, two, other = (list(testing.example(3, 4, seed=seed)) for seed in (5, 5, 6))
-    assert repr(one) == repr(two) != repr(other)
+    first, second, other = (list(testing.example(3, 4, seed=seed)) for seed in (5, 5, 6))
+    assert repr(first) == repr(second) != repr(other)
 
 
 def test_a_stored_experiment_replays(tmp_path):

@@ -1,4 +1,4 @@
-"""nbtune.lightning in one process: what it reports, what it saves, and how it goes on."""
+"""nbtune.lightning in one process: reports, checkpoints, resuming."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
 from nbtune.engine.trial.session import Context, set_session
 from nbtune.frameworks.lightning import _saved
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own, of small data
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning warns about small data
 
 
 class Model(pl.LightningModule):
@@ -42,8 +42,8 @@ class Model(pl.LightningModule):
         return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)]
 
 
-class Kept:
-    """A session that keeps what is reported."""
+class RecordingSession:
+    """A session that records all reports."""
 
     context = Context()
 
@@ -62,19 +62,19 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def record(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    before = []
+    previous = []
 
     def start(name, checkpoint=None):
-        session = Kept(tmp_path / name, checkpoint)
-        before.append(set_session(session))
+        session = RecordingSession(tmp_path / name, checkpoint)
+        previous.append(set_session(session))
         return session
 
     yield start
-    set_session(before[0])
+    set_session(previous[0])
 
 
 @pytest.fixture
@@ -83,45 +83,45 @@ def data():
     return DataLoader(TensorDataset(torch.randn(32, 4)), batch_size=8)
 
 
-def test_every_epoch_is_reported_with_all_that_was_logged(kept, data, tmp_path):
-    session = kept("a")
+def test_every_epoch_reports_all_logged_metrics(record, data, tmp_path):
+    session = record("a")
     nbtune.lightning.trainer(2).fit(Model(), data, data)
     assert [set(metrics) for metrics in session.metrics] == [{"loss", "val_loss", "late", "epoch"}] * 2
     assert [(metrics["epoch"], metrics["late"]) for metrics in session.metrics] == [(0, 10.0), (1, 11.0)]
     assert session.metrics[1]["val_loss"] < session.metrics[0]["val_loss"]
     assert [[file.name for file in folder.iterdir()] for folder in session.saved] == [[nbtune.lightning.CHECKPOINT]] * 2
-    assert not list((tmp_path / "tmp").iterdir()), "the folders that were reported are removed"
+    assert not list((tmp_path / "tmp").iterdir()), "reported folders were not deleted"
     assert not (tmp_path / "lightning_logs").exists()
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_it_goes_on_where_it_was(kept, data):
+def test_training_continues_from_a_checkpoint(record, data):
     model = Model()
-    whole = kept("whole")
+    complete = record("complete")
     nbtune.lightning.trainer(4).fit(copy.deepcopy(model), data, data, ckpt_path=nbtune.lightning.resume())
-    rest = kept("rest", Checkpoint(str(whole.saved[1])))
-    again = Model()
-    nbtune.lightning.trainer(4).fit(again, data, data, ckpt_path=nbtune.lightning.resume())
-    assert rest.metrics == whole.metrics[2:]
-    last = torch.load(whole.saved[3] / nbtune.lightning.CHECKPOINT, weights_only=False)
-    assert torch.equal(last["state_dict"]["layer.weight"], again.layer.weight)
+    resumed = record("resumed", Checkpoint(str(complete.saved[1])))
+    resumed_model = Model()
+    nbtune.lightning.trainer(4).fit(resumed_model, data, data, ckpt_path=nbtune.lightning.resume())
+    assert resumed.metrics == complete.metrics[2:]
+    last = torch.load(complete.saved[3] / nbtune.lightning.CHECKPOINT, weights_only=False)
+    assert torch.equal(last["state_dict"]["layer.weight"], resumed_model.layer.weight)
 
 
-def test_checkpoints_with_some_epochs_only(kept, data):
-    session = kept("a")
+def test_checkpoints_every_few_epochs(record, data):
+    session = record("a")
     nbtune.lightning.trainer(5, checkpoint_every=2).fit(Model(), data)
     assert [folder is not None for folder in session.saved] == [False, True, False, True, False]
-    session = kept("b")
+    session = record("b")
     nbtune.lightning.trainer(2, checkpoint_every=0).fit(Model(), data)
     assert session.saved == [None, None]
 
 
-def test_what_is_given_goes_to_the_trainer(kept):
-    kept("a")
-    mine = pl.callbacks.EarlyStopping("loss")
-    trainer = nbtune.lightning.trainer(7, callbacks=mine, enable_checkpointing=False, accumulate_grad_batches=2)
+def test_arguments_are_passed_to_the_trainer(record):
+    record("a")
+    callback = pl.callbacks.EarlyStopping("loss")
+    trainer = nbtune.lightning.trainer(7, callbacks=callback, enable_checkpointing=False, accumulate_grad_batches=2)
     assert (trainer.max_epochs, trainer.accumulate_grad_batches, trainer.loggers) == (7, 2, [])
-    assert mine in trainer.callbacks
+    assert callback in trainer.callbacks
     assert trainer.progress_bar_callback is None
     assert not any(isinstance(callback, ModelCheckpoint) for callback in trainer.callbacks)
     full = nbtune.lightning.trainer(enable_checkpointing=True, enable_progress_bar=True, logger=True)
@@ -130,40 +130,40 @@ def test_what_is_given_goes_to_the_trainer(kept):
     assert len(full.loggers) == 1
 
 
-def test_one_process_is_one_where_slurm_has_started_several(kept, monkeypatch):
-    kept("a")
+def test_one_process_stays_one_under_slurm(record, monkeypatch):
+    record("a")
     for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "1", "SLURM_LOCALID": "1"}.items():
         monkeypatch.setenv(name, value)
     trainer = nbtune.lightning.trainer(accelerator="cpu")
     assert (trainer.world_size, trainer.global_rank) == (1, 0)
 
 
-def test_there_is_nothing_to_go_on_from(kept):
-    kept("a")
+def test_resume_without_a_checkpoint(record):
+    record("a")
     assert nbtune.lightning.resume() is None
 
 
-def test_a_checkpoint_of_something_else(kept):
+def test_a_checkpoint_that_lightning_has_not_reported(record):
     with as_ray_checkpoint({"model": 1}) as ray_checkpoint:
-        kept("a", Checkpoint(ray_checkpoint.path))
-        with pytest.raises(FileNotFoundError, match=r"has no checkpoint\.ckpt: .* read it by get_checkpoint"):
+        record("a", Checkpoint(ray_checkpoint.path))
+        with pytest.raises(FileNotFoundError, match=r"has no file checkpoint\.ckpt: .* Read it with get_checkpoint"):
             nbtune.lightning.resume()
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"strategy": "ddpp"}, "strategy='ddpp': give 'ddp' or 'fsdp', or one of"),
-        ({"checkpoint_every": -1}, "checkpoint_every=-1: give a number of epochs, or 0"),
-        ({"checkpoint_every": "1"}, "checkpoint_every='1'"),
+        ({"strategy": "ddpp"}, "strategy: expected 'ddp' or 'fsdp' or a strategy of .*, got 'ddpp'"),
+        ({"checkpoint_every": -1}, r"checkpoint_every: expected a number of epochs >= 0 .*, got -1"),
+        ({"checkpoint_every": "1"}, "checkpoint_every: expected .*, got '1'"),
     ],
 )
-def test_what_is_wrong(wrong, message):
+def test_invalid_arguments(wrong, message):
     with pytest.raises(ValueError, match=message):
         nbtune.lightning.trainer(**wrong)
 
 
-def test_the_file_is_called_as_rays_own_callback_calls_it():
+def test_the_file_name_is_that_of_rays_callback():
     from ray.train.lightning import RayTrainReportCallback
 
     assert RayTrainReportCallback.CHECKPOINT_NAME == nbtune.lightning.CHECKPOINT
@@ -171,7 +171,7 @@ def test_the_file_is_called_as_rays_own_callback_calls_it():
 
 @pytest.fixture
 def worker():
-    """A process group of this process alone, and `ray.train`'s functions as in a worker."""
+    """Provides a process group of one process, and the functions of `ray.train` as in a worker."""
     from torch import distributed
 
     from nbtune.engine.train.worker import alone
@@ -182,24 +182,24 @@ def worker():
     distributed.destroy_process_group()
 
 
-def test_a_worker_has_rays_strategy_and_environment(kept, data, worker):
+def test_a_worker_has_rays_strategy_and_environment(record, data, worker):
     from ray.train.lightning import RayDDPStrategy, RayFSDPStrategy, RayLightningEnvironment
 
-    session = kept("a")
+    session = record("a")
     trainer = nbtune.lightning.trainer(1)
     trainer.fit(Model(), data)
     assert type(trainer.strategy) is RayDDPStrategy
     assert isinstance(trainer.strategy.cluster_environment, RayLightningEnvironment)
     assert len(session.metrics) == 1
     assert type(nbtune.lightning.trainer(strategy="fsdp").strategy) is RayFSDPStrategy
-    mine = RayDDPStrategy(find_unused_parameters=True)
-    assert nbtune.lightning.trainer(strategy=mine).strategy is mine
+    strategy = RayDDPStrategy(find_unused_parameters=True)
+    assert nbtune.lightning.trainer(strategy=strategy).strategy is strategy
     with pytest.raises(RuntimeError, match="Invalid strategy class"):
         nbtune.lightning.trainer(strategy=pl.strategies.DDPStrategy())
 
 
-class Part:
-    """A trainer of one of several processes, which saves one file or the shards of all as FSDP does."""
+class FakeTrainer:
+    """The trainer of one of several processes, which saves one file, or shards as FSDP does."""
 
     current_epoch = 0
 
@@ -228,9 +228,9 @@ class Part:
         *((True, 0, 0, True), (True, 1, 1, False), (True, 2, 0, True)),
     ],
 )
-def test_of_shards_each_node_reports_its_own(tmp_path, monkeypatch, shards, rank, local_rank, reports):
+def test_each_node_reports_its_shards(tmp_path, monkeypatch, shards, rank, local_rank, reports):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "shared"
-    with _saved(Part(folder, rank, local_rank, shards), every=1) as found:
-        assert found == (str(folder) if reports else None)
-    assert folder.exists() == (shards and local_rank > 0), "the first process of a node removes its folder"
+    with _saved(FakeTrainer(folder, rank, local_rank, shards), every=1) as reported:
+        assert reported == (str(folder) if reports else None)
+    assert folder.exists() == (shards and local_rank > 0), "the first process of each node deletes the folder"
