@@ -35,5 +35,5 @@ def arguments(backend: Any) -> dict[str, Any]:
     if isinstance(backend, TorchConfig):
         return {"torch_config": backend}
     if backend not in BACKENDS:
-        raise ValueError(f"backend: expected {', '.join(BACKENDS)} or a TorchConfig, got {backend!r}")
+        raise ValueError(f"expected {', '.join(BACKENDS)} or a TorchConfig, got {backend!r}")
     return {"torch_config": TorchConfig(backend=backend)}

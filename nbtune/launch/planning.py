@@ -39,17 +39,21 @@ def plan(space: Any = None, **options: Any) -> Plan:
     from nbtune.engine.search.algorithms import trial_count
 
     merged, problems = with_defaults(options)
-    spec, found = make_spec(merged)
-    problems += found
-    whole = Space() if space is None else as_space(space, problems)
-    problems += whole.problems()
+    spec, option_problems = make_spec(merged)
+    problems += option_problems
+    parameters = Space() if space is None else as_space(space, problems)
+    problems += parameters.problems()
     try:
-        spec = spec.within(whole)
-    except ValueError as error:
-        problems.append(Problem(str(error)))
+        spec = spec.within(parameters)
+    except SpecError as error:
+        problems += error.problems
     if problems:
         raise SpecError(problems)
-    cluster, trials = connect(), trial_count(spec, whole)
+    try:
+        trials = trial_count(spec, parameters)
+    except ValueError as error:
+        raise SpecError([Problem(str(error))]) from None
+    cluster = connect()
     planned = plan_spec(spec, trials, cluster)
     if planned.at_first < planned.concurrent:  # what has just been given back counts as used for a moment
         time.sleep(_MOMENT)

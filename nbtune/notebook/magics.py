@@ -15,7 +15,7 @@ from IPython.display import display
 from traitlets import Any as AnyTrait
 from traitlets import TraitError, observe
 
-from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean
+from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.shell import can_interact
 from nbtune.spec.options.defaults import session
@@ -73,8 +73,11 @@ class NbTune(_Defaults):
 
     @line_cell_magic
     def tune(self, line: str, cell: str | None = None) -> Any:  # the docstring is the help page, set below
-        if cell is None:
-            return self._command(line)
+        with spelled("line"):
+            return self._command(line) if cell is None else self._tune_cell(line, cell)
+
+    def _tune_cell(self, line: str, cell: str) -> None:
+        """``%%tune``: check a cell, and run it."""
         namespace = self.shell.user_ns
         parsed = parse_line(line, namespace)
         magic = f"%%tune {line}".rstrip()
@@ -88,7 +91,7 @@ class NbTune(_Defaults):
             namer=self._cell_name,
             problems=parsed.problems,
         )
-        return self._run(prepared, parsed.dry_run)
+        self._run(prepared, parsed.dry_run)
 
     def _run(self, prepared: Prepared, dry: bool) -> None:
         """Start an experiment, bind it to its name and show it; with `dry` only do a dry run."""

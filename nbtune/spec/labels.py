@@ -1,4 +1,4 @@
-"""Label selectors of Ray, as a person writes them: ``region=us-west, kind=in(a,b); region=us-east``."""
+"""Ray's label selectors as text: ``region=us-west, kind=in(a,b); region=us-east``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ Labels = dict[str, str]
 
 
 def parse_labels(text: str) -> Labels | list[Labels]:
-    """Return the labels for every worker, or a list with those of each worker where ``;`` parts them.
+    """Return the labels for every worker, or a list with the labels of each worker.
+
+    Args:
+        text: ``KEY=VALUE,…``; a ``;`` separates the labels of one worker from those of the next.
 
     Raises:
         ValueError: a part is not KEY=VALUE.
@@ -21,7 +24,11 @@ def parse_labels(text: str) -> Labels | list[Labels]:
 
 
 def format_labels(labels: Any) -> str:
-    """Return the text that `parse_labels` reads as these labels; an empty one for none."""
+    """Return the text that `parse_labels` reads as these labels.
+
+    Args:
+        labels: a dictionary, or a list with one for each worker; anything empty gives an empty text.
+    """
     if not labels:
         return ""
     workers: Sequence[Mapping[str, str]] = [labels] if isinstance(labels, Mapping) else labels
@@ -33,9 +40,7 @@ def _labels(text: str) -> Labels:
     for part in _parts(text):
         key, equals, value = part.partition("=")
         if not (key.strip() and equals and value.strip()):
-            raise ValueError(
-                f"{part.strip()!r} is not KEY=VALUE, KEY=!VALUE or KEY=in(A,B); several are joined by commas"
-            )
+            raise ValueError(f"expected KEY=VALUE, KEY=!VALUE or KEY=in(A,B), joined by commas, got {part.strip()!r}")
         labels[key.strip()] = value.strip()
     return labels
 

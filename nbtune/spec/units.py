@@ -1,4 +1,4 @@
-"""Durations, sizes and key=value lists as a person writes them on a magic line."""
+"""Durations, sizes and ``NAME=NUMBER`` lists: from and to the text of a magic line."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ def _numbers_and_units(text: str) -> list[tuple[float, str]]:
             number += character
         else:
             unit += character
-    rest = number[:-1]  # the "0" above only ends the last unit
-    if rest:
-        parts.append((float(rest), ""))
+    without_unit = number[:-1]  # the "0" above only ends the last unit
+    if without_unit:
+        parts.append((float(without_unit), ""))
     return parts
 
 
 def parse_duration(value: Any) -> float:
-    """Return seconds for ``90``, ``"90"``, ``"90s"``, ``"30m"``, ``"1h30m"`` or a ``timedelta``.
+    """Return a duration in seconds.
+
+    Args:
+        value: ``90``, ``"90"``, ``"90s"``, ``"30m"``, ``"1h30m"``, ``"2d"`` or a ``timedelta``.
 
     Raises:
-        ValueError: it is none of these, or not above zero.
+        ValueError: it is none of these, or not positive.
     """
-    message = f"{value!r} is no duration; write seconds, or '90s', '30m', '1h30m', '2d'"
+    message = f"expected a duration > 0: seconds, or '90s', '30m', '1h30m', '2d'; got {value!r}"
     try:
         if hasattr(value, "total_seconds"):
             seconds = float(value.total_seconds())
@@ -56,12 +59,15 @@ def parse_duration(value: Any) -> float:
 
 
 def parse_size(value: Any) -> int:
-    """Return bytes for ``1024``, ``"500MB"`` or ``"2GiB"``.
+    """Return a size in bytes.
+
+    Args:
+        value: ``1024``, ``"500MB"`` (powers of 1000) or ``"2GiB"`` (powers of 1024).
 
     Raises:
-        ValueError: it is none of these, or not above zero.
+        ValueError: it is none of these, or less than one byte.
     """
-    message = f"{value!r} is no size; write bytes, or '500MB', '2GiB'"
+    message = f"expected a size > 0: bytes, or '500MB', '2GiB'; got {value!r}"
     try:
         if isinstance(value, str):
             ((number, unit),) = _numbers_and_units(value)
@@ -76,12 +82,15 @@ def parse_size(value: Any) -> int:
 
 
 def parse_pairs(value: Any) -> dict[str, float]:
-    """Return a dictionary for one, or for ``"safe_node=1,special=0.5"``.
+    """Return a dictionary, name -> number.
+
+    Args:
+        value: such a dictionary, or its text: ``"safe_node=1,special=0.5"``.
 
     Raises:
         ValueError: a part is not NAME=NUMBER.
     """
-    message = f"{value!r} is not NAME=NUMBER, or several joined by commas"
+    message = f"expected NAME=NUMBER,…, got {value!r}"
     if isinstance(value, Mapping):
         pairs = [(str(name), number) for name, number in value.items()]
     elif isinstance(value, str):
@@ -105,14 +114,22 @@ def _number(value: Any) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return ``"0:09"``, ``"1:12"`` or ``"2:03:04"``."""
-    whole = int(seconds)
-    minutes, hours = whole // 60 % 60, whole // 3600
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    """Return a duration as text: ``"0:09"``, ``"1:12"`` or ``"2:03:04"``.
+
+    Args:
+        seconds: the duration; fractions of a second are cut off.
+    """
+    total = int(seconds)
+    minutes, hours = total // 60 % 60, total // 3600
+    return f"{hours}:{minutes:02}:{total % 60:02}" if hours else f"{minutes}:{total % 60:02}"
 
 
 def format_size(size: float) -> str:
-    """Return ``"312 B"``, ``"1.5 MB"`` or ``"2.0 GB"`` (powers of ten, as file managers show)."""
+    """Return a size as text: ``"312 B"``, ``"1.5 MB"`` or ``"2.0 GB"``.
+
+    Args:
+        size: the size in bytes; the units are powers of 1000.
+    """
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             break

@@ -93,15 +93,15 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(open
     page = opened("cell")
     expect(cell(page)).to_contain_text("lr: loguniform(1e-4, 1e-1) = 1e-2")
     for label, wrong, said, right in (
-        ("lower of lr", "abc", "abc is no number", "1e-5"),
-        ("lower of lr", "1", "lower (1) must be below upper (0.1)", "1e-3"),
-        ("lower of lr", "0", "a log space needs lower above 0", "1e-4"),
-        ("values of hidden", "", "give at least one value", "8, 16"),
+        ("lower of lr", "abc", "abc is neither a number nor", "1e-5"),
+        ("lower of lr", "1", "must be less than upper (0.1), got 1", "1e-3"),
+        ("lower of lr", "0", "must be > 0 in a log space", "1e-4"),
+        ("values of hidden", "", "expected at least one value", "8, 16"),
         ("values of optimizer", "sgd", "text goes in quotes: 'sgd'", '"sgd"'),
         ("default of lr", "x", "no variable or parameter is named x", "1e-3"),
         ("only if of momentum", "optimzer == 1", "did you mean 'optimizer'?", 'optimizer == "sgd"'),
         ("require of constraint 9", "hidden >", "cannot be read", "hidden < 99"),
-        ("samples", "many", "'many' is no whole number", "5"),
+        ("samples", "many", "expected an integer >= 1, got 'many'", "5"),
     ):
         before = cell(page).inner_text()
         field(page, label).fill(wrong)
@@ -117,9 +117,9 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(open
         expect(cell(page)).to_contain_text(right)
     for wrong, said in (
         ("hidden", "a parameter named hidden already exists"),
-        ("2 fast", "'2 fast' is no variable name"),
-        ("report", "report is nbtune's own name"),
-        ("", "a name is needed"),
+        ("2 fast", "got '2 fast'"),
+        ("report", "report is a name that nbtune defines"),
+        ("", "expected a name"),
     ):
         name = page.locator(".nbt-row [data-field=name]").nth(2)
         name.fill(wrong)
@@ -215,7 +215,7 @@ def test_values_are_text(opened: Opened) -> None:
     expect(cell(page)).to_be_hidden()
     expect(page.locator(".nbt-row small:visible")).not_to_have_count(0)
     field(page, "name of text").fill("<i>")
-    expect(page.locator("#space-form")).to_contain_text("'<i>' is no variable name")
+    expect(page.locator("#space-form")).to_contain_text("got '<i>'")
     assert page.locator("#space-form :is(img, b, i)").count() == 0
 
 

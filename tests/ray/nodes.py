@@ -53,7 +53,7 @@ def check(storage: Path) -> None:
         assert not list(storage.parent.glob(".nbtune*")), "a marker is left"
         with pytest.raises(nbtune.SpecError, match="not see .*storage, and the code may report checkpoints.*NFS"):
             start(saving, storage)
-        with pytest.raises(nbtune.SpecError, match="--max-failures may move"):
+        with pytest.raises(nbtune.SpecError, match="max_failures=… may restart"):
             start(plain, storage, max_failures=1)
         assert not list(storage.iterdir()), "something was begun, or a marker is left"
         experiment = start(plain, storage)

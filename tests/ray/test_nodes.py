@@ -125,6 +125,6 @@ until(lambda: not ray.util.list_named_actors(all_namespaces=True))
 """,
         tmp_path,
     )
-    assert lines[0].startswith("--driver-resources: no node has 0.01 save_node")
+    assert lines[0].startswith("the driver can never be placed: no node has its 0.01 save_node")
     assert "safe_node" in lines[0]
     assert lines[1:] == ["True", "finished"]

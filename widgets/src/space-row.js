@@ -132,7 +132,7 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
     input.ariaLabel = `${name.textContent || key} of ${title}`;
     input.ariaInvalid = String(key in problems);
     const [text, label] = [problems[key] ?? notes[key] ?? "", name.textContent || key];
-    showText(why, !text || text.startsWith(label) ? text : `${label}: ${text}`);
+    showText(why, text && `${label}: ${text}`);
     why.classList.toggle("nbt-note", !(key in problems));
   }
   const rest = Object.keys(problems).find((key) => !parts.fields.has(key));

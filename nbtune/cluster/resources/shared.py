@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from nbtune.errors import ExperimentError, SpecError
+from nbtune.errors import ExperimentError, Problem, SpecError, option_ref
 
 if TYPE_CHECKING:  # the nodes' processes import this module, and need no more of it than `_sees`
     from nbtune.engine.storage.storage import Storage
@@ -19,7 +19,8 @@ __all__ = ["Place", "settle"]
 WITHIN = 8.0
 """Seconds that the nodes have for their answers: a process may have to start there."""
 _INSTEAD = (
-    "Give a folder that all nodes share (NFS), a URI (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER), or --storage-filesystem"
+    "Give a folder that all nodes share (NFS), a URI (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER), or"
+    f" {option_ref('storage_filesystem')}"
 )
 
 
@@ -68,12 +69,11 @@ def settle(storage: Storage, *, checkpoints: bool, retries: bool) -> Place:
         _mark_from(home, path, marker)
         if not os.path.exists(marker):
             _unmark_from(home, marker)
-            raise SpecError(
-                [
-                    f"--storage: {path} would be a folder of the cluster's node {_name(nodes[home])}, and this kernel,"
-                    f" which is outside of the cluster, does not see it. {_INSTEAD}"
-                ]
+            text = (
+                f"{path} would be a folder of the cluster's node {_name(nodes[home])}, which this kernel, outside of"
+                f" the cluster, cannot read. {_INSTEAD}"
             )
+            raise SpecError([Problem(text, option="storage")])
     try:
         apart, silent = _ask(others, marker)
     finally:
@@ -92,8 +92,10 @@ def _judge(path: str, apart: list[str], silent: list[str], *, checkpoints: bool,
     """
     blind = f"{', '.join(apart)} {'does' if len(apart) == 1 else 'do'} not see {path}"
     if apart and (checkpoints or retries):
-        why = "the code may report checkpoints" if checkpoints else "--max-failures may move a trial to another node"
-        raise SpecError([f"--storage: {blind}, and {why}: its trials could not save or find them. {_INSTEAD}"])
+        retry = f"{option_ref('max_failures')} may restart a trial on another node"
+        why = "the code may report checkpoints" if checkpoints else retry
+        text = f"{blind}, and {why}: trials there could not save or find checkpoints. {_INSTEAD}"
+        raise SpecError([Problem(text, option="storage")])
     notes = []
     if apart:
         notes.append(f"{blind}: what trials print on {'it' if len(apart) == 1 else 'them'} stays there")
@@ -152,9 +154,8 @@ def _mark_from(node: str, folder: str, marker: str) -> None:
 
     problem = ray.get(_on(node, _mark).remote(folder, marker))
     if problem:
-        raise ExperimentError(
-            f"--storage: {folder!r} cannot be written on the cluster: {problem}. Give a folder or URI that can"
-        )
+        text = f"cannot write to {folder!r} on the cluster: {problem}. Give a writable folder or URI"
+        raise ExperimentError(Problem(text, option="storage"))
 
 
 def _unmark_from(node: str, marker: str) -> None:

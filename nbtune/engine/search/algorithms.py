@@ -14,7 +14,7 @@ from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.search.sampling import Sampler, grid_points
 from nbtune.engine.search.to_ray import to_ray
-from nbtune.errors import Problem
+from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Parameter, Space, nested
@@ -99,10 +99,15 @@ def search_problems(spec: Spec, space: Space) -> list[Problem]:
     for parameter in space.parameters:
         text = _problem(spec, parameter)
         if text:
-            problems.append(Problem(f"{parameter.name}: {parameter.domain!r}: {text}", parameter.line))
+            message = f"{parameter.domain!r}: {text}"
+            problems.append(Problem(message, parameter.line, "unsupported", parameter=parameter.name))
     for point in spec.points:
         problems += [
-            Problem(f"points: unknown parameter {name!r}; the parameters are {', '.join(space.names)}")
+            Problem(
+                f"unknown parameter {name!r}; the parameters are {', '.join(space.names)}",
+                code="unknown",
+                option="points",
+            )
             for name in point
             if name not in space.names
         ]
@@ -117,7 +122,8 @@ def trial_count(spec: Spec, space: Space) -> int:
         space: the search space.
 
     Raises:
-        ValueError: a grid has too many points, or a domain or constraint cannot be evaluated.
+        SpecError: a grid has too many points.
+        ValueError: a domain or constraint cannot be evaluated.
     """
     if (grid := _grid(spec, space)) is not None:
         return len(spec.points) + spec.samples * len(grid)
@@ -170,7 +176,8 @@ def _grid(spec: Spec, space: Space) -> list[dict[str, Any]] | None:
     Tune generates plain products only: neither parameters with a condition, nor grids with constraints.
 
     Raises:
-        ValueError: the grid has too many points, or a domain or constraint cannot be evaluated.
+        SpecError: the grid has too many points.
+        ValueError: a domain or constraint cannot be evaluated.
     """
     all_finite = spec.search == "grid"
     parts = {p.name: [part for part in alternatives(p.domain) if isinstance(part, Domain)] for p in space.parameters}
@@ -180,10 +187,11 @@ def _grid(spec: Spec, space: Space) -> list[dict[str, Any]] | None:
         return None
     points = list(itertools.islice(grid_points(space, all_finite=all_finite), MAX_GRID_POINTS + 1))
     if len(points) > MAX_GRID_POINTS:
-        raise ValueError(
+        text = (
             f"expected a grid of at most {MAX_GRID_POINTS:,} points, since a grid with conditions or constraints is"
-            " enumerated before anything starts; this one has more. Use fewer values, or search 'random'"
+            f" enumerated before anything starts. Use fewer values, or {option_ref('search', 'random')}"
         )
+        raise SpecError([Problem(text, code="unsupported")])
     return points
 
 
@@ -226,14 +234,15 @@ def _problem(spec: Spec, parameter: Parameter) -> str | None:
         return (
             None
             if is_finite
-            else "search 'grid' needs a finite number of values; use grid_search([...]), or search 'random' or 'optuna'"
+            else "a grid needs a finite number of values; use grid_search([...]), or"
+            f" {option_ref('search', 'random')} or {option_ref('search', 'optuna')}"
         )
     if spec.search == "optuna":
         return optuna_problem(domain)
     if spec.search != "random" and not _is_basic(spec.search) and parameter.depends:
         return (
-            f"{type(spec.search).__name__} does not support a parameter that depends on others; use search 'random',"
-            " 'grid' or 'optuna'"
+            f"{type(spec.search).__name__} does not support a parameter that depends on others; use"
+            f" {' or '.join(option_ref('search', name) for name in ('random', 'grid', 'optuna'))}"
         )
     return None
 

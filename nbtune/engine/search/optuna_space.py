@@ -7,6 +7,7 @@ from typing import Any
 
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.search.sampling import Rejected
+from nbtune.errors import option_ref
 from nbtune.spec.space.domain import Domain, alternatives, depends_on, resolve
 from nbtune.spec.space.space import Parameter, Space, nested
 
@@ -19,16 +20,17 @@ def optuna_problem(domain: Any) -> str | None:
     Args:
         domain: a `Domain`, an expression over domains, or a value.
     """
+    instead = option_ref("search", "random")
     parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
     for part in parts:
         if part.kind in {"grid_search", "sample_from", "randn", "qrandn", "custom"}:
-            return f"search 'optuna' does not support {part.kind}; use choice([...]), or search 'random'"
+            return f"Optuna does not support {part.kind}; use choice([...]), or {instead}"
         if part.kind == "choice" and depends_on(part):
-            return "search 'optuna' does not support a choice that depends on other parameters; use search 'random'"
+            return f"Optuna does not support a choice that depends on other parameters; use {instead}"
     if len({_family(part) for part in parts}) > 1:
         return (
-            "search 'optuna' does not support domains of different kinds under different conditions; use two"
-            " parameters, or search 'random'"
+            "Optuna does not support domains of different kinds under different conditions; use two parameters, or"
+            f" {instead}"
         )
     return None
 

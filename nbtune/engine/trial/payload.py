@@ -202,7 +202,8 @@ def unpicklable(captured: Mapping[str, Any], optional: set[str]) -> tuple[set[st
         problems.append(
             Problem(
                 f"{name} ({type(value).__module__}.{type(value).__qualname__}){used_by} cannot be sent to the trials:"
-                f" {reason}. Create {name} inside {user if used_by else 'the cell'}, or do not use it in the cell"
+                f" {reason}. Create {name} inside {user if used_by else 'the cell'}, or do not use it in the cell",
+                code="unpicklable",
             )
         )
     return failed.keys() & optional, problems

@@ -66,7 +66,13 @@ def capture(names: Names, namespace: Mapping[str, Any]) -> Capture:
     problems = []
     for name, line in names.needed.items():
         if name in _NOTEBOOKS_OWN and name not in namespace:
-            problems.append(Problem(f"{name} is the notebook's; a trial has none: print, or report", line))
+            problems.append(
+                Problem(
+                    f"{name!r} is a function of the notebook and not available in a trial; use print or report",
+                    line,
+                    "unsupported",
+                )
+            )
             continue
         if _is_builtin(name, namespace):
             continue
@@ -74,7 +80,7 @@ def capture(names: Names, namespace: Mapping[str, Any]) -> Capture:
             values[name] = namespace[name]
         elif name not in HELPERS and not names.star:
             known = [key for key in namespace if not key.startswith("_")] + list(HELPERS)
-            problems.append(Problem(f"{name!r} is not defined{did_you_mean(name, known)}", line))
+            problems.append(Problem(f"{name!r} is not defined{did_you_mean(name, known)}", line, "unknown"))
     optional = {name for name in names.maybe if name in namespace} - set(values)
     values.update({name: namespace[name] for name in optional})
     pending = list(values.values())
@@ -149,20 +155,23 @@ def metric_problems(
         metric: the metric to optimise.
         reports: what the text reports.
         captured: the notebook's values that the text uses.
-        what: "cell" or "function".
+        what: what the text is, for messages: "cell" or "function".
         imports: the packages that the text imports.
     """
     if not reports.complete or any(map(may_report, captured)) or any(map(is_users_own, imports)):
         return []
     if not reports.any:
         example = metric or "accuracy"
-        return [Problem(f"the {what} never reports: add report({example}=…), or end it with return {{{example!r}: …}}")]
+        text = f"the {what} never reports a metric: add report({example}=…), or end it with return {{{example!r}: …}}"
+        return [Problem(text, code="missing")]
     # Of a reported dictionary Ray Tune makes "val/accuracy".
     known = metric is None or any(metric == name or metric.startswith(f"{name}/") for name in reports.metrics)
     if not known:
         names = ", ".join(reports.metrics) or "nothing"
         hint = did_you_mean(str(metric), reports.metrics)
-        return [Problem(f"--metric {metric}: the {what} never reports it{hint} (it reports {names})")]
+        return [
+            Problem(f"the {what} never reports {metric!r}{hint}; it reports {names}", code="unknown", option="metric")
+        ]
     return []
 
 

@@ -62,18 +62,18 @@ def extract_space(
                 body.append(node)
         elif node.target.id in groups:
             first = groups[node.target.id][0]
-            problems.append(Problem(f"{node.target.id} is already declared in line {first}", node.lineno))
+            text = f"already declared in line {first}"
+            problems.append(Problem(text, node.lineno, "repeated", parameter=node.target.id))
         else:
             try:
                 groups[node.target.id] = (node.lineno, reader.parameters(node))
             except ValueError as error:
-                problems.append(Problem(f"{node.target.id}: {error}", node.lineno))
+                problems.append(Problem(str(error), node.lineno, parameter=node.target.id))
                 groups[node.target.id] = (node.lineno, [])
     own = Space(tuple(parameter for _, group in groups.values() for parameter in group), tuple(constraints))
     space = own.merged(extra_space)
-    invalid = {name for name, (_, group) in groups.items() if not group}
     # An invalid parameter is reported once, not again by each parameter that depends on it.
-    problems += [p for p in space.problems() if not any(repr(name) in p.message for name in invalid)]
+    problems += space.problems(invalid=[name for name, (_, group) in groups.items() if not group])
     return space, body, problems
 
 
@@ -247,7 +247,8 @@ def _misspelt_function(node: Any, bound: set[str], namespace: Mapping[str, Any])
     hint = did_you_mean(name, SPACE_FUNCTIONS)
     if not hint or name in bound or name in namespace or hasattr(builtins, name):
         return []
-    return [Problem(f"unknown space function {name}{hint}; expected one of {', '.join(SPACE_FUNCTIONS)}", node.lineno)]
+    text = f"unknown space function {name}{hint}; expected one of {', '.join(SPACE_FUNCTIONS)}"
+    return [Problem(text, node.lineno, "unknown", parameter=node.target.id)]
 
 
 def _flatten(prefix: str, values: Mapping[str, Any], domains: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,12 @@ def parse_cell(
     space, body, found = extract_space(tree.body, namespace, extra_space or Space())
     problems += found
     problems += [
-        Problem(f"{name} cannot be a parameter: nbtune defines this name in a trial; choose another", space[name].line)
+        Problem(
+            "cannot be a parameter: nbtune defines this name in a trial; choose another",
+            space[name].line,
+            "conflict",
+            parameter=name,
+        )
         for name in space.names
         if name in HELPERS
     ]
@@ -95,7 +100,7 @@ def parse_cell(
     try:
         code, is_async = _compile(body, filename)
     except SyntaxError as error:  # what the parser lets through: `break` outside a loop, for instance
-        return None, [*problems, Problem(f"{error.msg}", error.lineno)]
+        return None, [*problems, Problem(f"invalid syntax: {error.msg}", error.lineno, "syntax")]
     return Cell(f"{magic}\n{source}", filename, space, code, is_async, names, imports, reports), problems
 
 
@@ -113,7 +118,7 @@ def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]
             kind = _not_python(line)
             if not kind:
                 text = f"{error.msg}: {line.strip()}" if line.strip() else error.msg
-                return None, [*problems, Problem(f"invalid syntax: {text}", number + 1)]
+                return None, [*problems, Problem(f"invalid syntax: {text}", number + 1, "syntax")]
             problems.append(
                 Problem(
                     f"{kind} ({line.strip()}) cannot run in a trial, which may be on another machine and has no"

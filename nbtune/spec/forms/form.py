@@ -44,8 +44,8 @@ class FormCheck:
     @property
     def blocked_reason(self) -> str:
         """What to do before the cell can be written, or an empty text if it can be."""
-        problems = [text for texts in self.diagnostics.problems.values() for text in texts.values()]
-        incomplete = all("needed" in text or "give at least" in text for text in problems)
+        problems = [problem for of_row in self.diagnostics.problems.values() for problem in of_row.values()]
+        incomplete = all(problem.code == "missing" for problem in problems)
         if incomplete and problems and not self.line_problems:
             return _INCOMPLETE
         if problems or self.line_problems or self.general:
@@ -109,7 +109,8 @@ class Form:
         names = cell.space.names if cell is not None else ()
         for row in rows if cell is not None and not problems else ():
             if row.kind != "require" and not any(f"{name}/".startswith(f"{row.name}/") for name in names):
-                diagnostics.add(row, row.fields[0], "a space function is needed, like uniform(0, 1)")
+                problem = Problem("expected a space function, such as uniform(0, 1)")
+                diagnostics.add(row, row.fields[0], problem)
         if cell is None or diagnostics.problems:
             return FormCheck(None, None, diagnostics, invalid_fields, general)
         text = None if invalid_fields or general else f"{magic}\n{written.text}"
@@ -124,11 +125,10 @@ def _assign_to_rows(
     for problem in problems:
         owners = [row for row in rows if problem.line is not None and _contains(written.lines[row.id], problem.line)]
         if not owners:
-            general.append(str(problem))
-        # Of the rows of one dictionary, the row that the message names, otherwise the first.
-        for row in [row for row in owners if problem.message.startswith(f"{row.name}: ")] or owners[:1]:
-            name = "when" if row.when else (*row.fields, "name")[0]
-            diagnostics.add(row, name, problem.message.removeprefix(f"{row.name}: "))
+            general.append(problem.render("line"))
+        # Of the rows of one dictionary, the row that the problem is about, otherwise the first.
+        for row in [row for row in owners if problem.parameter == row.name] or owners[:1]:
+            diagnostics.add(row, "when" if row.when else (*row.fields, "name")[0], problem)
     return tuple(general)
 
 

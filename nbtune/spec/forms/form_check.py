@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtune.errors import did_you_mean
+from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell.parse import HELPERS
 from nbtune.spec.forms.form_row import ARGUMENTS, Row, parse_field
 from nbtune.spec.options.options import OPTIONS
@@ -21,10 +20,10 @@ from nbtune.spec.space.values import same
 __all__ = ["Diagnostics", "check_rows"]
 
 _REQUIRED = {
-    "lower": "a number is needed",
-    "upper": "a number is needed",
-    "values": "give at least one value; separate values by commas",
-    "expression": "an expression is needed",
+    "lower": "expected a number",
+    "upper": "expected a number",
+    "values": "expected at least one value; separate values by commas",
+    "expression": "expected an expression",
 }
 _NUMBERS = ("lower", "upper", "step", "mean", "sd")
 
@@ -34,22 +33,29 @@ class Diagnostics:
     """Problems and notes about the rows of a form.
 
     Attributes:
-        problems: a row's id -> field -> what is wrong. A row with a problem defines no parameter.
+        problems: a row's id -> field -> its problem. A row with a problem defines no parameter.
         notes: a row's id -> field -> a hint about a value that is allowed but may not be intended.
     """
 
-    problems: dict[str, dict[str, str]] = field(default_factory=dict)
+    problems: dict[str, dict[str, Problem]] = field(default_factory=dict)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add(self, row: Row, field: str, problem: str) -> None:
+    def add(self, row: Row, field: str, problem: Problem) -> None:
         """Add a problem, unless the field has one already.
 
         Args:
             row: the row that has the problem.
             field: the name of its field.
-            problem: what is wrong, as one sentence.
+            problem: the problem.
         """
         self.problems.setdefault(row.id, {}).setdefault(field, problem)
+
+    def messages(self) -> dict[str, dict[str, str]]:
+        """Return the problems as the form shows them at its fields: a row's id -> field -> message."""
+        return {
+            row: {name: problem.render("line", subject=False, line=False) for name, problem in of_row.items()}
+            for row, of_row in self.problems.items()
+        }
 
 
 def check_rows(rows: Sequence[Row], namespace: Mapping[str, Any]) -> Diagnostics:
@@ -73,20 +79,20 @@ def check_rows(rows: Sequence[Row], namespace: Mapping[str, Any]) -> Diagnostics
     return diagnostics
 
 
-def _name_problem(name: str, earlier: Sequence[str]) -> str | None:
+def _name_problem(name: str, earlier: Sequence[str]) -> Problem | None:
     if not name:
-        return "a name is needed"
-    first, *rest = name.split("/")
+        return Problem("expected a name", code="missing")
+    first, *keys = name.split("/")
     try:
         OPTIONS["name"].read(first)
     except ValueError as error:
-        return str(error)
-    if not all(rest):
-        return f"{name!r}: a name is needed on each side of a /"
+        return Problem(str(error))
+    if not all(keys):
+        return Problem(f"expected a name on each side of a /, got {name!r}", code="missing")
     if first in HELPERS:
-        return f"{first} is a name that nbtune defines in a trial; choose another"
+        return Problem(f"{first} is a name that nbtune defines in a trial; choose another", code="conflict")
     if any(f"{name}/".startswith(f"{other}/") or f"{other}/".startswith(f"{name}/") for other in earlier if other):
-        return f"a parameter named {name} already exists"
+        return Problem(f"a parameter named {name} already exists", code="repeated")
     return None
 
 
@@ -99,19 +105,21 @@ def _check_fields(row: Row, namespace: Mapping[str, Any], parameters: frozenset[
     for name in (*row.fields, "when", "otherwise", "default"):
         text = getattr(row, name)
         if not text and name in _REQUIRED:
-            diagnostics.add(row, name, _REQUIRED[name])
+            diagnostics.add(row, name, Problem(_REQUIRED[name], code="missing"))
         if not text:
             continue
         try:
             node = _parse_values(text) if name == "values" else parse_field(text)
             used = ast_names(node)
-            _check_names(node, used, name, row, parameters, namespace)
-            if name not in ("expression", "when", "otherwise") and not used & others:
+            problem = _name_use_problem(node, used, name, row, parameters, namespace)
+            if problem is not None:
+                diagnostics.add(row, name, problem)
+            elif name not in ("expression", "when", "otherwise") and not used & others:
                 values[name] = _evaluate(node, namespace)
         except ValueError as error:
-            diagnostics.add(row, name, str(error))
+            diagnostics.add(row, name, Problem(str(error)))
         except SyntaxError as error:
-            diagnostics.add(row, name, f"{text} cannot be read: {error.msg}")
+            diagnostics.add(row, name, Problem(f"{text} cannot be read: {error.msg}", code="syntax"))
     if row.function is not None:
         _check_domain(row, row.function, values, diagnostics)
 
@@ -125,24 +133,25 @@ def _parse_values(text: str) -> ast.expr:
     return only if isinstance(only, (ast.List, ast.ListComp)) else node
 
 
-def _check_names(
+def _name_use_problem(
     node: ast.expr, used: set[str], field: str, row: Row, parameters: frozenset[str], namespace: Mapping[str, Any]
-) -> None:
-    """Raise ValueError if a field uses an undefined name, or the row's own parameter."""
+) -> Problem | None:
+    """Return the problem of a field that uses an undefined name, or the row's own parameter."""
     own = top_level(row.name)
     if own and own in used and own not in namespace:
-        raise ValueError(f"{own} cannot depend on itself")
+        return Problem(f"{own} cannot depend on itself", code="conflict")
     if field == "expression":
-        return  # it may bind names itself, in a lambda for instance: `parse_cell` checks it
+        return None  # it may bind names itself, in a lambda for instance: `parse_cell` checks it
     unknown = sorted(used - parameters - set(namespace) - set(dir(builtins)) - set(SPACE_FUNCTIONS) - set(MATH))
     if not unknown:
-        return
+        return None
     hint = did_you_mean(unknown[0], {*parameters, *(name for name in namespace if not name.startswith("_"))})
     if field in _NUMBERS and isinstance(node, ast.Name):
-        raise ValueError(f"{unknown[0]} is neither a number nor the name of a variable or parameter{hint}")
+        text = f"{unknown[0]} is neither a number nor the name of a variable or parameter{hint}"
+        return Problem(text, code="unknown")
     if field in ("values", "default", "otherwise") and not hint:
         hint = f"; text goes in quotes: {unknown[0]!r}"
-    raise ValueError(f"no variable or parameter is named {unknown[0]}{hint}")
+    return Problem(f"no variable or parameter is named {unknown[0]}{hint}", code="unknown")
 
 
 def _evaluate(node: ast.expr, namespace: Mapping[str, Any]) -> Any:
@@ -163,22 +172,16 @@ def _check_domain(row: Row, function: str, values: Mapping[str, Any], diagnostic
             arguments[name] = {"mean": 0.0, "sd": 1.0}[name]
         if name not in arguments or field_name == "values":
             continue
-        if problem := number_problem(function, name, arguments[name]):
-            diagnostics.add(row, field_name, _in_form_terms(problem.removeprefix(f"{function}: ")))
+        if message := number_problem(function, arguments[name]):
+            diagnostics.add(row, field_name, Problem(message))
     if len(arguments) < len(fields) or row.id in diagnostics.problems:
         return
     domain = Domain(function, arguments)
-    invalid = domain.argument_problem()
+    invalid = domain.invalid_argument(fields)
     if invalid is not None:
-        argument, message = invalid
-        diagnostics.add(row, fields[argument], _in_form_terms(message.removeprefix(f"{domain!r}: ")))
+        diagnostics.add(row, fields[invalid.name], Problem(invalid.message, code=invalid.code))
     elif "default" in values and (note := _default_note(row, domain, values["default"])):
         diagnostics.notes.setdefault(row.id, {})["default"] = note
-
-
-def _in_form_terms(text: str) -> str:
-    """Return a message about arguments with the form's name of the field: "step" for Ray Tune's `q`."""
-    return re.sub(r"\bq\b", "step", text)
 
 
 def _default_note(row: Row, domain: Domain, default: Any) -> str | None:

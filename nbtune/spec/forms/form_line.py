@@ -80,8 +80,7 @@ def line_problems(fields: Mapping[str, str], namespace: Mapping[str, Any]) -> di
     parsed = parse_line(write_line(fields).removeprefix("%%tune"), namespace)
     problems: dict[str, str] = {}
     for problem in [*parsed.problems, *make_spec(parsed.options)[1]]:
-        text = problem.message
-        named = [word.strip("':,").removeprefix("--") for word in text.split() if word.startswith("--")]
-        field = next((option for option in named if option in FIELDS[:-1]), "more")
-        problems.setdefault(field, text.removeprefix(f"--{field}: "))
+        has_field = problem.option in FIELDS[:-1]
+        field = str(problem.option) if has_field else "more"
+        problems.setdefault(field, problem.render("line", subject=not has_field))
     return problems

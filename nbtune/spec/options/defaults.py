@@ -1,4 +1,4 @@
-"""Session defaults: what an option is where neither a flag nor an argument says so.
+"""Default values of options, where neither a flag nor an argument gives one.
 
 A flag or argument beats ``%config NbTune``, which beats ``[tool.nbtune]`` in the nearest
 pyproject.toml at or above the working directory, which beats nbtune's own default.
@@ -17,20 +17,23 @@ from nbtune.spec.options.options import OPTIONS
 __all__ = ["session", "with_defaults"]
 
 session: dict[str, Any] = {}
-"""What ``%config NbTune.OPTION = …`` has set in this session."""
+"""The defaults that ``%config NbTune.OPTION = …`` has set in this session."""
 
 
 def with_defaults(given: Mapping[str, Any], folder: Path | None = None) -> tuple[dict[str, Any], list[Problem]]:
     """Return the options with the session's and the project's defaults filled in.
 
     Args:
-        given: what the call or the magic line says.
-        folder: where to start looking for pyproject.toml; the working directory if None.
+        given: option -> value, from the call or the magic line; None stands for "not given".
+        folder: the folder to search for pyproject.toml, and then those above it; the working directory if None.
+
+    Returns:
+        The options, and the problems of pyproject.toml.
     """
     project, problems = _project(folder or Path.cwd())
     defaults = {**project, **{name: value for name, value in session.items() if value is not None}}
-    said = {name: value for name, value in given.items() if value is not None}
-    return {**defaults, **said}, problems
+    explicit = {name: value for name, value in given.items() if value is not None}
+    return {**defaults, **explicit}, problems
 
 
 def _project(folder: Path) -> tuple[dict[str, Any], list[Problem]]:
@@ -41,14 +44,15 @@ def _project(folder: Path) -> tuple[dict[str, Any], list[Problem]]:
         try:
             tools = tomllib.loads(path.read_text("utf-8")).get("tool", {})
         except (OSError, ValueError) as error:
-            return {}, [Problem(f"{path} cannot be read: {error}")]
+            return {}, [Problem(f"{path} cannot be read: {error}", code="syntax")]
         table = tools.get("nbtune", {}) if isinstance(tools, dict) else tools
         if not isinstance(table, dict):
-            return {}, [Problem(f"{path}, [tool.nbtune]: {table!r} is no table, option = value")]
+            return {}, [Problem(f"{path}, [tool.nbtune]: expected a table, option = value, got {table!r}")]
         options = {key.replace("-", "_"): value for key, value in table.items()}
         unknown = [key for key in options if key not in OPTIONS]
         problems = [
-            Problem(f"{path}, [tool.nbtune]: there is no option {key!r}{did_you_mean(key, OPTIONS)}") for key in unknown
+            Problem(f"{path}, [tool.nbtune]: unknown option {key!r}{did_you_mean(key, OPTIONS)}", code="unknown")
+            for key in unknown
         ]
         return {key: value for key, value in options.items() if key in OPTIONS}, problems
     return {}, []

@@ -72,7 +72,7 @@ _LINE = """\
 
 
 def help_page() -> str:
-    """Return the page."""
+    """Return the help page as text."""
     parts = [_CELL]
     parts.append(textwrap.fill(", ".join(SPACE_FUNCTIONS), 96, initial_indent="    ", subsequent_indent="    ") + "\n")
     parts.append(_SPACES)
@@ -80,14 +80,14 @@ def help_page() -> str:
     for group, options in groupby(OPTIONS.values(), key=lambda option: option.group):
         parts.append(f"{group}:")
         for option in options:
-            head = {"name": "NAME", "wait": "--wait, --no-wait"}.get(option.name, f"{option.flag} {option.shows}")
+            label = {"name": "NAME", "wait": "--wait, --no-wait"}.get(option.name, f"{option.flag} {option.shows}")
             default = getattr(defaults, option.name)
             shown = (
                 f" (default {default})"
                 if isinstance(default, (int, float, str)) and not isinstance(default, bool)
                 else ""
             )
-            parts.append(f"    {head:<26} {option.help}{shown}")
+            parts.append(f"    {label:<26} {option.help}{shown}")
     parts.append("Also:")
     parts.append(f"    {'--space VAR':<26} further parameters: a Space, a form or a dictionary")
     parts.append(f"    {'--dry-run':<26} run the cell once, here, to its first report, and show the plan\n")

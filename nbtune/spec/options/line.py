@@ -1,4 +1,4 @@
-"""The magic line: words to options."""
+"""The magic line: from its words to options."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from nbtune.spec.options.tokenizer import read_arguments, split_line
 __all__ = ["SWITCHES", "Line", "parse_line"]
 
 
+SWITCHES = {"wait", "no_wait", "dry_run"}
+"""The names of the options without a value."""
+_FLAGS = [*(option.flag for option in OPTIONS.values()), "--no-wait", "--space", "--dry-run"]
+
+
 @dataclass
 class Line:
-    """What stood on a magic line.
+    """A parsed magic line.
 
     Attributes:
         options: option -> value, a string or the value of a notebook variable.
         space: the value of the variable that `--space` names, or None.
-        dry_run: whether `--dry-run` was there.
-        problems: what was wrong.
+        dry_run: whether `--dry-run` was given.
+        problems: the mistakes that were found.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -34,7 +39,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
     """Parse ``NAME --option VALUE --option=VALUE --switch`` in any order.
 
     Args:
-        line: the text behind the magic's name.
+        line: the text after the name of the magic.
         namespace: the notebook's variables, for values that are their names.
     """
     parsed = Line()
@@ -46,67 +51,67 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
     for argument in read_arguments(words, SWITCHES):
         name, flag, value = argument.name, argument.flag, argument.value
         if not flag:
-            _positional(str(value), parsed)
+            _read_positional(str(value), parsed)
         elif name in SWITCHES:
             if value is not None:
-                parsed.problems.append(Problem(f"{flag} takes no value, got {value!r}"))
-            _switch(name, parsed)
+                parsed.problems.append(Problem(f"{flag} takes no value, got {value!r}", code="syntax"))
+            _read_switch(name, parsed)
         elif name in OPTIONS or name == "space":
             if value is None:
-                parsed.problems.append(Problem(f"{flag} needs a value"))
+                parsed.problems.append(Problem("expected a value, got none", code="missing", option=name))
             else:
-                (_space if name == "space" else _option)(name, value, parsed, namespace)
+                (_read_space if name == "space" else _read_option)(name, value, parsed, namespace)
         else:
-            known = [option.flag for option in OPTIONS.values()]
-            known += ["--space", *_SWITCHES_AS_FLAGS]
-            parsed.problems.append(Problem(f"there is no option {flag}{did_you_mean(flag, known)}; %%tune? lists them"))
+            text = f"unknown option {flag}{did_you_mean(flag, _FLAGS)}; %%tune? lists all options"
+            parsed.problems.append(Problem(text, code="unknown"))
     return parsed
 
 
-SWITCHES = {"wait", "no_wait", "dry_run"}
-_SWITCHES_AS_FLAGS = ["--wait", "--no-wait", "--dry-run"]
-
-
-def _positional(word: str, parsed: Line) -> None:
+def _read_positional(word: str, parsed: Line) -> None:
     if "name" in parsed.options:
-        parsed.problems.append(
-            Problem(
-                f"{word!r} is one word too many: the name is {parsed.options['name']!r} already, options start with --"
-            )
-        )
+        text = f"unexpected {word!r}: the name is already {parsed.options['name']!r}, and options start with --"
+        parsed.problems.append(Problem(text, code="syntax"))
     else:
         parsed.options["name"] = word
 
 
-def _switch(name: str, parsed: Line) -> None:
+def _read_switch(name: str, parsed: Line) -> None:
     if name == "dry_run":
         parsed.dry_run = True
     else:
         parsed.options["wait"] = name == "wait"
 
 
-def _option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+def _read_option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
     if name in parsed.options:
-        parsed.problems.append(Problem(f"--{name.replace('_', '-')} is given twice"))
+        parsed.problems.append(_given_twice(name))
     if OPTIONS[name].shows == "VAR" and word not in namespace:
-        hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
-        parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))
+        parsed.problems.append(_unknown_variable(name, word, namespace))
     elif _names_variable(name, word, namespace):
         parsed.options[name] = namespace[word]
     else:
         parsed.options[name] = word
 
 
-def _space(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+def _read_space(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
     if parsed.space is not None:
-        parsed.problems.append(Problem(f"--{name} is given twice"))
+        parsed.problems.append(_given_twice(name))
     if word in namespace:
         parsed.space = namespace[word]
     else:
-        hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
-        parsed.problems.append(Problem(f"--{name}: there is no variable {word!r}{hint}"))
+        parsed.problems.append(_unknown_variable(name, word, namespace))
+
+
+def _given_twice(name: str) -> Problem:
+    return Problem("given more than once", code="repeated", option=name)
+
+
+def _unknown_variable(name: str, word: str, namespace: Mapping[str, Any]) -> Problem:
+    hint = did_you_mean(word, (key for key in namespace if not key.startswith("_")))
+    return Problem(f"expected the name of a variable, got {word!r}{hint}", code="unknown", option=name)
 
 
 def _names_variable(option: str, word: str, namespace: Mapping[str, Any]) -> bool:
-    short = {"search": SEARCHES, "scheduler": SCHEDULERS}.get(option, {})
-    return OPTIONS[option].variable and word.isidentifier() and word not in short and word in namespace
+    """Tell whether a value is the name of a variable; the names of algorithms take precedence."""
+    algorithms = {"search": SEARCHES, "scheduler": SCHEDULERS}.get(option, {})
+    return OPTIONS[option].variable and word.isidentifier() and word not in algorithms and word in namespace

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtune.errors import Problem, did_you_mean
+from nbtune.errors import Problem, did_you_mean, option_ref, spell_option
 from nbtune.spec.options import readers as read
 from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, shape_of
-from nbtune.spec.plan.workers import AGGREGATES, FRAMEWORKS, Tuned, Workers, counts_of, of_flags, of_scaling
+from nbtune.spec.plan.workers import AGGREGATES, FRAMEWORKS, Tuned, Workers, of_flags, of_scaling, worker_counts
 from nbtune.spec.space.space import Space
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
@@ -35,8 +35,8 @@ SCHEDULERS = {
 class Spec:
     """What to run an experiment with: every option, checked and in its final type.
 
-    The fields are the options of `nbtune.tune`; their meaning stands in `OPTIONS`. Durations are
-    seconds, sizes are bytes.
+    The fields are the options of `nbtune.tune`; `OPTIONS` says what they mean. Durations are in seconds, sizes in
+    bytes.
     """
 
     name: str = "experiment"
@@ -75,41 +75,44 @@ class Spec:
 
     @property
     def shape(self) -> Shape:
-        """What one trial needs."""
+        """The resources of one trial."""
         if (workers := self.worker_group) is not None:
             return workers.shape()
         return shape_of(self.resources if is_factory(self.resources) else self._amounts)
 
     @property
     def worker_group(self) -> Workers | None:
-        """The workers of one trial, of which `cpus` and the like are each one's; None where a trial is one process."""
+        """The workers of one trial, each with `cpus`, `gpus` and so on; None where a trial is one process."""
         if self.scaling is not None:
             number = self.workers if isinstance(self.workers, Tuned) else None
             return of_scaling(self.scaling, self.trial_resources, number)
         if self.workers is None:
             return None
-        more = {
+        fields = {
             "accelerator_type": self.accelerator_type,
             "label_selector": self.label_selector,
             "topology": self.topology,
             "use_tpu": self.topology is not None,
         }
-        return of_flags(self.workers, self._amounts, self.trial_resources, self.placement_strategy, more)
+        return of_flags(self.workers, self._amounts, self.trial_resources, self.placement_strategy, fields)
 
     def within(self, space: Space) -> Spec:
-        """Return this with what the space says of the number of workers.
+        """Return the spec with the largest number of workers in the space, where that number is a parameter.
+
+        Args:
+            space: the parameters.
 
         Raises:
-            ValueError: the space does not say it.
+            SpecError: the space has no such parameter, or it has values that are no number of workers.
         """
         if not isinstance(self.workers, Tuned):
             return self
-        return dataclasses.replace(self, workers=Tuned(self.workers.name, max(counts_of(space, self.workers.name))))
+        return dataclasses.replace(self, workers=Tuned(self.workers.name, max(worker_counts(space, self.workers.name))))
 
     @property
     def _amounts(self) -> dict[str, float]:
-        more = {} if is_factory(self.resources) else self.resources
-        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **more}
+        custom = {} if is_factory(self.resources) else self.resources
+        return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0, **custom}
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,11 @@ class Option:
 
     Attributes:
         name: the keyword argument; the flag is the same with dashes.
-        read: turns what was given, a string or an object, into the final value, or raises ValueError.
-        help: what it does, for a person.
+        read: converts a string or object into the final value; raises ValueError where it is not allowed.
+        help: its description on the help page.
         shows: the placeholder of its value on the help page.
-        group: the heading it stands under.
-        variable: whether a flag's value may be the name of a notebook variable.
+        group: its heading on the help page.
+        variable: whether the flag's value may be the name of a notebook variable.
     """
 
     name: str
@@ -134,7 +137,8 @@ class Option:
 
     @property
     def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
+        """The flag of the magic line."""
+        return spell_option(self.name, None, "line")
 
 
 _WORKERS = "Workers of one trial"
@@ -144,9 +148,9 @@ _OPTIONS = [
     Option("metric", read.text, "the metric to optimise, as `report` calls it", "NAME", "Experiment", False),
     Option("mode", read.one_of("min", "max"), "whether less or more of it is better", "min|max", "Experiment", False),
     Option("samples", read.integer(1), "how many trials; with grid_search, how often the grid", "N", "Experiment"),
-    Option("search", read.algorithm(SEARCHES, "search algorithm", "ray.tune.search"),
+    Option("search", read.algorithm(SEARCHES, "ray.tune.search"),
            "the search algorithm: " + ", ".join(SEARCHES) + ", or a variable", "NAME", "Experiment"),
-    Option("scheduler", read.algorithm(SCHEDULERS, "scheduler", "ray.tune.schedulers"),
+    Option("scheduler", read.algorithm(SCHEDULERS, "ray.tune.schedulers"),
            "the scheduler: " + ", ".join(SCHEDULERS) + ", or a variable", "NAME", "Experiment"),
     Option("points", read.points, "points to try first: a variable with a list of dictionaries", "VAR", "Experiment"),
     Option("seed", read.integer(0), "makes the same parameters and random numbers come again", "N", "Experiment"),
@@ -166,7 +170,8 @@ _OPTIONS = [
     Option("driver_resources", parse_pairs, "resources of the node that the driver needs (default: the head node)",
            "NAME=N,…", "Limits"),
     Option("storage", read.storage, "folder or URI to keep experiments in (default ~/ray_results)", "PATH", "Storage"),
-    Option("storage_filesystem", read.filesystem, "a pyarrow filesystem that --storage is a path on", "VAR", "Storage"),
+    Option("storage_filesystem", read.filesystem, "a pyarrow filesystem, on which the storage is a path", "VAR",
+           "Storage"),
     Option("keep_checkpoints", read.integer(1), "checkpoints to keep of a trial, the best first", "N", "Storage"),
     Option("workers", read.workers, "workers of one trial, each with its resources: N, LEAST-MOST, or a parameter", "N",
            _WORKERS),
@@ -199,92 +204,94 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
         given: option -> value, as given in Python or on a magic line; None stands for "not given".
 
     Returns:
-        The spec, made of what is right, and what is wrong.
+        The spec, made of the valid options, and the problems of the others.
     """
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     for name, value in given.items():
         option = OPTIONS.get(name)
         if option is None:
-            problems.append(Problem(f"there is no option {name!r}{did_you_mean(name, OPTIONS)}"))
+            problems.append(Problem(f"unknown option {name!r}{did_you_mean(name, OPTIONS)}", code="unknown"))
         elif value is not None:
             try:
                 values[name] = option.read(value)
             except ValueError as error:
-                problems.append(Problem(f"{option.flag}: {error}"))
+                problems.append(Problem(str(error), option=name))
     if "storage" in values and given.get("storage_filesystem") is None:
         values["storage"] = read.absolute(values["storage"])
     spec = dataclasses.replace(Spec(), **values)
-    return spec, problems + _together(spec, given)
+    return spec, problems + _problems_together(spec, given)
 
 
-def _together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
-    """Return what is wrong between options that are right each for itself."""
+def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems of options that are valid one by one."""
     problems = []
-    asked = {name for name, value in given.items() if value is not None}
-    if "metric" in asked and "mode" not in asked:
-        problems.append(
-            Problem("--mode is missing: is less or more of the metric better? Give --mode min or --mode max")
-        )
-    if "mode" in asked and "metric" not in asked:
-        problems.append(Problem("--mode is given without --metric: say which metric it is about"))
-    if "metric" not in asked:
-        needs = [str(value) for value in (spec.search, spec.scheduler) if value in ("optuna", "asha")]
-        if needs:
-            problems.append(Problem(f"{' and '.join(needs)} compares trials and needs --metric and --mode"))
-    if is_factory(spec.resources) and (twice := sorted({"cpus", "gpus", "memory"} & asked)):
+    named = {name for name, value in given.items() if value is not None}
+    if "metric" in named and "mode" not in named:
+        modes = f"{option_ref('mode', 'min')} or {option_ref('mode', 'max')}"
+        problems.append(Problem(f"required with {option_ref('metric')}: give {modes}", code="missing", option="mode"))
+    if "mode" in named and "metric" not in named:
+        text = f"given without {option_ref('metric')}; give the metric that it is about"
+        problems.append(Problem(text, code="missing", option="mode"))
+    if "metric" not in named:
+        users = [str(value) for value in (spec.search, spec.scheduler) if value in ("optuna", "asha")]
+        if users:
+            need = "compares" if len(users) == 1 else "compare"
+            text = f"required by {' and '.join(users)}, which {need} trials; give it with {option_ref('mode')}"
+            problems.append(Problem(text, code="missing", option="metric"))
+    if is_factory(spec.resources) and (doubled := sorted({"cpus", "gpus", "memory"} & named)):
         problems.append(
             Problem(
-                "--resources: a PlacementGroupFactory says all that a trial needs; leave out"
-                f" {' and '.join(f'--{name}' for name in twice)}, or add them to its first bundle"
+                "a PlacementGroupFactory holds all resources of a trial; leave out"
+                f" {' and '.join(map(option_ref, doubled))}, or add them to its first bundle",
+                code="conflict",
+                option="resources",
             )
         )
-    problems += _about_workers(spec, asked)
+    problems += _worker_problems(spec, named)
     group = spec.worker_group
-    if group is not None and not group.each:
-        problems.append(Problem("a worker that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
-    elif group is None and not spec.shape.bundles:
-        problems.append(Problem("a trial that asks for no CPU, GPU or other resource cannot be placed; give --cpus"))
-    problems += [Problem(text) for text in spec.shape.problems()]
+    if not (spec.shape.bundles if group is None else group.each):
+        subject = "trial" if group is None else "worker"
+        text = f"a {subject} that requests no CPU, GPU or other resource cannot be placed; give {option_ref('cpus')}"
+        problems.append(Problem(text, code="unplaceable"))
+    problems += [Problem(text, code="unplaceable") for text in spec.shape.problems()]
     if spec.storage_filesystem is not None and spec.storage is None:
-        problems.append(Problem("--storage-filesystem is given without --storage: say which path on it, BUCKET/FOLDER"))
+        text = f"given without {option_ref('storage')}; give the path on it, BUCKET/FOLDER"
+        problems.append(Problem(text, code="missing", option="storage_filesystem"))
     if spec.storage_filesystem is not None and "://" in (spec.storage or ""):
-        problems.append(
-            Problem(
-                f"--storage {spec.storage}: with --storage-filesystem it is a path on that, without scheme:"
-                f" {(spec.storage or '').partition('://')[2].partition('?')[0] or 'BUCKET/FOLDER'}"
-            )
+        path = (spec.storage or "").partition("://")[2].partition("?")[0] or "BUCKET/FOLDER"
+        text = (
+            f"expected a path on the {option_ref('storage_filesystem')}, without scheme: {path}; got {spec.storage!r}"
         )
+        problems.append(Problem(text, code="conflict", option="storage"))
     if spec.points and not isinstance(spec.search, str):
-        problems.append(
-            Problem("--points goes with a search algorithm by name; give the object its points_to_evaluate")
-        )
+        text = "allowed with a search algorithm by name only; give the search object its own points_to_evaluate"
+        problems.append(Problem(text, code="conflict", option="points"))
     return problems
 
 
-_ONLY_WORKERS = tuple(option.name for option in _OPTIONS if option.group == _WORKERS)
-_SAID_BY_SCALING = (
+_WORKERS_ONLY = tuple(option.name for option in _OPTIONS if option.group == _WORKERS)
+_IN_SCALING_CONFIG = (
     "cpus", "gpus", "memory", "resources", "placement_strategy", "accelerator_type", "label_selector", "topology",
 )  # fmt: skip
 
 
-def _about_workers(spec: Spec, asked: set[str]) -> list[Problem]:
-    """Return what is wrong between the options of workers."""
+def _worker_problems(spec: Spec, named: set[str]) -> list[Problem]:
+    """Return the problems of the options of workers that are valid one by one."""
     if spec.workers is None and spec.scaling is None:
-        if {"workers", "scaling"} & asked:  # it is wrong, and was said to be
+        if {"workers", "scaling"} & named:  # given, but invalid: that is a problem already
             return []
-        if alone := [OPTIONS[name].flag for name in _ONLY_WORKERS if name in asked]:
-            return [Problem(f"{' and '.join(alone)}: only a trial with workers takes this; give --workers N")]
-        return []
+        text = f"only for a trial with workers; give {option_ref('workers', 'N')}"
+        return [Problem(text, code="conflict", option=name) for name in _WORKERS_ONLY if name in named]
     problems = []
     if is_factory(spec.resources):
-        problems.append(
-            Problem("--resources: a PlacementGroupFactory does not go with workers; say what each one needs: NAME=N,…")
-        )
+        text = "a PlacementGroupFactory is not allowed with workers; give the resources of one worker, NAME=N,…"
+        problems.append(Problem(text, code="conflict", option="resources"))
     if spec.scaling is None:
         return problems
     if spec.workers is not None and not isinstance(spec.workers, Tuned):
-        problems.append(Problem("--workers and --scaling both say how many workers; give one of them"))
-    if twice := [OPTIONS[name].flag for name in _SAID_BY_SCALING if name in asked]:
-        problems.append(Problem(f"{' and '.join(twice)}: --scaling says this; leave one of them out"))
+        text = f"{option_ref('scaling')} gives the number of workers as well; leave one of them out"
+        problems.append(Problem(text, code="conflict", option="workers"))
+    text = f"{option_ref('scaling')} gives this as well; leave one of them out"
+    problems += [Problem(text, code="conflict", option=name) for name in _IN_SCALING_CONFIG if name in named]
     return problems

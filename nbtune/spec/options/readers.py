@@ -38,55 +38,55 @@ __all__ = [
 
 
 def text(value: Any) -> str:
-    """Read a name."""
+    """Read a non-empty text."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no name")
+        raise ValueError(f"expected a non-empty text, got {value!r}")
     return value
 
 
 def variable_name(value: Any) -> str:
     """Read the name of a Python variable."""
-    name = text(value)
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(f"{name!r} is no variable name: letters, digits and _ only, no digit first, no Python keyword")
-    return name
+    if not isinstance(value, str) or not value.isidentifier() or keyword.iskeyword(value):
+        raise ValueError(
+            f"expected a variable name (letters, digits and _; no digit first, not a Python keyword), got {value!r}"
+        )
+    return value
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
-    """Return what reads one of these words."""
+    """Return a reader of one of these words."""
 
     def read(value: Any) -> str:
         if value not in allowed:
-            raise ValueError(f"{value!r} is not {' or '.join(allowed)}{did_you_mean(str(value), allowed)}")
+            raise ValueError(f"expected {' or '.join(allowed)}, got {value!r}{did_you_mean(str(value), allowed)}")
         return str(value)
 
     return read
 
 
-def integer(least: int) -> Callable[[Any], int]:
-    """Return what reads a whole number, this one or more."""
+def integer(minimum: int) -> Callable[[Any], int]:
+    """Return a reader of integers from `minimum` on."""
 
     def read(value: Any) -> int:
-        message = f"{value!r} is no whole number of {least} or more"
         try:
             number = int(value) if isinstance(value, (str, numbers.Integral)) else None
         except ValueError:
             number = None
-        if number is None or isinstance(value, bool) or number < least:
-            raise ValueError(message)
+        if number is None or isinstance(value, bool) or number < minimum:
+            raise ValueError(f"expected an integer >= {minimum}, got {value!r}")
         return number
 
     return read
 
 
 def amount(value: Any) -> float:
-    """Read an amount of 0 or more."""
+    """Read a finite number from 0 on."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = -1
     if not 0 <= number < float("inf") or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number of 0 or more")
+        raise ValueError(f"expected a number >= 0, got {value!r}")
     return int(number) if number.is_integer() else number
 
 
@@ -97,85 +97,92 @@ def resources(value: Any) -> Any:
     try:
         return parse_pairs(value)
     except ValueError as error:
-        raise ValueError(f"{error}, nor a ray.tune.PlacementGroupFactory") from None
+        raise ValueError(f"{error}; a ray.tune.PlacementGroupFactory is allowed as well") from None
 
 
-def algorithm(names: Mapping[str, str], what: str, module: str) -> Callable[[Any], Any]:
-    """Return what reads one of these names, or an object of Ray Tune's."""
+def algorithm(names: Mapping[str, str], module: str) -> Callable[[Any], Any]:
+    """Return a reader of search algorithms or schedulers.
+
+    Args:
+        names: the names that stand for one -> what it does.
+        module: the module of Ray Tune whose objects are allowed.
+    """
 
     def read(value: Any) -> Any:
         if isinstance(value, str):
             if value not in names:
                 hint = did_you_mean(value, names)
-                raise ValueError(
-                    f"{value!r} is no {what}{hint}; there are {', '.join(names)}, or an object from {module}"
-                )
+                raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {value!r}{hint}")
             return value
         if not type(value).__module__.startswith("ray.") and not any(
             base.__module__.startswith("ray.tune.") for base in type(value).__mro__
         ):
-            raise ValueError(f"{value!r} is no {what}: give {', '.join(names)}, or an object from {module}")
+            raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {value!r}")
         return value
 
     return read
 
 
 def stop_condition(value: Any) -> Any:
-    """Read when a trial is over."""
+    """Read the condition that ends a trial."""
     if isinstance(value, (str, Mapping)):
         conditions = parse_pairs(value)
         if not conditions:
-            raise ValueError("no condition; write METRIC=NUMBER")
+            raise ValueError(f"expected at least one condition METRIC=NUMBER, got {value!r}")
         return conditions
     if callable(value):
         return value
-    raise ValueError(f"{value!r} is no condition: give METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function")
+    raise ValueError(
+        "expected METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function (trial_id, result) -> bool, got"
+        f" {value!r}"
+    )
 
 
 def points(value: Any) -> tuple[dict[str, Any], ...]:
-    """Read points to try."""
+    """Read points to evaluate first: dictionaries, or the rows of a DataFrame."""
+    given = value
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
         value = value.to_dict("records")
     if isinstance(value, Mapping):
         value = [value]
-    if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(p, Mapping) for p in value):
-        raise ValueError("points are a list of dictionaries, parameter -> value, or a DataFrame with such rows")
+    if not isinstance(value, (list, tuple)) or not all(isinstance(point, Mapping) for point in value):
+        raise ValueError(
+            f"expected a list of dictionaries, parameter -> value, or a DataFrame with one point per row, got {given!r}"
+        )
     return tuple(dict(point) for point in value)
 
 
 def filesystem(value: Any) -> Any:
     """Read a `pyarrow.fs.FileSystem`."""
-    # By their names: pyarrow is not imported for a check, and who has made one has imported it.
-    kinds = {(base.__module__, base.__name__) for base in type(value).__mro__}
-    if ("pyarrow._fs", "FileSystem") in kinds:
+    # The classes are compared by name, so that a check does not import pyarrow.
+    classes = {(base.__module__, base.__name__) for base in type(value).__mro__}
+    if ("pyarrow._fs", "FileSystem") in classes:
         return value
-    if ("fsspec.spec", "AbstractFileSystem") in kinds:
-        raise ValueError(
-            "an fsspec filesystem has to be wrapped:"
-            " pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem)) is what Ray takes"
-        )
+    wrapped = "pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))"
+    if ("fsspec.spec", "AbstractFileSystem") in classes:
+        raise ValueError(f"expected a pyarrow.fs.FileSystem, got an fsspec filesystem; wrap it: {wrapped}")
     raise ValueError(
-        f"{value!r} is no filesystem: give a pyarrow.fs.FileSystem (S3FileSystem, GcsFileSystem…), or an fsspec one"
-        " wrapped as pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))"
+        "expected a pyarrow.fs.FileSystem (S3FileSystem, GcsFileSystem…), or an fsspec filesystem wrapped as"
+        f" {wrapped}, got {value!r}"
     )
 
 
 def storage(value: Any) -> str:
     """Read a folder or URI."""
     if not str(value):
-        raise ValueError("'' is no folder or URI")
+        raise ValueError("expected a folder or URI, got ''")
     return str(value)
 
 
 def absolute(storage: str) -> str:
-    """Return a folder of this machine as an absolute path; a URI as it is."""
+    """Return a folder of this machine as an absolute path, and a URI unchanged."""
     return storage if "://" in storage else str(Path(storage).expanduser().absolute())
 
 
 def flag(value: Any) -> bool:
     """Read True or False."""
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is not True or False")
+        raise ValueError(f"expected True or False, got {value!r}")
     return value
 
 
@@ -183,26 +190,26 @@ def yes_no(value: Any) -> bool:
     """Read yes or no, True or False."""
     answers = {"yes": True, "no": False, True: True, False: False}
     if not isinstance(value, (str, bool)) or value not in answers:
-        raise ValueError(f"{value!r} is not yes or no")
+        raise ValueError(f"expected yes or no (in Python True or False), got {value!r}")
     return answers[value]
 
 
 def workers(value: Any) -> int | tuple[int, int] | Tuned:
-    """Read a number of workers, the least and the most of them (``1-4``), or the name of a parameter."""
+    """Read a number of workers, a range (``1-4``) for an elastic run, or the name of a parameter."""
     if isinstance(value, str) and value.partition("/")[0].isidentifier():
         return Tuned(value)
     pair = value.split("-") if isinstance(value, str) else value
     try:
         if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            least, most = map(integer(1), pair)
-            if least <= most:
-                return least, most
+            minimum, maximum = map(integer(1), pair)
+            if minimum <= maximum:
+                return minimum, maximum
         return integer(1)(pair[0] if isinstance(pair, list) and len(pair) == 1 else pair)
     except ValueError:
         pass
     raise ValueError(
-        f"{value!r} is no number of workers: give 1 or more, LEAST-MOST for a run that takes what is there, or the"
-        " name of a parameter that says how many"
+        "expected an integer >= 1, MIN-MAX for an elastic run (in Python a tuple of two), or the name of a parameter,"
+        f" got {value!r}"
     )
 
 
@@ -211,10 +218,13 @@ def scaling(value: Any) -> Any:
     config = getattr(value, "scaling_config", value)
     if not is_scaling(config):
         raise ValueError(
-            f"{value!r} is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
+            f"expected a ray.train.ScalingConfig, or an object with one as its scaling_config, got {value!r}"
         )
     if config.num_workers in (0, (0, 0)):
-        raise ValueError("0 workers are Ray Train's local mode; leave out --scaling for a trial in one process")
+        raise ValueError(
+            "num_workers=0 is Ray Train's local mode, which trials cannot use; leave the option out for a trial in one"
+            " process"
+        )
     return config
 
 
@@ -225,7 +235,7 @@ def backend(value: Any) -> Any:
     if any(base.__name__ == "BackendConfig" for base in type(value).__mro__):
         return value
     raise ValueError(
-        f"{value!r} is no backend: give gloo or nccl, or a configuration of Ray Train's, ray.train.torch.TorchConfig(…)"
+        f"expected gloo, nccl or a backend configuration such as ray.train.torch.TorchConfig(…), got {value!r}"
     )
 
 
@@ -233,9 +243,9 @@ def labels(value: Any) -> Any:
     """Read label selectors: ``region=us-west``, for all workers or for each."""
     if isinstance(value, str):
         return parse_labels(value)
-    found = [value] if isinstance(value, Mapping) else value
-    if not isinstance(found, (list, tuple)) or not all(isinstance(one, Mapping) for one in found):
-        raise ValueError(f"{value!r} are no labels: give KEY=VALUE, a dictionary, or a list of them, one for a worker")
+    selectors = [value] if isinstance(value, Mapping) else value
+    if not isinstance(selectors, (list, tuple)) or not all(isinstance(selector, Mapping) for selector in selectors):
+        raise ValueError(f"expected KEY=VALUE,…, a dictionary, or a list with one for each worker, got {value!r}")
     return value
 
 
@@ -244,8 +254,8 @@ def variables(value: Any) -> dict[str, str]:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         if not pairs or not all(name.strip() and equals for name, equals, _ in pairs):
-            raise ValueError(f"{value!r} is not NAME=VALUE; several are joined by commas")
+            raise ValueError(f"expected NAME=VALUE,…, got {value!r}")
         return {name.strip(): text for name, _, text in pairs}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"{value!r} is no dictionary of environment variables, name -> value")
+        raise ValueError(f"expected NAME=VALUE,… or a dictionary, name -> value, got {value!r}")
     return {name: str(text) for name, text in value.items()}

@@ -172,10 +172,10 @@ def driver_problem(resources: Mapping[str, float], nodes: Sequence[Mapping[str, 
     """
     if any(all(node.get(name, 0) >= amount for name, amount in resources.items()) for node in nodes):
         return None
-    there = sorted({name for node in nodes for name in node if not name.startswith(("node:", "object_store"))})
+    available = sorted({name for node in nodes for name in node if not name.startswith(("node:", "object_store"))})
     return (
-        f"--driver-resources: no node has {amounts(resources)}, so the experiment's driver can go nowhere; the nodes"
-        f" have {', '.join(there)}. Leave it out, and the driver goes to the head node"
+        f"the driver can never be placed: no node has its {amounts(resources)}; the nodes have {', '.join(available)}."
+        " Without driver resources the driver runs on the head node"
     )
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
+from nbtune.errors import Problem, SpecError
 from nbtune.spec.plan.shape import Bundle, Shape
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Space
 
-__all__ = ["AGGREGATES", "FRAMEWORKS", "Tuned", "Workers", "counts_of", "is_scaling", "of_flags", "of_scaling"]
+__all__ = ["AGGREGATES", "FRAMEWORKS", "Tuned", "Workers", "is_scaling", "of_flags", "of_scaling", "worker_counts"]
 
 FRAMEWORKS = {
     "torch": "PyTorch, and what is built on it: Lightning, Transformers, Accelerate",
@@ -132,24 +133,30 @@ class Workers:
         return Shape((*trial, *(self.each,) * number), self.strategy, notes=tuple(notes))
 
 
-def counts_of(space: Space, name: str) -> list[int]:
-    """Return the numbers of workers that a parameter can say.
+def worker_counts(space: Space, name: str) -> list[int]:
+    """Return the numbers of workers that a parameter may take.
+
+    Args:
+        space: the space that has the parameter.
+        name: the parameter's name.
 
     Raises:
-        ValueError: there is no such parameter, or it says other things.
+        SpecError: the space does not have it, or it may take values that are no number of workers.
     """
-    found = next((parameter for parameter in space.parameters if parameter.name == name), None)
-    if found is None:
+    parameter = next((parameter for parameter in space.parameters if parameter.name == name), None)
+    if parameter is None:
         names = ", ".join(space.names) or "no parameters"
-        raise ValueError(f"--workers {name}: the space has {names}; give a number, or a parameter that is one")
+        text = f"expected a number or a parameter, got {name!r}; the space has {names}"
+        raise SpecError([Problem(text, code="unknown", option="workers")])
     values: list[Any] = []
-    for part in alternatives(found.domain):
+    for part in alternatives(parameter.domain):
         values += (part.values or [part]) if isinstance(part, Domain) else [part]
     if not values or not all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values):
-        raise ValueError(
-            f"--workers {name}: {name} is {found.domain!r}; a number of workers is one of a few whole numbers from 1"
-            f" on, {name}: choice([1, 2])"
+        text = (
+            f"expected a parameter with finitely many integers >= 1, such as {name}: choice([1, 2]); got {name}:"
+            f" {parameter.domain!r}"
         )
+        raise SpecError([Problem(text, option="workers")])
     return values
 
 

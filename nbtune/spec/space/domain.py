@@ -14,10 +14,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nbtune.errors import Code
 from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.values import label, same
 
-__all__ = ["MISSING", "SPACE_FUNCTIONS", "Conditional", "Domain", "alternatives", "depends_on", "resolve"]
+__all__ = [
+    "MISSING",
+    "SPACE_FUNCTIONS",
+    "Conditional",
+    "Domain",
+    "InvalidArgument",
+    "alternatives",
+    "depends_on",
+    "number_problem",
+    "resolve",
+]
 
 
 class _Missing(enum.Enum):
@@ -59,6 +70,21 @@ SPACE_FUNCTIONS: dict[str, inspect.Signature] = {
     "sample_from": _signature("func"),
 }
 """Ray Tune's space functions, by name, with the arguments that they take (ray.tune.search.sample)."""
+
+
+@dataclass(frozen=True)
+class InvalidArgument:
+    """An argument of a space function that is not allowed.
+
+    Attributes:
+        name: the argument's name.
+        message: what is allowed and what was given, without the argument's name.
+        code: what kind of mistake it is.
+    """
+
+    name: str
+    message: str
+    code: Code = "invalid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +148,7 @@ class Domain:
     def _shown(self, show: Callable[[Any], str]) -> Iterator[str]:
         named = False
         for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items():
-            if name not in self.arguments or self.arguments[name] == parameter.default:
+            if name not in self.arguments or _is_default(self.arguments[name], parameter.default):
                 named = True  # what follows an omitted argument needs its name
                 continue
             value = self.arguments[name]
@@ -144,43 +170,52 @@ class Domain:
             return list(range(-(-lower // q) * q, upper + (q > 1), q))
         return None
 
-    def problem(self) -> str | None:
-        """Return what is wrong with the arguments, or None. Arguments that depend on parameters are not checked."""
-        invalid = self.argument_problem()
-        return invalid[1] if invalid else None
+    def invalid_argument(self, names: Mapping[str, str] | None = None) -> InvalidArgument | None:
+        """Return the first invalid argument, or None. Arguments that depend on parameters are not checked.
 
-    def argument_problem(self) -> tuple[str, str] | None:
-        """Return the name of the first invalid argument and what is wrong with it, or None; see `problem`."""
+        Args:
+            names: argument -> what the message calls it, where that is another name.
+        """
         given = {name: value for name, value in self.arguments.items() if not isinstance(value, Expression)}
         if self.kind in {"choice", "grid_search"}:
             for name, values in given.items():
                 if not isinstance(values, list):
-                    return name, f"{self.kind} takes a list of values, not {label(values)}"
-                return None if values else (name, f"{self.kind} has no values; give at least one")
+                    return InvalidArgument(name, f"expected a list of values, got {label(values)}")
+                return None if values else InvalidArgument(name, "expected at least one value, got none", "missing")
         if self.kind == "sample_from" and given and not callable(given["func"]):
-            return "func", f"sample_from takes a function, not {label(given['func'])}"
+            return InvalidArgument("func", f"expected a function, got {label(given['func'])}")
         if self.kind in {"choice", "grid_search", "sample_from", "custom"}:
             return None
         for name, value in given.items():
-            if wrong := number_problem(self.kind, name, value):
-                return name, wrong
+            if message := number_problem(self.kind, value):
+                return InvalidArgument(name, message)
         if len(given) < len(self.arguments):
             return None
+        return self._invalid_number(given, {name: name for name in given} | dict(names or {}))
+
+    def _invalid_number(self, given: Mapping[str, Any], names: Mapping[str, str]) -> InvalidArgument | None:
+        """Return the first number that is out of range, or does not go together with another one."""
         if "lower" in given:
             if given["lower"] >= given["upper"]:
-                return "lower", f"{self!r}: lower ({given['lower']!r}) must be below upper ({given['upper']!r})"
+                message = f"must be less than {names['upper']} ({given['upper']!r}), got {given['lower']!r}"
+                return InvalidArgument("lower", message)
             if "log" in self.kind and given["lower"] <= 0:
-                return "lower", f"{self!r}: a log space needs lower above 0, not {given['lower']!r}"
-        if "q" in given and given["q"] <= 0:
-            return "q", f"{self!r}: q must be above 0, not {given['q']!r}"
+                return InvalidArgument("lower", f"must be > 0 in a log space, got {given['lower']!r}")
+        for name in ("q", "sd"):
+            if name in given and given[name] <= 0:
+                return InvalidArgument(name, f"must be > 0, got {given[name]!r}")
         if "q" in given and "lower" in given and "int" not in self.kind:
             for name in ("lower", "upper"):
                 steps = given[name] / given["q"]
                 if not math.isclose(steps, round(steps)):
-                    return name, f"{self!r}: {name} ({given[name]!r}) must be a multiple of q ({given['q']!r})"
-        if "sd" in given and given["sd"] <= 0:
-            return "sd", f"{self!r}: sd must be above 0, not {given['sd']!r}"
+                    message = f"must be a multiple of {names['q']} ({given['q']!r}), got {given[name]!r}"
+                    return InvalidArgument(name, message)
         return None
+
+    def problem(self) -> str | None:
+        """Return `invalid_argument` as one message with the call and the argument in front, or None."""
+        invalid = self.invalid_argument()
+        return None if invalid is None else f"{self!r}: {invalid.name}: {invalid.message}"
 
 
 @dataclass(frozen=True)
@@ -267,13 +302,25 @@ def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
     return found
 
 
-def number_problem(kind: str, name: str, value: Any) -> str | None:
-    """Return what is wrong with an argument of a space function that has to be a number, or None."""
+def number_problem(kind: str, value: Any) -> str | None:
+    """Return the message on an argument that has to be a number and is none, or None.
+
+    Args:
+        kind: the space function.
+        value: the argument's value.
+    """
     if isinstance(value, bool) or not _is_number(value) or not _is_finite(value):
-        return f"{kind}: {name} is {label(value)}, but a finite number is needed"
+        return f"expected a finite number, got {label(value)}"
     if "int" in kind and int(value) != value:
-        return f"{kind}: {name} is {value!r}, but an integer is needed"
+        return f"expected an integer, got {value!r}"
     return None
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    try:
+        return bool(value == default)
+    except ValueError:  # an array, which is no valid argument but is shown in a message
+        return False
 
 
 def _is_number(value: Any) -> bool:

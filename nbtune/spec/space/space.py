@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -163,29 +163,53 @@ class Space:
                 return constraint
         return None
 
-    def problems(self) -> list[Problem]:
-        """Return what is wrong with the domains and how they depend on one another, by line."""
-        found = []
-        tops = {top_level(name) for name in self.names}
+    def problems(self, invalid: Collection[str] = ()) -> list[Problem]:
+        """Return the problems of the domains and of the dependencies between parameters.
+
+        Args:
+            invalid: top-level names of parameters that are declared but could not be read; a dependency on one of them
+                is no problem of its own.
+        """
+        problems: list[Problem] = []
+        tops = {*map(top_level, self.names), *invalid}
         for parameter in self.parameters:
-            texts = [part.problem() for part in alternatives(parameter.domain) if isinstance(part, Domain)]
-            found += [Problem(f"{parameter.name}: {text}", parameter.line) for text in texts if text]
-            found += [
-                Problem(f"{parameter.name} depends on {name!r}, which is no parameter{did_you_mean(name, tops)}")
+            problems += _argument_problems(parameter)
+            problems += [
+                Problem(
+                    f"depends on the unknown parameter {name!r}{did_you_mean(name, tops)}",
+                    parameter.line,
+                    "unknown",
+                    parameter=parameter.name,
+                )
                 for name in sorted(parameter.depends - tops)
             ]
-        found += [
-            Problem(f"{constraint} uses {name!r}, which is no parameter{did_you_mean(name, tops)}", constraint.line)
+        problems += [
+            Problem(
+                f"{constraint} uses the unknown parameter {name!r}{did_you_mean(name, tops)}",
+                constraint.line,
+                "unknown",
+            )
             for constraint in self.constraints
             for name in sorted(constraint.test.depends - tops)
         ]
         try:
             _ = self.ordered
         except graphlib.CycleError as error:
-            way = list(dict.fromkeys(error.args[1]))
-            text = f"{' -> '.join([*way, way[0]])}: these depend on one another, so none can be sampled first"
-            found.append(Problem(text, self[way[0]].line))
-        return found
+            cycle = list(dict.fromkeys(error.args[1]))
+            text = (
+                f"the parameters depend on one another, {' -> '.join([*cycle, cycle[0]])}, so none can be sampled first"
+            )
+            problems.append(Problem(text, self[cycle[0]].line, "conflict"))
+        return problems
+
+
+def _argument_problems(parameter: Parameter) -> Iterator[Problem]:
+    """Yield the problems of the arguments of a parameter's space functions."""
+    for part in alternatives(parameter.domain):
+        invalid = part.invalid_argument() if isinstance(part, Domain) else None
+        if invalid is not None:
+            text = f"{part!r}: {invalid.name}: {invalid.message}"
+            yield Problem(text, parameter.line, invalid.code, parameter=parameter.name, field=invalid.name)
 
 
 def _has(config: Any, name: str) -> bool:

@@ -113,7 +113,7 @@ class SpaceEditor(Live):
             {
                 "type": "checked",
                 **_question(message),
-                "problems": checked.diagnostics.problems,
+                "problems": checked.diagnostics.messages(),
                 "notes": checked.diagnostics.notes,
                 "wrong": checked.line_problems,
                 "general": list(checked.general),
@@ -155,7 +155,7 @@ class SpaceEditor(Live):
         try:
             return self._plan(space, line)
         except NbtuneError as error:
-            return str(error).splitlines(), False
+            return error.render("line").splitlines(), False
         except Exception as error:  # nobody looks at this thread
             self._failed({"where": "plan", "message": f"{type(error).__name__}: {error}"})
             return [], True

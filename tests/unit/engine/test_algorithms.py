@@ -7,6 +7,7 @@ import pytest
 from nbtune import Space
 from nbtune.engine.search import algorithms
 from nbtune.engine.search.algorithms import make_search, search_problems, trial_count
+from nbtune.errors import SpecError
 from nbtune.spec.options.options import Spec
 
 CONDITIONAL = Space.from_cell('kind: choice(["a", "b"])\nn: randint(1, 4) if kind == "a" else 0\nx: uniform(0, 1)')
@@ -48,16 +49,16 @@ def test_points_to_evaluate_come_before_the_grid():
 
 def test_a_grid_with_too_many_points_is_an_error(monkeypatch):
     monkeypatch.setattr(algorithms, "MAX_GRID_POINTS", 3)
-    with pytest.raises(ValueError, match="expected a grid of at most 3 points"):
+    with pytest.raises(SpecError, match="expected a grid of at most 3 points"):
         trial_count(Spec(search="grid"), Space(CONDITIONAL.parameters[:2]))
 
 
 def test_a_grid_needs_a_finite_number_of_values_under_every_condition():
     (problem,) = search_problems(Spec(search="grid"), CONDITIONAL)
-    assert problem.message.startswith("x: uniform(0, 1): search 'grid' needs a finite number of values")
+    assert problem.render(line=False).startswith("x: uniform(0, 1): a grid needs a finite number of values")
     space = Space.from_cell("a: choice([1, 2])\nb: uniform(0, 1) if a == 1 else None")
     (problem,) = search_problems(Spec(search="grid"), space)
-    assert "b: uniform(0, 1) if a == 1 else None: search 'grid' needs" in problem.message
+    assert "b: uniform(0, 1) if a == 1 else None: a grid needs" in str(problem)
 
 
 def test_accepted_configurations():

@@ -293,7 +293,7 @@ def test_messages_on_nodes_that_do_not_see_the_folder():
     assert shared._judge("/f", ["a"], [], **fine) == ("a does not see /f: what trials print on it stays there",)
     (late,) = shared._judge("/f", [], ["a", "b"], checkpoints=True, retries=True)
     assert late == "a, b have not said within 8 s whether /f is there"
-    for why, words in [("checkpoints", "may report checkpoints"), ("retries", "--max-failures")]:
+    for why, words in [("checkpoints", "may report checkpoints"), ("retries", "max_failures=… may restart")]:
         with pytest.raises(SpecError, match=f"a, b do not see /f, and .*{words}.*s3://BUCKET"):
             shared._judge("/f", ["a", "b"], [], **{**fine, why: True})
 

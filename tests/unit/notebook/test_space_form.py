@@ -171,7 +171,7 @@ def test_a_form_from_a_study():
 
 @pytest.mark.parametrize("source", [3, object()])
 def test_what_is_no_source_is_refused(source):
-    with pytest.raises(SpecError, match="is no search space"):
+    with pytest.raises(SpecError, match="expected a search space"):
         nbtune.SpaceForm(source)
 
 

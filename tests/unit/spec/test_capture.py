@@ -129,7 +129,7 @@ def test_a_star_import_does_not_hide_the_notebooks_variables():
 def problems(metric, cell, namespace=None):
     parsed, _ = parse_cell(cell, namespace or {})
     found = capture(parsed.names, namespace or {})
-    return [p.message for p in metric_problems(metric, parsed.reports, found.values.values(), "cell")]
+    return [p.render("line") for p in metric_problems(metric, parsed.reports, found.values.values(), "cell")]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_without_a_metric_any_report_will_do():
 
 def test_a_cell_that_never_reports():
     assert problems("loss", "x = 1") == [
-        "the cell never reports: add report(loss=…), or end it with return {'loss': …}"
+        "the cell never reports a metric: add report(loss=…), or end it with return {'loss': …}"
     ]
     assert "add report(accuracy=…)" in problems(None, "x = 1")[0]
 
 
 def test_a_metric_that_is_never_reported():
     assert problems("acuracy", "report(loss=1, accuracy=2)") == [
-        "--metric acuracy: the cell never reports it (did you mean 'accuracy'?) (it reports loss, accuracy)"
+        "--metric: the cell never reports 'acuracy' (did you mean 'accuracy'?); it reports loss, accuracy"
     ]
 
 
@@ -241,7 +241,7 @@ def test_a_framework_of_nbtunes_reports_on_its_own():
 def test_what_ipython_puts_among_the_builtins_is_refused():
     found = capture(Names(needed={"display": 3}), {})
     assert found.problems[0].line == 3
-    assert "display is the notebook's" in found.problems[0].message
+    assert "'display' is a function of the notebook and not available in a trial" in found.problems[0].message
 
 
 def test_nbtunes_own_names_in_the_notebook_do_not_hide_a_misspelt_metric():

@@ -58,7 +58,7 @@ def test_an_unknown_key_is_a_problem_and_not_an_option(project):
     folder = project("[tool.nbtune]\nsmaples = 1\ncpus = 2\n")
     options, (problem,) = with_defaults({}, folder)
     assert options == {"cpus": 2}
-    assert "there is no option 'smaples' (did you mean 'samples'?)" in problem.message
+    assert "unknown option 'smaples' (did you mean 'samples'?)" in problem.message
     assert str(folder / "pyproject.toml") in problem.message
 
 

@@ -44,7 +44,7 @@ def checked(*rows, line=None, **namespace):
 
 
 def problems_of(*rows, **namespace):
-    return {int(key[1:]): found for key, found in checked(*rows, **namespace).diagnostics.problems.items()}
+    return {int(key[1:]): found for key, found in checked(*rows, **namespace).diagnostics.messages().items()}
 
 
 def number(name="a", lower="0", upper="1", **more):
@@ -280,32 +280,36 @@ def test_whatever_is_typed_has_an_answer(rows, line):
 @pytest.mark.parametrize(
     ("row", "field", "said"),
     [
-        (number(name=""), "name", "a name is needed"),
-        (number(name="2nd"), "name", "'2nd' is no variable name"),
-        (number(name="learning rate"), "name", "'learning rate' is no variable name"),
-        (number(name="class"), "name", "no Python keyword"),
+        (number(name=""), "name", "expected a name"),
+        (
+            number(name="2nd"),
+            "name",
+            "expected a variable name (letters, digits and _; no digit first, not a Python keyword), got '2nd'",
+        ),
+        (number(name="learning rate"), "name", "got 'learning rate'"),
+        (number(name="class"), "name", "not a Python keyword), got 'class'"),
         (number(name="report"), "name", "report is a name that nbtune defines in a trial"),
-        (number(name="model/"), "name", "a name is needed on each side of a /"),
+        (number(name="model/"), "name", "expected a name on each side of a /"),
         (number(name="uniform"), "name", "uniform is a name that nbtune defines in a trial"),
-        (number(lower=""), "lower", "a number is needed"),
+        (number(lower=""), "lower", "expected a number"),
         (number(lower="abc"), "lower", "abc is neither a number nor the name of a variable or parameter"),
-        (number(lower="'0'"), "lower", "lower is '0', but a finite number is needed"),
+        (number(lower="'0'"), "lower", "expected a finite number, got '0'"),
         (number(lower="1e-"), "lower", "1e- cannot be read: invalid decimal literal"),
         (number(lower="1 # one"), "lower", "cannot be read"),
         (number(lower="0, 1"), "lower", "0, 1 cannot be read: expected a single value"),
         (number(lower="0) + (1"), "lower", "expected a single value"),
         (number(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
         (number(upper="inf"), "upper", "inf is neither a number nor"),
-        (number(upper="10 ** 400"), "upper", "but a finite number is needed"),
-        (number(lower="2"), "lower", "lower (2) must be below upper (1)"),
-        (number(log=True), "lower", "a log space needs lower above 0, not 0"),
-        (number(step="-1"), "step", "step must be above 0, not -1"),
-        (number(step="0.3"), "upper", "upper (1) must be a multiple of step (0.3)"),
+        (number(upper="10 ** 400"), "upper", "expected a finite number, got 1"),
+        (number(lower="2"), "lower", "must be less than upper (1), got 2"),
+        (number(log=True), "lower", "must be > 0 in a log space, got 0"),
+        (number(step="-1"), "step", "must be > 0, got -1"),
+        (number(step="0.3"), "upper", "must be a multiple of step (0.3), got 1"),
         (number(default="foo"), "default", "no variable or parameter is named foo; text goes in quotes: 'foo'"),
-        (Row("integer", name="a", lower="1.5", upper="3"), "lower", "lower is 1.5, but an integer is needed"),
-        (Row("normal", name="a", sd="-1"), "sd", "sd must be above 0, not -1"),
-        (Row("choice", name="a"), "values", "give at least one value"),
-        (Row("choice", name="a", values="[]"), "values", "choice has no values"),
+        (Row("integer", name="a", lower="1.5", upper="3"), "lower", "expected an integer, got 1.5"),
+        (Row("normal", name="a", sd="-1"), "sd", "must be > 0, got -1"),
+        (Row("choice", name="a"), "values", "expected at least one value"),
+        (Row("choice", name="a", values="[]"), "values", "expected at least one value, got none"),
         (
             Row("choice", name="a", values="sgd, adam"),
             "values",
@@ -313,14 +317,14 @@ def test_whatever_is_typed_has_an_answer(rows, line):
         ),
         (Row("choice", name="a", values="1,, 2"), "values", "1,, 2 cannot be read"),
         (Row("grid_search", name="a", values="*5"), "values", "cannot be evaluated: TypeError"),
-        (Row("expression", name="a"), "expression", "an expression is needed"),
-        (Row("expression", name="a", expression="3"), "expression", "a space function is needed, like uniform(0, 1)"),
+        (Row("expression", name="a"), "expression", "expected an expression"),
+        (Row("expression", name="a", expression="3"), "expression", "expected a space function, such as uniform(0, 1)"),
         (Row("expression", name="a", expression="uniform(1)"), "expression", "missing a required argument"),
         (number(when="optimzer == 1"), "when", "no variable or parameter is named optimzer"),
         (number(when="a > 1"), "when", "a cannot depend on itself"),
         (number(when="b =="), "when", "b == cannot be read"),
         (Row("require", expression="1 < 2"), "expression", "uses no parameter"),
-        (Row("require", expression=""), "expression", "an expression is needed"),
+        (Row("require", expression=""), "expression", "expected an expression"),
     ],
 )
 def test_what_is_wrong_is_said_of_its_field(row, field, said):
@@ -411,13 +415,17 @@ def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
-        ({"name": "my sweep"}, "name", "'my sweep' is no variable name"),
-        ({"samples": "many"}, "samples", "'many' is no whole number of 1 or more"),
-        ({"metric": ""}, "mode", "is given without --metric"),
-        ({"mode": ""}, "mode", "is missing"),
-        ({"search": "optuna", "metric": "", "mode": ""}, "metric", "optuna compares trials and needs"),
-        ({"more": "--cpu 2"}, "more", "there is no option --cpu (did you mean '--cpus'?)"),
-        ({"more": "--cpus lots"}, "more", "'lots' is no number"),
+        ({"name": "my sweep"}, "name", "got 'my sweep'"),
+        ({"samples": "many"}, "samples", "expected an integer >= 1, got 'many'"),
+        ({"metric": ""}, "mode", "given without --metric"),
+        ({"mode": ""}, "mode", "required with --metric: give --mode min or --mode max"),
+        (
+            {"search": "optuna", "metric": "", "mode": ""},
+            "metric",
+            "required by optuna, which compares trials; give it with --mode",
+        ),
+        ({"more": "--cpu 2"}, "more", "unknown option --cpu (did you mean '--cpus'?)"),
+        ({"more": "--cpus lots"}, "more", "--cpus: expected a number >= 0, got 'lots'"),
         ({"more": "'open"}, "more", "cannot read the line"),
     ],
 )

@@ -117,69 +117,70 @@ def test_a_good_value(name, value, expected):
 
 
 BAD = [
-    ("storage", "", "is no folder or URI"),
-    ("storage_filesystem", "s3", "is no filesystem"),
-    ("workers", 0, "is no number of workers"),
-    ("workers", "4-2", "is no number of workers"),
-    ("scaling", 2, "is no scaling"),
+    ("storage", "", "expected a folder or URI, got ''"),
+    ("storage_filesystem", "s3", "expected a pyarrow.fs.FileSystem"),
+    ("workers", 0, "expected an integer >= 1, MIN-MAX for an elastic run"),
+    ("workers", "4-2", "expected an integer >= 1, MIN-MAX for an elastic run"),
+    ("scaling", 2, "expected a ray.train.ScalingConfig"),
     ("framework", "toch", "did you mean 'torch'?"),
-    ("backend", 1, "is no backend"),
-    ("aggregate", "avg", "'avg' is not rank0 or mean or min or max"),
-    ("placement_strategy", "pack", "is not PACK"),
-    ("accelerator_type", "", "is no name"),
-    ("label_selector", "zone", "is not KEY=VALUE"),
-    ("label_selector", 3, "are no labels"),
-    ("topology", 4, "is no name"),
-    ("trial_resources", "safe_node", "is not NAME=NUMBER"),
-    ("worker_env", "A", "is not NAME=VALUE"),
-    ("worker_env", 3, "is no dictionary of environment variables"),
-    ("name", "my sweep", "is no variable name"),
-    ("name", "2nd", "is no variable name"),
-    ("name", "", "is no name"),
-    ("name", 5, "is no name"),
-    ("metric", "", "is no name"),
-    ("metric", 1, "is no name"),
-    ("mode", "maximum", "'maximum' is not min or max"),
+    ("backend", 1, "expected gloo, nccl or a backend configuration"),
+    ("aggregate", "avg", "expected rank0 or mean or min or max, got 'avg'"),
+    ("placement_strategy", "pack", "expected PACK or"),
+    ("accelerator_type", "", "expected a non-empty text"),
+    ("label_selector", "zone", "expected KEY=VALUE"),
+    ("label_selector", 3, "expected KEY=VALUE,…, a dictionary, or a list"),
+    ("topology", 4, "expected a non-empty text"),
+    ("trial_resources", "safe_node", "expected NAME=NUMBER,…"),
+    ("worker_env", "A", "expected NAME=VALUE,…"),
+    ("worker_env", 3, "expected NAME=VALUE,… or a dictionary"),
+    ("name", "my sweep", "expected a variable name"),
+    ("name", "2nd", "expected a variable name"),
+    ("name", "", "expected a variable name"),
+    ("name", 5, "expected a variable name"),
+    ("metric", "", "expected a non-empty text"),
+    ("metric", 1, "expected a non-empty text"),
+    ("mode", "maximum", "expected min or max, got 'maximum'"),
     ("mode", "mx", "did you mean 'max'?"),
-    ("samples", 0, "is no whole number of 1 or more"),
-    ("samples", "many", "is no whole number of 1 or more"),
-    ("samples", 2.5, "is no whole number"),
-    ("samples", "2.5", "is no whole number"),
-    ("samples", True, "is no whole number"),
+    ("samples", 0, "expected an integer >= 1"),
+    ("samples", "many", "expected an integer >= 1"),
+    ("samples", 2.5, "expected an integer"),
+    ("samples", "2.5", "expected an integer"),
+    ("samples", True, "expected an integer"),
     ("search", "optona", "did you mean 'optuna'?"),
-    ("search", 5, "is no search algorithm: give random, grid, optuna, or an object from ray.tune.search"),
+    ("search", 5, "expected random, grid, optuna or an object from ray.tune.search, got 5"),
     ("scheduler", "ahsa", "did you mean 'asha'?"),
-    ("scheduler", object, "is no scheduler: give fifo, asha"),
-    ("points", "lr=0.1", "points are a list of dictionaries"),
-    ("points", [1, 2], "points are a list of dictionaries"),
-    ("points", 5, "points are a list of dictionaries"),
-    ("seed", -1, "is no whole number of 0 or more"),
-    ("cpus", "two", "is no number of 0 or more"),
-    ("cpus", -1, "is no number of 0 or more"),
-    ("cpus", float("nan"), "is no number of 0 or more"),
-    ("cpus", float("inf"), "is no number of 0 or more"),
-    ("cpus", True, "is no number of 0 or more"),
-    ("gpus", "-1", "is no number of 0 or more"),
-    ("memory", "much", "is no size"),
-    ("resources", "special", "is not NAME=NUMBER"),
-    ("driver_resources", "safe_node", "is not NAME=NUMBER"),
-    ("max_concurrent", 0, "is no whole number of 1 or more"),
-    ("max_failures", -2, "is no whole number of -1 or more"),
-    ("reuse_actors", "maybe", "'maybe' is not yes or no"),
-    ("reuse_actors", 1, "1 is not yes or no"),
-    ("time_budget", "soon", "is no duration"),
-    ("stop", "accuracy", "is not NAME=NUMBER"),
-    ("stop", {}, "no condition"),
-    ("stop", 5, "is no condition"),
-    ("keep_checkpoints", 0, "is no whole number of 1 or more"),
-    ("wait", "yes", "is not True or False"),
+    ("scheduler", object, "expected fifo, asha or an object from ray.tune.schedulers"),
+    ("points", "lr=0.1", "expected a list of dictionaries"),
+    ("points", [1, 2], "expected a list of dictionaries"),
+    ("points", 5, "expected a list of dictionaries"),
+    ("seed", -1, "expected an integer >= 0"),
+    ("cpus", "two", "expected a number >= 0"),
+    ("cpus", -1, "expected a number >= 0"),
+    ("cpus", float("nan"), "expected a number >= 0"),
+    ("cpus", float("inf"), "expected a number >= 0"),
+    ("cpus", True, "expected a number >= 0"),
+    ("gpus", "-1", "expected a number >= 0"),
+    ("memory", "much", "expected a size > 0"),
+    ("resources", "special", "expected NAME=NUMBER,…"),
+    ("driver_resources", "safe_node", "expected NAME=NUMBER,…"),
+    ("max_concurrent", 0, "expected an integer >= 1"),
+    ("max_failures", -2, "expected an integer >= -1"),
+    ("reuse_actors", "maybe", "expected yes or no (in Python True or False), got 'maybe'"),
+    ("reuse_actors", 1, "expected yes or no (in Python True or False), got 1"),
+    ("time_budget", "soon", "expected a duration > 0"),
+    ("stop", "accuracy", "expected NAME=NUMBER,…"),
+    ("stop", {}, "expected at least one condition METRIC=NUMBER"),
+    ("stop", 5, "expected METRIC=NUMBER, a dictionary, a ray.tune.Stopper"),
+    ("keep_checkpoints", 0, "expected an integer >= 1"),
+    ("wait", "yes", "expected True or False, got 'yes'"),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD, ids=lambda v: str(v)[:30])
-def test_a_bad_value_is_one_problem_that_names_the_flag(name, value, message):
+def test_a_bad_value_is_one_problem_of_the_option(name, value, message):
     spec, problems = only(name, value)
-    (problem,) = [p for p in problems if p.message.startswith(OPTIONS[name].flag)]
+    (problem,) = [p for p in problems if p.option == name]
+    assert problem.code == "invalid"
     assert message in problem.message
     assert getattr(spec, name) == getattr(Spec(), name)
 
@@ -209,7 +210,9 @@ def test_storage_becomes_absolute_and_knows_home():
 
 def test_an_unknown_option_is_a_problem_with_a_hint():
     _, problems = make_spec({"smaples": 3})
-    assert [p.message for p in problems] == ["there is no option 'smaples' (did you mean 'samples'?)"]
+    assert [(p.message, p.code) for p in problems] == [
+        ("unknown option 'smaples' (did you mean 'samples'?)", "unknown")
+    ]
 
 
 def test_every_mistake_is_found_at_once():
@@ -220,19 +223,19 @@ def test_every_mistake_is_found_at_once():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"metric": "loss"}, "--mode is missing"),
-        ({"mode": "min"}, "--mode is given without --metric"),
-        ({"search": "optuna"}, "optuna compares trials and needs --metric and --mode"),
-        ({"scheduler": "asha"}, "asha compares trials and needs --metric and --mode"),
-        ({"search": "optuna", "scheduler": "asha"}, "optuna and asha compares trials"),
-        ({"cpus": 0}, "asks for no CPU, GPU or other resource"),
-        ({"points": [{"lr": 1}], "search": SEARCH}, "--points goes with a search algorithm by name"),
+        ({"metric": "loss"}, "--mode: required with --metric: give --mode min or --mode max"),
+        ({"mode": "min"}, "--mode: given without --metric"),
+        ({"search": "optuna"}, "--metric: required by optuna, which compares trials; give it with --mode"),
+        ({"scheduler": "asha"}, "--metric: required by asha, which compares trials; give it with --mode"),
+        ({"search": "optuna", "scheduler": "asha"}, "--metric: required by optuna and asha, which compare trials"),
+        ({"cpus": 0}, "requests no CPU, GPU or other resource"),
+        ({"points": [{"lr": 1}], "search": SEARCH}, "--points: allowed with a search algorithm by name only"),
     ],
 )
 def test_options_that_do_not_go_together(given, message):
     _, problems = make_spec(given)
     assert len(problems) == 1
-    assert message in problems[0].message
+    assert message in problems[0].render("line")
 
 
 @pytest.mark.parametrize(
@@ -261,15 +264,15 @@ def test_a_placement_group_factory_says_all_that_a_trial_needs():
     assert spec.resources is factory
     assert spec.shape == Shape(({"CPU": 1}, {"GPU": 0.5}), "SPREAD")
     (problem,) = make_spec({"resources": factory, "gpus": 1, "memory": "1GB"})[1]
-    assert problem.message == (
-        "--resources: a PlacementGroupFactory says all that a trial needs; leave out --gpus and --memory,"
+    assert problem.render("line") == (
+        "--resources: a PlacementGroupFactory holds all resources of a trial; leave out --gpus and --memory,"
         " or add them to its first bundle"
     )
 
 
 def test_what_no_node_of_rays_gives_is_refused():
     assert "1.5 GPU: Ray gives a process a part of one GPU" in make_spec({"gpus": 1.5})[1][0].message
-    assert "nor a ray.tune.PlacementGroupFactory" in make_spec({"resources": 3})[1][0].message
+    assert "a ray.tune.PlacementGroupFactory is allowed as well" in make_spec({"resources": 3})[1][0].message
 
 
 def test_a_filesystem_goes_with_a_path_on_it():
@@ -280,12 +283,21 @@ def test_a_filesystem_goes_with_a_path_on_it():
     assert not problems
     assert (spec.storage, spec.storage_filesystem) == ("bucket/folder", local)
     for given, message in [
-        ({"storage_filesystem": local}, "without --storage"),
-        ({"storage": "s3://b/f?region=x", "storage_filesystem": local}, "without scheme: b/f$"),
-        ({"storage": "b", "storage_filesystem": fsspec.filesystem("memory")}, "has to be wrapped: pyarrow.fs.PyFile"),
-        ({"storage": "b", "storage_filesystem": "s3"}, "'s3' is no filesystem: give a pyarrow.fs.FileSystem"),
+        ({"storage_filesystem": local}, "--storage-filesystem: given without --storage"),
+        (
+            {"storage": "s3://b/f?region=x", "storage_filesystem": local},
+            "--storage: expected a path on the --storage-filesystem, without scheme: b/f; got 's3://",
+        ),
+        (
+            {"storage": "b", "storage_filesystem": fsspec.filesystem("memory")},
+            "got an fsspec filesystem; wrap it: pyarrow.fs.PyFile",
+        ),
+        (
+            {"storage": "b", "storage_filesystem": "s3"},
+            "--storage-filesystem: expected a pyarrow.fs.FileSystem .*, got 's3'",
+        ),
     ]:
         (problem,) = make_spec(given)[1]
-        assert re.search(message, problem.message), problem.message
+        assert re.search(message, problem.render("line")), problem.render("line")
     wrapped = pafs.PyFileSystem(pafs.FSSpecHandler(fsspec.filesystem("memory")))
     assert not make_spec({"storage": "b", "storage_filesystem": wrapped})[1]

@@ -190,7 +190,9 @@ def test_workers_wait_for_nodes_that_start():
 def test_a_driver_without_a_node():
     assert driver_problem({}, TWO) is None
     assert driver_problem({"CPU": 8}, TWO) is None
-    assert driver_problem({"safe": 1}, TWO).startswith("--driver-resources: no node has 1 safe, so")
+    assert driver_problem({"safe": 1}, TWO).startswith(
+        "the driver can never be placed: no node has its 1 safe; the nodes have CPU"
+    )
 
 
 amounts = st.sampled_from([0.1, 0.25, 0.4, 0.5, 1, 2, 3])

@@ -66,30 +66,30 @@ def test_wrong_arguments_raise(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("uniform(1, 0)", "uniform(1, 0): lower (1) must be below upper (0)"),
-        ("uniform(1, 1)", "lower (1) must be below upper (1)"),
-        ("uniform('0', 1)", "uniform: lower is '0', but a finite number is needed"),
-        ("uniform(0, None)", "upper is None, but a finite number is needed"),
-        ("uniform(True, 2)", "lower is True, but a finite number is needed"),
-        ("uniform(0, float('inf'))", "upper is inf, but a finite number is needed"),
-        ("uniform(float('nan'), 1)", "lower is nan, but a finite number is needed"),
-        ("uniform([1, 2], 3)", "lower is [1, 2], but a finite number is needed"),
-        ("loguniform(0, 1)", "a log space needs lower above 0, not 0"),
-        ("loguniform(-1, 1)", "a log space needs lower above 0, not -1"),
-        ("qloguniform(0, 1, 0.1)", "a log space needs lower above 0"),
-        ("lograndint(0, 9)", "a log space needs lower above 0"),
-        ("randint(1.5, 3)", "lower is 1.5, but an integer is needed"),
-        ("qrandint(1, 9, 0.5)", "q is 0.5, but an integer is needed"),
-        ("quniform(0, 1, 0)", "q must be above 0, not 0"),
-        ("quniform(0, 1, -0.1)", "q must be above 0"),
-        ("randn(0, 0)", "sd must be above 0, not 0"),
-        ("qrandn(0, -1, 1)", "sd must be above 0, not -1"),
-        ("choice([])", "choice has no values; give at least one"),
-        ("grid_search([])", "grid_search has no values"),
-        ("choice(5)", "choice takes a list of values, not 5"),
-        ("choice('abc')", "choice takes a list of values, not 'abc'"),
-        ("grid_search('abc')", "grid_search takes a list of values, not 'abc'"),
-        ("sample_from(5)", "sample_from takes a function, not 5"),
+        ("uniform(1, 0)", "uniform(1, 0): lower: must be less than upper (0), got 1"),
+        ("uniform(1, 1)", "lower: must be less than upper (1), got 1"),
+        ("uniform('0', 1)", "lower: expected a finite number, got '0'"),
+        ("uniform(0, None)", "upper: expected a finite number, got None"),
+        ("uniform(True, 2)", "lower: expected a finite number, got True"),
+        ("uniform(0, float('inf'))", "upper: expected a finite number, got inf"),
+        ("uniform(float('nan'), 1)", "lower: expected a finite number, got nan"),
+        ("uniform([1, 2], 3)", "lower: expected a finite number, got [1, 2]"),
+        ("loguniform(0, 1)", "lower: must be > 0 in a log space, got 0"),
+        ("loguniform(-1, 1)", "lower: must be > 0 in a log space, got -1"),
+        ("qloguniform(0, 1, 0.1)", "lower: must be > 0 in a log space"),
+        ("lograndint(0, 9)", "lower: must be > 0 in a log space"),
+        ("randint(1.5, 3)", "lower: expected an integer, got 1.5"),
+        ("qrandint(1, 9, 0.5)", "q: expected an integer, got 0.5"),
+        ("quniform(0, 1, 0)", "q: must be > 0, got 0"),
+        ("quniform(0, 1, -0.1)", "q: must be > 0"),
+        ("randn(0, 0)", "sd: must be > 0, got 0"),
+        ("qrandn(0, -1, 1)", "sd: must be > 0, got -1"),
+        ("choice([])", "categories: expected at least one value, got none"),
+        ("grid_search([])", "values: expected at least one value"),
+        ("choice(5)", "categories: expected a list of values, got 5"),
+        ("choice('abc')", "expected a list of values, got 'abc'"),
+        ("grid_search('abc')", "expected a list of values, got 'abc'"),
+        ("sample_from(5)", "func: expected a function, got 5"),
     ],
 )
 def test_a_bad_domain_says_what_is_wrong(text, message):
@@ -97,7 +97,7 @@ def test_a_bad_domain_says_what_is_wrong(text, message):
 
 
 def test_an_array_as_a_bound_is_a_problem_not_an_exception():
-    assert "a finite number is needed" in Domain.call("uniform", np.array([1, 2]), 3).problem()
+    assert "expected a finite number" in Domain.call("uniform", np.array([1, 2]), 3).problem()
     assert Domain.call("uniform", np.float32(1), np.int64(3)).problem() is None
 
 
@@ -244,7 +244,11 @@ def test_problems_have_the_parameters_name_and_line():
     space = Space(
         (Parameter("a", domain("uniform(1, 0)"), line=4), Parameter("b", domain("choice([])")), Parameter("c", 1))
     )
-    assert [(p.line, p.message.split(":")[0]) for p in space.problems()] == [(4, "a"), (None, "b")]
+    assert [(p.line, p.parameter, p.field, p.code) for p in space.problems()] == [
+        (4, "a", "lower", "invalid"),
+        (None, "b", "categories", "missing"),
+    ]
+    assert str(space.problems()[0]) == "line 4: a: uniform(1, 0): lower: must be less than upper (0), got 1"
 
 
 def test_no_such_parameter():

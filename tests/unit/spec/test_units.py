@@ -34,7 +34,7 @@ def test_durations(given, seconds):
     "given", ["", "soon", "-5", "5x", "h", "1h half", "0", 0, -1, float("inf"), float("nan"), None, [], timedelta(0)]
 )
 def test_what_is_no_duration_says_how_to_write_one(given):
-    with pytest.raises(ValueError, match="is no duration; write seconds, or '90s'"):
+    with pytest.raises(ValueError, match="expected a duration > 0: seconds, or '90s'"):
         parse_duration(given)
 
 
@@ -59,7 +59,7 @@ def test_sizes(given, size):
 
 @pytest.mark.parametrize("given", ["", "big", "2XB", "1GB2MB", "0", 0, -1, "-5MB", float("inf"), None, {}])
 def test_what_is_no_size_says_how_to_write_one(given):
-    with pytest.raises(ValueError, match="is no size; write bytes, or '500MB'"):
+    with pytest.raises(ValueError, match="expected a size > 0: bytes, or '500MB'"):
         parse_size(given)
 
 
@@ -71,7 +71,7 @@ def test_pairs_of_text_and_of_a_dictionary():
 
 @pytest.mark.parametrize("given", ["", "a", "a=", "=1", "a=one", "a=1,", 5, None, {"a": "one"}, {"a": None}])
 def test_what_are_no_pairs(given):
-    with pytest.raises(ValueError, match="is not NAME=NUMBER"):
+    with pytest.raises(ValueError, match="expected NAME=NUMBER,…, got "):
         parse_pairs(given)
 
 

@@ -22,7 +22,7 @@ def spec(**given):
 
 
 def problems(**given):
-    return [problem.message for problem in make_spec(given)[1]]
+    return [problem.render("line") for problem in make_spec(given)[1]]
 
 
 def test_workers_are_reserved_together_with_their_trial():
@@ -78,42 +78,46 @@ def test_a_parameter_says_how_many():
     assert spec(workers="model/m").worker_group.count({"model": {"m": 1}}) == 1
     config = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 2})
     assert spec(workers="n", scaling=config).within(space).shape.bundles == ({"CPU": 2},) * 3
-    with pytest.raises(ValueError, match=r"--workers lr: lr is uniform\(0, 1\); a number of workers is one of a few"):
+    with pytest.raises(nbtune.SpecError, match=r"workers=…: expected a parameter with .* got lr: uniform\(0, 1\)"):
         spec(workers="lr").within(space)
-    with pytest.raises(ValueError, match="--workers k: the space has n, model/m, lr; give a number, or a parameter"):
+    with pytest.raises(nbtune.SpecError, match="got 'k'; the space has n, model/m, lr"):
         spec(workers="k").within(space)
-    with pytest.raises(ValueError, match="whole numbers from 1 on"):
+    with pytest.raises(nbtune.SpecError, match="finitely many integers >= 1"):
         spec(workers="n").within(nbtune.Space.from_cell("n: choice([0, 1])"))
 
 
 def test_what_does_not_go_together_is_said():
     config = ray.train.ScalingConfig(num_workers=2)
     assert problems(workers=0) == [
-        "--workers: 0 is no number of workers: give 1 or more, LEAST-MOST for a run that takes what is there, or the"
-        " name of a parameter that says how many"
+        "--workers: expected an integer >= 1, MIN-MAX for an elastic run (in Python a tuple of two), or the name of a"
+        " parameter, got 0"
     ]
-    assert problems(workers="3-2")[0].startswith("--workers: '3-2' is no number of workers")
+    assert problems(workers="3-2")[0].endswith("got '3-2'")
     assert problems(aggregate="mean", backend="gloo") == [
-        "--backend and --aggregate: only a trial with workers takes this; give --workers N"
+        "--backend: only for a trial with workers; give --workers N",
+        "--aggregate: only for a trial with workers; give --workers N",
     ]
     assert problems(workers=2, scaling=config) == [
-        "--workers and --scaling both say how many workers; give one of them"
+        "--workers: --scaling gives the number of workers as well; leave one of them out"
     ]
     assert problems(scaling=config, cpus=2, placement_strategy="SPREAD") == [
-        "--cpus and --placement-strategy: --scaling says this; leave one of them out"
+        "--cpus: --scaling gives this as well; leave one of them out",
+        "--placement-strategy: --scaling gives this as well; leave one of them out",
     ]
-    assert "leave out --scaling for a trial in one process" in problems(scaling=replace(config, num_workers=0))[0]
+    assert "leave the option out for a trial in one process" in problems(scaling=replace(config, num_workers=0))[0]
     assert problems(scaling=3) == [
-        "--scaling: 3 is no scaling: give a ray.train.ScalingConfig, or an object that has one as scaling_config"
+        "--scaling: expected a ray.train.ScalingConfig, or an object with one as its scaling_config, got 3"
     ]
     assert "did you mean 'mean'?" in problems(workers=2, aggregate="meen")[0]
     assert "did you mean 'SPREAD'?" in problems(workers=2, placement_strategy="SPRED")[0]
-    assert problems(workers=2, backend=3)[0].startswith("--backend: 3 is no backend: give gloo or nccl")
-    assert problems(workers=2, worker_env="A") == ["--worker-env: 'A' is not NAME=VALUE; several are joined by commas"]
+    assert problems(workers=2, backend=3)[0].startswith("--backend: expected gloo, nccl or a backend configuration")
+    assert problems(workers=2, worker_env="A") == ["--worker-env: expected NAME=VALUE,…, got 'A'"]
     factory = ray.tune.PlacementGroupFactory([{"CPU": 1}])
-    assert problems(workers=2, resources=factory)[0].startswith("--resources: a PlacementGroupFactory does not go with")
+    assert problems(workers=2, resources=factory)[0].startswith(
+        "--resources: a PlacementGroupFactory is not allowed with workers"
+    )
     assert problems(workers=2, cpus=0) == [
-        "a worker that asks for no CPU, GPU or other resource cannot be placed; give --cpus"
+        "a worker that requests no CPU, GPU or other resource cannot be placed; give --cpus"
     ]
 
 
@@ -128,7 +132,9 @@ def test_the_number_of_a_scaling_config_may_be_tuned():
 
 
 def test_a_plan_needs_the_space_for_a_parameter():
-    with pytest.raises(nbtune.SpecError, match="--workers n: the space has no parameters; give a number"):
+    with pytest.raises(
+        nbtune.SpecError, match="workers=…: expected a number or a parameter, got 'n'; the space has no parameters"
+    ):
         nbtune.plan(workers="n")
 
 

@@ -192,7 +192,7 @@ def test_what_is_wrong_is_not_written(sent):
     with pytest.raises(nbtune.NbtuneError, match="no notebook"):
         form.write()
     typed(form, cpus="two")
-    with pytest.raises(SpecError, match="cpus: 'two' is no number"):
+    with pytest.raises(SpecError, match="cpus: expected a number >= 0, got 'two'"):
         form.write()
 
 

@@ -1,0 +1,99 @@
+"""Checks of a space before the start: its points, its constraints, and how many trials it makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbtune.errors import Problem, SpecError, option_ref
+from nbtune.spec.options.options import Spec
+from nbtune.spec.space.domain import Domain
+from nbtune.spec.space.space import Space, nested
+
+__all__ = ["GRID_WARNING", "check_samples", "check_trial_count"]
+
+GRID_WARNING = 10_000
+"""From this many trials on, an experiment is refused unless it has a limit of time or of concurrent trials."""
+_SAMPLES = 200  # that are drawn from a space before the start
+
+
+def check_samples(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, ...]:
+    """Check the points to evaluate first, and draw samples of a space with dependencies or constraints.
+
+    Args:
+        spec: the options.
+        space: the parameters.
+        problems: receives the problems.
+
+    Returns:
+        Notes on the space, one sentence each.
+    """
+    from nbtune.engine.search.sampling import Sampler
+
+    problems += _point_problems(spec, space)
+    if spec.search == "grid" or not (space.dependent or space.constraints):
+        return ()  # the points of a grid are checked one by one when they are counted
+    sampler, drawn = Sampler(space, seed=0), 0
+    for _ in range(_SAMPLES):
+        try:
+            drawn += sampler.draw_valid()[1]
+        except ValueError as error:
+            lines = [p.line for p in space.dependent] + [constraint.line for constraint in space.constraints]
+            line = min((line for line in lines if line is not None), default=None)
+            problems.append(Problem(f"the space cannot be sampled: {error}", line))
+            return ()
+    share = _SAMPLES / drawn
+    if share == 1:
+        return ()
+    digits = 0 if share > 0.1 else 1
+    return (f"about {share:.{digits}%} of all samples fulfil the constraints; only these are tried",)
+
+
+def _point_problems(spec: Spec, space: Space) -> list[Problem]:
+    problems = []
+    for point in spec.points:
+        try:
+            if spec.worker_group is not None:
+                spec.worker_group.check(nested(point))
+            violated = space.violated(nested(point))
+        except ValueError as error:
+            problems.append(Problem(f"{point!r}: {error}", option="points"))
+            continue
+        if violated is not None:
+            problems.append(Problem(f"{point!r} does not fulfil {violated}", option="points"))
+    return problems
+
+
+def check_trial_count(spec: Spec, space: Space, problems: list[Problem]) -> None:
+    """Check that the space makes any trials, and not very many without a limit.
+
+    Args:
+        spec: the options.
+        space: the parameters.
+        problems: receives the problems.
+    """
+    from nbtune.engine.search.algorithms import trial_count
+
+    try:
+        count = trial_count(spec, space)
+    except SpecError as error:
+        problems += error.problems
+        return
+    except ValueError as error:
+        problems.append(Problem(str(error)))
+        return
+    if count == 0:
+        problems.append(Problem(f"no point of the grid fulfils {' and '.join(map(str, space.constraints))}"))
+    if count >= GRID_WARNING and spec.max_concurrent is None and spec.time_budget is None:
+        sizes = (f"{p.name} ({len(p.domain.values or [])})" for p in space.parameters if _is_grid(spec, p.domain))
+        factors = " x ".join([f"{spec.samples} samples", *sizes])
+        text = (
+            f"the space makes {count:,} trials: {factors}. If that is intended, give {option_ref('time_budget')} or"
+            f" {option_ref('max_concurrent')} as well"
+        )
+        problems.append(Problem(text))
+
+
+def _is_grid(spec: Spec, domain: Any) -> bool:
+    if not isinstance(domain, Domain):
+        return False
+    return domain.kind == "grid_search" or (spec.search == "grid" and domain.values is not None)

@@ -1,0 +1,76 @@
+"""Training functions: how they take their parameters, what they report, and which globals they use."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nbtune.errors import Problem
+from nbtune.spec.cell.reports import Reports, reports_in
+from nbtune.spec.space.space import Space, top_level
+
+__all__ = ["globals_used", "source_and_reports", "takes_parameters_by_name"]
+
+
+def takes_parameters_by_name(function: Callable[..., Any], space: Space, problems: list[Problem]) -> bool:
+    """Tell whether a function takes the parameters by name, ``f(lr, hidden)``, or as one dictionary, ``f(config)``.
+
+    Args:
+        function: the training function.
+        space: the parameters.
+        problems: receives what does not match between the function's arguments and the parameters.
+    """
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    names = set(map(top_level, space.names))
+    by_name = [one for one in arguments if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    required = [one for one in by_name if one.default is one.empty]
+    has_kwargs = any(one.kind is one.VAR_KEYWORD for one in arguments)
+    if len(required) == 1 and required[0].name not in names and required[0].kind is not inspect.Parameter.KEYWORD_ONLY:
+        return False
+    missing = [one.name for one in required if one.name not in names]
+    surplus = [] if has_kwargs else sorted(names - {one.name for one in by_name})
+    called = getattr(function, "__name__", repr(function))
+    if missing:
+        text = (
+            f"{called}() requires {', '.join(missing)}, but the space has {', '.join(sorted(names)) or 'no parameters'}"
+        )
+        problems.append(Problem(text, code="missing"))
+    if surplus:
+        text = f"{called}() does not take {', '.join(surplus)}; give it one argument, config, or one for each parameter"
+        problems.append(Problem(text, code="unknown"))
+    return True
+
+
+def source_and_reports(function: Callable[..., Any]) -> tuple[str, Reports]:
+    """Return the source of a function, empty if it is not available, and the metrics that it reports.
+
+    Args:
+        function: the training function.
+    """
+    unknown = Reports((), False, True)
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        node = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return "", unknown
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):  # a lambda, for instance
+        return source, unknown
+    generator = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
+    return source, unknown if generator else reports_in(node.body, returns=True)
+
+
+def globals_used(function: Callable[..., Any], namespace: Mapping[str, Any]) -> list[str]:
+    """Return the names of the global variables that a function itself uses.
+
+    Args:
+        function: the training function.
+        namespace: the global variables.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return [name for name in (code.co_names if code else ()) if name in namespace]
