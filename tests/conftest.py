@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, and clusters that end with the tests."""
+"""Shared by all tests: a clean environment, clusters that end with the tests, the order of the tests."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nbtune.cluster.link.imports import lazy_folder
 for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "NBTUNE_PRELOAD"):
     os.environ.pop(variable, None)  # before anything imports Ray
 
-# Whatever a test starts, `ray start` and Jupyter among it, is spared an import of two seconds.
+# Saves every subprocess of a test (`ray start` and Jupyter, for example) an import of two seconds.
 _path = [lazy_folder(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, _path)))
 
-# No test may find a cluster of the developer's, nor leave one that he finds.
+# Tests must neither find a local cluster of the developer nor leave one behind.
 os.environ["NBTUNE_HOME"] = tempfile.mkdtemp(prefix="nbt-home-")
 atexit.register(shutil.rmtree, os.environ["NBTUNE_HOME"], ignore_errors=True)
 
-LONGEST = (
+SLOWEST_FIRST = (
     "tests/ray/test_train.py",
     "tests/browser/test_lab.py",
     "tests/notebooks/test_notebooks.py",
@@ -35,35 +35,35 @@ LONGEST = (
     "tests/wheel",
     "tests/unit",
 )
-"""What `make test` begins with: a long file that comes last would leave one of its processes alone."""
-TOGETHER = {
+"""The order in which `make test` starts files. A slow file at the end would leave the other process idle."""
+SAME_PROCESS = {
     "test_lab_cluster.py": "test_lab.py",
     "test_space_lab.py": "test_lab.py",
     "test_survival.py": "test_lab.py",
 }
-"""Files that are run by the same process: those of one JupyterLab."""
+"""Files that run in the process of another file, since they share its JupyterLab."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests by how long their files take, and keep a file's tests in one process."""
+    """Sort the tests by `SLOWEST_FIRST`, and run the tests of a file in one process."""
 
     def file(item: pytest.Item) -> str:
         path = item.path.relative_to(config.rootpath)
-        return path.with_name(TOGETHER.get(path.name, path.name)).as_posix()
+        return path.with_name(SAME_PROCESS.get(path.name, path.name)).as_posix()
 
-    items.sort(key=lambda item: next(n for n, start in enumerate([*LONGEST, ""]) if file(item).startswith(start)))
+    items.sort(key=lambda item: next(n for n, start in enumerate([*SLOWEST_FIRST, ""]) if file(item).startswith(start)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(file(item)))
 
 
 @pytest.fixture(scope="session")
 def ray_folder() -> Iterator[Path]:
-    """A folder of the tests' own for Ray's sessions. Sockets in it must have short paths."""
+    """A temporary folder for Ray's sessions. Its path has to be short, since it contains sockets."""
     folder = Path(tempfile.mkdtemp(prefix="nbt-"))
-    before = os.environ.get("RAY_TMPDIR")
+    previous = os.environ.get("RAY_TMPDIR")
     os.environ["RAY_TMPDIR"] = str(folder)
     yield folder
-    if before is None:
+    if previous is None:
         os.environ.pop("RAY_TMPDIR", None)
     shutil.rmtree(folder, ignore_errors=True)

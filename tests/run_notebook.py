@@ -1,9 +1,9 @@
-"""Runs a notebook headless, as nbclient does, and prints what its last cell shows.
+"""Runs a notebook headless with nbclient, and prints its last outputs.
 
     python -m tests.run_notebook notebooks/01_quickstart.ipynb [--keep]
 
-With --keep the executed notebook is written back: its outputs are kept in the repository.
-A cell with the tag "kills-kernel" does that; the cells after it run in a new one.
+With --keep the executed notebook is written back to the file with its outputs.
+A cell with the tag "kills-kernel" kills the kernel; the cells after it run in a new kernel.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from pathlib import Path
 import nbclient
 import nbformat
 
-END = "import sys\nif 'ray' in sys.modules:\n    sys.modules['ray'].shutdown()"
-KILLS = "kills-kernel"
+SHUTDOWN_RAY = "import sys\nif 'ray' in sys.modules:\n    sys.modules['ray'].shutdown()"
+KILLS_KERNEL = "kills-kernel"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 
 
-def run(path: Path, timeout: float = 600, further: str | None = None) -> nbformat.NotebookNode:
+def run(path: Path, timeout: float = 600, extra_code: str | None = None) -> nbformat.NotebookNode:
     """Run a notebook in its own folder and return it with its outputs.
 
     Args:
         path: the notebook.
-        timeout: seconds for each cell.
-        further: the code of a cell after its last one.
+        timeout: the time limit of each cell, in seconds.
+        extra_code: the code of a cell to append and run, or None.
     """
     notebook = nbformat.read(path, as_version=4)
-    if further is not None:
-        notebook.cells.append(nbformat.v4.new_code_cell(further))
+    if extra_code is not None:
+        notebook.cells.append(nbformat.v4.new_code_cell(extra_code))
     done = 0
     while done < len(notebook.cells):
-        done = _run_in_a_kernel(notebook, done, path.parent, timeout)
+        done = _run_in_one_kernel(notebook, done, path.parent, timeout)
     return notebook
 
 
-def _run_in_a_kernel(notebook: nbformat.NotebookNode, first: int, folder: Path, timeout: float) -> int:
-    """Run cells until the last one, or until one has killed the kernel; return the number of the next."""
+def _run_in_one_kernel(notebook: nbformat.NotebookNode, first: int, folder: Path, timeout: float) -> int:
+    """Run cells from number `first` until the end or until one kills the kernel; return the number of the next cell."""
     client = nbclient.NotebookClient(notebook, timeout=int(timeout), resources={"metadata": {"path": str(folder)}})
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells[first:], first):
-            kills = KILLS in cell.metadata.get("tags", [])
+            kills = KILLS_KERNEL in cell.metadata.get("tags", [])
             try:
                 client.execute_cell(cell, index)
             except nbclient.exceptions.DeadKernelError:
@@ -53,15 +53,19 @@ def _run_in_a_kernel(notebook: nbformat.NotebookNode, first: int, folder: Path, 
                     raise
                 return index + 1
             assert not kills, f"cell {index} should have killed the kernel"
-        # A kernel with a Ray in it does not heed the request to shut down, and is killed after a while.
-        notebook.cells.append(nbformat.v4.new_code_cell(END))
+        # A kernel with an embedded Ray ignores a shutdown request and would be killed after a timeout.
+        notebook.cells.append(nbformat.v4.new_code_cell(SHUTDOWN_RAY))
         client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1, store_history=False)
         notebook.cells.pop()
     return len(notebook.cells)
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Return a notebook without what differs from run to run and from machine to machine."""
+    """Remove from a notebook what differs between runs and machines, and return it.
+
+    Args:
+        notebook: the executed notebook; it is changed in place.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -74,7 +78,11 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def texts(cell: nbformat.NotebookNode) -> list[str]:
-    """Return what a cell shows, as text."""
+    """Return the outputs of a code cell as text, without errors.
+
+    Args:
+        cell: the executed cell.
+    """
     return [
         output.get("text") or output.get("data", {}).get("text/plain", "")
         for output in cell.get("outputs", [])
@@ -88,16 +96,16 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the outputs back into the file")
     arguments = parser.parse_args()
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         notebook = run(arguments.notebook)
     except nbclient.exceptions.CellExecutionError as error:
         sys.exit(f"{arguments.notebook} failed:\n{error}")
     if arguments.keep:
         nbformat.write(cleaned(notebook), arguments.notebook)
-    shown = [text for cell in notebook.cells if cell.cell_type == "code" for text in texts(cell) if text.strip()]
-    print(f"{arguments.notebook} ran in {time.monotonic() - began:.0f} s; it ends with\n")
-    print("\n".join(shown[-3:]))
+    outputs = [text for cell in notebook.cells if cell.cell_type == "code" for text in texts(cell) if text.strip()]
+    print(f"{arguments.notebook} ran in {time.monotonic() - started:.0f} s; its last outputs are\n")
+    print("\n".join(outputs[-3:]))
 
 
 if __name__ == "__main__":

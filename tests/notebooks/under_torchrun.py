@@ -1,10 +1,10 @@
-"""A training cell of a notebook under torchrun: what it reports there.
+"""Runs a training cell of a notebook under torchrun, and writes what it reports.
 
     python -m torch.distributed.run --nproc-per-node=2 --standalone under_torchrun.py NOTEBOOK NAME CONFIG FILE
 
-The cells above it run first, without their magic lines and without those that are about a cluster. The cell itself runs
-in Ray Train's local mode, which is that of torchrun where this has started the processes ("ScalingConfig(num_workers=0)
-with torchrun", in its guide), with the parameters of CONFIG.
+The cells above it run first, without magic lines, except for those that connect to a cluster or plan. The cell itself
+runs with the parameters of CONFIG in Ray Train's local mode (``ScalingConfig(num_workers=0)``), which uses the process
+group of torchrun.
 """
 
 from __future__ import annotations
@@ -24,17 +24,24 @@ from nbtune.spec.cell.parse import parse_cell
 
 
 def main(notebook: str, name: str, config: str, file: str) -> None:
-    """Run the cell; rank 0 writes what it has reported."""
+    """Run the cell; rank 0 writes its reports to a JSON file.
+
+    Args:
+        notebook: the path of the notebook.
+        name: the name of the experiment in the cell's magic line.
+        config: the parameters, as JSON.
+        file: the file to write.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     reports: list[dict[str, Any]] = []
-    for one in nbformat.read(notebook, as_version=4).cells:
-        if one.cell_type != "code":
+    for notebook_cell in nbformat.read(notebook, as_version=4).cells:
+        if notebook_cell.cell_type != "code":
             continue
-        if one.source.startswith(f"%%tune {name} "):
+        if notebook_cell.source.startswith(f"%%tune {name} "):
             break
-        if not re.search(r"nbtune\.(connect|plan)\(", one.source):
-            exec(re.sub(r"(?m)^%.*$", "", one.source), namespace)  # noqa: S102 - the repository's own notebook
-    cell, problems = parse_cell(one.source.partition("\n")[2], namespace)
+        if not re.search(r"nbtune\.(connect|plan)\(", notebook_cell.source):
+            exec(re.sub(r"(?m)^%.*$", "", notebook_cell.source), namespace)  # noqa: S102 - a notebook of this repository
+    cell, problems = parse_cell(notebook_cell.source.partition("\n")[2], namespace)
     assert cell is not None, problems
 
     def report(checkpoint: Any = None, **metrics: Any) -> None:

@@ -13,15 +13,7 @@ from hypothesis import strategies as st
 
 from nbtune.engine.protocol.events import Event, decode, encode
 from nbtune.results.store import Store
-
-
-def feed(store, *events, cuts=()):
-    """Give the store events in chunks that end at `cuts`."""
-    first = store.cursor
-    for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
-        for chunk in decode(encode(first + start, events[start:end])):
-            store.apply(chunk)
-    return store
+from tests.unit.feed import feed
 
 
 def start(metric=None, mode=None, **metadata):

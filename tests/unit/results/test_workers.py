@@ -7,23 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event
 from nbtune.engine.storage.storage import Storage
 from nbtune.engine.trial.output import Output
 from nbtune.errors import ExperimentError
 from nbtune.results.logs import logs
 from nbtune.results.store import Store
 from nbtune.testing import replay
+from tests.unit.feed import feed
 
 COLUMNS = ["node", "pid", "gpus", "iteration", "seconds", "waited", "cpu", "straggler"]
-
-
-def feed(store, *events, cuts=()):
-    first = store.cursor
-    for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
-        for chunk in decode(encode(first + start, events[start:end])):
-            store.apply(chunk)
-    return store
 
 
 def started(count, trial=0, iteration=0, node="10.0.0."):

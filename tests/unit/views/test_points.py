@@ -6,15 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.events import Event
 from nbtune.results.store import Store
 from nbtune.views.live.points import Points
-
-
-def feed(store, *events):
-    for chunk in decode(encode(store.cursor, list(events))):
-        store.apply(chunk)
-    return store
+from tests.unit.feed import feed
 
 
 def reported(trial, step, **metrics):

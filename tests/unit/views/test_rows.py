@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.events import Event
 from nbtune.results.store import Store
 from nbtune.testing import example
 from nbtune.views.live.rows import Rows, cell
-
-
-def feed(store, *events):
-    for chunk in decode(encode(store.cursor, list(events))):
-        store.apply(chunk)
-    return store
+from tests.unit.feed import feed
 
 
 def added(trial, **config):
