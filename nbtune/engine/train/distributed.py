@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,13 +20,14 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from nbtune.engine.protocol.failures import TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
+from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
 from nbtune.engine.train.worker import SHARE, Start, Worker, put_environment, quiet, work
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
 
-__all__ = ["Training", "aggregated", "run_workers"]
+__all__ = ["aggregated", "run_workers"]
 
 _ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
 _SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
@@ -51,48 +51,30 @@ _THERE = {
 """Set in those of its workers."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """How a trial trains with workers.
-
-    Attributes:
-        workers: what they need.
-        framework: one of `nbtune.spec.plan.workers.FRAMEWORKS`.
-        backend: how they speak; see `nbtune.frameworks`.
-        aggregate: how their metrics become the trial's: one of `nbtune.spec.plan.workers.AGGREGATES`.
-        variables: of their environment.
-    """
-
-    workers: Workers
-    framework: str = "torch"
-    backend: Any = None
-    aggregate: str = "rank0"
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-
-def run_workers(config: Mapping[str, Any], payload: Mapping[str, Any], place: Context, storage: Any) -> None:
+def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context, storage: Any) -> None:
     """Run one trial's workers to their end.
 
     Args:
         config: the trial's parameters.
-        payload: as for `nbtune.engine.tune.trainable.run_trial`.
+        payload: of a trial with workers.
         place: where this process runs.
         storage: the trial's folder, as Tune's `StorageContext`.
 
     Raises:
         TrialError: a worker's program raised, or its process was lost.
     """
-    training: Training = payload["training"]
+    training = payload.training
+    assert training is not None, "a trial without workers"
     for name, value in _HERE.items():
         os.environ.setdefault(name, value)
     quiet()
     _check_places(training.workers, config)
     start = _start(storage)
-    environment = {**payload["environment"], **_environment(training)}
-    reports = _Reports(start, training.aggregate, environment, partial(_tell, payload["driver"], place.get_trial_id()))
+    environment = {**payload.environment, **_environment(training)}
+    reports = _Reports(start, training.aggregate, environment, partial(_tell, payload.driver, place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
-        partial(work, dict(config), dict(payload), place),
+        partial(work, dict(config), payload.program, place),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(
             name=storage.trial_dir_name,

@@ -28,6 +28,7 @@ from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
+from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.trial.program import run_program
 
 __all__ = ["SHARE", "Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
@@ -216,12 +217,12 @@ class _InWorker:
         return None if found is None else Checkpoint(found.path, found.filesystem, self.context.get_world_rank())
 
 
-def work(config: Mapping[str, Any], payload: Mapping[str, Any], place: session.Context) -> None:
+def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Context) -> None:
     """Run the program in one worker: Ray Train's training function.
 
     Args:
         config: the trial's parameters.
-        payload: as for `nbtune.engine.tune.trainable.run_trial`.
+        payload: the packed program.
         place: where the trial's own process runs.
 
     Raises:

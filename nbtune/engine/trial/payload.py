@@ -12,11 +12,12 @@ import io
 import os
 import pickle
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 import ray.cloudpickle as cloudpickle
 
 from nbtune.engine.protocol.failures import register_sources
@@ -27,7 +28,7 @@ from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
 
-__all__ = ["LARGE_BYTES", "Captured", "Packed", "Unpacked", "pack", "size_of", "unpack"]
+__all__ = ["LARGE_BYTES", "Captured", "Packed", "ProgramPayload", "Unpacked", "pack", "size_of", "unpack"]
 
 LARGE_BYTES = 1_000_000
 """The size in bytes from which a value is put into the object store instead of the pickle."""
@@ -64,6 +65,21 @@ class Packed:
     data: bytes
     large: list[Any]
     captured: list[Captured]
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class ProgramPayload:
+    """The payload on its way to a trial.
+
+    Attributes:
+        data: the pickle, `Packed.data`.
+        large: Ray's references to the large values.
+        seed: the experiment's seed, or None.
+    """
+
+    data: bytes
+    large: Sequence[ray.ObjectRef[Any]] = ()
     seed: int | None = None
 
 

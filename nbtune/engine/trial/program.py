@@ -19,18 +19,18 @@ from ray import tune
 
 from nbtune.engine.protocol.failures import format_error
 from nbtune.engine.trial import session
-from nbtune.engine.trial.payload import Unpacked, config_key, unpack
+from nbtune.engine.trial.payload import ProgramPayload, Unpacked, config_key, unpack
 from nbtune.spec.cell.parse import HELPERS
 
 __all__ = ["call", "run_program"]
 
 
-def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], trial_session: session.Session) -> None:
+def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_session: session.Session) -> None:
     """Run the program once, and report its return value, if any.
 
     Args:
         config: the trial's parameters.
-        payload: as for `nbtune.engine.tune.trainable.run_trial`.
+        payload: the packed program.
         trial_session: the session that `report`, `get_checkpoint` and `get_context` use meanwhile.
 
     Raises:
@@ -38,12 +38,12 @@ def run_program(config: Mapping[str, Any], payload: Mapping[str, Any], trial_ses
     """
     _free_gpu_memory()
     _limit_threads()
-    unpacked = unpack(payload["data"], lambda position: ray.get(payload["large"][position]))
+    unpacked = unpack(payload.data, lambda position: ray.get(payload.large[position]))
     previous = session.set_session(trial_session)
     with suppress(OSError):  # the folder may not exist on this machine
         os.chdir(unpacked.cwd)
-    if payload["seed"] is not None:
-        _seed(payload["seed"], config, trial_session.context.get_trial_id(), unpacked)
+    if payload.seed is not None:
+        _seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
     main = sys.modules["__main__"]
     sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
     try:

@@ -16,6 +16,7 @@ from ray.tune.trainable import FunctionTrainable
 
 from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, complete, for_tune
+from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.program import run_program
 
@@ -29,12 +30,12 @@ class TrialProcess(FunctionTrainable):
     Tune's. The report itself leaves with `train`, so Tune does not store it a second time.
     """
 
-    def setup(self, config: dict[str, Any], payload: dict[str, Any], metric: str | None) -> None:
+    def setup(self, config: dict[str, Any], payload: TrialPayload, metric: str | None) -> None:
         """Ready the actor for its first trial.
 
         Args:
             config: the trial's parameters.
-            payload: as for `run_trial`.
+            payload: what the driver gives to each trial.
             metric: the experiment's metric, or None.
         """
         self._payload, self._metric, self._report = payload, metric, Report({})
@@ -83,19 +84,17 @@ def _is_end(result: Mapping[str, Any]) -> bool:
     return result.keys() == {RESULT_DUPLICATE, SHOULD_CHECKPOINT}
 
 
-def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
+def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
     """Run one trial.
 
     Args:
         config: the trial's parameters.
-        payload: "data", references to the "large" values of `nbtune.engine.trial.payload.Packed`, the "seed", the
-            "environment": what the kernel's says of object stores, "training": the
-            `nbtune.engine.train.distributed.Training` of a trial that is a Ray Train run, else None, and the "driver".
+        payload: what the driver gives to each trial.
 
     Raises:
         TrialError: the program raised.
     """
-    os.environ.update(payload["environment"])
+    os.environ.update(payload.environment)
     if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
         # Ray shows a process that has asked for no GPU all of them, those of other trials too.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -108,8 +107,8 @@ def run_trial(config: dict[str, Any], payload: dict[str, Any]) -> None:
         dict(context.get_trial_resources().required_resources),
     )
     with output.capture(storage.storage_filesystem, storage.trial_fs_path):
-        if payload["training"] is None:
-            run_program(config, payload, session.TrialSession(place))
+        if payload.training is None:
+            run_program(config, payload.program, session.TrialSession(place))
         else:
             from nbtune.engine.train.distributed import run_workers
 

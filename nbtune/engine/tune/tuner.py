@@ -17,6 +17,8 @@ from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
 from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
+from nbtune.engine.train.payload import Training, TrialPayload
+from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.control import Control
 from nbtune.engine.tune.recorder import Recorder, trial_folder
 from nbtune.engine.tune.scheduler import Steered
@@ -79,14 +81,12 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     for command in resume.commands if resume is not None else ():
         control.submit(command)
     put_live(proposals, recorder, scheduler, stopping, control)
-    payload = {
-        "data": launch.data,
-        "large": list(large),
-        "seed": spec.seed,
-        "environment": launch.environment,
-        "training": _training(spec),
-        "driver": ray.get_runtime_context().current_actor,
-    }
+    payload = TrialPayload(
+        ProgramPayload(launch.data, list(large), spec.seed),
+        ray.get_runtime_context().current_actor,
+        launch.environment,
+        _training(spec),
+    )
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
     trainable.__qualname__ = TrialProcess.__name__  # what Ray calls the processes; Tune's wrapper has its own
@@ -159,12 +159,10 @@ def _new(
     )
 
 
-def _training(spec: Spec) -> Any:
+def _training(spec: Spec) -> Training | None:
     """Return how a trial trains with workers, or None."""
     if (workers := spec.worker_group) is None:
         return None
-    from nbtune.engine.train.distributed import Training
-
     return Training(workers, spec.framework, spec.backend, spec.aggregate, spec.worker_env)
 
 

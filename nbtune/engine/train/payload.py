@@ -1,0 +1,48 @@
+"""What a trial's process is given by the driver. Imports nothing of Ray Train, which takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbtune.engine.trial.payload import ProgramPayload
+from nbtune.spec.plan.workers import Workers
+
+__all__ = ["Training", "TrialPayload"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a trial trains with workers.
+
+    Attributes:
+        workers: the number of workers, and the resources of each.
+        framework: one of `nbtune.spec.plan.workers.FRAMEWORKS`.
+        backend: how the workers communicate; see `nbtune.frameworks`.
+        aggregate: how their metrics become the trial's: one of `nbtune.spec.plan.workers.AGGREGATES`.
+        variables: environment variables of the workers.
+    """
+
+    workers: Workers
+    framework: str = "torch"
+    backend: Any = None
+    aggregate: str = "rank0"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialPayload:
+    """What each trial's process is given, the same for all trials of an experiment.
+
+    Attributes:
+        program: the user's program.
+        driver: the handle of the driver's actor.
+        environment: the secret environment variables of the kernel that configure object stores.
+        training: how the trial trains with workers; None for a trial in a single process.
+    """
+
+    program: ProgramPayload
+    driver: Any
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    training: Training | None = None
