@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbtune.errors import Problem
-from nbtune.spec.cell.reports import Reports, reports_in
+from nbtune.spec.cell.reports import Reports, find_reports
 from nbtune.spec.space.space import Space, top_level
 
 __all__ = ["globals_used", "source_and_reports", "takes_parameters_by_name"]
@@ -62,7 +62,7 @@ def source_and_reports(function: Callable[..., Any]) -> tuple[str, Reports]:
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):  # a lambda, for instance
         return source, unknown
     generator = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
-    return source, unknown if generator else reports_in(node.body, returns=True)
+    return source, unknown if generator else find_reports(node.body, returns=True)
 
 
 def globals_used(function: Callable[..., Any], namespace: Mapping[str, Any]) -> list[str]:

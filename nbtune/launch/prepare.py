@@ -12,8 +12,8 @@ from nbtune.frameworks import framework_of
 from nbtune.launch.check_space import check_samples, check_trial_count
 from nbtune.launch.function import globals_used, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
-from nbtune.spec.cell.capture import Capture, Program, capture, metric_problems, saves, sources_of
-from nbtune.spec.cell.names import Names
+from nbtune.spec.cell.capture import Capture, Program, capture, metric_problems, may_save_checkpoints, notebook_sources
+from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
@@ -93,7 +93,7 @@ def prepare_cell(
     names = cell.names
     for name in map(top_level, cell.space.names):  # parameters of the additional space are variables in a trial, too
         names.needed.pop(name, None)
-        names.maybe.discard(name)
+        names.optional.discard(name)
     captured = capture(names, namespace)
     problems += captured.problems
     if spec.name in captured.values and spec.name not in captured.optional:
@@ -104,9 +104,9 @@ def prepare_cell(
         problems.append(Problem(text, code="conflict"))
     values = captured.values.values()
     problems += metric_problems(spec.metric, cell.reports, values, "cell", cell.imports)
-    sources = sources_of(cell, values, namer)
+    sources = notebook_sources(cell, values, namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
-    checkpoints = saves(cell.reports, values, cell.imports)
+    checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
     return _finish(spec, cell.space, program, captured, namespace, cell.source, problems, checkpoints, valid=valid)
 
@@ -146,11 +146,11 @@ def prepare_function(
     if namespace is None:
         namespace = getattr(inspect.unwrap(function), "__globals__", {})
     # For checks only: pickling the function includes the variables that it uses.
-    used = capture(Names(needed=dict.fromkeys(globals_used(function, namespace), 0)), namespace).values
+    used = capture(FreeNames(needed=dict.fromkeys(globals_used(function, namespace), 0)), namespace).values
     problems += metric_problems(spec.metric, reports, used.values(), "function")
-    sources = sources_of(None, [function, *used.values()], namer)
+    sources = notebook_sources(None, [function, *used.values()], namer)
     program = Program(function=function, by_name=by_name, sources=sources)
-    checkpoints = saves(reports, used.values())
+    checkpoints = may_save_checkpoints(reports, used.values())
     nothing, valid = Capture({}, set(), []), not request_problems
     return _finish(spec, parameters, program, nothing, namespace, source, problems, checkpoints, valid=valid, used=used)
 

@@ -23,7 +23,7 @@ import ray.cloudpickle as cloudpickle
 from nbtune.engine.protocol.failures import register_sources
 from nbtune.engine.protocol.metrics import plain
 from nbtune.errors import Problem
-from nbtune.spec.cell.capture import Program, names_used
+from nbtune.spec.cell.capture import Program, global_names
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
@@ -229,10 +229,10 @@ def _root_cause(name: str, captured: Mapping[str, Any], failed: Mapping[str, Any
     """Return the variable that prevents `name` from being pickled, and the function that uses it, or `name` twice."""
     user, seen = name, {name}
     while True:
-        used = set(names_used(captured[name])) & failed.keys() - seen
+        used = set(global_names(captured[name])) & failed.keys() - seen
         if not used:
             return name, user
-        user, name = name, min(used, key=lambda inner: bool(set(names_used(captured[inner])) & failed.keys()))
+        user, name = name, min(used, key=lambda inner: bool(set(global_names(captured[inner])) & failed.keys()))
         seen.add(name)
 
 

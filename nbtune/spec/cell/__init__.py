@@ -1,1 +1,1 @@
-"""The cell language: from a cell's text to its parameters and a body that runs, and what that takes along."""
+"""The cell language: from the text of a cell to its parameters, its executable body, and the variables that it uses."""

@@ -1,8 +1,8 @@
-"""Which names a piece of code takes from outside, and which it binds.
+"""The free names of code, which it reads from its namespace, and the names that it binds.
 
-A notebook cell and its notebook share one namespace, so a name in the cell may be its own or the
-notebook's. Only what the cell really takes from the notebook should travel to the cluster: a
-`model` that the cell makes anew must not drag the notebook's old `model` along.
+A notebook cell and its notebook share one namespace, so a name in the cell may refer to a variable of either. Only
+the variables that the cell reads from the notebook are sent to the cluster: a cell that assigns `model` before it
+reads it must not send the notebook's `model`.
 """
 
 from __future__ import annotations
@@ -12,55 +12,64 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["Names", "bound_names", "names_of"]
+__all__ = ["FreeNames", "bound_names", "free_names"]
 
 _NEW_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass
-class Names:
-    """The names that code takes from outside.
+class FreeNames:
+    """The names that code reads from its namespace.
 
     Attributes:
-        needed: name -> first line, of names that are read before the code binds them itself.
-        maybe: names that are perhaps read before they are bound: bound in one branch only, or read
-            in a function that may be called before the name is bound.
-        star: whether a ``from module import *`` makes names appear that cannot be known.
+        needed: name -> the line of its first use, for names that are certainly read before the code binds them.
+        optional: names that may be read before the code binds them: bound in one branch only, for instance, or read
+            by a function that may be called before the name is bound.
+        star_import: whether the code has a ``from module import *``, which may bind any name.
     """
 
     needed: dict[str, int] = field(default_factory=dict)
-    maybe: set[str] = field(default_factory=set)
-    star: bool = False
+    optional: set[str] = field(default_factory=set)
+    star_import: bool = False
 
 
 def bound_names(body: Iterable[ast.AST]) -> list[str]:
-    """Return the names that statements bind in their own scope, sorted."""
-    found: set[str] = set()
+    """Return the names that statements bind in their own scope, sorted.
+
+    Args:
+        body: the statements. Names that functions and classes in them bind are not included.
+    """
+    names: set[str] = set()
     for node in _same_scope(body):
-        found.update(_binds(node))
-    return sorted(found)
+        names.update(_binds(node))
+    return sorted(names)
 
 
-def names_of(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> Names:
-    """Return what `body` takes from outside, given that the names `bound` are there already."""
-    flow = _Flow(not any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body))
+def free_names(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> FreeNames:
+    """Return the names that statements read from their namespace.
+
+    Args:
+        body: the statements.
+        bound: names that are bound before the statements run.
+    """
+    flow = _FlowAnalysis(not any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in body))
     defined = flow.run(body, set(bound))
-    for name in flow.declared & set(flow.names.needed):  # a function may have bound it by then
+    for name in flow.declared_globals & set(flow.names.needed):  # a call may have bound it before it is read
         del flow.names.needed[name]
-        flow.names.maybe.add(name)
-    for name, line in flow.later.items():
-        if name in defined or name in flow.possible or name in flow.declared:
-            flow.names.maybe.add(name)
+        flow.names.optional.add(name)
+    for name, line in flow.deferred.items():
+        if name in defined or name in flow.possibly_bound or name in flow.declared_globals:
+            flow.names.optional.add(name)
         else:
             flow.names.needed.setdefault(name, line)
-    flow.names.maybe |= flow.beyond
-    flow.names.maybe -= set(flow.names.needed) | set(bound)
+    flow.names.optional |= flow.class_reads
+    flow.names.optional -= set(flow.names.needed) | set(bound)
     return flow.names
 
 
 def _binds(node: ast.AST) -> Iterator[str]:
-    """Yield the names that this one node binds in the scope where it stands."""
+    """Yield the names that a single node binds in its scope."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
         yield node.id
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -78,7 +87,7 @@ def _binds(node: ast.AST) -> Iterator[str]:
 
 
 def _same_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield the nodes that belong to the scope of `nodes`: not what is inside functions and classes."""
+    """Yield the nodes in the scope of `nodes`, without the bodies of functions and classes."""
     for node in nodes:
         yield node
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -91,74 +100,81 @@ def _same_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
         elif isinstance(node, ast.Lambda):
             yield from _same_scope([*node.args.defaults, *(d for d in node.args.kw_defaults if d)])
         elif isinstance(node, _COMPREHENSIONS):
-            # Its loop variables are its own, but `:=` inside binds outside.
+            # Loop variables are local to a comprehension, but `:=` binds in the enclosing scope.
             yield from (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
             yield from (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
         else:
             yield from _same_scope(ast.iter_child_nodes(node))
 
 
-class _Flow:
-    """Follows statements in their order and notes what is read before it is bound.
+class _FlowAnalysis:
+    """Follows the statements of one scope in order and records the names that are read before they are bound.
+
+    `defined` is always the set of names that are bound for certain at that point.
 
     Args:
-        annotated: whether annotations are evaluated: not after ``from __future__ import annotations``.
-        of_class: whether they are a class's body: its functions do not see its names, and it
-            evaluates the annotations of its names.
+        evaluates_annotations: false after ``from __future__ import annotations``.
+        is_class_body: whether the scope is the body of a class. Its methods do not see the names that it binds, and
+            annotations of its variables are evaluated.
     """
 
-    def __init__(self, annotated: bool, of_class: bool = False) -> None:
-        self._annotated, self._of_class = annotated, of_class
-        # Read by classes in functions that bind them too: Python looks for them among the globals at once.
-        self.beyond: set[str] = set()
+    def __init__(self, evaluates_annotations: bool, is_class_body: bool = False) -> None:
+        self._evaluates_annotations, self._is_class_body = evaluates_annotations, is_class_body
+        # Names that a class body inside a function reads and binds: Python reads them from the globals, not from the
+        # enclosing function.
+        self.class_reads: set[str] = set()
         self._in_function = False
-        self.names = Names()
-        self.possible: set[str] = set()  # bound on some path
-        self.later: dict[str, int] = {}  # read inside functions, which run later
-        self.declared: set[str] = set()  # bound as globals inside functions
-        self._coming: set[str] = set()  # bound somewhere in the loops around
-        self._excused: set[str] = set()  # those of them that may be bound by now, in an earlier round
+        self.names = FreeNames()
+        self.possibly_bound: set[str] = set()  # bound on some path
+        self.deferred: dict[str, int] = {}  # read inside functions, which run later
+        self.declared_globals: set[str] = set()  # bound as globals inside functions
+        self._bound_in_loops: set[str] = set()  # bound anywhere in the enclosing loops
+        self._maybe_bound_earlier: set[str] = set()  # of these, the names that an earlier iteration may have bound
 
     def run(self, body: Sequence[ast.stmt], defined: set[str]) -> set[str]:
         for statement in body:
             defined = self.statement(statement, defined)
         return defined
 
-    def branches(self, bodies: Sequence[Sequence[ast.stmt]], defined: set[str]) -> set[str]:
-        """Run alternatives; what all of them bind is bound afterwards, unless they end in a jump."""
+    def alternatives(self, bodies: Sequence[Sequence[ast.stmt]], defined: set[str]) -> set[str]:
+        """Follow alternative blocks; names are bound after them if every block binds them or ends in a jump."""
         ends = []
         for body in bodies:
-            with self.perhaps():
+            with self.conditional():
                 end = self.run(body, set(defined))
-            if not (body and _leaves(body)):
+            if not (body and _jumps(body)):
                 ends.append(end)
         return set.intersection(*ends) if ends else defined
 
     @contextmanager
-    def perhaps(self, repeated: Sequence[ast.stmt] = ()) -> Iterator[None]:
-        """Inside is what may not run in the first round of the loops around; itself a loop if `repeated`."""
-        before = self._excused, self._coming
-        self._excused = self._excused | self._coming
-        self._coming = self._coming | set(bound_names(repeated))
+    def conditional(self, repeated: Sequence[ast.stmt] = ()) -> Iterator[None]:
+        """Mark the statements inside as conditional, so that an earlier iteration of a loop may run before they do.
+
+        Args:
+            repeated: the body, if the statements are the body of a loop.
+        """
+        before = self._maybe_bound_earlier, self._bound_in_loops
+        self._maybe_bound_earlier = self._maybe_bound_earlier | self._bound_in_loops
+        self._bound_in_loops = self._bound_in_loops | set(bound_names(repeated))
         yield
-        self._excused, self._coming = before
+        self._maybe_bound_earlier, self._bound_in_loops = before
 
     def statement(self, node: ast.stmt, defined: set[str]) -> set[str]:
         if isinstance(node, ast.If):
             self.read([node.test], defined)
             defined = self.bind([node.test], defined)
-            return self.branches([node.body, node.orelse], defined)
+            return self.alternatives([node.body, node.orelse], defined)
         if isinstance(node, (ast.For, ast.AsyncFor)):
             self.read([node.iter, node.target], defined)
             inside = self.bind([node.target], set(defined))
-            with self.perhaps(node.body):
+            with self.conditional(node.body):
                 self.run(node.body, inside)
             self.run(node.orelse, set(defined))
             return defined  # the loop may not run at all
         if isinstance(node, ast.While):
             self.read([node.test], defined)
             defined = self.bind([node.test], defined)
-            with self.perhaps(node.body):
+            with self.conditional(node.body):
                 self.run(node.body, set(defined))
             self.run(node.orelse, set(defined))
             return defined
@@ -168,78 +184,74 @@ class _Flow:
                 defined = self.bind([item], defined)
             return self.run(node.body, defined)
         if isinstance(node, (ast.Try, ast.TryStar)):
-            return self.attempt(node, defined)
+            return self.try_statement(node, defined)
         if isinstance(node, ast.Match):
             self.read([node.subject], defined)
             for case in node.cases:
                 self.read([case.pattern], defined)
                 inside = self.bind([case.pattern], set(defined))
-                with self.perhaps():
+                with self.conditional():
                     self.read([case.guard] if case.guard else [], inside)
                     self.run(case.body, inside)
             return defined
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
-            self.names.star = True
+            self.names.star_import = True
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             self.load(node.target.id, node.lineno, defined)
         if isinstance(node, ast.AnnAssign):  # an annotation alone is dropped from a body
-            self.read([node.annotation] if self._of_class and self._annotated else [], defined)
+            self.read([node.annotation] if self._is_class_body and self._evaluates_annotations else [], defined)
             self.read([node.value, node.target] if node.value else [], defined)
             return self.bind([node.target] if node.value else [], defined)
         # An assignment's value comes before its targets.
         self.read([node.value, *node.targets] if isinstance(node, ast.Assign) else [node], defined)
         return self.bind([node], defined)
 
-    def attempt(self, node: ast.Try | ast.TryStar, defined: set[str]) -> set[str]:
-        """Follow a `try` statement."""
+    def try_statement(self, node: ast.Try | ast.TryStar, defined: set[str]) -> set[str]:
+        """Follow a `try` statement and return the names that are bound after it."""
         known = set(self.names.needed)
         after = self.run(node.orelse, self.run(node.body, set(defined)))
         if any(handler.type and "NameError" in ast.unparse(handler.type) for handler in node.handlers):
-            for name in set(self.names.needed) - known:  # the code knows what to do without
+            for name in set(self.names.needed) - known:  # the code handles the absence of the name
                 del self.names.needed[name]
-                self.names.maybe.add(name)
+                self.names.optional.add(name)
         ends = [after]
         for handler in node.handlers:
             self.read([handler.type] if handler.type else [], defined)
             inside = set(defined) | ({handler.name} if handler.name else set())
-            with self.perhaps():
+            with self.conditional():
                 end = self.run(handler.body, inside)
-            if not _leaves(handler.body):
+            if not _jumps(handler.body):
                 ends.append(end)
         return set.intersection(*ends) | self.run(node.finalbody, set(defined))
 
     def bind(self, nodes: Sequence[ast.AST], defined: set[str]) -> set[str]:
         names = set(bound_names(nodes))
-        self.possible |= names
+        self.possibly_bound |= names
         return defined | names
 
     def load(self, name: str, line: int, defined: set[str]) -> None:
         if name in defined:
             return
-        if name in self.possible or name in self._excused:
-            self.names.maybe.add(name)
+        if name in self.possibly_bound or name in self._maybe_bound_earlier:
+            self.names.optional.add(name)
         else:
             self.names.needed.setdefault(name, line)
 
     def read(self, nodes: Iterable[ast.AST], defined: set[str]) -> None:
-        """Note every name that is read in expressions and simple statements.
-
-        What ``:=`` binds is added to `defined`.
-        """
+        """Record the names that expressions and statements read; add the names that ``:=`` binds to `defined`."""
         for node in nodes:
             if isinstance(node, ast.Name):
                 if not isinstance(node.ctx, ast.Store):
                     self.load(node.id, node.lineno, defined)
             elif isinstance(node, _NEW_SCOPE):
-                self.nested(node, defined)
+                self.scope(node, defined)
             elif isinstance(node, _COMPREHENSIONS):
-                own = set(defined)
+                inner = set(defined)
                 for generator in node.generators:
-                    self.read([generator.iter], own)
-                    own |= set(bound_names([generator.target]))
-                    self.read(generator.ifs, own)
-                rest = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-                self.read(rest, own)
+                    self.read([generator.iter], inner)
+                    inner |= set(bound_names([generator.target]))
+                    self.read(generator.ifs, inner)
+                self.read([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt], inner)
                 defined |= set(bound_names([node]))
             elif isinstance(node, ast.NamedExpr):
                 self.read([node.value], defined)
@@ -247,65 +259,65 @@ class _Flow:
             elif isinstance(node, (ast.BoolOp, ast.IfExp)):
                 first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
                 self.read([first], defined)
-                with self.perhaps():
+                with self.conditional():
                     self.read(rest, defined)
             else:
                 self.read(ast.iter_child_nodes(node), defined)
 
-    def nested(self, node: ast.AST, defined: set[str]) -> None:
-        """Read a function or class: its head now, a function's body later, a class's body now."""
+    def scope(self, node: ast.AST, defined: set[str]) -> None:
+        """Follow a function or class. The body of a class runs at once, that of a function when it is called."""
         if isinstance(node, ast.ClassDef):
             self.read([*node.decorator_list, *node.bases, *(k.value for k in node.keywords)], defined)
-            inner = _Flow(self._annotated, of_class=True)
+            inner = _FlowAnalysis(self._evaluates_annotations, is_class_body=True)
             inner._in_function = self._in_function
             inner.run(node.body, set())
-            own = set(bound_names(node.body))
+            bound = set(bound_names(node.body))
             for name, line in inner.names.needed.items():
                 self.load(name, line, defined)
-                if name in own and self._in_function:
-                    self.beyond.add(name)
-            self.names.maybe |= inner.names.maybe - defined
-            self.declared |= inner.declared
-            self._beyond(inner, defined)
-            self._later(inner.later, {node.name}, defined)
+                if name in bound and self._in_function:
+                    self.class_reads.add(name)
+            self.names.optional |= inner.names.optional - defined
+            self.declared_globals |= inner.declared_globals
+            self._add_class_reads(inner, defined)
+            self._defer(inner.deferred, {node.name}, defined)
             return
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         arguments = node.args
         self.read([*getattr(node, "decorator_list", []), *arguments.defaults], defined)
         self.read([default for default in arguments.kw_defaults if default], defined)
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        every += [a for a in (arguments.vararg, arguments.kwarg) if a]
-        annotations = [a.annotation for a in every] + [getattr(node, "returns", None)]
-        for annotation in filter(None, annotations if self._annotated else []):
-            # Later, since newer Pythons do not evaluate them before they are asked for.
+        parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        parameters += [a for a in (arguments.vararg, arguments.kwarg) if a]
+        annotations = [a.annotation for a in parameters] + [getattr(node, "returns", None)]
+        for annotation in filter(None, annotations if self._evaluates_annotations else []):
+            # Deferred, because Python 3.14 evaluates annotations only on access.
             read = {n.id: n.lineno for n in ast.walk(annotation) if isinstance(n, ast.Name)}
-            self._later(read, set(), defined)
+            self._defer(read, set(), defined)
         body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
-        declared = {n for g in _same_scope(body) if isinstance(g, ast.Global) for n in g.names}
-        own = {argument.arg for argument in every} | (set(bound_names(body)) - declared)
-        inner = _Flow(self._annotated)
+        declared_globals = {n for g in _same_scope(body) if isinstance(g, ast.Global) for n in g.names}
+        local_names = {argument.arg for argument in parameters} | (set(bound_names(body)) - declared_globals)
+        inner = _FlowAnalysis(self._evaluates_annotations)
         inner._in_function = True
-        self.declared |= declared & set(bound_names(body))
+        self.declared_globals |= declared_globals & set(bound_names(body))
         if isinstance(node, ast.Lambda):
-            inner.read([node.body], own)
+            inner.read([node.body], local_names)
         else:
-            inner.run(node.body, own)
-        self.declared |= inner.declared
-        self._beyond(inner, defined)
-        # It runs once its own name is bound.
-        seen = {"__class__"} if self._of_class else {*defined, getattr(node, "name", "")}
-        self._later({**inner.names.needed, **inner.later}, own, seen)
+            inner.run(node.body, local_names)
+        self.declared_globals |= inner.declared_globals
+        self._add_class_reads(inner, defined)
+        # The body runs after the name of the function is bound.
+        visible = {"__class__"} if self._is_class_body else {*defined, getattr(node, "name", "")}
+        self._defer({**inner.names.needed, **inner.deferred}, local_names, visible)
 
-    def _beyond(self, inner: _Flow, defined: set[str]) -> None:
-        """Take over what classes in functions read among the globals, but for those that are bound by now."""
-        globals_here = not self._in_function and not self._of_class
-        self.beyond |= inner.beyond - defined if globals_here else inner.beyond
+    def _add_class_reads(self, inner: _FlowAnalysis, defined: set[str]) -> None:
+        """Adopt the `class_reads` of an inner scope; at module level, without the names that are already bound."""
+        at_module_level = not self._in_function and not self._is_class_body
+        self.class_reads |= inner.class_reads - defined if at_module_level else inner.class_reads
 
-    def _later(self, names: dict[str, int], own: set[str], defined: set[str]) -> None:
+    def _defer(self, names: dict[str, int], local_names: set[str], defined: set[str]) -> None:
         for name, line in names.items():
-            if name not in own and name not in defined:
-                self.later.setdefault(name, line)
+            if name not in local_names and name not in defined:
+                self.deferred.setdefault(name, line)
 
 
-def _leaves(body: Sequence[ast.stmt]) -> bool:
+def _jumps(body: Sequence[ast.stmt]) -> bool:
     return isinstance(body[-1], (ast.Raise, ast.Return, ast.Continue, ast.Break))

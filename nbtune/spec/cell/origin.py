@@ -1,4 +1,4 @@
-"""Whose a module is: the user's own, or a library's."""
+"""Whether a module belongs to the user or to a library."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ import types
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_users_own", "module_of"]
+__all__ = ["is_user_module", "module_of"]
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def is_users_own(module: str) -> bool:
-    """Tell whether a module is the user's: found, but neither Python's nor installed. Nothing is imported.
+def is_user_module(module: str) -> bool:
+    """Tell whether a module is the user's own: not in the standard library and not installed. Nothing is imported.
 
     Args:
-        module: the module's name; what is asked about is its top-level package.
+        module: the name of the module; the location of its top-level package decides.
     """
     top = module.partition(".")[0]
     if top in {"", "__main__", "nbtune"} or top in sys.stdlib_module_names:
         return False
     try:
-        found = importlib.util.find_spec(top)
+        spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return False
-    if found is None or not found.origin or found.origin in {"built-in", "frozen"}:
+    if spec is None or not spec.origin or spec.origin in {"built-in", "frozen"}:
         return False
-    return not str(Path(found.origin)).startswith(_LIBRARIES)
+    return not str(Path(spec.origin)).startswith(_LIBRARIES)
 
 
 def module_of(value: Any) -> str:
-    """Return the name of the module that a value is, or comes from; empty if there is none."""
+    """Return the name of a module, or of the module that defines a function or class.
+
+    Args:
+        value: any value. Other values than modules and callables have no module: the result is empty.
+    """
     if isinstance(value, types.ModuleType):
         return value.__name__
     return str(getattr(value, "__module__", None) or "") if callable(value) else ""

@@ -1,7 +1,7 @@
-"""The cell language: a notebook cell as a search space and a body that runs as a cell does.
+"""The cell language: from the text of a notebook cell to its search space and its executable body.
 
-`nbtune.spec.cell.declared` takes the parameters and constraints out of it, everything else is the body.
-The cell is parsed by `ast` alone.
+`nbtune.spec.cell.declared` extracts the parameters and constraints; the remaining statements are the body. The cell is
+parsed with `ast` alone.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from nbtune.errors import Problem
 from nbtune.spec.cell.declared import extract_space
-from nbtune.spec.cell.names import Names, bound_names, names_of
-from nbtune.spec.cell.reports import Reports, reports_in
+from nbtune.spec.cell.names import FreeNames, bound_names, free_names
+from nbtune.spec.cell.reports import Reports, find_reports
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
 from nbtune.spec.space.space import Space, top_level
 
 __all__ = ["HELPERS", "Cell", "parse_cell"]
 
 HELPERS = ("report", "get_checkpoint", "get_context", "require", *SPACE_FUNCTIONS)
-"""What is there in a trial without import."""
+"""The names that nbtune defines in a trial."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Cell:
     """A parsed cell.
 
     Attributes:
-        source: the whole text, the magic line included, so that line numbers are the notebook's.
-        filename: what its code calls its file; tracebacks find the source under this name.
-        space: the parameters and constraints that it declares, and those of a space beside it.
-        code: a function's code without arguments that runs the body; each name of the body's top
-            level is a global, and a top-level `return` returns.
-        is_async: whether the body awaits at top level, so that calling it gives a coroutine.
-        names: what the body takes from the notebook.
+        source: the whole text with the magic line, so that line numbers match the notebook's.
+        filename: the file name of its code; tracebacks find the source under this name.
+        space: the parameters and constraints that the cell declares, merged with `extra_space`.
+        code: the code of a function without arguments that runs the body. Names that the body binds at top level are
+            globals, and a top-level `return` returns from the function.
+        is_async: whether the body awaits at top level, so that the function returns a coroutine.
+        names: the names that the body reads from the notebook.
         imports: the top-level packages that the body imports.
-        reports: which metrics it reports, as far as its text shows.
+        reports: the metrics that the body reports, as far as its source shows.
     """
 
     source: str
@@ -47,7 +47,7 @@ class Cell:
     space: Space
     code: types.CodeType
     is_async: bool
-    names: Names
+    names: FreeNames
     imports: frozenset[str]
     reports: Reports
 
@@ -60,25 +60,25 @@ def parse_cell(
     magic: str = "%%tune",
     extra_space: Space | None = None,
 ) -> tuple[Cell | None, list[Problem]]:
-    """Parse the text below the magic line.
+    """Parse a cell.
 
     Args:
         source: the cell without its magic line.
-        namespace: the notebook's variables; space expressions may use them.
-        filename: the name for the code's file.
-        magic: the magic line; the cell's lines are counted from it.
-        extra_space: a space that is given beside the cell, or None.
+        namespace: the notebook's variables, which declarations may use.
+        filename: the file name for its code.
+        magic: the magic line; it is line 1 in the line numbers of problems.
+        extra_space: a space in addition to the cell's, or None. Its domains and defaults override the cell's.
 
     Returns:
-        The cell, or None where it is no valid Python, and every problem that was found. A line that only a notebook
-        takes is a problem, and is left out of the cell.
+        The cell, or None if it is not valid Python, and every problem found. IPython's magics and shell commands are
+        reported as problems and replaced by `pass`.
     """
     tree, problems = _parse(source, filename)
     if tree is None:
         return None, problems
     ast.increment_lineno(tree, 1)  # line 1 is the magic line
-    space, body, found = extract_space(tree.body, namespace, extra_space or Space())
-    problems += found
+    space, body, space_problems = extract_space(tree.body, namespace, extra_space or Space())
+    problems += space_problems
     problems += [
         Problem(
             "cannot be a parameter: nbtune defines this name in a trial; choose another",
@@ -95,17 +95,17 @@ def parse_cell(
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
     )
-    names = names_of(body, {top_level(name) for name in space.names})
-    reports = reports_in(body, returns=True)
+    names = free_names(body, {top_level(name) for name in space.names})
+    reports = find_reports(body, returns=True)
     try:
         code, is_async = _compile(body, filename)
-    except SyntaxError as error:  # what the parser lets through: `break` outside a loop, for instance
+    except SyntaxError as error:  # the compiler reports more errors than the parser, `break` outside a loop for instance
         return None, [*problems, Problem(f"invalid syntax: {error.msg}", error.lineno, "syntax")]
     return Cell(f"{magic}\n{source}", filename, space, code, is_async, names, imports, reports), problems
 
 
 def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]]:
-    """Parse, telling lines of shell or magic apart from mere syntax errors."""
+    """Parse, and report magics and shell commands in place of the syntax errors that they cause."""
     problems: list[Problem] = []
     lines = source.split("\n")
     while True:
@@ -121,8 +121,8 @@ def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]
                 return None, [*problems, Problem(f"invalid syntax: {text}", number + 1, "syntax")]
             problems.append(
                 Problem(
-                    f"{kind} ({line.strip()}) cannot run in a trial, which may be on another machine and has no"
-                    " IPython; put it in a cell of its own, or use Python (subprocess, os)",
+                    f"{kind} ({line.strip()}) cannot run in a trial, which has no IPython and may run on another"
+                    " machine; move it to another cell, or use Python (subprocess, os)",
                     number + 1,
                 )
             )
@@ -130,7 +130,7 @@ def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]
 
 
 def _not_python(line: str) -> str | None:
-    """Return what a line that Python does not take is in IPython: a shell command or a magic."""
+    """Return the kind of IPython syntax on a line that is not valid Python, or None."""
     for part in (line.strip(), line.partition("=")[2].strip()):
         if part.startswith("!"):
             return "a shell command"
@@ -140,39 +140,39 @@ def _not_python(line: str) -> str | None:
 
 
 class _AsFunctionBody(ast.NodeTransformer):
-    """Makes statements fit for a function whose names are all declared global."""
+    """Transforms top-level statements for a function in which all names are declared global."""
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if not isinstance(node.target, ast.Name):
             return node
-        if node.value is None:  # an annotation alone binds nothing
+        if node.value is None:  # an annotation without a value binds nothing
             return ast.copy_location(ast.Pass(), node)
         return ast.copy_location(ast.Assign([node.target], node.value), node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if not any(alias.name == "*" for alias in node.names):
             return node
-        # Python allows a star import at module level only; `exec` is at module level.
+        # Star imports are allowed at module level only, and `exec` runs code at module level.
         statement = ast.parse(f"exec({ast.unparse(node)!r}, globals())").body[0]
         for inner in ast.walk(statement):
             ast.copy_location(inner, node)
         return statement
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
-        return ast.copy_location(ast.Pass(), node)  # they are global already
+        return ast.copy_location(ast.Pass(), node)  # all names are global already
 
-    def _leave(self, node: ast.AST) -> ast.AST:
-        return node  # a scope of its own
+    def _skip(self, node: ast.AST) -> ast.AST:
+        return node  # do not transform nested scopes
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _leave
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = visit_Lambda = _skip
 
 
 def _compile(body: list[ast.stmt], filename: str) -> tuple[types.CodeType, bool]:
-    """Return the code of a function that runs `body` as a module would, but may `return`."""
+    """Compile `body` to a function that binds names in its globals, as a module does, and may `return` and await."""
     first = body[0].lineno if body else 1
     flags = 0
     while body and isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__":
-        # Python allows these at the top of a module only.
+        # Future imports are allowed at the top of a module only.
         for alias in body[0].names:
             flags |= getattr(getattr(__future__, alias.name, None), "compiler_flag", 0)
         body = body[1:]
@@ -184,7 +184,7 @@ def _compile(body: list[ast.stmt], filename: str) -> tuple[types.CodeType, bool]
     is_async = _awaits(body)
     template = ast.parse(f"{'async ' if is_async else ''}def cell(): pass").body[0]
     assert isinstance(template, (ast.FunctionDef, ast.AsyncFunctionDef))
-    template.name = "<module>"  # what a traceback calls the top level of a cell
+    template.name = "<module>"  # the name of a cell's top level in tracebacks
     template.body = statements
     module = ast.fix_missing_locations(ast.Module([template], []))
     code = compile(module, filename, "exec", flags=flags, dont_inherit=True)
@@ -192,7 +192,7 @@ def _compile(body: list[ast.stmt], filename: str) -> tuple[types.CodeType, bool]
 
 
 def _awaits(body: list[ast.stmt]) -> bool:
-    """Tell whether the statements await in their own scope, as IPython lets a cell do."""
+    """Tell whether the statements await at top level, which IPython allows in a cell."""
     stack: list[ast.AST] = list(body)
     while stack:
         node = stack.pop()

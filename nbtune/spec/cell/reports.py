@@ -1,4 +1,4 @@
-"""Which metrics a piece of code reports, as far as its text shows."""
+"""The metrics that code reports, as far as its source shows."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Reports", "may_report_by", "reports_in"]
+__all__ = ["Reports", "find_reports", "name_may_report"]
 
 
 @dataclass(frozen=True)
 class Reports:
-    """What is known of the calls of `report`.
+    """The calls of `report` in the source of a cell or function.
 
     Attributes:
-        metrics: the names that are written out, in the order of the lines.
-        complete: whether these are surely all: no ``report(**values)``, no `report` handed on.
-        any: whether anything is reported at all.
-        checkpoints: whether a checkpoint may be among it; what cannot be known counts as one.
+        metrics: the names of metrics that appear in the source, in order.
+        complete: whether `metrics` is complete: no ``report(**values)``, and `report` is not passed to other code.
+        any: whether there is any report.
+        checkpoints: whether a checkpoint may be reported; true if the source does not tell.
     """
 
     metrics: tuple[str, ...]
@@ -26,40 +26,44 @@ class Reports:
     checkpoints: bool = field(default=True, compare=False)
 
 
-def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
-    """Read the calls of `report` (also ``tune.report``, ``train.report``) in `body`.
+def find_reports(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
+    """Find the calls of `report`, also as ``tune.report`` or ``train.report``.
 
     Args:
-        body: the statements, functions inside included.
-        returns: whether a ``return {...}`` at the top level of `body` is a report too.
+        body: the statements; functions defined in them are searched too.
+        returns: whether a ``return {...}`` at the top level of `body` is a report.
     """
     metrics: dict[str, None] = {}
-    complete, found, saves = True, False, False
+    complete, any_report, checkpoints = True, False, False
     nodes = [node for statement in body for node in ast.walk(statement)]
     functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     dictionaries: list[ast.expr | None] = []
     for node in nodes:
         if isinstance(node, ast.Call) and _name(node.func) == "report":
-            found = True
-            saves = saves or len(node.args) > 1 or any(isinstance(argument, ast.Starred) for argument in node.args)
+            any_report = True
+            checkpoints = (
+                checkpoints or len(node.args) > 1 or any(isinstance(argument, ast.Starred) for argument in node.args)
+            )
             for keyword in node.keywords:
                 if keyword.arg is None:
-                    complete, saves = False, True
+                    complete, checkpoints = False, True
                 elif keyword.arg == "metrics":
                     dictionaries.append(keyword.value)
                 elif keyword.arg != "checkpoint":
                     metrics[keyword.arg] = None
                 else:
-                    saves = saves or not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
+                    checkpoints = checkpoints or not (
+                        isinstance(keyword.value, ast.Constant) and keyword.value.value is None
+                    )
             dictionaries += node.args[:1]
         elif _name(node) == "report" and id(node) not in functions and isinstance(getattr(node, "ctx", None), ast.Load):
-            found, complete, saves = True, False, True  # handed on: to a callback, a function…
-        elif any(name != "report" and may_report_by(name) for name in _mentioned(node)):
-            found, complete, saves = True, False, True  # TuneReportCallback, my_report…
+            any_report, complete, checkpoints = True, False, True  # passed to other code, a callback for instance
+        elif any(name != "report" and name_may_report(name) for name in _mentioned(node)):
+            any_report, complete, checkpoints = True, False, True  # TuneReportCallback, my_report…
     if returns:
-        own = [node for node in _returns(body) if node.value is not None]
-        found = found or bool(own)
-        dictionaries += [node.value for node in own]
+        returned = [node.value for node in _returns(body) if node.value is not None]
+        any_report = any_report or bool(returned)
+        dictionaries += returned
     for value in dictionaries:
         keys = value.keys if isinstance(value, ast.Dict) else [None]
         for key in keys:
@@ -67,16 +71,20 @@ def reports_in(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
                 metrics[key.value] = None
             else:
                 complete = False
-    return Reports(tuple(metrics), complete, found, saves)
+    return Reports(tuple(metrics), complete, any_report, checkpoints)
 
 
-def may_report_by(name: str) -> bool:
-    """Tell whether a name is of something that may report: `report`, my_report, ``nbtune.lightning``."""
+def name_may_report(name: str) -> bool:
+    """Tell whether code that uses a name may report.
+
+    Args:
+        name: a name or attribute, like `report`, `my_report` or the `lightning` of ``nbtune.lightning``.
+    """
     return "report" in name.lower() or name == "lightning"
 
 
 def _mentioned(node: ast.AST) -> list[str]:
-    """Return the names that a node itself writes out, those of imports included."""
+    """Return the names that a single node mentions, including imported names and aliases."""
     return [node.name, node.asname or ""] if isinstance(node, ast.alias) else [_name(node)]
 
 
@@ -87,11 +95,11 @@ def _name(node: ast.AST) -> str:
 
 
 def _returns(body: Iterable[ast.stmt]) -> list[ast.Return]:
-    found, stack = [], list[ast.AST](body)
+    returns, stack = [], list[ast.AST](body)
     while stack:
         node = stack.pop()
         if isinstance(node, ast.Return):
-            found.append(node)
+            returns.append(node)
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
             stack.extend(ast.iter_child_nodes(node))
-    return found
+    return returns

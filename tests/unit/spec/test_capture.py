@@ -7,8 +7,8 @@ import linecache
 
 import pytest
 
-from nbtune.spec.cell.capture import Capture, capture, may_report, metric_problems, sources_of
-from nbtune.spec.cell.names import Names
+from nbtune.spec.cell.capture import Capture, capture, may_report, metric_problems, notebook_sources
+from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.cell.reports import Reports
 
@@ -199,13 +199,13 @@ def test_sources_are_the_cells_and_the_notebooks(monkeypatch):
     exec(compile(text, "<cell 3>", "exec"), namespace)
     cell, _ = parse_cell("helper()", namespace, filename="<cell 5>", magic="%%tune x")
     names = {"<cell 3>": "Cell In[3]", "<cell 5>": "Cell In[5]"}
-    found = sources_of(cell, [namespace["helper"], json.dumps, 5], names.get)
+    found = notebook_sources(cell, [namespace["helper"], json.dumps, 5], names.get)
     assert found == {"<cell 3>": ("Cell In[3]", text), "<cell 5>": ("Cell In[5]", "%%tune x\nhelper()")}
 
 
 def test_a_cell_without_a_name_is_called_by_its_file():
     cell, _ = parse_cell("x = 1", {}, filename="<cell 5>")
-    assert sources_of(cell, [], lambda filename: None)["<cell 5>"][0] == 'File "<cell 5>"'
+    assert notebook_sources(cell, [], lambda filename: None)["<cell 5>"][0] == 'File "<cell 5>"'
 
 
 def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
@@ -221,9 +221,9 @@ def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
         {"captured": [my_training.fit]},
         {"captured": [], "imports": ["my_training"]},
     ):
-        assert metric_problems("acc", nothing, what="cell", **own) == []
+        assert metric_problems("acc", nothing, kind="cell", **own) == []
     for library in ({"captured": [json, json.dumps]}, {"captured": [], "imports": ["json", "torch", "numpy"]}):
-        assert len(metric_problems("acc", nothing, what="cell", **library)) == 1
+        assert len(metric_problems("acc", nothing, kind="cell", **library)) == 1
 
 
 def test_a_framework_of_nbtunes_reports_on_its_own():
@@ -239,7 +239,7 @@ def test_a_framework_of_nbtunes_reports_on_its_own():
 
 
 def test_what_ipython_puts_among_the_builtins_is_refused():
-    found = capture(Names(needed={"display": 3}), {})
+    found = capture(FreeNames(needed={"display": 3}), {})
     assert found.problems[0].line == 3
     assert "'display' is a function of the notebook and not available in a trial" in found.problems[0].message
 

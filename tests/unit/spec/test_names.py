@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.spec.cell.names import bound_names, names_of
+from nbtune.spec.cell.names import bound_names, free_names
 
 
 def names(source, bound=()):
-    """Return needed and maybe, without Python's own names."""
-    found = names_of(ast.parse(source).body, bound)
-    return {name for name in found.needed if not hasattr(builtins, name)}, found.maybe
+    """Return needed and optional names, without Python's own names."""
+    found = free_names(ast.parse(source).body, bound)
+    return {name for name in found.needed if not hasattr(builtins, name)}, found.optional
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_first_round_of_a_loop_needs_what_it_reads(source):
 
 
 def test_lines_are_those_of_the_first_read():
-    found = names_of(ast.parse("a = 1\nb = x\nc = x + y\ndef f():\n    return z").body)
+    found = free_names(ast.parse("a = 1\nb = x\nc = x + y\ndef f():\n    return z").body)
     assert found.needed == {"x": 2, "y": 3, "z": 5}
 
 
@@ -179,11 +179,11 @@ def test_a_model_that_the_cell_makes_is_not_taken():
 
 @pytest.mark.parametrize("source", ["from math import *", "if x:\n    from math import *"])
 def test_star_imports_are_noticed(source):
-    assert names_of(ast.parse(source).body).star
+    assert free_names(ast.parse(source).body).star_import
 
 
 def test_an_ordinary_import_is_no_star():
-    assert not names_of(ast.parse("from math import pi").body).star
+    assert not free_names(ast.parse("from math import pi").body).star_import
 
 
 @pytest.mark.parametrize(
@@ -290,18 +290,18 @@ def missing(lines):
     ],
 )
 def test_a_class_in_a_function_looks_among_the_globals_when_the_function_runs(lines, maybe):
-    found = names_of(ast.parse("\n".join(lines)).body)
-    assert (found.maybe, found.needed) == (maybe, {})
+    found = free_names(ast.parse("\n".join(lines)).body)
+    assert (found.optional, found.needed) == (maybe, {})
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(SIMPLE, max_size=6).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_that_straight_code_misses_is_needed(lines):
-    assert missing(lines) in {None, *names_of(ast.parse("\n".join(lines)).body).needed}
+    assert missing(lines) in {None, *free_names(ast.parse("\n".join(lines)).body).needed}
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(ANY, max_size=4).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_that_any_code_misses_is_needed_or_perhaps(lines):
-    found = names_of(ast.parse("\n".join(lines)).body)
-    assert missing(lines) in {None, *found.needed, *found.maybe}
+    found = free_names(ast.parse("\n".join(lines)).body)
+    assert missing(lines) in {None, *found.needed, *found.optional}

@@ -4,12 +4,12 @@ import ast
 
 import pytest
 
-from nbtune.spec.cell.reports import Reports, reports_in
+from nbtune.spec.cell.reports import Reports, find_reports
 
 
 def reports(source, *, returns=True):
     body = ast.parse(f"def cell():\n{''.join(f'    {line}{chr(10)}' for line in source.splitlines())}").body[0].body
-    return reports_in(body, returns=returns)
+    return find_reports(body, returns=returns)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_something_that_is_called_so_may_report_anything(source):
     ],
 )
 def test_whether_checkpoints_may_be_reported(code, may):
-    assert reports_in(ast.parse(code).body, returns=True).checkpoints == may
+    assert find_reports(ast.parse(code).body, returns=True).checkpoints == may
