@@ -136,12 +136,15 @@ class _FlowAnalysis:
             defined = self.statement(statement, defined)
         return defined
 
-    def alternatives(self, bodies: Sequence[Sequence[ast.stmt]], defined: set[str]) -> set[str]:
-        """Follow alternative blocks; names are bound after them if every block binds them or ends in a jump."""
+    def alternatives(self, blocks: Sequence[tuple[Sequence[ast.stmt], set[str]]], defined: set[str]) -> set[str]:
+        """Follow alternative blocks, each with the names that are bound before it.
+
+        Names are bound after the blocks if every block binds them or ends in a jump.
+        """
         ends = []
-        for body in bodies:
+        for body, before in blocks:
             with self.conditional():
-                end = self.run(body, set(defined))
+                end = self.run(body, set(before))
             if not (body and _jumps(body)):
                 ends.append(end)
         return set.intersection(*ends) if ends else defined
@@ -163,7 +166,8 @@ class _FlowAnalysis:
         if isinstance(node, ast.If):
             self.read([node.test], defined)
             defined = self.bind([node.test], defined)
-            return self.alternatives([node.body, node.orelse], defined)
+            blocks = [(node.body, defined | _bound_if_true(node.test)), (node.orelse, defined)]
+            return self.alternatives(blocks, defined)
         if isinstance(node, (ast.For, ast.AsyncFor)):
             self.read([node.iter, node.target], defined)
             inside = self.bind([node.target], set(defined))
@@ -175,7 +179,7 @@ class _FlowAnalysis:
             self.read([node.test], defined)
             defined = self.bind([node.test], defined)
             with self.conditional(node.body):
-                self.run(node.body, set(defined))
+                self.run(node.body, defined | _bound_if_true(node.test))
             self.run(node.orelse, set(defined))
             return defined
         if isinstance(node, (ast.With, ast.AsyncWith)):
@@ -225,9 +229,11 @@ class _FlowAnalysis:
         return set.intersection(*ends) | self.run(node.finalbody, set(defined))
 
     def bind(self, nodes: Sequence[ast.AST], defined: set[str]) -> set[str]:
-        names = set(bound_names(nodes))
-        self.possibly_bound |= names
-        return defined | names
+        """Return `defined` with the names that nodes bind for certain. Those that ``:=`` binds, `read` has added."""
+        self.possibly_bound |= set(bound_names(nodes))
+        scope = list(_same_scope(nodes))
+        walrus_targets = {id(node.target) for node in scope if isinstance(node, ast.NamedExpr)}
+        return defined.union(*(_binds(node) for node in scope if id(node) not in walrus_targets))
 
     def load(self, name: str, line: int, defined: set[str]) -> None:
         if name in defined:
@@ -238,7 +244,7 @@ class _FlowAnalysis:
             self.names.needed.setdefault(name, line)
 
     def read(self, nodes: Iterable[ast.AST], defined: set[str]) -> None:
-        """Record the names that expressions and statements read; add the names that ``:=`` binds to `defined`."""
+        """Record the names that are read in expressions and statements; add those that ``:=`` binds to `defined`."""
         for node in nodes:
             if isinstance(node, ast.Name):
                 if not isinstance(node.ctx, ast.Store):
@@ -257,12 +263,25 @@ class _FlowAnalysis:
                 self.read([node.value], defined)
                 defined.add(node.target.id)
             elif isinstance(node, (ast.BoolOp, ast.IfExp)):
-                first, *rest = [node.test, node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
-                self.read([first], defined)
-                with self.conditional():
-                    self.read(rest, defined)
+                self.conditional_expression(node, defined)
             else:
                 self.read(ast.iter_child_nodes(node), defined)
+
+    def conditional_expression(self, node: ast.BoolOp | ast.IfExp, defined: set[str]) -> None:
+        """Follow ``and``, ``or`` and ``if`` in an expression, whose operands are evaluated only in part."""
+        branches: list[tuple[Sequence[ast.expr], set[str]]]
+        if isinstance(node, ast.IfExp):
+            self.read([node.test], defined)
+            branches = [([node.body], defined | _bound_if_true(node.test)), ([node.orelse], set(defined))]
+        else:
+            self.read(node.values[:1], defined)
+            branches = [(node.values[1:], set(defined)), ([], set(defined))]
+        with self.conditional():
+            for operands, names in branches:
+                self.read(operands, names)
+        ends = [names for _, names in branches]
+        self.possibly_bound |= set.union(*ends)
+        defined |= set.intersection(*ends)
 
     def scope(self, node: ast.AST, defined: set[str]) -> None:
         """Follow a function or class. The body of a class runs at once, that of a function when it is called."""
@@ -317,6 +336,14 @@ class _FlowAnalysis:
         for name, line in names.items():
             if name not in local_names and name not in defined:
                 self.deferred.setdefault(name, line)
+
+
+def _bound_if_true(test: ast.expr) -> set[str]:
+    """Return names that a condition has bound by ``:=`` if it is true, of those that it does not always bind."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return set().union(*map(_bound_if_true, test.values))
+    conditional = any(isinstance(node, (ast.BoolOp, ast.IfExp)) for node in ast.walk(test))
+    return set() if conditional else set(bound_names([test]))
 
 
 def _jumps(body: Sequence[ast.stmt]) -> bool:
