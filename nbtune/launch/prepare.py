@@ -12,7 +12,7 @@ from nbtune.frameworks import framework_of
 from nbtune.launch.check_space import check_samples, check_trial_count
 from nbtune.launch.function import globals_used, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
-from nbtune.spec.cell.capture import Capture, Program, capture, metric_problems, may_save_checkpoints, notebook_sources
+from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, notebook_sources
 from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.options.defaults import with_defaults
