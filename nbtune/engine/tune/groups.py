@@ -1,24 +1,120 @@
-"""Placement groups whose makers have died."""
+"""Placement groups: those that Tune no longer wants, and those whose owners have died."""
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from typing import Any
 
 import ray
-from ray import PlacementGroupID
-from ray.util.placement_group import PlacementGroup
+from ray import ObjectRef, PlacementGroupID
+from ray.air.execution.resources import PlacementGroupResourceManager, ResourceRequest
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-__all__ = ["release"]
+__all__ = ["DeferredRemovalResourceManager", "defer_removals", "release"]
+
+_SETTLE_TIME = 2.5
+"""Seconds after which a group that is still pending is not about to be placed: Ray retries pending groups every second
+when resources have become free, and is told of these by the nodes."""
+
+
+class DeferredRemovalResourceManager(PlacementGroupResourceManager):
+    """Tune's resource manager, which removes no placement group that Ray may be placing at this moment.
+
+    Ray places a group in two steps, "prepare" and "commit". The resources of a group that is removed between them are
+    lost until the cluster ends. Tune risks it whenever it frees a trial's group, so that Ray can place the next one,
+    and at the same time cancels the request for that one. Here a cancelled group that is not ready is removed once it
+    is ready, or `_SETTLE_TIME` after resources have last become free.
+
+    Args:
+        update_interval_s: as for Ray's.
+    """
+
+    def __init__(self, update_interval_s: float = 0.1) -> None:
+        super().__init__(update_interval_s)
+        # The future that resolves when the group is ready -> the group, its request, and when it was cancelled.
+        self._cancelled: dict[ObjectRef, tuple[PlacementGroup, ResourceRequest, float]] = {}
+        self._freed_at = -_SETTLE_TIME
+
+    def get_resource_futures(self) -> list[ObjectRef]:
+        return [*super().get_resource_futures(), *self._cancelled]
+
+    def update_state(self) -> None:
+        super().update_state()
+        self._remove_settled()
+
+    def request_resources(self, resource_request: ResourceRequest) -> None:
+        for future, (group, request, _) in self._cancelled.items():
+            if request == resource_request:
+                del self._cancelled[future]
+                self._pg_to_request[group] = request
+                self._request_to_staged_pgs[request].add(group)
+                self._staging_future_to_pg[future] = group
+                self._pg_to_staging_future[group] = future
+                return
+        super().request_resources(resource_request)
+
+    def cancel_resource_request(self, resource_request: ResourceRequest) -> None:
+        staged = self._request_to_staged_pgs[resource_request]
+        if not staged:
+            super().cancel_resource_request(resource_request)
+            self._freed_at = time.monotonic()
+            return
+        group = staged.pop()
+        future = self._pg_to_staging_future.pop(group)
+        del self._staging_future_to_pg[future], self._pg_to_request[group]
+        self._cancelled[future] = (group, resource_request, time.monotonic())
+
+    def free_resources(self, acquired_resource: Any) -> None:
+        super().free_resources(acquired_resource)
+        self._freed_at = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove all groups; wait until Ray is not placing any of them."""
+        if not ray.is_initialized():
+            return
+        for request, staged in self._request_to_staged_pgs.items():
+            for _ in range(len(staged)):
+                self.cancel_resource_request(request)
+        while self._cancelled:
+            ray.wait(list(self._cancelled), timeout=0.1)
+            self._remove_settled()
+        super().clear()
+
+    def _remove_settled(self) -> None:
+        """Remove the cancelled groups that are ready, or that have been pending for long enough."""
+        if not self._cancelled:
+            return
+        ready, pending = ray.wait(list(self._cancelled), num_returns=len(self._cancelled), timeout=0)
+        now = time.monotonic()
+        for future in pending:
+            if now - max(self._cancelled[future][2], self._freed_at) > _SETTLE_TIME:
+                ray.cancel(future)  # Ray would try to run it for ever
+                remove_placement_group(self._cancelled.pop(future)[0])
+        for future in ready:
+            remove_placement_group(self._cancelled.pop(future)[0])
+            self._freed_at = now
+
+
+def defer_removals(controller: Any) -> None:
+    """Let a run of Tune's remove placement groups only when this is safe, see `DeferredRemovalResourceManager`.
+
+    Tune has a parameter for it, but no public way to set that.
+
+    Args:
+        controller: Tune's controller, before its first request for resources.
+    """
+    controller._actor_manager._resource_manager = DeferredRemovalResourceManager()
 
 
 def release(actor: bytes) -> None:
-    """Give back what the placement groups of an actor hold that has died.
+    """Remove the placement groups of an actor that has died.
 
     Ray ends the actor's own actors with it, but keeps its placement groups until the whole job ends, and with them
-    the CPUs. Who made a group is in none of Ray's public tables, only in the one behind them.
+    the CPUs. The owner of a group is in none of Ray's public tables.
 
     Args:
-        actor: its id.
+        actor: binary id of the actor.
     """
     with suppress(Exception):
         from ray._private.state import state
@@ -27,4 +123,4 @@ def release(actor: bytes) -> None:
         for record in state._connect_and_get_accessor().get_placement_group_table():
             group = PlacementGroupTableData.FromString(record)
             if group.creator_actor_id == actor:
-                ray.util.remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))
+                remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))

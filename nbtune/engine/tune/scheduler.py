@@ -18,6 +18,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT, as_reported, names_of
+from nbtune.engine.tune.groups import defer_removals
 
 __all__ = ["Steered"]
 
@@ -82,6 +83,8 @@ class Steered(Live, TrialScheduler):
         return bool(self._inner.set_search_properties(metric, mode, **spec))
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if self.controller is None:
+            defer_removals(tune_controller._tune_controller)
         self.controller = tune_controller
         self._on_add(trial)
         if self._kept is None:
