@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pyarrow.fs as pafs
 
-from nbtune.errors import ExperimentError
+from nbtune.errors import ExperimentError, Problem
 
 __all__ = ["Storage", "default_storage", "local_base"]
 
@@ -128,10 +128,8 @@ class Storage:
                 stream.write(b"")
             filesystem.delete_file(probe)
         except Exception as error:  # a custom filesystem may raise anything
-            raise ExperimentError(
-                f"cannot write to the storage {self.redacted!r}: {_redacted(error, self)}."
-                " Give a writable folder or URI"
-            ) from error
+            text = f"cannot write to {self.redacted!r}: {_redacted(error, self)}. Give a writable folder or URI"
+            raise ExperimentError(Problem(text, option="storage")) from error
 
     def _check_picklable(self) -> None:
         import ray.cloudpickle as cloudpickle
@@ -139,10 +137,8 @@ class Storage:
         try:
             cloudpickle.dumps(self.filesystem)
         except Exception as error:  # a custom `__reduce__` may raise anything
-            raise ExperimentError(
-                f"cannot pickle the storage filesystem {type(self.filesystem).__name__} for the cluster: {error}."
-                " Give a filesystem that can be pickled"
-            ) from error
+            text = f"cannot pickle {type(self.filesystem).__name__}: {error}. Give a filesystem that can be pickled"
+            raise ExperimentError(Problem(text, option="storage_filesystem")) from error
 
 
 def local_base(filesystem: pafs.FileSystem) -> str | None:

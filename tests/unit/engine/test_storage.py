@@ -80,7 +80,7 @@ def test_a_probe_makes_the_folder_and_leaves_nothing(tmp_path):
     Storage(str(tmp_path / "a" / "b")).probe()
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(ExperimentError, match="cannot write to the storage .*file/x': "):
+    with pytest.raises(ExperimentError, match="storage=…: cannot write to .*file/x': "):
         Storage(str(tmp_path / "file" / "x")).probe()
 
 
@@ -92,7 +92,7 @@ class Handler(pafs.FSSpecHandler):
 
 
 def test_filesystem_that_cannot_be_pickled():
-    with pytest.raises(ExperimentError, match="cannot pickle the storage filesystem PyFileSystem"):
+    with pytest.raises(ExperimentError, match="storage_filesystem=…: cannot pickle PyFileSystem"):
         Storage("x", pafs.PyFileSystem(Handler())).probe()
 
 
