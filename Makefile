@@ -1,15 +1,15 @@
-# The commands of nbtune. They need Python 3.11+ and a network; `make test` and `make check` also Node.js 20+.
+# Development commands of nbtune. They need Python 3.11+ and network access; `make test` and `make check` also need Node.js 20+.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The first Chromium that is there. Where there is none, Playwright's own is what `make test` installs and uses.
+# An installed Chromium. If there is none, `make test` installs one: the system's package, or that of Playwright.
 CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
 .PHONY: demo test check lab bench notebooks preview browser clean
 
-demo: $(VENV)/.demo  ## run the quickstart headless; ends with its result table
+demo: $(VENV)/.demo  ## run the quickstart headless; prints its table of trials
 	$(BIN)/python -m tests.run_notebook notebooks/01_quickstart.ipynb
 
 test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run every test
@@ -22,7 +22,7 @@ check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/mypy
 	npm run check --silent --prefix widgets
 
-lab: $(VENV)/.demo  ## JupyterLab on the tutorials
+lab: $(VENV)/.demo  ## JupyterLab with the tutorials
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 preview: $(VENV)/.demo  ## the widgets on recorded events, without Jupyter and Ray
@@ -31,7 +31,7 @@ preview: $(VENV)/.demo  ## the widgets on recorded events, without Jupyter and R
 bench: $(VENV)/.dev  ## measure, print a table and write JSON
 	$(BIN)/python -m tests.bench
 
-notebooks: $(VENV)/.demo  ## run the tutorials and keep their outputs
+notebooks: $(VENV)/.demo  ## run the tutorials and store their outputs
 	for notebook in notebooks/*.ipynb; do $(BIN)/python -m tests.run_notebook $$notebook --keep || exit 1; done
 
 clean:
@@ -41,7 +41,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 
-# PyTorch goes first, alone, at the version of constraints.txt: a plain `torch` takes gigabytes of CUDA with it.
+# PyTorch is installed first, at the version of constraints.txt: an unpinned `torch` downloads gigabytes of CUDA libraries.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group notebooks
