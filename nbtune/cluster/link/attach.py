@@ -155,10 +155,19 @@ def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> 
                     ray.shutdown()
     except Exception as error:  # of many kinds, grpc's own among them
         ray.shutdown()
-        differ = re.search(r"(Python|Ray)[^\n]*version[\s\S]*", str(error), re.IGNORECASE)
-        what = "does not go together with this kernel" if differ else "cannot be used"
-        text = " ".join((differ.group() if differ else str(error)).split())
-        raise ClusterError(f"{address} {what}: {text or type(error).__name__}") from error
+        mismatch = _version_mismatch(error)
+        problem = "has other versions than this kernel" if mismatch else "cannot be used"
+        text = " ".join((mismatch or str(error)).split())
+        raise ClusterError(f"{address} {problem}: {text or type(error).__name__}") from error
+
+
+def _version_mismatch(error: Exception) -> str:
+    """Return what an error of `ray.init` says about different versions, or an empty text.
+
+    Ray raises a plain RuntimeError for other versions of Python or of itself, so only the text says which they are.
+    """
+    found = re.search(r"(Python|Ray)[^\n]*version[\s\S]*", str(error), re.IGNORECASE)
+    return found.group() if found else ""
 
 
 def started_here(ray: Any) -> bool:

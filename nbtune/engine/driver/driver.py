@@ -274,7 +274,7 @@ class Driver:
         self._control, self._recorder = run.control, run.recorder
         self._soon(self._steerable)
         self._staging = lambda: run.recorder.staging
-        run.recorder.on_failure = lambda failure, final: self._log_writer.on_trial_failure(failure, final=final)
+        run.recorder.on_failure = lambda unsaved, final: self._log_writer.on_trial_failure(unsaved, final=final)
         if self._stop_requested:
             self._control.submit(StopExperiment())
         self._record({"status": "running"})

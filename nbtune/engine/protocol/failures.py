@@ -1,18 +1,27 @@
-"""Errors of trials: from an exception in the trial's process to a text that a person reads."""
+"""Errors of trials: from an exception in the trial's process to the text that a person reads."""
 
 from __future__ import annotations
 
 import linecache
-import re
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-__all__ = ["Failure", "TrialError", "describe", "format_error", "not_saved", "register_sources", "unsaved"]
+__all__ = [
+    "CheckpointNotSavedError",
+    "Failure",
+    "TrialError",
+    "UnsavedCheckpoint",
+    "describe",
+    "format_error",
+    "register_sources",
+    "unsaved_checkpoint",
+]
 
-_HERE = f"{Path(__file__).parents[2]}/"
+_PACKAGE = f"{Path(__file__).parents[2]}/"
 
 
 class Failure(TypedDict):
@@ -24,30 +33,65 @@ class Failure(TypedDict):
     """The full text."""
 
 
+@dataclass(frozen=True)
+class UnsavedCheckpoint:
+    """Why a trial's checkpoint was not saved.
+
+    Attributes:
+        errno: the system's error number, 0 if the storage gives none.
+        reason: the message, one line.
+    """
+
+    errno: int
+    reason: str
+
+
+class CheckpointNotSavedError(OSError):
+    """A checkpoint that its storage has not accepted. The user sees an `OSError`.
+
+    Args:
+        path: the checkpoint's folder.
+        error: the storage's error.
+    """
+
+    def __init__(self, path: str, error: OSError) -> None:
+        self.reason = f"the checkpoint could not be saved in {path}: {error.strerror or error}"
+        super().__init__(error.errno or 0, self.reason)
+
+    def __reduce__(self) -> tuple[type[OSError], tuple[int, str]]:
+        return OSError, (self.errno or 0, self.reason)
+
+
+# Tracebacks and messages show the name that the user catches.
+CheckpointNotSavedError.__module__, CheckpointNotSavedError.__qualname__ = OSError.__module__, OSError.__qualname__
+
+
 class TrialError(Exception):
-    """What the user's code raised in a trial, as text: it must travel even where the original cannot.
+    """The user's exception in a trial, as text, since the exception itself may not be picklable.
 
     Args:
         summary: the type and message, one line.
         text: the traceback, beginning at the user's code.
+        unsaved: why a checkpoint was not saved, if that is the exception.
 
     Attributes:
         at: when it was raised, in seconds since the epoch.
     """
 
-    def __init__(self, summary: str, text: str) -> None:
-        super().__init__(summary, text)
-        self.summary, self.text, self.at = summary, text, time.time()
+    def __init__(self, summary: str, text: str, unsaved: UnsavedCheckpoint | None = None) -> None:
+        super().__init__(summary, text, unsaved)
+        # No class attributes: Ray's copy of an exception finds only those of instances.
+        self.summary, self.text, self.unsaved, self.at = summary, text, unsaved, time.time()
 
     def __str__(self) -> str:
         return self.text
 
 
 def register_sources(sources: Mapping[str, tuple[str, str]]) -> None:
-    """Let tracebacks in this process show the notebook's lines.
+    """Let tracebacks in this process show the lines of the notebook's cells.
 
     Args:
-        sources: the file name that code was compiled under -> (how to call it, its text).
+        sources: the file name that code was compiled under -> (what a traceback calls it, its text).
     """
     for filename, (_, text) in sources.items():
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
@@ -56,23 +100,28 @@ def register_sources(sources: Mapping[str, tuple[str, str]]) -> None:
 def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -> TrialError:
     """Return an exception of the user's code as a `TrialError`.
 
-    Frames outside the user's code that led to it (Ray's, nbtune's) are left out; cells are called as
-    the notebook calls them, ``Cell In[5], line 7``.
+    The traceback begins at the user's code, without the frames of Ray and nbtune that called it. It names cells as the
+    notebook does, ``Cell In[5], line 7``.
+
+    Args:
+        error: the exception.
+        sources: as for `register_sources`.
     """
     trace = error.__traceback__
     start = trace
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(_HERE):
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(_PACKAGE):
         start = start.tb_next
-    own = start
-    while own is not None and own.tb_frame.f_code.co_filename not in sources:
-        own = own.tb_next  # asyncio's, for one, which stands between nbtune and a cell that awaits
-    start = own or start
-    shown = traceback.TracebackException(type(error), error, start or trace)
-    lines = "".join(shown.format())
+    user = start
+    while user is not None and user.tb_frame.f_code.co_filename not in sources:
+        user = user.tb_next  # for instance asyncio's frames, between nbtune's and those of a cell that awaits
+    start = user or start
+    formatted = traceback.TracebackException(type(error), error, start or trace)
+    text = "".join(formatted.format())
     for filename, (name, _) in sources.items():
-        lines = lines.replace(f'File "{filename}", line', f"{name}, line")
+        text = text.replace(f'File "{filename}", line', f"{name}, line")
     summary = "".join(traceback.format_exception_only(type(error), error)).splitlines()
-    return TrialError(_first_line(summary), lines.rstrip())
+    unsaved = UnsavedCheckpoint(error.errno or 0, error.reason) if isinstance(error, CheckpointNotSavedError) else None
+    return TrialError(_first_line(summary), text.rstrip(), unsaved)
 
 
 def _first_line(lines: list[str]) -> str:
@@ -80,44 +129,50 @@ def _first_line(lines: list[str]) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def describe(error: Any) -> Failure:
-    """Return why a trial has failed.
+def describe(error: Any, process: str = "the trial's process") -> Failure:
+    """Return why a trial has failed, in words.
 
     Args:
-        error: what Tune has kept of it: an exception, often around others, or its text.
+        error: the exception that Tune has recorded, often wrapped in others, or its text.
+        process: what the message calls the process that has failed.
     """
-    cause = error
-    while cause is not None and not isinstance(cause, TrialError):
-        cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)
-    if isinstance(cause, TrialError):
-        return {"error": cause.summary, "traceback": cause.text}
+    own = _trial_error(error)
+    if own is not None:
+        return {"error": own.summary, "traceback": own.text}
     text = str(error).strip() if error is not None else "unknown error"
     name = type(error).__name__
     if name in {"ActorDiedError", "RayActorError", "ActorUnavailableError"}:
-        return {"error": "the trial's process died", "traceback": text}
+        return {"error": f"{process} died", "traceback": text}
     if name in {"OutOfMemoryError", "OutOfMemoryActorError"}:
-        return {"error": "the trial's process was killed: the node was out of memory", "traceback": text}
-    lines = text.splitlines() or ["unknown error"]
-    if lines[0].startswith("Traceback"):  # an error of Tune's own carries a traceback as its message
-        return {"error": _first_line(lines[:0:-1]), "traceback": text}
-    named = f"{name}: {lines[0]}" if isinstance(error, BaseException) else lines[0]
-    return {"error": _first_line([named]), "traceback": text}
+        return {"error": f"{process} was killed: the node was out of memory", "traceback": text}
+    return {"error": _first_line(_summary_of_foreign_error(error, text)), "traceback": text}
 
 
-def not_saved(path: str, error: OSError) -> OSError:
-    """Return what to raise in a trial whose checkpoint its storage does not take.
+def unsaved_checkpoint(error: Any) -> UnsavedCheckpoint | None:
+    """Return why the failed trial could not save its checkpoint, or None if it failed for another reason.
 
     Args:
-        path: where it was to be.
-        error: what the storage has said.
+        error: as for `describe`.
     """
-    return OSError(error.errno or 0, f"{_NOT_SAVED} {path}: {error.strerror or error}")
+    own = _trial_error(error)
+    return None if own is None else own.unsaved
 
 
-def unsaved(error: str) -> tuple[int, str | None]:
-    """Read a trial's failure: return the system's number and the reason if it could not save, else ``(0, None)``."""
-    found = re.match(rf"\w+: \[Errno (\d+)\] ({re.escape(_NOT_SAVED)} .*)", error)
-    return (int(found[1]), found[2]) if found else (0, None)
+def _trial_error(error: Any) -> TrialError | None:
+    """Return the `TrialError` inside an exception, or None."""
+    cause = error
+    while cause is not None and not isinstance(cause, TrialError):
+        cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)
+    return cause
 
 
-_NOT_SAVED = "the checkpoint could not be saved in"
+def _summary_of_foreign_error(error: Any, text: str) -> list[str]:
+    """Return the lines to summarise an error of Tune's or Ray's from, the best first.
+
+    Tune gives some of its errors, and those of which it has only a file, as the text of a traceback. Nothing but that
+    text says what was raised, in its last line.
+    """
+    lines = text.splitlines() or ["unknown error"]
+    if lines[0].startswith("Traceback"):
+        return lines[:0:-1]
+    return [f"{type(error).__name__}: {lines[0]}" if isinstance(error, BaseException) else lines[0]]

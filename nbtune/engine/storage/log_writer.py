@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from nbtune.engine.protocol.events import Event
-from nbtune.engine.protocol.failures import Failure, unsaved
+from nbtune.engine.protocol.failures import UnsavedCheckpoint
 from nbtune.engine.protocol.metadata import encode_metadata
 from nbtune.engine.storage.log import EventLog
 
@@ -87,19 +87,18 @@ class LogWriter:
                     self._append_error(None)
             return True
 
-    def on_trial_failure(self, failure: Failure, *, final: bool) -> None:
+    def on_trial_failure(self, unsaved: UnsavedCheckpoint | None, *, final: bool) -> None:
         """End the experiment if a trial could not save its checkpoint for a permanent reason.
 
         Args:
-            failure: the data of the "failed" event.
+            unsaved: why the trial could not save its checkpoint; None if it failed for another reason.
             final: whether the trial is not retried.
         """
-        code, reason = unsaved(failure["error"])
-        if reason is None:
+        if unsaved is None:
             return
         self.has_failed = True
-        if final and code in _PERMANENT:
-            self._fail(f"{reason} ({_PERMANENT[code]})")
+        if final and unsaved.errno in _PERMANENT:
+            self._fail(f"{unsaved.reason} ({_PERMANENT[unsaved.errno]})")
 
     def flush_until_given_up(self) -> None:
         """Write all events at the end of the experiment; retry until storage has failed for too long."""

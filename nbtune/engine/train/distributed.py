@@ -234,18 +234,17 @@ def _extreme(values: Sequence[float], how: str) -> float:
 
 
 def _cause(error: WorkerGroupError) -> TrialError:
-    """Return what has gone wrong first: when one worker fails, others fail since they wait for it."""
-    raised: list[tuple[float, int, str, str]] = []
+    """Return the failure that came first: when one worker fails, others fail because they wait for it."""
+    failures: list[tuple[float, int, TrialError]] = []
     for rank, failure in error.worker_failures.items():
         own = getattr(failure, "_base_exc", failure)
         if isinstance(own, TrialError):
-            raised.append((own.at, rank, own.summary, own.text))
-        else:  # its process is gone, so it cannot have failed because of another one
-            told = describe(getattr(failure, "health_check_failure", own))
-            text = told["error"].replace("the trial's process", f"the process of worker {rank}")
-            raised.append((0.0, rank, text, f"{text}\n{told['traceback']}"))
-    if not raised:
+            failures.append((own.at, rank, TrialError(f"worker {rank}: {own.summary}", own.text, own.unsaved)))
+        else:  # the process is gone, so it did not fail because of another worker
+            process = f"the process of worker {rank}"
+            described = describe(getattr(failure, "health_check_failure", own), process)
+            text = f"{described['error']}\n{described['traceback']}"
+            failures.append((0.0, rank, TrialError(described["error"], text)))
+    if not failures:
         return TrialError("the workers failed", str(error))
-    _, rank, summary, text = min(raised)
-    named = summary if f"worker {rank}" in summary else f"worker {rank}: {summary}"
-    return TrialError(named, text)
+    return min(failures, key=lambda failure: failure[:2])[2]

@@ -151,8 +151,13 @@ def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacke
 
 def _add_hint(error: Exception, unpacked: Unpacked) -> None:
     """Add advice to an error that nbtune's handling of large values causes."""
-    if isinstance(error, ValueError) and "read-only" in str(error):
+    if _is_read_only_error(error):
         error.add_note(
             "Large notebook variables are shared by all trials and read-only."
             " To change one, copy it first: x = x.copy()"
         )
+
+
+def _is_read_only_error(error: Exception) -> bool:
+    """Tell whether NumPy has refused to change an array. It raises a plain ValueError, so only the text says why."""
+    return isinstance(error, ValueError) and "read-only" in str(error)

@@ -172,12 +172,12 @@ class TrialSession:
         """Delete a checkpoint that could not be saved completely, and return the error to raise."""
         from ray import tune
 
-        from nbtune.engine.protocol.failures import not_saved
+        from nbtune.engine.protocol.failures import CheckpointNotSavedError
 
         storage = tune.get_context().get_storage()
         with suppress(OSError):  # a partial checkpoint is useless and takes up space
             storage.storage_filesystem.delete_dir(storage.checkpoint_fs_path)
-        return not_saved(storage.checkpoint_fs_path, error)
+        return CheckpointNotSavedError(storage.checkpoint_fs_path, error)
 
     def get_checkpoint(self) -> Checkpoint | None:
         from ray import tune

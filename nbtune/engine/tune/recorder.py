@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune import Callback
 
 from nbtune.engine.protocol.events import Event
-from nbtune.engine.protocol.failures import Failure, describe
+from nbtune.engine.protocol.failures import UnsavedCheckpoint, describe, unsaved_checkpoint
 from nbtune.engine.protocol.metadata import Metadata, encode_metadata
 from nbtune.engine.protocol.metrics import Report, flat
 from nbtune.engine.protocol.recorded_trial import added_fields, error_of
@@ -39,7 +39,8 @@ class Recorder(Live, Callback):
         by_user: ids of the trials that the user has stopped.
         by_scheduler: ids of those that the scheduler has stopped.
         staging: the folder that Tune writes to before it copies into storage; None before the first trial.
-        on_failure: what to call with a trial's failure, and whether that is final.
+        on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
+            reason), and whether the failure is final.
         releases: whether trials reserve something themselves, which is given back when their process is gone.
     """
 
@@ -59,7 +60,7 @@ class Recorder(Live, Callback):
         self.staging: str | None = None
         self.releases = False
         self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
-        self.on_failure: Callable[[Failure, bool], None] = lambda failure, final: None
+        self.on_failure: Callable[[UnsavedCheckpoint | None, bool], None] = lambda unsaved, final: None
 
     def write_metadata(self, metadata: Metadata) -> None:
         """Record what has changed of the experiment as a whole."""
@@ -171,9 +172,10 @@ class Recorder(Live, Callback):
             self._append("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})
 
     def _failed(self, trial: Any, *, final: bool) -> None:
-        failure = describe(error_of(trial))
+        error = error_of(trial)
+        failure = describe(error)
         self._append("failed", trial, iteration=_reports(trial), data={**failure, "final": final})
-        self.on_failure(failure, final)
+        self.on_failure(unsaved_checkpoint(error), final)
 
 
 def _reports(trial: Any) -> int:

@@ -13,7 +13,13 @@ import pytest
 
 from nbtune.cluster.resources import shared
 from nbtune.engine.protocol.events import Event, decode
-from nbtune.engine.protocol.failures import format_error, not_saved, unsaved
+from nbtune.engine.protocol.failures import (
+    CheckpointNotSavedError,
+    UnsavedCheckpoint,
+    describe,
+    format_error,
+    unsaved_checkpoint,
+)
 from nbtune.engine.storage import log_writer as log_writer_module
 from nbtune.engine.storage.credentials import object_store_variables
 from nbtune.engine.storage.log import EventLog, read_log, write_atomically
@@ -150,14 +156,23 @@ def test_truncated_files_are_repaired(tmp_path):
     assert (stored / "experiment_state-1.json").read_bytes() == b"s" * 3000
 
 
-def test_a_failed_checkpoint_is_recognized_by_its_message():
-    error = not_saved("/some/where", OSError(errno.ENOSPC, "No space left on device"))
-    summary = format_error(error, {}).summary
-    assert unsaved(summary) == (
-        errno.ENOSPC,
-        "the checkpoint could not be saved in /some/where: No space left on device",
-    )
-    assert unsaved("OSError: [Errno 28] No space left on device") == (0, None)
+def test_a_failed_checkpoint_is_recognized_by_its_type():
+    error = CheckpointNotSavedError("/some/where", OSError(errno.ENOSPC, "No space left on device"))
+    reason = "the checkpoint could not be saved in /some/where: No space left on device"
+    failure = pickle.loads(pickle.dumps(format_error(error, {})))
+    assert describe(failure)["error"] == f"OSError: [Errno 28] {reason}"
+    assert unsaved_checkpoint(failure) == UnsavedCheckpoint(errno.ENOSPC, reason)
+    assert unsaved_checkpoint(format_error(OSError(errno.ENOSPC, reason), {})) is None
+    assert repr(pickle.loads(pickle.dumps(error))) == repr(OSError(errno.ENOSPC, reason))
+
+
+def test_a_failed_checkpoint_is_recognized_in_the_exception_that_ray_makes_of_it():
+    from ray.exceptions import RayTaskError
+
+    failure = format_error(CheckpointNotSavedError("/t", FULL), {})
+    wrapped = RayTaskError("run", "Traceback", failure).as_instanceof_cause()
+    assert unsaved_checkpoint(wrapped) == failure.unsaved
+    assert describe(wrapped)["error"] == failure.summary
 
 
 # -- the log writer -------------------------------------------------------------------------------
@@ -248,8 +263,8 @@ def test_a_lasting_failure_ends_the_experiment_once(log, clock, error, timeout):
 def test_trials_that_cannot_save(log, clock, error, final, ends):
     ended = []
     writer = LogWriter(log, "/disk", lambda: ended.append(1))
-    failure = format_error(not_saved("/disk/t", error) if error else ValueError("x"), {})
-    writer.on_trial_failure({"error": failure.summary}, final=final)
+    failure = format_error(CheckpointNotSavedError("/disk/t", error) if error else ValueError("x"), {})
+    writer.on_trial_failure(failure.unsaved, final=final)
     assert bool(ended) == ends
     assert writer.has_failed == (error is not None)
 
@@ -279,7 +294,7 @@ def test_repair_is_retried(log, clock):
     writer = LogWriter(log, "/disk", lambda: None, fail_three_times)
     assert writer.flush_and_repair()
     assert not attempts, "storage had not failed"
-    writer.on_trial_failure({"error": format_error(not_saved("/t", FULL), {}).summary}, final=True)
+    writer.on_trial_failure(UnsavedCheckpoint(errno.ENOSPC, "full"), final=True)
     assert writer.retry_after_end()
     assert len(attempts) == 4
 
