@@ -152,8 +152,8 @@ def go_on(
         hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
         raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
     spec = read_launch(filesystem, root).spec
-    limit = past.metadata.get("max_concurrent", spec.max_concurrent)
-    planned = plan_spec(replace(spec, max_concurrent=limit), max(1, total - over), cluster)
+    max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
+    planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, total - over), cluster)
     if planned.problems:
         raise SpecError(planned.problems)
     now = time.time()

@@ -96,8 +96,10 @@ class Controls(About):
         return self._store.metadata.get("max_concurrent")
 
     @max_concurrent.setter
-    def max_concurrent(self, number: int | None) -> None:
-        self._execute(SetMaxConcurrent(None if number is None else _positive("max_concurrent", number)))
+    def max_concurrent(self, max_concurrent: int | None) -> None:
+        if max_concurrent is not None:
+            max_concurrent = _positive("max_concurrent", max_concurrent)
+        self._execute(SetMaxConcurrent(max_concurrent))
 
     def _check_parameters(self, config: Mapping[str, Any]) -> None:
         """Raise an `ExperimentError` if the space does not have one of these parameters."""

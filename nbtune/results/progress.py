@@ -8,10 +8,10 @@ from nbtune.results.store import Store
 from nbtune.spec.plan.eta import TimeLeft
 from nbtune.spec.plan.eta import time_left as left
 
-__all__ = ["at_once", "limited_by", "time_left"]
+__all__ = ["concurrent_trials", "limited_by", "time_left"]
 
 
-def at_once(store: Store) -> int | None:
+def concurrent_trials(store: Store) -> int | None:
     """Return how many trials can run at once, as far as is known."""
     bounds = _bounds(store)
     return min(bounds.values()) if len(bounds) > 1 else None
@@ -34,7 +34,7 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
     return left(
         store.states(),
         store.progress()[1],
-        at_once(store) or 1,
+        concurrent_trials(store) or 1,
         time.time() if now is None else now,
         budget=budget - store.elapsed() if budget else None,
     )

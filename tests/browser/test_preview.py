@@ -451,13 +451,13 @@ def test_how_many_run_at_once_is_steered(preview: Preview) -> None:
     for _ in range(2):  # one order for both
         button(page, "head", "one fewer at once").press("Space")
     expect(shown).to_have_text("2…")
-    page.wait_for_function("preview.kernel.heard.some(one => one.message.type === 'at_once')")
+    page.wait_for_function("preview.kernel.heard.some(one => one.message.type === 'max_concurrent')")
     page.uncheck("#busy")
     expect(shown).to_have_text("2")
     expect(page.locator("#head")).to_contain_text("2 at once")
     button(page, "head", "as many at once as fit").click()
     expect(shown).to_have_text("all (4)")
-    assert [one["number"] for one in heard(page, "head", "at_once")] == [2, None]
+    assert [one["max_concurrent"] for one in heard(page, "head", "max_concurrent")] == [2, None]
     page.check("#refuses")
     button(page, "head", "one fewer at once").click()
     expect(page.locator("#head [role=status]:visible").first).to_contain_text("Not changed")

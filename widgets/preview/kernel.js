@@ -26,7 +26,7 @@ export class Kernel {
   slow = false;
   status = "running";
   /** @type {number | null} */
-  limit = null;
+  maxConcurrent = null;
   /** @type {(() => void)[]} */
   #waiting = [];
   #ticks = 0;
@@ -159,7 +159,7 @@ export class Kernel {
       let running = 0;
       let over = true;
       for (const trial of this.trials) {
-        if (trial.status === "pending" && running < (this.limit ?? this.atOnce)) trial.status = "running";
+        if (trial.status === "pending" && running < (this.maxConcurrent ?? this.atOnce)) trial.status = "running";
         if (trial.status === "running") {
           running++;
           this.#changed.add(trial);
@@ -189,7 +189,7 @@ export class Kernel {
     for (const name of widgets) {
       const { model } = this.widgets[name];
       if (name === "head")
-        model.update({ state: head(trials, scenario, this.status, this.#ticks, this.atOnce, this.limit) });
+        model.update({ state: head(trials, scenario, this.status, this.#ticks, this.atOnce, this.maxConcurrent) });
       else if (name === "curves") {
         model.update({ metrics: Object.keys(trials[0]?.values ?? {}), mode: scenario.mode, metric: this.metric });
         if (!everything && !changed.length) continue;

@@ -3,7 +3,7 @@
 /** @typedef {import("./kernel.js").Kernel} Kernel */
 
 const ENDING = 500; // milliseconds from an order to what it brings about
-const ORDERS = ["stop", "pause", "resume", "add", "extend", "at_once"];
+const ORDERS = ["stop", "pause", "resume", "add", "extend", "max_concurrent"];
 const REFUSAL = "no trial has kept a checkpoint so far, and a paused trial goes on from its latest";
 
 /**
@@ -40,8 +40,8 @@ function ofAll(kernel, message, answer, refuse) {
     if (!live) return refuse(`it is ${kernel.status}`);
     answer({ type: "stopping" });
     setTimeout(() => kernel.end("stopped"), ENDING);
-  } else if (order === "at_once") {
-    kernel.limit = message.number;
+  } else if (order === "max_concurrent") {
+    kernel.maxConcurrent = message.max_concurrent;
     answer({ type: "done", order });
     kernel.tell();
   } else {

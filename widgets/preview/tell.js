@@ -51,9 +51,9 @@ export function best(trials, { metric, mode }) {
  * @param {string} status
  * @param {number} ticks
  * @param {number} atOnce
- * @param {number | null} limit
+ * @param {number | null} maxConcurrent
  */
-export function head(trials, scenario, status, ticks, atOnce, limit) {
+export function head(trials, scenario, status, ticks, atOnce, maxConcurrent) {
   /** @type {Record<string, number>} */
   const counts = {};
   const live = status === "running";
@@ -78,10 +78,10 @@ export function head(trials, scenario, status, ticks, atOnce, limit) {
     },
     elapsed: ticks * scenario.seconds,
     left: live && over ? { low: 0.8 * left, likely: left, high: 1.3 * left } : null,
-    at_once: Math.min(atOnce, limit ?? atOnce),
+    concurrent: Math.min(atOnce, maxConcurrent ?? atOnce),
     workers: scenario.workers ? `${scenario.workers} workers` : "",
-    limited_by: limit !== null && limit < atOnce ? "max_concurrent" : "CPU",
-    limit,
+    limited_by: maxConcurrent !== null && maxConcurrent < atOnce ? "max_concurrent" : "CPU",
+    max_concurrent: maxConcurrent,
     steer: true,
     again: live ? "" : over < trials.length ? "resume" : counts.failed ? "failed" : "",
     hint: live ? "" : scenario.hint,

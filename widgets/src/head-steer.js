@@ -40,22 +40,25 @@ export function makeSteer(store, send, on) {
   let open = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const now = () => /** @type {number | null} */ (store.limit !== undefined ? store.limit : (known.limit ?? null));
+  const now = () =>
+    /** @type {number | null} */ (
+      store.maxConcurrent !== undefined ? store.maxConcurrent : (known.max_concurrent ?? null)
+    );
 
   /** @param {number | null} number */
   function ask(number) {
     if (store.closed || number === now()) return;
-    [store.limit, store.message] = [number, ""];
+    [store.maxConcurrent, store.message] = [number, ""];
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (number === (known.limit ?? null)) store.limit = undefined;
-      else send({ type: "at_once", number });
+      if (number === (known.max_concurrent ?? null)) store.maxConcurrent = undefined;
+      else send({ type: "max_concurrent", max_concurrent: number });
       redraw();
     }, PAUSE);
     redraw();
   }
-  on(fewer, "click", () => ask(steppedLimit(now(), known.at_once ?? null, -1)));
-  on(more, "click", () => ask(steppedLimit(now(), known.at_once ?? null, 1)));
+  on(fewer, "click", () => ask(steppedLimit(now(), known.concurrent ?? null, -1)));
+  on(more, "click", () => ask(steppedLimit(now(), known.concurrent ?? null, 1)));
   on(all, "click", () => ask(null));
   on(button, "click", () => {
     open = !open;
@@ -104,8 +107,8 @@ export function makeSteer(store, send, on) {
     button.ariaExpanded = String(open);
     button.lastElementChild.textContent = open ? " ▴" : " ▾";
     limit.hidden = !live;
-    const [wanted, waits] = [now(), store.limit !== undefined];
-    const number = wanted ?? state.at_once ?? "";
+    const [wanted, waits] = [now(), store.maxConcurrent !== undefined];
+    const number = wanted ?? state.concurrent ?? "";
     const text = `${wanted === null ? (number === "" ? "all" : `all (${number})`) : number}${waits ? "…" : ""}`;
     if (shown.textContent !== text) shown.textContent = text;
     fewer.ariaDisabled = String(store.closed || Number(number) <= 1);

@@ -10,7 +10,7 @@ const UNDONE = {
   stop: "Not stopped",
   resume: "Not resumed",
   extend: "No more samples",
-  at_once: "Not changed",
+  max_concurrent: "Not changed",
 };
 
 /** What all views of a model share: when its state came, when the kernel was last heard, whether it ever was, how far its orders have come. */
@@ -33,7 +33,7 @@ const fresh = () => ({
   again: /** @type {"" | "waiting" | "resuming" | "resumed"} */ (""),
   told: false, // whether a state has come since it is being resumed
   live: /** @type {boolean | undefined} */ (undefined),
-  limit: /** @type {number | null | undefined} */ (undefined), // what was asked for, until the state has it
+  maxConcurrent: /** @type {number | null | undefined} */ (undefined), // what was asked for, until the state has it
   extend: /** @type {"" | "waiting" | "done"} */ (""),
   message: "", // why an order was refused
   late: "", // the order's id, where that is only because no answer has come in time
@@ -65,10 +65,10 @@ export function takeState(store, state) {
   const live = Boolean(state?.live);
   if (live !== store.live) {
     store.stop = store.again = store.message = store.late = "";
-    store.limit = undefined;
+    store.maxConcurrent = undefined;
   }
   if (store.again === "resumed") store.again = "";
-  if (store.limit === (state?.limit ?? null)) store.limit = undefined;
+  if (store.maxConcurrent === (state?.max_concurrent ?? null)) store.maxConcurrent = undefined;
   [store.live, store.told, store.error] = [live, true, ""];
 }
 
@@ -92,7 +92,7 @@ export function takeAnswer(store, answer) {
   store.late = late ? id : "";
   store.message = `${/** @type {any} */ (UNDONE)[order] ?? "Refused"}: ${answer.message}`;
   if (order === "stop") store.stop = "";
-  if (order === "at_once") store.limit = undefined;
+  if (order === "max_concurrent") store.maxConcurrent = undefined;
   if (order === "extend") store.extend = "";
   if (order === "resume" || order === "extend") store.again = "";
 }
@@ -100,7 +100,7 @@ export function takeAnswer(store, answer) {
 /** @param {ReturnType<typeof fresh>} store @param {string} order */
 function isAwaited(store, order) {
   if (order === "stop") return store.stop === "waiting";
-  if (order === "at_once") return store.limit !== undefined;
+  if (order === "max_concurrent") return store.maxConcurrent !== undefined;
   return order === "extend" ? store.extend === "waiting" || store.again !== "" : store.again !== "";
 }
 

@@ -136,9 +136,9 @@ function view(model, el, store, signal) {
     const since = live ? ((lost ? store.heard : now) - store.at) / 1000 : 0;
     put(elapsed, duration((state.elapsed ?? 0) + Math.max(0, since)));
     put(left, live && !lost && state.left ? leftText(state.left, since) : "");
-    left.hidden = !live || state.at_once == null;
+    left.hidden = !live || state.concurrent == null;
     const [workers, limitedBy] = [String(state.workers ?? ""), String(state.limited_by ?? "")];
-    const [many, limit] = atOnceText(live ? (state.at_once ?? null) : null, workers, limitedBy);
+    const [many, limit] = atOnceText(live ? (state.concurrent ?? null) : null, workers, limitedBy);
     put(howMany, many);
     put(limited, limit);
     atOnce.hidden = !many;

@@ -226,9 +226,9 @@ test("the head's orders are given up as well, but for what its state has brought
   assert.equal(store.extend, "");
   assert.match(store.message, /^No more samples: /);
 
-  store.limit = 3;
-  store.requests.ask(model, { type: "at_once", number: 3 });
-  takeState(store, { live: true, limit: 3 });
+  store.maxConcurrent = 3;
+  store.requests.ask(model, { type: "max_concurrent", max_concurrent: 3 });
+  takeState(store, { live: true, max_concurrent: 3 });
   store.message = "";
   mock.timers.tick(ANSWERED);
   assert.equal(store.message, "");
@@ -269,15 +269,15 @@ test("an experiment is resuming until its state says more", () => {
 
 test("how many at once is as it was asked for, until the state has it or it is refused", () => {
   const store = beginHead();
-  takeState(store, { live: true, limit: null });
-  store.limit = 3;
-  takeState(store, { live: true, limit: null });
-  assert.equal(store.limit, 3);
-  takeState(store, { live: true, limit: 3 });
-  assert.equal(store.limit, undefined);
-  store.limit = null;
-  takeAnswer(store, { type: "refused", order: "at_once", message: "no" });
-  assert.deepEqual([store.limit, store.message], [undefined, "Not changed: no"]);
+  takeState(store, { live: true, max_concurrent: null });
+  store.maxConcurrent = 3;
+  takeState(store, { live: true, max_concurrent: null });
+  assert.equal(store.maxConcurrent, 3);
+  takeState(store, { live: true, max_concurrent: 3 });
+  assert.equal(store.maxConcurrent, undefined);
+  store.maxConcurrent = null;
+  takeAnswer(store, { type: "refused", order: "max_concurrent", message: "no" });
+  assert.deepEqual([store.maxConcurrent, store.message], [undefined, "Not changed: no"]);
 });
 
 test("steps of how many at once, and counts that are typed", () => {

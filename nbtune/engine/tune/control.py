@@ -129,7 +129,7 @@ class Control(Live, Callback):
             case ExtendSearch(samples):
                 self._extend(samples)
             case SetMaxConcurrent(max_concurrent):
-                self._proposals.limit = max_concurrent
+                self._proposals.max_concurrent = max_concurrent
                 self._recorder.write_metadata({"max_concurrent": max_concurrent})
             case _:
                 assert_never(command)

@@ -59,7 +59,7 @@ class _State:
     experiment: Any = None
     wanted: deque[Wanted] = field(default_factory=deque)
     own: set[str] = field(default_factory=set)  # ids of the trials that the user has wanted
-    limit: int | None = None
+    max_concurrent: int | None = None
     added: int = 0
     drawn: int = 0  # samples that have taken the places of others
 
@@ -70,7 +70,7 @@ class Proposals(Live, SearchAlgorithm):
     Args:
         search: the algorithm, how many it is to propose, and what may be tried.
         slots: how many trials can run at once, as far as is known.
-        limit: how many may, or None.
+        max_concurrent: how many may, or None.
 
     Attributes:
         results: trial id -> last result, of trials that were over in an earlier run without Tune knowing it.
@@ -79,12 +79,12 @@ class Proposals(Live, SearchAlgorithm):
 
     role = "search"
 
-    def __init__(self, search: Search, slots: int | None, limit: int | None) -> None:
+    def __init__(self, search: Search, slots: int | None, max_concurrent: int | None) -> None:
         algorithm = search.algorithm
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
         self._search, self._slots = search, slots
         self.on_fewer: Callable[[int], None] = lambda trials: None
-        self._kept = _State(limit=limit)
+        self._kept = _State(max_concurrent=max_concurrent)
         self._open: set[str] = set()  # trials that are not over
         self._started: set[str] = set()  # those of them that hold a place
         self._parked: set[str] = set()  # those that the scheduler has paused
@@ -94,13 +94,13 @@ class Proposals(Live, SearchAlgorithm):
     # -- what the user wants ----------------------------------------------------------------------
 
     @property
-    def limit(self) -> int | None:
+    def max_concurrent(self) -> int | None:
         """How many trials may run at once."""
-        return self._kept.limit
+        return self._kept.max_concurrent
 
-    @limit.setter
-    def limit(self, number: int | None) -> None:
-        self._kept.limit = number
+    @max_concurrent.setter
+    def max_concurrent(self, max_concurrent: int | None) -> None:
+        self._kept.max_concurrent = max_concurrent
 
     def want(self, wanted: Wanted) -> None:
         """Propose this next."""
@@ -163,7 +163,7 @@ class Proposals(Live, SearchAlgorithm):
         As many as can run, and one in reserve: what is proposed early knows less, and cannot be taken back
         when the limit is lowered. Where the cluster grows, the one in reserve starts, and the next follows.
         """
-        if self.limit is not None and len(self._open) >= self.limit:
+        if self.max_concurrent is not None and len(self._open) >= self.max_concurrent:
             return False
         if self._slots is None:
             return True

@@ -60,9 +60,9 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     past = past_of(log.chunks()) if resume is not None else None
     metadata = past.metadata if past else launch.metadata
     total = metadata.get("trials", 0)
-    limit = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
+    max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     search = make_search(spec, launch.space)
-    proposals = Proposals(search, launch.slots, limit)
+    proposals = Proposals(search, launch.slots, max_concurrent)
     recorder = Recorder(log, proposals, total, past, failed=failed)
     recorder.releases = (workers := spec.worker_group) is not None and workers.elastic is not None
     proposals.on_fewer = lambda trials: recorder.on_more(-trials)

@@ -57,7 +57,12 @@ class Orders:
     @property
     def head(self) -> dict[str, Callable[[Message], None]]:
         """The handlers of the head's messages."""
-        orders = {"stop": self._stop, "resume": self._resume, "extend": self._extend, "at_once": self._at_once}
+        orders = {
+            "stop": self._stop,
+            "resume": self._resume,
+            "extend": self._extend,
+            "max_concurrent": self._set_max_concurrent,
+        }
         return {name: self._handler(self._head, name, order) for name, order in orders.items()}
 
     @property
@@ -88,9 +93,9 @@ class Orders:
         self._experiment.extend(message.get("samples", 0))
         return {"type": "done", "order": "extend"}
 
-    def _at_once(self, message: Message) -> Message:
-        self._experiment.max_concurrent = message.get("number")
-        return {"type": "done", "order": "at_once"}
+    def _set_max_concurrent(self, message: Message) -> Message:
+        self._experiment.max_concurrent = message.get("max_concurrent")
+        return {"type": "done", "order": "max_concurrent"}
 
     def _about(self, method: Callable[[Trial], None], answer: str) -> Callable[[Message], Message]:
         def give(message: Message) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtune.engine.storage.storage import default_storage
-from nbtune.results.progress import at_once, limited_by, time_left
+from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store, flat
 from nbtune.spec.plan.shape import amounts
 from nbtune.views.text import number, shown_counts
@@ -31,10 +31,10 @@ def head_state(store: Store) -> dict[str, Any]:
         "best": _best(store),
         "elapsed": store.elapsed(),
         "left": _left(store) if live else None,
-        "at_once": at_once(store),
+        "concurrent": concurrent_trials(store),
         "limited_by": limited_by(store),
         "workers": str(metadata.get("workers") or ""),
-        "limit": metadata.get("max_concurrent"),
+        "max_concurrent": metadata.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,
         "steer": bool(metadata.get("space")) and (live or bool(metadata.get("path"))),

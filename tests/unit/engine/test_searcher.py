@@ -10,7 +10,7 @@ from nbtune.spec.space.space import Space
 
 @pytest.fixture
 def proposals():
-    return Proposals(make_search(Spec(samples=100), Space()), slots=2, limit=None)
+    return Proposals(make_search(Spec(samples=100), Space()), slots=2, max_concurrent=None)
 
 
 def fill(proposals, names="abcdefgh"):
@@ -37,7 +37,7 @@ def test_as_many_as_can_run_and_one_in_reserve(proposals):
 
 
 def test_a_limit_counts_all_that_are_not_over(proposals):
-    proposals.limit = 2
+    proposals.max_concurrent = 2
     assert fill(proposals) == ["a", "b"]
     proposals.started("a")
     assert fill(proposals, "c") == []
@@ -46,7 +46,7 @@ def test_a_limit_counts_all_that_are_not_over(proposals):
 
 
 def test_what_the_user_has_paused_asks_for_no_place(proposals):
-    proposals.limit = 1
+    proposals.max_concurrent = 1
     assert fill(proposals) == ["a"]
     proposals.started("a")
     proposals.yielded("a")

@@ -93,8 +93,8 @@ def ended(status, **metadata):
 def test_every_button_gives_its_order_and_is_answered(told):
     experiment, source = start()
     for message in (
-        {"type": "at_once", "number": 3},
-        {"type": "at_once", "number": None},
+        {"type": "max_concurrent", "max_concurrent": 3},
+        {"type": "max_concurrent", "max_concurrent": None},
         {"type": "extend", "samples": 5},
         {"type": "stop"},
     ):
@@ -112,14 +112,14 @@ def test_every_button_gives_its_order_and_is_answered(told):
         ResumeTrial(2),
         StopTrial(2),
     ]
-    assert [message["order"] for message in told.of("done", 3)] == ["at_once", "at_once", "extend"]
+    assert [message["order"] for message in told.of("done", 3)] == ["max_concurrent", "max_concurrent", "extend"]
     assert told.of("pausing") == [{"type": "pausing", "trial": 2}]
     assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
 def test_every_answer_bears_the_id_of_its_question(told):
     experiment, _ = start()
-    ask(experiment, "head", type="at_once", number=3, id="p-1")
+    ask(experiment, "head", type="max_concurrent", max_concurrent=3, id="p-1")
     ask(experiment, "trials", type="pause", trial=2, id="p-2")
     ask(experiment, "trials", type="stop", trial=99, id="p-3")
     ask(experiment, "trials", type="add", config={"lr": 0.01}, trial=None, checkpoint=False, id="p-4")
@@ -335,21 +335,21 @@ def test_hints_and_how_many_at_once():
     store._metadata["error"] = "the disk is full"
     assert head_state(store)["hint"] == "the disk is full"
     store._metadata.update(concurrent=2, trials=20)
-    assert (head_state(store)["limit"], head_state(store)["at_once"]) == (None, 2)
+    assert (head_state(store)["max_concurrent"], head_state(store)["concurrent"]) == (None, 2)
     assert head_state(store)["workers"] == ""
     store._metadata.update(max_concurrent=3, plan={"slots": 8})
-    assert (head_state(store)["limit"], head_state(store)["at_once"]) == (3, 3)
+    assert (head_state(store)["max_concurrent"], head_state(store)["concurrent"]) == (3, 3)
     assert head_state(store)["limited_by"] == "max_concurrent"
     store._metadata["max_concurrent"] = None
-    assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (8, "cluster")
+    assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (8, "cluster")
     store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
     assert head_state(store)["limited_by"] == "GPU"
     store._metadata["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
     store._counts["running"] += 3
-    assert head_state(store)["at_once"] == store.counts["running"]
+    assert head_state(store)["concurrent"] == store.counts["running"]
     store._metadata["trials"] = 4
     store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
-    assert (head_state(store)["at_once"], head_state(store)["limited_by"]) == (4, "")
+    assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (4, "")
 
 
 def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
