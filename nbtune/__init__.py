@@ -1,7 +1,7 @@
-"""nbtune turns an ordinary notebook cell into a distributed hyperparameter sweep on Ray.
+"""nbtune turns a notebook cell into a distributed hyperparameter sweep on Ray.
 
-``%load_ext nbtune`` brings ``%%tune``; everything it does, the functions here do from Python.
-Importing this imports none of ray, torch, plotly, pandas and optuna: what needs them loads them.
+``%load_ext nbtune`` adds the magics ``%%tune`` and ``%tune``; the functions of this package do the same from Python.
+``import nbtune`` imports none of ray, torch, plotly, pandas and optuna: they are imported on first use.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from nbtune.results.trial import Trial
     from nbtune.space import Space
 
-_HOME = {
+_MODULES = {
     "Checkpoint": "nbtune.engine.trial.checkpoint",
     "ClusterError": "nbtune.errors",
     "ClusterPanel": "nbtune.notebook.panel",
@@ -111,7 +111,7 @@ _HOME = {
 
 
 _FRAMEWORKS = {"lightning": "nbtune.frameworks.lightning"}
-# Not in `__all__`: ``from nbtune import *`` must not hide the package of that name.
+# Not in `__all__`: ``from nbtune import *`` must not hide the package `lightning`.
 
 
 def __getattr__(name: str) -> Any:
@@ -119,11 +119,11 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(_FRAMEWORKS[name])
     if name not in __all__:
         raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
-    if name not in _HOME:  # a space function: Ray Tune's own
+    if name not in _MODULES:  # a space function of Ray Tune
         from nbtune.cluster.connect import import_ray
 
         import_ray()
-    value = getattr(importlib.import_module(_HOME.get(name, "ray.tune")), name)
+    value = getattr(importlib.import_module(_MODULES.get(name, "ray.tune")), name)
     globals()[name] = value
     return value
 
@@ -133,7 +133,11 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Add ``%%tune`` and ``%tune`` to IPython: what ``%load_ext nbtune`` calls."""
+    """Register ``%%tune`` and ``%tune``. IPython calls this for ``%load_ext nbtune``.
+
+    Args:
+        shell: the `InteractiveShell` of the notebook.
+    """
     from nbtune.notebook.magics import register
 
     register(shell)

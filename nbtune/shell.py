@@ -1,4 +1,4 @@
-"""Who is there: a person who can act, or a program that runs a notebook."""
+"""The IPython shell: whether a user can interact with it, and new cells in its notebook."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from nbtune.errors import NbtuneError
 
-__all__ = ["can_interact", "shell", "write_next"]
+__all__ = ["can_interact", "insert_cell_below", "shell"]
 
 
 def shell() -> Any:
-    """Return the IPython shell that this runs in, or None. IPython is not imported for it."""
+    """Return the running IPython shell, or None. Does not import IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
 
 def can_interact() -> bool:
-    """Tell whether somebody can act while this runs.
+    """Tell whether a user can interact with the kernel while a cell runs.
 
-    Nobody can under nbclient, papermill and ``nbconvert --execute``, which say so with each cell. In a
-    plain program or a terminal, whoever wrote the next line can.
+    False under nbclient, papermill and ``nbconvert --execute``: they send ``allow_stdin=False`` with each cell. True in
+    a terminal and in a program without a kernel, whose code can act on the experiment.
     """
     kernel = getattr(shell(), "kernel", None)
     if kernel is None:
@@ -28,13 +28,16 @@ def can_interact() -> bool:
     return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))
 
 
-def write_next(text: str) -> None:
-    """Put text into a new cell below the one that runs.
+def insert_cell_below(text: str) -> None:
+    """Insert a cell below the one that runs.
+
+    Args:
+        text: the text of the cell.
 
     Raises:
-        NbtuneError: no notebook is there.
+        NbtuneError: the code does not run in IPython.
     """
-    here = shell()
-    if here is None:
-        raise NbtuneError("there is no notebook to write a cell into; print the form's .text instead")
-    here.set_next_input(text, replace=False)
+    ipython = shell()
+    if ipython is None:
+        raise NbtuneError("writing a cell requires a notebook; print the form's .text instead")
+    ipython.set_next_input(text, replace=False)

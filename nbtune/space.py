@@ -1,4 +1,4 @@
-"""Search spaces as a person has them in hand: from and to cells, dictionaries, Optuna and JSON; sampled and shown."""
+"""`Space`, the public class of search spaces: converted from and to other formats, sampled and displayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.space import space as spec_space
 from nbtune.spec.space.domain import MISSING, depends_on
 from nbtune.spec.space.json import space_from_json, space_to_json
-from nbtune.spec.space.to_cell import written
+from nbtune.spec.space.to_cell import space_to_cell
 from nbtune.spec.space.values import label
 
 if TYPE_CHECKING:
@@ -21,22 +21,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Space"]
 
-_KEPT = "nbtune_space"
-"""The user attribute of a study that keeps the whole space as JSON."""
+_STUDY_ATTRIBUTE = "nbtune_space"
+"""The user attribute of a study that holds the space as JSON."""
 
 
 class Space(spec_space.Space):
-    """An ordered set of parameters, and what they have to fulfil together.
+    """A search space: parameters in order, and the constraints over them.
 
-    Made by its `from_…` methods; ``%%tune --space SPACE`` and `nbtune.tune` take it. Two spaces are equal that have the
-    same parameters, defaults and constraints in the same order.
+    Create one with the `from_…` methods, and pass it to ``%%tune --space SPACE`` or `nbtune.tune`. Two spaces are equal
+    if they have the same parameters, defaults and constraints in the same order.
+
+    Attributes:
+        parameters: one for each name, in the order of the cell or dictionary.
+        constraints: conditions that every tried configuration meets.
     """
 
-    # -- from ---------------------------------------------------------------------------------------
+    # -- conversions from other formats -------------------------------------------------------------
 
     @classmethod
-    def of(cls, space: spec_space.Space) -> Space:
-        """Return another half's space as one with these methods."""
+    def from_spec(cls, space: spec_space.Space) -> Space:
+        """Return a space with the methods of this class.
+
+        Args:
+            space: a space of `nbtune.spec`, which has no conversions.
+        """
         return cls(space.parameters, space.constraints)
 
     @classmethod
@@ -44,80 +52,89 @@ class Space(spec_space.Space):
         """Return the parameters and constraints of a cell.
 
         Args:
-            text: the cell, with or without its ``%%tune`` line; the rest of it is not looked at.
-            namespace: the variables that it may use: ``globals()``.
+            text: the cell, with or without its ``%%tune`` line. Statements that declare nothing are ignored.
+            namespace: the variables that declarations may use, ``globals()`` for instance.
 
         Raises:
-            SpecError: it is no valid cell, or its space is wrong.
+            SpecError: the cell is not valid Python, or its space is invalid.
         """
         first, _, rest = text.partition("\n")
         magic = first.startswith("%%")
         cell, problems = parse_cell(rest if magic else text, namespace or {}, magic=first if magic else "%%tune")
         if cell is None or problems:
             raise SpecError(problems)
-        return cls.of(cell.space)
+        return cls.from_spec(cell.space)
 
     @classmethod
     def from_dict(cls, space: Mapping[str, Any]) -> Space:
-        """Return the space of a dictionary as Ray Tune takes it (``Tuner(param_space=...)``)."""
-        return cls.of(spec_space.Space.from_dict(space))
+        """Return the space for a search space of Ray Tune.
+
+        Args:
+            space: the dictionary, as in ``ray.tune.Tuner(param_space=...)``.
+        """
+        return cls.from_spec(spec_space.Space.from_dict(space))
 
     @classmethod
     def from_json(cls, text: str) -> Space:
-        """Return the space that `to_json` has written. Expressions in it may compute, but call nothing else.
+        """Return the space for a text from `to_json`.
+
+        Args:
+            text: the JSON, which may come from an untrusted source: its expressions can use only parameters, operators
+                and a few builtins.
 
         Raises:
-            SpecError: it is no such text.
+            SpecError: the text has another format, or an expression uses something else.
         """
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise SpecError([f"this is no JSON: {error}"]) from error
-        return cls.of(space_from_json(data))
+            raise SpecError([f"invalid JSON: {error}"]) from error
+        return cls.from_spec(space_from_json(data))
 
     @classmethod
     def from_optuna(cls, study: Any) -> Space:
         """Return the space of a study.
 
         Args:
-            study: an `optuna.Study`, also one that nbtune has not made: then the space is that of its trials'
-                distributions, and a parameter that was there on a condition only is there always; or a dictionary
-                name -> distribution.
+            study: an `optuna.Study`, or a dictionary name -> distribution. The space of a study that nbtune has not
+                created consists of the distributions of its trials, without conditions.
 
         Raises:
-            SpecError: the study has no trial yet, so that its space is not known.
+            SpecError: the study has no trial with parameters yet, so its space is unknown.
         """
         from nbtune.engine.search.optuna_space import domain_of
 
         if isinstance(study, Mapping):
             distributions = dict(study)
-        elif _KEPT in study.user_attrs:
-            return cls.from_json(study.user_attrs[_KEPT])
+        elif _STUDY_ATTRIBUTE in study.user_attrs:
+            return cls.from_json(study.user_attrs[_STUDY_ATTRIBUTE])
         else:
             distributions = {}
             for trial in study.get_trials(deepcopy=False):
-                distributions.update(trial.distributions)  # the latest, where they have changed
+                distributions.update(trial.distributions)  # distributions may change between trials: use the latest
             if not distributions:
-                raise SpecError(["the study has no trial with parameters yet: it does not say what its space is"])
-        return cls(tuple(spec_space.Parameter(name, domain_of(found)) for name, found in distributions.items()))
+                raise SpecError(["the study has no trial with parameters yet, so its search space is unknown"])
+        return cls(
+            tuple(spec_space.Parameter(name, domain_of(distribution)) for name, distribution in distributions.items())
+        )
 
-    # -- to -----------------------------------------------------------------------------------------
+    # -- conversions to other formats ---------------------------------------------------------------
 
     def to_cell(self) -> str:
-        """Return it as the lines of a cell: a line for each parameter and constraint.
+        """Return the cell that declares this space, with a line for each parameter and constraint.
 
-        Classes and functions are written by their names, and a constant is an ordinary assignment.
+        Classes and functions are written by name, and constants as assignments.
 
         Raises:
-            SpecError: a name is no variable name.
+            SpecError: the name of a parameter is not a valid variable name.
         """
-        return written(self)
+        return space_to_cell(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as the dictionary that ``ray.tune.Tuner(param_space=...)`` takes.
+        """Return the dictionary for ``ray.tune.Tuner(param_space=...)``.
 
-        Ray Tune has no defaults and no constraints. A parameter that depends on others is a domain of nbtune's own,
-        which Ray Tune's random and grid search sample.
+        Defaults and constraints are lost, because Ray Tune does not have them. A parameter that depends on others
+        becomes a domain of nbtune's, which only Ray Tune's random and grid search can sample.
         """
         import_ray()
         from nbtune.engine.search.to_ray import to_ray
@@ -125,38 +142,43 @@ class Space(spec_space.Space):
         return to_ray(self)
 
     def to_json(self) -> str:
-        """Return it as JSON.
+        """Return this space as JSON, for `from_json`.
 
         Raises:
-            SpecError: it has values that JSON has nothing for: classes, functions, other objects.
+            SpecError: the space has values that JSON cannot represent: classes, functions, other objects.
         """
         return json.dumps(space_to_json(self), indent=1)
 
     def to_optuna(self, **options: Any) -> Any:
-        """Return a new `optuna.Study` with this space, its defaults as the first point to try.
+        """Create an `optuna.Study` for this space, with the defaults enqueued as its first trial.
 
-        Ask it for trials by ``space.suggest(study.ask())``, or optimise
+        Draw configurations with ``space.suggest(study.ask())``, or optimize with
         ``study.optimize(lambda trial: train(**space.suggest(trial)), …)``.
 
         Args:
-            options: what `optuna.create_study` takes: direction, sampler, storage…
+            options: keyword arguments of `optuna.create_study`: direction, sampler, storage…
+
+        Returns:
+            The study.
 
         Raises:
-            SpecError: Optuna cannot search it, or its values cannot be kept as JSON.
+            SpecError: Optuna does not support the space, or its values cannot be stored as JSON.
         """
         import optuna
 
         from nbtune.engine.search.optuna_space import optuna_problem
 
-        wrong = [f"{p.name}: {why}" for p in self.parameters if (why := optuna_problem(p.domain)) is not None]
-        if wrong:
-            raise SpecError(wrong)
-        kept = self.to_json()
+        problems = [f"{p.name}: {text}" for p in self.parameters if (text := optuna_problem(p.domain)) is not None]
+        if problems:
+            raise SpecError(problems)
+        definition = self.to_json()
         verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))  # not to tell of a name that it makes up
+        optuna.logging.set_verbosity(
+            max(verbosity, optuna.logging.WARNING)
+        )  # no message about a generated name of the study
         study = optuna.create_study(**options)
         optuna.logging.set_verbosity(verbosity)
-        study.set_user_attr(_KEPT, kept)
+        study.set_user_attr(_STUDY_ATTRIBUTE, definition)
         defaults = {
             p.name: p.default for p in self.parameters if p.default is not MISSING and not depends_on(p.default)
         }
@@ -165,26 +187,32 @@ class Space(spec_space.Space):
         return study
 
     def distributions(self) -> dict[str, Any]:
-        """Return name -> `optuna.distributions.BaseDistribution`, of the parameters that vary.
+        """Return name -> `optuna.distributions.BaseDistribution` for the parameters that are not constant.
 
         Raises:
-            SpecError: Optuna has none for a parameter, or one depends on others.
+            SpecError: Optuna has no distribution for a parameter, or a parameter depends on others.
         """
         from nbtune.engine.search.optuna_space import distribution
         from nbtune.spec.space.domain import Domain
 
         if self.dependent:
-            raise SpecError([f"{self.dependent[0].name} depends on other parameters: use space.suggest(trial)"])
+            raise SpecError([f"{self.dependent[0].name} depends on other parameters; use space.suggest(trial) instead"])
         try:
             return {p.name: distribution(p.domain) for p in self.parameters if isinstance(p.domain, Domain)}
         except ValueError as error:
             raise SpecError([str(error)]) from error
 
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """Let an `optuna.Trial` suggest a configuration, nested; it is not asked for what has its condition not met.
+        """Suggest a configuration.
+
+        Args:
+            trial: an `optuna.Trial`. It gets no value for a parameter whose condition does not hold.
+
+        Returns:
+            The configuration, nested.
 
         Raises:
-            optuna.TrialPruned: what it suggests does not fulfil the constraints, or a domain cannot be evaluated.
+            optuna.TrialPruned: the configuration violates a constraint, or a domain cannot be evaluated.
         """
         import optuna
 
@@ -192,28 +220,28 @@ class Space(spec_space.Space):
 
         try:
             config = spec_space.nested(suggest(trial, self.ordered))
-            broken = self.violated(config)
+            violated = self.violated(config)
         except ValueError as error:
             raise optuna.TrialPruned(str(error)) from error
-        if broken is not None:
-            raise optuna.TrialPruned(f"{broken} is not fulfilled")
+        if violated is not None:
+            raise optuna.TrialPruned(f"{violated} is not satisfied")
         return config
 
-    # -- looking at it --------------------------------------------------------------------------------
+    # -- samples and display --------------------------------------------------------------------------
 
     def sample(self, n: int = 1, seed: int | None = None) -> pd.DataFrame:
-        """Return samples as a random search would draw them, those only that fulfil the constraints.
+        """Draw samples that satisfy the constraints, as random search does.
 
         Args:
-            n: how many.
-            seed: makes the same come again, or None.
+            n: the number of samples.
+            seed: a seed for reproducible samples, or None.
 
         Returns:
-            A row for each; a column for each parameter, nested ones as "a/b". One whose condition is not met is
-            None, among numbers NaN.
+            A row for each sample and a column for each parameter; the names of nested ones are joined by "/". A
+            parameter whose condition does not hold is None, or NaN in a column of numbers.
 
         Raises:
-            SpecError: no sample fulfils the constraints, or a domain cannot be evaluated.
+            SpecError: the space is invalid, no sample satisfies the constraints, or a domain cannot be evaluated.
         """
         import pandas as pd
 
@@ -245,9 +273,11 @@ class Space(spec_space.Space):
             + "</tr>"
             for p in self.parameters
         )
-        head = "".join(f'<th style="text-align: left">{name}</th>' for name in ("parameter", "domain", "default"))
-        below = "".join(f"<div><code>{html.escape(str(constraint))}</code></div>" for constraint in self.constraints)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
+        header = "".join(f'<th style="text-align: left">{name}</th>' for name in ("parameter", "domain", "default"))
+        constraints = "".join(
+            f"<div><code>{html.escape(str(constraint))}</code></div>" for constraint in self.constraints
+        )
+        return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>{constraints}"
 
 
 def _at(config: Any, name: str) -> Any:

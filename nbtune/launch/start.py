@@ -156,7 +156,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "workers": str(spec.worker_group or ""),
         "plan": planned.to_json(),
         "space": recorded(prepared.space),
-        "definition": space_to_json(prepared.space, names=True),
+        "definition": space_to_json(prepared.space, keep_names=True),
         "per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
         "options": plain_options,
         "source": prepared.source,

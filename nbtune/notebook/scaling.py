@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.cluster.resources.usage import look
 from nbtune.errors import SpecError
-from nbtune.shell import write_next
+from nbtune.shell import insert_cell_below
 from nbtune.spec.forms.scaling import Scaling, read_scaling
 from nbtune.spec.forms.scaling_text import scaling_cell, scaling_fields
 from nbtune.views.forms.scaling import Form
@@ -84,7 +84,7 @@ class ScalingForm(Form):
         """
         if not self.valid:
             raise SpecError([f"{name}: {why}" if name else why for name, why in self.checked["problems"].items()])
-        write_next(self.text)
+        insert_cell_below(self.text)
 
 
 class _Source:

@@ -12,7 +12,7 @@ from nbtune.errors import Problem, SpecError
 from nbtune.launch import planning
 from nbtune.launch.prepare import as_space
 from nbtune.results.store import flat
-from nbtune.shell import shell, write_next
+from nbtune.shell import insert_cell_below, shell
 from nbtune.space import Space
 from nbtune.spec.forms.form import Form
 from nbtune.spec.forms.form_line import line_options
@@ -52,7 +52,7 @@ class SpaceForm(SpaceEditor):
             form = Form.read(text, namespace, line)
         except SyntaxError as error:
             raise SpecError([Problem(f"the cell is no Python: {error.msg}", error.lineno)]) from None
-        super().__init__(form, _suggestions(form, trials), Space.of, partial(_planned, namespace))
+        super().__init__(form, _suggestions(form, trials), Space.from_spec, partial(_planned, namespace))
 
     @property
     def suggestions(self) -> list[str]:
@@ -67,7 +67,7 @@ class SpaceForm(SpaceEditor):
         """
         if not self.valid:
             raise SpecError([f"the form is not right yet: {self._checked.blocked_reason}"])
-        write_next(self.text)
+        insert_cell_below(self.text)
 
 
 def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]) -> tuple[list[str], bool]:
@@ -100,7 +100,7 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
     space = as_space(source, problems)
     if problems:
         raise SpecError(problems)
-    return Space.of(space).to_cell(), _NEW, []
+    return Space.from_spec(space).to_cell(), _NEW, []
 
 
 def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:

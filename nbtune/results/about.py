@@ -85,7 +85,7 @@ class About:
         kept = self._store.metadata.get("definition")
         if kept is None:
             raise ExperimentError(f"{self.name} was not started by nbtune: its folder does not say what its space was")
-        return Space.of(space_from_json(kept, show=True))
+        return Space.from_spec(space_from_json(kept, display_only=True))
 
     @property
     def error(self) -> str | None:

@@ -1,1 +1,1 @@
-"""Search spaces as values: domains, parameters, expressions over other parameters, and their texts."""
+"""Search spaces as values: domains, parameters, expressions over other parameters, and conversions."""

@@ -1,8 +1,8 @@
-"""Domains: what a parameter may be, kept as the call that makes it.
+"""Domains of parameters, represented as calls of Ray Tune's space functions.
 
-A domain is one of Ray Tune's space functions with its arguments, `loguniform(0.0001, 0.1)`, so that it can be
-checked, shown and sent without Ray. `nbtune.engine.search.to_ray` turns it into Ray Tune's own object. Its arguments
-may depend on other parameters, and it may be there on a condition only.
+A domain is the name of a space function with its arguments, `loguniform(0.0001, 0.1)`, so that it can be validated,
+shown and sent without Ray. `nbtune.engine.search.to_ray` converts it to Ray Tune's own object. Arguments may depend on
+other parameters, and a `Conditional` selects a domain by a condition.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class _Missing(enum.Enum):
-    """Stays itself when it is pickled."""
+    """An enum, so that the sentinel is a singleton even after pickling."""
 
     MISSING = "missing"
 
@@ -44,7 +44,7 @@ class _Missing(enum.Enum):
 
 
 MISSING: Any = _Missing.MISSING
-"""Stands for "no default", since None is a value that a parameter may have."""
+"""The sentinel for "no default"; None is a valid default."""
 
 
 def _signature(required: str, **optional: Any) -> inspect.Signature:
@@ -69,7 +69,7 @@ SPACE_FUNCTIONS: dict[str, inspect.Signature] = {
     "grid_search": _signature("values"),
     "sample_from": _signature("func"),
 }
-"""Ray Tune's space functions, by name, with the arguments that they take (ray.tune.search.sample)."""
+"""The space functions of Ray Tune (ray.tune.search.sample): name -> signature."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class InvalidArgument:
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """What a parameter may be: one of Ray Tune's space functions with its arguments.
+    """The set of values of a parameter, as a call of one of Ray Tune's space functions.
 
     Attributes:
-        kind: the function's name, a key of `SPACE_FUNCTIONS`, or "custom" for an object of the
-            user's own that only its search algorithm understands.
-        arguments: the arguments by name.
+        kind: the name of the function, a key of `SPACE_FUNCTIONS`; or "custom" for another object, which only the
+            user's search algorithm interprets.
+        arguments: the arguments by name; for "custom", the object as "domain".
     """
 
     kind: str
@@ -102,14 +102,19 @@ class Domain:
 
     @classmethod
     def call(cls, kind: str, *args: Any, **kwargs: Any) -> Domain:
-        """Return the domain that the call ``kind(*args, **kwargs)`` describes.
+        """Return the domain for the call ``kind(*args, **kwargs)``.
+
+        Args:
+            kind: the name of a space function.
+            args: its positional arguments, each of which may be an `Expression`.
+            kwargs: its keyword arguments, likewise.
 
         Raises:
-            TypeError: the function does not take these arguments.
+            TypeError: the function does not accept these arguments.
         """
         bound = SPACE_FUNCTIONS[kind].bind(*args, **kwargs)
         values = dict(bound.arguments)
-        values.pop("base", None)  # deprecated in Ray Tune, which takes it and ignores it
+        values.pop("base", None)  # deprecated: Ray Tune accepts and ignores it
         if kind in {"choice", "grid_search"}:
             sequence = next(iter(values.values()))
             if not isinstance(sequence, str) and hasattr(sequence, "__iter__"):
@@ -123,11 +128,11 @@ class Domain:
         """Return the call as Python source.
 
         Args:
-            show: value -> its text.
+            show: formats an argument or, in a list of values, a single value.
         """
         if self.kind == "custom":
             return show(self.arguments["domain"])
-        return f"{self.kind}({', '.join(self._shown(show))})"
+        return f"{self.kind}({', '.join(self._argument_texts(show))})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Domain) or self.kind != other.kind:
@@ -138,26 +143,26 @@ class Domain:
         return hash((self.kind, *self.arguments))
 
     def _effective(self) -> Iterator[Any]:
-        """Yield the arguments in their order, those that were left out by their defaults."""
+        """Yield all arguments in the order of the signature, with defaults for omitted ones."""
         for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items() if self.kind != "custom" else ():
             value = self.arguments.get(name, parameter.default)
             yield float(value) if _is_number(value) and not isinstance(value, bool) else value
         if self.kind == "custom":
             yield self.arguments["domain"]
 
-    def _shown(self, show: Callable[[Any], str]) -> Iterator[str]:
-        named = False
+    def _argument_texts(self, show: Callable[[Any], str]) -> Iterator[str]:
+        by_keyword = False
         for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items():
             if name not in self.arguments or _is_default(self.arguments[name], parameter.default):
-                named = True  # what follows an omitted argument needs its name
+                by_keyword = True  # arguments after an omitted one must be passed by keyword
                 continue
             value = self.arguments[name]
-            shown = "[" + ", ".join(map(show, value)) + "]" if isinstance(value, list) else show(value)
-            yield f"{name}={shown}" if named else shown
+            text = "[" + ", ".join(map(show, value)) + "]" if isinstance(value, list) else show(value)
+            yield f"{name}={text}" if by_keyword else text
 
     @property
     def values(self) -> list[Any] | None:
-        """Every value, where there are finitely many and they are known (choice, grid_search, randint), else None."""
+        """All values of a choice, a grid or a range of integers; None if they are infinite or depend on parameters."""
         if depends_on(self):
             return None
         if self.kind in {"choice", "grid_search"}:
@@ -220,12 +225,12 @@ class Domain:
 
 @dataclass(frozen=True)
 class Conditional:
-    """A domain or value for the trials that meet a condition, and another for the others.
+    """A domain or value that depends on a condition, as in ``uniform(0, 1) if optimizer == "sgd" else None``.
 
     Attributes:
-        test: the condition, over other parameters.
-        then: a `Domain`, an `Expression`, a `Conditional` or a value.
-        otherwise: the same.
+        test: the condition over other parameters.
+        then: a `Domain`, `Expression`, `Conditional` or value for configurations that meet the condition.
+        otherwise: the same, for those that do not.
     """
 
     test: Expression
@@ -236,7 +241,11 @@ class Conditional:
         return self.text(label)
 
     def text(self, show: Callable[[Any], str]) -> str:
-        """Return it as Python source; see `Domain.text`."""
+        """Return the conditional expression as Python source.
+
+        Args:
+            show: formats a value; see `Domain.text`.
+        """
         then, otherwise = (
             part.text(show) if isinstance(part, (Domain, Conditional)) else show(part)
             for part in (self.then, self.otherwise)
@@ -257,7 +266,11 @@ class Conditional:
 
 
 def depends_on(domain: Any) -> frozenset[str]:
-    """Return the top-level names of the parameters that a domain, or a value, depends on."""
+    """Return the top-level names of the parameters that a domain or value depends on.
+
+    Args:
+        domain: a `Domain`, `Conditional`, `Expression` or value.
+    """
     if isinstance(domain, Expression):
         return domain.depends
     if isinstance(domain, Conditional):
@@ -268,21 +281,28 @@ def depends_on(domain: Any) -> frozenset[str]:
 
 
 def alternatives(domain: Any) -> list[Any]:
-    """Return what a domain may come to: of a `Conditional` all its branches, of anything else itself."""
+    """Return the branches of a `Conditional`, nested ones included, or a list with the domain itself.
+
+    Args:
+        domain: a `Domain`, `Conditional`, `Expression` or value.
+    """
     if isinstance(domain, Conditional):
         return [*alternatives(domain.then), *alternatives(domain.otherwise)]
     return [domain]
 
 
 def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
-    """Return the `Domain` or value that a domain comes to, given the parameters that it depends on.
+    """Evaluate a domain for given values of the parameters that it depends on.
 
     Args:
         domain: a `Domain`, `Conditional`, `Expression` or value.
         config: the parameters, nested.
 
+    Returns:
+        A `Domain` that does not depend on parameters, or a value.
+
     Raises:
-        ValueError: it comes to a domain that has no values, or an expression raises.
+        ValueError: the evaluated domain has an invalid argument, or an expression raises.
     """
     try:
         while isinstance(domain, Conditional):
@@ -294,16 +314,16 @@ def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
         arguments = {
             name: value(config) if isinstance(value, Expression) else value for name, value in domain.arguments.items()
         }
-        found = Domain.call(domain.kind, **arguments)
-    except Exception as error:  # whatever the user's expression raises
+        resolved = Domain.call(domain.kind, **arguments)
+    except Exception as error:  # the user's expression may raise anything
         raise ValueError(f"{domain!r} cannot be evaluated: {type(error).__name__}: {error}") from error
-    if (wrong := found.problem()) is not None:
-        raise ValueError(wrong)
-    return found
+    if (problem := resolved.problem()) is not None:
+        raise ValueError(problem)
+    return resolved
 
 
 def number_problem(kind: str, value: Any) -> str | None:
-    """Return the message on an argument that has to be a number and is none, or None.
+    """Return what is wrong with an argument that must be a number, or None.
 
     Args:
         kind: the space function.
@@ -319,7 +339,7 @@ def number_problem(kind: str, value: Any) -> str | None:
 def _is_default(value: Any, default: Any) -> bool:
     try:
         return bool(value == default)
-    except ValueError:  # an array, which is no valid argument but is shown in a message
+    except ValueError:  # an array, which is invalid but must be shown in the message
         return False
 
 
@@ -330,5 +350,5 @@ def _is_number(value: Any) -> bool:
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer that no float is as large as
+    except OverflowError:  # an integer above the largest float
         return False

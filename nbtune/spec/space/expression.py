@@ -13,12 +13,12 @@ from typing import Any
 
 from nbtune.errors import Problem, SpecError
 
-__all__ = ["MATH", "Expression", "Shown", "ast_names", "read_expression", "safe_expression"]
+__all__ = ["MATH", "DisplayOnlyExpression", "Expression", "ast_names", "read_expression", "safe_expression"]
 
 _PLAIN = (bool, int, float, str, type(None))
-_LONGEST = 20  # items of a list that is written out in place of its name
+_MAX_INLINE_ITEMS = 20  # a list with more items is not inlined into an expression
 MATH = {name: getattr(math, name) for name in ("ceil", "floor", "log", "log2", "log10", "exp", "sqrt")}
-"""What every expression may call, without import."""
+"""Functions that every expression may call without import."""
 _SAFE_CALLS = frozenset({"abs", "bool", "float", "int", "len", "max", "min", "round", "str", "sum", *MATH})
 _SAFE = (
     ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Subscript, ast.Slice,
@@ -32,9 +32,9 @@ class Expression:
     """A Python expression over parameters.
 
     Attributes:
-        text: its source.
+        text: its source, with short values of the notebook inlined.
         depends: the top-level names of the parameters that it uses ("model" for "model/hidden").
-        values: what it takes from the notebook besides: name -> value, what could not be written out.
+        values: name -> value, for the variables of the notebook that are not inlined.
     """
 
     text: str
@@ -42,13 +42,13 @@ class Expression:
     values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __call__(self, config: Mapping[str, Any]) -> Any:
-        """Return its value.
+        """Evaluate the expression.
 
         Args:
             config: the parameters, nested: {"model": {"hidden": 64}}.
 
         Raises:
-            Exception: whatever it raises.
+            Exception: any exception of the expression.
         """
         return eval(_compiled(self.text), {**MATH, **self.values, **config})
 
@@ -56,18 +56,21 @@ class Expression:
         return self.text
 
 
-class Shown(Expression):
-    """An expression from a file that could do more than compute: it is shown, and not evaluated."""
+class DisplayOnlyExpression(Expression):
+    """An expression from a file that is not safe to evaluate: it can only be displayed."""
 
     def __call__(self, config: Mapping[str, Any]) -> Any:
-        """Refuse.
+        """Refuse the evaluation.
+
+        Args:
+            config: ignored.
 
         Raises:
             ValueError: always.
         """
         raise ValueError(
-            f"{self.text} comes from a stored experiment and uses the notebook's functions: make the space anew,"
-            " Space.from_cell(experiment.source, globals())"
+            f"{self.text} comes from a stored experiment and uses functions of its notebook, so it cannot be evaluated;"
+            " create the space again with Space.from_cell(experiment.source, globals())"
         )
 
 
@@ -77,23 +80,27 @@ def _compiled(text: str) -> types.CodeType:
 
 
 def ast_names(node: ast.AST) -> set[str]:
-    """Return the names that an expression reads, those that it binds itself left out."""
+    """Return the free names of an expression.
+
+    Args:
+        node: the expression. Names that it binds anywhere, in a lambda or comprehension, are not free.
+    """
     names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
-    own = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
-    own |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
-    return {name.id for name in names} - own
+    bound = {name.id for name in names if not isinstance(name.ctx, ast.Load)}
+    bound |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    return {name.id for name in names} - bound
 
 
 def read_expression(node: ast.expr, namespace: Mapping[str, Any], parameters: Iterable[str]) -> Expression:
     """Return the expression of a syntax tree.
 
     Args:
-        node: the tree; it is not changed.
+        node: the syntax tree, which is not modified.
         namespace: the notebook's variables.
-        parameters: the names of the parameters; they go before variables of the same name.
+        parameters: the names of the parameters; they take precedence over variables of the same name.
 
     Raises:
-        NameError: it uses a name that is nowhere.
+        NameError: the expression uses an undefined name.
     """
     used, known = ast_names(node), frozenset(parameters)
     values = {}
@@ -102,57 +109,57 @@ def read_expression(node: ast.expr, namespace: Mapping[str, Any], parameters: It
             values[name] = namespace[name]
         elif name not in MATH and not hasattr(builtins, name):
             raise NameError(f"name {name!r} is not defined")
-    written = _WriteOut({name: value for name, value in values.items() if _is_plain(value)})
-    text = ast.unparse(written.visit(ast.parse(ast.unparse(node), mode="eval").body))
-    kept = {name: value for name, value in values.items() if not _is_plain(value)}
-    return Expression(text, known & used, kept)
+    inliner = _InlineValues({name: value for name, value in values.items() if _is_plain(value)})
+    text = ast.unparse(inliner.visit(ast.parse(ast.unparse(node), mode="eval").body))
+    captured = {name: value for name, value in values.items() if not _is_plain(value)}
+    return Expression(text, known & used, captured)
 
 
-def safe_expression(text: str, parameters: Iterable[str], *, show: bool = False) -> Expression:
-    """Return the expression of a text that may come from anywhere: it can compute, but call nothing of the notebook's.
+def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool = False) -> Expression:
+    """Parse an expression from an untrusted source, which may only use parameters, operators and a few builtins.
 
     Args:
-        text: the expression.
+        text: the source of the expression.
         parameters: the names of the parameters.
-        show: whether one that could do more is `Shown`, not refused.
+        display_only: whether to return a `DisplayOnlyExpression` for an unsafe expression instead of raising.
 
     Raises:
-        SpecError: it is no expression, or one that could do more than compute.
+        SpecError: the text is not a valid expression, or the expression is unsafe.
     """
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
-        raise SpecError([Problem(f"{text!r} is no expression: {error.msg}")]) from None
+        raise SpecError([Problem(f"invalid expression {text!r}: {error.msg}")]) from None
     for node in ast.walk(tree):
         calls = isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _SAFE_CALLS)
         if calls or not isinstance(node, _SAFE):
-            if show:
-                return Shown(text, frozenset(parameters) & ast_names(tree))
+            if display_only:
+                return DisplayOnlyExpression(text, frozenset(parameters) & ast_names(tree))
             raise SpecError(
                 [
                     Problem(
-                        f"{text!r}: {ast.unparse(node)} is not taken from a file. An expression there may use"
-                        f" parameters, operators and {', '.join(sorted(_SAFE_CALLS))}"
+                        f"{text!r}: {ast.unparse(node)} is not allowed in an expression from a file, which may use"
+                        f" only parameters, operators and {', '.join(sorted(_SAFE_CALLS))}"
                     )
                 ]
             )
     try:
         return read_expression(tree.body, {}, parameters)
     except NameError as error:
-        if show:
-            return Shown(text, frozenset(parameters) & ast_names(tree))
+        if display_only:
+            return DisplayOnlyExpression(text, frozenset(parameters) & ast_names(tree))
         raise SpecError([Problem(f"{text!r}: {error}, and no parameter has that name")]) from None
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a value can be written out as Python source, in few words."""
+    """Tell whether a value has a short representation as Python source."""
     if type(value) in (list, tuple):
-        return len(value) <= _LONGEST and all(type(item) in _PLAIN for item in value)
+        return len(value) <= _MAX_INLINE_ITEMS and all(type(item) in _PLAIN for item in value)
     return type(value) in _PLAIN and (not isinstance(value, float) or math.isfinite(value))
 
 
-class _WriteOut(ast.NodeTransformer):
-    """Puts the notebook's plain values in place of their names."""
+class _InlineValues(ast.NodeTransformer):
+    """Replaces names by the plain values that they have in the notebook."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values

@@ -1,4 +1,4 @@
-"""Spaces from Ray Tune's dictionaries: its objects are known by their shapes, since Ray is not imported here."""
+"""Search spaces from Ray Tune's dictionaries. Ray is not imported here: its objects are recognized by class name."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from typing import Any
 
 from nbtune.spec.space.domain import Domain
 
-__all__ = ["flattened"]
+__all__ = ["flatten_ray_space"]
 
 
-def flattened(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the parameters of a dictionary as Ray Tune takes it: name, nested ones joined by "/", and domain."""
+def flatten_ray_space(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a search space of Ray Tune: name and domain.
+
+    Args:
+        space: the dictionary, as in ``Tuner(param_space=...)``.
+        prefix: prepended to the names; the names of nested dictionaries are joined by "/".
+    """
     for key, value in space.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and set(value) == {"grid_search"}:
             yield name, Domain.call("grid_search", value["grid_search"])
         elif isinstance(value, Mapping) and value:
-            yield from flattened(value, f"{name}/")
+            yield from flatten_ray_space(value, f"{name}/")
         else:
             yield name, _as_domain(value)
 
 
 def _as_domain(value: Any) -> Any:
-    """Return the `Domain` for one of Ray Tune's, known by its shape since Ray is not imported here."""
+    """Return the `Domain` for a domain of Ray Tune's, a "custom" one for an unknown sampler; other values unchanged."""
     if type(value).__module__ == "nbtune.engine.search.derived":  # what nbtune has made for Ray Tune
         return value.domain
     if isinstance(value, Domain) or not type(value).__module__.startswith("ray.tune.search.sample"):

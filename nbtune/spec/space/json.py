@@ -18,14 +18,14 @@ from nbtune.spec.space.expression import Expression, safe_expression
 from nbtune.spec.space.space import Constraint, Parameter, Space, top_level
 from nbtune.spec.space.values import label
 
-__all__ = ["Named", "space_from_json", "space_to_json"]
+__all__ = ["NamedObject", "space_from_json", "space_to_json"]
 
 
-class Named:
-    """Stands for an object of which only its name was kept.
+class NamedObject:
+    """A placeholder for an object that cannot be stored as JSON.
 
     Args:
-        name: its name, or how it looked.
+        name: the name of the object, or its `repr`.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,57 +35,58 @@ class Named:
         return self.name
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Named) and self.name == other.name
+        return isinstance(other, NamedObject) and self.name == other.name
 
     def __hash__(self) -> int:
         return hash(self.name)
 
 
-def space_to_json(space: Space, *, names: bool = False) -> dict[str, Any]:
-    """Return a space as what `json.dumps` takes.
+def space_to_json(space: Space, *, keep_names: bool = False) -> dict[str, Any]:
+    """Convert a space to a dictionary for `json.dumps`.
 
     Args:
         space: the space.
-        names: whether of objects that JSON has nothing for (classes, functions) the names are kept.
+        keep_names: whether to store the names of objects that JSON cannot represent (classes, functions), which
+            `space_from_json` returns as `NamedObject`.
 
     Raises:
-        SpecError: there are such objects, and their names are not to be kept.
+        SpecError: the space has such objects, and `keep_names` is false.
     """
     problems: list[Problem] = []
 
-    def other(value: Any) -> Any:
-        if not names:
-            problems.append(Problem(f"{name}: {label(value)} ({type(value).__name__}) cannot be kept as JSON"))
+    def encode_object(value: Any) -> Any:
+        if not keep_names:
+            problems.append(Problem(f"{name}: {label(value)} ({type(value).__name__}) cannot be stored as JSON"))
         return {"name": label(value)}
 
     parameters = []
     for parameter in space.parameters:
         name = parameter.name
-        entry = {"name": name, "domain": _domain_to_json(parameter.domain, other)}
+        entry = {"name": name, "domain": _domain_to_json(parameter.domain, encode_object)}
         if parameter.default is not MISSING:
-            entry["default"] = _value_to_json(parameter.default, other)
+            entry["default"] = _value_to_json(parameter.default, encode_object)
         parameters.append(entry)
     for constraint in space.constraints:
         name = str(constraint)
-        _captured(constraint.test, other)
+        _expression_to_json(constraint.test, encode_object)
     if problems:
         raise SpecError(problems)
     return {"parameters": parameters, "require": [constraint.test.text for constraint in space.constraints]}
 
 
-def space_from_json(data: Mapping[str, Any], *, show: bool = False) -> Space:
-    """Return the space that `space_to_json` has written. Its expressions may compute, but call nothing else.
+def space_from_json(data: Mapping[str, Any], *, display_only: bool = False) -> Space:
+    """Return the space for a dictionary from `space_to_json`.
 
     Args:
-        data: what it has written.
-        show: whether an expression that could do more is kept to be shown, not refused.
+        data: the dictionary, which may come from an untrusted source.
+        display_only: whether to return unsafe expressions as `DisplayOnlyExpression` instead of raising.
 
     Raises:
-        SpecError: it is no such JSON, or an expression in it could do more than compute.
+        SpecError: the dictionary has another format, or an expression is unsafe.
     """
     try:
         names = {top_level(entry["name"]) for entry in data["parameters"]}
-        read = functools.partial(safe_expression, parameters=names, show=show)
+        read = functools.partial(safe_expression, parameters=names, display_only=display_only)
         parameters = tuple(
             Parameter(
                 str(entry["name"]),
@@ -96,33 +97,36 @@ def space_from_json(data: Mapping[str, Any], *, show: bool = False) -> Space:
         )
         constraints = tuple(Constraint(read(text)) for text in data.get("require", []))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SpecError([f"this is no search space as JSON: {type(error).__name__}: {error}"]) from error
+        raise SpecError(
+            [f"expected a search space as JSON, as Space.to_json returns it: {type(error).__name__}: {error}"]
+        ) from error
     return Space(parameters, constraints)
 
 
-Other = Callable[[Any], Any]
-Read = Callable[[str], Expression]
+ObjectEncoder = Callable[[Any], Any]
+ExpressionReader = Callable[[str], Expression]
 
 
-def _captured(expression: Expression, other: Other) -> str:
+def _expression_to_json(expression: Expression, encode_object: ObjectEncoder) -> str:
+    """Return the source of an expression, and encode the variables of the notebook that it uses."""
     for value in expression.values.values():
-        other(value)
+        encode_object(value)
     return expression.text
 
 
-def _domain_to_json(domain: Any, other: Other) -> dict[str, Any]:
+def _domain_to_json(domain: Any, encode_object: ObjectEncoder) -> dict[str, Any]:
     if isinstance(domain, Conditional):
         return {
-            "if": _captured(domain.test, other),
-            "then": _domain_to_json(domain.then, other),
-            "else": _domain_to_json(domain.otherwise, other),
+            "if": _expression_to_json(domain.test, encode_object),
+            "then": _domain_to_json(domain.then, encode_object),
+            "else": _domain_to_json(domain.otherwise, encode_object),
         }
     if isinstance(domain, Domain) and domain.kind != "custom":
-        return {domain.kind: {name: _value_to_json(value, other) for name, value in domain.arguments.items()}}
-    return {"value": _value_to_json(domain, other)}
+        return {domain.kind: {name: _value_to_json(value, encode_object) for name, value in domain.arguments.items()}}
+    return {"value": _value_to_json(domain, encode_object)}
 
 
-def _domain_from_json(data: Mapping[str, Any], read: Read) -> Any:
+def _domain_from_json(data: Mapping[str, Any], read: ExpressionReader) -> Any:
     if "if" in data:
         parts = (_domain_from_json(data[part], read) for part in ("then", "else"))
         return Conditional(read(data["if"]), *parts)
@@ -130,29 +134,29 @@ def _domain_from_json(data: Mapping[str, Any], read: Read) -> Any:
     if kind == "value":
         return _value_from_json(arguments, read)
     if kind not in SPACE_FUNCTIONS:
-        raise ValueError(f"there is no space function {kind!r}")
+        raise ValueError(f"unknown space function {kind!r}")
     return Domain.call(kind, **{name: _value_from_json(value, read) for name, value in arguments.items()})
 
 
-def _value_to_json(value: Any, other: Other) -> Any:
+def _value_to_json(value: Any, encode_object: ObjectEncoder) -> Any:
     if isinstance(value, Expression):
-        return {"expression": _captured(value, other)}
-    if isinstance(value, Named):
+        return {"expression": _expression_to_json(value, encode_object)}
+    if isinstance(value, NamedObject):
         return {"name": value.name}
     if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
         return value
     if type(value) is float:
         return {"float": repr(value)}
     if type(value) is list:
-        return [_value_to_json(item, other) for item in value]
+        return [_value_to_json(item, encode_object) for item in value]
     if type(value) is tuple:
-        return {"tuple": [_value_to_json(item, other) for item in value]}
+        return {"tuple": [_value_to_json(item, encode_object) for item in value]}
     if type(value) is dict:
-        return {"dict": [[_value_to_json(part, other) for part in pair] for pair in value.items()]}
-    return other(value)
+        return {"dict": [[_value_to_json(part, encode_object) for part in pair] for pair in value.items()]}
+    return encode_object(value)
 
 
-def _value_from_json(data: Any, read: Read) -> Any:
+def _value_from_json(data: Any, read: ExpressionReader) -> Any:
     if isinstance(data, list):
         return [_value_from_json(item, read) for item in data]
     if not isinstance(data, Mapping):
@@ -160,7 +164,7 @@ def _value_from_json(data: Any, read: Read) -> Any:
     ((kind, value),) = data.items()
     kinds: dict[str, Callable[[], Any]] = {
         "expression": lambda: read(value),
-        "name": lambda: Named(value),
+        "name": lambda: NamedObject(value),
         "float": lambda: float(value),
         "tuple": lambda: tuple(_value_from_json(item, read) for item in value),
         "dict": lambda: {_value_from_json(key, read): _value_from_json(item, read) for key, item in map(tuple, value)},

@@ -1,4 +1,4 @@
-"""Search spaces: parameters, each with a domain of Ray Tune's or a constant, and what they have to fulfil."""
+"""Search spaces: parameters with their domains or constant values, and constraints over them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.space.domain import MISSING, Domain, alternatives, depends_on
 from nbtune.spec.space.expression import Expression
-from nbtune.spec.space.from_ray import flattened
+from nbtune.spec.space.from_ray import flatten_ray_space
 from nbtune.spec.space.values import same
 
 __all__ = ["Constraint", "Parameter", "Space", "nested", "top_level"]
@@ -49,11 +49,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a configuration has to fulfil to be tried.
+    """A condition that every tried configuration meets.
 
     Attributes:
-        test: true for those that may be tried.
-        line: the line of the cell that says it, or None.
+        test: true for valid configurations.
+        line: the line of the cell that declares it, or None.
     """
 
     test: Expression
@@ -65,11 +65,11 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Space:
-    """An ordered set of parameters, and what they have to fulfil together.
+    """Parameters in order, and the constraints over them.
 
     Attributes:
         parameters: one for each name, in the order of the cell or dictionary.
-        constraints: what a configuration has to fulfil.
+        constraints: conditions that every tried configuration meets.
     """
 
     parameters: tuple[Parameter, ...] = field(default_factory=tuple)
@@ -83,28 +83,35 @@ class Space:
 
     @classmethod
     def from_dict(cls, space: Mapping[str, Any]) -> Space:
-        """Return the space of a dictionary as Ray Tune takes it (``Tuner(param_space=...)``)."""
-        return cls(tuple(Parameter(name, domain) for name, domain in flattened(space)))
+        """Return the space for a search space of Ray Tune.
+
+        Args:
+            space: the dictionary, as in ``Tuner(param_space=...)``.
+        """
+        return cls(tuple(Parameter(name, domain) for name, domain in flatten_ray_space(space)))
 
     def merged(self, other: Space) -> Space:
-        """Return this space with the parameters and constraints of `other` added; on the same name `other` wins."""
+        """Return this space with the parameters and constraints of another one added.
+
+        Args:
+            other: its domains and defaults override those of parameters with the same name.
+        """
         merged = {parameter.name: parameter for parameter in self.parameters}
         for parameter in other.parameters:
-            old = merged.get(parameter.name)
-            default = old.default if old and parameter.default is MISSING else parameter.default
+            previous = merged.get(parameter.name)
+            default = previous.default if previous and parameter.default is MISSING else parameter.default
             merged[parameter.name] = replace(parameter, default=default)
         return Space(tuple(merged.values()), tuple(dict.fromkeys([*self.constraints, *other.constraints])))
 
     def __getitem__(self, name: str) -> Parameter:
-        found = {parameter.name: parameter for parameter in self.parameters}
-        return found[name]
+        return {parameter.name: parameter for parameter in self.parameters}[name]
 
     def __len__(self) -> int:
         return len(self.parameters)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names, in order."""
+        """The names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
 
     @property
@@ -114,9 +121,9 @@ class Space:
 
     @property
     def grid_size(self) -> int:
-        """How many trials one pass over the `grid_search` parameters takes; 1 without any.
+        """The number of trials in one pass over the `grid_search` parameters; 1 if there are none.
 
-        Those that are there on a condition only, and constraints, are not reckoned with.
+        Conditional parameters and constraints are not considered.
         """
         grids = [p.domain for p in self.parameters if isinstance(p.domain, Domain) and p.domain.kind == "grid_search"]
         return math.prod(len(domain.values or []) for domain in grids)
@@ -126,27 +133,27 @@ class Space:
         """The parameters, each after those that it depends on, otherwise in their order.
 
         Raises:
-            graphlib.CycleError: some depend on one another.
+            graphlib.CycleError: there is a cyclic dependency.
         """
-        place = {name: position for position, name in enumerate(self.names)}
+        positions = {name: position for position, name in enumerate(self.names)}
         sorter: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
         for parameter in self.parameters:
             sorter.add(parameter.name, *(name for name in self.names if top_level(name) in parameter.depends))
         sorter.prepare()
-        ready, found = list(sorter.get_ready()), []
+        ready, ordered = list(sorter.get_ready()), []
         while ready:
-            name = min(ready, key=place.__getitem__)
+            name = min(ready, key=positions.__getitem__)
             ready.remove(name)
             sorter.done(name)
             ready += sorter.get_ready()
-            found.append(self[name])
-        return tuple(found)
+            ordered.append(self[name])
+        return tuple(ordered)
 
     def violated(self, config: Mapping[str, Any]) -> Constraint | None:
-        """Return the first constraint that a configuration does not fulfil, or None.
+        """Return the first constraint that a configuration violates, or None.
 
         Args:
-            config: the parameters, nested; a constraint over some that are not there is left out.
+            config: the parameters, nested; constraints over missing parameters are skipped.
 
         Raises:
             ValueError: a constraint cannot be evaluated.
@@ -156,10 +163,10 @@ class Space:
             if constraint.test.depends & absent:
                 continue
             try:
-                fulfilled = bool(constraint.test(config))
-            except Exception as error:  # whatever the user's expression raises
+                satisfied = bool(constraint.test(config))
+            except Exception as error:  # the user's expression may raise anything
                 raise ValueError(f"{constraint} cannot be evaluated: {type(error).__name__}: {error}") from error
-            if not fulfilled:
+            if not satisfied:
                 return constraint
         return None
 
@@ -168,7 +175,7 @@ class Space:
 
         Args:
             invalid: top-level names of parameters that are declared but could not be read; a dependency on one of them
-                is no problem of its own.
+                is not reported.
         """
         problems: list[Problem] = []
         tops = {*map(top_level, self.names), *invalid}
@@ -221,17 +228,25 @@ def _has(config: Any, name: str) -> bool:
 
 
 def top_level(name: str) -> str:
-    """Return the name that a parameter has in the cell: "model" for "model/hidden"."""
+    """Return the name of the variable that holds a parameter in a trial: "model" for "model/hidden".
+
+    Args:
+        name: the name of the parameter.
+    """
     return name.partition("/")[0]
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"a": {"b": 1}}`` for ``{"a/b": 1}``."""
+    """Return the nested dictionary for a flat one: ``{"a": {"b": 1}}`` for ``{"a/b": 1}``.
+
+    Args:
+        flat: path -> value.
+    """
     result: dict[str, Any] = {}
     for name, value in flat.items():
         *parents, last = name.split("/")
-        place = result
+        target = result
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
+            target = target.setdefault(parent, {})
+        target[last] = value
     return result

@@ -1,4 +1,4 @@
-"""Search spaces as the lines of a cell."""
+"""Search spaces as cells."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Parameter, Space, nested, top_level
 from nbtune.spec.space.values import literal
 
-__all__ = ["written"]
+__all__ = ["space_to_cell"]
 
 
-def written(space: Space) -> str:
-    """Return a space as the lines of a cell: one for each parameter and constraint.
+def space_to_cell(space: Space) -> str:
+    """Return the cell that declares a space, with a line for each top-level parameter and each constraint.
 
-    Classes and functions are written by their names; a constant is an ordinary assignment.
+    Args:
+        space: the space. Classes and functions are written by name, and constants as assignments.
 
     Raises:
-        SpecError: a name is no Python identifier.
+        SpecError: the name of a parameter is not a valid variable name.
     """
-    wrong = [name for name in map(top_level, space.names) if not name.isidentifier() or keyword.iskeyword(name)]
-    if wrong:
-        raise SpecError([Problem(f"{wrong[0]!r} cannot be a parameter of a cell: it is no variable name")])
+    invalid = [name for name in map(top_level, space.names) if not name.isidentifier() or keyword.iskeyword(name)]
+    if invalid:
+        raise SpecError([Problem(f"{invalid[0]!r} cannot be a parameter of a cell: not a valid variable name")])
     groups: dict[str, list[Parameter]] = {}
     for parameter in space.parameters:
         groups.setdefault(top_level(parameter.name), []).append(parameter)
@@ -36,9 +37,9 @@ def _line(name: str, group: list[Parameter]) -> str:
     if all(not _varies(parameter.domain) for parameter in group):
         return f"{name} = {_source(nested({p.name: p.domain for p in group})[name])}"
     domain = nested({parameter.name: parameter.domain for parameter in group})[name]
-    given = {parameter.name: parameter.default for parameter in group if parameter.default is not MISSING}
-    # A dictionary's default is all of it, or none: the cell runs with it as it is.
-    default = f" = {_source(nested(given)[name])}" if len(given) == len(group) else ""
+    defaults = {parameter.name: parameter.default for parameter in group if parameter.default is not MISSING}
+    # A default must be complete: without tuning, the cell runs with it as the value of the whole dictionary.
+    default = f" = {_source(nested(defaults)[name])}" if len(defaults) == len(group) else ""
     return f"{name}: {_source(domain)}{default}"
 
 

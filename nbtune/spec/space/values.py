@@ -1,4 +1,4 @@
-"""Values of parameters: how they are shown, and when two are the same."""
+"""Values of parameters: formatting and comparison."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ __all__ = ["label", "literal", "same"]
 
 
 def label(value: Any) -> str:
-    """Return a short text for any value: a class or function by its name, the rest by `repr`."""
+    """Return a text of at most 60 characters for a value.
+
+    Args:
+        value: any value. A class or function is shown by its name, other values by `repr`.
+    """
     name = getattr(value, "__name__", None)
     try:
         text = name if isinstance(name, str) and callable(value) else repr(value)
-    except Exception as error:  # whatever shows an experiment must be able to
+    except Exception as error:  # an experiment must be displayable even if a `repr` fails
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def literal(value: Any) -> str:
-    """Return a value as Python source that is not shortened: a class or function by its name."""
+    """Return a value as Python source of any length.
+
+    Args:
+        value: any value. A class or function is written by its name, other values by `repr`.
+    """
     if isinstance(value, list):
         return "[" + ", ".join(map(literal, value)) + "]"
     name = getattr(value, "__name__", None)
@@ -26,7 +34,12 @@ def literal(value: Any) -> str:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same: 1, 1.0 and True are not; NaN is itself."""
+    """Tell whether two values have the same type and are equal; NaN equals NaN.
+
+    Args:
+        one: any value.
+        other: any value.
+    """
     if type(one) is not type(other):
         return False
     if isinstance(one, (list, tuple)):
@@ -35,5 +48,5 @@ def same(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     try:
         return one is other or bool(one == other) or bool(one != one and other != other)
-    except Exception:  # arrays, and whatever cannot be compared
+    except Exception:  # arrays, and other objects that cannot be compared
         return False

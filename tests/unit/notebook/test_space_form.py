@@ -181,7 +181,7 @@ def test_a_cell_that_is_no_python_is_refused():
 
 
 def test_writing_needs_a_notebook():
-    with pytest.raises(NbtuneError, match="there is no notebook"):
+    with pytest.raises(NbtuneError, match="writing a cell requires a notebook"):
         nbtune.SpaceForm(CELL).write()
 
 

@@ -10,7 +10,7 @@ from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.forms.form import Form
 from nbtune.spec.forms.form_line import read_line, write_line
 from nbtune.spec.forms.form_row import Row
-from nbtune.spec.space.to_cell import written
+from nbtune.spec.space.to_cell import space_to_cell
 
 CELL = """%%tune digits --metric acc --mode max --samples 20 --scheduler asha --cpus 2 --stop "acc=0.9"
 import math
@@ -238,7 +238,7 @@ def test_cell_to_space_to_form_to_cell(text):
     assert [replace(row, id="") for row in again.layout.rows] == [replace(row, id="") for row in alone]
 
     # From the space: its own lines, as rows.
-    own = Form.read(written(before.space), namespace)
+    own = Form.read(space_to_cell(before.space), namespace)
     assert own.check(own.layout.rows, own.line).space == before.space
 
 

@@ -188,23 +188,25 @@ def test_a_dictionary_keeps_what_depends_on_others():
 
 def test_json_has_no_objects():
     space = Space.from_cell("act: choice([relu, 'x'])", {"relu": np.tanh})
-    with pytest.raises(SpecError, match=r"act: tanh \(ufunc\) cannot be kept as JSON"):
+    with pytest.raises(SpecError, match=r"act: tanh \(ufunc\) cannot be stored as JSON"):
         space.to_json()
-    with pytest.raises(SpecError, match="this is no JSON"):
+    with pytest.raises(SpecError, match="invalid JSON"):
         Space.from_json("{")
-    with pytest.raises(SpecError, match="no search space as JSON"):
+    with pytest.raises(SpecError, match="expected a search space as JSON"):
         Space.from_json('{"parameters": [{"name": "a", "domain": {"uniforn": {}}}]}')
-    with pytest.raises(SpecError, match="not taken from a file"):
+    with pytest.raises(SpecError, match="not allowed in an expression from a file"):
         Space.from_json('{"parameters": [], "require": ["open(1)"]}')
 
 
 def test_an_experiments_log_shows_what_it_cannot_keep():
     text = "a: choice([1, 2])\nb: uniform(0, np.log(a)) if a > 1 else None\nact: choice([tanh])"
     space = Space.from_cell(text, {"np": np, "tanh": np.tanh})
-    again = Space.of(space_from_json(json.loads(json.dumps(space_to_json(space, names=True))), show=True))
+    again = Space.from_spec(
+        space_from_json(json.loads(json.dumps(space_to_json(space, keep_names=True))), display_only=True)
+    )
     assert again.to_cell() == space.to_cell()
     assert repr(again) == repr(space)
-    with pytest.raises(SpecError, match="comes from a stored experiment and uses the notebook's functions"):
+    with pytest.raises(SpecError, match="comes from a stored experiment and uses functions of its notebook"):
         again.sample(20)
 
 
