@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from nbtune.errors import Code
 from nbtune.spec.space.expression import Expression
-from nbtune.spec.space.values import label, same
+from nbtune.spec.space.values import is_finite, is_number, label, same
 
 __all__ = [
     "MISSING",
@@ -146,7 +146,7 @@ class Domain:
         """Yield all arguments in the order of the signature, with defaults for omitted ones."""
         for name, parameter in SPACE_FUNCTIONS[self.kind].parameters.items() if self.kind != "custom" else ():
             value = self.arguments.get(name, parameter.default)
-            yield float(value) if _is_number(value) and not isinstance(value, bool) else value
+            yield float(value) if is_number(value) and not isinstance(value, bool) else value
         if self.kind == "custom":
             yield self.arguments["domain"]
 
@@ -329,7 +329,7 @@ def number_problem(kind: str, value: Any) -> str | None:
         kind: the space function.
         value: the argument's value.
     """
-    if isinstance(value, bool) or not _is_number(value) or not _is_finite(value):
+    if isinstance(value, bool) or not is_number(value) or not is_finite(value):
         return f"expected a finite number, got {label(value)}"
     if "int" in kind and int(value) != value:
         return f"expected an integer, got {value!r}"
@@ -340,15 +340,4 @@ def _is_default(value: Any, default: Any) -> bool:
     try:
         return bool(value == default)
     except ValueError:  # an array, which is invalid but must be shown in the message
-        return False
-
-
-def _is_number(value: Any) -> bool:
-    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer above the largest float
         return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-__all__ = ["label", "literal", "same"]
+__all__ = ["is_finite", "is_number", "label", "literal", "same"]
 
 
 def label(value: Any) -> str:
@@ -49,4 +50,25 @@ def same(one: Any, other: Any) -> bool:
     try:
         return one is other or bool(one == other) or bool(one != one and other != other)
     except Exception:  # arrays, and other objects that cannot be compared
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a scalar number, also one of NumPy's or a bool.
+
+    Args:
+        value: any value.
+    """
+    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+
+
+def is_finite(value: Any) -> bool:
+    """Tell whether a number is finite and not above the largest float.
+
+    Args:
+        value: a number.
+    """
+    try:
+        return math.isfinite(value)
+    except OverflowError:
         return False
