@@ -107,6 +107,7 @@ ROOMS = (
     "nbtune.spec.options",
     "nbtune.spec.forms",
     "nbtune.engine",
+    "nbtune.engine._ray",
     "nbtune.engine.protocol",
     "nbtune.engine.storage",
     "nbtune.engine.search",

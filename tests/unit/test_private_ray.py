@@ -1,4 +1,7 @@
-"""What nbtune uses of Ray that is not public: each name is in the Ray that is installed, or the test says which is not."""
+"""What nbtune uses of Ray that is not public: two rooms have it all, and the Ray that is installed has each name.
+
+On another version of Ray this file is run first: `test_this_ray_has_all_that_is_used` lists all that is missing there.
+"""
 
 from __future__ import annotations
 
@@ -13,40 +16,9 @@ import pytest
 import nbtune
 
 ROOT = Path(nbtune.__file__).parent
-
-
-def private(module: str, name: str) -> bool:
-    parts = module.split(".")
-    return parts[0] == "ray" and (any(part.startswith("_") for part in parts) or name.startswith("_"))
-
-
-def names() -> list[tuple[str, str, str]]:
-    """Return where, from which module and what nbtune imports of Ray's private parts."""
-    found = []
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                place = f"{path.relative_to(ROOT.parent)}:{node.lineno}"
-                found += [(place, node.module, a.name) for a in node.names if private(node.module, a.name)]
-    return found
-
-
-def attribute(module: str, name: str) -> Any:
-    found = importlib.import_module(module)
-    return getattr(found, name) if hasattr(found, name) else importlib.import_module(f"{module}.{name}")
-
-
-def test_each_private_name_is_there() -> None:
-    used = names()
-    assert len(used) > 20
-    missing = []
-    for place, module, name in used:
-        try:
-            attribute(module, name)
-        except (ImportError, AttributeError):
-            missing.append(f"{place} imports {name} from {module}")
-    assert not missing, "this Ray lacks:\n" + "\n".join(missing)
-
+MODULES = sorted(ROOT.rglob("*.py"))
+ROOMS = ("engine/_ray/", "cluster/link/_ray.py", "cluster/link/ask.py")
+"""Where Ray's private names are imported. The last is a program, which imports nothing of nbtune."""
 
 REPLACED = (
     ("ray._private.ray_constants", "ENABLE_RAY_CLUSTER"),
@@ -56,31 +28,176 @@ REPLACED = (
 )
 """What is replaced while a call runs, see CONTRIBUTING.md: a replacement of a name that is gone would do nothing."""
 
-
-@pytest.mark.parametrize(("module", "name"), REPLACED)
-def test_each_name_that_is_replaced_is_there(module: str, name: str) -> None:
-    attribute(module, name)
-    assert f"`{name}`" in (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")
-
-
 CALLED = (
     # Overridden, or called by position: (module, class or function, method, parameters).
-    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_start_impl", 2),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "cancel_resource_request", 2),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "clear", 1),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "free_resources", 2),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "get_resource_futures", 1),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "request_resources", 2),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "update_state", 1),
+    ("ray.air.execution._internal.actor_manager", "RayActorManager", "_actor_task_failed", 3),
+    ("ray.train._internal.session", "_TrainSession", "_report_training_result", 2),
+    ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_count_possible_workers", 2),
+    ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_get_resize_decision", 2),
+    ("ray.train.v2._internal.execution.scaling_policy", "ScalingPolicy", "_maybe_send_resource_request", 1),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_assign_worker_ranks", 2),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_create_placement_group", 2),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_get_worker_runtime_env", 1),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_start_impl", 2),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "poll_status", 2),
-    ("ray.train.v2._internal.execution.worker_group.worker", "RayTrainWorker", "run_train_fn", 2),
     ("ray.train.v2._internal.execution.worker_group.worker", "RayTrainWorker", "poll_status", 1),
-    ("ray.tune.trainable", "FunctionTrainable", "step", 1),
+    ("ray.train.v2._internal.execution.worker_group.worker", "RayTrainWorker", "run_train_fn", 2),
+    ("ray.train.v2.api.data_parallel_trainer", "DataParallelTrainer", "_create_default_callbacks", 1),
     ("ray.tune.trainable", "FunctionTrainable", "_trainable_func", 2),
+    ("ray.tune.trainable", "FunctionTrainable", "step", 1),
 )
 
+ATTRIBUTES = (
+    # Attributes of Ray's objects that are read or set: (module, class, attribute).
+    ("ray._private.state", "GlobalState", "_connect_and_get_accessor"),
+    ("ray.actor", "ActorHandle", "_actor_id"),
+    ("ray.air.execution._internal.actor_manager", "RayActorManager", "_resource_manager"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_pg_to_request"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_pg_to_staging_future"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_request_to_staged_pgs"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_staging_future_to_pg"),
+    ("ray.train.v2._internal.execution.worker_group.thread_runner", "ThreadRunner", "_thread"),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_latest_poll_status"),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_cls"),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_group_context"),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_group_state"),
+    ("ray.train.v2.api.config", "ScalingConfig", "_resources_per_worker_not_none"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_actor_manager"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_reuse_actors"),
+    ("ray.tune.execution.tune_controller", "_TuneControllerWrapper", "_tune_controller"),
+    ("ray.tune.experiment.trial", "Trial", "_restore_checkpoint_result"),
+    ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_finished"),
+    ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_points_to_evaluate"),
+    ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_trial_iter"),
+    ("ray.tune.search.search_generator", "SearchGenerator", "_finished"),
+    ("ray.tune.search.search_generator", "SearchGenerator", "_total_samples"),
+    ("ray.tune.trainable", "FunctionTrainable", "_last_training_result"),
+)
+NOT_RAYS = {"_execute", "_exit", "_replace", "_store"}
+"""Private attributes that modules outside of the rooms use: of `os`, of named tuples, and of nbtune's own classes."""
 
-@pytest.mark.parametrize(("module", "owner", "method", "parameters"), CALLED)
-def test_each_method_that_is_overridden_takes_what_it_is_given(
-    module: str, owner: str, method: str, parameters: int
-) -> None:
-    found = inspect.getattr_static(attribute(module, owner), method)
-    signature = inspect.signature(getattr(found, "__func__", found))
-    # Ray adds one to the methods of a class that has become an actor in this process.
-    own = signature.parameters.keys() - {"_ray_trace_ctx"}
-    assert len(own) == parameters, f"{owner}.{method}{signature}"
+
+def place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def is_private(module: str, name: str = "") -> bool:
+    parts = [*module.split("."), name]
+    return parts[0] == "ray" and any(part.startswith("_") for part in parts)
+
+
+def private_imports(path: Path) -> list[tuple[str, str]]:
+    """Return the private modules and names of Ray's that a file imports."""
+    imported = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported += [(node.module, alias.name) for alias in node.names if is_private(node.module, alias.name)]
+        elif isinstance(node, ast.Import):
+            imported += [(alias.name, "") for alias in node.names if is_private(alias.name)]
+    return imported
+
+
+def private_attributes(path: Path) -> set[str]:
+    """Return the private attributes that a file uses of other objects than `self`."""
+    attributes = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+            parent = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "super()"
+            if not own and not parent:
+                attributes.add(node.attr)
+    return attributes
+
+
+def lookup(module: str, name: str) -> Any:
+    """Return a module's attribute or submodule.
+
+    Raises:
+        ImportError: there is neither.
+    """
+    loaded = importlib.import_module(module)
+    return getattr(loaded, name) if hasattr(loaded, name) else importlib.import_module(f"{module}.{name}")
+
+
+def modules_of(cls: type) -> list[Any]:
+    """Return the modules of Ray's in which a class and its bases are defined."""
+    return [importlib.import_module(base.__module__) for base in cls.__mro__ if base.__module__.startswith("ray.")]
+
+
+def missing() -> list[str]:
+    """Return everything that is used and that this Ray has not, or has otherwise, a line each."""
+    problems = []
+    used = {(module, name) for path in MODULES for module, name in private_imports(path) if name}
+    for module, name in sorted({*used, *REPLACED, *((module, owner) for module, owner, _ in ATTRIBUTES)}):
+        try:
+            lookup(module, name)
+        except ImportError:
+            problems.append(f"{module}.{name}")
+    for module, owner, method, number in CALLED:
+        try:
+            function = inspect.getattr_static(lookup(module, owner), method)
+        except (ImportError, AttributeError):
+            problems.append(f"{module}.{owner}.{method}")
+            continue
+        signature = inspect.signature(getattr(function, "__func__", function))
+        # Ray adds one to the methods of a class that has become an actor in this process.
+        if len(signature.parameters.keys() - {"_ray_trace_ctx"}) != number:
+            problems.append(f"{module}.{owner}.{method}{signature} takes another number of arguments than {number}")
+    for module, owner, attribute in ATTRIBUTES:
+        try:
+            cls = lookup(module, owner)
+        except ImportError:
+            continue  # listed above
+        sources = [inspect.getsource(module) for module in modules_of(cls)]
+        if not hasattr(cls, attribute) and not any(f"self.{attribute}" in source for source in sources):
+            problems.append(f"{module}.{owner}().{attribute}")
+    return problems
+
+
+def test_this_ray_has_all_that_is_used() -> None:
+    import ray
+
+    assert not (problems := missing()), f"Ray {ray.__version__} lacks:\n" + "\n".join(problems)
+
+
+def test_the_list_has_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray.actor
+
+    monkeypatch.delattr(ray.actor, "ActorClassID")
+    monkeypatch.setitem(globals(), "CALLED", (("ray.tune.trainable", "FunctionTrainable", "step", 7),))
+    monkeypatch.setitem(globals(), "ATTRIBUTES", (("ray.actor", "ActorHandle", "_no_such_attribute"),))
+    assert [problem.split("(")[0] for problem in missing()] == [
+        "ray.actor.ActorClassID",
+        "ray.tune.trainable.FunctionTrainable.step",
+        "ray.actor.ActorHandle",
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_private_names_of_ray_are_imported_in_their_rooms_only(path: Path) -> None:
+    imported = private_imports(path)
+    if place(path).startswith(ROOMS):
+        assert imported or path.name == "__init__.py"
+        return
+    assert imported == []
+    if place(path).startswith(("engine/", "cluster/")):
+        assert private_attributes(path) <= NOT_RAYS
+
+
+def test_every_private_attribute_in_the_rooms_is_checked() -> None:
+    used = {name for path in MODULES if place(path).startswith(ROOMS) for name in private_attributes(path)}
+    checked = {attribute for *_, attribute in ATTRIBUTES} | {method for _, _, method, _ in CALLED}
+    # Ray's module of the worker process, which `_global_node` is in: None until this process is connected.
+    assert used - checked == {"_private", "_global_node", "_exit"}
+    assert hasattr(importlib.import_module("ray._private.worker"), "_global_node")
+
+
+@pytest.mark.parametrize(("module", "name"), REPLACED)
+def test_each_name_that_is_replaced_is_in_the_house_rules(module: str, name: str) -> None:
+    assert f"`{name}`" in (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")

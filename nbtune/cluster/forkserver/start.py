@@ -25,20 +25,14 @@ def forked_workers(folder: str | None = None) -> Iterator[None]:
     if sys.platform != "linux":  # elsewhere a copy of a process may not use the system's libraries
         yield
         return
-    from ray._private import ray_constants
+    from nbtune.cluster.link._ray import setup_worker_program
 
     if folder is None:
         folder = tempfile.mkdtemp(prefix="nbt-fork-", dir="/tmp")
     else:
         Path(folder).mkdir(mode=0o700)
-    with variables({FOLDER: folder}):
-        # Ray joins the name to the folder of its own file; there is no public way to say which program starts workers.
-        before = ray_constants.SETUP_WORKER_FILENAME
-        ray_constants.SETUP_WORKER_FILENAME = str(Path(__file__).parent / "launcher.py")
-        try:
-            yield
-        finally:
-            ray_constants.SETUP_WORKER_FILENAME = before
+    with variables({FOLDER: folder}), setup_worker_program(str(Path(__file__).parent / "launcher.py")):
+        yield
 
 
 def main() -> None:

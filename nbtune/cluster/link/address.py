@@ -83,9 +83,9 @@ def ordinary() -> Address | None:
 
     The cluster may be gone since: Ray leaves the file where it was killed.
     """
-    with suppress(ImportError, OSError, UnicodeDecodeError, ClusterError):
-        from ray._private.utils import get_ray_address_file  # there is no public way to ask without connecting
+    from nbtune.cluster.link._ray import get_ray_address_file
 
+    with suppress(OSError, UnicodeDecodeError, ClusterError):
         file = Path(get_ray_address_file(None))
         if file.stat().st_uid == os.getuid():
             return parse(file.read_text("utf-8"))
@@ -94,8 +94,6 @@ def ordinary() -> Address | None:
 
 def running() -> list[Address]:
     """Return the address of every Ray whose processes are on this machine, other kernels' embedded ones too."""
-    with suppress(ImportError):
-        from ray._private.services import find_gcs_addresses
+    from nbtune.cluster.link._ray import find_gcs_addresses
 
-        return [parse(address) for address in sorted(find_gcs_addresses())]
-    return []
+    return [parse(address) for address in sorted(find_gcs_addresses())]

@@ -23,6 +23,7 @@ _ANSWER = 5.0  # seconds for the cluster to answer, once Ray is imported
 
 def main(address: str, activity: bool) -> dict[str, Any]:
     """Return the answer: ``auth`` is disabled, token, missing or wrong, and the rest is there for the first two."""
+    # The cached mode and token: this process tries one mode after the other.
     from ray._raylet import AuthenticationTokenLoader, Config
 
     # A server of another kind may never answer Ray's questions, and some of these have no time limit.
@@ -53,6 +54,8 @@ def main(address: str, activity: bool) -> dict[str, Any]:
 def _client_answers(target: str) -> bool:
     """Tell whether a Ray Client server answers, rather than refuses for want of the right token."""
     import grpc
+
+    # A channel with the token; the public `ray.util.client` retries for a long time.
     from ray._private.grpc_utils import init_grpc_channel
     from ray.core.generated.ray_client_pb2 import ClusterInfoRequest, ClusterInfoType
     from ray.core.generated.ray_client_pb2_grpc import RayletDriverStub
@@ -68,6 +71,7 @@ def _client_answers(target: str) -> bool:
 
 
 def _facts(address: str) -> dict[str, Any]:
+    # The cluster's metadata and nodes; in public only a job of the cluster can ask for these.
     from ray._private import services
     from ray._raylet import GcsClient
 
@@ -85,6 +89,7 @@ def _facts(address: str) -> dict[str, Any]:
 
 
 def _activity(address: str) -> dict[str, Any]:
+    # The tables of actors and jobs, for the same reason.
     from ray._raylet import GcsClientOptions, GlobalStateAccessor
     from ray.core.generated.gcs_pb2 import ActorTableData, JobTableData
 

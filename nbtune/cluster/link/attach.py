@@ -14,7 +14,7 @@ from nbtune.cluster.link.link import Link, remember
 from nbtune.cluster.link.probe import Found, no_token, other_token
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone", "started_here"]
+__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone"]
 
 NAMESPACE = "nbtune"
 """The Ray namespace of all of nbtune's actors."""
@@ -80,13 +80,12 @@ def enter(ray: Any, address: Address, given: Address | None, same: bool) -> None
         raise no_token(address)
     auth.use("token")
     # It is there, or its keeper would have cleared it away: so this answers at once, unlike `ray.init`.
-    with contextlib.suppress(ImportError):
-        from ray._raylet import GcsClient
+    from nbtune.cluster.link._ray import GcsClient
 
-        try:
-            GcsClient(address=address.target)
-        except ray.exceptions.AuthenticationError:
-            raise other_token(address, where) from None
+    try:
+        GcsClient(address=address.target)
+    except ray.exceptions.AuthenticationError:
+        raise other_token(address, where) from None
     _init(ray, address, on_loopback=True)
     missing: tuple[str, ...] = ()
     if not same:
@@ -106,7 +105,9 @@ def adopt(ray: Any) -> None:
     Raises:
         ClusterError: nbtune cannot work there.
     """
-    if started_here(ray):
+    from nbtune.cluster.link._ray import is_own_head_node
+
+    if is_own_head_node():
         remember(ray, Link("embedded"))
         return
     reports = survey.survey(ray)
@@ -126,7 +127,9 @@ def leave_if_gone(ray: Any) -> str | None:
     Returns:
         The address that it had, or None if it is there.
     """
-    if started_here(ray) or ray.util.client.ray.is_connected():  # Ray notices these itself
+    from nbtune.cluster.link._ray import is_own_head_node
+
+    if is_own_head_node() or ray.util.client.ray.is_connected():  # Ray notices these itself
         return None
     where = str(ray.get_runtime_context().gcs_address)
     try:
@@ -168,11 +171,3 @@ def _version_mismatch(error: Exception) -> str:
     """
     found = re.search(r"(Python|Ray)[^\n]*version[\s\S]*", str(error), re.IGNORECASE)
     return found.group() if found else ""
-
-
-def started_here(ray: Any) -> bool:
-    """Tell whether this process itself has started the Ray that it is connected to."""
-    try:
-        return bool(ray._private.worker._global_node.is_head())
-    except AttributeError:  # Ray Client, or a Ray that keeps this elsewhere
-        return False

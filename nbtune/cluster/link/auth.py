@@ -73,7 +73,9 @@ def use(mode: str) -> None:
     global _set
     if said() != mode:
         os.environ[MODE] = _set = mode
-    _refresh()
+    from nbtune.cluster.link._ray import reload_authentication
+
+    reload_authentication()
 
 
 def forget() -> None:
@@ -86,11 +88,3 @@ def forget() -> None:
 
 def _default() -> Path:
     return Path.home() / ".ray" / "auth_token"
-
-
-def _refresh() -> None:
-    """Have Ray's C++ half read the mode and the token again: what `ray.init` does too, in Ray's private modules."""
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()

@@ -75,20 +75,10 @@ def process_variables() -> dict[str, str]:
 @contextlib.contextmanager
 def loopback() -> Iterator[None]:
     """Have Ray take this machine for 127.0.0.1 while it starts here, or connects to one that does."""
-    from ray._private import ray_constants
+    from nbtune.cluster.link._ray import loopback_only
 
-    # Ray reads its switch when it is imported, which the notebook may have done long ago. So the value that
-    # it has read is set as well, for as long as one call takes; there is no public way.
-    name = "ENABLE_RAY_CLUSTER"
-    before = getattr(ray_constants, name, None)
-    with variables(LOOPBACK):
-        if before is not None:
-            setattr(ray_constants, name, False)
-        try:
-            yield
-        finally:
-            if before is not None:
-                setattr(ray_constants, name, before)
+    with variables(LOOPBACK), loopback_only():  # the variables are for the processes that Ray starts
+        yield
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ def free_now(ray: Any) -> list[Mapping[str, float]] | None:
     """
     if ray.util.client.ray.is_connected():
         return None
-    from ray._private.state import available_resources_per_node
+    from nbtune.engine._ray.core import available_resources_per_node
 
     free = available_resources_per_node()
     return [free.get(node["NodeID"], {}) for node in ray.nodes() if node["Alive"]]
@@ -49,9 +49,10 @@ def growth(ray: Any, cluster: Cluster) -> tuple[NodeType, ...] | None:
 
 def _read() -> tuple[NodeType, ...] | None:
     import ray
-    from ray._private.state import state
 
-    config = state.get_cluster_config()
+    from nbtune.engine._ray.core import global_state
+
+    config = global_state.get_cluster_config()
     present = [node for node in ray.nodes() if node["Alive"]]
     if config is not None and config.node_group_configs:
         kinds = [(group.name, dict(group.resources), group.max_count) for group in config.node_group_configs]
@@ -64,16 +65,19 @@ def _read() -> tuple[NodeType, ...] | None:
 
 def _node_types(ray: Any) -> Iterable[str]:
     """Return how the autoscaler calls the types of the nodes that are there; nothing where there is no autoscaler."""
-    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-    from ray._raylet import GCS_AUTOSCALER_STATE_NAMESPACE, GCS_AUTOSCALER_V2_ENABLED_KEY
-    from ray.experimental.internal_kv import _internal_kv_get
+    from nbtune.cluster.link._ray import (
+        DEBUG_AUTOSCALING_STATUS,
+        GCS_AUTOSCALER_STATE_NAMESPACE,
+        GCS_AUTOSCALER_V2_ENABLED_KEY,
+        internal_kv_get,
+    )
 
-    if _internal_kv_get(GCS_AUTOSCALER_V2_ENABLED_KEY, namespace=GCS_AUTOSCALER_STATE_NAMESPACE) == b"1":
+    if internal_kv_get(GCS_AUTOSCALER_V2_ENABLED_KEY, namespace=GCS_AUTOSCALER_STATE_NAMESPACE) == b"1":
         from ray.autoscaler.v2.sdk import get_cluster_status
 
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
         return [node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes)]
-    told = _internal_kv_get(DEBUG_AUTOSCALING_STATUS)
+    told = internal_kv_get(DEBUG_AUTOSCALING_STATUS)
     report = json.loads(told).get("autoscaler_report") if told else None
     return list((report or {}).get("active_nodes", {}))
 

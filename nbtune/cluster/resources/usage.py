@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from nbtune.cluster.link.address import UnreachableError, listening, parse
-from nbtune.cluster.link.attach import NAMESPACE, started_here
+from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.cluster.link.link import current
 from nbtune.errors import ClusterError
 
@@ -98,8 +98,10 @@ def look() -> Usage | None:
         else:
             listening(parse(address))  # Ray itself would wait for one that is gone, for minutes and longer
             facts = _read()
+        from nbtune.cluster.link._ray import is_own_head_node
+
         link = current(ray)
-        kind = link.kind if link else "embedded" if started_here(ray) else "attached"
+        kind = link.kind if link else "embedded" if is_own_head_node() else "attached"
     except UnreachableError as error:
         raise ClusterError(f"the cluster at {address} is no more: nobody answers there") from error
     except Exception as error:  # of many kinds, where the connection is just being made or given up
@@ -119,24 +121,21 @@ def _task() -> Any:
 
 def _read() -> dict[str, Any]:
     """Read Ray's tables, in this process or, for Ray Client, in one of the cluster. There is no dashboard to ask."""
-    from ray._private.state import state
-    from ray.core.generated.gcs_pb2 import ActorTableData, PlacementGroupTableData
+    from nbtune.engine._ray.core import REMOVED, actor_table, global_state, placement_group_table
 
-    accessor = state._connect_and_get_accessor()
-    actors = [ActorTableData.FromString(record) for record in accessor.get_actor_table(None, "ALIVE")]
-    # Ray keeps every placement group that there was, so their table grows: read only where it says something.
-    records = accessor.get_placement_group_table() if any(_is_driver(a.ray_namespace, a.name) for a in actors) else []
-    groups = [PlacementGroupTableData.FromString(record) for record in records]
+    actors = actor_table()
+    # Ray keeps every placement group that there was, so their table grows: read only where it is needed.
+    groups = placement_group_table() if any(_is_driver(a.ray_namespace, a.name) for a in actors) else []
     return {
-        "nodes": state.node_table(),
-        "free": state.available_resources_per_node(),
+        "nodes": global_state.node_table(),
+        "free": global_state.available_resources_per_node(),
         "actors": [
             (a.actor_id, a.address.worker_id, a.owner_address.worker_id, a.ray_namespace, a.name) for a in actors
         ],
         "groups": [
             (group.creator_actor_id, [dict(bundle.unit_resources) for bundle in group.bundles if bundle.node_id])
             for group in groups
-            if group.state != PlacementGroupTableData.REMOVED
+            if group.state != REMOVED
         ],
     }
 

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from nbtune.engine._ray.core import actor_id
 from nbtune.engine.driver.driver import Driver
 from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Chunk, decode
@@ -115,7 +116,7 @@ class Remote:
             raise TimeoutError(f"its driver has not answered within {within:g} s") from error
         except RayActorError as error:
             if _cluster_there():  # its table of groups would be waited for without end
-                release(self._driver._actor_id.binary())
+                release(actor_id(self._driver))
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except RayTaskError as error:
             if isinstance(error.cause, RefusedError):

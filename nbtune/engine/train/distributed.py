@@ -13,10 +13,10 @@ import pyarrow.fs as pafs
 import ray
 from ray.exceptions import RayActorError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
-from ray.train._internal.session import _TrainingResult, get_session
-from ray.train.v2._internal.execution.callback import ReportCallback, WorkerGroupCallback
 from ray.train.v2.api.exceptions import WorkerGroupError
 
+from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
+from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.failures import TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
@@ -200,7 +200,7 @@ class _Reports(ReportCallback, WorkerGroupCallback):
             self._saved_at = self._iteration
         # As `tune.report`, but the checkpoint is in storage already: "to report results from Train to Tune without
         # persisting checkpoints to storage 2 times".
-        get_session()._report_training_result(_TrainingResult(checkpoint=checkpoint, metrics=result))
+        report_result(checkpoint, result)
 
 
 def aggregated(ranks: Sequence[Mapping[str, Any]], how: str) -> dict[str, Any]:

@@ -17,18 +17,19 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
-from ray._private.state import available_resources_per_node
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import ControllerCallback
-from ray.train.v2._internal.execution.controller import TrainController
-from ray.train.v2._internal.execution.scaling_policy import (
+
+from nbtune.engine._ray.core import available_resources_per_node
+from nbtune.engine._ray.train import (
+    ControllerCallback,
+    DatasetsCallback,
     ElasticScalingPolicy,
     FixedScalingPolicy,
+    PlacementGroupCleanerCallback,
     ScalingDecision,
     ScalingPolicy,
+    TrainController,
+    resources_per_worker,
 )
-
 from nbtune.engine.train.worker_group import Crew, ReservedCrew
 
 __all__ = ["reserved_trainer"]
@@ -74,7 +75,7 @@ class _Elastic(_Unasked, ElasticScalingPolicy):
         return super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
 
     def _get_reserved_resources(self) -> dict[str, dict[str, float]]:
-        each = self.scaling_config._resources_per_worker_not_none
+        each = resources_per_worker(self.scaling_config)
         there = {node: dict(free) for node, free in available_resources_per_node().items()}
         for node, number in self._own.items():
             for name, amount in each.items():

@@ -14,16 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ray.train.v2._internal.execution.callback import TrainContextCallback, WorkerCallback
-from ray.train.v2._internal.execution.context import get_train_context
-from ray.train.v2._internal.execution.train_fn_utils import (
+from nbtune.engine._ray.train import (
     DistributedTrainFnUtils,
     LocalTrainFnUtils,
+    RayTrainWorker,
+    TrainContextCallback,
+    WorkerCallback,
+    get_train_context,
     get_train_fn_utils,
+    join_training_thread,
     set_train_fn_utils,
 )
-from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
-
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.trial import output, session
@@ -63,7 +64,7 @@ class TrainWorker(RayTrainWorker):
 
 
 def _tell_end(execution: Any) -> None:
-    execution.training_thread_runner._thread.join()
+    join_training_thread(execution)
     with execution.result_queue.not_empty:
         execution.result_queue.not_empty.notify_all()
 

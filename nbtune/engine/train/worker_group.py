@@ -14,10 +14,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.train.v2._internal.execution.worker_group import WorkerGroup, worker_group
-from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
-from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
+from nbtune.engine._ray.train import DefaultPlacementGroupHandle, WorkerGroup, WorkerGroupState, worker_group
 from nbtune.engine.train.worker import TrainWorker, tidied
 
 __all__ = ["Crew", "ReservedCrew"]

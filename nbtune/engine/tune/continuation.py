@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.train._internal.session import _TrainingResult
 from ray.tune import Checkpoint
 
+from nbtune.engine._ray.tune import TrainingResult, set_start_checkpoint
 from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import counted
 
@@ -27,7 +27,7 @@ def saved_result(past: PastTrial, filesystem: Any) -> Any:
     if past.checkpoint is None:
         return None
     metrics = {**counted(past.result, past.at, past.time_s), "config": past.config}
-    return _TrainingResult(checkpoint=Checkpoint(past.checkpoint, filesystem=filesystem), metrics=metrics)
+    return TrainingResult(checkpoint=Checkpoint(past.checkpoint, filesystem=filesystem), metrics=metrics)
 
 
 def last_result(past: PastTrial) -> dict[str, Any]:
@@ -54,10 +54,11 @@ def revive(trial: Any, past: PastTrial) -> None:
 def start_from(trial: Any, result: Any) -> None:
     """Let a new trial start from another one's checkpoint, which stays the other one's.
 
-    Registered as its own, it would be deleted with `keep_checkpoints`. Tune has this place for
-    ``tune.run(restore=PATH)``, which knows no iteration.
+    Args:
+        trial: one of Tune's.
+        result: the checkpoint with its metrics.
     """
-    trial._restore_checkpoint_result = result
+    set_start_checkpoint(trial, result)
 
 
 def _count_on(trial: Any, path: str) -> None:

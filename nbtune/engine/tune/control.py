@@ -15,6 +15,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from nbtune.engine._ray.tune import tune_controller, without_actor_reuse
 from nbtune.engine.protocol.commands import (
     AddTrial,
     Command,
@@ -29,7 +30,7 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.tune.continuation import last_result
-from nbtune.engine.tune.oom import bear_memory_kills
+from nbtune.engine.tune.oom import tolerate_memory_kills
 from nbtune.engine.tune.recorder import Recorder
 from nbtune.engine.tune.scheduler import Steered
 from nbtune.engine.tune.searcher import Proposals, Wanted
@@ -140,14 +141,9 @@ class Control(Live, Callback):
         self._recorder.by_user.add(trial.trial_id)
         if (actor := _actor(trial)) is not None:
             self._actors_to_kill.append(actor)
-        controller = self._scheduler.controller._tune_controller
-        # A process that is about to be killed must not be given to the next trial. Tune has no other way to prevent
-        # that for a single trial.
-        reuse, controller._reuse_actors = controller._reuse_actors, False
-        try:
+        controller = tune_controller(self._scheduler.controller)
+        with without_actor_reuse(controller):  # its process is about to be killed
             controller.stop_trial(trial)
-        finally:
-            controller._reuse_actors = reuse
 
     def _pause(self, trial: Any, number: int) -> None:
         if trial.status != Trial.RUNNING:
@@ -235,7 +231,7 @@ class Control(Live, Callback):
         self._trials = trials
         if not self._ready and self._scheduler.controller is not None:
             self._ready = True
-            bear_memory_kills(self._scheduler.controller._tune_controller)
+            tolerate_memory_kills(tune_controller(self._scheduler.controller))
         self._execute_queued()
         if self._stopping.is_due():
             self._interrupt(trials)
@@ -246,7 +242,7 @@ class Control(Live, Callback):
         for actor in filter(None, map(_actor, trials)):
             ray.kill(actor)
         if self._scheduler.controller is not None:
-            self._scheduler.controller._tune_controller.checkpoint(force=True, wait=True)
+            tune_controller(self._scheduler.controller).checkpoint(force=True, wait=True)
         raise InterruptedRun
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:

@@ -11,6 +11,9 @@ from ray import ObjectRef, PlacementGroupID
 from ray.air.execution.resources import PlacementGroupResourceManager, ResourceRequest
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from nbtune.engine._ray.core import placement_group_table
+from nbtune.engine._ray.tune import set_resource_manager
+
 __all__ = ["DeferredRemovalResourceManager", "defer_removals", "release"]
 
 _SETTLE_TIME = 2.5
@@ -99,28 +102,22 @@ class DeferredRemovalResourceManager(PlacementGroupResourceManager):
 def defer_removals(controller: Any) -> None:
     """Let a run of Tune's remove placement groups only when this is safe, see `DeferredRemovalResourceManager`.
 
-    Tune has a parameter for it, but no public way to set that.
-
     Args:
         controller: Tune's controller, before its first request for resources.
     """
-    controller._actor_manager._resource_manager = DeferredRemovalResourceManager()
+    set_resource_manager(controller, DeferredRemovalResourceManager())
 
 
 def release(actor: bytes) -> None:
     """Remove the placement groups of an actor that has died.
 
     Ray ends the actor's own actors with it, but keeps its placement groups until the whole job ends, and with them
-    the CPUs. The owner of a group is in none of Ray's public tables.
+    the CPUs.
 
     Args:
         actor: binary id of the actor.
     """
     with suppress(Exception):
-        from ray._private.state import state
-        from ray.core.generated.gcs_pb2 import PlacementGroupTableData
-
-        for record in state._connect_and_get_accessor().get_placement_group_table():
-            group = PlacementGroupTableData.FromString(record)
+        for group in placement_group_table():
             if group.creator_actor_id == actor:
                 remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))

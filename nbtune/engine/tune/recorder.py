@@ -8,6 +8,7 @@ from typing import Any
 
 from ray.tune import Callback
 
+from nbtune.engine._ray.core import actor_id
 from nbtune.engine.protocol.events import Event
 from nbtune.engine.protocol.failures import UnsavedCheckpoint, describe, unsaved_checkpoint
 from nbtune.engine.protocol.metadata import Metadata, encode_metadata
@@ -113,7 +114,7 @@ class Recorder(Live, Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._proposals.started(trial.trial_id)
         if self.releases and (actor := trial.temporary_state.ray_actor) is not None:
-            self._actors[trial.trial_id] = actor._actor_id.binary()
+            self._actors[trial.trial_id] = actor_id(actor)
         self._append("started", trial)
 
     def on_trial_result(

@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
+from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT, as_reported, names_of
 from nbtune.engine.tune.groups import defer_removals
@@ -84,7 +85,7 @@ class Steered(Live, TrialScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if self.controller is None:
-            defer_removals(tune_controller._tune_controller)
+            defer_removals(unwrapped(tune_controller))
         self.controller = tune_controller
         self._on_add(trial)
         if self._kept is None:

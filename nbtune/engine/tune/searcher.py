@@ -21,6 +21,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.utils.util import flatten_dict
 
+from nbtune.engine._ray.tune import add_samples, restart_generator
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import as_reported, names_of
@@ -117,17 +118,13 @@ class Proposals(Live, SearchAlgorithm):
             TypeError: it is an algorithm that cannot.
         """
         inner = self._inner
-        # Neither class has a public way. A generator of variants would try its first points again.
         if isinstance(inner, BasicVariantGenerator):
             points = [copy.deepcopy(point) for _ in range(samples) for point in self._search.grid or ()]
             more = copy.copy(self._kept.experiment)
             more.spec = {**more.spec, "num_samples": samples if self._search.grid is None else len(points)}
-            inner._points_to_evaluate = points
-            inner.add_configurations([more])
-            inner._trial_iter, inner._finished = None, False
+            restart_generator(inner, more, points)
         elif isinstance(inner, SearchGenerator):
-            inner._total_samples += samples
-            inner._finished = False
+            add_samples(inner, samples)
         else:
             raise TypeError(f"the search algorithm {type(inner).__name__} cannot be given more samples")
 
@@ -202,7 +199,7 @@ class Proposals(Live, SearchAlgorithm):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
             if self._search.replaces_rejected and isinstance(self._inner, SearchGenerator):
-                self._inner._total_samples += 1  # it is to propose another in its place
+                add_samples(self._inner, 1)  # it is to propose another in its place
             elif self._search.replaces_rejected and (another := self._draw()) is not None:
                 return another
             else:

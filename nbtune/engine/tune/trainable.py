@@ -9,11 +9,11 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.train._internal.session import _TrainingResult, get_session
 from ray.train.constants import CHECKPOINT_DIR_NAME
 from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT, TIMESTAMP, TRAINING_ITERATION
 from ray.tune.trainable import FunctionTrainable
 
+from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, complete, for_tune
 from nbtune.engine.train.payload import TrialPayload
@@ -44,7 +44,7 @@ class TrialProcess(FunctionTrainable):
     def _trainable_func(self, config: dict[str, Any]) -> None:
         run_trial(config, self._payload)
         # How a function tells Tune of its end. `report` would add to it: so it is none of a metric of that name.
-        get_session()._report_training_result(_TrainingResult(None, {RESULT_DUPLICATE: True}))
+        report_result(None, {RESULT_DUPLICATE: True})
 
     def step(self) -> dict[str, Any]:
         """Return what Tune is to see of the next report."""

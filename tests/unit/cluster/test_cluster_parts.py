@@ -127,7 +127,7 @@ def test_where_a_token_is_found(home, monkeypatch):
 
 
 def test_a_mode_that_nbtune_has_set_is_not_the_users(home, monkeypatch):
-    monkeypatch.setattr(auth, "_refresh", lambda: None)
+    monkeypatch.setattr("nbtune.cluster.link._ray.reload_authentication", lambda: None)
     auth.use("token")
     assert (os.environ["RAY_AUTH_MODE"], auth.said()) == ("token", None)
     auth.use("disabled")

@@ -1,0 +1,130 @@
+"""Ray Tune's private parts: the session of a trial's process, and the state of the controller and its search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+# The pair of a checkpoint and its metrics: what Tune keeps as `Trial.latest_checkpoint_result`, and what a session
+# takes. The public `ray.tune.report` makes one too, but uploads the checkpoint again.
+from ray.train._internal.session import _TrainingResult as TrainingResult
+
+# The session itself, for the same reason.
+from ray.train._internal.session import get_session
+from ray.tune.search.basic_variant import BasicVariantGenerator
+from ray.tune.search.search_generator import SearchGenerator
+
+__all__ = [
+    "TrainingResult",
+    "add_samples",
+    "convert_task_errors",
+    "report_result",
+    "restart_generator",
+    "set_resource_manager",
+    "set_start_checkpoint",
+    "tune_controller",
+    "without_actor_reuse",
+]
+
+
+def report_result(checkpoint: Any, metrics: dict[str, Any]) -> None:
+    """Report to Tune from a trial's process, without what `ray.tune.report` adds to it.
+
+    Args:
+        checkpoint: a `ray.tune.Checkpoint` that is in the trial's storage already, or None.
+        metrics: the result.
+    """
+    get_session()._report_training_result(TrainingResult(checkpoint=checkpoint, metrics=metrics))
+
+
+def tune_controller(wrapped: Any) -> Any:
+    """Return Tune's controller itself; schedulers are given one that warns about all that is not meant for them.
+
+    Args:
+        wrapped: the controller as a scheduler gets it.
+    """
+    return wrapped._tune_controller
+
+
+@contextmanager
+def without_actor_reuse(controller: Any) -> Iterator[None]:
+    """Keep the process of a trial that is stopped inside from being given to another trial.
+
+    `reuse_actors` is public, but for all trials of a run.
+
+    Args:
+        controller: Tune's controller.
+    """
+    before, controller._reuse_actors = controller._reuse_actors, False
+    try:
+        yield
+    finally:
+        controller._reuse_actors = before
+
+
+def set_resource_manager(controller: Any, manager: Any) -> None:
+    """Replace what requests placement groups for trials.
+
+    The controller has a parameter for it, which neither `ray.tune.Tuner` nor `ray.tune.run` passes on.
+
+    Args:
+        controller: Tune's controller, before its first request.
+        manager: a `ray.air.execution.ResourceManager`.
+    """
+    controller._actor_manager._resource_manager = manager
+
+
+def convert_task_errors(controller: Any, convert: Callable[[Exception], Exception]) -> None:
+    """Convert the errors of calls to trials' processes before Tune handles them. There is no hook for this.
+
+    Args:
+        controller: Tune's controller.
+        convert: takes an error and returns that which Tune is to handle.
+    """
+    manager = controller._actor_manager
+    handle = manager._actor_task_failed
+
+    def converted(tracked_actor_task: Any, exception: Exception) -> None:
+        handle(tracked_actor_task=tracked_actor_task, exception=convert(exception))
+
+    manager._actor_task_failed = converted
+
+
+def set_start_checkpoint(trial: Any, result: TrainingResult) -> None:
+    """Let a new trial start from the checkpoint of another one.
+
+    A checkpoint that is registered as the trial's own would be deleted with `num_to_keep`. Tune has this attribute for
+    ``tune.run(restore=PATH)``, which knows no iteration.
+
+    Args:
+        trial: one of Tune's.
+        result: the checkpoint with its metrics.
+    """
+    trial._restore_checkpoint_result = result
+
+
+def restart_generator(generator: BasicVariantGenerator, experiment: Any, points: Sequence[Any]) -> None:
+    """Let a generator of variants, which has come to its end, generate those of another experiment.
+
+    `add_configurations` is public, but the generator would stay at its end, and repeat its first points.
+
+    Args:
+        generator: Tune's grid and random search.
+        experiment: a `ray.tune.Experiment`.
+        points: its `points_to_evaluate`.
+    """
+    generator._points_to_evaluate = points
+    generator.add_configurations([experiment])
+    generator._trial_iter, generator._finished = None, False
+
+
+def add_samples(generator: SearchGenerator, samples: int) -> None:
+    """Let a search algorithm suggest more trials than `num_samples`, which is fixed when a run begins.
+
+    Args:
+        generator: Tune's wrapper of the algorithm.
+        samples: how many more.
+    """
+    generator._total_samples += samples
+    generator._finished = False
