@@ -1,4 +1,4 @@
-"""nbtune.spec.cell.capture: what of the notebook a cell takes along, and what is wrong with its metric."""
+"""nbtune.spec.cell.capture: the notebook variables that a cell uses, and problems of its metric."""
 
 import builtins
 import functools
@@ -14,43 +14,43 @@ from nbtune.spec.cell.reports import Reports
 
 
 def notebook(source, **values):
-    """Return the namespace after a notebook's cell was run."""
+    """Return the namespace of a notebook after it has run a cell."""
     namespace = {"__name__": "__main__", **values}
     exec(compile(source, "<notebook>", "exec"), namespace)
     return namespace
 
 
-def taken(cell, namespace):
+def captured_by(cell, namespace):
     return capture(parse_cell(cell, namespace)[0].names, namespace)
 
 
-def test_what_the_cell_reads_is_taken_and_nothing_else():
+def test_only_names_that_the_cell_reads_are_captured():
     namespace = notebook("X = [1]\nother = 2\nlr = 3")
-    assert taken("y = X[0]", namespace) == Capture({"X": [1]}, set(), [])
+    assert captured_by("y = X[0]", namespace) == Capture({"X": [1]}, set(), [])
 
 
-def test_what_the_cell_makes_itself_stays_at_home():
-    assert taken("model = 1\nprint(model)", notebook("model = object()")).values == {}
+def test_a_name_that_the_cell_binds_first_is_not_captured():
+    assert captured_by("model = 1\nprint(model)", notebook("model = object()")).values == {}
 
 
-def test_what_the_cell_perhaps_reads_is_optional():
+def test_a_name_that_the_cell_may_read_is_optional():
     namespace = notebook("cached = 5")
-    assert taken("if flag:\n    cached = 1\nprint(cached)", {**namespace, "flag": True}) == Capture(
+    assert captured_by("if flag:\n    cached = 1\nprint(cached)", {**namespace, "flag": True}) == Capture(
         {"flag": True, "cached": 5}, {"cached"}, []
     )
 
 
-def test_what_it_perhaps_reads_and_is_nowhere_is_no_problem():
-    assert taken("for i in range(3):\n    if i:\n        print(last)\n    last = i", {}) == Capture({}, set(), [])
+def test_an_undefined_optional_name_is_not_a_problem():
+    assert captured_by("for i in range(3):\n    if i:\n        print(last)\n    last = i", {}) == Capture({}, set(), [])
 
 
-def test_functions_of_the_notebook_bring_what_they_use_as_optional():
+def test_globals_of_notebook_functions_are_captured_as_optional():
     namespace = notebook(
         "scale = 2\nunused = 3\nimport json\n"
         "def inner(x):\n    return scale * x\n"
         "def outer(x):\n    return [inner(y) for y in json.loads(x)]\n"
     )
-    found = taken("outer('[1]')", namespace)
+    found = captured_by("outer('[1]')", namespace)
     assert set(found.values) == {"outer", "inner", "scale", "json"}
     assert found.optional == {"inner", "scale", "json"}
     assert found.problems == []
@@ -70,60 +70,60 @@ def test_functions_of_the_notebook_bring_what_they_use_as_optional():
         "@functools.wraps(print)\ndef w(): pass\nA = functools.wraps(w)(lambda: 1)\nA.__wrapped__ = lambda: scale",
     ],
 )
-def test_names_are_found_in_all_kinds_of_functions(definition):
+def test_globals_of_all_kinds_of_functions_are_captured(definition):
     namespace = notebook(definition, scale=2, functools=functools)
-    assert taken("A()", namespace).values["scale"] == 2
+    assert captured_by("A()", namespace).values["scale"] == 2
 
 
-def test_functions_that_call_each_other_end():
+def test_mutually_recursive_functions_are_captured():
     namespace = notebook("def f(): return g()\ndef g(): return f()")
-    assert set(taken("f()", namespace).values) == {"f", "g"}
+    assert set(captured_by("f()", namespace).values) == {"f", "g"}
 
 
-def test_functions_of_modules_bring_nothing():
+def test_globals_of_library_functions_are_not_captured():
     namespace = {"dumps": json.dumps, "JSONEncoder": "a variable that json's own function also names"}
-    assert set(taken("dumps(1)", namespace).values) == {"dumps"}
+    assert set(captured_by("dumps(1)", namespace).values) == {"dumps"}
 
 
-def test_an_undefined_name_is_a_problem_with_its_line_and_a_hint():
-    (problem,) = taken("x = 1\ny = learning_rat", {"learning_rate": 1, "_hidden": 2}).problems
+def test_an_undefined_name_is_reported_with_line_and_suggestion():
+    (problem,) = captured_by("x = 1\ny = learning_rat", {"learning_rate": 1, "_hidden": 2}).problems
     assert str(problem) == "line 3: 'learning_rat' is not defined (did you mean 'learning_rate'?)"
 
 
-def test_a_misspelt_helper_has_a_hint():
-    (problem,) = taken("reprot(loss=1)", {}).problems
+def test_a_misspelled_helper_gets_a_suggestion():
+    (problem,) = captured_by("reprot(loss=1)", {}).problems
     assert "did you mean 'report'?" in problem.message
 
 
-def test_helpers_and_builtins_are_there():
+def test_helpers_and_builtins_are_defined():
     source = "report(loss=len([1]))\nget_checkpoint()\nget_context()\nx = uniform(0, 1)\nprint(__name__, ValueError)"
-    assert taken(source, {}) == Capture({}, set(), [])
+    assert captured_by(source, {}) == Capture({}, set(), [])
 
 
-def test_a_helper_that_the_notebook_has_goes_along():
+def test_a_notebook_variable_named_like_a_helper_is_captured():
     report = object()
-    assert taken("report(loss=1)", {"report": report}).values == {"report": report}
+    assert captured_by("report(loss=1)", {"report": report}).values == {"report": report}
 
 
-def test_a_builtin_that_the_notebook_has_overridden_goes_along():
+def test_an_overridden_builtin_is_captured():
     namespace = notebook("def print(*a): pass\nfrom builtins import len\nsum = sum")
-    found = taken("print(len([]), sum([]))", namespace)
+    found = captured_by("print(len([]), sum([]))", namespace)
     assert found.values == {"print": namespace["print"]}
 
 
-def test_a_builtin_that_a_function_of_the_notebook_uses_overridden():
+def test_an_overridden_builtin_in_a_notebook_function_is_captured():
     namespace = notebook("max = 5\ndef f():\n    return max, min")
-    assert set(taken("f()", namespace).values) == {"f", "max"}
+    assert set(captured_by("f()", namespace).values) == {"f", "max"}
     assert not hasattr(namespace["f"], "max")
     assert builtins.max is not namespace["max"]
 
 
-def test_a_star_import_may_define_anything():
-    assert taken("from math import *\nx = floor(2.5)", {}).problems == []
+def test_names_are_not_reported_as_undefined_after_a_star_import():
+    assert captured_by("from math import *\nx = floor(2.5)", {}).problems == []
 
 
-def test_a_star_import_does_not_hide_the_notebooks_variables():
-    assert taken("from math import *\nx = floor(y)", {"y": 1}).values == {"y": 1}
+def test_notebook_variables_are_captured_despite_a_star_import():
+    assert captured_by("from math import *\nx = floor(y)", {"y": 1}).values == {"y": 1}
 
 
 def problems(metric, cell, namespace=None):
@@ -143,34 +143,34 @@ def problems(metric, cell, namespace=None):
         "report({name: 1})",
     ],
 )
-def test_a_metric_that_is_or_may_be_reported(cell):
+def test_a_metric_that_is_or_may_be_reported_is_accepted(cell):
     assert problems("loss", cell) == []
 
 
-def test_without_a_metric_any_report_will_do():
+def test_any_report_is_accepted_without_a_metric():
     assert problems(None, "report(x=1)") == []
 
 
-def test_a_cell_that_never_reports():
+def test_a_cell_without_reports_is_a_problem():
     assert problems("loss", "x = 1") == [
         "the cell never reports a metric: add report(loss=…), or end it with return {'loss': …}"
     ]
     assert "add report(accuracy=…)" in problems(None, "x = 1")[0]
 
 
-def test_a_metric_that_is_never_reported():
+def test_a_metric_that_is_never_reported_is_a_problem():
     assert problems("acuracy", "report(loss=1, accuracy=2)") == [
         "--metric: the cell never reports 'acuracy' (did you mean 'accuracy'?); it reports loss, accuracy"
     ]
 
 
 @pytest.mark.parametrize("cell", ["report({'val': {'accuracy': 1}})", "report(val=scores)", "return {'val': scores}"])
-def test_a_metric_inside_a_reported_dictionary(cell):
+def test_a_metric_in_a_reported_dictionary_is_accepted(cell):
     assert problems("val/accuracy", cell) == []
     assert problems("test/accuracy", cell) != []
 
 
-def test_a_function_of_the_notebook_may_report():
+def test_a_notebook_function_may_report():
     namespace = notebook("def train():\n    report(loss=1)")
     assert problems("loss", "train()", namespace) == []
     assert may_report(namespace["train"])
@@ -184,15 +184,15 @@ def test_a_function_of_the_notebook_may_report():
         "A = lambda: report(loss=1)",
     ],
 )
-def test_reports_are_found_in_all_kinds_of_functions(definition):
+def test_calls_of_report_are_found_in_all_kinds_of_functions(definition):
     assert may_report(notebook(definition)["A"])
 
 
-def test_other_values_do_not_report():
+def test_values_without_calls_of_report_do_not_report():
     assert not any(map(may_report, [5, "report", print, notebook("def f(): return 'report'")["f"]]))
 
 
-def test_sources_are_the_cells_and_the_notebooks(monkeypatch):
+def test_sources_include_the_cell_and_the_cells_of_captured_functions(monkeypatch):
     text = "def helper():\n    return 1\n"
     monkeypatch.setitem(linecache.cache, "<cell 3>", (len(text), None, text.splitlines(keepends=True), "<cell 3>"))
     namespace = {}
@@ -203,12 +203,12 @@ def test_sources_are_the_cells_and_the_notebooks(monkeypatch):
     assert found == {"<cell 3>": ("Cell In[3]", text), "<cell 5>": ("Cell In[5]", "%%tune x\nhelper()")}
 
 
-def test_a_cell_without_a_name_is_called_by_its_file():
+def test_a_cell_without_a_label_is_labeled_with_its_file_name():
     cell, _ = parse_cell("x = 1", {}, filename="<cell 5>")
     assert notebook_sources(cell, [], lambda filename: None)["<cell 5>"][0] == 'File "<cell 5>"'
 
 
-def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
+def test_a_module_of_the_user_may_report_any_metric(tmp_path, monkeypatch):
     (tmp_path / "my_training.py").write_text("def fit():\n    import nbtune\n    nbtune.report(acc=1)\n")
     monkeypatch.syspath_prepend(tmp_path)
     import json
@@ -226,7 +226,7 @@ def test_a_module_of_the_users_own_may_report_anything(tmp_path, monkeypatch):
         assert len(metric_problems("acc", nothing, kind="cell", **library)) == 1
 
 
-def test_a_framework_of_nbtunes_reports_on_its_own():
+def test_nbtune_frameworks_may_report_any_metric():
     import nbtune
 
     nothing = Reports((), True, False)
@@ -238,13 +238,13 @@ def test_a_framework_of_nbtunes_reports_on_its_own():
     assert len(metric_problems("loss", nothing, [nbtune], "cell")) == 1
 
 
-def test_what_ipython_puts_among_the_builtins_is_refused():
+def test_ipython_builtins_are_a_problem():
     found = capture(FreeNames(needed={"display": 3}), {})
     assert found.problems[0].line == 3
     assert "'display' is a function of the notebook and not available in a trial" in found.problems[0].message
 
 
-def test_nbtunes_own_names_in_the_notebook_do_not_hide_a_misspelt_metric():
+def test_a_misspelled_metric_is_found_after_a_star_import_of_nbtune():
     import nbtune
 
     reports = Reports(("accuracy",), True, True)

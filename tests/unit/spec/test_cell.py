@@ -38,7 +38,7 @@ def problems_of(source, **namespace):
 
 
 def run(source, **namespace):
-    """Run a cell's body as a trial does; return its namespace and what it returned."""
+    """Run the body of a cell as a trial does; return its namespace and its result."""
     cell = cell_of(source, **namespace)
     result = types.FunctionType(cell.code, namespace)()
     if cell.is_async:
@@ -50,13 +50,13 @@ def run(source, **namespace):
 # -- parameters -----------------------------------------------------------------------------------
 
 
-def test_the_calls_above_are_all_there_are():
+def test_calls_covers_every_space_function():
     assert set(CALLS) == set(SPACE_FUNCTIONS)
 
 
 @pytest.mark.parametrize("prefix", ["", "tune.", "ray.tune.", "nbtune."])
 @pytest.mark.parametrize("kind", CALLS)
-def test_every_space_function_makes_a_parameter(kind, prefix):
+def test_every_space_function_declares_a_parameter(kind, prefix):
     cell = cell_of(f"x: {prefix}{kind}({CALLS[kind]})")
     (parameter,) = cell.space.parameters
     assert (parameter.name, parameter.line, parameter.default) == ("x", 2, MISSING)
@@ -66,11 +66,11 @@ def test_every_space_function_makes_a_parameter(kind, prefix):
 
 
 @pytest.mark.parametrize("kind", CALLS)
-def test_every_space_function_takes_a_default(kind):
+def test_every_space_function_accepts_a_default(kind):
     assert cell_of(f"x: {kind}({CALLS[kind]}) = 5").space["x"].default == 5
 
 
-def test_none_is_a_default():
+def test_none_is_a_valid_default():
     assert cell_of("x: choice([None, 1]) = None").space["x"].default is None
 
 
@@ -85,7 +85,7 @@ def test_space_expressions_use_the_notebooks_variables():
     assert cell.space["x"].default == 1
 
 
-def test_keyword_arguments_work():
+def test_keyword_arguments_are_accepted():
     assert cell_of("x: loguniform(lower=1e-4, upper=1)").space["x"].domain == Domain.call("loguniform", 1e-4, 1)
 
 
@@ -96,7 +96,7 @@ def test_a_notebook_variable_called_choice_does_not_hide_the_function():
 @pytest.mark.parametrize(
     "annotation", ["int", "'int'", "list[int]", "np.ndarray", "make(3)", "1 if 2 else 3", "uniform"]
 )
-def test_any_other_annotation_is_ordinary_python(annotation):
+def test_other_annotations_are_ordinary_python(annotation):
     cell = cell_of(f"x: {annotation} = 5\ny = x + 1", make=lambda n: n)
     assert len(cell.space) == 0
     namespace = {}
@@ -124,52 +124,52 @@ def test_annotated_attributes_and_items_are_ordinary_python():
     assert (box.a, items) == (5, {"k": 6})
 
 
-def test_a_parameter_twice():
+def test_a_parameter_declared_twice_is_a_problem():
     ((line, message),) = problems_of("x: uniform(0, 1)\nx: uniform(0, 2)")
     assert (line, message) == (3, "x: already declared in line 2")
 
 
 @pytest.mark.parametrize("name", HELPERS)
-def test_nbtunes_own_names_cannot_be_parameters(name):
+def test_names_that_nbtune_defines_cannot_be_parameters(name):
     ((line, message),) = problems_of(f"{name}: choice([1])")
     assert line == 2
     assert "nbtune defines this name" in message
 
 
-def test_a_misspelt_space_function():
+def test_a_misspelled_space_function_gets_a_suggestion():
     ((line, message),) = problems_of("x: logunifrom(1e-4, 1)")
     assert line == 2
     assert message.startswith("x: unknown space function logunifrom (did you mean 'loguniform'?)")
 
 
-def test_what_is_defined_is_not_misspelt():
+def test_a_defined_function_is_not_reported_as_misspelled():
     assert problems_of("x: Choices(1)", Choices=int) == []
     assert problems_of("def uniforms(a): return a\nx: uniforms(1) = 2") == []
 
 
-def test_an_expression_that_cannot_be_evaluated():
+def test_a_domain_that_raises_is_a_problem():
     ((line, message),) = problems_of("x: choice(sizes)")
     assert line == 2
     assert message == "x: choice(sizes) cannot be evaluated: NameError: name 'sizes' is not defined"
 
 
-def test_a_default_that_cannot_be_evaluated():
+def test_a_default_that_raises_is_a_problem():
     ((_, message),) = problems_of("x: choice([1]) = 1 / 0")
     assert message == "x: 1 / 0 cannot be evaluated: ZeroDivisionError: division by zero"
 
 
-def test_wrong_arguments():
+def test_invalid_arguments_are_a_problem():
     ((_, message),) = problems_of("x: uniform(0)")
     assert "cannot be evaluated: TypeError: missing a required argument: 'upper'" in message
 
 
-def test_a_wrong_domain_has_its_line():
+def test_an_invalid_domain_is_reported_with_its_line():
     ((line, message),) = problems_of("y = 1\nx: uniform(2, 1)")
     assert line == 3
     assert message.startswith("x: uniform(2, 1): lower: must be less than upper (1), got 2")
 
 
-# -- what a trial cannot run ----------------------------------------------------------------------
+# -- shell commands and magics, syntax errors ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,22 +184,22 @@ def test_a_wrong_domain_has_its_line():
         ("?print", "help"),
     ],
 )
-def test_shell_and_magic_are_refused_with_their_line(line, kind):
+def test_shell_commands_and_magics_are_reported_with_their_line(line, kind):
     for source, number in ((line, 2), (f"y = 1\nif y:\n    {line}\nz = 2", 4)):
         ((found, message),) = problems_of(source)
         assert found == number
         assert message.startswith(f"{kind} ({line}) cannot run in a trial")
 
 
-def test_all_of_them_are_found():
+def test_all_shell_commands_and_magics_are_reported():
     assert [line for line, _ in problems_of("!ls\nx = 1\n%time x\ny = !pwd")] == [2, 4, 5]
 
 
-def test_a_syntax_error_below_a_shell_line_is_found_too():
+def test_a_syntax_error_after_a_shell_command_is_reported():
     assert [line for line, _ in problems_of("!ls\nx = = 1")] == [2, 3]
 
 
-def test_inside_text_they_are_fine():
+def test_shell_commands_in_strings_are_accepted():
     namespace, _ = run('x = """\n!ls\n%time\nwhat?\n"""\ny = 7 % 3\nz = 1 != 2')
     assert namespace == {"x": "\n!ls\n%time\nwhat?\n", "y": 1, "z": True}
 
@@ -219,7 +219,7 @@ def test_inside_text_they_are_fine():
         ("f() = 1", 2),
     ],
 )
-def test_a_syntax_error_has_the_notebooks_line(source, line):
+def test_a_syntax_error_has_the_line_number_of_the_notebook(source, line):
     cell, problems = parse_cell(source, {})
     assert cell is None
     assert [p.line for p in problems] == [line]
@@ -229,12 +229,12 @@ def test_a_null_byte_is_a_problem_not_an_exception():
     assert parse_cell("x = 1\n\x00", {})[0] is None
 
 
-def test_an_empty_cell_is_a_cell():
+def test_an_empty_cell_is_valid():
     for source in ("", "\n\n", "# nothing"):
         assert run(source) == ({}, None)
 
 
-# -- the body behaves as a cell does ---------------------------------------------------------------
+# -- the body runs like a cell ---------------------------------------------------------------
 
 
 def test_top_level_names_are_globals():
@@ -243,11 +243,11 @@ def test_top_level_names_are_globals():
     assert (namespace["x"], namespace["y"], namespace["p"]) == (1, 2, namespace["math"].pi)
 
 
-def test_a_notebook_variable_can_be_bound_anew():
+def test_a_notebook_variable_can_be_rebound():
     assert run("epochs = epochs * 2\ncount += 1", epochs=3, count=1)[0] == {"epochs": 6, "count": 2}
 
 
-def test_a_parameter_can_be_bound_anew():
+def test_a_parameter_can_be_rebound():
     cell = cell_of("x: uniform(0, 1)\nx = x * 2")
     namespace = {"x": 0.5}
     types.FunctionType(cell.code, namespace)()
@@ -286,11 +286,11 @@ def test_functions_of_the_notebook_see_what_the_cell_binds():
         "match 1:\n    case 1:\n        return {'a': 1}",
     ],
 )
-def test_a_return_at_top_level_returns(source):
+def test_a_top_level_return_ends_the_cell(source):
     assert run(source + "\nraise AssertionError")[1] == {"a": 1}
 
 
-def test_a_return_in_a_function_is_the_functions():
+def test_a_return_in_a_function_ends_only_the_function():
     assert run("def f():\n    return 5\nx = f()")[1] is None
 
 
@@ -300,11 +300,11 @@ def test_a_star_import_binds_globals():
     assert "sqrt" in namespace
 
 
-def test_a_star_import_where_python_would_not_allow_one():
+def test_a_star_import_in_a_block_binds_globals():
     assert run("if True:\n    from math import *\nx = floor(pi)")[0]["x"] == 3
 
 
-def test_global_at_top_level_says_nothing():
+def test_a_top_level_global_statement_has_no_effect():
     assert run("global x\nx = 1")[0] == {"x": 1}
 
 
@@ -312,7 +312,7 @@ def test_a_function_may_bind_a_global():
     assert run("def f():\n    global x\n    x = 5\nf()\ny = x")[0]["y"] == 5
 
 
-def test_a_walrus_in_a_comprehension_binds_outside():
+def test_a_walrus_in_a_comprehension_binds_a_global():
     namespace, _ = run("ys = [y := x * 2 for x in range(3)]\nif (z := y) > 3:\n    found = z")
     assert (namespace["ys"], namespace["y"], namespace["found"]) == ([0, 2, 4], 4, 4)
     assert "x" not in namespace
@@ -327,7 +327,7 @@ def test_del_deletes_globals():
     assert run("x = 1\ny = 2\ndel x, old", old=1)[0] == {"y": 2}
 
 
-def test_the_name_of_a_handler_is_gone_after_it():
+def test_the_name_of_an_exception_handler_is_unbound_after_it():
     assert run("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    text = str(error)")[0] == {
         "text": "division by zero"
     }
@@ -338,13 +338,13 @@ def test_patterns_bind_globals():
     assert namespace == {"a": 1, "b": 2, "c": [3], "rest": {}}
 
 
-def test_annotations_from_the_future():
+def test_future_annotations_are_supported():
     namespace, _ = run("from __future__ import annotations\ndef f(x: Unknown) -> Nothing:\n    return x\ny = f(1)")
     assert namespace["y"] == 1
     assert namespace["f"].__annotations__ == {"x": "Unknown", "return": "Nothing"}
 
 
-def test_await_at_top_level():
+def test_top_level_await_makes_the_cell_a_coroutine():
     source = "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 5\nx = await f()\nreturn {'x': x}"
     assert cell_of(source).is_async
     namespace, result = run(source)
@@ -363,17 +363,17 @@ AGEN = "async def agen():\n    for i in range(3):\n        yield i\n"
         "import contextlib\nasync with contextlib.aclosing(agen()) as a:\n    xs = [i async for i in a]",
     ],
 )
-def test_other_asynchronous_statements_at_top_level(source):
+def test_async_for_with_and_comprehensions_make_the_cell_a_coroutine(source):
     assert run(AGEN + source)[0]["xs"] == [0, 1, 2]
 
 
-def test_await_in_a_function_makes_the_cell_no_coroutine():
+def test_await_in_a_function_does_not_make_the_cell_a_coroutine():
     assert not cell_of(
         "async def f():\n    await g()\nx = lambda: 1\nclass A:\n    async def m(self):\n        await g()"
     ).is_async
 
 
-def test_an_errors_line_is_the_notebooks():
+def test_tracebacks_have_the_line_numbers_of_the_notebook():
     cell = cell_of("x = 1\n\ndef f():\n    return 1 / 0\n\nf()")
     with pytest.raises(ZeroDivisionError) as caught:
         types.FunctionType(cell.code, {})()
@@ -431,7 +431,7 @@ STARTS = st.dictionaries(NAMES, st.integers(-3, 3))
 
 
 def outcome(execute, namespace):
-    """Return the globals that are left and the kind of error."""
+    """Return the globals afterwards and the exception, both in a comparable form."""
     error = None
     try:
         execute(namespace)
@@ -455,7 +455,7 @@ def test_a_body_leaves_the_same_globals_as_plain_python(source, start):
         assert cell is None
         return
     assert problems == []
-    # A module's `x: int` also makes `__annotations__`, which a function's does not.
+    # `x: int` creates `__annotations__` in a module, but not in a function.
     plain = outcome(lambda namespace: exec(compiled, namespace), {"__name__": "m", **start})
     ours = outcome(
         lambda namespace: types.FunctionType(cell.code, namespace)(),

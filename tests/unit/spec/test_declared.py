@@ -1,4 +1,4 @@
-"""nbtune.spec.cell.declared: parameters that depend on one another, nested ones, and constraints, as a cell declares them."""
+"""nbtune.spec.cell.declared: dependent and nested parameters, and constraints."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def problems_of(text, **namespace):
 OPTIMIZER = 'optimizer: choice(["sgd", "adam"]) = "sgd"\n'
 
 
-def test_a_condition_over_another_parameter():
+def test_a_condition_may_use_another_parameter():
     space = declared(OPTIMIZER + 'momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9')
     momentum = space["momentum"]
     assert isinstance(momentum.domain, Conditional)
@@ -32,7 +32,7 @@ def test_a_condition_over_another_parameter():
     assert resolve(momentum.domain, {"optimizer": "adam"}) is None
 
 
-def test_conditions_inside_conditions():
+def test_conditions_can_be_nested():
     space = declared(
         "a: choice([1, 2, 3])\nb: (uniform(0, 1) if a == 1 else randint(1, 5)) if a < 3 else (0 if a > 9 else a * 2)"
     )
@@ -42,13 +42,13 @@ def test_conditions_inside_conditions():
     assert again == space
 
 
-def test_a_condition_over_the_notebook_alone_is_decided_at_once():
+def test_a_condition_without_parameters_is_evaluated_at_once():
     assert declared("a: uniform(0, 1) if small else uniform(0, 9)", small=False)["a"].domain == Domain.call(
         "uniform", 0, 9
     )
 
 
-def test_bounds_and_choices_from_another_parameter():
+def test_bounds_choices_and_defaults_may_use_another_parameter():
     space = declared("lr: loguniform(1e-4, 1e-1) = 1e-2\nw: uniform(0, lr * k) = lr / 10\nn: choice([lr, 2 * lr])", k=3)
     assert repr(space["w"].domain) == "uniform(0, lr * 3)", "plain values of the notebook are written out"
     assert resolve(space["w"].domain, {"lr": 0.5}) == Domain.call("uniform", 0, 1.5)
@@ -58,18 +58,18 @@ def test_bounds_and_choices_from_another_parameter():
     assert space["w"].domain.problem() is None
 
 
-def test_what_cannot_be_written_out_is_taken_along():
+def test_values_that_cannot_be_inlined_are_captured():
     space = declared("a: choice([1, 2])\nb: uniform(0, double(a))", double=lambda x: 2 * x)
     assert resolve(space["b"].domain, {"a": 2}).arguments["upper"] == 4
 
 
-def test_a_parameter_goes_before_a_variable_of_its_name_but_in_its_own_line():
+def test_a_parameter_shadows_a_variable_except_in_its_own_declaration():
     space = declared("batch: choice([batch, 2 * batch])\nn: randint(1, batch)", batch=8)
     assert space["batch"].domain.values == [8, 16]
     assert space["n"].depends == {"batch"}
 
 
-def test_a_dictionary_of_parameters():
+def test_a_dictionary_declares_nested_parameters():
     space = declared(
         'model: {"hidden": choice([64, 128]), "block": {"act": choice(["relu", "gelu"]), "bias": True}} = '
         '{"hidden": 64, "block": {"act": "relu"}}\ndepth: randint(1, model["hidden"])'
@@ -81,12 +81,12 @@ def test_a_dictionary_of_parameters():
     assert [parameter.name for parameter in space.ordered][-1] == "depth"
 
 
-def test_an_ordinary_annotation_is_none_of_it():
+def test_ordinary_annotations_declare_nothing():
     space = declared('a: choice([1])\nb: {"x": 3} = {}\nc: int if a else str = 4')
     assert space.names == ("a",)
 
 
-def test_constraints():
+def test_top_level_require_declares_a_constraint():
     space = declared(
         "a: randint(1, 9)\nb: randint(1, 9)\nrequire(a * b <= most)\nfor i in range(a): require(i)", most=20
     )
@@ -94,17 +94,17 @@ def test_constraints():
     assert str(constraint) == "require(a * b <= 20)"
     assert space.violated({"a": 4, "b": 5}) is None
     assert space.violated({"a": 5, "b": 5}) is constraint
-    assert space.violated({"a": 5}) is None, "what is not known is not violated"
+    assert space.violated({"a": 5}) is None, "constraints over missing parameters are skipped"
 
 
-def test_a_function_of_the_notebooks_called_require_is_left_alone():
+def test_a_user_function_named_require_declares_no_constraint():
     cell, _ = parse_cell("a: choice([1])\nrequire(a)", {"require": print})
     assert cell.space.constraints == ()
     cell, _ = parse_cell("a: choice([1])\ndef require(x): pass\nrequire(a)", {})
     assert cell.space.constraints == ()
 
 
-def test_a_space_beside_the_cell_is_seen_by_it():
+def test_an_extra_space_is_merged_and_its_parameters_can_be_used():
     beside = Space.from_dict({"a": 1, "b": Domain.call("uniform", 0, 1)})
     cell, problems = parse_cell("c: uniform(0, b)\nb: uniform(5, 6) = 5.5\nrequire(b < 0.5)", {}, extra_space=beside)
     assert problems == []
@@ -134,17 +134,17 @@ def test_a_space_beside_the_cell_is_seen_by_it():
         ("require: choice([1])", 2, "require: cannot be a parameter"),
     ],
 )
-def test_mistakes(text, line, words):
+def test_invalid_declarations_are_reported_with_their_line(text, line, words):
     ((found, message),) = problems_of(text)
     assert (found, words in message) == (line, True), message
 
 
-def test_one_mistake_is_one_complaint():
+def test_dependents_of_an_invalid_parameter_are_not_reported():
     found = problems_of("a: uniform(0, nowhere)\nb: uniform(0, a)\nrequire(a < b)")
     assert [line for line, _ in found] == [2]
 
 
-def test_what_an_expression_comes_to_is_checked():
+def test_evaluated_arguments_are_validated():
     space = declared("a: uniform(0, 1)\nb: uniform(a, 0.5)")
     with pytest.raises(ValueError, match=r"lower: must be less than upper \(0.5\), got 0.7"):
         resolve(space["b"].domain, {"a": 0.7})
@@ -155,7 +155,7 @@ def test_what_an_expression_comes_to_is_checked():
         space.violated({"a": 0})
 
 
-# -- expressions from elsewhere ---------------------------------------------------------------------
+# -- expressions from files ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_what_an_expression_comes_to_is_checked():
     ["a.__class__", "__import__('os')", "open('x')", "(lambda: 1)()", "[x for x in a]", "a.b", "f'{a}'", "a := 1",
      "eval('1')", "a()", "max.__self__", "1 +", "getattr(a, 'b')"],
 )  # fmt: skip
-def test_an_expression_from_a_file_can_only_compute(text):
+def test_an_unsafe_expression_from_a_file_is_refused(text):
     with pytest.raises(Exception, match=r"not allowed in an expression from a file|invalid expression"):
         safe_expression(text, {"a"})
 
 
-def test_what_it_can_compute():
+def test_a_safe_expression_from_a_file_is_evaluated():
     assert (
         safe_expression("max(a, 2) * log2(8) if a in (1, 2) and not a > 3 else {'x': [a]}['x'][0]", {"a"})({"a": 1})
         == 6

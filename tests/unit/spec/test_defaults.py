@@ -1,4 +1,4 @@
-"""nbtune.spec.options.defaults: flags, the session and the project, in this order."""
+"""nbtune.spec.options.defaults: precedence of flags, session and project file."""
 
 import pytest
 
@@ -23,24 +23,24 @@ def project(tmp_path):
     return write
 
 
-def test_the_project_fills_in(project):
+def test_the_project_file_provides_defaults(project):
     folder = project('[tool.nbtune]\nstorage = "/data"\nmax-concurrent = 4\ncpus = 2\n')
     assert with_defaults({}, folder) == ({"storage": "/data", "max_concurrent": 4, "cpus": 2}, [])
 
 
-def test_a_flag_beats_the_session_which_beats_the_project(project):
+def test_a_flag_overrides_the_session_which_overrides_the_project(project):
     folder = project("[tool.nbtune]\nsamples = 1\ncpus = 1\ngpus = 1\n")
     session.update(samples=2, cpus=2)
     assert with_defaults({"samples": 3}, folder)[0] == {"samples": 3, "cpus": 2, "gpus": 1}
 
 
-def test_none_is_not_given(project):
+def test_none_means_not_given(project):
     folder = project("[tool.nbtune]\nsamples = 1\ncpus = 1\n")
     session.update(samples=None, seed=5)
     assert with_defaults({"cpus": None, "seed": None}, folder)[0] == {"samples": 1, "cpus": 1, "seed": 5}
 
 
-def test_the_nearest_project_above_counts(project):
+def test_the_nearest_project_file_in_parent_directories_is_used(project):
     folder = project("[tool.nbtune]\nsamples = 1\n")
     inner = folder / "a" / "b"
     inner.mkdir(parents=True)
@@ -49,7 +49,7 @@ def test_the_nearest_project_above_counts(project):
     assert with_defaults({}, inner)[0] == {}
 
 
-def test_the_working_directory_is_where_it_starts(project, monkeypatch):
+def test_the_search_starts_in_the_working_directory(project, monkeypatch):
     monkeypatch.chdir(project("[tool.nbtune]\nsamples = 7\n"))
     assert with_defaults({})[0] == {"samples": 7}
 
@@ -62,19 +62,19 @@ def test_an_unknown_key_is_a_problem_and_not_an_option(project):
     assert str(folder / "pyproject.toml") in problem.message
 
 
-def test_a_file_that_is_no_toml_is_a_problem(project):
+def test_an_invalid_toml_file_is_a_problem(project):
     options, (problem,) = with_defaults({"cpus": 1}, project("[tool.nbtune\n"))
     assert options == {"cpus": 1}
     assert "cannot be read" in problem.message
 
 
 @pytest.mark.parametrize("text", ["tool = 5\n", "[tool]\nnbtune = 5\n", "[[tool.nbtune]]\ncpus = 1\n"])
-def test_a_table_that_is_no_table_is_a_problem(project, text):
+def test_an_entry_that_is_not_a_table_is_a_problem(project, text):
     options, (problem,) = with_defaults({}, project(text))
     assert options == {}
     assert "[tool.nbtune]" in problem.message
 
 
-def test_no_project_is_no_problem(tmp_path):
+def test_a_missing_project_file_is_not_a_problem(tmp_path):
     (tmp_path / "pyproject.toml").write_text("", "utf-8")
     assert with_defaults({}, tmp_path) == ({}, [])

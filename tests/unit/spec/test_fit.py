@@ -1,4 +1,4 @@
-"""nbtune.spec.plan.shape, placement and fit: what a trial needs, where Ray places it, and how many fit."""
+"""nbtune.spec.plan.shape, placement and fit: the resources of a trial, its placement, and how many trials fit."""
 
 import copy
 import math
@@ -20,22 +20,22 @@ def one(**resources):
 @pytest.mark.parametrize(
     ("gpus", "nodes", "at_once"),
     [
-        (0.4, [4], 8),  # two on each, not 4 / 0.4
+        (0.4, [4], 8),  # two on each GPU, not 4 / 0.4
         (0.6, [4], 4),
         (0.25, [1, 2], 12),
         (0.3333, [1], 3),
         (0.34, [1], 2),
         (1, [2, 3], 5),
         (2, [3, 3], 2),
-        # Of the first node 0.8 are left then, and no device has 0.4 of them. Ray may see only the sum, and choose it.
+        # The first node then has 0.8 GPU in total, but no device with 0.4. Ray, which sees the sum, may still choose it.
         (0.4, [4, 1], 9),
     ],
 )
-def test_a_part_of_a_gpu_comes_from_one_device(gpus, nodes, at_once):
+def test_a_fraction_of_a_gpu_comes_from_one_device(gpus, nodes, at_once):
     assert fitting(one(GPU=gpus), [{"GPU": number} for number in nodes]) == at_once
 
 
-def test_whole_gpus_are_not_made_of_parts():
+def test_whole_gpus_are_not_assembled_from_fractions():
     nodes = nodes_of([{"GPU": 2}])
     assert place(nodes, [units({"GPU": 0.5})], "PACK")
     assert place(nodes, [units({"GPU": 1})], "PACK")
@@ -51,7 +51,7 @@ def test_bundles_are_placed_all_or_none():
     assert [(node.free, node.devices) for node in nodes] == before
 
 
-def test_strategies():
+def test_placement_strategies():
     pair, nodes = ({"CPU": 1}, {"CPU": 1}), [{"CPU": 3}, {"CPU": 2}]
     assert fitting(Shape(pair, "STRICT_PACK"), nodes) == 2
     assert fitting(Shape(pair, "STRICT_SPREAD"), nodes) == 2
@@ -62,21 +62,21 @@ def test_strategies():
     assert fitting(Shape(({"GPU": 1}, {"GPU": 0.4}), "STRICT_PACK"), [{"GPU": 2}]) == 1
 
 
-def test_workers_compete_with_the_trials_that_wait_for_them():
+def test_workers_compete_with_trials_for_resources():
     workers = ({"CPU": 1},) * 2
     # Four trials would start, and leave no CPU for any worker.
     assert fitting(Shape(({"CPU": 1},), workers=workers), [{"CPU": 4}]) == 1
     assert fitting(Shape(({"CPU": 1},), workers=workers), [{"CPU": 6}]) == 2
-    # Ray takes the node with more to spare for the trial, and its four workers no longer fit there.
+    # Ray places the trial on the node with more free resources, where its four workers then no longer fit.
     assert fitting(Shape(({"CPU": 1},), workers=({"CPU": 1, "GPU": 1},) * 4), [{"CPU": 4, "GPU": 4}, {"CPU": 1}]) == 0
     assert fitting(Shape((), workers=workers), [{"CPU": 4}]) == 2
 
 
-def test_nothing_asked_for_is_no_shape():
+def test_a_shape_without_resources_fits_no_trials():
     assert fitting(Shape(()), [{"CPU": 1}]) == 0
 
 
-def test_the_scarcest_resource_is_that_of_which_the_fewest_fit():
+def test_the_scarcest_resource_is_the_one_that_fits_the_fewest_trials():
     assert scarcest(one(CPU=1, GPU=0.5), [{"CPU": 4, "GPU": 1}]) == "GPU"
     assert scarcest(Shape(({"CPU": 1},), workers=({"GPU": 1},)), [{"CPU": 1, "GPU": 8}]) == "CPU"
 
@@ -102,7 +102,7 @@ clusters = st.lists(nodes_, max_size=3)
 
 
 @given(lists, strategies, st.just(()) | lists, strategies, clusters)
-def test_never_more_than_the_nodes_have(trial, strategy, workers, apart, nodes):
+def test_placements_never_exceed_the_resources_of_the_nodes(trial, strategy, workers, apart, nodes):
     shape = Shape(trial, strategy, workers, apart)
     number = fitting(shape, nodes)
     for name, amount in shape.total.items():
@@ -112,20 +112,20 @@ def test_never_more_than_the_nodes_have(trial, strategy, workers, apart, nodes):
 
 
 @given(bundles, clusters, nodes_)
-def test_more_nodes_never_hold_fewer_of_whole_trials(bundle, nodes, another):
+def test_more_nodes_never_fit_fewer_trials(bundle, nodes, another):
     whole = {name: max(1, math.ceil(amount)) for name, amount in bundle.items()}
     assert fitting(Shape((whole,)), nodes) <= fitting(Shape((whole,)), [*nodes, another])
 
 
 @given(bundles, clusters)
-def test_one_bundle_is_placed_alike_by_every_strategy(bundle, nodes):
+def test_every_strategy_places_a_single_bundle_alike(bundle, nodes):
     assert (
         len({fitting(Shape((bundle,), how), nodes) for how in ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")}) == 1
     )
 
 
 @given(lists, strategies, st.just(()) | lists, strategies, clusters)
-def test_the_nearest_shape_fits_and_asks_for_no_more(trial, strategy, workers, apart, nodes):
+def test_the_nearest_shape_fits_and_requests_no_more(trial, strategy, workers, apart, nodes):
     shape = Shape(trial, strategy, workers, apart)
     if fitting(shape, nodes):
         return

@@ -1,4 +1,4 @@
-"""nbtune.spec.forms.form: rows of text to a cell and to its space, and what is wrong with which field."""
+"""nbtune.spec.forms.form: from rows of text to a cell and its space, or to problems at their fields."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ lr: loguniform(1e-4, 1e-1) = 1e-2  # log
 hidden: choice([32, 64, 128]) = 64
 
 momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
-x = 3  # between them
+x = 3  # between the declarations
 optimizer: tune.choice(["sgd", "adam"])
 model: {"hidden": choice([64, 128])} = {"hidden": 64}
 width: quniform(0, lr, 0.1)
@@ -39,7 +39,7 @@ def form_of(text, **namespace):
 
 def checked(*rows, line=None, **namespace):
     form = Form.read("", namespace, {})
-    named = [replace(row, id=row.id or f"n{number}") for number, row in enumerate(rows)]
+    named = [replace(row, id=row.id or f"n{position}") for position, row in enumerate(rows)]
     return form.check(named, line or form.line)
 
 
@@ -47,14 +47,14 @@ def problems_of(*rows, **namespace):
     return {int(key[1:]): found for key, found in checked(*rows, **namespace).diagnostics.messages().items()}
 
 
-def number(name="a", lower="0", upper="1", **more):
+def number_row(name="a", lower="0", upper="1", **more):
     return Row("number", name=name, lower=lower, upper=upper, **more)
 
 
-# -- there and back ------------------------------------------------------------------------------
+# -- round trips ------------------------------------------------------------------------------
 
 
-def test_a_cell_that_nobody_changes_stays_as_it_was_typed():
+def test_an_unchanged_cell_keeps_its_text():
     form = form_of(CELL)
     found = form.check(form.layout.rows, form.line)
     assert found.text == CELL
@@ -62,7 +62,7 @@ def test_a_cell_that_nobody_changes_stays_as_it_was_typed():
     assert found.space == parse_cell(CELL.partition("\n")[2], {})[0].space
 
 
-def test_the_texts_of_the_fields_are_those_that_were_typed():
+def test_fields_have_the_text_of_the_cell():
     rows = {row.name: row for row in form_of(CELL).layout.rows}
     assert (rows["lr"].kind, rows["lr"].lower, rows["lr"].upper, rows["lr"].log) == ("number", "1e-4", "1e-1", True)
     assert rows["lr"].default == "1e-2"
@@ -73,22 +73,22 @@ def test_the_texts_of_the_fields_are_those_that_were_typed():
     assert rows[""].expression == "hidden * epochs <= 1024"
 
 
-def test_a_row_that_is_changed_is_written_anew_and_keeps_its_comments():
+def test_a_changed_row_is_rewritten_with_its_comments():
     form = form_of(CELL)
     rows = [replace(row, upper="1") if row.name == "lr" else row for row in form.layout.rows]
     text = form.check(rows, form.line).text
     assert text == CELL.replace("1e-1", "1")
 
 
-def test_rows_in_another_order_take_their_comments_along_and_leave_the_code_where_it_was():
+def test_reordered_rows_keep_their_comments_and_code_keeps_its_place():
     form = form_of("# one\na: uniform(0, 1)\n# two\nb: uniform(0, 2)\n\nx = 1")
     text = form.check(form.layout.rows[::-1], form.line).text
     assert text == "%%tune\n# two\nb: uniform(0, 2)\n# one\na: uniform(0, 1)\n\nx = 1"
 
 
-def test_rows_are_added_before_the_body_and_removed_without_touching_it():
+def test_adding_and_removing_rows_does_not_change_the_body():
     form = form_of("x = 1")
-    assert form.check([number(id="n1")], form.line).text == "%%tune\na: uniform(0, 1)\n\nx = 1"
+    assert form.check([number_row(id="n1")], form.line).text == "%%tune\na: uniform(0, 1)\n\nx = 1"
     form = form_of("a: uniform(0, 1)\nb: uniform(0, 1)\n\nx = 1")
     assert form.check(form.layout.rows[1:], form.line).text == "%%tune\nb: uniform(0, 1)\n\nx = 1"
 
@@ -104,7 +104,7 @@ def test_each_entry_of_a_dictionary_is_a_row():
     assert [row.default for row in form.layout.rows] == ["64", "2", ""]
     assert form.check(form.layout.rows, form.line).text == f"%%tune\n{NESTED}"
     first, *rest = form.layout.rows
-    found = form.check([*rest, number("model/x y", id="n1"), replace(first, default="128")], form.line)
+    found = form.check([*rest, number_row("model/x y", id="n1"), replace(first, default="128")], form.line)
     assert found.text == (
         '%%tune\nmodel: {"deep": {"n": randint(1, 4) if act == "x" else 0}, "x y": uniform(0, 1), "hidden": choice([64, 128])}'
         ' = {"deep": {"n": 2}, "hidden": 128}  # kept\nact: choice(["x", "y"])'
@@ -122,13 +122,13 @@ def test_each_entry_of_a_dictionary_is_a_row():
         "model: {'a': choice([1])} = {'a': 1, 'b': 2}",
     ],
 )
-def test_a_dictionary_that_rows_cannot_say_is_an_expression(text):
+def test_a_dictionary_that_rows_cannot_represent_is_an_expression(text):
     form = form_of(text)
     assert [(row.name, row.kind) for row in form.layout.rows] == [("model", "expression")]
     assert form.layout.write(form.layout.rows).text == text
 
 
-def test_statements_on_one_line_are_told_apart():
+def test_statements_on_one_line_are_separate_rows():
     form = form_of("é: choice(['é']); b: uniform(0, 1); x = 1")
     assert form.check(form.layout.rows, form.line).text == "%%tune\né: choice(['é'])\nb: uniform(0, 1)\nx = 1"
 
@@ -157,17 +157,17 @@ def test_statements_on_one_line_are_told_apart():
         ("None if b == 1 else uniform(0, 1)", {"kind": "expression", "when": ""}),
     ],
 )
-def test_every_way_to_write_a_domain_comes_to_the_same_space(call, fields):
+def test_every_notation_of_a_domain_gives_the_same_space(call, fields):
     text = f"a: {call}\nb: choice([1, 2, 3])"
     form = form_of(text)
     row = form.layout.rows[0]
     assert {name: getattr(row, name) for name in fields} == fields
     # Written from the fields alone, without the text of the original cell.
-    anew = checked(*(replace(one, id="") for one in form.layout.rows))
+    rewritten = checked(*(replace(one, id="") for one in form.layout.rows))
     before = parse_cell(text, {})[0].space
     if "lambda" not in call:
-        assert anew.space == before
-    assert [p.name for p in anew.space.parameters] == ["a", "b"]
+        assert rewritten.space == before
+    assert [p.name for p in rewritten.space.parameters] == ["a", "b"]
 
 
 NUMBERS = st.sampled_from(["-1.5", "0", "1e-3", "0.25", "7", "1_000", "2e3", "n", "n / 2"])
@@ -229,15 +229,15 @@ def test_cell_to_space_to_form_to_cell(text):
     form = Form.read(text, namespace)
     assert form.check(form.layout.rows, form.line).text == f"%%tune\n{text}"
 
-    # From the fields alone: the same space, and the cell of it once more.
-    alone = [replace(row, id=f"n{position}") for position, row in enumerate(form.layout.rows)]
-    found = Form.read("", namespace).check(alone, form.line)
+    # From the fields alone: the same space, and the same rows again.
+    new_rows = [replace(row, id=f"n{position}") for position, row in enumerate(form.layout.rows)]
+    found = Form.read("", namespace).check(new_rows, form.line)
     assert found.diagnostics.problems == {}
     assert found.space == before.space
     again = Form.read(found.text, namespace)
-    assert [replace(row, id="") for row in again.layout.rows] == [replace(row, id="") for row in alone]
+    assert [replace(row, id="") for row in again.layout.rows] == [replace(row, id="") for row in new_rows]
 
-    # From the space: its own lines, as rows.
+    # From the space: the rows of its cell.
     own = Form.read(space_to_cell(before.space), namespace)
     assert own.check(own.layout.rows, own.line).space == before.space
 
@@ -265,47 +265,47 @@ TYPED_ROWS = st.builds(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(TYPED_ROWS, max_size=3), st.dictionaries(st.sampled_from(["name", "samples", "more", "search"]), TYPED))
-def test_whatever_is_typed_has_an_answer(rows, line):
+def test_any_input_is_valid_or_has_problems(rows, line):
     found = checked(*rows, line={**read_line(""), **line})
     if not found.blocked_reason:
-        # What is written is read as the same.
+        # The written cell is read as the same rows and space.
         again = Form.read(found.text, {})
         assert again.check(again.layout.rows, again.line).space == found.space
         assert len(again.layout.rows) == len(rows)
 
 
-# -- what is wrong -------------------------------------------------------------------------------
+# -- problems -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("row", "field", "said"),
+    ("row", "field", "message"),
     [
-        (number(name=""), "name", "expected a name"),
+        (number_row(name=""), "name", "expected a name"),
         (
-            number(name="2nd"),
+            number_row(name="2nd"),
             "name",
             "expected a variable name (letters, digits and _; no digit first, not a Python keyword), got '2nd'",
         ),
-        (number(name="learning rate"), "name", "got 'learning rate'"),
-        (number(name="class"), "name", "not a Python keyword), got 'class'"),
-        (number(name="report"), "name", "report is a name that nbtune defines in a trial"),
-        (number(name="model/"), "name", "expected a name on each side of a /"),
-        (number(name="uniform"), "name", "uniform is a name that nbtune defines in a trial"),
-        (number(lower=""), "lower", "expected a number"),
-        (number(lower="abc"), "lower", "abc is neither a number nor the name of a variable or parameter"),
-        (number(lower="'0'"), "lower", "expected a finite number, got '0'"),
-        (number(lower="1e-"), "lower", "1e- cannot be read: invalid decimal literal"),
-        (number(lower="1 # one"), "lower", "cannot be read"),
-        (number(lower="0, 1"), "lower", "0, 1 cannot be read: expected a single value"),
-        (number(lower="0) + (1"), "lower", "expected a single value"),
-        (number(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
-        (number(upper="inf"), "upper", "inf is neither a number nor"),
-        (number(upper="10 ** 400"), "upper", "expected a finite number, got 1"),
-        (number(lower="2"), "lower", "must be less than upper (1), got 2"),
-        (number(log=True), "lower", "must be > 0 in a log space, got 0"),
-        (number(step="-1"), "step", "must be > 0, got -1"),
-        (number(step="0.3"), "upper", "must be a multiple of step (0.3), got 1"),
-        (number(default="foo"), "default", "no variable or parameter is named foo; text goes in quotes: 'foo'"),
+        (number_row(name="learning rate"), "name", "got 'learning rate'"),
+        (number_row(name="class"), "name", "not a Python keyword), got 'class'"),
+        (number_row(name="report"), "name", "report is a name that nbtune defines in a trial"),
+        (number_row(name="model/"), "name", "expected a name on each side of a /"),
+        (number_row(name="uniform"), "name", "uniform is a name that nbtune defines in a trial"),
+        (number_row(lower=""), "lower", "expected a number"),
+        (number_row(lower="abc"), "lower", "abc is neither a number nor the name of a variable or parameter"),
+        (number_row(lower="'0'"), "lower", "expected a finite number, got '0'"),
+        (number_row(lower="1e-"), "lower", "1e- cannot be read: invalid decimal literal"),
+        (number_row(lower="1 # one"), "lower", "cannot be read"),
+        (number_row(lower="0, 1"), "lower", "0, 1 cannot be read: expected a single value"),
+        (number_row(lower="0) + (1"), "lower", "expected a single value"),
+        (number_row(lower="1 / 0"), "lower", "1 / 0 cannot be evaluated: ZeroDivisionError"),
+        (number_row(upper="inf"), "upper", "inf is neither a number nor"),
+        (number_row(upper="10 ** 400"), "upper", "expected a finite number, got 1"),
+        (number_row(lower="2"), "lower", "must be less than upper (1), got 2"),
+        (number_row(log=True), "lower", "must be > 0 in a log space, got 0"),
+        (number_row(step="-1"), "step", "must be > 0, got -1"),
+        (number_row(step="0.3"), "upper", "must be a multiple of step (0.3), got 1"),
+        (number_row(default="foo"), "default", "no variable or parameter is named foo; text goes in quotes: 'foo'"),
         (Row("integer", name="a", lower="1.5", upper="3"), "lower", "expected an integer, got 1.5"),
         (Row("normal", name="a", sd="-1"), "sd", "must be > 0, got -1"),
         (Row("choice", name="a"), "values", "expected at least one value"),
@@ -320,67 +320,71 @@ def test_whatever_is_typed_has_an_answer(rows, line):
         (Row("expression", name="a"), "expression", "expected an expression"),
         (Row("expression", name="a", expression="3"), "expression", "expected a space function, such as uniform(0, 1)"),
         (Row("expression", name="a", expression="uniform(1)"), "expression", "missing a required argument"),
-        (number(when="optimzer == 1"), "when", "no variable or parameter is named optimzer"),
-        (number(when="a > 1"), "when", "a cannot depend on itself"),
-        (number(when="b =="), "when", "b == cannot be read"),
+        (number_row(when="optimzer == 1"), "when", "no variable or parameter is named optimzer"),
+        (number_row(when="a > 1"), "when", "a cannot depend on itself"),
+        (number_row(when="b =="), "when", "b == cannot be read"),
         (Row("require", expression="1 < 2"), "expression", "uses no parameter"),
         (Row("require", expression=""), "expression", "expected an expression"),
     ],
 )
-def test_what_is_wrong_is_said_of_its_field(row, field, said):
-    problems = problems_of(row, number("b"))
+def test_problems_are_reported_at_their_field(row, field, message):
+    problems = problems_of(row, number_row("b"))
     assert list(problems) == [0]
-    assert said in problems[0][field]
+    assert message in problems[0][field]
 
 
-def test_names_are_there_once():
-    assert problems_of(number(), number(), number("b")) == {1: {"name": "a parameter named a already exists"}}
-    assert problems_of(number("a/x"), number("a/y"), number("a"), number("a/x/y")) == {
+def test_duplicate_names_are_a_problem():
+    assert problems_of(number_row(), number_row(), number_row("b")) == {
+        1: {"name": "a parameter named a already exists"}
+    }
+    assert problems_of(number_row("a/x"), number_row("a/y"), number_row("a"), number_row("a/x/y")) == {
         2: {"name": "a parameter named a already exists"},
         3: {"name": "a parameter named a/x/y already exists"},
     }
 
 
-def test_parameters_that_depend_on_one_another_are_told_where():
-    found = problems_of(number("a", upper="b + 1"), number("b", upper="a + 1"))
+def test_a_cyclic_dependency_is_reported_at_its_field():
+    found = problems_of(number_row("a", upper="b + 1"), number_row("b", upper="a + 1"))
     assert "a -> b -> a" in found[0]["lower"]
 
 
-def test_a_name_that_is_nearly_right_is_suggested():
-    found = problems_of(Row("choice", name="optimizer", values="1"), number(when="optimzer == 1"))
+def test_a_misspelled_name_gets_a_suggestion():
+    found = problems_of(Row("choice", name="optimizer", values="1"), number_row(when="optimzer == 1"))
     assert found[1]["when"].endswith("(did you mean 'optimizer'?)")
 
 
-def test_a_field_may_use_the_notebooks_variables():
-    found = checked(Row("choice", name="layer", values="Net, size"), number(upper="size"), Net=dict, size=7)
+def test_fields_may_use_notebook_variables():
+    found = checked(Row("choice", name="layer", values="Net, size"), number_row(upper="size"), Net=dict, size=7)
     assert found.blocked_reason == ""
     assert found.space["layer"].domain.values == [dict, 7]
 
 
-def test_a_parameter_may_have_the_name_of_the_variable_that_it_is_made_of():
-    found = checked(number("batch", "batch", "2 * batch"), batch=8)
+def test_a_parameter_may_have_the_name_of_a_variable_that_it_uses():
+    found = checked(number_row("batch", "batch", "2 * batch"), batch=8)
     assert found.space["batch"].domain.arguments == {"lower": 8, "upper": 16}
 
 
-def test_brackets_that_are_typed_too_are_not_taken_for_a_value():
+def test_brackets_around_values_are_optional():
     found = checked(Row("choice", name="a", values="[32, 64]"), Row("choice", name="b", values="[1, 2], [3, 4]"))
     assert [parameter.domain.values for parameter in found.space.parameters] == [[32, 64], [[1, 2], [3, 4]]]
 
 
-def test_a_default_that_is_never_drawn_is_noted_but_allowed():
-    found = checked(number(default="3"), Row("choice", name="b", values="1, 2", default="3"), number("c", default="1"))
+def test_a_default_outside_the_domain_is_a_note_not_a_problem():
+    found = checked(
+        number_row(default="3"), Row("choice", name="b", values="1, 2", default="3"), number_row("c", default="1")
+    )
     assert found.diagnostics.notes == {"n0": {"default": "outside 0 to 1"}, "n1": {"default": "none of the values"}}
     assert found.blocked_reason == ""
 
 
-def test_why_a_cell_is_not_to_be_written():
+def test_blocked_reason():
     assert checked().blocked_reason == "add a parameter first"
-    assert checked(number(name="")).blocked_reason == "fill in the empty fields first"
-    assert checked(number(name="2")).blocked_reason == "correct the marked fields first"
-    assert checked(number(), line=read_line("--samples none")).blocked_reason == "correct the marked fields first"
+    assert checked(number_row(name="")).blocked_reason == "fill in the empty fields first"
+    assert checked(number_row(name="2")).blocked_reason == "correct the marked fields first"
+    assert checked(number_row(), line=read_line("--samples none")).blocked_reason == "correct the marked fields first"
 
 
-def test_what_is_wrong_with_the_body_is_told_as_a_whole():
+def test_problems_of_the_body_are_general():
     form = form_of("a: uniform(0, 1)\nb: unifrom(0, 1)")
     found = form.check(form.layout.rows, form.line)
     assert "unknown space function unifrom (did you mean 'uniform'?)" in found.general[0]
@@ -389,7 +393,7 @@ def test_what_is_wrong_with_the_body_is_told_as_a_whole():
 # -- the magic line ------------------------------------------------------------------------------
 
 
-def test_the_line_is_read_into_fields_and_written_again():
+def test_the_magic_line_is_read_and_written():
     line = "digits --metric acc --mode=max --samples 20 --wait --cpus 2 --stop 'my var'"
     fields = read_line(line)
     assert fields == {
@@ -405,7 +409,7 @@ def test_the_line_is_read_into_fields_and_written_again():
     assert read_line(write_line(fields).removeprefix("%%tune")) == fields
 
 
-def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
+def test_comments_and_bracketed_values_of_the_magic_line_are_kept():
     line = "digits --samples 20 --resources {'my gpu': 1} --stop=acc=0.9 # not more"
     fields = read_line(line)
     assert fields["more"] == "--resources {'my gpu': 1} --stop=acc=0.9 # not more"
@@ -413,7 +417,7 @@ def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("changes", "field", "said"),
+    ("changes", "field", "message"),
     [
         ({"name": "my sweep"}, "name", "got 'my sweep'"),
         ({"samples": "many"}, "samples", "expected an integer >= 1, got 'many'"),
@@ -429,18 +433,21 @@ def test_a_comment_on_the_line_and_values_in_brackets_are_kept():
         ({"more": "'open"}, "more", "cannot read the line"),
     ],
 )
-def test_what_is_wrong_with_the_line_is_said_of_its_field(changes, field, said):
+def test_problems_of_the_magic_line_are_reported_at_their_field(changes, field, message):
     line = {**read_line("digits --metric acc --mode max"), **changes}
-    found = checked(number(), line=line)
-    assert said in found.line_problems[field]
+    found = checked(number_row(), line=line)
+    assert message in found.line_problems[field]
 
 
-def test_a_new_cells_body_follows_its_metric():
-    assert "report(loss=epoch / 3)" in checked(number(), line=read_line("--metric loss --mode min")).text
-    assert "report(**{'val/loss': epoch / 3})" in checked(number(), line=read_line("--metric val/loss --mode min")).text
+def test_the_default_body_reports_the_metric():
+    assert "report(loss=epoch / 3)" in checked(number_row(), line=read_line("--metric loss --mode min")).text
+    assert (
+        "report(**{'val/loss': epoch / 3})"
+        in checked(number_row(), line=read_line("--metric val/loss --mode min")).text
+    )
 
 
-def test_constants_stay_above_a_new_cells_body():
+def test_the_default_body_follows_the_constants():
     form = Form.read("a: uniform(0, 1)\nepochs = 10", {}, {})
     assert form.check(form.layout.rows, form.line).text.startswith(
         "%%tune\na: uniform(0, 1)\nepochs = 10\n\n# Put your"

@@ -1,4 +1,4 @@
-"""nbtune.spec.options.help: the page says all there is."""
+"""nbtune.spec.options.help: the help page is complete."""
 
 import pytest
 
@@ -9,26 +9,26 @@ from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "name"])
-def test_an_option_is_on_the_page_with_its_help(name):
+def test_every_option_is_on_the_help_page(name):
     option = OPTIONS[name]
     assert any(line.strip().startswith(option.flag) and option.help in line for line in help_page().splitlines())
 
 
-def test_the_name_and_the_switches_are_on_the_page():
+def test_the_name_and_the_switches_are_on_the_help_page():
     page = help_page()
     for text in (OPTIONS["name"].help, "--no-wait", "--dry-run", "--space VAR"):
         assert text in page
 
 
 @pytest.mark.parametrize("name", [*SPACE_FUNCTIONS, *SEARCHES, *SCHEDULERS])
-def test_every_short_name_is_on_the_page(name):
+def test_every_short_name_is_on_the_help_page(name):
     assert name in help_page()
 
 
-def test_the_page_fits_a_notebook():
+def test_the_help_page_fits_the_width_of_a_notebook():
     assert max(map(len, help_page().splitlines())) <= 110
 
 
-def test_the_example_of_the_page_is_a_line_that_parses():
+def test_the_example_of_the_help_page_is_valid():
     line = next(line for line in help_page().splitlines() if line.strip().startswith("%%tune digits"))
     assert parse_line(line.split("%%tune")[1], {}).problems == []

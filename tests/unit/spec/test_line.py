@@ -19,11 +19,11 @@ def test_a_name_and_options_in_any_order():
     assert parsed.dry_run is False
 
 
-def test_an_empty_line_is_fine():
+def test_an_empty_line_is_valid():
     assert parse_line("", {}).options == {}
 
 
-def test_equals_signs_dashes_and_underscores():
+def test_equals_signs_dashes_and_underscores_are_accepted():
     parsed = parse_line("--max-concurrent=4 --max_failures=-1 --time-budget 1h --keep_checkpoints 2", {})
     assert parsed.options == {"max_concurrent": "4", "max_failures": "-1", "time_budget": "1h", "keep_checkpoints": "2"}
 
@@ -32,12 +32,12 @@ def test_a_negative_number_is_a_value_not_an_option():
     assert parse_line("--max-failures -1", {}).options == {"max_failures": "-1"}
 
 
-def test_a_value_may_hold_equals_signs():
+def test_a_value_may_contain_equals_signs():
     assert parse_line("--stop accuracy=0.98", {}).options == {"stop": "accuracy=0.98"}
     assert parse_line("--stop=accuracy=0.98", {}).options == {"stop": "accuracy=0.98"}
 
 
-def test_quotes_keep_spaces_together():
+def test_quotes_group_words():
     assert parse_line("--storage '/data/my sweeps' --metric \"val acc\"", {}).options == {
         "storage": "/data/my sweeps",
         "metric": "val acc",
@@ -49,12 +49,12 @@ def test_an_open_quote_is_a_problem_not_an_exception():
     assert message == """cannot read the line "--storage '/data": the quote ' at position 11 is not closed"""
 
 
-def test_the_name_of_a_variable_gives_its_value():
+def test_a_variable_name_is_replaced_by_its_value():
     parsed = parse_line("--time-budget budget --search my_search", NOTEBOOK)
     assert parsed.options == {"time_budget": 90, "search": NOTEBOOK["my_search"]}
 
 
-def test_short_names_and_literal_options_go_before_variables():
+def test_short_names_and_literal_options_take_precedence_over_variables():
     parsed = parse_line("--scheduler asha --mode max", NOTEBOOK)
     assert parsed.options == {"scheduler": "asha", "mode": "max"}
 
@@ -64,19 +64,19 @@ def test_a_name_is_never_read_from_a_variable():
     assert parse_line("--metric budget", NOTEBOOK).options == {"metric": "budget"}
 
 
-def test_space_takes_a_variable():
+def test_the_space_option_takes_a_variable():
     parsed = parse_line("--space space", NOTEBOOK)
     assert parsed.space is NOTEBOOK["space"]
     assert "space" not in parsed.options
 
 
-def test_space_without_such_a_variable():
+def test_an_undefined_variable_for_the_space_option_is_a_problem():
     assert problems("--space spaec") == [
         "--space: expected the name of a variable, got 'spaec' (did you mean 'space'?)"
     ]
 
 
-def test_scaling_takes_a_variable():
+def test_the_scaling_option_takes_a_variable():
     notebook = {"scaling": object()}
     assert parse_line("--scaling scaling", notebook).options["scaling"] is notebook["scaling"]
     assert parse_line("--scaling scalign", notebook).problems[0].render("line") == (
@@ -84,7 +84,7 @@ def test_scaling_takes_a_variable():
     )
 
 
-def test_switches():
+def test_switches_take_no_value():
     assert parse_line("--wait", {}).options == {"wait": True}
     assert parse_line("--no-wait digits", {}).options == {"wait": False, "name": "digits"}
     assert parse_line("--dry-run", {}).dry_run is True
@@ -92,15 +92,15 @@ def test_switches():
 
 
 @pytest.mark.parametrize("line", ["--samples", "--samples --metric loss", "--space"])
-def test_a_value_that_is_missing(line):
+def test_a_missing_value_is_a_problem(line):
     assert any("expected a value, got none" in message for message in problems(line))
 
 
-def test_an_empty_value_is_given_after_an_equals_sign():
+def test_an_empty_value_can_be_given_after_an_equals_sign():
     assert parse_line("--storage=", {}).options == {"storage": ""}
 
 
-def test_an_unknown_option_takes_its_value_along():
+def test_the_value_of_an_unknown_option_is_skipped():
     parsed = parse_line("--smaples 20 --metric loss", {})
     assert [p.message for p in parsed.problems] == [
         "unknown option --smaples (did you mean '--samples'?); %%tune? lists all options"
@@ -108,27 +108,27 @@ def test_an_unknown_option_takes_its_value_along():
     assert parsed.options == {"metric": "loss"}
 
 
-def test_unknown_switches_have_hints_too():
+def test_an_unknown_switch_gets_a_suggestion():
     assert "did you mean '--dry-run'?" in problems("--dryrun")[0]
 
 
 @pytest.mark.parametrize("line", ["--samples 2 --samples 3", "--samples=2 --samples=3"])
-def test_twice(line):
+def test_an_option_given_twice_is_a_problem(line):
     assert problems(line) == ["--samples: given more than once"]
 
 
-def test_space_twice():
+def test_the_space_option_given_twice_is_a_problem():
     assert problems("--space space --space space") == ["--space: given more than once"]
 
 
-def test_two_names():
+def test_two_names_are_a_problem():
     (message,) = problems("one two")
     assert "unexpected 'two': the name is already 'one'" in message
 
 
-def test_two_names_one_of_them_as_an_option():
+def test_a_name_and_the_name_option_are_a_problem():
     assert len(problems("one --name two")) == 1
 
 
-def test_every_problem_is_found():
+def test_all_problems_are_reported():
     assert len(problems("one two --foo --samples")) == 3

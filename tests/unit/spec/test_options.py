@@ -36,7 +36,7 @@ SEARCH = BasicVariantGenerator()
 STOPPER = MaximumIterationStopper(3)
 
 LOCAL = pafs.LocalFileSystem()
-GOOD = [
+VALID = [
     ("name", "digits", "digits"),
     ("name", "_2", "_2"),
     ("metric", "val/acc", "val/acc"),
@@ -105,8 +105,8 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), GOOD, ids=lambda v: str(v)[:30])
-def test_a_good_value(name, value, expected):
+@pytest.mark.parametrize(("name", "value", "expected"), VALID, ids=lambda v: str(v)[:30])
+def test_valid_values_are_converted(name, value, expected):
     if name == "cpus" and value == 0:
         spec, problems = make_spec({"cpus": 0, "gpus": 1})
     else:
@@ -116,7 +116,7 @@ def test_a_good_value(name, value, expected):
     assert type(getattr(spec, name)) is type(expected)
 
 
-BAD = [
+INVALID = [
     ("storage", "", "expected a folder or URI, got ''"),
     ("storage_filesystem", "s3", "expected a pyarrow.fs.FileSystem"),
     ("workers", 0, "expected an integer >= 1, MIN-MAX for an elastic run"),
@@ -176,8 +176,8 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "message"), BAD, ids=lambda v: str(v)[:30])
-def test_a_bad_value_is_one_problem_of_the_option(name, value, message):
+@pytest.mark.parametrize(("name", "value", "message"), INVALID, ids=lambda v: str(v)[:30])
+def test_an_invalid_value_is_one_problem_of_its_option(name, value, message):
     spec, problems = only(name, value)
     (problem,) = [p for p in problems if p.option == name]
     assert problem.code == "invalid"
@@ -185,12 +185,12 @@ def test_a_bad_value_is_one_problem_of_the_option(name, value, message):
     assert getattr(spec, name) == getattr(Spec(), name)
 
 
-def test_every_option_has_a_good_and_where_it_can_fail_a_bad_example_here():
-    assert {name for name, *_ in GOOD} == set(OPTIONS) - {"storage_filesystem"}  # goes with --storage, see below
-    assert {name for name, *_ in BAD} == set(OPTIONS)
+def test_every_option_has_valid_and_invalid_examples():
+    assert {name for name, *_ in VALID} == set(OPTIONS) - {"storage_filesystem"}  # goes with --storage, see below
+    assert {name for name, *_ in INVALID} == set(OPTIONS)
 
 
-def test_options_and_fields_of_the_spec_are_the_same():
+def test_the_spec_has_a_field_for_every_option():
     assert set(OPTIONS) == {field.name for field in dataclasses.fields(Spec)}
 
 
@@ -198,24 +198,24 @@ def test_flags_have_dashes():
     assert OPTIONS["max_concurrent"].flag == "--max-concurrent"
 
 
-def test_none_stands_for_not_given():
+def test_none_means_not_given():
     assert make_spec(dict.fromkeys(OPTIONS)) == (Spec(), [])
 
 
-def test_storage_becomes_absolute_and_knows_home():
+def test_storage_is_made_absolute_and_the_home_directory_is_expanded():
     assert make_spec({"storage": "~/sweeps"})[0].storage == str(Path.home() / "sweeps")
     assert make_spec({"storage": "sweeps"})[0].storage == str(Path.cwd() / "sweeps")
     assert make_spec({"storage": Path("/data")})[0].storage == "/data"
 
 
-def test_an_unknown_option_is_a_problem_with_a_hint():
+def test_an_unknown_option_gets_a_suggestion():
     _, problems = make_spec({"smaples": 3})
     assert [(p.message, p.code) for p in problems] == [
         ("unknown option 'smaples' (did you mean 'samples'?)", "unknown")
     ]
 
 
-def test_every_mistake_is_found_at_once():
+def test_all_problems_are_reported_at_once():
     _, problems = make_spec({"samples": 0, "cpus": -1, "foo": 1, "mode": "up"})
     assert len(problems) >= 4
 
@@ -232,7 +232,7 @@ def test_every_mistake_is_found_at_once():
         ({"points": [{"lr": 1}], "search": SEARCH}, "--points: allowed with a search algorithm by name only"),
     ],
 )
-def test_options_that_do_not_go_together(given, message):
+def test_conflicting_or_missing_options_are_a_problem(given, message):
     _, problems = make_spec(given)
     assert len(problems) == 1
     assert message in problems[0].render("line")
@@ -248,16 +248,16 @@ def test_options_that_do_not_go_together(given, message):
         {"points": [{"lr": 1}], "search": "random"},
     ],
 )
-def test_options_that_go_together(given):
+def test_compatible_options_are_accepted(given):
     assert make_spec(given)[1] == []
 
 
-def test_a_shape_is_by_rays_names_without_zeros():
+def test_a_shape_uses_the_resource_names_of_ray_without_zeros():
     spec, _ = make_spec({"cpus": 2, "gpus": 0, "memory": 1000, "resources": "special=1,none=0"})
     assert spec.shape == Shape(({"CPU": 2, "memory": 1000, "special": 1},))
 
 
-def test_a_placement_group_factory_says_all_that_a_trial_needs():
+def test_a_placement_group_factory_defines_the_shape_of_a_trial():
     factory = PlacementGroupFactory([{"CPU": 1}, {"GPU": 0.5}], strategy="SPREAD")
     spec, problems = make_spec({"resources": factory})
     assert problems == []
@@ -270,12 +270,12 @@ def test_a_placement_group_factory_says_all_that_a_trial_needs():
     )
 
 
-def test_what_no_node_of_rays_gives_is_refused():
+def test_amounts_that_no_node_can_provide_are_refused():
     assert "1.5 GPU: Ray gives a process a part of one GPU" in make_spec({"gpus": 1.5})[1][0].message
     assert "a ray.tune.PlacementGroupFactory is allowed as well" in make_spec({"resources": 3})[1][0].message
 
 
-def test_a_filesystem_goes_with_a_path_on_it():
+def test_a_filesystem_requires_a_path():
     import fsspec
 
     local = LOCAL

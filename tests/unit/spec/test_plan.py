@@ -1,4 +1,4 @@
-"""nbtune.spec.plan.plan: how trials fit on nodes, as a plan that people read."""
+"""nbtune.spec.plan.plan: how many trials run at once on a cluster, and the text of the plan."""
 
 import json
 
@@ -21,7 +21,7 @@ def plan(request, nodes, trials, *args, **around):
     return make_plan(Shape((request,)), nodes, trials, *args, **around)
 
 
-def test_cpus_limit():
+def test_cpus_limit_the_number_of_trials():
     made = plan({"CPU": 2}, TWO, 20)
     assert (made.trials, made.concurrent, made.limited_by, made.waves) == (20, 6, "CPU", 4)
     assert made.idle == {"GPU": 1.0}
@@ -30,7 +30,7 @@ def test_cpus_limit():
     assert pretty(made) == str(made), "as the last line of a cell"
 
 
-def test_the_scarcest_resource_limits():
+def test_the_scarcest_resource_limits_the_number_of_trials():
     made = plan({"CPU": 1, "GPU": 0.25}, TWO, 20)
     assert (made.concurrent, made.limited_by) == (4, "GPU")
     assert made.idle == {"CPU": 8.0}
@@ -40,33 +40,33 @@ def test_a_trial_stays_on_one_node():
     assert plan({"CPU": 3}, [{"CPU": 4}, {"CPU": 4}], 9).concurrent == 2
 
 
-def test_max_concurrent_limits():
+def test_max_concurrent_limits_the_number_of_trials():
     made = plan({"CPU": 1}, TWO, 20, 3)
     assert (made.concurrent, made.limited_by, made.waves, made.slots) == (3, "max_concurrent", 7, 12)
     assert (made.max_concurrent, made.scarcest) == (3, "CPU")
 
 
-def test_few_trials_limit():
+def test_the_number_of_trials_is_a_limit():
     made = plan({"CPU": 1}, TWO, 2, 3)
     assert (made.concurrent, made.limited_by, made.waves) == (2, "trials", 1)
 
 
-def test_a_limit_that_changes_nothing_is_not_named():
+def test_a_limit_without_effect_is_not_mentioned():
     assert plan({"CPU": 1}, TWO, 20, 12).limited_by == "CPU"
     assert plan({"CPU": 1}, TWO, 20, 50).limited_by == "CPU"
 
 
-def test_tenths_add_up():
+def test_tenths_of_resources_are_added_exactly():
     assert plan({"CPU": 0.1}, [{"CPU": 1}], 20).concurrent == 10
     assert plan({"CPU": 0.1}, [{"CPU": 1}], 20).idle == {}
 
 
-def test_no_trials():
+def test_a_plan_for_no_trials():
     made = plan({"CPU": 1}, TWO, 0)
     assert (made.concurrent, made.waves, made.problems) == (0, 0, ())
 
 
-def test_runs_with_workers_run_as_many_as_get_all_of_them():
+def test_as_many_trials_run_as_get_all_their_workers():
     shape = Shape(({"CPU": 1},), workers=({"GPU": 1},) * 4)
     made = make_plan(shape, [{"CPU": 128, "GPU": 8}], 4)
     assert (made.concurrent, made.limited_by, made.waves, made.max_concurrent) == (2, "GPU", 2, 2)
@@ -124,7 +124,7 @@ def test_runs_with_workers_run_as_many_as_get_all_of_them():
         ),
     ],
 )
-def test_what_never_fits_is_refused_with_the_arithmetic_and_the_nearest_that_does(shape, nodes, reason, instead):
+def test_a_trial_that_never_fits_is_refused_with_the_nearest_shape_that_does(shape, nodes, reason, instead):
     made = make_plan(shape, nodes, 1)
     (problem,) = made.problems
     assert made.concurrent == made.waves == made.slots == 0
@@ -136,7 +136,7 @@ def test_what_never_fits_is_refused_with_the_arithmetic_and_the_nearest_that_doe
     ) in problem
 
 
-def test_what_ray_refuses_is_said_before_it_is_asked():
+def test_shapes_that_ray_refuses_are_reported_before_ray_is_called():
     assert plan({"GPU": 1.5}, [{"GPU": 4}], 1).problems == (
         "1.5 GPU: Ray gives a process a part of one GPU, or whole ones; ask for 1 or 2, or for less than 1",
     )
@@ -145,11 +145,11 @@ def test_what_ray_refuses_is_said_before_it_is_asked():
     assert "no placement strategy 'TIGHT'" in make_plan(Shape(({"CPU": 1},), "TIGHT"), TWO, 1).problems[0]
 
 
-def test_no_nodes():
+def test_a_plan_for_a_cluster_without_nodes():
     assert plan({"CPU": 1}, [], 1).problems
 
 
-def test_what_others_use_now_is_told_apart_from_what_is_not_there():
+def test_resources_in_use_are_distinguished_from_missing_resources():
     made = plan({"CPU": 1}, [{"CPU": 4, "GPU": 2}], 9, free=[{"CPU": 1}])
     assert (made.problems, made.concurrent, made.at_first, made.in_use) == ((), 4, 1, {"CPU": 3})
     assert str(made).splitlines()[1] == "now in use: 3 CPU; 1 starts at first"
@@ -159,7 +159,7 @@ def test_what_others_use_now_is_told_apart_from_what_is_not_there():
     assert len(str(enough).splitlines()) == 1
 
 
-def test_what_a_growing_cluster_may_still_start_is_no_problem():
+def test_resources_that_an_autoscaling_cluster_can_add_are_not_a_problem():
     growth = (NodeType({"CPU": 4}, 3),)
     more = plan({"CPU": 2}, [{"CPU": 4}], 20, growth=growth)
     assert (more.concurrent, more.waves, more.grown, more.places) == (2, 10, 8, None)
@@ -174,7 +174,7 @@ def test_what_a_growing_cluster_may_still_start_is_no_problem():
     assert "up to 66 or more" in unbounded.notes[0]
 
 
-def test_where_nobody_knows_what_a_cluster_may_start_nothing_is_refused():
+def test_nothing_is_refused_if_the_node_types_of_the_autoscaler_are_unknown():
     made = plan({"GPU": 9}, [{"CPU": 1}], 20, growth=())
     assert (made.problems, made.concurrent, made.grows, made.places) == ((), 0, True, None)
     assert str(made).splitlines()[0] == "20 trials, none at once yet"
@@ -187,7 +187,7 @@ def test_workers_wait_for_nodes_that_start():
     assert (made.slots, made.grown, made.max_concurrent) == (0, 2, 2)
 
 
-def test_a_driver_without_a_node():
+def test_a_driver_that_fits_no_node_is_a_problem():
     assert driver_problem({}, TWO) is None
     assert driver_problem({"CPU": 8}, TWO) is None
     assert driver_problem({"safe": 1}, TWO).startswith(
@@ -208,7 +208,7 @@ clusters = st.lists(st.dictionaries(st.sampled_from(["CPU", "GPU", "special"]), 
 
 
 @given(shapes, clusters, st.integers(1, 50), st.none() | st.integers(1, 8))
-def test_a_plan_is_possible_and_complete_and_travels(shape, nodes, trials, most):
+def test_a_plan_is_feasible_complete_and_round_trips_through_json(shape, nodes, trials, most):
     made = make_plan(shape, nodes, trials, most)
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
     assert str(made)

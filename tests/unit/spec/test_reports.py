@@ -1,4 +1,4 @@
-"""nbtune.spec.cell.reports: what the text says will be reported."""
+"""nbtune.spec.cell.reports: the metrics that code reports, as far as its source shows."""
 
 import ast
 
@@ -33,7 +33,7 @@ def reports(source, *, returns=True):
         ("report(loss=1)\nreport(loss=2)\nreturn", ("loss",)),
     ],
 )
-def test_what_is_written_out_is_complete(source, metrics):
+def test_reports_with_literal_names_are_complete(source, metrics):
     assert reports(source) == Reports(metrics, True, True)
 
 
@@ -54,7 +54,7 @@ def test_what_is_written_out_is_complete(source, metrics):
         ("return {**values}", ()),
     ],
 )
-def test_what_is_not_written_out_is_incomplete(source, metrics):
+def test_reports_without_literal_names_are_incomplete(source, metrics):
     assert reports(source) == Reports(metrics, False, True)
 
 
@@ -68,11 +68,11 @@ def test_what_is_not_written_out_is_incomplete(source, metrics):
         "f = lambda: {'loss': 1}",
     ],
 )
-def test_nothing_is_reported(source):
+def test_code_without_reports(source):
     assert reports(source) == Reports((), True, False)
 
 
-def test_returns_count_only_where_they_are_asked_for():
+def test_a_return_is_a_report_only_on_request():
     assert reports("return {'loss': 1}", returns=False) == Reports((), True, False)
 
 
@@ -86,7 +86,7 @@ def test_returns_count_only_where_they_are_asked_for():
         "from nbtune import lightning as nl\nnl.trainer().fit(model)",
     ],
 )
-def test_something_that_is_called_so_may_report_anything(source):
+def test_code_with_report_in_a_name_may_report_any_metric(source):
     assert reports(source) == Reports((), False, True)
 
 
@@ -105,5 +105,5 @@ def test_something_that_is_called_so_may_report_anything(source):
         ("fit(callbacks=[TuneReportCheckpointCallback()])", True),
     ],
 )
-def test_whether_checkpoints_may_be_reported(code, may):
+def test_reports_that_may_include_checkpoints(code, may):
     assert find_reports(ast.parse(code).body, returns=True).checkpoints == may

@@ -1,4 +1,4 @@
-"""What a scaling form's fields say: as options, as the arguments of a ScalingConfig, and as a cell."""
+"""nbtune.spec.forms.scaling and scaling_text: the fields of the form as options, a ScalingConfig and a cell."""
 
 import shlex
 
@@ -45,7 +45,7 @@ def read(train_v2=True, **fields):
     return value
 
 
-def wrong(train_v2=True, **fields):
+def problems_of(train_v2=True, **fields):
     value, problems = read_scaling(fields, train_v2=train_v2)
     assert value is None
     return problems
@@ -56,38 +56,38 @@ def cell(**fields):
 
 
 def run(text):
-    """Run a cell that says a ScalingConfig, and return the arguments that it gives."""
-    made = {}
-    exec(text.replace("from ray.train import ScalingConfig", "ScalingConfig = dict"), made)
-    return made["scaling"]
+    """Run a cell that creates a ScalingConfig, and return its arguments."""
+    globals_ = {}
+    exec(text.replace("from ray.train import ScalingConfig", "ScalingConfig = dict"), globals_)
+    return globals_["scaling"]
 
 
-def test_a_new_form_is_one_process_with_one_cpu():
+def test_a_new_form_requests_one_process_with_one_cpu():
     value = read()
     assert not value.distributed
     assert value.options == {"cpus": 1}
     assert value.samples == 10
 
 
-def test_one_process_says_the_options_of_tune():
+def test_a_single_process_gives_options_of_tune():
     value = read(cpus="0", gpus="0.5", memory="2 GiB", resources="a=1, b=0.25", samples="7")
     assert value.options == {"cpus": 0, "gpus": 0.5, "memory": 2 * 1024**3, "resources": {"a": 1, "b": 0.25}}
     assert make_spec(dict(value.options))[1] == []
     assert value.samples == 7
 
 
-def test_a_distributed_run_says_the_arguments_of_a_scaling_config():
+def test_a_distributed_run_gives_arguments_of_a_scaling_config():
     assert read(**FULL).config == CONFIG
     assert read(mode="distributed", workers="3").config == {"num_workers": 3}
 
 
-def test_the_other_modes_fields_do_not_matter():
+def test_fields_of_the_other_mode_are_ignored():
     assert read(workers="many", worker_gpus="-1").options == {"cpus": 1}
     assert read(mode="distributed", cpus="x", memory="y").config == {"num_workers": 2}
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "why"),
+    ("name", "text", "message"),
     [
         ("cpus", "two", "expected a number >= 0, got 'two'"),
         ("cpus", "-1", "expected a number >= 0, got '-1'"),
@@ -105,14 +105,14 @@ def test_the_other_modes_fields_do_not_matter():
         ("samples", "1.5", "expected an integer >= 1"),
     ],
 )
-def test_what_is_wrong_with_one_process_is_said_at_its_field(name, text, why):
-    problems = wrong(**{name: text})
+def test_problems_of_a_single_process_are_reported_at_their_field(name, text, message):
+    problems = problems_of(**{name: text})
     assert list(problems) == [name]
-    assert why in problems[name]
+    assert message in problems[name]
 
 
 @pytest.mark.parametrize(
-    ("fields", "name", "why"),
+    ("fields", "name", "message"),
     [
         ({"workers": ""}, "workers", "give the number of workers"),
         ({"workers": "x"}, "workers", "expected an integer >= 0, got 'x'"),
@@ -132,24 +132,24 @@ def test_what_is_wrong_with_one_process_is_said_at_its_field(name, text, why):
         ({"use_tpu": True, "topology": "4x4"}, "accelerator_type", "an accelerator type"),
     ],
 )
-def test_what_is_wrong_with_a_distributed_run_is_said_at_its_field(fields, name, why):
-    problems = wrong(mode="distributed", **fields)
+def test_problems_of_a_distributed_run_are_reported_at_their_field(fields, name, message):
+    problems = problems_of(mode="distributed", **fields)
     assert list(problems) == [name]
-    assert why in problems[name]
+    assert message in problems[name]
 
 
-def test_every_mistake_is_said_at_once():
-    assert set(wrong(cpus="x", gpus="y", memory="z", resources="=", samples="")) == {
+def test_all_problems_are_reported_at_once():
+    assert set(problems_of(cpus="x", gpus="y", memory="z", resources="=", samples="")) == {
         "cpus", "gpus", "memory", "resources", "samples",
     }  # fmt: skip
 
 
-def test_a_trial_that_asks_for_nothing_is_wrong():
-    assert "without any resources" in wrong(cpus="0")["cpus"]
+def test_a_trial_without_resources_is_a_problem():
+    assert "without any resources" in problems_of(cpus="0")["cpus"]
     assert read(cpus="0", gpus="1").options == {"cpus": 0, "gpus": 1}
 
 
-def test_ray_train_v1_has_trainer_resources_and_lacks_what_came_later():
+def test_ray_train_v1_has_trainer_resources_but_no_v2_arguments():
     fields = {**FULL, "trainer_resources": "CPU=0.5", "use_tpu": True}
     config = read(train_v2=False, **fields).config
     assert config["trainer_resources"] == {"CPU": 0.5}
@@ -161,25 +161,25 @@ def test_ray_train_v1_has_trainer_resources_and_lacks_what_came_later():
 @pytest.mark.parametrize(
     "fields", [{}, {"gpus": "0.5", "memory": "1.5 GB", "resources": "a=1, b c=0.5", "samples": "3"}]
 )
-def test_the_cell_of_one_process_is_read_back_as_the_same(fields):
+def test_the_cell_of_a_single_process_has_the_options_of_the_form(fields):
     first, body = cell(**fields).split("\n", 1)
     line = parse_line(first.removeprefix("%%tune"), {})
     assert not line.problems
-    asked = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
-    spec, problems = make_spec(asked)
+    requested = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
+    spec, problems = make_spec(requested)
     assert problems == []
     assert spec == make_spec(dict(read(**fields).options))[0]
     assert line.options["samples"] == str(read(**fields).samples)
     compile(body, "cell", "exec")
 
 
-def test_a_size_stays_as_it_was_typed():
+def test_memory_is_written_as_it_was_typed():
     assert "--memory 1.5GB" in cell(memory="1.5 GB")
     assert shlex.split(cell(resources="a b=1").splitlines()[0])[-3] == "a b=1"
 
 
 @pytest.mark.parametrize("fields", [FULL, {"mode": "distributed"}, {"mode": "distributed", "workers": "0"}])
-def test_the_cell_of_a_distributed_run_says_the_same_arguments(fields):
+def test_the_cell_of_a_distributed_run_has_the_arguments_of_the_form(fields):
     assert run(cell(**fields)) == read(**fields).config
 
 
@@ -206,14 +206,14 @@ SIZES = st.integers(1, 2**50)
         },
     )
 )
-def test_any_options_come_back_from_the_form_and_from_its_cell(options):
+def test_options_round_trip_through_the_form_and_its_cell(options):
     fields = scaling_fields(options)
     value = read(**fields)
-    asked = {name: one for name, one in options.items() if name != "samples"}
-    assert value.options == asked
+    requested = {name: one for name, one in options.items() if name != "samples"}
+    assert value.options == requested
     line = parse_line(scaling_cell(value, fields).splitlines()[0].removeprefix("%%tune"), {})
-    told = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
-    assert make_spec(told)[0] == make_spec(asked)[0]
+    read_options = {name: line.options[name] for name in line.options if name not in ("metric", "mode", "samples")}
+    assert make_spec(read_options)[0] == make_spec(requested)[0]
 
 
 @settings(deadline=None)
@@ -232,7 +232,7 @@ def test_any_options_come_back_from_the_form_and_from_its_cell(options):
         },
     )
 )
-def test_any_scaling_config_comes_back_from_the_form_and_from_its_cell(config):
+def test_a_scaling_config_round_trips_through_the_form_and_its_cell(config):
     from ray.train import ScalingConfig
 
     fields = scaling_fields(ScalingConfig(**config))
@@ -241,14 +241,14 @@ def test_any_scaling_config_comes_back_from_the_form_and_from_its_cell(config):
     assert run(scaling_cell(value, fields)) == config
 
 
-def test_a_size_in_code_is_exact_and_legible():
+def test_memory_in_code_is_exact_and_readable():
     assert "16 * 1024**3" in cell(**FULL)
     assert "500 * 10**6" in cell(mode="distributed", worker_cpus="1", worker_memory="500MB")
     odd = cell(mode="distributed", worker_cpus="1", worker_memory="1234567")
     assert run(odd)["resources_per_worker"]["memory"] == 1234567
 
 
-def test_a_hostile_name_stays_text():
+def test_names_are_quoted_in_code():
     fields = {"mode": "distributed", "worker_resources": 'a"]);boom()#=1', "accelerator_type": "'\"\\"}
     assert run(cell(**fields)) == read(**fields).config
     line = parse_line(cell(resources="$(boom); x=1").splitlines()[0].removeprefix("%%tune"), {})
@@ -258,20 +258,20 @@ def test_a_hostile_name_stays_text():
 @pytest.mark.parametrize(
     "options", [{}, {"cpus": 2.0}, {"cpus": 0, "gpus": 0.5, "memory": 3 * 1024**3, "resources": {"a": 1}, "samples": 4}]
 )
-def test_options_make_fields_that_say_the_same(options):
+def test_fields_from_options_give_the_same_options(options):
     value = read(**scaling_fields(options))
     spec = make_spec({name: one for name, one in options.items() if name != "samples"})[0]
     assert make_spec(dict(value.options))[0] == spec
     assert value.samples == options.get("samples", 10)
 
 
-def test_options_as_they_are_typed():
+def test_options_are_shown_as_they_are_typed():
     assert scaling_fields({"memory": "2GiB", "resources": "a=1"})["memory"] == "2GiB"
     assert scaling_fields({"memory": 2 * 1024**3})["memory"] == "2GiB"
     assert scaling_fields(None) == dict(NEW_FORM)
 
 
-def test_what_a_form_cannot_begin_with_is_named():
+def test_invalid_initial_values_are_refused():
     with pytest.raises(SpecError, match="no option 'cpu'.*did you mean 'cpus'"):
         scaling_fields({"cpu": 1})
     with pytest.raises(SpecError, match="expects a ray.train.ScalingConfig.*got 4"):
@@ -282,7 +282,7 @@ def test_what_a_form_cannot_begin_with_is_named():
         scaling_fields({"resources": 4})
 
 
-def test_labels_are_read_and_written():
+def test_labels_are_parsed_and_formatted():
     assert parse_labels("zone=a, kind=in(x,y)") == {"zone": "a", "kind": "in(x,y)"}
     assert parse_labels("zone=a; zone=!b") == [{"zone": "a"}, {"zone": "!b"}]
     for labels in ({"a": "1", "b": "!in(x,y)"}, [{"a": "1"}, {"a": "2", "b": "3"}]):

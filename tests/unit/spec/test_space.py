@@ -18,7 +18,7 @@ def domain(text):
     return eval(text, {name: lambda *a, _n=name, **k: Domain.call(_n, *a, **k) for name in SPACE_FUNCTIONS})
 
 
-GOOD = [
+VALID = [
     "uniform(0.1, 0.9)",
     "uniform(-1, 1)",
     "quniform(0.0, 1.0, 0.25)",
@@ -40,15 +40,15 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize("text", GOOD)
-def test_a_good_domain_shows_as_its_call(text):
+@pytest.mark.parametrize("text", VALID)
+def test_the_repr_of_a_valid_domain_is_its_call(text):
     assert repr(domain(text)) == text
     assert domain(text) == domain(text)
     assert hash(domain(text)) == hash(domain(text))
     assert domain(text).problem() is None
 
 
-def test_arguments_by_name_are_the_same_call():
+def test_domains_are_equal_however_arguments_are_passed():
     assert domain("loguniform(upper=1, lower=0.1)") == domain("loguniform(0.1, 1)")
     assert domain("randn(0.0, 1.0)") == domain("randn()")
     assert domain("qrandint(1, 9, q=1)") == domain("qrandint(1, 9)")
@@ -58,7 +58,7 @@ def test_arguments_by_name_are_the_same_call():
 
 
 @pytest.mark.parametrize("text", ["uniform(0)", "uniform(0, 1, 2)", "choice()", "uniform(low=0, high=1)"])
-def test_wrong_arguments_raise(text):
+def test_arguments_that_do_not_match_the_signature_raise(text):
     with pytest.raises(TypeError):
         domain(text)
 
@@ -92,7 +92,7 @@ def test_wrong_arguments_raise(text):
         ("sample_from(5)", "func: expected a function, got 5"),
     ],
 )
-def test_a_bad_domain_says_what_is_wrong(text, message):
+def test_an_invalid_domain_has_a_problem(text, message):
     assert message in domain(text).problem()
 
 
@@ -110,10 +110,10 @@ def test_an_array_as_a_bound_is_a_problem_not_an_exception():
         "qrandint(1, 9, 2)",
         "qlograndint(10, 95, 10)",
         "qrandint(2, 9, 2)",
-        *GOOD,
+        *VALID,
     ],
 )
-def test_a_domain_without_problems_is_one_that_ray_takes(text):
+def test_a_valid_domain_is_accepted_by_ray(text):
     found = domain(text)
     try:
         value = to_ray(Space((Parameter("x", found),)))["x"]
@@ -125,7 +125,7 @@ def test_a_domain_without_problems_is_one_that_ray_takes(text):
 
 
 @pytest.mark.parametrize("values", [(1, 2), {1: "a", 2: "b"}, range(1, 3), np.array([1, 2]), (n for n in (1, 2))])
-def test_choice_takes_any_sequence(values):
+def test_choice_accepts_any_iterable(values):
     assert domain("choice([1, 2])").values == Domain.call("choice", values).values
 
 
@@ -140,7 +140,7 @@ def test_choice_takes_any_sequence(values):
         ("randn()", None),
     ],
 )
-def test_finitely_many_values(text, values):
+def test_values_of_finite_domains(text, values):
     assert domain(text).values == values
 
 
@@ -156,12 +156,12 @@ def test_finitely_many_values(text, values):
         "qrandint(-4, 4, 2)",
     ],
 )
-def test_the_values_are_those_that_ray_draws(text):
+def test_the_values_of_a_domain_are_those_that_ray_samples(text):
     drawn = set(to_ray(Space((Parameter("x", domain(text)),)))["x"].sample(size=3000))
     assert drawn == set(domain(text).values)
 
 
-def test_spaces_from_ray_tunes_own_functions():
+def test_a_space_is_read_from_ray_tune_domains():
     function = lambda config: 1  # noqa: E731
     space = Space.from_dict(
         {
@@ -189,24 +189,24 @@ def test_spaces_from_ray_tunes_own_functions():
     assert Space.from_dict(to_ray(space)) == space
 
 
-def test_spaces_nest():
+def test_nested_dictionaries_become_paths():
     space = Space.from_dict({"optimizer": {"lr": tune.uniform(0, 1), "name": "sgd", "more": {"x": 1}}, "empty": {}})
     assert space.names == ("optimizer/lr", "optimizer/name", "optimizer/more/x", "empty")
     assert space["optimizer/name"].domain == "sgd"
     assert space["empty"].domain == {}
 
 
-def test_constants_stay_what_they_are():
+def test_constants_are_kept():
     values = [1, None, "a", [1, 2], object()]
     space = Space.from_dict({str(n): value for n, value in enumerate(values)})
     assert [p.domain for p in space.parameters] == values
 
 
-def test_nbtunes_own_domains_are_taken_too():
+def test_nbtune_domains_are_accepted():
     assert Space.from_dict({"x": domain("uniform(0, 1)")})["x"].domain == domain("uniform(0, 1)")
 
 
-def test_a_domain_of_ones_own_is_custom():
+def test_an_unknown_sampler_is_a_custom_domain():
     own = tune.search.sample.Float(0, 1)
     own.set_sampler(type("Mine", (tune.search.sample.Sampler,), {})())
     space = Space.from_dict({"x": own})
@@ -224,7 +224,7 @@ def test_grid_size_is_the_product_of_the_grids():
     assert Space().grid_size == 1
 
 
-def test_merged_keeps_the_order_and_lets_the_other_win():
+def test_merged_keeps_the_order_and_the_other_domains_take_precedence():
     cell = Space((Parameter("a", domain("uniform(0, 1)"), 0.5, 2), Parameter("b", 1, 7, 3)))
     other = Space((Parameter("c", 3), Parameter("a", domain("uniform(0, 2)"))))
     merged = cell.merged(other)
@@ -235,12 +235,12 @@ def test_merged_keeps_the_order_and_lets_the_other_win():
     assert len(merged) == 3
 
 
-def test_merged_takes_the_others_default():
+def test_merged_uses_the_other_default():
     one, two = Space((Parameter("a", 1, 5),)), Space((Parameter("a", 1, None),))
     assert one.merged(two)["a"].default is None
 
 
-def test_problems_have_the_parameters_name_and_line():
+def test_problems_have_the_name_and_line_of_the_parameter():
     space = Space(
         (Parameter("a", domain("uniform(1, 0)"), line=4), Parameter("b", domain("choice([])")), Parameter("c", 1))
     )
@@ -251,12 +251,12 @@ def test_problems_have_the_parameters_name_and_line():
     assert str(space.problems()[0]) == "line 4: a: uniform(1, 0): lower: must be less than upper (0), got 1"
 
 
-def test_no_such_parameter():
+def test_an_unknown_parameter_raises_key_error():
     with pytest.raises(KeyError):
         Space()["x"]
 
 
-def test_missing_is_false_and_shows_its_name():
+def test_missing_is_false_and_has_a_short_repr():
     assert not MISSING
     assert repr(MISSING) == "MISSING"
 
@@ -280,7 +280,7 @@ VALUES = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.lists(VALUES, min_size=1, max_size=5))
-def test_any_domain_reads_back_from_its_text(lower, width, values):
+def test_the_text_of_a_domain_evaluates_to_the_domain(lower, width, values):
     for found in (
         Domain.call("uniform", lower, lower + width),
         Domain.call("choice", values),

@@ -1,4 +1,4 @@
-"""nbtune.Space: from and to cells, dictionaries, JSON and Optuna; samples; how it shows."""
+"""nbtune.Space: conversions from and to cells, dictionaries, JSON and Optuna; samples; display."""
 
 import json
 import math
@@ -17,7 +17,9 @@ from nbtune.spec.space.domain import Domain
 from nbtune.spec.space.json import space_from_json, space_to_json
 from nbtune.spec.space.space import Parameter
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # a default may be outside, which Optuna says
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning"
+)  # Optuna warns about defaults outside of the distribution
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # -- spaces of every kind, as cells ---------------------------------------------------------------
@@ -93,7 +95,7 @@ INF = {"inf": math.inf}
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cells())
-def test_cell_to_space_to_cell(text):
+def test_a_cell_round_trips_through_a_space(text):
     space = Space.from_cell(text, INF)
     again = Space.from_cell(space.to_cell(), INF)
     assert again == space
@@ -102,7 +104,7 @@ def test_cell_to_space_to_cell(text):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cells())
-def test_space_to_json_to_space(text):
+def test_a_space_round_trips_through_json(text):
     space = Space.from_cell(text, INF)
     again = Space.from_json(space.to_json())
     assert again == space
@@ -112,7 +114,7 @@ def test_space_to_json_to_space(text):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cells(optuna_only=True))
-def test_space_to_optuna_to_space(text):
+def test_a_space_round_trips_through_optuna(text):
     space = Space.from_cell(text, INF)
     study = space.to_optuna(direction="maximize")
     assert Space.from_optuna(study) == space
@@ -125,20 +127,20 @@ def test_space_to_optuna_to_space(text):
 
 @settings(max_examples=150, deadline=None)
 @given(domains().filter(lambda d: d.kind != "randn" and _scalars(d)))
-def test_a_domain_to_optuna_and_back(domain):
+def test_a_domain_round_trips_through_an_optuna_distribution(domain):
     assert domain_of(distribution(domain)) == domain
 
 
 @settings(max_examples=100, deadline=None)
 @given(domains())
-def test_a_dictionary_of_ray_tunes_and_back(domain):
+def test_a_space_round_trips_through_ray_tune(domain):
     space = Space((Parameter("x", domain),))
     assert Space.from_dict(space.to_dict()) == space
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cells(), st.integers(0, 2**31))
-def test_samples_fulfil_what_they_have_to_and_come_again(text, seed):
+def test_samples_satisfy_the_constraints_and_are_reproducible(text, seed):
     space = Space.from_cell(text, INF)
     frame = space.sample(5, seed=seed)
     assert list(frame.columns) == list(space.names)
@@ -147,7 +149,7 @@ def test_samples_fulfil_what_they_have_to_and_come_again(text, seed):
     pd.testing.assert_frame_equal(frame, space.sample(5, seed=seed))
 
 
-# -- one by one -----------------------------------------------------------------------------------
+# -- examples -----------------------------------------------------------------------------------
 
 CELL = """%%tune --samples 4
 optimizer: choice(["sgd", "adam"]) = "sgd"
@@ -159,7 +161,7 @@ report(x=momentum)
 """
 
 
-def test_conditional_values_are_there_where_the_condition_is_met():
+def test_conditional_parameters_have_values_only_if_the_condition_holds():
     frame = Space.from_cell(CELL).sample(300, seed=1)
     sgd = frame.optimizer == "sgd"
     assert 100 < sgd.sum() < 200
@@ -170,7 +172,7 @@ def test_conditional_values_are_there_where_the_condition_is_met():
     assert (frame.warmup > 1).any()
 
 
-def test_equality():
+def test_equality_of_spaces():
     one, other = Space.from_cell(CELL), Space.from_cell("\n\n" + CELL.partition("\n")[2])
     assert one == other, "lines and magic do not count"
     assert hash(one) == hash(other)
@@ -181,12 +183,12 @@ def test_equality():
     assert one != "optimizer"
 
 
-def test_a_dictionary_keeps_what_depends_on_others():
+def test_dependent_parameters_round_trip_through_ray_tune():
     space = Space.from_cell("a: choice([1, 2])\nb: uniform(0, a) if a > 1 else None")
     assert Space.from_dict(space.to_dict()) == space
 
 
-def test_json_has_no_objects():
+def test_invalid_json_and_objects_are_refused():
     space = Space.from_cell("act: choice([relu, 'x'])", {"relu": np.tanh})
     with pytest.raises(SpecError, match=r"act: tanh \(ufunc\) cannot be stored as JSON"):
         space.to_json()
@@ -198,7 +200,7 @@ def test_json_has_no_objects():
         Space.from_json('{"parameters": [], "require": ["open(1)"]}')
 
 
-def test_an_experiments_log_shows_what_it_cannot_keep():
+def test_objects_and_unsafe_expressions_can_be_stored_for_display():
     text = "a: choice([1, 2])\nb: uniform(0, np.log(a)) if a > 1 else None\nact: choice([tanh])"
     space = Space.from_cell(text, {"np": np, "tanh": np.tanh})
     again = Space.from_spec(
@@ -210,17 +212,17 @@ def test_an_experiments_log_shows_what_it_cannot_keep():
         again.sample(20)
 
 
-def test_a_name_that_is_no_variable_has_no_cell():
+def test_an_invalid_variable_name_cannot_be_written_to_a_cell():
     with pytest.raises(SpecError, match="'my-lr' cannot be a parameter of a cell"):
         Space.from_dict({"my-lr": Domain.call("uniform", 0, 1)}).to_cell()
 
 
-def test_constants_are_assignments():
+def test_constants_are_written_as_assignments():
     space = Space.from_dict({"batch": 32, "model": {"depth": 3}, "lr": Domain.call("uniform", 0, 1)})
     assert space.to_cell() == "batch = 32\nmodel = {'depth': 3}\nlr: uniform(0, 1)"
 
 
-def test_a_study_of_somebody_elses():
+def test_the_space_of_a_study_that_nbtune_did_not_create():
     study = optuna.create_study()
 
     def objective(trial):
@@ -236,7 +238,7 @@ def test_a_study_of_somebody_elses():
         Space.from_optuna(optuna.create_study())
 
 
-def test_optuna_searches_it_by_ask_and_tell():
+def test_optuna_optimizes_a_space():
     space = Space.from_cell(CELL)
     study = space.to_optuna()
     study.optimize(lambda trial: space.suggest(trial)["warmup"], n_trials=20)
@@ -256,19 +258,19 @@ def test_optuna_searches_it_by_ask_and_tell():
         ),
     ],
 )
-def test_what_optuna_cannot_search(text, words):
+def test_spaces_that_optuna_does_not_support_are_refused(text, words):
     with pytest.raises(SpecError, match=words):
         Space.from_cell(text).to_optuna()
 
 
-def test_what_cannot_be_sampled():
+def test_spaces_that_cannot_be_sampled_are_refused():
     with pytest.raises(SpecError, match=r"none of 1000 samples satisfies require\(a > 5\)"):
         Space.from_cell("a: choice([1, 2])\nrequire(a > 5)").sample()
     with pytest.raises(SpecError, match="b: uniform.*cannot be evaluated: ZeroDivisionError"):
         Space.from_cell("a: choice([0])\nb: uniform(0, 1 / a)").sample()
 
 
-def test_how_it_shows():
+def test_the_repr_and_html_of_a_space():
     space = Space.from_cell(CELL)
     assert repr(space) == (
         "Space of 4 parameters\n"
@@ -288,7 +290,7 @@ def test_grid_size():
     assert Space.from_cell("a: grid_search([1, 2, 3])\nb: grid_search([1, 2])\nc: uniform(0, 1)").grid_size == 6
 
 
-def test_require_outside_of_a_sweep():
+def test_require_outside_of_a_trial():
     nbtune.require(1 < 2)
     with pytest.raises(ValueError, match="expected a true condition, got False"):
         nbtune.require(2 < 1)

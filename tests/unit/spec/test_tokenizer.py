@@ -31,7 +31,7 @@ NASTY = st.text(st.sampled_from(list("ab=-# \t\\'\"()[]{},")) | st.characters(co
         ("s3://bucket#1 '#' \\#", ["s3://bucket#1", "#", "#"]),
     ],
 )
-def test_words(line, words):
+def test_a_line_is_split_into_words(line, words):
     assert split_line(line) == words
 
 
@@ -45,7 +45,7 @@ def test_words(line, words):
         ("digits \\", "nothing follows the backslash at its end"),
     ],
 )
-def test_what_is_not_closed_is_an_error_with_the_line_and_the_position(line, reason):
+def test_an_unclosed_quote_or_bracket_is_an_error_with_line_and_position(line, reason):
     with pytest.raises(SpecError) as raised:
         split_line(line)
     assert str(raised.value) == f"cannot read the line {line!r}: {reason}"
@@ -57,12 +57,12 @@ def test_the_comment_is_returned_as_it_was_typed():
 
 
 @given(st.lists(NASTY, max_size=5))
-def test_quoted_words_are_read_back(words):
+def test_quoted_words_are_split_into_themselves(words):
     assert split_line(" ".join(map(quote, words))) == words
 
 
 @given(NASTY)
-def test_every_line_is_read_or_refused(line):
+def test_every_line_is_split_or_refused(line):
     try:
         words, comment = split_comment(line)
     except SpecError:
@@ -71,7 +71,7 @@ def test_every_line_is_read_or_refused(line):
 
 
 @given(st.text("ab=-.:/ \t'\"", max_size=20))
-def test_without_brackets_escapes_and_comments_it_splits_as_a_shell_does(line):
+def test_simple_lines_are_split_like_in_a_shell(line):
     try:
         expected = shlex.split(line)
     except ValueError:
@@ -91,11 +91,11 @@ def test_without_brackets_escapes_and_comments_it_splits_as_a_shell_does(line):
         ("# list", ("", "")),
     ],
 )
-def test_the_first_word_and_the_rest_as_it_was_typed(line, parts):
+def test_the_rest_after_the_first_word_is_unchanged(line, parts):
     assert split_first(line) == parts
 
 
-def test_arguments():
+def test_words_are_read_as_arguments():
     words = ["digits", "--samples", "4", "--mode=max", "--dry-run", "b", "--cpus", "--max-failures", "-1"]
     arguments = list(read_arguments(words, {"dry_run"}))
     assert arguments == [

@@ -1,4 +1,4 @@
-"""Workers of a trial: what the options and a ScalingConfig say of them, and what they need together."""
+"""The workers of a trial: options, ScalingConfig, and the resources of all workers together."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_workers_are_reserved_together_with_their_trial():
     assert made.worker_group.elastic is None
 
 
-def test_an_accelerator_is_asked_for_as_ray_does():
+def test_an_accelerator_is_requested_as_ray_does():
     flags = spec(workers=2, gpus=1, cpus=0, accelerator_type="A100").worker_group
     config = ray.train.ScalingConfig(num_workers=2, use_gpu=True, accelerator_type="A100")
     assert spec(scaling=config).worker_group.each == flags.each == {"GPU": 1, "accelerator_type:A100": 0.001}
 
 
-def test_a_scaling_config_says_the_same_as_flags():
+def test_a_scaling_config_is_equivalent_to_flags():
     config = ray.train.ScalingConfig(
         num_workers=3,
         use_gpu=True,
@@ -59,7 +59,7 @@ def test_a_scaling_config_says_the_same_as_flags():
     assert pickle.loads(pickle.dumps(spec(scaling=config))).shape == spec(scaling=config).shape
 
 
-def test_an_elastic_run_reserves_on_its_own():
+def test_an_elastic_run_reserves_its_own_workers():
     for made in (spec(workers=(2, 5)), spec(workers="2-5"), spec(scaling=ray.train.ScalingConfig(num_workers=(2, 5)))):
         group = made.worker_group
         assert group.elastic == (2, 5)
@@ -68,7 +68,7 @@ def test_an_elastic_run_reserves_on_its_own():
         )
 
 
-def test_a_parameter_says_how_many():
+def test_a_parameter_gives_the_number_of_workers():
     space = nbtune.Space.from_cell("n: choice([1, 3, 2])\nmodel: {'m': randint(1, 4)}\nlr: uniform(0, 1)")
     made = spec(workers="n").within(space)
     assert made.workers == Tuned("n", 3)
@@ -86,7 +86,7 @@ def test_a_parameter_says_how_many():
         spec(workers="n").within(nbtune.Space.from_cell("n: choice([0, 1])"))
 
 
-def test_what_does_not_go_together_is_said():
+def test_conflicting_worker_options_are_a_problem():
     config = ray.train.ScalingConfig(num_workers=2)
     assert problems(workers=0) == [
         "--workers: expected an integer >= 1, MIN-MAX for an elastic run (in Python a tuple of two), or the name of a"
@@ -121,7 +121,7 @@ def test_what_does_not_go_together_is_said():
     ]
 
 
-def test_environment_variables():
+def test_environment_variables_are_parsed():
     assert spec(workers=1, worker_env="A=1,B=x=y").worker_env == {"A": "1", "B": "x=y"}
     assert spec(workers=1, worker_env={"A": 1}).worker_env == {"A": "1"}
 
@@ -139,7 +139,7 @@ def test_a_plan_needs_the_space_for_a_parameter():
 
 
 @pytest.mark.parametrize("count", [0, 3, -1, None, 1.5, True, "2"])
-def test_a_number_of_workers_that_is_not_planned_for_is_refused(count: object) -> None:
+def test_a_number_of_workers_outside_the_plan_is_refused(count: object) -> None:
     group = Workers(Tuned("net/n", 2), {"CPU": 1})
     group.check({"net": {"n": 2}})
     group.check({"net": {}})
@@ -157,5 +157,5 @@ def test_a_number_of_workers_that_is_not_planned_for_is_refused(count: object) -
         (Tuned("n", 2), "up to 2 workers"),
     ],
 )
-def test_the_workers_of_a_trial_are_told(number: object, text: str) -> None:
+def test_the_description_of_the_workers_of_a_trial(number: object, text: str) -> None:
     assert str(Workers(number, {"CPU": 1})) == text
