@@ -1,4 +1,4 @@
-"""nbtune.errors: what is shown, collected and sent between processes."""
+"""nbtune.errors: texts of errors, several problems in one error, and pickling."""
 
 import pickle
 
@@ -7,38 +7,38 @@ import pytest
 from nbtune.errors import ClusterError, ExperimentError, NbtuneError, Problem, SpecError, did_you_mean
 
 
-def test_problem_names_its_line_where_it_has_one():
+def test_the_text_of_a_problem_includes_its_line():
     assert str(Problem("it is wrong", 3)) == "line 3: it is wrong"
     assert str(Problem("it is wrong")) == "it is wrong"
 
 
-def test_one_problem_is_the_message_itself():
+def test_the_text_of_a_single_problem():
     assert str(SpecError(["only this"])) == "only this"
 
 
-def test_several_problems_are_listed_by_line_and_once_each():
+def test_several_problems_are_sorted_by_line_without_duplicates():
     error = SpecError([Problem("b", 7), Problem("a", 2), "about the whole", Problem("b", 7)])
     assert error.problems == [Problem("about the whole"), Problem("a", 2), Problem("b", 7)]
     assert str(error) == "3 problems, nothing was started:\n  - about the whole\n  - line 2: a\n  - line 7: b"
 
 
-def test_spec_error_survives_pickling():
+def test_a_spec_error_can_be_pickled():
     error = pickle.loads(pickle.dumps(SpecError([Problem("b", 7), "a"])))
     assert error.problems == [Problem("a"), Problem("b", 7)]
     assert str(error).startswith("2 problems")
 
 
 @pytest.mark.parametrize("kind", [ClusterError, ExperimentError, NbtuneError])
-def test_an_error_shows_in_a_notebook_as_its_message_alone(kind):
+def test_a_notebook_shows_only_the_message_of_an_error(kind):
     assert kind("no way")._render_traceback_() == [f"{kind.__name__}: no way"]
     assert isinstance(kind("no way"), NbtuneError)
 
 
-def test_spec_error_shows_in_a_notebook_as_its_message_alone():
+def test_a_notebook_shows_only_the_message_of_a_spec_error():
     assert SpecError(["no way"])._render_traceback_() == ["SpecError: no way"]
 
 
-def test_did_you_mean_suggests_the_nearest_or_nothing():
+def test_did_you_mean_suggests_the_nearest_name_or_nothing():
     assert did_you_mean("metrik", ["mode", "metric"]) == " (did you mean 'metric'?)"
     assert did_you_mean("zzz", ["mode", "metric"]) == ""
     assert did_you_mean("x", []) == ""

@@ -1,4 +1,4 @@
-"""The package as a whole: its names, what importing it costs, and who may import whom."""
+"""The package as a whole: public names, cost of importing, and the direction of imports between rooms."""
 
 import ast
 import re
@@ -51,23 +51,23 @@ PUBLIC = """
 """
 
 
-def test_the_public_names_are_these():
-    assert list(nbtune.__all__) == PUBLIC.split(), "a name that goes breaks notebooks: say so in the changelog"
+def test_the_list_of_public_names():
+    assert list(nbtune.__all__) == PUBLIC.split(), "removing a name breaks notebooks: mention it in the changelog"
 
 
 @pytest.mark.parametrize("name", nbtune.__all__)
-def test_every_public_name_is_there(name):
+def test_every_public_name_can_be_loaded(name):
     assert getattr(nbtune, name) is getattr(nbtune, name)
     assert name in dir(nbtune)
 
 
-def test_a_star_import_brings_them_all():
+def test_a_star_import_defines_all_public_names():
     namespace = {}
     exec("from nbtune import *", namespace)
     assert set(nbtune.__all__) <= set(namespace)
 
 
-def test_a_framework_loads_nothing_and_does_not_hide_its_own_package():
+def test_importing_a_framework_module_is_light_and_does_not_hide_its_package():
     loaded = in_fresh_python("import sys; from nbtune import lightning as l; print(*sys.modules, *dir(l))").split()
     assert {"nbtune.frameworks.lightning", "trainer"} <= set(loaded)
     assert not {*HEAVY, "lightning"} & set(loaded)
@@ -75,7 +75,7 @@ def test_a_framework_loads_nothing_and_does_not_hide_its_own_package():
     assert "lightning" not in nbtune.__all__, "a star import would hide the package of that name"
 
 
-def test_a_name_that_is_not_there():
+def test_an_unknown_name_raises_attribute_error():
     with pytest.raises(AttributeError, match="module 'nbtune' has no attribute 'tuen'"):
         nbtune.tuen  # noqa: B018
 
@@ -83,7 +83,7 @@ def test_a_name_that_is_not_there():
 @pytest.mark.parametrize(
     "module", ["nbtune", "nbtune.spec.cell.parse", "nbtune.spec.options.help", "nbtune.spec.cell.capture"]
 )
-def test_importing_is_light(module):
+def test_importing_loads_no_heavy_package(module):
     loaded = in_fresh_python(f"import sys, {module}; print(*sys.modules)").split()
     assert module in loaded
     assert not set(HEAVY) & set(loaded)
@@ -135,13 +135,13 @@ ROOMS = (
     "nbtune.notebook",
     "nbtune",
 )
-"""From the lowest to the highest: a module imports from its own room and from those before it."""
+"""The rooms from the lowest to the highest: a module imports only from its own room and from those before it."""
 DISPLAY = {"nbtune.results.experiment": {"nbtune.views", "nbtune.views.still", "nbtune.views.live"}}
-"""What an experiment shows of itself when it is displayed: imported then, and the one way up."""
+"""The only upward imports: an experiment imports its display when it is displayed."""
 
 
 def room_of(name):
-    if within(name, ["nbtune.cluster.embedded.lazy"]):  # a folder that is put on the path, no package
+    if within(name, ["nbtune.cluster.embedded.lazy"]):  # a folder on the import path, not a package
         return "nbtune.cluster.embedded"
     path = ROOT.parent / name.replace(".", "/")
     return name if name in ROOMS or path.is_dir() else name.rpartition(".")[0]
@@ -150,15 +150,15 @@ def room_of(name):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_downwards_only(path):
     name = name_of(path)
-    here = ROOMS.index(room_of(name))
+    position = ROOMS.index(room_of(name))
     upwards = set()
     for imported in imports_of(path):
-        if within(imported, ["nbtune"]) and ROOMS.index(room_of(imported)) > here:
+        if within(imported, ["nbtune"]) and ROOMS.index(room_of(imported)) > position:
             upwards.add(room_of(imported))
     assert upwards == DISPLAY.get(name, set())
 
 
-def test_every_room_is_there_and_says_what_belongs_in_it():
+def test_every_room_exists_and_has_a_docstring():
     assert {room_of(name_of(path)) for path in MODULES} == set(ROOMS)
     for room in ROOMS:
         if (package := ROOT.parent / room.replace(".", "/")).is_dir():
@@ -179,31 +179,31 @@ def test_foreign_packages_stay_in_their_rooms(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_says_what_it_is_and_is_read_at_one_sitting(path):
+def test_a_module_has_a_docstring_and_at_most_350_lines(path):
     text = path.read_text("utf-8")
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 350
 
 
-def test_the_map_has_every_module_in_its_room():
+def test_the_map_in_contributing_lists_every_module():
     text = (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")
     parts = re.split(r"^\*\*`(nbtune/[\w/]*)`\*\*", text, flags=re.MULTILINE)
-    said = {
+    listed = {
         room.rstrip("/"): set(re.findall(r"^\| `(\w+\.py)` \|", part, re.MULTILINE))
         for room, part in zip(parts[1::2], parts[2::2], strict=True)
     }
-    there = {}
+    existing = {}
     for path in MODULES:
         if path.name != "__init__.py" and "lazy" not in path.parts:
-            there.setdefault(path.parent.relative_to(ROOT.parent).as_posix(), set()).add(path.name)
-    assert {room: names - {"__init__.py"} for room, names in said.items()} == there
+            existing.setdefault(path.parent.relative_to(ROOT.parent).as_posix(), set()).add(path.name)
+    assert {room: names - {"__init__.py"} for room, names in listed.items()} == existing
 
 
-def test_every_package_that_is_imported_is_declared():
+def test_every_imported_package_is_a_declared_dependency():
     declared = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     names = {re.split(r"[\[<>=]", entry)[0] for entry in declared}
-    called = {"yaml": "pyyaml", "IPython": "ipython"}
+    distribution_names = {"yaml": "pyyaml", "IPython": "ipython"}
     imported = {name.partition(".")[0] for path in MODULES for name in imports_of(path)}
     foreign = imported - sys.stdlib_module_names - {"nbtune", "rfc3987_syntax"}
-    # grpc comes with the extra `client`, ipykernel where there is a kernel: both are looked for only where they are.
-    assert {called.get(name, name) for name in foreign} - names <= {"grpc", "ipykernel"}
+    # grpc comes with the extra `client`, ipykernel with a kernel: both are imported only if they are installed.
+    assert {distribution_names.get(name, name) for name in foreign} - names <= {"grpc", "ipykernel"}
