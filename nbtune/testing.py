@@ -13,10 +13,20 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nbtune.engine.protocol.chunk import Chunk, decode, encode
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.events import Chunk, Event, decode, encode
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    Event,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+)
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.storage import Storage
 
@@ -113,36 +123,30 @@ def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int 
     """
     numbers = random.Random(seed)  # noqa: S311 - not for cryptography
     clock = 1_700_000_000.0
-    space = {
+    space: dict[str, dict[str, Any]] = {
         "lr": {"kind": "loguniform", "text": "loguniform(0.0001, 0.1)", "lower": 1e-4, "upper": 1e-1},
         "hidden": {"kind": "choice", "text": "choice([32, 64, 128])", "values": [32, 64, 128]},
     }
-    metadata = {"name": "example", "metric": "accuracy", "mode": "max", "trials": trials, "space": space}
-    yield Event("experiment", time=clock, data={"status": "running", **metadata})
+    metadata: Metadata = {"name": "example", "metric": "accuracy", "mode": "max", "trials": trials, "space": space}
+    yield ExperimentUpdated(time=clock, metadata={"status": "running", **metadata})
     for trial in range(trials):
         clock += 0.01
         config = {"lr": 10 ** numbers.uniform(-4, -1), "hidden": numbers.choice([32, 64, 128])}
-        yield Event(
-            "added", trial, clock, data={"id": f"example_{trial:05}", "config": config, "folder": f"trial_{trial}"}
-        )
-        yield Event("started", trial, clock)
+        yield TrialAdded(trial, clock, ray_id=f"example_{trial:05}", config=config, folder=f"trial_{trial}")
+        yield TrialStarted(trial, clock)
         limit = 0.98 - 0.1 * abs(math.log10(config["lr"]) + 2.5) - 2 / config["hidden"]
         fails = trial >= trials - failing
         count = reports // 2 if fails else reports if limit > 0.8 or trial % 3 else max(1, reports // 4)
         for step in range(1, count + 1):
             clock += 0.05
             accuracy = limit * (1 - math.exp(-step / 5)) + numbers.gauss(0, 0.005)
-            yield Event("reported", trial, clock, step, 0.05 * step, {"accuracy": accuracy, "loss": 1 - accuracy})
+            yield TrialReported(trial, clock, step, 0.05 * step, metrics={"accuracy": accuracy, "loss": 1 - accuracy})
         if fails:
             error = "ValueError: the loss is not finite"
-            data = {
-                "error": error,
-                "traceback": f"Traceback (most recent call last):\n  Cell In[3], line 7\n{error}",
-                "final": True,
-            }
-            yield Event("failed", trial, clock, count, data=data)
-            yield Event("ended", trial, clock, count, data={"status": "failed", "reason": "error"})
+            shown = f"Traceback (most recent call last):\n  Cell In[3], line 7\n{error}"
+            yield AttemptFailed(trial, clock, count, error=error, traceback=shown, final=True)
+            yield TrialEnded(trial, clock, count, status="failed", reason="error")
         else:
             status, reason = ("finished", "done") if count == reports else ("stopped", "scheduler")
-            yield Event("ended", trial, clock, count, data={"status": status, "reason": reason})
-    yield Event("experiment", time=clock, data={"status": "finished"})
+            yield TrialEnded(trial, clock, count, status=status, reason=reason)
+    yield ExperimentUpdated(time=clock, metadata={"status": "finished"})

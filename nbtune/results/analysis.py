@@ -44,7 +44,7 @@ def to_study(store: Store) -> Any:
         raise ExperimentError("no metric is known of the experiment, so there is nothing to compare trials by")
     import optuna
 
-    history = store.history()
+    history = store.reports.history()
     reports: dict[int, dict[int, float]] = {}
     if metric in history:
         rows = history[["trial", "iteration", metric]].dropna()

@@ -97,7 +97,7 @@ class Experiment(Controls):
 
         Reports that a retry from a checkpoint has made again are there once, as they were the last time.
         """
-        return self._store.history()
+        return self._store.reports.history()
 
     @property
     def selected(self) -> pd.DataFrame:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from nbtune.engine.protocol.events import TrialAdded
 
 __all__ = ["TrialState", "config_of"]
 
@@ -58,16 +58,13 @@ class TrialState:
         return replace(self, config=dict(self.config), metrics=dict(self.metrics), checkpoints=list(self.checkpoints))
 
 
-def config_of(data: Mapping[str, Any], pickled: bytes | None) -> dict[str, Any]:
-    """Return the configuration that an "added" event tells.
+def config_of(event: TrialAdded) -> dict[str, Any]:
+    """Return the parameters of a trial: the original ones if they can be unpickled here, else as JSON shows them.
 
     Args:
-        data: the event's, with the configuration as it was written for people.
-        pickled: the configuration itself where JSON cannot hold it, or None.
+        event: the trial's first event.
     """
-    if pickled is not None:
-        try:
-            return dict(pickle.loads(pickled))
-        except Exception:  # made by code that is not here: what was written for people will do
-            return dict(data["config"])
-    return dict(data["config"])
+    try:
+        return event.original_config()
+    except Exception:  # made by code that this process does not have
+        return dict(event.config)

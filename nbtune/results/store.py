@@ -16,10 +16,23 @@ from typing import Any, TypeGuard, Unpack
 import numpy as np
 import pandas as pd
 
-from nbtune.engine.protocol.events import KINDS, Chunk
-from nbtune.engine.protocol.metadata import Metadata, decode_metadata
+from nbtune.engine.protocol.chunk import Chunk
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    CheckpointSaved,
+    Event,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialPaused,
+    TrialQueued,
+    TrialReported,
+    TrialStarted,
+)
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import flat
-from nbtune.results.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true, value_type
+from nbtune.results.columns import ABSENT, column_of, groups, headings, python_values, value_type
+from nbtune.results.reports import Reports
 from nbtune.results.state import TrialState, config_of
 from nbtune.results.workers import Workers
 
@@ -27,8 +40,16 @@ __all__ = ["ENDED", "Store", "flat"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
 """The final states of an experiment, as far as this kernel is told. A trial has neither "lost" nor "unread"."""
-_REPORTED = KINDS.index("reported")
-_TOGETHER = [_REPORTED, KINDS.index("workers"), KINDS.index("worked")]  # not taken in one by one
+_ONE_BY_ONE = (
+    ExperimentUpdated,
+    TrialAdded,
+    TrialStarted,
+    CheckpointSaved,
+    AttemptFailed,
+    TrialEnded,
+    TrialPaused,
+    TrialQueued,
+)
 
 
 class Store:
@@ -36,6 +57,7 @@ class Store:
 
     Attributes:
         cursor: the number of the next event.
+        reports: all reports, as columns.
         workers: those of distributed trials.
         version: grows with every change.
         generation: grows when all is forgotten, so that views begin anew.
@@ -56,13 +78,9 @@ class Store:
         self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
         self._counts: Counter[str] = Counter()
+        self.reports = Reports(self._lock)
         self.workers = Workers(self._lock)
-        self._head: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # trial, iteration, time_s
-        self._metrics: dict[str, Column] = {}
-        self._length = 0
-        self._went_back = False  # whether a trial has made reports again, from a checkpoint on
         self._latest: float | None = None  # the time of the latest event
-        self._history: tuple[int, pd.DataFrame] | None = None
 
     @property
     def metadata(self) -> Metadata:
@@ -104,9 +122,9 @@ class Store:
             chunk = chunk.since(self.cursor)
             if chunk.first > self.cursor:
                 raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
-            for row in np.flatnonzero(~np.isin(chunk.kind, _TOGETHER)):
-                self._event(chunk, int(row))  # first: reports need to know the experiment's metric
-            self._reports(chunk, np.flatnonzero(chunk.kind == _REPORTED))
+            for event in chunk.events_of(*_ONE_BY_ONE):
+                self._apply(event)  # before the reports, which need to know the experiment's metric
+            self._add_reports(chunk)
             self.workers.apply(chunk)
             self.cursor = chunk.end
             if len(chunk):
@@ -129,29 +147,28 @@ class Store:
             self._metadata.update({"over": self._latest, **metadata})
             self.version += 1
 
-    def _reports(self, chunk: Chunk, reported: np.ndarray) -> None:
+    def _add_reports(self, chunk: Chunk) -> None:
+        reported = chunk.rows_of(TrialReported)
         if not len(reported):
             return
-        place = np.full(len(chunk), -1)
-        place[reported] = np.arange(len(reported))
-        self._head.append((chunk.trial[reported], chunk.iteration[reported], chunk.time_s[reported]))
-        trials, iterations, times = self._head[-1]
-        for trial, at in groups(trials):
+        is_repeated = False
+        iterations, times = chunk.iteration[reported], chunk.time_s[reported]
+        for trial, at in groups(chunk.trial[reported]):
             state, made = self._trial(trial), iterations[at]
-            self._went_back = self._went_back or made[0] <= state.iterations or bool((np.diff(made) <= 0).any())
+            is_repeated = is_repeated or made[0] <= state.iterations or bool((np.diff(made) <= 0).any())
             state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
             state.changed = self.version + 1
-        for name, rows, values in chunk.metrics_of("reported"):
-            self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
+        before = len(self.reports)
+        self.reports.add(chunk, is_repeated=is_repeated)
+        for name, rows, values in chunk.metrics_of(TrialReported):
             # A dictionary keeps the last of equal keys: the latest value of each trial.
             last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
             for trial, value in last.items():
                 self._trial(trial).metrics[name] = value
             if name == self.metric:
-                self._best_values(chunk.trial[rows], self._metrics[name].floats(self._length)[1])
-        self._length += len(reported)
+                self._update_best(chunk.trial[rows], self.reports.values(name, before))
 
-    def _best_values(self, trials: np.ndarray, values: np.ndarray) -> None:
+    def _update_best(self, trials: np.ndarray, values: np.ndarray) -> None:
         better = np.max if self._metadata.get("mode") == "max" else np.min
         finite = np.isfinite(values)
         values = values[finite]
@@ -160,42 +177,46 @@ class Store:
             found = values[at] if state.best is None else np.append(values[at], state.best)
             state.best = float(better(found))
 
-    def _event(self, chunk: Chunk, row: int) -> None:
-        kind, number, when = KINDS[chunk.kind[row]], int(chunk.trial[row]), float(chunk.time[row])
-        data = chunk.data.get(row, {})
-        if kind == "experiment":
-            update = decode_metadata({name: value for name, value in data.items() if name not in self._fixed})
-            self._metadata.update(update)
-            self._metadata.setdefault("began", when)
-            if update.get("status") in ENDED:
-                self._metadata["over"] = when
+    def _apply(self, event: Event) -> None:
+        if isinstance(event, ExperimentUpdated):
+            self._update(event)
             return
-        state = self._trial(number)
+        state = self._trial(event.trial)
         state.changed = self.version + 1
-        if kind == "added":
-            state.ray_id, state.folder = data["id"], data["folder"]
-            state.config = self._in_order(config_of(data, chunk.pickled.get(row)))
-        elif kind == "started":
-            state.started, state.reason = state.started or when, ""
-            self._set_status(state, "running")
-        elif kind == "paused":
-            state.reason = data["reason"]
-            self._set_status(state, "paused")
-        elif kind == "queued":
-            state.reason, state.started, state.ended = "", None, None
-            state.error = state.traceback = None
-            self._set_status(state, "pending")
-        elif kind == "checkpointed":
-            state.checkpoints.append(data["path"])
-        elif kind == "failed":
-            state.failures += 1
-            state.error, state.traceback = data["error"], data["traceback"]
-            self._set_status(state, "failed" if data["final"] else "pending")
-        elif kind == "ended":
-            state.ended, state.reason = when, data["reason"]
-            if data["status"] != "failed":
-                state.error = state.traceback = None  # it was tried again, with success
-            self._set_status(state, data["status"])
+        match event:
+            case TrialAdded():
+                state.ray_id, state.folder = event.ray_id, event.folder
+                state.config = self._in_order(config_of(event))
+            case TrialStarted():
+                state.started, state.reason = state.started or event.time, ""
+                self._set_status(state, "running")
+            case TrialPaused():
+                state.reason = event.reason
+                self._set_status(state, "paused")
+            case TrialQueued():
+                state.reason, state.started, state.ended = "", None, None
+                state.error = state.traceback = None
+                self._set_status(state, "pending")
+            case CheckpointSaved():
+                state.checkpoints.append(event.path)
+            case AttemptFailed():
+                state.failures += 1
+                state.error, state.traceback = event.error, event.traceback
+                self._set_status(state, "failed" if event.final else "pending")
+            case TrialEnded():
+                state.ended, state.reason = event.time, event.reason
+                if event.status != "failed":
+                    state.error = state.traceback = None  # a retry has succeeded
+                self._set_status(state, event.status)
+
+    def _update(self, event: ExperimentUpdated) -> None:
+        update = event.metadata.copy()
+        for name in self._fixed:
+            update.pop(name, None)  # type: ignore[misc]  # any name
+        self._metadata.update(update)
+        self._metadata.setdefault("began", event.time)
+        if update.get("status") in ENDED:
+            self._metadata["over"] = event.time
 
     def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a configuration in the order of the space: Optuna gives it in that of its questions."""
@@ -216,8 +237,7 @@ class Store:
 
     def metrics(self) -> list[str]:
         """Return the names of all metrics that were reported."""
-        with self._lock:
-            return list(self._metrics)
+        return self.reports.metrics()
 
     def states(self) -> list[TrialState]:
         """Return every trial, by number. Their fields go on changing while the experiment runs."""
@@ -233,36 +253,7 @@ class Store:
     def numeric_metrics(self) -> list[str]:
         """Return the names of the metrics that have numbers among their values; the experiment's own comes first."""
         with self._lock:
-            names = [name for name, column in self._metrics.items() if column.numeric]
-            return sorted(names, key=lambda name: name != self.metric)
-
-    def points(self, metric: str, since: int) -> tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Return a metric's values in the reports from number `since` on, in the order in which they came.
-
-        Args:
-            metric: its name.
-            since: how many reports are known already.
-
-        Returns:
-            How many reports there are now; and of those that have the metric: trial (int32), iteration
-            (int32), time_s (float64), value (float64, NaN for what is no number), each of shape (n,).
-        """
-        with self._lock:
-            pieces, start = [], self._length
-            for piece in reversed(self._head):
-                if start <= since:
-                    break
-                pieces.append(piece)
-                start -= len(piece[0])
-            column = self._metrics.get(metric)
-            if not pieces or column is None:
-                none = np.array([], np.int32)
-                return self._length, (none, none, np.array([], float), np.array([], float))
-            rows, values = column.floats(max(since, start))
-            trial, iteration, time_s = (
-                np.concatenate(parts[::-1])[rows - start] for parts in zip(*pieces, strict=True)
-            )
-            return self._length, (trial, iteration, time_s, values)
+            return sorted(self.reports.numeric_metrics(), key=lambda name: name != self.metric)
 
     def best(self) -> TrialState | None:
         """Return the trial whose last value of the metric is best, or None.
@@ -292,36 +283,12 @@ class Store:
             away = metadata.get("away", 0.0)  # seconds between its ends and its resumptions
             return 0.0 if began is None else max(0.0, (metadata.get("over") or time.time()) - began - away)
 
-    def history(self) -> pd.DataFrame:
-        """Return one row for each report: trial, iteration, time_s and the metrics.
-
-        A trial that is tried again goes on from its last checkpoint, and makes the reports that came after
-        it again. Those of the attempt that failed are left out, so that each iteration is there once.
-        """
-        with self._lock:
-            if self._history is not None and self._history[0] == self._length:
-                return self._history[1].copy()
-            empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
-            trial, iteration, time_s = (np.concatenate(column) for column in zip(*(self._head or [empty]), strict=True))
-            self._head = [(trial, iteration, time_s)]
-            frame = pd.DataFrame({"trial": trial, "iteration": iteration, "time_s": time_s}).astype(
-                {"trial": "int64", "iteration": "int64"}
-            )
-            columns = {name: column.series(self._length) for name, column in self._metrics.items()}
-            shown = headings(columns, "metrics", frame.columns)
-            named = {shown[name]: column for name, column in columns.items()}
-            frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
-            if self._went_back:
-                frame = frame[still_true(frame)].reset_index(drop=True)
-            self._history = (self._length, frame)
-            return frame.copy()
-
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial; see `Experiment.df` for the columns."""
         with self._lock:
             states = self.states()
             configs = [dict(flat(state.config)) for state in states]
-            metrics = list(self._metrics)
+            metrics = self.reports.metrics()
             # Those of the space are there before the first trial is.
             known = self._metadata.get("space", {})
             parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))

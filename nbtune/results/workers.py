@@ -6,14 +6,15 @@ import math
 import statistics
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nbtune.engine.protocol.events import CPU, KINDS, SECONDS, WAITED, Chunk
+from nbtune.engine.protocol.chunk import Chunk
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, WorkerInfo, WorkerReported, WorkersStarted
 from nbtune.results.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true
 
 __all__ = ["Worker", "Workers"]
@@ -94,13 +95,14 @@ class Workers:
 
     def apply(self, chunk: Chunk) -> None:
         """Take in the next events."""
-        worked = np.flatnonzero(chunk.kind == KINDS.index("worked"))
+        worked = chunk.rows_of(WorkerReported)
         trials = chunk.trial[worked]
         crew = np.array([self._crews.get(trial, 0) for trial in trials.tolist()], np.int32)
         begun = np.full(len(worked), -1)  # the row where the workers that a row is of were replaced
-        for row in np.flatnonzero(chunk.kind == KINDS.index("workers")).tolist():
-            trial = int(chunk.trial[row])
-            self._start(trial, int(chunk.iteration[row]), chunk.data[row]["workers"])
+        rows = chunk.rows_of(WorkersStarted).tolist()
+        for row, event in zip(rows, chunk.events_of(WorkersStarted), strict=True):
+            trial = event.trial
+            self._start(trial, event.iteration, event.workers)
             crew[(trials == trial) & (worked > row)] = self._crews[trial]
             begun[trials == trial] = row
         if not len(worked):
@@ -115,7 +117,7 @@ class Workers:
             self._known[trial].add(rank)
             if now[worked[at[-1]]]:
                 self._worker(trial, rank).iteration = int(chunk.iteration[worked[at[-1]]])
-        for name, rows, values in chunk.metrics_of("worked"):
+        for name, rows, values in chunk.metrics_of(WorkerReported):
             self._columns.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
             for worker, fresh in self._fresh(whose[rows], now[rows], values):
                 worker.metrics[name] = fresh[-1]
@@ -137,7 +139,7 @@ class Workers:
             if fresh := [told[one] for one in at[-_RECENT:] if now[one]]:
                 yield self._worker(*divmod(key, _RANKS)), fresh
 
-    def _start(self, trial: int, iteration: int, workers: Iterable[Mapping[str, Any]]) -> None:
+    def _start(self, trial: int, iteration: int, workers: Iterable[WorkerInfo]) -> None:
         self._crews[trial] = self._crews.get(trial, 0) + 1
         self._now[trial] = {
             worker["rank"]: _Live(worker["node"], worker["pid"], worker["gpus"], iteration) for worker in workers

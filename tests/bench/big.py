@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nbtune.engine.protocol.chunk import CODES, Chunk
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.events import KINDS, Chunk
+from nbtune.engine.protocol.events import Event, ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 
 __all__ = ["RUNNING", "Growing", "finished", "values"]
 
@@ -26,10 +27,10 @@ def values(trial: int, first: int, last: int) -> np.ndarray:
 
 
 def _chunk(
-    first: int, kinds: list[str], trial: np.ndarray, iteration: np.ndarray, data: dict[int, dict[str, Any]]
+    first: int, kinds: list[type[Event]], trial: np.ndarray, iteration: np.ndarray, data: dict[int, dict[str, Any]]
 ) -> Chunk:
-    kind = np.array([KINDS.index(name) for name in kinds], np.int8)
-    rows = np.flatnonzero(kind == KINDS.index("reported"))
+    kind = np.array([CODES[one] for one in kinds], np.int8)
+    rows = np.flatnonzero(kind == CODES[TrialReported])
     seconds = 0.05 * iteration
     accuracy = np.empty(len(rows))
     for number in np.unique(trial[rows]):
@@ -50,19 +51,19 @@ def finished(trials: int, reports: int, *, over: bool = False) -> list[Chunk]:
     """
     metadata = {"name": "big", "status": "running", "metric": "accuracy", "mode": "max", "trials": trials}
     nobody = np.array([-1], np.int32)
-    chunks = [_chunk(0, ["experiment"], nobody, np.zeros(1, np.int32), {0: metadata})]
+    chunks = [_chunk(0, [ExperimentUpdated], nobody, np.zeros(1, np.int32), {0: metadata})]
     for trial in range(trials):
-        kinds = ["added", "started", *["reported"] * reports]
+        kinds = [TrialAdded, TrialStarted, *[TrialReported] * reports]
         config = {"lr": 10 ** -(1 + trial % 300 / 100), "hidden": 32 * (1 + trial % 4)}
-        data = {0: {"id": f"big_{trial:05}", "config": config, "folder": f"trial_{trial}"}}
+        data = {0: {"ray_id": f"big_{trial:05}", "config": config, "folder": f"trial_{trial}", "by": "search"}}
         if over or trial < trials - RUNNING:
-            kinds.append("ended")
+            kinds.append(TrialEnded)
             data[len(kinds) - 1] = {"status": "finished", "reason": "done"}
         iteration = np.clip(np.arange(len(kinds)) - 1, 0, reports).astype(np.int32)
         chunks.append(_chunk(chunks[-1].end, kinds, np.full(len(kinds), trial, np.int32), iteration, data))
     if over:
         chunks.append(
-            _chunk(chunks[-1].end, ["experiment"], nobody, np.zeros(1, np.int32), {0: {"status": "finished"}})
+            _chunk(chunks[-1].end, [ExperimentUpdated], nobody, np.zeros(1, np.int32), {0: {"status": "finished"}})
         )
     return chunks
 
@@ -105,7 +106,7 @@ class Growing:
             if due > self.reported:
                 steps = np.arange(self.reported + 1, due + 1, dtype=np.int32)
                 trial, iteration = np.tile(self._numbers, len(steps)), np.repeat(steps, RUNNING)
-                self._chunks.append(_chunk(self.end, ["reported"] * len(trial), trial, iteration, {}))
+                self._chunks.append(_chunk(self.end, [TrialReported] * len(trial), trial, iteration, {}))
                 self.reported = due
             if due == self._most:
                 self._going.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune import testing
-from nbtune.engine.protocol.events import decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.results.store import Store
 from nbtune.views.live.rows import Rows
 

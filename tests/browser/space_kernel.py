@@ -6,7 +6,7 @@ import queue
 from collections.abc import Iterator
 from typing import Any
 
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.events import Event, ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 from nbtune.notebook.space_form import SpaceForm
 from nbtune.testing import replay
 
@@ -44,7 +44,7 @@ MANY = "\n".join(
 def swept(trials: int = 20) -> Iterator[Event]:
     """Yield the events of a sweep whose best trials lie at the upper bound of lr."""
     metadata = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
-    yield Event("experiment", time=0.0, data={"status": "running", **metadata})
+    yield ExperimentUpdated(time=0.0, metadata={"status": "running", **metadata})
     for trial in range(trials):
         lr = 10 ** (-4 + 3 * min(1, (trial + 1) / 17))
         config = {
@@ -56,11 +56,11 @@ def swept(trials: int = 20) -> Iterator[Event]:
             "noise": 0.0,
             "model": {"layers": 2, "act": "relu"},
         }
-        yield Event("added", trial, 1.0, data={"id": f"t{trial}", "config": config, "folder": f"t{trial}"})
-        yield Event("started", trial, 1.0)
-        yield Event("reported", trial, 2.0, 1, 1.0, {"accuracy": trial / trials})
-        yield Event("ended", trial, 2.0, 1, data={"status": "finished", "reason": "done"})
-    yield Event("experiment", time=3.0, data={"status": "finished"})
+        yield TrialAdded(trial, 1.0, ray_id=f"t{trial}", config=config, folder=f"t{trial}")
+        yield TrialStarted(trial, 1.0)
+        yield TrialReported(trial, 2.0, 1, 1.0, metrics={"accuracy": trial / trials})
+        yield TrialEnded(trial, 2.0, 1, status="finished", reason="done")
+    yield ExperimentUpdated(time=3.0, metadata={"status": "finished"})
 
 
 def _source(scenario: str) -> Any:

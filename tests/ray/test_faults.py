@@ -12,7 +12,7 @@ import ray
 from ray.util.placement_group import placement_group_table
 
 import nbtune
-from nbtune.engine.protocol.events import KINDS
+from nbtune.engine.protocol.events import TrialReported
 from nbtune.testing import recorded
 
 
@@ -38,7 +38,7 @@ def _environment(process: psutil.Process) -> str:
 
 
 def reports_in_storage(path: str) -> int:
-    return sum(int((chunk.kind == KINDS.index("reported")).sum()) for chunk in recorded(path))
+    return sum(len(chunk.rows_of(TrialReported)) for chunk in recorded(path))
 
 
 def placement_groups() -> list[Any]:

@@ -15,8 +15,9 @@ from nbtune import testing
 from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.launch import find
 from nbtune.engine.client.stored import events_since, open_experiment
+from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import StopTrial
-from nbtune.engine.protocol.events import KINDS, Chunk
+from nbtune.engine.protocol.events import Event, TrialAdded, TrialReported
 from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
 from nbtune.engine.storage.storage import Storage
 
@@ -105,12 +106,12 @@ def all_of(source: Source, since: int = 0) -> list[Chunk]:
         since = more[-1].end
 
 
-def events(chunks: list[Chunk]) -> list[tuple[int, str, int, int]]:
+def events(chunks: list[Chunk]) -> list[tuple[int, type[Event], int, int]]:
     """Return number, kind, trial and iteration of every event."""
     return [
-        (chunk.first + row, KINDS[chunk.kind[row]], int(chunk.trial[row]), int(chunk.iteration[row]))
+        (chunk.first + row, type(event), event.trial, event.iteration)
         for chunk in chunks
-        for row in range(len(chunk))
+        for row, event in enumerate(chunk.events())
     ]
 
 
@@ -136,9 +137,9 @@ def test_each_trial_is_added_before_it_reports_and_its_reports_are_in_order(sour
     added: set[int] = set()
     made: dict[int, list[int]] = {}
     for _, kind, trial, iteration in events(all_of(source)):
-        if kind == "added":
+        if kind is TrialAdded:
             added.add(trial)
-        elif kind == "reported":
+        elif kind is TrialReported:
             assert trial in added
             made.setdefault(trial, []).append(iteration)
     assert len(made) > 1

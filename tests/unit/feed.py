@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import Event
 from nbtune.results.store import Store
 
 __all__ = ["feed"]

@@ -6,8 +6,9 @@ import pyarrow.fs as pafs
 import pytest
 
 from nbtune import testing
+from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.commands import StopExperiment, StopTrial
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.events import TrialStarted
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.log import EventLog
 
@@ -36,7 +37,7 @@ def test_a_stored_experiment_replays(tmp_path):
 
 
 def test_a_replay_reads_from_anywhere_and_ends():
-    events = [Event("started", number, time=float(number)) for number in range(6)]
+    events = [TrialStarted(number, time=float(number)) for number in range(6)]
     source = testing.Replay(decode(encode(0, events[:4]) + encode(4, events[4:])))
     for since in range(6):
         assert [row for chunk in source.read(since, 0) for row in chunk.trial] == list(range(since, 6))
@@ -45,7 +46,7 @@ def test_a_replay_reads_from_anywhere_and_ends():
 
 
 def test_a_slow_replay_gives_only_what_is_due():
-    events = [Event("started", 0, time=0.0), Event("started", 1, time=1e9)]
+    events = [TrialStarted(0, time=0.0), TrialStarted(1, time=1e9)]
     source = testing.Replay(decode(encode(0, events)), speed=1.0)
     assert [row for chunk in source.read(0, 0) for row in chunk.trial] == [0]
     assert source.read(1, 0) == []

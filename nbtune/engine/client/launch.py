@@ -15,8 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine._ray.core import actor_id
 from nbtune.engine.driver.driver import Driver
+from nbtune.engine.protocol.chunk import Chunk, decode
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.events import Chunk, decode
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.tune.groups import release

@@ -10,9 +10,18 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from nbtune.engine.protocol.chunk import Chunk, decode, encode
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.events import Chunk, Event, decode, encode
-from nbtune.engine.protocol.metadata import Metadata, encode_metadata
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    CheckpointSaved,
+    Event,
+    ExperimentUpdated,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+)
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.log import has_log, read_log
 from nbtune.engine.storage.storage import Storage
@@ -89,7 +98,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from ray.tune import ExperimentAnalysis
 
     from nbtune.engine.protocol.failures import describe
-    from nbtune.engine.protocol.recorded_trial import added_fields, error_of
+    from nbtune.engine.protocol.recorded_trial import added_event, error_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
     trials = sorted(analysis.trials, key=_place)
@@ -98,21 +107,20 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
     name, objective = PurePosixPath(folder).name, _compared_by(filesystem, folder)
     metadata: Metadata = {"status": "running", "name": name, "path": path, "foreign": True, **objective}
-    yield Event("experiment", time=min(starts, default=0.0), data=encode_metadata(metadata))
+    yield ExperimentUpdated(time=min(starts, default=0.0), metadata=metadata)
     for number, trial in enumerate(trials):
-        yield Event("added", number, starts[number], **added_fields(trial, trial.storage.trial_dir_name))
+        yield added_event(trial, number, starts[number], trial.storage.trial_dir_name)
         if trial.status != "PENDING":
-            yield Event("started", number, starts[number])
+            yield TrialStarted(number, starts[number])
         ended = starts[number]
         for row in analysis.trial_dataframes[trial.trial_id].to_dict("records"):
             ended = float(row.get("timestamp", ended))
-            yield Event(
-                "reported",
+            yield TrialReported(
                 number,
                 ended,
                 int(row["training_iteration"]),
                 float(row["time_total_s"]),
-                {
+                metrics={
                     name: value
                     for name, value in _metrics_of(row).items()
                     if value == value or name in trial.last_result
@@ -120,18 +128,16 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
             )
         for result in trial.run_metadata.checkpoint_manager.best_checkpoint_results:
             reports = int(result.metrics.get("training_iteration", 0))
-            yield Event("checkpointed", number, ended, reports, data={"path": result.checkpoint.path})
+            yield CheckpointSaved(number, ended, reports, path=result.checkpoint.path)
         if trial.status == "ERROR":
-            yield Event("failed", number, ended, data={**describe(error_of(trial)), "final": True})
+            yield AttemptFailed(number, ended, **describe(error_of(trial)), final=True)
         if trial.status in {"ERROR", "TERMINATED"}:
             status = {"ERROR": "failed", "TERMINATED": "finished"}[trial.status]
-            yield Event(
-                "ended", number, ended, data={"status": status, "reason": "error" if status == "failed" else "done"}
-            )
+            yield TrialEnded(number, ended, status=status, reason="error" if status == "failed" else "done")
     if not running:
         final = "failed" if statuses == {"ERROR"} else "finished"
         last = max((float(trial.last_result.get("timestamp", 0)) for trial in trials if trial.last_result), default=0.0)
-        yield Event("experiment", time=max([last, *starts]), data=encode_metadata({"status": final}))
+        yield ExperimentUpdated(time=max([last, *starts]), metadata={"status": final})
 
 
 def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
-from nbtune.engine.protocol.events import Event
-from nbtune.engine.protocol.metadata import Metadata, encode_metadata
+from nbtune.engine.protocol.events import ExperimentUpdated, WorkerInfo
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.log import EventLog
@@ -217,7 +217,7 @@ class Driver:
 
     # -- what trials tell beside Tune -------------------------------------------------------------
 
-    async def workers(self, trial_id: str, iteration: int, workers: list[dict[str, Any]]) -> None:
+    async def workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
         """Take note of a trial's workers; see `nbtune.engine.tune.recorder.Recorder.on_workers`."""
         self._recorder.on_workers(trial_id, iteration, workers)
 
@@ -234,7 +234,7 @@ class Driver:
 
     def _record(self, metadata: Metadata) -> None:
         assert self._log is not None
-        self._log.append(Event("experiment", time=time.time(), data=encode_metadata(metadata)))
+        self._log.append(ExperimentUpdated(time=time.time(), metadata=metadata))
 
     def _run(self, launch: Launch, resume: Resume | None) -> None:
         """Run Tune to its end, on a thread of its own; then end this process."""

@@ -1,4 +1,4 @@
-"""What the event log keeps of one of Tune's trials: written by the driver, or by the reader of a foreign folder."""
+"""What the event log records of one of Tune's trials, for the driver and for the reader of another tool's folder."""
 
 from __future__ import annotations
 
@@ -7,20 +7,33 @@ from typing import Any
 
 import ray.cloudpickle as cloudpickle
 
+from nbtune.engine.protocol.events import TrialAdded
 from nbtune.engine.protocol.metrics import plain
 
-__all__ = ["added_fields", "error_of", "is_json"]
+__all__ = ["added_event", "error_of", "is_json"]
 
 
-def added_fields(trial: Any, folder: str, by: str = "search") -> dict[str, Any]:
-    """Return what an "added" event holds: the configuration as JSON, and pickled where that would lose something."""
+def added_event(trial: Any, number: int, time: float, folder: str, by: str = "search") -> TrialAdded:
+    """Return the event that a trial of Tune's exists.
+
+    Args:
+        trial: Tune's trial.
+        number: its number in the experiment.
+        time: when it was added, in seconds since the epoch.
+        folder: the name of its folder in the experiment's.
+        by: who has added it, "user" or "search".
+    """
     config = plain(trial.config)
-    data = {"id": trial.trial_id, "config": config, "folder": folder, "by": by}
-    return {"data": data, "pickled": None if is_json(config) else cloudpickle.dumps(config)}
+    pickled = None if is_json(config) else cloudpickle.dumps(config)
+    return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by, pickled_config=pickled)
 
 
 def is_json(value: Any) -> bool:
-    """Tell whether JSON gives the value back just as it is."""
+    """Return whether a value is the same after its way through JSON.
+
+    Args:
+        value: any value.
+    """
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_json(item) for key, item in value.items())
     if type(value) is list:
@@ -29,14 +42,18 @@ def is_json(value: Any) -> bool:
 
 
 def error_of(trial: Any) -> Any:
-    """Return the exception that ended a trial's latest attempt, or its text, as Tune has kept it."""
+    """Return the exception that ended a trial's latest attempt, as Tune has stored it: pickled, or else as text.
+
+    Args:
+        trial: Tune's trial.
+    """
     try:
-        # Tune writes it to the driver's disk first, and to storage some time later.
+        # Tune writes it to the driver's disk first, and copies it to storage some time later.
         if trial.pickled_error_file and Path(trial.pickled_error_file).exists():
             return cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
         if (error := trial.get_pickled_error()) is not None:
             return error
-    except Exception:  # noqa: S110 - one of a class that is not here cannot be read back
+    except Exception:  # noqa: S110 - its class may be missing in this process
         pass
     if trial.error_file and Path(trial.error_file).exists():
         return Path(trial.error_file).read_text("utf-8")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from nbtune.engine.protocol.events import KINDS, Chunk
-from nbtune.engine.protocol.metadata import Metadata, decode_metadata
+from nbtune.engine.protocol.chunk import Chunk
+from nbtune.engine.protocol.events import (
+    CheckpointSaved,
+    Event,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialQueued,
+    TrialReported,
+    TrialStarted,
+)
+from nbtune.engine.protocol.metadata import Metadata
 
 __all__ = ["Past", "PastTrial", "past_of"]
-
-_REPORTED = KINDS.index("reported")
 
 
 @dataclass
@@ -79,53 +84,37 @@ class Past:
 
 
 def past_of(chunks: Iterable[Chunk]) -> Past:
-    """Return what events tell.
+    """Return an experiment up to now.
 
     Args:
-        chunks: all events of an experiment, in order.
+        chunks: all of its events, in order.
     """
     metadata = Metadata()
     trials: dict[int, PastTrial] = {}
     for chunk in chunks:
-        metrics = _by_row(chunk)
-        for row in range(len(chunk)):
-            number = int(chunk.trial[row])
-            if number < 0:
-                metadata.update(decode_metadata(chunk.data.get(row, {})))
-                continue
-            trial = trials.setdefault(number, PastTrial(number))
-            if chunk.kind[row] == _REPORTED:
-                trial.iterations = int(chunk.iteration[row])
-                trial.last, trial.last_time_s = metrics.get(row, {}), _seconds(chunk.time_s[row])
+        for event in chunk.events():
+            if isinstance(event, ExperimentUpdated):
+                metadata.update(event.metadata)
             else:
-                _apply(trial, KINDS[chunk.kind[row]], chunk, row)
+                _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
     return Past(metadata, {trial.ray_id: trial for trial in trials.values()})
 
 
-def _apply(trial: PastTrial, kind: str, chunk: Chunk, row: int) -> None:
-    data = chunk.data.get(row, {})
-    if kind == "added":
-        trial.ray_id, trial.folder = data["id"], data["folder"]
-        trial.by = data.get("by", trial.by)
-        pickled = chunk.pickled.get(row)
-        trial.config = dict(data["config"] if pickled is None else pickle.loads(pickled))
-    elif kind == "checkpointed":
-        trial.checkpoint, trial.at = data["path"], int(chunk.iteration[row])
-        trial.result, trial.time_s = trial.last, trial.last_time_s
-    elif kind == "ended":
-        trial.status, trial.reason = data["status"], data["reason"]
-    elif kind in ("started", "queued"):
-        trial.status = trial.reason = ""
-
-
-def _by_row(chunk: Chunk) -> dict[int, dict[str, Any]]:
-    """Return the metrics of each report of a chunk, by row."""
-    found: dict[int, dict[str, Any]] = {}
-    for name, rows, values in chunk.metrics_of("reported"):
-        plain = values.tolist() if isinstance(values, np.ndarray) else values
-        for row, value in zip(rows.tolist(), plain, strict=True):
-            found.setdefault(row, {})[name] = value
-    return found
+def _apply(trial: PastTrial, event: Event) -> None:
+    match event:
+        case TrialAdded():
+            trial.ray_id, trial.folder, trial.by = event.ray_id, event.folder, event.by
+            trial.config = event.original_config()
+        case TrialReported():
+            trial.iterations = event.iteration
+            trial.last, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
+        case CheckpointSaved():
+            trial.checkpoint, trial.at = event.path, event.iteration
+            trial.result, trial.time_s = trial.last, trial.last_time_s
+        case TrialEnded():
+            trial.status, trial.reason = event.status, event.reason
+        case TrialStarted() | TrialQueued():
+            trial.status = trial.reason = ""
 
 
 def _seconds(value: float) -> float:

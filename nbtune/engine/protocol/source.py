@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.events import Chunk
 
 __all__ = ["RefusedError", "Source", "SourceLostError", "StartError"]
 

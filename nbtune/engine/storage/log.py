@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.protocol.events import Chunk, Event, decode, encode
+from nbtune.engine.protocol.chunk import Chunk, decode, encode
+from nbtune.engine.protocol.events import Event
 from nbtune.engine.storage.storage import local_base
 
 __all__ = ["FOLDER", "EventLog", "has_log", "is_file", "read_log", "write_atomically"]

@@ -12,9 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.failures import UnsavedCheckpoint
-from nbtune.engine.protocol.metadata import encode_metadata
 from nbtune.engine.storage.log import EventLog
 
 __all__ = ["LogWriter"]
@@ -143,4 +142,4 @@ class LogWriter:
             self._end_experiment()
 
     def _append_error(self, error: str | None) -> None:
-        self._log.append(Event("experiment", time=time.time(), data=encode_metadata({"error": error})))
+        self._log.append(ExperimentUpdated(time=time.time(), metadata={"error": error}))

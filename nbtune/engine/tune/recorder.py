@@ -9,11 +9,24 @@ from typing import Any
 from ray.tune import Callback
 
 from nbtune.engine._ray.core import actor_id
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    CheckpointSaved,
+    Event,
+    ExperimentUpdated,
+    TrialEnded,
+    TrialPaused,
+    TrialQueued,
+    TrialReported,
+    TrialStarted,
+    WorkerInfo,
+    WorkerReported,
+    WorkersStarted,
+)
 from nbtune.engine.protocol.failures import UnsavedCheckpoint, describe, unsaved_checkpoint
-from nbtune.engine.protocol.metadata import Metadata, encode_metadata
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import Report, flat
-from nbtune.engine.protocol.recorded_trial import added_fields, error_of
+from nbtune.engine.protocol.recorded_trial import added_event, error_of
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past
 from nbtune.engine.protocol.result import REPORT
@@ -65,11 +78,10 @@ class Recorder(Live, Callback):
 
     def write_metadata(self, metadata: Metadata) -> None:
         """Record what has changed of the experiment as a whole."""
-        self._append("experiment", None, data=encode_metadata(metadata))
+        self._log.append(ExperimentUpdated(time=time.time(), metadata=metadata))
 
-    def _append(self, kind: str, trial: Any, **fields: Any) -> None:
-        number = self.numbers[trial.trial_id] if trial is not None else -1
-        self._log.append(Event(kind, number, time.time(), **fields))
+    def _append(self, kind: type[Event], trial: Any, **fields: Any) -> None:
+        self._log.append(kind(self.numbers[trial.trial_id], time.time(), **fields))
 
     def on_added(self, trial: Any) -> None:
         """Record a new trial, or that one of an earlier run waits; called for one that is tried again, too."""
@@ -79,32 +91,32 @@ class Recorder(Live, Callback):
             self._proposals.added(trial_id)
         if trial_id not in self.numbers:
             self.numbers[trial_id] = len(self.numbers)
-            by = self._proposals.by(trial_id)
-            self._append("added", trial, **added_fields(trial, trial_folder(trial), by))
+            number, by = self.numbers[trial_id], self._proposals.by(trial_id)
+            self._log.append(added_event(trial, number, time.time(), trial_folder(trial), by))
         elif trial_id in self._to_resume and not trial.is_finished():
             catch_up(trial, self._to_resume.pop(trial_id))
             self.on_queued(trial)
 
     def on_queued(self, trial: Any) -> None:
         """Record that a trial waits for a place again."""
-        self._append("queued", trial, iteration=_reports(trial))
+        self._append(TrialQueued, trial, iteration=_reports(trial))
 
     def on_paused(self, trial: Any, *, by_user: bool) -> None:
         """Record that a trial has given up its place."""
         self._release(trial)
-        self._append("paused", trial, iteration=_reports(trial), data={"reason": "user" if by_user else "scheduler"})
+        self._append(TrialPaused, trial, iteration=_reports(trial), reason="user" if by_user else "scheduler")
 
-    def on_workers(self, trial_id: str, iteration: int, workers: list[dict[str, Any]]) -> None:
+    def on_workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
         """Record that a trial's workers have started; called from another thread.
 
         Args:
             trial_id: Tune's id.
             iteration: how many reports there had been before.
-            workers: rank, node, node_id, pid and gpus of each.
+            workers: all workers that the trial has now.
         """
         if trial_id not in self._ended:
             number = self.numbers[trial_id]
-            self._log.append(Event("workers", number, time.time(), iteration=iteration, data={"workers": workers}))
+            self._log.append(WorkersStarted(number, time.time(), iteration=iteration, workers=workers))
 
     def on_more(self, trials: int) -> None:
         """Record that there will be so many trials more."""
@@ -115,7 +127,7 @@ class Recorder(Live, Callback):
         self._proposals.started(trial.trial_id)
         if self.releases and (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[trial.trial_id] = actor_id(actor)
-        self._append("started", trial)
+        self._append(TrialStarted, trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -123,12 +135,12 @@ class Recorder(Live, Callback):
         when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
         # Taken out of the result, for Tune would keep it with the trial; it has what it needs of it.
         report: Report = result.pop(REPORT)
-        self._append("reported", trial, **when, metrics=dict(flat(report.metrics)))
+        self._append(TrialReported, trial, **when, metrics=dict(flat(report.metrics)))
         for rank, share in enumerate(report.shares):
-            self._append("worked", trial, **when, rank=rank, metrics=dict(flat(share.metrics)), took=share.took)
+            self._append(WorkerReported, trial, **when, rank=rank, metrics=dict(flat(share.metrics)), took=share.took)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        self._append("checkpointed", trial, iteration=_reports(trial), data={"path": checkpoint.path})
+        self._append(CheckpointSaved, trial, iteration=_reports(trial), path=checkpoint.path)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._proposals.returned(trial.trial_id)
@@ -170,12 +182,12 @@ class Recorder(Live, Callback):
         self._release(trial)
         if trial.trial_id not in self._ended:
             self._ended[trial.trial_id] = status
-            self._append("ended", trial, iteration=_reports(trial), data={"status": status, "reason": reason})
+            self._append(TrialEnded, trial, iteration=_reports(trial), status=status, reason=reason)
 
     def _failed(self, trial: Any, *, final: bool) -> None:
         error = error_of(trial)
         failure = describe(error)
-        self._append("failed", trial, iteration=_reports(trial), data={**failure, "final": final})
+        self._append(AttemptFailed, trial, iteration=_reports(trial), **failure, final=final)
         self.on_failure(unsaved_checkpoint(error), final)
 
 

@@ -93,7 +93,7 @@ class Points:
             fine: the trials that are looked at: running, best, selected.
             everything: begin again: the browser knows nothing.
         """
-        self._known, columns = self._store.points(self.metric, self._known)
+        self._known, columns = self._store.reports.points(self.metric, self._known)
         touched = set(self._fine ^ fine) & self._curves.keys()
         self._fine = frozenset(fine)
         for trial, at in groups(columns[0]):

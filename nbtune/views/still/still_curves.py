@@ -76,7 +76,7 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: Trial
         ranked: all trials, the best first.
         best: the best of them.
     """
-    _, (trial, iteration, _, value) = store.points(metric, 0)
+    _, (trial, iteration, _, value) = store.reports.points(metric, 0)
     finite = np.isfinite(value)
     reports = np.bincount(trial[finite], minlength=max((s.number + 1 for s in ranked), default=0))
     seen = [state for state in ranked if reports[state.number]]

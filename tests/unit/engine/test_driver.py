@@ -14,8 +14,9 @@ from nbtune.engine.client import launch as launch_module
 from nbtune.engine.client.launch import Remote
 from nbtune.engine.driver import driver as driver_module
 from nbtune.engine.driver.driver import Driver
+from nbtune.engine.protocol.chunk import decode
 from nbtune.engine.protocol.commands import SetMaxConcurrent, StopExperiment
-from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.protocol.events import TrialReported
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.log import EventLog
@@ -37,7 +38,7 @@ def log(tmp_path, monkeypatch):
 
 def add(log, count):
     for _ in range(count):
-        log.append(Event("reported", len(log), iteration=len(log), metrics={"x": len(log)}))
+        log.append(TrialReported(len(log), iteration=len(log), metrics={"x": len(log)}))
 
 
 def numbers(answer, since=0):

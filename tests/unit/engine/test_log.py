@@ -5,7 +5,8 @@ import threading
 import pyarrow.fs as pafs
 import pytest
 
-from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.protocol.chunk import decode
+from nbtune.engine.protocol.events import TrialReported, TrialStarted
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.log import FOLDER, EventLog, has_log, read_log
 
@@ -24,7 +25,7 @@ def small_segments(monkeypatch):
 
 def add(log, count):
     for _ in range(count):
-        log.append(Event("reported", len(log), iteration=len(log), metrics={"x": len(log)}))
+        log.append(TrialReported(len(log), iteration=len(log), metrics={"x": len(log)}))
 
 
 def numbers(chunks):
@@ -194,7 +195,7 @@ def test_storage_that_fails_and_recovers_loses_nothing(tmp_path, disk, small_seg
 def test_writers_and_readers_at_once(log, tmp_path, small_segments):
     def write():
         for _ in range(200):
-            log.append(Event("started", 0))
+            log.append(TrialStarted(0))
 
     writers = [threading.Thread(target=write) for _ in range(3)]
     for writer in writers:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.utils.util import flatten_dict
 
-from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, TrialAdded, TrialReported, WorkerReported
 from nbtune.engine.protocol.metrics import Report, Share, flat, reported
 from nbtune.engine.protocol.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
 from nbtune.engine.train.distributed import aggregated
@@ -130,10 +131,10 @@ def test_the_end_of_a_trial_that_has_not_reported():
 def test_what_a_share_took_is_apart_from_metrics_of_such_names():
     metrics = {"seconds": "mine", "@seconds": 1, "took:cpu": 2}
     took = {SECONDS: 0.5, WAITED: 0.25, CPU: 0.125}
-    events = [Event("reported", 0), Event("worked", 0, metrics=metrics, rank=0, took=took), Event("worked", 0, rank=1)]
+    events = [TrialReported(0), WorkerReported(0, metrics=metrics, rank=0, took=took), WorkerReported(0, rank=1)]
     (chunk,) = decode(encode(0, events))
     assert {name: list(values) for name, (_, values) in chunk.took.items()} == {n: [v] for n, v in took.items()}
-    assert {name: list(values) for name, _, values in chunk.metrics_of("worked")} == {
+    assert {name: list(values) for name, _, values in chunk.metrics_of(WorkerReported)} == {
         n: [v] for n, v in metrics.items()
     }
     assert not chunk.until(1).took
@@ -150,11 +151,11 @@ def test_a_column_whose_name_is_taken_takes_none_of_another():
         "trial": "metrics/metrics/trial", "a": "a", "metrics/trial": "metrics/trial",
     }  # fmt: skip
     store = Store({"space": {"lr": "uniform(0, 1)"}})
-    added = Event("added", 0, data={"id": "ab", "config": {"lr": 0.5}, "folder": "t"})
+    added = TrialAdded(0, ray_id="ab", config={"lr": 0.5}, folder="t")
     metrics = {"trial": 1, "metrics/trial": 2, "status": 3, "metrics/status": 4, "lr": 5, "config/lr": 6}
-    (chunk,) = decode(encode(0, [added, Event("reported", 0, iteration=1, metrics=metrics)]))
+    (chunk,) = decode(encode(0, [added, TrialReported(0, iteration=1, metrics=metrics)]))
     store.apply(chunk)
-    history, frame = store.history().iloc[0], store.frame().iloc[0]
+    history, frame = store.reports.history().iloc[0], store.frame().iloc[0]
     assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
     assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
     assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)

@@ -2,11 +2,23 @@
 
 import pytest
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import (
+    CheckpointSaved,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialPaused,
+    TrialQueued,
+    TrialReported,
+    TrialStarted,
+    WorkerReported,
+    WorkersStarted,
+)
 from nbtune.engine.protocol.replay import past_of
 from nbtune.results.store import Store
 
-ADDED = {"id": "ab_00000", "config": {"a": 1}, "folder": "trial_ab_00000", "by": "user"}
+ADDED = {"ray_id": "ab_00000", "config": {"a": 1}, "folder": "trial_ab_00000", "by": "user"}
 
 
 def past(*events):
@@ -14,17 +26,17 @@ def past(*events):
 
 
 def reported(iteration, **metrics):
-    return Event("reported", 0, iteration=iteration, time_s=0.5 * iteration, metrics=metrics)
+    return TrialReported(0, iteration=iteration, time_s=0.5 * iteration, metrics=metrics)
 
 
 def test_a_checkpoint_comes_with_its_report():
     found = past(
-        Event("experiment", data={"status": "running", "trials": 4}),
-        Event("added", 0, data=ADDED),
-        Event("started", 0),
+        ExperimentUpdated(metadata={"status": "running", "trials": 4}),
+        TrialAdded(0, **ADDED),
+        TrialStarted(0),
         reported(1, acc=0.1),
         reported(2, acc=0.2, loss=3),
-        Event("checkpointed", 0, iteration=2, data={"path": "/x/checkpoint_000001"}),
+        CheckpointSaved(0, iteration=2, path="/x/checkpoint_000001"),
         reported(3, acc=0.3),
     )
     assert found.metadata["trials"] == 4
@@ -39,11 +51,11 @@ def test_a_checkpoint_comes_with_its_report():
 
 def test_what_single_workers_have_reported_is_not_the_trials():
     (trial,) = past(
-        Event("added", 0, data=ADDED),
-        Event("workers", 0, data={"workers": []}),
+        TrialAdded(0, **ADDED),
+        WorkersStarted(0, workers=[]),
         reported(1, acc=0.1),
-        Event("worked", 0, iteration=1, time_s=9.0, metrics={"acc": 0.9}, rank=0, took={"seconds": 1.0}),
-        Event("checkpointed", 0, iteration=1, data={"path": "/x"}),
+        WorkerReported(0, iteration=1, time_s=9.0, metrics={"acc": 0.9}, rank=0, took={"seconds": 1.0}),
+        CheckpointSaved(0, iteration=1, path="/x"),
     ).trials.values()
     assert trial.result == trial.last == {"acc": 0.1}
     assert (trial.time_s, trial.last_time_s) == (0.5, 0.5)
@@ -60,32 +72,30 @@ def test_what_single_workers_have_reported_is_not_the_trials():
     ],
 )
 def test_which_trials_go_on(status, reason, goes_on):
-    found = past(Event("added", 0, data=ADDED), Event("ended", 0, data={"status": status, "reason": reason}))
+    found = past(TrialAdded(0, **ADDED), TrialEnded(0, status=status, reason=reason))
     trial = found.trials["ab_00000"]
     assert (trial.goes_on(failed=False), trial.goes_on(failed=True)) == goes_on
-    again = past(
-        Event("added", 0, data=ADDED), Event("ended", 0, data={"status": status, "reason": reason}), Event("queued", 0)
-    )
+    again = past(TrialAdded(0, **ADDED), TrialEnded(0, status=status, reason=reason), TrialQueued(0))
     assert again.trials["ab_00000"].goes_on(failed=False)
 
 
 def test_the_store_follows_a_pause_and_a_resumption():
     store = Store()
     events = [
-        Event("added", 0, 1.0, data=ADDED),
-        Event("started", 0, 2.0),
+        TrialAdded(0, 1.0, **ADDED),
+        TrialStarted(0, 2.0),
         reported(1, acc=1),
-        Event("paused", 0, 3.0, data={"reason": "user"}),
+        TrialPaused(0, 3.0, reason="user"),
     ]
     (chunk,) = decode(encode(0, events))
     store.apply(chunk)
     state = store.trials[0]
     assert (state.status, state.reason, store.counts["paused"]) == ("paused", "user", 1)
-    more = [Event("queued", 0, 4.0), Event("started", 0, 5.0)]
+    more = [TrialQueued(0, 4.0), TrialStarted(0, 5.0)]
     (chunk,) = decode(encode(4, more))
     store.apply(chunk)
     assert (state.status, state.reason, state.started, store.counts["paused"]) == ("running", "", 5.0, 0)
     before = store.generation
     store.reset()
     assert (store.generation, store.cursor, store.trials, store.counts.total()) == (before + 1, 0, {}, 0)
-    assert store.history().empty
+    assert store.reports.history().empty

@@ -12,7 +12,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from nbtune.cluster.resources import shared
-from nbtune.engine.protocol.events import Event, decode
+from nbtune.engine.protocol.chunk import decode
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialStarted
 from nbtune.engine.protocol.failures import (
     CheckpointNotSavedError,
     UnsavedCheckpoint,
@@ -220,13 +221,13 @@ FULL, UNREACHABLE = OSError(errno.ENOSPC, "No space left on device"), OSError("n
 
 def logged_errors(log):
     chunks = [chunk for data in log.read(0) for chunk in decode(data)]
-    return [data["error"] for chunk in chunks for data in chunk.data.values()]
+    return [event.metadata["error"] for chunk in chunks for event in chunk.events_of(ExperimentUpdated)]
 
 
 def test_a_temporary_failure_is_logged_and_cleared(log, tmp_path, clock):
     ended = []
     writer = LogWriter(log, "s3://b", lambda: ended.append(1))
-    log.append(Event("started", 0))
+    log.append(TrialStarted(0))
     log.failing = UNREACHABLE
     assert not writer.flush()
     assert not writer.flush()
@@ -272,7 +273,7 @@ def test_trials_that_cannot_save(log, clock, error, final, ends):
 def test_writing_is_retried_for_some_minutes_after_the_end(log, clock):
     repaired = []
     writer = LogWriter(log, "/disk", lambda: None, lambda: repaired.append(clock.now))
-    log.append(Event("started", 0))
+    log.append(TrialStarted(0))
     log.failing = FULL
     writer.flush_until_given_up()
     assert clock.now == 5, "gave up too early or too late"

@@ -3,7 +3,8 @@
 import gc
 import weakref
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.launch import registry
 from nbtune.results.experiment import Experiment
 from nbtune.testing import Replay
@@ -23,7 +24,7 @@ class Held(Replay):
 
 
 def test_one_that_is_over_is_let_go_once_nobody_has_it():
-    source = Held(decode(encode(0, [Event("experiment", data={"status": "running", "path": "/kept/one"})])))
+    source = Held(decode(encode(0, [ExperimentUpdated(metadata={"status": "running", "path": "/kept/one"})])))
     experiment = Experiment(source)
     experiment.arrive()
     registry.register(experiment)
@@ -35,7 +36,7 @@ def test_one_that_is_over_is_let_go_once_nobody_has_it():
     experiment = running.pop("/kept/one")
     assert registry.known("/kept/one") is experiment
 
-    source.tell(Event("experiment", data={"status": "finished"}))
+    source.tell(ExperimentUpdated(metadata={"status": "finished"}))
     experiment.wait(10)
     assert registry.running() == {}
     assert registry.known("/kept/one") is experiment, "somebody still has it"
@@ -49,7 +50,7 @@ def test_one_that_is_over_is_let_go_once_nobody_has_it():
 
 
 def test_of_two_with_one_path_the_later_counts():
-    events = [Event("experiment", data={"status": "finished", "path": "/kept/two"})]
+    events = [ExperimentUpdated(metadata={"status": "finished", "path": "/kept/two"})]
     one, two = (Experiment(Replay(decode(encode(0, events)))).wait(10) for _ in range(2))
     registry.register(one)
     registry.register(two)

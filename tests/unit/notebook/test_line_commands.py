@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.commands import (
     AddTrial,
     ExtendSearch,
@@ -13,7 +14,6 @@ from nbtune.engine.protocol.commands import (
     StopExperiment,
     StopTrial,
 )
-from nbtune.engine.protocol.events import decode, encode
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.notebook.commands import COMMANDS, execute
 from nbtune.results.experiment import Experiment

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.errors import ExperimentError
 from nbtune.results.experiment import Experiment
@@ -26,12 +27,12 @@ def until(condition, seconds=10):
 def run(status, *more, value=1.0):
     """The events of one trial that has reported once, and of the experiment's end."""
     return [
-        Event("experiment", time=1.0, data={"name": "exp", "status": "running", "metric": "loss", "mode": "min"}),
-        Event("added", 0, 1.0, data={"id": "a", "config": {"lr": 0.1}, "folder": "trial_0"}),
-        Event("started", 0, 1.0),
-        Event("reported", 0, 2.0, 1, 1.0, {"loss": value}),
+        ExperimentUpdated(time=1.0, metadata={"name": "exp", "status": "running", "metric": "loss", "mode": "min"}),
+        TrialAdded(0, 1.0, ray_id="a", config={"lr": 0.1}, folder="trial_0"),
+        TrialStarted(0, 1.0),
+        TrialReported(0, 2.0, 1, 1.0, metrics={"loss": value}),
         *more,
-        *([Event("experiment", time=3.0, data={"status": status})] if status else []),
+        *([ExperimentUpdated(time=3.0, metadata={"status": status})] if status else []),
     ]
 
 
@@ -57,8 +58,8 @@ def resumable(tmp_path, go_on):
 
 
 def test_a_trial_that_was_held_before_a_resumption_tells_what_is_so_after_it(tmp_path):
-    ended = Event("ended", 0, 4.0, 2, data={"status": "finished", "reason": "done"})
-    more = [Event("reported", 0, 3.0, 2, 2.0, {"loss": 0.25}), ended]
+    ended = TrialEnded(0, 4.0, 2, status="finished", reason="done")
+    more = [TrialReported(0, 3.0, 2, 2.0, metrics={"loss": 0.25}), ended]
     experiment = resumable(tmp_path, lambda where, **how: (source(run("finished", *more)), lambda: None)).wait()
     trial = experiment.trials[0]
     best = experiment.best
@@ -69,7 +70,7 @@ def test_a_trial_that_was_held_before_a_resumption_tells_what_is_so_after_it(tmp
 
 
 def test_a_trial_that_is_not_told_anew_yet_is_pending_and_no_point_to_be_tried_again(tmp_path):
-    told = Event("experiment", time=5.0, data={"status": "running", "space": {"lr": {}}})
+    told = ExperimentUpdated(time=5.0, metadata={"status": "running", "space": {"lr": {}}})
     new = source([told])
     experiment = resumable(tmp_path, lambda where, **how: (new, lambda: None)).wait()
     trial = experiment.trials[0]
@@ -132,7 +133,7 @@ def test_a_view_that_could_not_draw_once_goes_on_and_the_reading_too(caplog):
 
     experiment.listen(view)
     until(lambda: len(heard) > 2)
-    going._chunks += decode(encode(3, [*events[3:], Event("experiment", time=3.0, data={"status": "finished"})]))
+    going._chunks += decode(encode(3, [*events[3:], ExperimentUpdated(time=3.0, metadata={"status": "finished"})]))
     experiment.wait(10)
     until(lambda: heard[-1] == 1)
     assert experiment.status == "finished"

@@ -11,33 +11,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    CheckpointSaved,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+)
 from nbtune.results.store import Store
 from tests.unit.feed import feed
 
 
 def start(metric=None, mode=None, **metadata):
-    return Event("experiment", time=100.0, data={"status": "running", "metric": metric, "mode": mode, **metadata})
+    return ExperimentUpdated(time=100.0, metadata={"status": "running", "metric": metric, "mode": mode, **metadata})
 
 
 def added(trial, /, **config):
-    return Event("added", trial, 101.0, data={"id": f"id{trial}", "folder": f"trial_{trial}", "config": config})
+    return TrialAdded(trial, 101.0, ray_id=f"id{trial}", folder=f"trial_{trial}", config=config)
 
 
 def started(trial, time=102.0):
-    return Event("started", trial, time)
+    return TrialStarted(trial, time)
 
 
 def reported(trial, iteration=1, /, **metrics):
-    return Event("reported", trial, 103.0, iteration, iteration * 0.5, metrics)
+    return TrialReported(trial, 103.0, iteration, iteration * 0.5, metrics=metrics)
 
 
 def ended(trial, status="finished", reason="done"):
-    return Event("ended", trial, 104.0, data={"status": status, "reason": reason})
+    return TrialEnded(trial, 104.0, status=status, reason=reason)
 
 
 def failed(trial, final):
-    return Event("failed", trial, 104.0, data={"error": "ValueError: no", "traceback": "…", "final": final})
+    return AttemptFailed(trial, 104.0, error="ValueError: no", traceback="…", final=final)
 
 
 def store_of(*events, metric=None, mode=None):
@@ -55,7 +64,7 @@ def test_a_trials_life():
     feed(store, reported(0, 1, loss=0.5), reported(0, 2, accuracy=0.25))
     state = store.trials[0]
     assert (state.iterations, state.time_s, state.metrics) == (2, 1.0, {"loss": 0.5, "accuracy": 0.25})
-    feed(store, Event("checkpointed", 0, data={"path": "/a"}), Event("checkpointed", 0, data={"path": "/b"}), ended(0))
+    feed(store, CheckpointSaved(0, path="/a"), CheckpointSaved(0, path="/b"), ended(0))
     assert (state.status, state.reason, state.ended) == ("finished", "done", 104.0)
     assert state.checkpoints == ["/a", "/b"]
     assert +store.counts == {"finished": 1}
@@ -69,7 +78,7 @@ def test_a_trial_that_is_tried_again_with_success():
     feed(store, started(0, 200.0), reported(0, 2, loss=2), ended(0))
     assert (state.status, state.failures, state.error, state.traceback) == ("finished", 1, None, None)
     assert state.started == 102.0
-    assert len(store.history()) == 2
+    assert len(store.reports.history()) == 2
     assert +store.counts == {"finished": 1}
 
 
@@ -83,7 +92,7 @@ def test_a_trial_that_failed_keeps_its_error():
 def test_the_experiments_facts_the_latest_wins():
     store = store_of(metric="loss", mode="min")
     assert store.metric == "loss"
-    feed(store, Event("experiment", time=130.0, data={"status": "finished"}))
+    feed(store, ExperimentUpdated(time=130.0, metadata={"status": "finished"}))
     assert (store.status, store.metadata["mode"], store.elapsed()) == ("finished", "min", 30.0)
 
 
@@ -106,8 +115,8 @@ def test_before_anything_is_known():
     assert list(store.frame().columns) == ["status", "iterations", "time_s", "checkpoint", "error"]
     assert store.frame().index.name == "trial"
     assert len(store.frame()) == 0
-    assert list(store.history().columns) == ["trial", "iteration", "time_s"]
-    assert len(store.history()) == 0
+    assert list(store.reports.history().columns) == ["trial", "iteration", "time_s"]
+    assert len(store.reports.history()) == 0
 
 
 def test_known_events_are_skipped():
@@ -116,7 +125,7 @@ def test_known_events_are_skipped():
         events = [start("loss", "min"), added(0), reported(0, 1, loss=3), reported(0, 2, loss=2)]
         for chunk in decode(encode(first, events[first:])):
             store.apply(chunk)
-    assert store.history()["loss"].tolist() == [3, 2]
+    assert store.reports.history()["loss"].tolist() == [3, 2]
     assert store.cursor == 4
 
 
@@ -129,14 +138,12 @@ def test_missing_events_raise_and_change_nothing():
 
 
 def test_a_pickled_configuration_comes_back_as_objects():
-    event = Event(
-        "added", 0, data={"id": "a", "folder": "b", "config": {"f": "repr"}}, pickled=pickle.dumps({"f": {1, 2}})
-    )
+    event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=pickle.dumps({"f": {1, 2}}))
     assert store_of(event).trials[0].config == {"f": {1, 2}}
 
 
 def test_a_pickle_that_cannot_be_read_leaves_what_was_written_for_people():
-    event = Event("added", 0, data={"id": "a", "folder": "b", "config": {"f": "repr"}}, pickled=b"cnowhere\nNothing\n.")
+    event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=b"cnowhere\nNothing\n.")
     assert store_of(event).trials[0].config == {"f": "repr"}
 
 
@@ -192,7 +199,7 @@ def test_types_of_columns(values, dtype, cuts):
     """None stands for not reported."""
     events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
     store = feed(Store(), start(), *events, cuts=cuts)
-    for frame in (store.history(), store.frame()):
+    for frame in (store.reports.history(), store.frame()):
         assert str(frame["x"].dtype) == dtype
         missing = [n for n, value in enumerate(values) if value is None]
         assert frame["x"].isna()[missing].all()
@@ -204,7 +211,7 @@ def test_types_of_columns(values, dtype, cuts):
 @pytest.mark.parametrize("values", [["a", "b", "c"], ["a", None, "c"]])
 def test_text_columns(values):
     events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
-    for frame in (store_of(*events).history(), store_of(*events).frame()):
+    for frame in (store_of(*events).reports.history(), store_of(*events).frame()):
         assert [None if pd.isna(value) else value for value in frame["x"]] == values
         assert frame["x"].dtype == pd.Series(values).dtype
 
@@ -234,23 +241,23 @@ def test_names_of_fixed_columns_give_way(name):
 
 @pytest.mark.parametrize("name", ["trial", "iteration", "time_s"])
 def test_names_of_the_historys_columns_give_way(name):
-    history = store_of(reported(0, 3, **{name: "mine"})).history()
+    history = store_of(reported(0, 3, **{name: "mine"})).reports.history()
     assert history[f"metrics/{name}"].tolist() == ["mine"]
     assert history[["trial", "iteration"]].values.tolist() == [[0, 3]]
 
 
 def test_tables_are_copies():
     store = store_of(added(0), reported(0, loss=1))
-    history, frame = store.history(), store.frame()
+    history, frame = store.reports.history(), store.frame()
     history["loss"] = frame["loss"] = 5
-    assert store.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
+    assert store.reports.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
 
 
 def test_looking_in_between_changes_nothing():
     store = store_of(reported(0, 1, x=2**60 + 1), reported(0, 2, x=0.5))
-    store.history()
+    store.reports.history()
     feed(store, reported(0, 3, x="a"))
-    assert store.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
+    assert store.reports.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
 
 
 # -- any order, any pieces -------------------------------------------------------------------------
@@ -297,7 +304,7 @@ def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode
     second = feed(Store(), start("loss", mode))
     feed(second, *events, cuts=cuts)
     pd.testing.assert_frame_equal(first.frame(), second.frame(), check_like=True)
-    tables = [store.history() for store in (first, second)]
+    tables = [store.reports.history() for store in (first, second)]
     for number in first.trials:
         one, two = (table[table["trial"] == number].reset_index(drop=True) for table in tables)
         pd.testing.assert_frame_equal(one, two, check_like=True)
@@ -320,12 +327,12 @@ def test_reports_that_a_retry_makes_again_are_there_once():
         (0, 4, 0.44),
         (0, 5, 0.55),
     ]
-    events = [Event("added", trial, data={"id": str(trial), "folder": "f", "config": {}}) for trial in (0, 1)]
-    events += [Event("reported", trial, 0.0, iteration, 1.0, {"acc": acc}) for trial, iteration, acc in rows]
+    events = [TrialAdded(trial, ray_id=str(trial), folder="f", config={}) for trial in (0, 1)]
+    events += [TrialReported(trial, 0.0, iteration, 1.0, metrics={"acc": acc}) for trial, iteration, acc in rows]
     store = Store()
     for chunk in decode(encode(0, events)):
         store.apply(chunk)
-    history = store.history()
+    history = store.reports.history()
     assert history[history["trial"] == 0]["iteration"].tolist() == [1, 2, 3, 4, 5]
     assert history[history["trial"] == 0]["acc"].tolist() == [0.1, 0.2, 0.33, 0.44, 0.55]
     assert history[history["trial"] == 1]["acc"].tolist() == [0.5, 0.6]
@@ -335,14 +342,14 @@ def test_reports_that_a_retry_makes_again_are_there_once():
 def test_points_are_there_before_and_after_the_history_was_asked_for():
     store = feed(Store(), start("loss", "min"), reported(0, 1, loss=1), reported(1, 1, loss=2.5, b=True))
     feed(store, reported(0, 2, loss=3))
-    store.history()
+    store.reports.history()
     feed(store, reported(1, 2, loss="x"), reported(0, 3, b=False))
     for since in range(6):
-        known, (trial, iteration, _, value) = store.points("loss", since)
+        known, (trial, iteration, _, value) = store.reports.points("loss", since)
         assert known == 5
         wanted = [(0, 1, 1.0), (1, 1, 2.5), (0, 2, 3.0), (1, 2, None)][min(since, 4) :]
         assert [(t, i, None if math.isnan(v) else v) for t, i, v in zip(trial, iteration, value, strict=True)] == wanted
-    assert store.points("nothing", 0)[0] == 5
+    assert store.reports.points("nothing", 0)[0] == 5
     assert store.numeric_metrics() == ["loss"]
     assert [state.best for state in store.states()] == [1.0, 2.5]
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event
+from nbtune.engine.protocol.events import (
+    CPU,
+    SECONDS,
+    WAITED,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+    WorkerReported,
+    WorkersStarted,
+)
 from nbtune.engine.storage.storage import Storage
 from nbtune.engine.trial.output import Output
 from nbtune.errors import ExperimentError
@@ -24,12 +35,12 @@ def started(count, trial=0, iteration=0, node="10.0.0."):
         {"rank": rank, "node": f"{node}{rank}", "node_id": "ab12", "pid": 100 + rank, "gpus": [str(rank)]}
         for rank in range(count)
     ]
-    return Event("workers", trial, 1.0, iteration, data={"workers": workers})
+    return WorkersStarted(trial, 1.0, iteration, workers=workers)
 
 
 def worked(rank, iteration, trial=0, /, **metrics):
     took = {name: metrics.pop(name) for name in (SECONDS, WAITED, CPU) if name in metrics}
-    return Event("worked", trial, 2.0, iteration, iteration * 0.5, metrics, rank=rank, took=took)
+    return WorkerReported(trial, 2.0, iteration, iteration * 0.5, metrics=metrics, rank=rank, took=took)
 
 
 def report(iteration, seconds, trial=0, /, **metrics):
@@ -38,7 +49,7 @@ def report(iteration, seconds, trial=0, /, **metrics):
         worked(rank, iteration, trial, seconds=one, waited=max(seconds) - one, cpu=one / 2, loss=rank + iteration / 10)
         for rank, one in enumerate(seconds)
     ]
-    return [Event("reported", trial, 2.0, iteration, iteration * 0.5, {"loss": 1.0, **metrics}), *shares]
+    return [TrialReported(trial, 2.0, iteration, iteration * 0.5, metrics={"loss": 1.0, **metrics}), *shares]
 
 
 def test_the_table_of_workers():
@@ -57,7 +68,7 @@ def test_the_table_of_workers():
 
 
 def test_a_trial_that_is_not_distributed_has_the_columns_and_no_row():
-    store = feed(Store(), Event("reported", 0, 1.0, 1, 0.5, {"loss": 1.0}))
+    store = feed(Store(), TrialReported(0, 1.0, 1, 0.5, metrics={"loss": 1.0}))
     assert list(store.workers.frame(0).columns) == COLUMNS
     assert store.workers.frame(0).empty
     assert list(store.workers.history(0).columns) == ["rank", "iteration", "time_s", "seconds", "waited", "cpu"]
@@ -68,9 +79,9 @@ def test_a_trial_that_is_not_distributed_has_the_columns_and_no_row():
 def test_what_workers_report_is_not_the_trials():
     store = feed(Store({"metric": "loss", "mode": "min"}), started(2), *report(1, [0.5, 0.5]), *report(2, [0.5, 0.5]))
     assert store.metrics() == ["loss"]
-    assert store.history()["loss"].tolist() == [1.0, 1.0]
+    assert store.reports.history()["loss"].tolist() == [1.0, 1.0]
     assert (store.trials[0].metrics, store.trials[0].iterations, store.trials[0].best) == ({"loss": 1.0}, 2, 1.0)
-    assert store.points("loss", 0)[1][3].tolist() == [1.0, 1.0]
+    assert store.reports.points("loss", 0)[1][3].tolist() == [1.0, 1.0]
 
 
 def test_numbers_may_be_missing():
@@ -183,7 +194,7 @@ def test_the_pieces_in_which_events_come_do_not_matter(data, lives):
         history = whole.workers.history(trial)
         pd.testing.assert_frame_equal(history, pieces.workers.history(trial))
         assert not history.duplicated(["rank", "iteration"]).any()
-        assert set(history["iteration"]) == set(whole.history().query("trial == @trial")["iteration"])
+        assert set(history["iteration"]) == set(whole.reports.history().query("trial == @trial")["iteration"])
 
 
 def test_looking_in_between_changes_nothing():
@@ -198,16 +209,16 @@ def test_looking_in_between_changes_nothing():
 
 
 def distributed(count=2):
-    added = Event("added", 0, 0.5, data={"id": "a", "folder": "trial_0", "config": {}})
+    added = TrialAdded(0, 0.5, ray_id="a", folder="trial_0", config={})
     metadata = {"status": "running", "name": "ddp", "metric": "loss", "mode": "min"}
-    yield Event("experiment", time=0.0, data=metadata)
+    yield ExperimentUpdated(time=0.0, metadata=metadata)
     yield added
-    yield Event("started", 0, 1.0)
+    yield TrialStarted(0, 1.0)
     yield started(count)
     for number in range(1, 4):
         yield from report(number, [1.0] * (count - 1) + [2.0])
-    yield Event("ended", 0, 9.0, data={"status": "finished", "reason": "done"})
-    yield Event("experiment", time=9.0, data={"status": "finished"})
+    yield TrialEnded(0, 9.0, status="finished", reason="done")
+    yield ExperimentUpdated(time=9.0, metadata={"status": "finished"})
 
 
 def test_a_trial_has_its_workers():

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.commands import (
     AddTrial,
     ExtendSearch,
@@ -14,7 +15,7 @@ from nbtune.engine.protocol.commands import (
     StopExperiment,
     StopTrial,
 )
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialPaused
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.results.experiment import Experiment
 from nbtune.results.store import Store
@@ -87,7 +88,7 @@ def ask(experiment, widget, **message):
 
 
 def ended(status, **metadata):
-    return Event("experiment", time=1e9, data={"status": status, **metadata})
+    return ExperimentUpdated(time=1e9, metadata={"status": status, **metadata})
 
 
 def test_every_button_gives_its_order_and_is_answered(told):
@@ -133,7 +134,7 @@ def test_that_it_is_being_resumed_is_no_answer_yet(told, tmp_path):
     def go_on(where, **how):
         return Held(decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))), lambda: None
 
-    ended = Event("experiment", data={"status": "stopped", "path": str(tmp_path)})
+    ended = ExperimentUpdated(metadata={"status": "stopped", "path": str(tmp_path)})
     experiment, _ = start(ended, resume=go_on)
     experiment.wait(10)
     ask(experiment, "head", type="resume", failed=False, id="p-1")
@@ -256,8 +257,8 @@ def test_a_cell_stands_for_the_value_that_it_shows():
 
 
 def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
-    again = Held(decode(encode(0, [Event("experiment", data={"status": "pending"})])))
-    again._chunks = decode(encode(0, [Event("experiment", data={"status": "pending"})]))
+    again = Held(decode(encode(0, [ExperimentUpdated(metadata={"status": "pending"})])))
+    again._chunks = decode(encode(0, [ExperimentUpdated(metadata={"status": "pending"})]))
     again.read = lambda since, timeout: time.sleep(0.02) or []
     experiment, source = start(
         ended("stopped", path="/somewhere/example_1"),
@@ -366,7 +367,7 @@ def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
 
 
 def test_paused_trials_are_counted_and_told_who_has_paused_them(told):
-    paused = [Event("paused", trial, 1e9, data={"reason": by}) for trial, by in ((0, "user"), (1, "scheduler"))]
+    paused = [TrialPaused(trial, 1e9, reason=by) for trial, by in ((0, "user"), (1, "scheduler"))]
     experiment, source = start(*paused)
     state = head_state(experiment._store)
     assert state["counts"]["paused"] == 2

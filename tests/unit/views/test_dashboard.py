@@ -27,7 +27,7 @@ def sent(monkeypatch):
 
 def running(trials=4, reports=5):
     """An experiment of which all but the end has happened."""
-    from nbtune.engine.protocol.events import decode, encode
+    from nbtune.engine.protocol.chunk import decode, encode
 
     class Held(Replay):
         def read(self, since, timeout):
@@ -228,17 +228,28 @@ def test_the_detail_of_a_distributed_trial(sent, tmp_path):
 
 def distributed(folder):
     """Yield the events of one trial of two workers, the second of which is slow."""
-    from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, Event
+    from nbtune.engine.protocol.events import (
+        CPU,
+        SECONDS,
+        WAITED,
+        ExperimentUpdated,
+        TrialAdded,
+        TrialReported,
+        WorkerReported,
+        WorkersStarted,
+    )
 
-    yield Event("experiment", data={"status": "running", "metric": "accuracy", "mode": "max", "path": str(folder)})
-    yield Event("added", 0, data={"id": "a", "config": {}, "folder": "trial_0"})
+    yield ExperimentUpdated(metadata={"status": "running", "metric": "accuracy", "mode": "max", "path": str(folder)})
+    yield TrialAdded(0, ray_id="a", config={}, folder="trial_0")
     workers = [
         {"rank": rank, "node": f"10.0.0.{rank + 1}", "node_id": "ab", "pid": 7, "gpus": gpus}
         for rank, gpus in enumerate([["0", "1"], []])
     ]
-    yield Event("workers", 0, data={"workers": workers})
+    yield WorkersStarted(0, workers=workers)
     for step in (1, 2, 3):
-        yield Event("reported", 0, 0.0, step, 1.0, {"accuracy": 0.5})
-        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": 0.5}, rank=0, took={SECONDS: 0.25, WAITED: 0.5})
-        yield Event("worked", 0, 0.0, step, 1.0, {"accuracy": math.nan}, rank=1, took={SECONDS: 0.75, CPU: 0.125})
-    yield Event("experiment", data={"status": "finished"})
+        yield TrialReported(0, 0.0, step, 1.0, metrics={"accuracy": 0.5})
+        yield WorkerReported(0, 0.0, step, 1.0, metrics={"accuracy": 0.5}, rank=0, took={SECONDS: 0.25, WAITED: 0.5})
+        yield WorkerReported(
+            0, 0.0, step, 1.0, metrics={"accuracy": math.nan}, rank=1, took={SECONDS: 0.75, CPU: 0.125}
+        )
+    yield ExperimentUpdated(metadata={"status": "finished"})

@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.events import TrialReported
 from nbtune.results.store import Store
 from nbtune.views.live.points import Points
 from tests.unit.feed import feed
 
 
 def reported(trial, step, **metrics):
-    return Event("reported", trial, 0.0, step, 0.5 * step, metrics)
+    return TrialReported(trial, 0.0, step, 0.5 * step, metrics=metrics)
 
 
 class Browser:

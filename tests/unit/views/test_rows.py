@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReported
 from nbtune.results.store import Store
 from nbtune.testing import example
 from nbtune.views.live.rows import Rows, cell
@@ -15,15 +15,15 @@ from tests.unit.feed import feed
 
 
 def added(trial, **config):
-    return Event("added", trial, 1.0, data={"id": f"t_{trial}", "config": config, "folder": "f"})
+    return TrialAdded(trial, 1.0, ray_id=f"t_{trial}", config=config, folder="f")
 
 
 def reported(trial, step, **metrics):
-    return Event("reported", trial, 2.0 + step, step, 0.5 * step, metrics)
+    return TrialReported(trial, 2.0 + step, step, 0.5 * step, metrics=metrics)
 
 
 def start(metric="loss", mode="min", **metadata):
-    return Event("experiment", time=0.0, data={"status": "running", "metric": metric, "mode": mode, **metadata})
+    return ExperimentUpdated(time=0.0, metadata={"status": "running", "metric": metric, "mode": mode, **metadata})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune import testing
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialPaused,
+    TrialReported,
+    TrialStarted,
+)
 from nbtune.results.store import Store
 from nbtune.views.still.picture import clean, cut, text_width, ticks, wrap
 from nbtune.views.still.still import still
@@ -37,22 +46,22 @@ def store_of(events):
 def experiment(*trials, status="finished", began=100.0, took=72.0, **metadata):
     """Each trial is (config, values), and its status and error, if it is not finished."""
     first = {"name": "digits", "metric": "acc", "mode": "max", "trials": len(trials), "path": "/kept/here", **metadata}
-    events = [Event("experiment", time=began, data={"status": "running", **first})]
+    events = [ExperimentUpdated(time=began, metadata={"status": "running", **first})]
     for number, (config, values, *rest) in enumerate(trials):
         ended, error = (*rest, "finished", None)[:2] if not rest else (*rest, "E: no")[:2]
-        events.append(Event("added", number, began, data={"id": f"x{began}", "folder": "f", "config": config}))
+        events.append(TrialAdded(number, began, ray_id=f"x{began}", folder="f", config=config))
         if ended != "pending":
-            events.append(Event("started", number, began))
+            events.append(TrialStarted(number, began))
         events += [
-            Event("reported", number, began, step, 1.0, {first["metric"] or "acc": value})
+            TrialReported(number, began, step, 1.0, metrics={first["metric"] or "acc": value})
             for step, value in enumerate(values, 1)
         ]
         if ended == "failed":
-            events.append(Event("failed", number, began, data={"error": error, "traceback": "t", "final": True}))
+            events.append(AttemptFailed(number, began, error=error, traceback="t", final=True))
         if ended not in {"pending", "running"}:
-            events.append(Event("ended", number, began, data={"status": ended, "reason": "done"}))
+            events.append(TrialEnded(number, began, status=ended, reason="done"))
     if status != "running":
-        events.append(Event("experiment", time=began + took, data={"status": status}))
+        events.append(ExperimentUpdated(time=began + took, metadata={"status": status}))
     return store_of(events)
 
 
@@ -248,9 +257,9 @@ def test_a_curve_has_its_values_in_their_places():
 
 
 def test_what_a_trial_reported_again_is_drawn_once():
-    events = [Event("experiment", data={"status": "running", "metric": "acc", "mode": "max", "trials": 1})]
-    events.append(Event("added", 0, data={"id": "a", "folder": "f", "config": {}}))
-    events += [Event("reported", 0, 0.0, step, 1.0, {"acc": value}) for step, value in
+    events = [ExperimentUpdated(metadata={"status": "running", "metric": "acc", "mode": "max", "trials": 1})]
+    events.append(TrialAdded(0, ray_id="a", folder="f", config={}))
+    events += [TrialReported(0, 0.0, step, 1.0, metrics={"acc": value}) for step, value in
                [(1, 1.0), (2, 2.0), (3, 3.0), (2, 20.0), (3, 30.0)]]  # fmt: skip
     (curve,) = curves_of(store_of(events)).curves
     assert curve.y.tolist() == [1, 20, 30]
@@ -369,7 +378,7 @@ def test_whole_ticks():
 def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
     for status, shown in (("running", "‖ paused"), ("stopped", "◐ unfinished")):
         store = experiment(({"lr": 0.1}, [0.5, 0.9]), ({"lr": 0.2}, [0.4, 0.3], "running"), status="running")
-        events = [Event("paused", 1, 101.0, data={"reason": "user"}), Event("experiment", data={"status": status})]
+        events = [TrialPaused(1, 101.0, reason="user"), ExperimentUpdated(metadata={"status": status})]
         for chunk in decode(encode(store.cursor, events)):
             store.apply(chunk)
         word = shown.partition(" ")[2]

@@ -2,7 +2,8 @@
 
 import io
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import TrialPaused
 from nbtune.results.store import Store
 from nbtune.testing import example, replay
 from nbtune.views.terminal import Line, line
@@ -21,7 +22,7 @@ def test_the_line_says_where_it_is():
 
 
 def test_paused_trials_are_in_the_line():
-    events = [*list(example(trials=3, reports=3))[:-1], Event("paused", 0, 1e9, data={"reason": "user"})]
+    events = [*list(example(trials=3, reports=3))[:-1], TrialPaused(0, 1e9, reason="user")]
     store = Store()
     for chunk in decode(encode(0, events)):
         store.apply(chunk)

@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from nbtune.engine.protocol.events import Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialPaused,
+    TrialReported,
+    TrialStarted,
+)
 from nbtune.results.store import Store
 from nbtune.views.text import best_line, count_line, number, summary
 
@@ -12,25 +21,25 @@ from nbtune.views.text import best_line, count_line, number, summary
 def store_of(*events, metric="acc", mode="max", **metadata):
     first = {"status": "running", "name": "digits", "metric": metric, "mode": mode, "trials": 5, **metadata}
     store = Store()
-    for chunk in decode(encode(0, [Event("experiment", time=100.0, data=first), *events])):
+    for chunk in decode(encode(0, [ExperimentUpdated(time=100.0, metadata=first), *events])):
         store.apply(chunk)
     return store
 
 
 def trial(number, acc, status="finished", **config):
     events = [
-        Event("added", number, 100.0, data={"id": "a", "folder": "b", "config": config}),
-        Event("started", number, 100.0),
-        Event("reported", number, 101.0, 1, 1.0, {"acc": acc}),
+        TrialAdded(number, 100.0, ray_id="a", folder="b", config=config),
+        TrialStarted(number, 100.0),
+        TrialReported(number, 101.0, 1, 1.0, metrics={"acc": acc}),
     ]
     if status == "failed":
-        events.append(Event("failed", number, 102.0, data={"error": "E: <b>no</b>", "traceback": "t", "final": True}))
+        events.append(AttemptFailed(number, 102.0, error="E: <b>no</b>", traceback="t", final=True))
     if status != "running":
-        events.append(Event("ended", number, 172.0, data={"status": status, "reason": "done"}))
+        events.append(TrialEnded(number, 172.0, status=status, reason="done"))
     return events
 
 
-OVER = Event("experiment", time=172.0, data={"status": "finished", "path": "/kept/here"})
+OVER = ExperimentUpdated(time=172.0, metadata={"status": "finished", "path": "/kept/here"})
 
 
 @pytest.mark.parametrize(
@@ -48,10 +57,10 @@ def test_counts():
 
 
 def test_paused_trials_are_counted_and_what_an_end_has_cut_off_is_unfinished():
-    paused = [*trial(0, 1, "running"), Event("paused", 0, 103.0, data={"reason": "user"})]
+    paused = [*trial(0, 1, "running"), TrialPaused(0, 103.0, reason="user")]
     store = store_of(*paused, *trial(1, 1, "running"), *trial(2, 1))
     assert count_line(store) == "1 running, 1 paused, 1 finished"
-    ended = Event("experiment", time=172.0, data={"status": "stopped"})
+    ended = ExperimentUpdated(time=172.0, metadata={"status": "stopped"})
     store = store_of(*paused, *trial(1, 1, "running"), *trial(2, 1), ended)
     assert count_line(store) == "1 finished, 2 unfinished"
 

@@ -1,15 +1,31 @@
-"""nbtune.engine.protocol.events: what goes in comes out."""
+"""nbtune.engine.protocol.chunk and events: what is encoded is decoded."""
 
 import enum
 import math
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import KINDS, Event, decode, encode
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import (
+    CPU,
+    EVENT_TYPES,
+    SECONDS,
+    WAITED,
+    AttemptFailed,
+    CheckpointSaved,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialPaused,
+    TrialQueued,
+    TrialReported,
+    TrialStarted,
+    WorkerReported,
+    WorkersStarted,
+)
 from nbtune.engine.protocol.metrics import plain
 
 NUMBERS = st.floats() | st.integers(-(2**63), 2**63 - 1)
@@ -25,56 +41,61 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-EVENTS = st.lists(
-    st.builds(
-        Event,
-        st.sampled_from(KINDS),
-        st.integers(-1, 2**31 - 1),
-        st.floats(0, 4e9),
-        st.integers(0, 2**31 - 1),
-        st.floats(),
-        st.dictionaries(METRICS, VALUES, max_size=4),
-        st.none() | st.dictionaries(st.text(max_size=5), JSON, max_size=3),
-        st.none() | st.binary(max_size=20),
-        st.integers(-1, 2**15 - 1),
-    ),
-    max_size=8,
+TEXT = st.text(max_size=5)
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
+REPORTED = {"metrics": st.dictionaries(METRICS, VALUES, max_size=4)}
+METADATA = st.fixed_dictionaries(
+    {},
+    optional={"status": TEXT, "error": st.none() | TEXT, "trials": st.integers(), "options": OBJECTS, "began": NUMBERS},
 )
+WORKER = st.fixed_dictionaries(
+    {"rank": st.integers(), "node": TEXT, "node_id": TEXT, "pid": st.integers(), "gpus": st.lists(TEXT, max_size=2)}
+)
+OWN = {
+    ExperimentUpdated: {"metadata": METADATA},
+    TrialAdded: {
+        "ray_id": TEXT,
+        "config": OBJECTS,
+        "folder": TEXT,
+        "by": st.sampled_from(["user", "search"]),
+        "pickled_config": st.none() | st.binary(max_size=20),
+    },
+    TrialStarted: {},
+    TrialReported: REPORTED,
+    CheckpointSaved: {"path": TEXT},
+    AttemptFailed: {"error": TEXT, "traceback": TEXT, "final": st.booleans()},
+    TrialEnded: {"status": TEXT, "reason": TEXT},
+    TrialPaused: {"reason": TEXT},
+    TrialQueued: {},
+    WorkersStarted: {"workers": st.lists(WORKER, max_size=2)},
+    WorkerReported: {
+        **REPORTED,
+        "rank": st.integers(0, 2**15 - 1),
+        "took": st.dictionaries(st.sampled_from([SECONDS, WAITED, CPU]), st.floats()),
+    },
+}
+COLUMNS = {
+    "trial": st.integers(-1, 2**31 - 1),
+    "time": st.floats(0, 4e9),
+    "iteration": st.integers(0, 2**31 - 1),
+    "time_s": st.floats(),
+}
+EVENTS = st.lists(st.one_of(st.builds(kind, **COLUMNS, **own) for kind, own in OWN.items()), max_size=8)
 
 
-def events_of(chunk):
-    """Return a chunk as events again."""
-    found = []
-    for row in range(len(chunk)):
-        metrics = {}
-        for name, (rows, values) in chunk.metrics.items():
-            if row in rows:
-                value = values[rows.tolist().index(row)]
-                metrics[name] = value.item() if isinstance(value, np.generic) else value
-        found.append(
-            Event(
-                KINDS[chunk.kind[row]],
-                int(chunk.trial[row]),
-                float(chunk.time[row]),
-                int(chunk.iteration[row]),
-                float(chunk.time_s[row]),
-                metrics,
-                chunk.data.get(row),
-                chunk.pickled.get(row),
-                int(chunk.rank[row]),
-            )
-        )
-    return found
+def fields_of(event):
+    """Return an event's fields; those that are mappings by their names, since columns do not keep their order."""
+    values = vars(event)
+    return [(name, sorted(value.items()) if name in {"metrics", "took"} else value) for name, value in values.items()]
 
 
 def exactly(events):
     """Return a text that tells apart what == does not: 1, 1.0 and True, and all NaN alike."""
-    return repr(
-        [
-            (e.kind, e.trial, e.time, e.iteration, e.time_s, sorted(e.metrics.items()), e.data, e.pickled, e.rank)
-            for e in events
-        ]
-    )
+    return repr([(type(event), fields_of(event)) for event in events])
+
+
+def test_every_class_of_events_is_tried_here():
+    assert list(OWN) == list(EVENT_TYPES)
 
 
 @settings(max_examples=50, deadline=None)
@@ -82,7 +103,7 @@ def exactly(events):
 def test_events_come_back_exactly(events, first):
     (chunk,) = decode(encode(first, events))
     assert (chunk.first, len(chunk), chunk.end) == (first, len(events), first + len(events))
-    assert exactly(events_of(chunk)) == exactly(events)
+    assert exactly(chunk.events()) == exactly(events)
 
 
 @settings(max_examples=30, deadline=None)
@@ -94,7 +115,7 @@ def test_chunks_one_after_another_come_back_one_by_one(runs):
         first += len(events)
     chunks = decode(data)
     assert [chunk.first for chunk in chunks] == [sum(map(len, runs[:n])) for n in range(len(runs))]
-    assert exactly([event for chunk in chunks for event in events_of(chunk)]) == exactly(
+    assert exactly([event for chunk in chunks for event in chunk.events()]) == exactly(
         [event for run in runs for event in run]
     )
 
@@ -106,10 +127,10 @@ def test_since_leaves_out_what_is_below(events, first, number):
     rest = chunk.since(number)
     skip = min(max(number - first, 0), len(events))
     assert (rest.first, rest.end) == (first + skip, chunk.end)
-    assert exactly(events_of(rest)) == exactly(events[skip:])
+    assert exactly(rest.events()) == exactly(events[skip:])
     start = chunk.until(number)
     assert (start.first, start.end) == (first, first + skip)
-    assert exactly(events_of(start)) == exactly(events[:skip])
+    assert exactly(start.events()) == exactly(events[:skip])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +138,7 @@ def test_since_leaves_out_what_is_below(events, first, number):
     [([1, 2], np.int64), ([1.5, 2.5], np.float64), ([True, False], np.bool_), ([math.nan, math.inf], np.float64)],
 )
 def test_values_of_one_type_are_an_array(values, dtype):
-    (chunk,) = decode(encode(0, [Event("reported", metrics={"x": value}) for value in values]))
+    (chunk,) = decode(encode(0, [TrialReported(metrics={"x": value}) for value in values]))
     assert chunk.metrics["x"][1].dtype == dtype
 
 
@@ -125,49 +146,46 @@ def test_values_of_one_type_are_an_array(values, dtype):
     "values", [[1, "a"], [2**64, 1], ["a", "b"], [None], [1, True], [1, 0.5], [1.5, None], [[1], [2]]]
 )
 def test_other_values_are_a_list(values):
-    (chunk,) = decode(encode(0, [Event("reported", metrics={"x": value}) for value in values]))
+    (chunk,) = decode(encode(0, [TrialReported(metrics={"x": value}) for value in values]))
     assert chunk.metrics["x"][1] == values
     assert list(map(type, chunk.metrics["x"][1])) == list(map(type, values))
 
 
 def test_every_way_of_cutting_off_the_last_chunk_loses_only_that():
-    one = encode(0, [Event("added", 0, data={"id": "a"}), Event("reported", 0, metrics={"loss": 0.5})])
-    two = encode(2, [Event("reported", 0, metrics={"loss": 0.25, "name": "b"}, pickled=b"xyz")])
+    one = encode(0, [TrialAdded(0, ray_id="a", config={}, folder="f"), TrialReported(0, metrics={"loss": 0.5})])
+    two = encode(2, [TrialReported(0, metrics={"loss": 0.25, "name": "b"})])
     for length in range(len(one), len(one) + len(two)):
         chunks = decode((one + two)[:length])
         assert chunks[0].end == 2
-        assert len(chunks) == 1 or (len(chunks) == 2 and events_of(chunks[1])[0].metrics["loss"] == 0.25)
+        assert len(chunks) == 1 or (len(chunks) == 2 and next(chunks[1].events()).metrics["loss"] == 0.25)
 
 
 def test_every_way_of_cutting_off_the_only_chunk_is_nothing_or_all_of_it():
-    data = encode(0, [Event("reported", 0, metrics={"loss": 0.5})])
+    data = encode(0, [TrialReported(0, metrics={"loss": 0.5})])
     for length in range(len(data)):
         assert sum(map(len, decode(data[:length]))) in {0, 1}
 
 
 @settings(max_examples=30, deadline=None)
-@given(EVENTS, st.sampled_from(KINDS))
+@given(EVENTS, st.sampled_from([TrialReported, WorkerReported]))
 def test_metrics_of_one_kind_are_those_of_its_events_alone(events, kind):
     (chunk,) = decode(encode(0, events))
     found = {}
     for name, rows, values in chunk.metrics_of(kind):
         for row, value in zip(rows.tolist(), values, strict=True):
             found.setdefault(row, {})[name] = plain(value)
-    wanted = {row: dict(e.metrics) for row, e in enumerate(events) if e.kind == kind and e.metrics}
+    wanted = {row: dict(e.metrics) for row, e in enumerate(events) if type(e) is kind and e.metrics}
     assert repr({row: sorted(one.items()) for row, one in sorted(found.items())}) == repr(
         {row: sorted(one.items()) for row, one in wanted.items()}
     )
 
 
-def test_a_log_from_before_there_were_ranks_still_opens():
-    with pa.ipc.open_stream(encode(3, [Event("reported", 1, metrics={"loss": 0.5}), Event("ended", 1)])) as reader:
-        table = reader.read_all().drop_columns(["rank"])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    (chunk,) = decode(sink.getvalue().to_pybytes())
-    assert (chunk.first, chunk.rank.tolist(), chunk.rank.dtype) == (3, [-1, -1], np.int16)
-    assert [event.kind for event in events_of(chunk)] == ["reported", "ended"]
+@settings(max_examples=30, deadline=None)
+@given(EVENTS, st.sets(st.sampled_from(EVENT_TYPES), min_size=1))
+def test_events_of_some_classes_come_in_order_and_alone(events, kinds):
+    (chunk,) = decode(encode(0, events))
+    assert exactly(chunk.events_of(*kinds)) == exactly(event for event in events if type(event) in kinds)
+    assert chunk.rows_of(*kinds).tolist() == [row for row, event in enumerate(events) if type(event) in kinds]
 
 
 def test_nothing_decodes_to_nothing():
@@ -187,17 +205,25 @@ class Broken:
 
 def test_what_json_does_not_know_becomes_its_repr():
     (chunk,) = decode(
-        encode(0, [Event("reported", metrics={"x": {1, 2}, "y": Level.LOW}, data={"a": {"b": range(3)}})])
+        encode(
+            0,
+            [
+                TrialReported(metrics={"x": {1, 2}, "y": Level.LOW}),
+                TrialAdded(0, ray_id="a", config={"a": {"b": range(3)}}, folder="f"),
+            ],
+        )
     )
     assert chunk.metrics["x"][1] == ["{1, 2}"]
     assert chunk.metrics["y"][1] == [1]
-    assert chunk.data[0] == {"a": {"b": "range(0, 3)"}}
+    (added,) = chunk.events_of(TrialAdded)
+    assert added.config == {"a": {"b": "range(0, 3)"}}
 
 
 def test_hostile_values_and_names_do_not_stop_the_others():
     events = [
-        Event("reported", metrics={"loss": 0.5, "\ud800": 1, "x": Broken()}, data={"\ud800": "\ud800"}),
-        Event("reported", metrics={"loss": 0.25}),
+        TrialReported(metrics={"loss": 0.5, "\ud800": 1, "x": Broken()}),
+        TrialAdded(0, ray_id="a", config={"\ud800": "\ud800"}, folder="f"),
+        TrialReported(metrics={"loss": 0.25}),
     ]
     (chunk,) = decode(encode(0, events))
     assert chunk.metrics["loss"][1].tolist() == [0.5, 0.25]

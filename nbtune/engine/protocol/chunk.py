@@ -1,0 +1,294 @@
+"""Chunks: runs of events in columns, and the one encoding in which events are sent and stored.
+
+A chunk is encoded as one Arrow IPC stream. The driver sends such streams, and the files of the event log are sequences
+of them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from nbtune.engine.protocol.events import (
+    EVENT_TYPES,
+    Event,
+    TrialAdded,
+    TrialReported,
+    WorkerReported,
+    event_data,
+    make_event,
+)
+
+__all__ = ["CODES", "Chunk", "decode", "encode"]
+
+CODES = {kind: code for code, kind in enumerate(EVENT_TYPES)}
+"""The class of an event -> its number in `Chunk.kind`."""
+_Columns = Mapping[str, tuple[np.ndarray, Any]]
+_NONE: Mapping[str, Any] = {}
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A run of events in columns. Reports are best read in columns, other events one by one.
+
+    Attributes:
+        first: the number of the first event.
+        kind: `CODES` of the events' classes, int8, shape (n,).
+        trial: shape (n,), int32.
+        time: shape (n,), float64.
+        iteration: shape (n,), int32.
+        time_s: shape (n,), float64.
+        rank: shape (n,), int16; -1 for events that are not a worker's.
+        metrics: metric -> (rows, values): the rows of the events that have the metric, and its values there. The values
+            are an int64, float64 or bool array, or a list if they have other or different types.
+        data: row -> `event_data`, of the events that have any.
+        pickled: row -> `TrialAdded.pickled_config`, where it is not None.
+        took: the name of a measurement -> (rows, values), as for `metrics`; float64.
+    """
+
+    first: int
+    kind: np.ndarray
+    trial: np.ndarray
+    time: np.ndarray
+    iteration: np.ndarray
+    time_s: np.ndarray
+    rank: np.ndarray
+    metrics: dict[str, tuple[np.ndarray, Any]]
+    data: dict[int, dict[str, Any]]
+    pickled: dict[int, bytes]
+    took: dict[str, tuple[np.ndarray, Any]]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @property
+    def end(self) -> int:
+        """The number of the event after the last."""
+        return self.first + len(self)
+
+    def since(self, number: int) -> Chunk:
+        """Return this chunk without the events below `number`."""
+        return self._part(min(max(number - self.first, 0), len(self)), len(self))
+
+    def until(self, number: int) -> Chunk:
+        """Return this chunk without the events from `number` on."""
+        return self._part(0, min(max(number - self.first, 0), len(self)))
+
+    def rows_of(self, *kinds: type[Event]) -> np.ndarray:
+        """Return the rows of the events of some classes, in order.
+
+        Args:
+            kinds: the classes.
+        """
+        return np.flatnonzero(np.isin(self.kind, [CODES[kind] for kind in kinds]))
+
+    def metrics_of(self, kind: type[Event]) -> Iterator[tuple[str, np.ndarray, Any]]:
+        """Yield each metric of the events of one class: its name, its rows and the values.
+
+        Args:
+            kind: `TrialReported` or `WorkerReported`.
+        """
+        wanted = self.kind == CODES[kind]
+        for name, (rows, values) in self.metrics.items():
+            selected = wanted[rows]
+            if selected.all():
+                yield name, rows, values
+            elif selected.any():
+                is_array = isinstance(values, np.ndarray)
+                yield name, rows[selected], values[selected] if is_array else list(itertools.compress(values, selected))
+
+    def events(self) -> Iterator[Event]:
+        """Yield all events, in order."""
+        return self.events_of(*EVENT_TYPES)
+
+    def events_of(self, *kinds: type[E]) -> Iterator[E]:
+        """Yield the events of some classes, in order.
+
+        Args:
+            kinds: the classes.
+        """
+        rows = self.rows_of(*kinds)
+        metrics = _by_row(self.metrics) if TrialReported in kinds or WorkerReported in kinds else {}
+        took = _by_row(self.took) if WorkerReported in kinds else {}
+        columns = (self.kind, self.trial, self.time, self.iteration, self.time_s)
+        for row, code, *common in zip(rows.tolist(), *(column[rows].tolist() for column in columns), strict=True):
+            kind = EVENT_TYPES[code]
+            own: dict[str, Any] = {}
+            if kind is TrialReported:
+                own = {"metrics": metrics.get(row, {})}
+            elif kind is WorkerReported:
+                own = {"rank": int(self.rank[row]), "metrics": metrics.get(row, {}), "took": took.get(row, {})}
+            elif kind is TrialAdded:
+                own = {"pickled_config": self.pickled.get(row)}
+            yield make_event(kind, self.data.get(row), common, **own)
+
+    def _part(self, skip: int, stop: int) -> Chunk:
+        if not skip and stop == len(self):
+            return self
+        return Chunk(
+            self.first + skip,
+            self.kind[skip:stop],
+            self.trial[skip:stop],
+            self.time[skip:stop],
+            self.iteration[skip:stop],
+            self.time_s[skip:stop],
+            self.rank[skip:stop],
+            _between(self.metrics, skip, stop),
+            {row - skip: data for row, data in self.data.items() if skip <= row < stop},
+            {row - skip: data for row, data in self.pickled.items() if skip <= row < stop},
+            _between(self.took, skip, stop),
+        )
+
+
+def _between(columns: _Columns, skip: int, stop: int) -> dict[str, tuple[np.ndarray, Any]]:
+    part = {}
+    for name, (rows, values) in columns.items():
+        start, end = (int(place) for place in np.searchsorted(rows, [skip, stop]))
+        if start < end:
+            part[name] = (rows[start:end] - skip, values[start:end])
+    return part
+
+
+def _by_row(columns: _Columns) -> dict[int, dict[str, Any]]:
+    by_row: dict[int, dict[str, Any]] = {}
+    for name, (rows, values) in columns.items():
+        for row, value in zip(
+            rows.tolist(), values.tolist() if isinstance(values, np.ndarray) else values, strict=True
+        ):
+            by_row.setdefault(row, {})[name] = value
+    return by_row
+
+
+def _to_json(value: Any) -> str:
+    """Return JSON of a plain value. Values that JSON does not have become their `repr`; NaN and infinity are kept.
+
+    Args:
+        value: what `nbtune.engine.protocol.metrics.plain` has returned.
+    """
+    return json.dumps(value, default=_repr)
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a single such value must not prevent the others from being written
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+
+
+_HEADER = pa.schema(
+    [
+        pa.field("kind", pa.int8()),
+        pa.field("trial", pa.int32()),
+        pa.field("time", pa.float64()),
+        pa.field("iteration", pa.int32()),
+        pa.field("time_s", pa.float64()),
+        pa.field("rank", pa.int16()),
+        pa.field("data", pa.string()),
+        pa.field("pickled", pa.binary()),
+    ]
+)
+# Keep a metric named "kind" apart from the columns above, and one named "seconds" from the measurements.
+_METRIC, _TOOK = "metric:", "took:"
+
+
+def encode(first: int, events: Sequence[Event]) -> bytes:
+    """Return events as one encoded chunk.
+
+    Args:
+        first: the number of the first event.
+        events: the events in order.
+    """
+    data = map(event_data, events)
+    columns = [
+        pa.array([CODES[type(event)] for event in events], pa.int8()),
+        pa.array([event.trial for event in events], pa.int32()),
+        pa.array([event.time for event in events], pa.float64()),
+        pa.array([event.iteration for event in events], pa.int32()),
+        pa.array([event.time_s for event in events], pa.float64()),
+        pa.array([event.rank if isinstance(event, WorkerReported) else -1 for event in events], pa.int16()),
+        pa.array([None if one is None else _to_json(one) for one in data], pa.string()),
+        pa.array([event.pickled_config if isinstance(event, TrialAdded) else None for event in events], pa.binary()),
+    ]
+    schema_fields = list(_HEADER)
+    metrics = [event.metrics if isinstance(event, (TrialReported, WorkerReported)) else _NONE for event in events]
+    took = [event.took if isinstance(event, WorkerReported) else _NONE for event in events]
+    for prefix, mappings in ((_METRIC, metrics), (_TOOK, took)):
+        for name in dict.fromkeys(name for mapping in mappings for name in mapping):
+            column, kind = _column([one.get(name) for one in mappings], np.array([name in one for one in mappings]))
+            columns.append(column)
+            valid_name = name.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not valid UTF-8
+            schema_fields.append(pa.field(prefix + valid_name, column.type, metadata={"as": kind}))
+    schema = pa.schema(schema_fields, metadata={"first": str(first)})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
+    return sink.getvalue()
+
+
+def _column(values: list[Any], present: np.ndarray) -> tuple[pa.Array, str]:
+    """Return the narrowest column that holds the values that are present, and its kind."""
+    types = {type(value) for value, is_present in zip(values, present, strict=True) if is_present}
+    absent = ~present
+    try:
+        if types == {bool}:
+            return pa.array(values, pa.bool_(), mask=absent), "bool"
+        if types == {int}:
+            return pa.array(values, pa.int64(), mask=absent), "int"
+        if types == {float}:
+            return pa.array(values, pa.float64(), mask=absent), "float"
+    except (OverflowError, pa.ArrowInvalid):
+        pass  # an integer beyond 64 bits
+    texts = [_to_json(value) if is_present else None for value, is_present in zip(values, present, strict=True)]
+    return pa.array(texts, pa.string()), "json"
+
+
+def decode(data: bytes) -> list[Chunk]:
+    """Return the chunks in `data`: one encoded chunk, or several concatenated ones.
+
+    A last chunk that is incomplete, since writing was interrupted, is left out.
+
+    Args:
+        data: what `encode` has returned, or a file of the event log.
+    """
+    source = pa.BufferReader(data)
+    chunks = []
+    while source.tell() < source.size():
+        try:
+            with pa.ipc.open_stream(source) as reader:
+                first = int(reader.schema.metadata[b"first"])
+                chunks += [_chunk(first, batch) for batch in reader]
+        except (pa.ArrowInvalid, OSError):  # OSError: the batch is incomplete, but not the schema
+            break
+    return chunks
+
+
+def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
+    numbers = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in _HEADER.names[:6]}
+    named: dict[str, dict[str, tuple[np.ndarray, Any]]] = {_METRIC: {}, _TOOK: {}}
+    for position, column in enumerate(batch.schema):
+        prefix = next((prefix for prefix in named if column.name.startswith(prefix)), None)
+        if prefix is None:
+            continue
+        values = batch.column(position)
+        rows = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+        present = values.drop_null()
+        is_json = column.metadata[b"as"] == b"json"
+        decoded = (
+            [json.loads(text) for text in present.to_pylist()] if is_json else present.to_numpy(zero_copy_only=False)
+        )
+        named[prefix][column.name[len(prefix) :]] = (rows, decoded)
+    data = {row: json.loads(text) for row, text in _present(batch.column("data"))}
+    pickled = dict(_present(batch.column("pickled")))
+    return Chunk(first, **numbers, metrics=named[_METRIC], data=data, pickled=pickled, took=named[_TOOK])
+
+
+def _present(column: pa.Array) -> Iterable[tuple[int, Any]]:
+    return ((row, value) for row, value in enumerate(column.to_pylist()) if value is not None)
