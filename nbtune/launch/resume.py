@@ -145,7 +145,7 @@ def go_on(
         )
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
-    over = sum(not trial.goes_on(failed=failed) for trial in past.trials.values())
+    over = sum(not trial.is_resumed(failed=failed) for trial in past.trials.values())
     total = max(past.metadata.get("trials", 0), len(past.trials))
     if over >= total and not commands:
         failures = sum(trial.status == "failed" for trial in past.trials.values())

@@ -143,7 +143,7 @@ def test_names_that_could_not_be_told_apart_are_refused(run: Any) -> None:
         nbtune.report({"a/b": 1, "a": {"b": 2}})
 
     experiment = run(train, {"x": 1}).wait()
-    assert "two metrics of this report are called 'a/b'" in experiment.df["error"][0]
+    assert "two metrics of this report have the name 'a/b'" in experiment.df["error"][0]
 
 
 METRICS = ["done", "training_iteration", "time_total_s", "pid", "config/lr", "nbtune"]

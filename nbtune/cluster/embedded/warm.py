@@ -129,6 +129,6 @@ def _trial_environment() -> dict[str, str]:
     handed_on = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
     return {
         "PL_DISABLE_FORK": "1",
-        **environment.TRIAL,
+        **environment.TRIAL_VARIABLES,
         **{name: os.environ[name] for name in handed_on if name in os.environ},
     }

@@ -88,12 +88,12 @@ def become(request: Request) -> None:
 
 def _import() -> None:
     """Import what worker processes need: Tune, nbtune, and the packages that the notebook has imported."""
-    from nbtune.engine.protocol.environment import ALSO, PRELOAD
+    from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE, PRELOAD
 
     gpus = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/kfd")
     if gpus:
         # A package that looks for a GPU while it is imported initializes CUDA, which a copy cannot use any more.
-        os.environ.pop(ALSO, None)
+        os.environ.pop(EXTRA_PACKAGES_VARIABLE, None)
     importlib.import_module(PRELOAD)
     if gpus:
         del sys.modules[PRELOAD]  # each copy imports it again, with those packages

@@ -66,8 +66,9 @@ def process_variables() -> dict[str, str]:
     own = None if str(package) in installed else str(package)
     before = os.environ.get("PYTHONPATH", "")
     path = [entry for entry in (lazy_folder(), *before.split(os.pathsep), own) if entry]
+    slow = [name for name in environment.SLOW_PACKAGES if name in sys.modules]
     return {
-        environment.ALSO: ",".join(name for name in environment.WORTH if name in sys.modules),
+        environment.EXTRA_PACKAGES_VARIABLE: ",".join(slow),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
     }
 

@@ -145,9 +145,9 @@ def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
     from ray.tune.result import AUTO_RESULT_KEYS
 
     from nbtune.engine.protocol.metrics import flat, plain
-    from nbtune.engine.protocol.result import ADDED_UP, TUNES
+    from nbtune.engine.protocol.result import SUMMED_ENTRIES, TUNE_ENTRIES
 
-    own = (TUNES - ADDED_UP) | set(AUTO_RESULT_KEYS)
+    own = (TUNE_ENTRIES - SUMMED_ENTRIES) | set(AUTO_RESULT_KEYS)
     return {name: plain(value) for name, value in flat(row) if name.partition("/")[0] not in own}
 
 

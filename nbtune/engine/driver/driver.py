@@ -32,7 +32,7 @@ class Driver:
     """
 
     def __init__(self) -> None:
-        os.environ.update(environment.DRIVER)
+        os.environ.update(environment.DRIVER_VARIABLES)
         self._log: EventLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()  # there is something new to read

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["ALSO", "DRIVER", "PRELOAD", "TRIAL", "WORTH"]
+__all__ = ["DRIVER_VARIABLES", "EXTRA_PACKAGES_VARIABLE", "PRELOAD", "SLOW_PACKAGES", "TRIAL_VARIABLES"]
 
 PRELOAD = "nbtune.engine.driver.preload"
 """The module that a process started ahead imports."""
-ALSO = "NBTUNE_PRELOAD"
-"""The environment variable that names further packages for it, joined by commas."""
-WORTH = ("torch", "sklearn", "lightning", "transformers")
-"""Packages that are slow to import, and worth it if the notebook has them imported already."""
+EXTRA_PACKAGES_VARIABLE = "NBTUNE_PRELOAD"
+"""The environment variable with further packages that such a process imports, separated by commas."""
+SLOW_PACKAGES = ("torch", "sklearn", "lightning", "transformers")
+"""Packages that take long to import. They are imported ahead if the notebook has already imported them."""
 
-TRIAL = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
-"""What Tune hands on to trials: a cell finds its files where the notebook does, not in a trial's folder."""
+TRIAL_VARIABLES = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
+"""Set in trials: their working directory is the notebook's, so that a cell finds its files."""
 
-DRIVER = {
-    **TRIAL,
-    # Only the loggers that nbtune adds: TensorBoard's alone costs a second of import.
+DRIVER_VARIABLES = {
+    **TRIAL_VARIABLES,
+    # Only the loggers that nbtune adds: importing TensorBoard's alone takes a second.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # A report without the metric would end the whole experiment otherwise.
+    # Otherwise a report without the metric would end the whole experiment.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-"""What is set in the driver's process, for Tune."""
+"""Set in the driver's process, for Tune."""

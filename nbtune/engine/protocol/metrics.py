@@ -1,6 +1,6 @@
-"""The user's metrics as they travel: one value of their own, from `report` to the event.
+"""The user's metrics on their way from `report` to the event: one nested value.
 
-Whatever stands beside them on the way, Tune's own entries of a result among it, has other names to itself.
+So they never share a namespace with Tune's own entries of a result, and a metric may have any name.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["Report", "Share", "flat", "plain", "reported"]
 
 @dataclass(frozen=True)
 class Share:
-    """One worker's share of a report.
+    """One worker's part of a report.
 
     Attributes:
-        metrics: what it has reported, see `reported`.
-        took: what the worker was measured at; see `nbtune.engine.protocol.events`.
+        metrics: metric -> value, as `reported` returns them.
+        took: measurement -> seconds; see `nbtune.engine.protocol.events.WorkerReported`.
     """
 
     metrics: Mapping[str, Any]
@@ -30,12 +30,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Report:
-    """What a trial has reported at once, on its way through Tune.
+    """One report of a trial, on its way through Tune.
 
     Attributes:
-        metrics: the trial's, see `reported`.
-        shares: of each worker of a distributed trial, by rank.
-        iteration: how many reports there are with this one, where Tune is not to count them.
+        metrics: metric -> value of the trial, as `reported` returns them.
+        shares: the parts of the workers of a distributed trial, by rank.
+        iteration: the number of reports including this one, if Tune does not count them; else None.
     """
 
     metrics: Mapping[str, Any]
@@ -44,28 +44,31 @@ class Report:
 
 
 def reported(metrics: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return metrics as they travel: names are text, values plain; dictionaries among them stay such.
+    """Return metrics with text as names and plain values. Nested dictionaries remain nested.
 
     Args:
-        metrics: what the user reports. Any name will do.
+        metrics: what the user reports. A name may be any text or object.
 
     Raises:
-        ValueError: two of them would have one name, so one could not be told from the other.
+        ValueError: two of them have the same name as text.
     """
-    twice = [name for name, count in Counter(name for name, _ in flat(metrics)).items() if count > 1]
-    if twice:
+    duplicates = [name for name, count in Counter(name for name, _ in flat(metrics)).items() if count > 1]
+    if duplicates:
         raise ValueError(
-            f"two metrics of this report are called {twice[0]!r}: names are text, and those in a dictionary are joined"
-            ' to its own by "/"; give one of them another name'
+            f"two metrics of this report have the name {duplicates[0]!r}. Names become text, and the names in a nested"
+            ' dictionary are joined to its own by "/". Rename one of the two'
         )
     return {str(name): plain(value) for name, value in metrics.items()}
 
 
 def plain(value: Any) -> Any:
-    """Return a metric's or parameter's value as plain Python where that loses nothing.
+    """Return a metric's or parameter's value as plain Python, if it has an equivalent there.
 
-    NumPy scalars and zero-dimensional tensors become numbers, arrays and tensors become lists,
-    dictionaries and sequences are walked through; everything else stays what it is.
+    NumPy scalars and zero-dimensional tensors become numbers, arrays and tensors become lists. The items of
+    dictionaries, lists and tuples are converted in the same way. Everything else is returned as it is.
+
+    Args:
+        value: any value.
     """
     if isinstance(value, (bool, int, float, str, type(None))) and type(value).__module__ == "builtins":
         return value
@@ -82,7 +85,12 @@ def plain(value: Any) -> Any:
 
 
 def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield metrics or parameters, the names of nested ones joined by "/"."""
+    """Yield the names and values of metrics or parameters. The names of nested ones are joined by "/".
+
+    Args:
+        values: name -> value or nested mapping.
+        prefix: text before each name.
+    """
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{name}/")

@@ -14,20 +14,24 @@ __all__ = ["recorded", "recorded_domain"]
 
 
 def recorded(space: Space) -> dict[str, Any]:
-    """Return name -> {"kind", "text", and the bounds or values} of each parameter.
+    """Return what the event log records of a space: parameter -> {"kind", "text", and its bounds or values}.
 
-    Of one that depends on others, "kind" is "derived", and "of" is the same about what it mostly comes to, or None.
+    The "kind" of a parameter that depends on others is "derived". Its "of" is the entry of the only domain among its
+    alternatives, or None if there are several or none.
+
+    Args:
+        space: the search space.
     """
-    found = {}
+    entries = {}
     for parameter in space.parameters:
         domain = parameter.domain
         if parameter.depends or isinstance(domain, (Conditional, Expression)):
             parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
             of = _entry(parts[0]) if len(parts) == 1 else None
-            found[parameter.name] = {"kind": "derived", "text": repr(domain), "of": of}
+            entries[parameter.name] = {"kind": "derived", "text": repr(domain), "of": of}
         else:
-            found[parameter.name] = _entry(domain)
-    return found
+            entries[parameter.name] = _entry(domain)
+    return entries
 
 
 def _entry(domain: Any) -> dict[str, Any]:
@@ -40,7 +44,11 @@ def _entry(domain: Any) -> dict[str, Any]:
 
 
 def recorded_domain(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return the entry of a parameter that varies, or None; of one that depends on others, what it mostly comes to."""
+    """Return the domain that a parameter's values are from, as an entry of `recorded`; None if it has none.
+
+    Args:
+        entry: the parameter's entry in what `recorded` has returned, or None.
+    """
     if entry is None or entry["kind"] == "constant":
         return None
     return entry if entry["kind"] != "derived" else entry["of"]

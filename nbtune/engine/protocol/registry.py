@@ -1,21 +1,21 @@
-"""The live parts of a run: what Tune's pickled settings stand for when a driver reads them back.
+"""The parts of a run that are not pickled with Tune's settings: each process has its own, registered by its role.
 
-Tune pickles an experiment's settings into its folder when it starts, and `Tuner.restore` reads them
-from there. Scheduler, search, stopper and callbacks of ours belong to the driver that runs: pickled
-they are only a reference by role, which the driver that restores resolves to its own.
+Tune pickles the settings of an experiment into its folder when it starts, and `Tuner.restore` loads them from there.
+But nbtune's scheduler, search algorithm, stopper and callbacks belong to one driver. They are pickled as a reference by
+role, which the restoring driver resolves to its own.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Live", "live", "put_live"]
+__all__ = ["Live", "live", "register_live"]
 
 _parts: dict[str, Any] = {}
 
 
 class Live:
-    """The base of what is pickled as a reference to this process's own."""
+    """Base class of parts that are pickled as a reference to the process's own part of the same role."""
 
     role: str
 
@@ -24,10 +24,18 @@ class Live:
 
 
 def live(role: str) -> Any:
-    """Return this process's part in a role, or None where no driver of nbtune's runs."""
+    """Return this process's part with a role; None in a process that is not a driver of nbtune.
+
+    Args:
+        role: `Live.role` of the part.
+    """
     return _parts.get(role)
 
 
-def put_live(*parts: Live) -> None:
-    """Make these this process's parts."""
+def register_live(*parts: Live) -> None:
+    """Register parts as those of this process.
+
+    Args:
+        parts: one for each role.
+    """
     _parts.update({part.role: part for part in parts})

@@ -1,4 +1,4 @@
-"""What an experiment's event log tells of its trials: what a driver needs in order to go on with it."""
+"""The state of an experiment according to its event log: what a driver needs to resume it."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["Past", "PastTrial", "past_of"]
 
 @dataclass
 class PastTrial:
-    """One trial, as its events have left it.
+    """One trial after its last event.
 
     Attributes:
         number: its number.
         ray_id: Tune's id.
         folder: the name of its folder in the experiment's.
         config: its parameters.
-        by: who has wanted it, "user" or "search".
-        status: the final status of its last attempt, or "" where it has not come to an end.
+        by: who has added it, "user" or "search".
+        status: the final status of its last attempt, or "" if it is not over.
         reason: why it ended.
-        iterations: how many reports it has made.
+        iterations: the number of its reports.
         checkpoint: the path of its latest checkpoint, or None.
-        at: the iteration of that checkpoint.
-        result: the report that came with the checkpoint, or the last one before it: metric -> value.
-        time_s: seconds that it had trained by then.
-        last: the last report of all.
-        last_time_s: seconds that it had trained by that.
+        checkpoint_iteration: the iteration of that checkpoint.
+        checkpoint_metrics: metric -> value of the report with the checkpoint, or the last one before it.
+        checkpoint_time_s: the seconds that it had trained at that report.
+        last_metrics: metric -> value of the last report.
+        last_time_s: the seconds that it had trained at the last report.
     """
 
     number: int
@@ -53,17 +53,17 @@ class PastTrial:
     reason: str = ""
     iterations: int = 0
     checkpoint: str | None = None
-    at: int = 0
-    result: dict[str, Any] = field(default_factory=dict)
-    time_s: float = 0.0
-    last: dict[str, Any] = field(default_factory=dict)
+    checkpoint_iteration: int = 0
+    checkpoint_metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint_time_s: float = 0.0
+    last_metrics: dict[str, Any] = field(default_factory=dict)
     last_time_s: float = 0.0
 
-    def goes_on(self, *, failed: bool) -> bool:
-        """Tell whether the trial is to go on when the experiment is resumed.
+    def is_resumed(self, *, failed: bool) -> bool:
+        """Return whether the trial is resumed with the experiment.
 
         Args:
-            failed: whether trials that have failed are.
+            failed: whether failed trials are.
         """
         if self.status == "failed":
             return failed
@@ -72,11 +72,11 @@ class PastTrial:
 
 @dataclass(frozen=True)
 class Past:
-    """An experiment up to now.
+    """An experiment after its last event.
 
     Attributes:
         metadata: from its own events; the latest value of each entry.
-        trials: every trial by Tune's id.
+        trials: Tune's id -> trial.
     """
 
     metadata: Metadata
@@ -84,7 +84,7 @@ class Past:
 
 
 def past_of(chunks: Iterable[Chunk]) -> Past:
-    """Return an experiment up to now.
+    """Return the state of an experiment after its last event.
 
     Args:
         chunks: all of its events, in order.
@@ -107,10 +107,10 @@ def _apply(trial: PastTrial, event: Event) -> None:
             trial.config = event.original_config()
         case TrialReported():
             trial.iterations = event.iteration
-            trial.last, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
+            trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
         case CheckpointSaved():
-            trial.checkpoint, trial.at = event.path, event.iteration
-            trial.result, trial.time_s = trial.last, trial.last_time_s
+            trial.checkpoint, trial.checkpoint_iteration = event.path, event.iteration
+            trial.checkpoint_metrics, trial.checkpoint_time_s = trial.last_metrics, trial.last_time_s
         case TrialEnded():
             trial.status, trial.reason = event.status, event.reason
         case TrialStarted() | TrialQueued():

@@ -1,8 +1,8 @@
-"""What Tune sees of a report: a result of Tune's, with the user's metrics beside Tune's own entries.
+"""What Tune sees of a report: a result with the user's metrics beside Tune's own entries.
 
-Tune keeps its own entries ("done", "training_iteration", "pid"…) at the top level of a result, and takes what it finds
-there under these names for its own. So a metric of such a name is called "nbtune/NAME" there. All others have their own
-names: schedulers, search algorithms, stop conditions and ``result.json`` find them.
+Tune's own entries ("done", "training_iteration", "pid"…) are at the top level of a result, and Tune takes a metric with
+such a name for its own entry. So it is named "nbtune/NAME" there. All other metrics keep their names: schedulers,
+search algorithms, stop conditions and ``result.json`` find them.
 """
 
 from __future__ import annotations
@@ -26,75 +26,110 @@ from ray.tune.result import (
 
 from nbtune.engine.protocol.metrics import flat
 
-__all__ = ["ADDED_UP", "REPORT", "TUNES", "as_reported", "complete", "counted", "for_tune", "names_of", "tune_name"]
+__all__ = [
+    "REPORT",
+    "SUMMED_ENTRIES",
+    "TUNE_ENTRIES",
+    "add_metric",
+    "as_reported",
+    "metric_names",
+    "tune_metrics",
+    "tune_name",
+    "tune_result",
+]
 
 REPORT = "nbtune"
-"""Where the report itself is in a result, from the trial to the recorder."""
+"""The entry of a result with the report itself, from the trial to the recorder."""
 _PREFIX = f"{REPORT}/"
-ADDED_UP = frozenset({TIMESTEPS_THIS_ITER, EPISODES_THIS_ITER})
-"""What Tune adds up, for schedulers that count by the total. Totals that are reported it leaves alone."""
-TUNES = frozenset(
-    {*AUTO_RESULT_KEYS, *DEBUG_METRICS, DONE, SHOULD_CHECKPOINT, EXPERIMENT_TAG, RESULT_DUPLICATE, *ADDED_UP, REPORT}
+SUMMED_ENTRIES = frozenset({TIMESTEPS_THIS_ITER, EPISODES_THIS_ITER})
+"""Entries that Tune sums over the reports, for schedulers that use the total. It does not change reported totals."""
+TUNE_ENTRIES = frozenset(
+    {
+        *AUTO_RESULT_KEYS,
+        *DEBUG_METRICS,
+        DONE,
+        SHOULD_CHECKPOINT,
+        EXPERIMENT_TAG,
+        RESULT_DUPLICATE,
+        *SUMMED_ENTRIES,
+        REPORT,
+    }
     - {TIMESTEPS_TOTAL, EPISODES_TOTAL}
 )
-"""Entries of a result that are Tune's own, or nbtune's."""
+"""Entries of a result that belong to Tune or to nbtune."""
 
 
 def tune_name(metric: str) -> str:
-    """Return what a metric is called at the top level of a result."""
-    # "config/lr" is Tune's as well: a parameter.
-    return f"{_PREFIX}{metric}" if metric.partition("/")[0] in TUNES else metric
-
-
-def for_tune(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a result of Tune's has at its top level of a trial's metrics.
+    """Return the name of a metric at the top level of a result.
 
     Args:
-        metrics: as `nbtune.engine.protocol.metrics.reported` returns them.
+        metric: its name in the report.
     """
-    added_up = {name: metrics[name] for name in ADDED_UP & metrics.keys() if type(metrics[name]) in (int, float)}
-    return {**{tune_name(name): value for name, value in metrics.items()}, **added_up}
+    # "config/lr" is an entry of Tune's as well: a parameter.
+    return f"{_PREFIX}{metric}" if metric.partition("/")[0] in TUNE_ENTRIES else metric
 
 
-def complete(result: dict[str, Any], metric: str | None) -> None:
-    """Add the experiment's metric to a result where it is none of the user's, but an entry of Tune's."""
+def tune_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a result for a trial's metrics.
+
+    Args:
+        metrics: metric -> value, as `nbtune.engine.protocol.metrics.reported` returns them.
+    """
+    summed = {name: metrics[name] for name in SUMMED_ENTRIES & metrics.keys() if type(metrics[name]) in (int, float)}
+    return {**{tune_name(name): value for name, value in metrics.items()}, **summed}
+
+
+def add_metric(result: dict[str, Any], metric: str | None) -> None:
+    """Add the experiment's metric to a result under the name that schedulers look for, if it is an entry of Tune's.
+
+    Args:
+        result: a result, which is changed.
+        metric: the experiment's metric, or None. If the user reports it, the result is not changed.
+    """
     if metric is not None and (name := tune_name(metric)) != metric and not _has(result, name):
-        found = dict(flat({key: value for key, value in result.items() if not key.startswith(_PREFIX)}))
-        if metric in found:
-            result[name] = found[metric]
+        entries = dict(flat({key: value for key, value in result.items() if not key.startswith(_PREFIX)}))
+        if metric in entries:
+            result[name] = entries[metric]
 
 
 def as_reported(result: dict[str, Any], metrics: Iterable[str] | None = None) -> dict[str, Any]:
-    """Return a result with the user's metrics under their own names, in the place of Tune's entries.
+    """Return a result with the user's metrics under their own names. They replace entries of Tune's with these names.
 
     Args:
-        result: one of Tune's.
-        metrics: the names of those that are wanted; all of them if None.
+        result: a result of Tune's.
+        metrics: the names of the metrics to rename; all of them if None.
+
+    Returns:
+        A new result, or the same object if it has no such metric.
     """
     names = [key.removeprefix(_PREFIX) for key in result if key.startswith(_PREFIX)] if metrics is None else metrics
-    found = {name: result[f"{_PREFIX}{name}"] for name in names if f"{_PREFIX}{name}" in result}
-    # Else this very one: a scheduler may write into it what its search algorithm is to read (HyperBandForBOHB).
-    return {**result, **found} if found else result
+    renamed = {name: result[f"{_PREFIX}{name}"] for name in names if f"{_PREFIX}{name}" in result}
+    # The same object if possible: a scheduler may write entries for its search algorithm into it (HyperBandForBOHB).
+    return {**result, **renamed} if renamed else result
 
 
-def names_of(metric: Any) -> list[str]:
-    """Return the metrics that a scheduler or search algorithm says it looks at: none, one, or several."""
+def metric_names(metric: Any) -> list[str]:
+    """Return the names of the metrics that a scheduler or search algorithm uses.
+
+    Args:
+        metric: its attribute: None, a name or a list of names.
+    """
     if metric is None:
         return []
     return [metric] if isinstance(metric, str) else list(metric)
 
 
-def counted(metrics: Mapping[str, Any], iteration: int, seconds: float) -> dict[str, Any]:
-    """Return a result of Tune's of a report that is known from the event log only.
+def tune_result(metrics: Mapping[str, Any], iteration: int, seconds: float) -> dict[str, Any]:
+    """Return Tune's result of a report that is known from the event log.
 
     Args:
-        metrics: the user's.
-        iteration: how many reports there were with it.
-        seconds: how long the trial had trained.
+        metrics: metric -> value of the report.
+        iteration: the number of reports including this one.
+        seconds: the seconds that the trial had trained.
     """
-    result = {**for_tune(metrics), TRAINING_ITERATION: iteration, "time_total_s": seconds}
+    result = {**tune_metrics(metrics), TRAINING_ITERATION: iteration, "time_total_s": seconds}
     for name in (TRAINING_ITERATION, "time_total_s"):
-        complete(result, name)
+        add_metric(result, name)
     return result
 
 

@@ -1,4 +1,4 @@
-"""A source: where an experiment's events come from, and where commands go."""
+"""Sources: where an experiment's events come from, and where its commands go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["RefusedError", "Source", "SourceLostError", "StartError"]
 
 
 class SourceLostError(Exception):
-    """The driver, or the cluster it was on, is gone."""
+    """The driver, or its cluster, no longer exists."""
 
 
 class StartError(Exception):
@@ -23,14 +23,18 @@ class RefusedError(Exception):
 
 
 class Source(Protocol):
-    """What the reader in the kernel reads: a driver on the cluster, a stored log, a recording."""
+    """What the kernel reads an experiment's events from: a driver on the cluster, a stored log or a recording."""
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
-        """Return the events from number `since` on; wait up to `timeout` seconds for one.
+        """Return the events from number `since` on. Wait for one if there is none yet.
+
+        Args:
+            since: the number of the first event.
+            timeout: seconds to wait. After that the list is empty.
 
         Raises:
             StartError: the experiment could not start.
-            SourceLostError: there is nothing to read from any more.
+            SourceLostError: there is nothing left to read from.
         """
         ...
 
@@ -48,5 +52,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it; there is nothing more to read."""
+        """Release the source; nothing more is read. May be called more than once."""
         ...

@@ -9,7 +9,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from nbtune.engine.protocol.registry import put_live
+from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.search.sampling import Sampler, grid_points
@@ -283,7 +283,7 @@ def _optuna(spec: Spec, space: Space) -> Any:
 
     points_to_evaluate = [dict(point) for point in spec.points] or None
     if _needs_define_by_run(space):
-        put_live(define_by_run := DefineByRun(space))
+        register_live(define_by_run := DefineByRun(space))
         metric = None if spec.metric is None else tune_name(spec.metric)
         return TolerantOptunaSearch(
             define_by_run, metric=metric, mode=spec.mode, points_to_evaluate=points_to_evaluate, seed=spec.seed

@@ -12,7 +12,7 @@ from ray.tune import Checkpoint
 
 from nbtune.engine._ray.tune import TrainingResult, set_start_checkpoint
 from nbtune.engine.protocol.replay import PastTrial
-from nbtune.engine.protocol.result import counted
+from nbtune.engine.protocol.result import tune_result
 
 __all__ = ["catch_up", "last_result", "revive", "saved_result", "start_from"]
 
@@ -26,19 +26,24 @@ def saved_result(past: PastTrial, filesystem: Any) -> Any:
     """
     if past.checkpoint is None:
         return None
-    metrics = {**counted(past.result, past.at, past.time_s), "config": past.config}
+    metrics = {
+        **tune_result(past.checkpoint_metrics, past.checkpoint_iteration, past.checkpoint_time_s),
+        "config": past.config,
+    }
     return TrainingResult(checkpoint=Checkpoint(past.checkpoint, filesystem=filesystem), metrics=metrics)
 
 
 def last_result(past: PastTrial) -> dict[str, Any]:
     """Return a trial's last report as a result of Tune's."""
-    return counted(past.last, past.iterations, past.last_time_s) if past.iterations else {}
+    return tune_result(past.last_metrics, past.iterations, past.last_time_s) if past.iterations else {}
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
     """Give a restored trial of Tune's the checkpoint that it has saved since Tune's snapshot."""
     known = trial.latest_checkpoint_result
-    if past.checkpoint is None or (known is not None and known.metrics.get("training_iteration", 0) >= past.at):
+    if past.checkpoint is None or (
+        known is not None and known.metrics.get("training_iteration", 0) >= past.checkpoint_iteration
+    ):
         return
     trial.on_checkpoint(saved_result(past, trial.storage.storage_filesystem))
     _count_on(trial, past.checkpoint)

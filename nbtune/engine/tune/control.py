@@ -210,19 +210,19 @@ class Control(Live, Callback):
         by_id = {trial.trial_id: trial for trial in self._trials}
         for past in sorted(earlier.trials.values(), key=lambda past: past.number):
             trial = by_id.get(past.ray_id)
-            goes_on = past.goes_on(failed=self._failed)
-            if trial is not None and not (goes_on and trial.is_finished()):
-                if not goes_on and not trial.is_finished():
+            is_resumed = past.is_resumed(failed=self._failed)
+            if trial is not None and not (is_resumed and trial.is_finished()):
+                if not is_resumed and not trial.is_finished():
                     self._proposals.results[past.ray_id] = last_result(past)
                     self._scheduler.controller.stop_trial(trial)
                 continue
-            self._restore(past, goes_on, known=trial is not None)
+            self._restore(past, is_resumed, known=trial is not None)
 
-    def _restore(self, past: PastTrial, goes_on: bool, *, known: bool) -> None:
+    def _restore(self, past: PastTrial, is_resumed: bool, *, known: bool) -> None:
         """Restore a trial that is missing in Tune's snapshot, or is over there (`known`) although it goes on."""
         if past.by == "search" and not known:
             self._proposals.skip()
-        if goes_on:
+        if is_resumed:
             self._proposals.want(Wanted(past.config, past=past, by=past.by))
         elif not known:
             self._proposals.teach(past.config, last_result(past), error=past.status == "failed")

@@ -65,7 +65,7 @@ class Recorder(Live, Callback):
     ) -> None:
         self._log, self._proposals, self._total = log, proposals, total
         earlier = past.trials if past else {}
-        self._ended = {key: known.status for key, known in earlier.items() if not known.goes_on(failed=failed)}
+        self._ended = {key: known.status for key, known in earlier.items() if not known.is_resumed(failed=failed)}
         self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
         self._cut_short = False
         self.numbers = {key: known.number for key, known in earlier.items()}

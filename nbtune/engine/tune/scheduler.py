@@ -18,7 +18,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.result import REPORT, as_reported, names_of
+from nbtune.engine.protocol.result import REPORT, as_reported, metric_names
 from nbtune.engine.tune.groups import defer_removals
 
 __all__ = ["Steered"]
@@ -138,7 +138,7 @@ class Steered(Live, TrialScheduler):
 
     def _own(self, result: dict[str, Any]) -> dict[str, Any]:
         """Return a result with the metric that the scheduler itself names, as the user has reported it."""
-        return as_reported(result, names_of(self.metric))
+        return as_reported(result, metric_names(self.metric))
 
     def _seen(self, controller: Any) -> Any:
         return _Without(controller, self._held) if self._held else controller

@@ -24,7 +24,7 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine._ray.tune import add_samples, restart_generator
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import PastTrial
-from nbtune.engine.protocol.result import as_reported, names_of
+from nbtune.engine.protocol.result import as_reported, metric_names
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.tune.continuation import revive, start_from
@@ -225,13 +225,13 @@ class Proposals(Live, SearchAlgorithm):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id not in self._configs:  # else it is none of the algorithm's own
-            self._inner.on_trial_result(trial_id, as_reported(result, names_of(self.metric)))
+            self._inner.on_trial_result(trial_id, as_reported(result, metric_names(self.metric)))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         for places in (self._open, self._started, self._parked):
             places.discard(trial_id)
         if (result := result or self.results.get(trial_id)) is not None:
-            result = as_reported(result, names_of(self.metric))
+            result = as_reported(result, metric_names(self.metric))
         config = self._configs.pop(trial_id, None)
         if config is not None:
             self.teach(config, result, error=error)

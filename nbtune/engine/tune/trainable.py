@@ -15,7 +15,7 @@ from ray.tune.trainable import FunctionTrainable
 
 from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.metrics import Report, reported
-from nbtune.engine.protocol.result import REPORT, complete, for_tune
+from nbtune.engine.protocol.result import REPORT, add_metric, tune_metrics
 from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.program import run_program
@@ -63,7 +63,7 @@ class TrialProcess(FunctionTrainable):
             else Report(reported({name: value for name, value in given.items() if name not in written}))
         )
         result = {name: value for name, value in given.items() if name in written}
-        result.update(for_tune(self._report.metrics))
+        result.update(tune_metrics(self._report.metrics))
         if self._report.iteration is not None:
             result[TRAINING_ITERATION] = self._report.iteration
         # Tune keeps the very dictionary that came out of the session with the checkpoint.
@@ -76,7 +76,7 @@ class TrialProcess(FunctionTrainable):
         result: dict[str, Any] = super().train()
         if _is_end(result):
             return result
-        complete(result, self._metric)
+        add_metric(result, self._metric)
         return {**result, REPORT: self._report}
 
 

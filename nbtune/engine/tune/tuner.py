@@ -11,7 +11,7 @@ import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
-from nbtune.engine.protocol.registry import put_live
+from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
@@ -80,7 +80,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     )
     for command in resume.commands if resume is not None else ():
         control.submit(command)
-    put_live(proposals, recorder, scheduler, stopping, control)
+    register_live(proposals, recorder, scheduler, stopping, control)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         ray.get_runtime_context().current_actor,

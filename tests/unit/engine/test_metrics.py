@@ -12,7 +12,16 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, TrialAdded, TrialReported, WorkerReported
 from nbtune.engine.protocol.metrics import Report, Share, flat, reported
-from nbtune.engine.protocol.result import REPORT, TUNES, as_reported, complete, counted, for_tune, names_of, tune_name
+from nbtune.engine.protocol.result import (
+    REPORT,
+    TUNE_ENTRIES,
+    add_metric,
+    as_reported,
+    metric_names,
+    tune_metrics,
+    tune_name,
+    tune_result,
+)
 from nbtune.engine.train.distributed import aggregated
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.results.columns import headings
@@ -35,7 +44,7 @@ def test_names_become_text_and_values_plain_and_dictionaries_stay():
     [({"a/b": 1, "a": {"b": 2}}, "a/b"), ({1: 1, "1": 2}, "1"), ({"a": {True: 1, "True": 2}}, "a/True")],
 )
 def test_names_that_could_not_be_told_apart(metrics, name):
-    with pytest.raises(ValueError, match=f"two metrics of this report are called '{name}'"):
+    with pytest.raises(ValueError, match=f"two metrics of this report have the name '{name}'"):
         reported(metrics)
 
 
@@ -46,7 +55,7 @@ def test_a_report_travels():
 
 @given(st.dictionaries(NAMES, st.integers() | st.text()))
 def test_tune_sees_every_metric_and_none_for_its_own(metrics):
-    seen = for_tune(metrics)
+    seen = tune_metrics(metrics)
     own = {name: f"own {name}" for name in OVERWRITTEN | ACTED_ON}
     assert not (OVERWRITTEN | ACTED_ON) & seen.keys()
     assert all(seen[tune_name(name)] == value for name, value in metrics.items())
@@ -58,7 +67,7 @@ def test_tune_sees_every_metric_and_none_for_its_own(metrics):
 
 
 def test_names_of_tunes_are_known():
-    assert OVERWRITTEN | ACTED_ON | {REPORT} <= TUNES
+    assert OVERWRITTEN | ACTED_ON | {REPORT} <= TUNE_ENTRIES
     assert tune_name("config/lr") == "nbtune/config/lr"
     assert tune_name("nbtune/done") == "nbtune/nbtune/done"
     for name in ("acc", "val/done", "timesteps_total", "episodes_total", "mean_loss", "", "/"):
@@ -66,30 +75,30 @@ def test_names_of_tunes_are_known():
 
 
 def test_steps_are_still_added_up_by_tune_where_they_are_numbers():
-    assert for_tune({"timesteps_this_iter": 5})["timesteps_this_iter"] == 5
-    assert for_tune({"timesteps_this_iter": "five"}) == {"nbtune/timesteps_this_iter": "five"}
-    assert for_tune({"episodes_this_iter": True}) == {"nbtune/episodes_this_iter": True}
+    assert tune_metrics({"timesteps_this_iter": 5})["timesteps_this_iter"] == 5
+    assert tune_metrics({"timesteps_this_iter": "five"}) == {"nbtune/timesteps_this_iter": "five"}
+    assert tune_metrics({"episodes_this_iter": True}) == {"nbtune/episodes_this_iter": True}
 
 
 def test_an_entry_of_tunes_is_the_metric_where_none_is_reported():
     result = {"time_total_s": 2.0, "config": {"lr": 0.5}, "acc": 1}
-    complete(result, "time_total_s")
-    complete(result, "config/lr")
-    complete(result, "pid")
-    complete(result, "acc")
-    complete(result, None)
+    add_metric(result, "time_total_s")
+    add_metric(result, "config/lr")
+    add_metric(result, "pid")
+    add_metric(result, "acc")
+    add_metric(result, None)
     assert flatten_dict(result) == {
         "time_total_s": 2.0, "config/lr": 0.5, "acc": 1, "nbtune/time_total_s": 2.0, "nbtune/config/lr": 0.5,
     }  # fmt: skip
     reported_one = {"time_total_s": 2.0, "nbtune/time_total_s": -1, "nbtune/config": {"lr": -2}, "config": {"lr": 0.5}}
     before = dict(reported_one)
-    complete(reported_one, "time_total_s")
-    complete(reported_one, "config/lr")
+    add_metric(reported_one, "time_total_s")
+    add_metric(reported_one, "config/lr")
     assert reported_one == before
 
 
 def test_a_report_of_the_log_as_a_result():
-    result = counted({"training_iteration": 500, "acc": 1}, 3, 2.5)
+    result = tune_result({"training_iteration": 500, "acc": 1}, 3, 2.5)
     assert (result["training_iteration"], result["time_total_s"], result["acc"]) == (3, 2.5, 1)
     assert (result["nbtune/training_iteration"], result["nbtune/time_total_s"]) == (500, 2.5)
 
@@ -100,10 +109,13 @@ def test_a_result_without_such_names_is_not_copied():
 
 
 def test_the_metrics_that_a_scheduler_or_search_looks_at():
-    assert [names_of(metric) for metric in (None, "a", ["a", "b"])] == [[], ["a"], ["a", "b"]]
+    assert [metric_names(metric) for metric in (None, "a", ["a", "b"])] == [[], ["a"], ["a", "b"]]
 
 
-RESULT = {**for_tune({"acc": 0.5, "done": 7, "training_iteration": 500, "val": {"acc": 3}}), "training_iteration": 2}
+RESULT = {
+    **tune_metrics({"acc": 0.5, "done": 7, "training_iteration": 500, "val": {"acc": 3}}),
+    "training_iteration": 2,
+}
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,11 @@ def test_a_checkpoint_comes_with_its_report():
     assert found.metadata["trials"] == 4
     (trial,) = found.trials.values()
     assert (trial.ray_id, trial.folder, trial.config, trial.by) == ("ab_00000", "trial_ab_00000", {"a": 1}, "user")
-    assert (trial.checkpoint, trial.at, trial.time_s) == ("/x/checkpoint_000001", 2, 1.0)
-    assert trial.result["acc"] == 0.2
-    assert trial.last["acc"] == 0.3
+    assert (trial.checkpoint, trial.checkpoint_iteration, trial.checkpoint_time_s) == ("/x/checkpoint_000001", 2, 1.0)
+    assert trial.checkpoint_metrics["acc"] == 0.2
+    assert trial.last_metrics["acc"] == 0.3
     assert trial.iterations == 3
-    assert trial.goes_on(failed=False)
+    assert trial.is_resumed(failed=False)
 
 
 def test_what_single_workers_have_reported_is_not_the_trials():
@@ -57,12 +57,12 @@ def test_what_single_workers_have_reported_is_not_the_trials():
         WorkerReported(0, iteration=1, time_s=9.0, metrics={"acc": 0.9}, rank=0, took={"seconds": 1.0}),
         CheckpointSaved(0, iteration=1, path="/x"),
     ).trials.values()
-    assert trial.result == trial.last == {"acc": 0.1}
-    assert (trial.time_s, trial.last_time_s) == (0.5, 0.5)
+    assert trial.checkpoint_metrics == trial.last_metrics == {"acc": 0.1}
+    assert (trial.checkpoint_time_s, trial.last_time_s) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "goes_on"),
+    ("status", "reason", "is_resumed"),
     [
         ("finished", "done", (False, False)),
         ("stopped", "user", (False, False)),
@@ -71,12 +71,12 @@ def test_what_single_workers_have_reported_is_not_the_trials():
         ("failed", "error", (False, True)),
     ],
 )
-def test_which_trials_go_on(status, reason, goes_on):
+def test_which_trials_go_on(status, reason, is_resumed):
     found = past(TrialAdded(0, **ADDED), TrialEnded(0, status=status, reason=reason))
     trial = found.trials["ab_00000"]
-    assert (trial.goes_on(failed=False), trial.goes_on(failed=True)) == goes_on
+    assert (trial.is_resumed(failed=False), trial.is_resumed(failed=True)) == is_resumed
     again = past(TrialAdded(0, **ADDED), TrialEnded(0, status=status, reason=reason), TrialQueued(0))
-    assert again.trials["ab_00000"].goes_on(failed=False)
+    assert again.trials["ab_00000"].is_resumed(failed=False)
 
 
 def test_the_store_follows_a_pause_and_a_resumption():
