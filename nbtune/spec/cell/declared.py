@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
-from nbtune.spec.cell.names import bound_names
+from nbtune.spec.cell.bindings import bound_names
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Conditional, Domain
 from nbtune.spec.space.expression import Expression, ast_names, read_expression

@@ -1,4 +1,4 @@
-"""The free names of code, which it reads from its namespace, and the names that it binds.
+"""The free names of code, which it reads from its namespace.
 
 A notebook cell and its notebook share one namespace, so a name in the cell may refer to a variable of either. Only
 the variables that the cell reads from the notebook are sent to the cluster: a cell that assigns `model` before it
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["FreeNames", "bound_names", "free_names"]
+from nbtune.spec.cell.bindings import COMPREHENSIONS, bindings, bound_names, same_scope
+
+__all__ = ["FreeNames", "free_names"]
 
 _NEW_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 @dataclass
@@ -32,18 +33,6 @@ class FreeNames:
     needed: dict[str, int] = field(default_factory=dict)
     optional: set[str] = field(default_factory=set)
     star_import: bool = False
-
-
-def bound_names(body: Iterable[ast.AST]) -> list[str]:
-    """Return the names that statements bind in their own scope, sorted.
-
-    Args:
-        body: the statements. Names that functions and classes in them bind are not included.
-    """
-    names: set[str] = set()
-    for node in _same_scope(body):
-        names.update(_binds(node))
-    return sorted(names)
 
 
 def free_names(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> FreeNames:
@@ -66,45 +55,6 @@ def free_names(body: Sequence[ast.stmt], bound: Iterable[str] = ()) -> FreeNames
     flow.names.optional |= flow.class_reads
     flow.names.optional -= set(flow.names.needed) | set(bound)
     return flow.names
-
-
-def _binds(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a single node binds in its scope."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-        yield node.id
-    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield node.name
-    elif isinstance(node, (ast.Import, ast.ImportFrom)):
-        for alias in node.names:
-            if alias.name != "*":
-                yield alias.asname or alias.name.split(".")[0]
-    elif (isinstance(node, ast.ExceptHandler) and node.name) or (
-        isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name
-    ):
-        yield node.name
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        yield node.rest
-
-
-def _same_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield the nodes in the scope of `nodes`, without the bodies of functions and classes."""
-    for node in nodes:
-        yield node
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            inner: list[ast.AST] = [*node.decorator_list]
-            if isinstance(node, ast.ClassDef):
-                inner += [*node.bases, *(keyword.value for keyword in node.keywords)]
-            else:
-                inner += [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-            yield from _same_scope(inner)
-        elif isinstance(node, ast.Lambda):
-            yield from _same_scope([*node.args.defaults, *(d for d in node.args.kw_defaults if d)])
-        elif isinstance(node, _COMPREHENSIONS):
-            # Loop variables are local to a comprehension, but `:=` binds in the enclosing scope.
-            yield from (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-            yield from (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-        else:
-            yield from _same_scope(ast.iter_child_nodes(node))
 
 
 class _FlowAnalysis:
@@ -231,9 +181,9 @@ class _FlowAnalysis:
     def bind(self, nodes: Sequence[ast.AST], defined: set[str]) -> set[str]:
         """Return `defined` with the names that nodes bind for certain. Those that ``:=`` binds, `read` has added."""
         self.possibly_bound |= set(bound_names(nodes))
-        scope = list(_same_scope(nodes))
+        scope = list(same_scope(nodes))
         walrus_targets = {id(node.target) for node in scope if isinstance(node, ast.NamedExpr)}
-        return defined.union(*(_binds(node) for node in scope if id(node) not in walrus_targets))
+        return defined.union(*(bindings(node) for node in scope if id(node) not in walrus_targets))
 
     def load(self, name: str, line: int, defined: set[str]) -> None:
         if name in defined:
@@ -251,7 +201,7 @@ class _FlowAnalysis:
                     self.load(node.id, node.lineno, defined)
             elif isinstance(node, _NEW_SCOPE):
                 self.scope(node, defined)
-            elif isinstance(node, _COMPREHENSIONS):
+            elif isinstance(node, COMPREHENSIONS):
                 inner = set(defined)
                 for generator in node.generators:
                     self.read([generator.iter], inner)
@@ -312,7 +262,7 @@ class _FlowAnalysis:
             read = {n.id: n.lineno for n in ast.walk(annotation) if isinstance(n, ast.Name)}
             self._defer(read, set(), defined)
         body: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
-        declared_globals = {n for g in _same_scope(body) if isinstance(g, ast.Global) for n in g.names}
+        declared_globals = {n for g in same_scope(body) if isinstance(g, ast.Global) for n in g.names}
         local_names = {argument.arg for argument in parameters} | (set(bound_names(body)) - declared_globals)
         inner = _FlowAnalysis(self._evaluates_annotations)
         inner._in_function = True

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem
+from nbtune.spec.cell.bindings import bound_names
 from nbtune.spec.cell.declared import extract_space
-from nbtune.spec.cell.names import FreeNames, bound_names, free_names
+from nbtune.spec.cell.names import FreeNames, free_names
 from nbtune.spec.cell.reports import Reports, find_reports
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
 from nbtune.spec.space.space import Space, top_level

@@ -1,4 +1,4 @@
-"""nbtune.spec.cell.names: the free names of code, and the names that it binds."""
+"""nbtune.spec.cell.names and bindings: the free names of code, and the names that it binds."""
 
 import ast
 import builtins
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nbtune.spec.cell.names import bound_names, free_names
+from nbtune.spec.cell.bindings import bound_names
+from nbtune.spec.cell.names import free_names
 
 
 def names(source, bound=()):
