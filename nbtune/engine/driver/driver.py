@@ -283,7 +283,7 @@ class Driver:
         except Exception:
             if not run.control.interrupted:
                 raise
-        return "stopped" if run.control.interrupted else run.recorder.verdict()
+        return "stopped" if run.control.interrupted else run.recorder.final_status()
 
     def _stay(self) -> None:
         """End this process once nobody reads any more."""

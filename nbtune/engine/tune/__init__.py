@@ -1,1 +1,1 @@
-"""The run of Ray Tune in the driver: what steers, records and stops it."""
+"""The run of Ray Tune in the driver: its control, its events and its end."""

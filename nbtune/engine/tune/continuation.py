@@ -1,7 +1,7 @@
-"""Tune's trials brought to where the event log says they were.
+"""Restores Tune's trials to their states according to the event log.
 
-Tune's own snapshot of an experiment is some seconds old when a driver dies. What the log knows in
-addition is given to the trials that Tune has restored, and trials that Tune does not know are made anew.
+Tune's own snapshot of an experiment is some seconds old when a driver dies. Trials that Tune has restored are brought
+up to date from the log, and trials that are missing in the snapshot are created again.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from nbtune.engine._ray.tune import TrainingResult, set_start_checkpoint
 from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import tune_result
 
-__all__ = ["catch_up", "last_result", "revive", "saved_result", "start_from"]
+__all__ = ["catch_up", "last_result", "revive", "saved_result", "start_from_checkpoint"]
 
 
 def saved_result(past: PastTrial, filesystem: Any) -> Any:
-    """Return a trial's latest checkpoint as Tune keeps it: with the report that it belongs to; None without one.
+    """Return a trial's latest checkpoint with the report that it belongs to, as Tune stores it; None without one.
 
     Args:
         past: the trial.
-        filesystem: what the checkpoint's path is on.
+        filesystem: the filesystem of the checkpoint's path.
     """
     if past.checkpoint is None:
         return None
@@ -34,30 +34,44 @@ def saved_result(past: PastTrial, filesystem: Any) -> Any:
 
 
 def last_result(past: PastTrial) -> dict[str, Any]:
-    """Return a trial's last report as a result of Tune's."""
+    """Return the last report of a trial as a result of Tune; empty if it has made none.
+
+    Args:
+        past: the trial.
+    """
     return tune_result(past.last_metrics, past.iterations, past.last_time_s) if past.iterations else {}
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
-    """Give a restored trial of Tune's the checkpoint that it has saved since Tune's snapshot."""
+    """Give a restored trial the checkpoint that it has saved after Tune's snapshot, if there is one.
+
+    Args:
+        trial: Tune's trial.
+        past: the same trial according to the log.
+    """
     known = trial.latest_checkpoint_result
     if past.checkpoint is None or (
         known is not None and known.metrics.get("training_iteration", 0) >= past.checkpoint_iteration
     ):
         return
     trial.on_checkpoint(saved_result(past, trial.storage.storage_filesystem))
-    _count_on(trial, past.checkpoint)
+    _continue_numbering(trial, past.checkpoint)
 
 
 def revive(trial: Any, past: PastTrial) -> None:
-    """Make a new trial of Tune's the one that it was in an earlier run: its id, folder and checkpoint."""
+    """Give a new trial the id, folder and checkpoint of a trial of an earlier run.
+
+    Args:
+        trial: a new trial of Tune.
+        past: the trial of the earlier run.
+    """
     trial.trial_id = past.ray_id
     trial.custom_dirname = trial.relative_logdir = trial.storage.trial_dir_name = past.folder
     catch_up(trial, past)
 
 
-def start_from(trial: Any, result: Any) -> None:
-    """Let a new trial start from another one's checkpoint, which stays the other one's.
+def start_from_checkpoint(trial: Any, result: Any) -> None:
+    """Let a new trial start from a checkpoint that belongs to another trial.
 
     Args:
         trial: one of Tune's.
@@ -66,8 +80,8 @@ def start_from(trial: Any, result: Any) -> None:
     set_start_checkpoint(trial, result)
 
 
-def _count_on(trial: Any, path: str) -> None:
-    """Number the next checkpoints from the latest on, so that none is written over."""
+def _continue_numbering(trial: Any, path: str) -> None:
+    """Continue the numbers of checkpoints after the latest, so that none is overwritten."""
     number = path.rpartition("_")[2]
     if number.isdigit():
         trial.storage.current_checkpoint_index = max(trial.storage.current_checkpoint_index, int(number))

@@ -32,8 +32,8 @@ from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.tune.continuation import last_result
 from nbtune.engine.tune.oom import tolerate_memory_kills
 from nbtune.engine.tune.recorder import Recorder
-from nbtune.engine.tune.scheduler import Steered
-from nbtune.engine.tune.searcher import Proposals, Wanted
+from nbtune.engine.tune.scheduler import SteerableScheduler
+from nbtune.engine.tune.searcher import RequestedTrial, SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
 
 __all__ = ["Control", "InterruptedRun"]
@@ -51,7 +51,7 @@ class Control(Live, Callback):
 
     Args:
         scheduler: the user's, wrapped.
-        proposals: the user's search algorithm, wrapped.
+        search_alg: the user's search algorithm, wrapped.
         stopping: when the whole experiment ends.
         recorder: writes events.
         complete: completes a point: samples the parameters that the user has not given.
@@ -67,8 +67,8 @@ class Control(Live, Callback):
 
     def __init__(
         self,
-        scheduler: Steered,
-        proposals: Proposals,
+        scheduler: SteerableScheduler,
+        search_alg: SteerableSearch,
         stopping: Stopping,
         recorder: Recorder,
         *,
@@ -77,7 +77,7 @@ class Control(Live, Callback):
         past: Past | None = None,
         failed: bool = False,
     ) -> None:
-        self._scheduler, self._proposals, self._stopping, self._recorder = scheduler, proposals, stopping, recorder
+        self._scheduler, self._search_alg, self._stopping, self._recorder = scheduler, search_alg, stopping, recorder
         self._complete, self._past, self._failed = complete, past, failed
         self._trials_per_sample = trials_per_sample
         self._queue: queue.SimpleQueue[tuple[Command, Future[None]]] = queue.SimpleQueue()
@@ -130,7 +130,7 @@ class Control(Live, Callback):
             case ExtendSearch(samples):
                 self._extend(samples)
             case SetMaxConcurrent(max_concurrent):
-                self._proposals.max_concurrent = max_concurrent
+                self._search_alg.max_concurrent = max_concurrent
                 self._recorder.write_metadata({"max_concurrent": max_concurrent})
             case _:
                 assert_never(command)
@@ -138,7 +138,7 @@ class Control(Live, Callback):
     def _stop(self, trial: Any, number: int) -> None:
         if trial.is_finished():
             raise RefusedError(f"trial {number} is over")
-        self._recorder.by_user.add(trial.trial_id)
+        self._recorder.stopped_by_user.add(trial.trial_id)
         if (actor := _actor(trial)) is not None:
             self._actors_to_kill.append(actor)
         controller = tune_controller(self._scheduler.controller)
@@ -155,14 +155,14 @@ class Control(Live, Callback):
                 " one it would lose what it has trained. Save one with report(…, checkpoint={…}), and load it with"
                 " get_checkpoint()"
             )
-        self._scheduler.hold(trial.trial_id)
+        self._scheduler.pause(trial.trial_id)
 
     def _resume(self, trial: Any, number: int) -> None:
-        if not self._scheduler.release(trial.trial_id):
+        if not self._scheduler.resume(trial.trial_id):
             why = "the scheduler has paused it" if trial.status == Trial.PAUSED else "it is not paused"
             raise RefusedError(f"trial {number} cannot be resumed: {why}")
         if trial.status == Trial.PAUSED:  # else its pause is cancelled before it has begun
-            self._proposals.returned(trial.trial_id)
+            self._search_alg.on_queued(trial.trial_id)
             self._recorder.on_queued(trial)
 
     def _add(self, config: Mapping[str, Any], start_from: int | None) -> None:
@@ -175,15 +175,15 @@ class Control(Live, Callback):
             checkpoint = self._find(start_from).latest_checkpoint_result
             if checkpoint is None:
                 raise RefusedError(f"trial {start_from} has no checkpoint to start from")
-        self._proposals.want(Wanted(completed, start=checkpoint))
-        self._recorder.on_more(1)
+        self._search_alg.request(RequestedTrial(completed, start=checkpoint))
+        self._recorder.on_trial_count_changed(1)
 
     def _extend(self, samples: int) -> None:
         try:
-            self._proposals.extend(samples)
+            self._search_alg.extend(samples)
         except TypeError as error:
             raise RefusedError(str(error)) from error
-        self._recorder.on_more(samples * self._trials_per_sample)
+        self._recorder.on_trial_count_changed(samples * self._trials_per_sample)
 
     def _find(self, number: int) -> Any:
         for trial in self._trials:
@@ -213,7 +213,7 @@ class Control(Live, Callback):
             is_resumed = past.is_resumed(failed=self._failed)
             if trial is not None and not (is_resumed and trial.is_finished()):
                 if not is_resumed and not trial.is_finished():
-                    self._proposals.results[past.ray_id] = last_result(past)
+                    self._search_alg.results[past.ray_id] = last_result(past)
                     self._scheduler.controller.stop_trial(trial)
                 continue
             self._restore(past, is_resumed, known=trial is not None)
@@ -221,11 +221,11 @@ class Control(Live, Callback):
     def _restore(self, past: PastTrial, is_resumed: bool, *, known: bool) -> None:
         """Restore a trial that is missing in Tune's snapshot, or is over there (`known`) although it goes on."""
         if past.by == "search" and not known:
-            self._proposals.skip()
+            self._search_alg.skip_proposal()
         if is_resumed:
-            self._proposals.want(Wanted(past.config, past=past, by=past.by))
+            self._search_alg.request(RequestedTrial(past.config, past=past, by=past.by))
         elif not known:
-            self._proposals.teach(past.config, last_result(past), error=past.status == "failed")
+            self._search_alg.add_result(past.config, last_result(past), error=past.status == "failed")
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
@@ -252,18 +252,22 @@ class Control(Live, Callback):
             trial = next((trial for trial in trials if trial.trial_id == trial_id), None)
             if trial is None or trial.status == Trial.PAUSED:
                 del self._scheduler.pausing[trial_id]
-                if trial is not None:
-                    self._proposals.yielded(trial_id) if by_user else self._proposals.parked(trial_id)
-                    self._recorder.on_paused(trial, by_user=by_user)
+                if trial is None:
+                    continue
+                if by_user:
+                    self._search_alg.on_paused_by_user(trial_id)
+                else:
+                    self._search_alg.on_paused_by_scheduler(trial_id)
+                self._recorder.on_paused(trial, by_user=by_user)
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any] | None:
-        state = self._scheduler.state()
+        state = self._scheduler.save()
         return None if state is None else {"scheduler": state}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._scheduler.keep(state["scheduler"])
+        self._scheduler.load(state["scheduler"])
 
 
 def _actor(trial: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The recorder: a Tune callback that writes what happens into the event log."""
+"""The recorder: a callback of Tune that writes events into the log."""
 
 from __future__ import annotations
 
@@ -33,99 +33,120 @@ from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.tune.continuation import catch_up
 from nbtune.engine.tune.groups import release
-from nbtune.engine.tune.searcher import Proposals
+from nbtune.engine.tune.searcher import SteerableSearch
 
 __all__ = ["Recorder", "trial_folder"]
 
 
 class Recorder(Live, Callback):
-    """Writes every trial's life into the log.
+    """Writes the events of all trials into the log.
 
     Args:
-        log: where to write.
-        proposals: the search algorithm, which is told who holds a place.
-        total: how many trials there will be, as far as is known.
-        past: what was before, where the experiment is resumed.
-        failed: whether trials that have failed go on then.
+        log: the event log.
+        search_alg: the search algorithm, which counts the trials that hold resources.
+        total: the expected number of trials.
+        past: the earlier run of a resumed experiment, or None.
+        failed: whether failed trials are resumed, too.
 
     Attributes:
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
-        by_user: ids of the trials that the user has stopped.
-        by_scheduler: ids of those that the scheduler has stopped.
-        staging: the folder that Tune writes to before it copies into storage; None before the first trial.
+        stopped_by_user: ids of the trials that the user has stopped.
+        stopped_by_scheduler: ids of the trials that the scheduler has stopped.
+        staging: the local folder from which Tune copies its files into storage; None before the first trial.
         on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
             reason), and whether the failure is final.
-        releases: whether trials reserve something themselves, which is given back when their process is gone.
+        releases_groups: whether trials reserve placement groups themselves, which are removed after their process.
     """
 
     role = "recorder"
 
     def __init__(
-        self, log: EventLog, proposals: Proposals, total: int, past: Past | None = None, *, failed: bool = False
+        self, log: EventLog, search_alg: SteerableSearch, total: int, past: Past | None = None, *, failed: bool = False
     ) -> None:
-        self._log, self._proposals, self._total = log, proposals, total
+        self._log, self._search_alg, self._total = log, search_alg, total
         earlier = past.trials if past else {}
         self._ended = {key: known.status for key, known in earlier.items() if not known.is_resumed(failed=failed)}
         self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
         self._cut_short = False
         self.numbers = {key: known.number for key, known in earlier.items()}
-        self.by_user: set[str] = set()
-        self.by_scheduler: set[str] = set()
+        self.stopped_by_user: set[str] = set()
+        self.stopped_by_scheduler: set[str] = set()
         self.staging: str | None = None
-        self.releases = False
+        self.releases_groups = False
         self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
         self.on_failure: Callable[[UnsavedCheckpoint | None, bool], None] = lambda unsaved, final: None
 
     def write_metadata(self, metadata: Metadata) -> None:
-        """Record what has changed of the experiment as a whole."""
+        """Record changes of the experiment's metadata.
+
+        Args:
+            metadata: the entries that have changed.
+        """
         self._log.append(ExperimentUpdated(time=time.time(), metadata=metadata))
 
     def _append(self, kind: type[Event], trial: Any, **fields: Any) -> None:
         self._log.append(kind(self.numbers[trial.trial_id], time.time(), **fields))
 
     def on_added(self, trial: Any) -> None:
-        """Record a new trial, or that one of an earlier run waits; called for one that is tried again, too."""
+        """Record a new trial, or that a resumed one waits for resources. May be called more than once for a trial.
+
+        Args:
+            trial: Tune's trial.
+        """
         trial_id = trial.trial_id
         self.staging = trial.storage.experiment_driver_staging_path
         if not trial.is_finished():
-            self._proposals.added(trial_id)
+            self._search_alg.on_added(trial_id)
         if trial_id not in self.numbers:
             self.numbers[trial_id] = len(self.numbers)
-            number, by = self.numbers[trial_id], self._proposals.by(trial_id)
+            number, by = self.numbers[trial_id], self._search_alg.added_by(trial_id)
             self._log.append(added_event(trial, number, time.time(), trial_folder(trial), by))
         elif trial_id in self._to_resume and not trial.is_finished():
             catch_up(trial, self._to_resume.pop(trial_id))
             self.on_queued(trial)
 
     def on_queued(self, trial: Any) -> None:
-        """Record that a trial waits for a place again."""
+        """Record that a trial waits for resources again.
+
+        Args:
+            trial: Tune's trial.
+        """
         self._append(TrialQueued, trial, iteration=_reports(trial))
 
     def on_paused(self, trial: Any, *, by_user: bool) -> None:
-        """Record that a trial has given up its place."""
+        """Record that a trial is paused.
+
+        Args:
+            trial: Tune's trial.
+            by_user: whether the user has paused it, and not the scheduler.
+        """
         self._release(trial)
         self._append(TrialPaused, trial, iteration=_reports(trial), reason="user" if by_user else "scheduler")
 
     def on_workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
-        """Record that a trial's workers have started; called from another thread.
+        """Record that the workers of a trial have started. Called from another thread.
 
         Args:
             trial_id: Tune's id.
-            iteration: how many reports there had been before.
+            iteration: the number of reports before.
             workers: all workers that the trial has now.
         """
         if trial_id not in self._ended:
             number = self.numbers[trial_id]
             self._log.append(WorkersStarted(number, time.time(), iteration=iteration, workers=workers))
 
-    def on_more(self, trials: int) -> None:
-        """Record that there will be so many trials more."""
-        self._total += trials
+    def on_trial_count_changed(self, difference: int) -> None:
+        """Record that the expected number of trials has changed.
+
+        Args:
+            difference: the number of additional trials, or minus that of dropped ones.
+        """
+        self._total += difference
         self.write_metadata({"trials": self._total})
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._proposals.started(trial.trial_id)
-        if self.releases and (actor := trial.temporary_state.ray_actor) is not None:
+        self._search_alg.on_started(trial.trial_id)
+        if self.releases_groups and (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[trial.trial_id] = actor_id(actor)
         self._append(TrialStarted, trial)
 
@@ -133,7 +154,7 @@ class Recorder(Live, Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
-        # Taken out of the result, for Tune would keep it with the trial; it has what it needs of it.
+        # Removed from the result, since Tune would keep it with the trial. Tune has its own copy of the metrics.
         report: Report = result.pop(REPORT)
         self._append(TrialReported, trial, **when, metrics=dict(flat(report.metrics)))
         for rank, share in enumerate(report.shares):
@@ -143,7 +164,7 @@ class Recorder(Live, Callback):
         self._append(CheckpointSaved, trial, iteration=_reports(trial), path=checkpoint.path)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._proposals.returned(trial.trial_id)
+        self._search_alg.on_queued(trial.trial_id)
         self._release(trial)
         self._failed(trial, final=False)
 
@@ -153,22 +174,22 @@ class Recorder(Live, Callback):
             self._end(trial, "failed", "error")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if trial.trial_id in self.by_user:
+        if trial.trial_id in self.stopped_by_user:
             self._end(trial, "stopped", "user")
-        elif trial.trial_id in self.by_scheduler:
+        elif trial.trial_id in self.stopped_by_scheduler:
             self._end(trial, "stopped", "scheduler")
         else:
             self._end(trial, "finished", "done")
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        # Tune says nothing of trials that it ends together with the experiment.
+        # Tune calls no callback for the trials that it ends together with the experiment.
         for trial in trials:
             if trial.trial_id not in self._ended:
                 self._cut_short = True
                 self._end(trial, "stopped", "experiment")
 
-    def verdict(self) -> str:
-        """Return the experiment's final status, judged by its trials."""
+    def final_status(self) -> str:
+        """Return the experiment's final status, which follows from those of its trials."""
         ends = set(self._ended.values())
         if ends == {"failed"}:
             return "failed"
@@ -196,5 +217,9 @@ def _reports(trial: Any) -> int:
 
 
 def trial_folder(trial: Any) -> str:
-    """Return the name of a trial's folder: never a parameter's text, which may be anything."""
+    """Return the name of a trial's folder. Unlike Tune's it has no parameters, whose text may not be a valid name.
+
+    Args:
+        trial: Tune's trial.
+    """
     return f"trial_{trial.trial_id}"

@@ -1,6 +1,6 @@
-"""The user's scheduler, wrapped: trials can be paused and resumed by hand, whatever it decides.
+"""The user's scheduler, wrapped: the user can pause and resume trials, whatever the scheduler decides.
 
-What is paused by hand is hidden from it, so that it neither starts such a trial nor waits for it.
+Trials that the user has paused are hidden from the scheduler, so that it neither starts such a trial nor waits for it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT, as_reported, metric_names
 from nbtune.engine.tune.groups import defer_removals
 
-__all__ = ["Steered"]
+__all__ = ["SteerableScheduler"]
 
 _log = logging.getLogger(__name__)
 
 
-class Steered(Live, TrialScheduler):
-    """The user's scheduler, with an ear for what it decides and a hand on the controller.
+class SteerableScheduler(Live, TrialScheduler):
+    """A scheduler of Tune that delegates to the user's, and lets the user pause and resume trials.
 
     Args:
         inner: the user's scheduler.
-        on_add: called with every trial that Tune gets, also with those that it gets again.
-        stopped: takes the ids of the trials that the scheduler stops.
+        on_add: called with every trial that is added to Tune, including those of a restored experiment.
+        stopped: the ids of the trials that the scheduler stops are added to it.
 
     Attributes:
-        controller: Tune's, as schedulers see it; None before the first trial.
-        pausing: ids of the trials that are about to be paused -> whether the user wanted it.
+        controller: Tune's controller as schedulers see it; None before the first trial.
+        pausing: ids of the trials that are being paused -> whether the user has requested it.
     """
 
     role = "scheduler"
@@ -48,29 +48,37 @@ class Steered(Live, TrialScheduler):
         self._stopped = stopped
         self.controller: Any = None
         self.pausing: dict[str, bool] = {}
-        self._held: set[str] = set()  # the user wants them paused
-        self._by_hand: set[str] = set()  # those of them that are, not by the scheduler's own decision
-        self._freed: list[str] = []  # the user wants them to run again
-        self._kept: bytes | None = None  # the state of the scheduler in an earlier run
-        self._waiting: list[Any] = []  # trials of that run, which the scheduler has not been told of yet
+        self._to_pause: set[str] = set()  # the user has requested their pause
+        self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
+        self._to_resume: list[str] = []  # the user has resumed them, in order
+        self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
+        self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
 
-    # -- what the user wants ----------------------------------------------------------------------
+    # -- the user's commands ----------------------------------------------------------------------
 
-    def hold(self, trial_id: str) -> None:
-        """Pause a running trial with its next checkpoint."""
-        self._held.add(trial_id)
+    def pause(self, trial_id: str) -> None:
+        """Pause a running trial with its next checkpoint.
 
-    def release(self, trial_id: str) -> bool:
-        """Let a paused trial run again; tell whether it was held."""
-        if trial_id not in self._held:
+        Args:
+            trial_id: Tune's id.
+        """
+        self._to_pause.add(trial_id)
+
+    def resume(self, trial_id: str) -> bool:
+        """Let a trial run again that the user has paused; return whether the user has.
+
+        Args:
+            trial_id: Tune's id.
+        """
+        if trial_id not in self._to_pause:
             return False
-        self._held.discard(trial_id)
-        if trial_id in self._by_hand:  # else the scheduler has its own reason
-            self._by_hand.discard(trial_id)
-            self._freed.append(trial_id)
+        self._to_pause.discard(trial_id)
+        if trial_id in self._paused_by_user:  # else the scheduler has paused it as well
+            self._paused_by_user.discard(trial_id)
+            self._to_resume.append(trial_id)
         return True
 
-    # -- what Tune asks ---------------------------------------------------------------------------
+    # -- Tune's interface ---------------------------------------------------------------------------
 
     @property
     def metric(self) -> Any:
@@ -88,72 +96,72 @@ class Steered(Live, TrialScheduler):
             defer_removals(unwrapped(tune_controller))
         self.controller = tune_controller
         self._on_add(trial)
-        if self._kept is None:
+        if self._saved is None:
             self._inner.on_trial_add(tune_controller, trial)
         else:
-            self._waiting.append(trial)
+            self._not_added.append(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._recover(tune_controller)
+        self._restore(tune_controller)
         self._forget(trial)
         self._inner.on_trial_error(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        result.pop(REPORT, None)  # nobody but the recorder knows it, which has Tune's own dictionary
-        decision: str = self._inner.on_trial_result(self._seen(tune_controller), trial, self._own(result))
-        held = trial.trial_id in self._held
+        result.pop(REPORT, None)  # it is for the recorder, which gets it from Tune's own dictionary
+        decision: str = self._inner.on_trial_result(self._visible(tune_controller), trial, self._with_metric(result))
+        requested = trial.trial_id in self._to_pause
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
         elif decision == TrialScheduler.PAUSE:
-            self.pausing[trial.trial_id] = held
-        elif decision == TrialScheduler.CONTINUE and held and result.get(SHOULD_CHECKPOINT):
-            self._by_hand.add(trial.trial_id)
+            self.pausing[trial.trial_id] = requested
+        elif decision == TrialScheduler.CONTINUE and requested and result.get(SHOULD_CHECKPOINT):
+            self._paused_by_user.add(trial.trial_id)
             self.pausing[trial.trial_id] = True
             decision = TrialScheduler.PAUSE
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._recover(tune_controller)
+        self._restore(tune_controller)
         self._forget(trial)
-        self._inner.on_trial_complete(tune_controller, trial, self._own(result))
+        self._inner.on_trial_complete(tune_controller, trial, self._with_metric(result))
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        self._recover(tune_controller)
+        self._restore(tune_controller)
         self._forget(trial)
         self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        self._recover(tune_controller)
-        if self._freed:
+        self._restore(tune_controller)
+        if self._to_resume:
             waiting = {Trial.PAUSED, Trial.PENDING}
             known = {t.trial_id: t for t in tune_controller.get_trials() if t.status in waiting}
-            self._freed = [trial_id for trial_id in self._freed if trial_id in known]
-            if self._freed:
-                return known[self._freed[0]]
-        chosen = self._inner.choose_trial_to_run(self._seen(tune_controller))
-        return None if chosen is not None and chosen.trial_id in self._held else chosen
+            self._to_resume = [trial_id for trial_id in self._to_resume if trial_id in known]
+            if self._to_resume:
+                return known[self._to_resume[0]]
+        chosen = self._inner.choose_trial_to_run(self._visible(tune_controller))
+        return None if chosen is not None and chosen.trial_id in self._to_pause else chosen
 
     def debug_string(self) -> str:
         return str(self._inner.debug_string())
 
-    def _own(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Return a result with the metric that the scheduler itself names, as the user has reported it."""
+    def _with_metric(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with the scheduler's own metric under the name that the user has reported."""
         return as_reported(result, metric_names(self.metric))
 
-    def _seen(self, controller: Any) -> Any:
-        return _Without(controller, self._held) if self._held else controller
+    def _visible(self, controller: Any) -> Any:
+        return _FilteredController(controller, self._to_pause) if self._to_pause else controller
 
     def _forget(self, trial: Any) -> None:
-        self._held.discard(trial.trial_id)
-        self._by_hand.discard(trial.trial_id)
+        self._to_pause.discard(trial.trial_id)
+        self._paused_by_user.discard(trial.trial_id)
         self.pausing.pop(trial.trial_id, None)
 
-    # -- what outlives the driver -----------------------------------------------------------------
+    # -- state in Tune's snapshot -----------------------------------------------------------------
 
-    def state(self) -> bytes | None:
-        """Return what the scheduler knows, its trials by their ids; None for one that cannot be kept.
+    def save(self) -> bytes | None:
+        """Return the state of the scheduler, which refers to trials by their ids; None if it cannot be saved.
 
-        Tune itself keeps nothing of a scheduler. Population based training holds checkpoints in memory.
+        Tune does not save the state of schedulers. Population based training keeps checkpoints in memory.
         """
         if isinstance(self._inner, PopulationBasedTraining):
             return None
@@ -162,32 +170,36 @@ class Steered(Live, TrialScheduler):
         try:
             _Pickler(file).dump((self._inner, known))
         except Exception as error:  # a scheduler of the user's own
-            _log.warning("the scheduler's state cannot be kept: %s", error)
+            _log.warning("the state of the scheduler cannot be saved: %s", error)
             return None
         return file.getvalue()
 
-    def keep(self, state: bytes) -> None:
-        """Go on from the state of an earlier run, once its trials are here."""
-        self._kept = state
+    def load(self, state: bytes) -> None:
+        """Restore the state of an earlier run as soon as its trials are added.
 
-    def _recover(self, controller: Any) -> None:
-        """Bring back the scheduler's state with the first thing that is asked after all trials were added."""
-        if self._kept is None:
+        Args:
+            state: what `save` has returned.
+        """
+        self._saved = state
+
+    def _restore(self, controller: Any) -> None:
+        """Restore the state of the scheduler at its first call after all trials were added."""
+        if self._saved is None:
             return
-        state, self._kept = self._kept, None
-        here = {trial.trial_id: trial for trial in controller.get_trials()}
+        state, self._saved = self._saved, None
+        by_id = {trial.trial_id: trial for trial in controller.get_trials()}
         known: list[str] = []
         try:
-            self._inner, known = _Unpickler(io.BytesIO(state), here).load()
+            self._inner, known = _Unpickler(io.BytesIO(state), by_id).load()
         except Exception as error:
-            _log.warning("the scheduler begins anew, its state cannot be read: %s", error)
-        for trial in self._waiting:
+            _log.warning("the scheduler starts without its earlier state, which cannot be read: %s", error)
+        for trial in self._not_added:
             if trial.trial_id not in known:
                 self._inner.on_trial_add(controller, trial)
-        self._waiting.clear()
+        self._not_added.clear()
 
 
-class _Without:
+class _FilteredController:
     """Tune's controller without the trials that the user has paused."""
 
     def __init__(self, controller: Any, hidden: set[str]) -> None:

@@ -1,6 +1,6 @@
-"""The user's search algorithm, wrapped: points of the user's own, more samples and another limit, while it runs.
+"""The user's search algorithm, wrapped: while it runs, it accepts points of the user, more samples and another limit.
 
-What the algorithm proposes and the space's constraints do not allow is thrown away before it costs a trial.
+Proposals of the algorithm that violate the constraints of the space are rejected before a trial is created.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import as_reported, metric_names
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
-from nbtune.engine.tune.continuation import revive, start_from
+from nbtune.engine.tune.continuation import revive, start_from_checkpoint
 
-__all__ = ["Proposals", "Wanted"]
+__all__ = ["RequestedTrial", "SteerableSearch"]
 
 _log = logging.getLogger(__name__)
 _STATE = "nbtune-search-{}.pkl"
-_TRIES = 1000  # proposals in a row that may not be tried, until the search is given up
+_TRIES = 1000  # consecutive rejected proposals after which the search ends
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A trial that is wanted for certain.
+class RequestedTrial:
+    """A trial that is created whatever the search algorithm proposes.
 
     Attributes:
-        config: its parameters, all of them.
-        past: what it was in an earlier run, or None for a new trial.
-        start: the checkpoint of another trial that it starts from, as Tune keeps it, or None.
-        by: who wants it: "user", or "search" for one that the algorithm had proposed in an earlier run.
+        config: all of its parameters.
+        past: the trial in an earlier run, or None for a new trial.
+        start: the checkpoint of another trial that it starts from, as a result of Tune, or None.
+        by: who has added it: "user", or "search" for a trial that the algorithm had proposed in an earlier run.
     """
 
     config: dict[str, Any]
@@ -55,27 +55,27 @@ class Wanted:
 
 @dataclass
 class _State:
-    """What of it outlives the driver."""
+    """The part that is saved with Tune's snapshot."""
 
     experiment: Any = None
-    wanted: deque[Wanted] = field(default_factory=deque)
-    own: set[str] = field(default_factory=set)  # ids of the trials that the user has wanted
+    requested: deque[RequestedTrial] = field(default_factory=deque)
+    user_trials: set[str] = field(default_factory=set)  # ids of the trials that the user has added
     max_concurrent: int | None = None
     added: int = 0
-    drawn: int = 0  # samples that have taken the places of others
+    drawn: int = 0  # samples that have replaced rejected ones
 
 
-class Proposals(Live, SearchAlgorithm):
-    """The user's search algorithm, with a queue of wanted points before it and a limit behind it.
+class SteerableSearch(Live, SearchAlgorithm):
+    """The user's search algorithm, with a queue of requested trials and a limit of concurrent trials.
 
     Args:
-        search: the algorithm, how many it is to propose, and what may be tried.
-        slots: how many trials can run at once, as far as is known.
-        max_concurrent: how many may, or None.
+        search: the algorithm, the number of its samples, and which configurations are accepted.
+        slots: how many trials fit on the cluster at once; None if it can grow.
+        max_concurrent: the user's limit, or None.
 
     Attributes:
-        results: trial id -> last result, of trials that were over in an earlier run without Tune knowing it.
-        on_fewer: what to call where trials are left out since none is found that fulfils the constraints.
+        results: trial id -> last result, of trials that were over in an earlier run but not in Tune's snapshot.
+        on_dropped: called with a number of trials that are not created, since no sample satisfies the constraints.
     """
 
     role = "search"
@@ -84,90 +84,101 @@ class Proposals(Live, SearchAlgorithm):
         algorithm = search.algorithm
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
         self._search, self._slots = search, slots
-        self.on_fewer: Callable[[int], None] = lambda trials: None
-        self._kept = _State(max_concurrent=max_concurrent)
-        self._open: set[str] = set()  # trials that are not over
-        self._started: set[str] = set()  # those of them that hold a place
-        self._parked: set[str] = set()  # those that the scheduler has paused
-        self._configs: dict[str, dict[str, Any]] = {}  # of the wanted trials that are not over
+        self.on_dropped: Callable[[int], None] = lambda trials: None
+        self._state = _State(max_concurrent=max_concurrent)
+        self._open: set[str] = set()  # trials that are not over and not paused by the user
+        self._started: set[str] = set()  # those that hold resources
+        self._paused_by_scheduler: set[str] = set()
+        self._configs: dict[str, dict[str, Any]] = {}  # of the requested trials that are not over
         self.results: dict[str, dict[str, Any]] = {}
 
-    # -- what the user wants ----------------------------------------------------------------------
+    # -- the user's commands ----------------------------------------------------------------------
 
     @property
     def max_concurrent(self) -> int | None:
         """How many trials may run at once."""
-        return self._kept.max_concurrent
+        return self._state.max_concurrent
 
     @max_concurrent.setter
     def max_concurrent(self, max_concurrent: int | None) -> None:
-        self._kept.max_concurrent = max_concurrent
+        self._state.max_concurrent = max_concurrent
 
-    def want(self, wanted: Wanted) -> None:
-        """Propose this next."""
-        self._kept.wanted.append(wanted)
+    def request(self, trial: RequestedTrial) -> None:
+        """Queue a trial. Requested trials come before the algorithm's proposals.
 
-    def by(self, trial_id: str) -> str:
-        """Return who has wanted a trial: "user" or "search"."""
-        return "user" if trial_id in self._kept.own else "search"
+        Args:
+            trial: what to create.
+        """
+        self._state.requested.append(trial)
+
+    def added_by(self, trial_id: str) -> str:
+        """Return who has added a trial: "user" or "search".
+
+        Args:
+            trial_id: Tune's id.
+        """
+        return "user" if trial_id in self._state.user_trials else "search"
 
     def extend(self, samples: int) -> None:
-        """Let the algorithm propose so many samples more than it was to.
+        """Let the algorithm propose more samples.
+
+        Args:
+            samples: the number of additional samples, or of repetitions of the grid.
 
         Raises:
-            TypeError: it is an algorithm that cannot.
+            TypeError: the algorithm does not support it.
         """
         inner = self._inner
         if isinstance(inner, BasicVariantGenerator):
             points = [copy.deepcopy(point) for _ in range(samples) for point in self._search.grid or ()]
-            more = copy.copy(self._kept.experiment)
+            more = copy.copy(self._state.experiment)
             more.spec = {**more.spec, "num_samples": samples if self._search.grid is None else len(points)}
             restart_generator(inner, more, points)
         elif isinstance(inner, SearchGenerator):
             add_samples(inner, samples)
         else:
-            raise TypeError(f"the search algorithm {type(inner).__name__} cannot be given more samples")
+            raise TypeError(f"the search algorithm {type(inner).__name__} does not accept more samples")
 
-    # -- places -----------------------------------------------------------------------------------
+    # -- resources -----------------------------------------------------------------------------------
 
-    def added(self, trial_id: str) -> None:
-        """Note a trial that Tune has got, from here or from an earlier run."""
+    def on_added(self, trial_id: str) -> None:
+        """Count a trial that Tune has got: a new one, or one of an earlier run."""
         self._open.add(trial_id)
 
-    def started(self, trial_id: str) -> None:
-        """Note that a trial holds a place."""
+    def on_started(self, trial_id: str) -> None:
+        """Count a trial as one that holds resources."""
         self._started.add(trial_id)
-        self._parked.discard(trial_id)
+        self._paused_by_scheduler.discard(trial_id)
 
-    def parked(self, trial_id: str) -> None:
-        """Note that the scheduler has paused a trial: others are to be measured with it, or go first."""
+    def on_paused_by_scheduler(self, trial_id: str) -> None:
+        """Count a trial as paused by the scheduler. It does not keep others from being proposed."""
         self._started.discard(trial_id)
-        self._parked.add(trial_id)
+        self._paused_by_scheduler.add(trial_id)
 
-    def yielded(self, trial_id: str) -> None:
-        """Note that a trial has given up its place for a while, and does not ask for one."""
+    def on_paused_by_user(self, trial_id: str) -> None:
+        """Count a trial as paused by the user. It does not wait for resources."""
         self._started.discard(trial_id)
         self._open.discard(trial_id)
 
-    def returned(self, trial_id: str) -> None:
-        """Note that a trial asks for a place again, or has failed and will."""
+    def on_queued(self, trial_id: str) -> None:
+        """Count a trial as one that waits for resources again: it is resumed or retried."""
         self._started.discard(trial_id)
         self._open.add(trial_id)
 
-    def _has_place(self) -> bool:
-        """Tell whether to propose one more.
+    def _has_capacity(self) -> bool:
+        """Return whether to propose another trial: as many as can run, and one in reserve.
 
-        As many as can run, and one in reserve: what is proposed early knows less, and cannot be taken back
-        when the limit is lowered. Where the cluster grows, the one in reserve starts, and the next follows.
+        A proposal that comes early is based on fewer results, and cannot be withdrawn when the limit is lowered. If the
+        cluster grows, the trial in reserve starts, and the next one follows.
         """
         if self.max_concurrent is not None and len(self._open) >= self.max_concurrent:
             return False
         if self._slots is None:
             return True
-        waiting = len(self._open - self._started - self._parked)
+        waiting = len(self._open - self._started - self._paused_by_scheduler)
         return waiting < max(1, self._slots + 1 - len(self._started))
 
-    # -- what Tune asks ---------------------------------------------------------------------------
+    # -- Tune's interface ---------------------------------------------------------------------------
 
     @property
     def metric(self) -> Any:
@@ -178,43 +189,43 @@ class Proposals(Live, SearchAlgorithm):
 
     @property
     def total_samples(self) -> int:
-        return int(self._inner.total_samples) + self._kept.added
+        return int(self._inner.total_samples) + self._state.added
 
     def add_configurations(self, experiments: Any) -> None:
-        # A restored tuner whose snapshot cannot be read begins anew, and has forgotten their number.
+        # A restored tuner whose snapshot cannot be read starts a new run, without the number of samples.
         experiments[0].spec["num_samples"] = self._search.samples
-        self._kept.experiment = experiments[0]
+        self._state.experiment = experiments[0]
         self._inner.add_configurations(experiments)
 
     def next_trial(self) -> Any:
-        if not self._has_place():
+        if not self._has_capacity():
             return None
-        return self._make(self._kept.wanted.popleft()) if self._kept.wanted else self._propose()
+        return self._create(self._state.requested.popleft()) if self._state.requested else self._propose()
 
     def _propose(self) -> Any:
-        """Return the algorithm's next proposal that may be tried."""
+        """Return the algorithm's next proposal that is accepted; None if there is none now, or none is left."""
         for _ in range(_TRIES):
             trial = self._inner.next_trial()
             if trial is None or self._may_be_tried(trial.config):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
             if self._search.replaces_rejected and isinstance(self._inner, SearchGenerator):
-                add_samples(self._inner, 1)  # it is to propose another in its place
+                add_samples(self._inner, 1)  # it proposes another one instead
             elif self._search.replaces_rejected and (another := self._draw()) is not None:
                 return another
             else:
-                self.on_fewer(1)
+                self.on_dropped(1)
         self._inner.set_finished()
         return None
 
     def _draw(self) -> Any:
-        """Return another sample of a random search, which may be tried, or None where none is found."""
+        """Return another accepted sample of a random search, or None if none is found."""
         for _ in range(_TRIES):
-            self._kept.drawn += 1
+            self._state.drawn += 1
             seed = self._search.seed
-            # Tune's generator of variants gives a sample of its own back to nobody: another draws it.
-            state = None if seed is None else zlib.crc32(f"{seed} {self._kept.drawn}".encode())
-            trial = self._variant(self._kept.experiment.spec["config"], state)
+            # Tune's variant generator cannot replace one of its samples, so another generator draws it.
+            state = None if seed is None else zlib.crc32(f"{seed} {self._state.drawn}".encode())
+            trial = self._variant(self._state.experiment.spec["config"], state)
             if self._may_be_tried(trial.config):
                 return trial
         return None
@@ -224,68 +235,74 @@ class Proposals(Live, SearchAlgorithm):
         return not rejected and self._search.accepts(config)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if trial_id not in self._configs:  # else it is none of the algorithm's own
+        if trial_id not in self._configs:  # else the algorithm has not proposed it
             self._inner.on_trial_result(trial_id, as_reported(result, metric_names(self.metric)))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        for places in (self._open, self._started, self._parked):
-            places.discard(trial_id)
+        for trials in (self._open, self._started, self._paused_by_scheduler):
+            trials.discard(trial_id)
         if (result := result or self.results.get(trial_id)) is not None:
             result = as_reported(result, metric_names(self.metric))
         config = self._configs.pop(trial_id, None)
         if config is not None:
-            self.teach(config, result, error=error)
+            self.add_result(config, result, error=error)
         else:
             self._inner.on_trial_complete(trial_id, result=result, error=error)
 
-    def teach(self, config: Mapping[str, Any], result: Mapping[str, Any] | None, *, error: bool = False) -> None:
-        """Let the algorithm know what came of a point that it has not proposed, if it wants to know."""
+    def add_result(self, config: Mapping[str, Any], result: Mapping[str, Any] | None, *, error: bool = False) -> None:
+        """Give the algorithm the result of a point that it has not proposed, if it supports that.
+
+        Args:
+            config: the point.
+            result: its last result, or None.
+            error: whether its trial has failed.
+        """
         value = (result or {}).get(self.metric)
         if isinstance(self._inner, SearchGenerator) and value is not None and not error:
-            with suppress(Exception):  # most do not, and a point outside of its space is none for it
+            with suppress(Exception):  # most algorithms do not support it, or not for a point outside of the space
                 self._inner.searcher.add_evaluated_point(flatten_dict(dict(config)), value)
 
-    def skip(self) -> None:
-        """Leave out the next proposal: it was made in an earlier run."""
+    def skip_proposal(self) -> None:
+        """Drop the next proposal, which was already made in an earlier run."""
         trial = self._propose()
         if trial is not None:
             self._inner.on_trial_complete(trial.trial_id, error=True)
 
     def is_finished(self) -> bool:
-        return not self._kept.wanted and bool(self._inner.is_finished())
+        return not self._state.requested and bool(self._inner.is_finished())
 
     def set_finished(self) -> None:
-        self._kept.wanted.clear()
+        self._state.requested.clear()
         self._inner.set_finished()
 
-    def _make(self, wanted: Wanted) -> Any:
-        """Return Tune's trial of a wanted point, made by Tune's own generator: all is constant in it."""
-        trial = self._variant(copy.deepcopy(wanted.config))
-        if wanted.past is not None:
-            revive(trial, wanted.past)
-        if wanted.start is not None:
-            start_from(trial, wanted.start)
-        if wanted.by == "user":
-            self._kept.own.add(trial.trial_id)
-            self._kept.added += wanted.past is None
-        self._configs[trial.trial_id] = wanted.config
+    def _create(self, requested: RequestedTrial) -> Any:
+        """Return Tune's trial of a requested one. Tune's generator makes it from a space of constants."""
+        trial = self._variant(copy.deepcopy(requested.config))
+        if requested.past is not None:
+            revive(trial, requested.past)
+        if requested.start is not None:
+            start_from_checkpoint(trial, requested.start)
+        if requested.by == "user":
+            self._state.user_trials.add(trial.trial_id)
+            self._state.added += requested.past is None
+        self._configs[trial.trial_id] = requested.config
         return trial
 
     def _variant(self, space: dict[str, Any], seed: int | None = None) -> Any:
-        """Return a trial of the experiment's, its configuration sampled from a space of Ray Tune's."""
-        experiment = copy.copy(self._kept.experiment)
+        """Return a trial of the experiment with a configuration sampled from a space of Ray Tune's."""
+        experiment = copy.copy(self._state.experiment)
         experiment.spec = {**experiment.spec, "config": space, "num_samples": 1}
         generator = BasicVariantGenerator(random_state=seed)
         generator.add_configurations([experiment])
         return generator.next_trial()
 
-    # -- what outlives the driver -----------------------------------------------------------------
+    # -- state in Tune's snapshot -----------------------------------------------------------------
 
     def save_to_dir(self, dirpath: str, session_str: str = "", **more: Any) -> None:
         self._inner.save_to_dir(dirpath, session_str=session_str)
         target = Path(dirpath, _STATE.format(session_str))
         part = target.with_suffix(".part")
-        part.write_bytes(cloudpickle.dumps((self._kept, self._configs)))
+        part.write_bytes(cloudpickle.dumps((self._state, self._configs)))
         part.replace(target)
 
     def has_checkpoint(self, dirpath: str) -> bool:
@@ -293,6 +310,6 @@ class Proposals(Live, SearchAlgorithm):
 
     def restore_from_dir(self, dirpath: str) -> None:
         newest = max(Path(dirpath).glob(_STATE.format("*")))
-        self._kept, self._configs = cloudpickle.loads(newest.read_bytes())
+        self._state, self._configs = cloudpickle.loads(newest.read_bytes())
         if self._inner.has_checkpoint(dirpath):
             self._inner.restore_from_dir(dirpath)

@@ -1,4 +1,4 @@
-"""The trial: what runs in one of Tune's processes."""
+"""The trial: what runs in a trial's process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["TrialProcess", "run_trial"]
 
 
 class TrialProcess(FunctionTrainable):
-    """Tune's actor of a trial, which keeps what the user reports apart from what Tune notes of it.
+    """Tune's actor of a trial, which separates the user's report from Tune's result.
 
-    Whatever function has reported, the report comes out of Ray's session in `step`: there it becomes a result of
-    Tune's. The report itself leaves with `train`, so Tune does not store it a second time.
+    `step` takes each report from Ray's session, whichever function has made it, and converts it to a result of Tune.
+    `train` adds the report itself, which Tune does not store with checkpoints.
     """
 
     def setup(self, config: dict[str, Any], payload: TrialPayload, metric: str | None) -> None:
-        """Ready the actor for its first trial.
+        """Prepare the actor for its first trial.
 
         Args:
             config: the trial's parameters.
@@ -43,33 +43,34 @@ class TrialProcess(FunctionTrainable):
 
     def _trainable_func(self, config: dict[str, Any]) -> None:
         run_trial(config, self._payload)
-        # How a function tells Tune of its end. `report` would add to it: so it is none of a metric of that name.
+        # How Tune recognizes the end of a function. `report` would add other entries.
         report_result(None, {RESULT_DUPLICATE: True})
 
     def step(self) -> dict[str, Any]:
-        """Return what Tune is to see of the next report."""
-        given: dict[str, Any] = super().step()
-        if _is_end(given):
-            return given
+        """Return Tune's result of the next report."""
+        entries: dict[str, Any] = super().step()
+        if _is_end(entries):
+            return entries
         checkpoint = self._last_training_result.checkpoint
-        # What Ray has written itself by now. A report of Ray's own that had such a name has lost it.
+        # Entries that Ray has added. They have replaced metrics of these names, if `ray.tune.report` was called with
+        # any.
         written = {TIMESTAMP, CHECKPOINT_DIR_NAME}
-        if checkpoint is not None or RESULT_DUPLICATE in given:
+        if checkpoint is not None or RESULT_DUPLICATE in entries:
             written.add(SHOULD_CHECKPOINT)
-        found = given.get(REPORT)
+        report = entries.get(REPORT)
         self._report = (
-            found
-            if isinstance(found, Report)
-            else Report(reported({name: value for name, value in given.items() if name not in written}))
+            report
+            if isinstance(report, Report)
+            else Report(reported({name: value for name, value in entries.items() if name not in written}))
         )
-        result = {name: value for name, value in given.items() if name in written}
+        result = {name: value for name, value in entries.items() if name in written}
         result.update(tune_metrics(self._report.metrics))
         if self._report.iteration is not None:
             result[TRAINING_ITERATION] = self._report.iteration
-        # Tune keeps the very dictionary that came out of the session with the checkpoint.
-        given.clear()
-        given.update(result)
-        return given
+        # The same dictionary, since Tune stores the one from the session with the checkpoint.
+        entries.clear()
+        entries.update(result)
+        return entries
 
     def train(self) -> dict[str, Any]:
         """Return Tune's result of the next report, and the report itself."""
@@ -92,11 +93,11 @@ def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
         payload: what the driver gives to each trial.
 
     Raises:
-        TrialError: the program raised.
+        TrialError: the program has raised an exception.
     """
     os.environ.update(payload.environment)
     if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-        # Ray shows a process that has asked for no GPU all of them, those of other trials too.
+        # Ray leaves all GPUs visible to a process that requests none, including those of other trials.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     context = tune.get_context()
     storage = context.get_storage()

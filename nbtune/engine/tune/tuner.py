@@ -1,4 +1,4 @@
-"""From a `Launch` to Tune: a new run of `ray.tune.Tuner`, or one that goes on."""
+"""From a `Launch` to Tune: a new or a restored `ray.tune.Tuner`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.control import Control
 from nbtune.engine.tune.recorder import Recorder, trial_folder
-from nbtune.engine.tune.scheduler import Steered
-from nbtune.engine.tune.searcher import Proposals
+from nbtune.engine.tune.scheduler import SteerableScheduler
+from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.trainable import TrialProcess
 from nbtune.spec.options.options import Spec
@@ -34,13 +34,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "make_run"]
 
-_LEAST = {"memory": 1_000_000}
-"""What a trial asks for that reserves nothing for its workers: Tune places none that asks for nothing at all."""
+_MIN_RESOURCES = {"memory": 1_000_000}
+"""What a trial requests if it reserves nothing for its workers. Tune does not place a trial without any resources."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of an experiment: Tune's tuner, with what steers and records it."""
+    """One run of an experiment.
+
+    Attributes:
+        tuner: Tune's tuner.
+        control: executes commands.
+        recorder: writes events.
+    """
 
     tuner: tune.Tuner
     control: Control
@@ -52,9 +58,9 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
 
     Args:
         launch: what to run.
-        large: references to the big values of its payload.
-        log: where to record it.
-        resume: how to go on with it, or None for a new one.
+        large: Ray's references to the large values of its program.
+        log: the event log, with the events of the earlier run if it is resumed.
+        resume: how to resume it, or None for a new experiment.
     """
     spec, failed = launch.spec, resume is not None and resume.failed
     past = past_of(log.chunks()) if resume is not None else None
@@ -62,15 +68,15 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     total = metadata.get("trials", 0)
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     search = make_search(spec, launch.space)
-    proposals = Proposals(search, launch.slots, max_concurrent)
-    recorder = Recorder(log, proposals, total, past, failed=failed)
-    recorder.releases = (workers := spec.worker_group) is not None and workers.elastic is not None
-    proposals.on_fewer = lambda trials: recorder.on_more(-trials)
-    scheduler = Steered(make_scheduler(spec), recorder.on_added, recorder.by_scheduler)
+    search_alg = SteerableSearch(search, launch.slots, max_concurrent)
+    recorder = Recorder(log, search_alg, total, past, failed=failed)
+    recorder.releases_groups = (workers := spec.worker_group) is not None and workers.elastic is not None
+    search_alg.on_dropped = lambda trials: recorder.on_trial_count_changed(-trials)
+    scheduler = SteerableScheduler(make_scheduler(spec), recorder.on_added, recorder.stopped_by_scheduler)
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)
     control = Control(
         scheduler,
-        proposals,
+        search_alg,
         stopping,
         recorder,
         complete=partial(_completed, launch),
@@ -80,7 +86,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     )
     for command in resume.commands if resume is not None else ():
         control.submit(command)
-    register_live(proposals, recorder, scheduler, stopping, control)
+    register_live(search_alg, recorder, scheduler, stopping, control)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         ray.get_runtime_context().current_actor,
@@ -89,10 +95,13 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     )
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
-    trainable.__qualname__ = TrialProcess.__name__  # what Ray calls the processes; Tune's wrapper has its own
+    trainable.__qualname__ = (
+        TrialProcess.__name__
+    )  # the name that Ray shows for the processes, instead of that of Tune's wrapper
     where = launch.storage.join(launch.folder)
     if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
-        # Its settings are those of the first run; scheduler, search and callbacks are the ones above.
+        # The settings are those of the first run, except for the scheduler, the search algorithm and the callbacks
+        # above.
         tuner = tune.Tuner.restore(
             where.place,
             trainable,
@@ -102,29 +111,29 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         )
     else:
         tuner = _new(
-            launch, trainable, search, proposals, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
+            launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
         )
     return Run(tuner, control, recorder)
 
 
 def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a point of the user's own with what it leaves open.
+    """Return a point of the user, completed with samples of the parameters that it does not set.
 
     Raises:
-        ValueError: it cannot be tried.
+        ValueError: it is not in the space, or violates a constraint.
     """
-    whole = complete_config(launch.space, point)
+    config = complete_config(launch.space, point)
     if (workers := launch.spec.worker_group) is not None:
-        workers.check(whole)
-    return whole
+        workers.check(config)
+    return config
 
 
 def _new(
     launch: Launch,
     trainable: Any,
     search: Search,
-    proposals: Proposals,
-    scheduler: Steered,
+    search_alg: SteerableSearch,
+    scheduler: SteerableScheduler,
     stopping: Stopping,
     callbacks: list[Any],
 ) -> tune.Tuner:
@@ -137,7 +146,7 @@ def _new(
             metric=metric,
             mode=spec.mode,
             num_samples=search.samples,
-            search_alg=proposals,
+            search_alg=search_alg,
             scheduler=scheduler,
             reuse_actors=spec.reuse_actors,
             trial_dirname_creator=trial_folder,
@@ -160,7 +169,7 @@ def _new(
 
 
 def _training(spec: Spec) -> Training | None:
-    """Return how a trial trains with workers, or None."""
+    """Return how a trial trains with workers; None for a trial in a single process."""
     if (workers := spec.worker_group) is None:
         return None
     return Training(workers, spec.framework, spec.backend, spec.aggregate, spec.worker_env)
@@ -178,15 +187,15 @@ def _resources(launch: Launch) -> Any:
 
 
 def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what a trial with workers reserves: its own process, which may ask for nothing, then each worker."""
+    """Return the bundles of a trial with workers: for its own process, which may be empty, and for each worker."""
     trial = dict(workers.trial)
-    if workers.elastic is not None:  # its workers are Ray Train's to reserve
-        return tune.PlacementGroupFactory([trial or _LEAST])
+    if workers.elastic is not None:  # Ray Train reserves resources for its workers
+        return tune.PlacementGroupFactory([trial or _MIN_RESOURCES])
     number, labels = workers.count(config), workers.more.get("label_selector")
     bundles = [trial, *(dict(workers.each) for _ in range(number))]
     if not labels:
         return tune.PlacementGroupFactory(bundles, strategy=workers.strategy)
     each = [dict(one) for one in labels[:number]] if isinstance(labels, list) else [dict(labels)] * number
-    # Tune leaves out a first bundle that asks for nothing, but not its labels.
+    # Tune drops an empty first bundle, but not its labels.
     selectors = [{}, *each] if trial else each
     return tune.PlacementGroupFactory(bundles, strategy=workers.strategy, bundle_label_selector=selectors)

@@ -3,61 +3,61 @@
 import pytest
 
 from nbtune.engine.search.algorithms import make_search
-from nbtune.engine.tune.searcher import Proposals
+from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
 
 
 @pytest.fixture
-def proposals():
-    return Proposals(make_search(Spec(samples=100), Space()), slots=2, max_concurrent=None)
+def search_alg():
+    return SteerableSearch(make_search(Spec(samples=100), Space()), slots=2, max_concurrent=None)
 
 
-def fill(proposals, names="abcdefgh"):
-    """Take what is proposed, as Tune would: until there is no more."""
+def fill(search_alg, names="abcdefgh"):
+    """Add trials as Tune does, until none is proposed."""
     taken = []
     for name in names:
-        if not proposals._has_place():
+        if not search_alg._has_capacity():
             break
-        proposals.added(name)
+        search_alg.on_added(name)
         taken.append(name)
     return taken
 
 
-def test_as_many_as_can_run_and_one_in_reserve(proposals):
-    assert fill(proposals) == ["a", "b", "c"]
+def test_as_many_as_can_run_and_one_in_reserve(search_alg):
+    assert fill(search_alg) == ["a", "b", "c"]
     for name in "ab":
-        proposals.started(name)
-    assert fill(proposals, "d") == []
-    proposals.started("c")  # the cluster has grown
-    assert fill(proposals, "de") == ["d"]
-    proposals.on_trial_complete("a")
-    proposals.started("d")
-    assert fill(proposals, "ef") == ["e"]
+        search_alg.on_started(name)
+    assert fill(search_alg, "d") == []
+    search_alg.on_started("c")  # the cluster has grown
+    assert fill(search_alg, "de") == ["d"]
+    search_alg.on_trial_complete("a")
+    search_alg.on_started("d")
+    assert fill(search_alg, "ef") == ["e"]
 
 
-def test_a_limit_counts_all_that_are_not_over(proposals):
-    proposals.max_concurrent = 2
-    assert fill(proposals) == ["a", "b"]
-    proposals.started("a")
-    assert fill(proposals, "c") == []
-    proposals.on_trial_complete("a", error=True)
-    assert fill(proposals, "cd") == ["c"]
+def test_a_limit_counts_all_that_are_not_over(search_alg):
+    search_alg.max_concurrent = 2
+    assert fill(search_alg) == ["a", "b"]
+    search_alg.on_started("a")
+    assert fill(search_alg, "c") == []
+    search_alg.on_trial_complete("a", error=True)
+    assert fill(search_alg, "cd") == ["c"]
 
 
-def test_what_the_user_has_paused_asks_for_no_place(proposals):
-    proposals.max_concurrent = 1
-    assert fill(proposals) == ["a"]
-    proposals.started("a")
-    proposals.yielded("a")
-    assert fill(proposals, "bc") == ["b"]
-    proposals.returned("a")
-    proposals.on_trial_complete("b")
-    assert fill(proposals, "c") == []
+def test_what_the_user_has_paused_asks_for_no_place(search_alg):
+    search_alg.max_concurrent = 1
+    assert fill(search_alg) == ["a"]
+    search_alg.on_started("a")
+    search_alg.on_paused_by_user("a")
+    assert fill(search_alg, "bc") == ["b"]
+    search_alg.on_queued("a")
+    search_alg.on_trial_complete("b")
+    assert fill(search_alg, "c") == []
 
 
-def test_what_the_scheduler_has_paused_does_not_keep_others_from_being_proposed(proposals):
+def test_what_the_scheduler_has_paused_does_not_keep_others_from_being_proposed(search_alg):
     for name in "abcdefgh":
-        assert fill(proposals, name) == [name]
-        proposals.started(name)
-        proposals.parked(name)
+        assert fill(search_alg, name) == [name]
+        search_alg.on_started(name)
+        search_alg.on_paused_by_scheduler(name)
