@@ -167,7 +167,7 @@ def go_on(
         "plan": planned.to_json(),
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    how = Resume(folder, where.parent, planned.places, failed, tuple(commands), metadata, secret)
+    how = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)
     warm.began()
     source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
     return source, warm.ended

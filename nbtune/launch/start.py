@@ -19,7 +19,7 @@ from nbtune.launch.registry import register
 from nbtune.shell import can_interact
 from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.plan.plan import Plan
-from nbtune.spec.plan.shape import call_of, is_factory
+from nbtune.spec.plan.shape import format_factory, is_factory
 
 if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
@@ -71,7 +71,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         large_count=len(prepared.packed.large),
         folder=folder,
         storage=storage,
-        slots=planned.places,
+        slots=planned.fixed_slots,
         metadata={"began": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
         environment=secret,
     )
@@ -141,7 +141,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         if (value := getattr(spec, name)) not in (None, (), {})
     }
     if is_factory(spec.resources):
-        plain_options["resources"] = call_of(spec.resources)
+        plain_options["resources"] = format_factory(spec.resources)
     if spec.storage is not None:
         plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).redacted
     return {

@@ -45,11 +45,11 @@ def _bounds(store: Store) -> dict[str, int]:
     metadata = store.metadata
     plan = metadata.get("plan") or {}
     fit = plan.get("slots") or metadata.get("concurrent") or 0
-    if plan.get("grows"):
+    if plan.get("autoscaling"):
         fit = max(fit, store.counts["running"])  # there may be more nodes by now
     bounds = {
         "": max(1, store.progress()[1]),
-        plan.get("scarcest") or "cluster": fit,
+        plan.get("bottleneck") or "cluster": fit,
         "max_concurrent": metadata.get("max_concurrent") or 0,
     }
     return {name: number for name, number in bounds.items() if number}

@@ -240,7 +240,7 @@ def test_plans_of_what_could_run_and_of_what_ran(notebook: Notebook) -> None:
     assert notebook.cell("%tune plan --scaling workers --samples 2").text == (
         "2 trials, 1 at once (limited by CPU), 2 waves\na trial needs 2 x (1 CPU), PACK\n"
     )
-    assert "asks for 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
+    assert "requests 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
     assert "--scaling: expected a ray.train.ScalingConfig" in notebook.cell("%tune plan --scaling grid").error
     assert "there is no experiment 'nowhere'" in notebook.cell("%tune plan nowhere").error
     assert "takes no options; leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error

@@ -18,8 +18,8 @@ from ray.cluster_utils import Cluster
 from ray.util import placement_group, placement_group_table, remove_placement_group
 
 from nbtune.cluster.resources.capacity import free_now
-from nbtune.spec.plan.fit import fitting
-from nbtune.spec.plan.placement import nodes_of, units
+from nbtune.spec.plan.fit import count_fitting
+from nbtune.spec.plan.placement import to_nodes, to_units
 from nbtune.spec.plan.shape import Shape
 
 FEW, MANY = 3, 25  # attempts after which a group is taken for one that is not placed: one that should not be, or should
@@ -104,13 +104,13 @@ def shapes(seed: int, number: int) -> Iterator[Shape]:
 
 def possible(shape: Shape, nodes: list[dict[str, float]]) -> int:
     """Return how many of one bundle have room if Ray happens to know each node's devices one by one."""
-    free = nodes_of(nodes)
-    return sum(node.room(units(shape.bundles[0])) for node in free) if len(shape.bundles) == 1 else 0
+    free = to_nodes(nodes)
+    return sum(node.capacity(to_units(shape.bundles[0])) for node in free) if len(shape.bundles) == 1 else 0
 
 
 def compare(shape: Shape, nodes: list[dict[str, float]]) -> dict[str, Any]:
     """Return how many trials were planned, and of how many all get their workers, in whatever order they ask."""
-    planned = fitting(shape, nodes)
+    planned = count_fitting(shape, nodes)
     real = in_turn(shape, planned)
     if planned < real <= possible(shape, nodes):
         real = planned  # Ray itself does the one or the other, as it has heard or not of what is left of each GPU

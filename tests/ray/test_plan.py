@@ -86,7 +86,7 @@ GROWING = """
 import time, nbtune, ray
 nbtune.connect({address!r})
 end = time.monotonic() + 120
-while not (planned := nbtune.plan(samples=9, cpus=3)).grows:
+while not (planned := nbtune.plan(samples=9, cpus=3)).autoscaling:
     assert time.monotonic() < end, planned
     time.sleep(0.5)
 print(">", planned)
@@ -114,9 +114,9 @@ def test_a_cluster_that_grows_is_told_from_one_that_does_not(ray_folder: Path, t
     first, too_large, small, over, later = ended.stdout.split("\n> ")
     assert first.endswith(
         "9 trials, 2 at once (limited by CPU), 5 waves\n"
-        "no node that is there fits a trial; the cluster starts nodes when trials wait: up to 2 at once then"
+        "no present node fits a trial; the cluster starts nodes when trials wait: up to 2 at once then"
     )
-    assert too_large.startswith("a trial can never be placed: it asks for 5 CPU, but the largest node has 4.")
+    assert too_large.startswith("a trial can never be placed: it requests 5 CPU, but the largest node has 4.")
     assert small.endswith("the cluster starts nodes when trials wait: up to 10 at once then")
     assert over == "finished None True"
     assert later.startswith("9 trials, ")

@@ -331,11 +331,11 @@ def test_an_experiment_goes_on_after_its_driver_was_killed(run: Any, until: Any)
 
 
 def test_what_cannot_be_is_said_before(run: Any) -> None:
-    with pytest.raises(nbtune.SpecError, match="ask for 3 CPU, but the node has 2"):
+    with pytest.raises(nbtune.SpecError, match="request 3 CPU, but the node has 2"):
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="backend=…: expected gloo, nccl, .* got 'nncl'"):
         run(train, {"lr": 1.0}, workers=2, backend="nncl", metric="loss", mode="min")
-    with pytest.raises(nbtune.SpecError, match=r"points=…: \{'n': 8\}: n=8: a trial of this experiment has 1 to 2"):
+    with pytest.raises(nbtune.SpecError, match=r"points=…: \{'n': 8\}: expected 1 to 2 workers"):
         run(train, {"n": nbtune.choice([1, 2]), "lr": 1.0}, workers="n", points=[{"n": 8}], metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="workers=…: expected a parameter with"):
         run(train, {"lr": nbtune.uniform(0, 1)}, workers="lr", metric="loss", mode="min")

@@ -102,7 +102,7 @@ def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
     """
     if workers.elastic is None:
         group = ray.util.get_current_placement_group()
-        places, number = group.bundle_count - bool(workers.trial), workers.count(config)
+        places, number = group.bundle_count - bool(workers.trainer_resources), workers.count(config)
         if number > places:
             raise TrialError(
                 f"{number} workers, but places for {places}",
@@ -119,16 +119,16 @@ def _tell(driver: Any, *told: Any) -> None:
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
     return ScalingConfig(
         num_workers=workers.elastic or workers.count(config),
-        use_gpu=bool(workers.each.get("GPU")),
-        resources_per_worker=dict(workers.each),
+        use_gpu=bool(workers.resources_per_worker.get("GPU")),
+        resources_per_worker=dict(workers.resources_per_worker),
         placement_strategy=workers.strategy,
-        **workers.more,
+        **workers.scaling_fields,
     )
 
 
 def _environment(training: Training) -> dict[str, str]:
     # Ray shows a process that has asked for no GPU all of them.
-    hidden = {} if training.workers.each.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
+    hidden = {} if training.workers.resources_per_worker.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
     return {**_THERE, **hidden, **training.variables}
 
 

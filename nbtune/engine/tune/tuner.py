@@ -188,11 +188,11 @@ def _resources(launch: Launch) -> Any:
 
 def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Return the bundles of a trial with workers: for its own process, which may be empty, and for each worker."""
-    trial = dict(workers.trial)
+    trial = dict(workers.trainer_resources)
     if workers.elastic is not None:  # Ray Train reserves resources for its workers
         return tune.PlacementGroupFactory([trial or _MIN_RESOURCES])
-    number, labels = workers.count(config), workers.more.get("label_selector")
-    bundles = [trial, *(dict(workers.each) for _ in range(number))]
+    number, labels = workers.count(config), workers.scaling_fields.get("label_selector")
+    bundles = [trial, *(dict(workers.resources_per_worker) for _ in range(number))]
     if not labels:
         return tune.PlacementGroupFactory(bundles, strategy=workers.strategy)
     each = [dict(one) for one in labels[:number]] if isinstance(labels, list) else [dict(labels)] * number

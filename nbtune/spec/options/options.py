@@ -13,8 +13,16 @@ from typing import Any
 
 from nbtune.errors import Problem, did_you_mean, option_ref, spell_option
 from nbtune.spec.options import readers as read
-from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, shape_of
-from nbtune.spec.plan.workers import AGGREGATES, FRAMEWORKS, Tuned, Workers, of_flags, of_scaling, worker_counts
+from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, to_shape
+from nbtune.spec.plan.workers import (
+    AGGREGATES,
+    FRAMEWORKS,
+    TunedWorkers,
+    Workers,
+    worker_counts,
+    workers_from_options,
+    workers_from_scaling_config,
+)
 from nbtune.spec.space.space import Space
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
@@ -61,7 +69,7 @@ class Spec:
     points: tuple[Mapping[str, Any], ...] = ()
     wait: bool | None = None
     driver_resources: Mapping[str, float] = field(default_factory=dict)
-    workers: int | tuple[int, int] | Tuned | None = None
+    workers: int | tuple[int, int] | TunedWorkers | None = None
     scaling: Any = None
     framework: str = "torch"
     backend: Any = None
@@ -78,14 +86,14 @@ class Spec:
         """The resources of one trial."""
         if (workers := self.worker_group) is not None:
             return workers.shape()
-        return shape_of(self.resources if is_factory(self.resources) else self._amounts)
+        return to_shape(self.resources if is_factory(self.resources) else self._amounts)
 
     @property
     def worker_group(self) -> Workers | None:
         """The workers of one trial, each with `cpus`, `gpus` and so on; None where a trial is one process."""
         if self.scaling is not None:
-            number = self.workers if isinstance(self.workers, Tuned) else None
-            return of_scaling(self.scaling, self.trial_resources, number)
+            number = self.workers if isinstance(self.workers, TunedWorkers) else None
+            return workers_from_scaling_config(self.scaling, self.trial_resources, number)
         if self.workers is None:
             return None
         fields = {
@@ -94,7 +102,7 @@ class Spec:
             "topology": self.topology,
             "use_tpu": self.topology is not None,
         }
-        return of_flags(self.workers, self._amounts, self.trial_resources, self.placement_strategy, fields)
+        return workers_from_options(self.workers, self._amounts, self.trial_resources, self.placement_strategy, fields)
 
     def within(self, space: Space) -> Spec:
         """Return the spec with the largest number of workers in the space, where that number is a parameter.
@@ -105,9 +113,11 @@ class Spec:
         Raises:
             SpecError: the space has no such parameter, or it has values that are no number of workers.
         """
-        if not isinstance(self.workers, Tuned):
+        if not isinstance(self.workers, TunedWorkers):
             return self
-        return dataclasses.replace(self, workers=Tuned(self.workers.name, max(worker_counts(space, self.workers.name))))
+        return dataclasses.replace(
+            self, workers=TunedWorkers(self.workers.name, max(worker_counts(space, self.workers.name)))
+        )
 
     @property
     def _amounts(self) -> dict[str, float]:
@@ -250,7 +260,7 @@ def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
         )
     problems += _worker_problems(spec, named)
     group = spec.worker_group
-    if not (spec.shape.bundles if group is None else group.each):
+    if not (spec.shape.bundles if group is None else group.resources_per_worker):
         subject = "trial" if group is None else "worker"
         text = f"a {subject} that requests no CPU, GPU or other resource cannot be placed; give {option_ref('cpus')}"
         problems.append(Problem(text, code="unplaceable"))
@@ -289,7 +299,7 @@ def _worker_problems(spec: Spec, named: set[str]) -> list[Problem]:
         problems.append(Problem(text, code="conflict", option="resources"))
     if spec.scaling is None:
         return problems
-    if spec.workers is not None and not isinstance(spec.workers, Tuned):
+    if spec.workers is not None and not isinstance(spec.workers, TunedWorkers):
         text = f"{option_ref('scaling')} gives the number of workers as well; leave one of them out"
         problems.append(Problem(text, code="conflict", option="workers"))
     text = f"{option_ref('scaling')} gives this as well; leave one of them out"

@@ -11,7 +11,7 @@ from typing import Any
 from nbtune.errors import did_you_mean
 from nbtune.spec.labels import parse_labels
 from nbtune.spec.plan.shape import is_factory
-from nbtune.spec.plan.workers import Tuned, is_scaling
+from nbtune.spec.plan.workers import TunedWorkers, is_scaling_config
 from nbtune.spec.units import parse_pairs
 
 __all__ = [
@@ -194,10 +194,10 @@ def yes_no(value: Any) -> bool:
     return answers[value]
 
 
-def workers(value: Any) -> int | tuple[int, int] | Tuned:
+def workers(value: Any) -> int | tuple[int, int] | TunedWorkers:
     """Read a number of workers, a range (``1-4``) for an elastic run, or the name of a parameter."""
     if isinstance(value, str) and value.partition("/")[0].isidentifier():
-        return Tuned(value)
+        return TunedWorkers(value)
     pair = value.split("-") if isinstance(value, str) else value
     try:
         if isinstance(pair, (list, tuple)) and len(pair) == 2:
@@ -216,7 +216,7 @@ def workers(value: Any) -> int | tuple[int, int] | Tuned:
 def scaling(value: Any) -> Any:
     """Read a `ray.train.ScalingConfig`, or a form that has one."""
     config = getattr(value, "scaling_config", value)
-    if not is_scaling(config):
+    if not is_scaling_config(config):
         raise ValueError(
             f"expected a ray.train.ScalingConfig, or an object with one as its scaling_config, got {value!r}"
         )

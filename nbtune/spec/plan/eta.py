@@ -1,7 +1,8 @@
-"""The time that an experiment has left: from how long its trials have taken so far, with the spread of that.
+"""The estimated remaining time of an experiment, with its uncertainty.
 
-What is still to come is played through many times, each trial with a duration drawn from those that are over, on as
-many places as there are. Trials that were stopped early or have failed count as what they took: more of them will.
+The remaining trials are simulated many times. The duration of each is drawn from those of the trials that are over, and
+as many run at once as the experiment allows. Trials that were stopped early or have failed count with their own
+durations, since some of the remaining trials will end like them.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from nbtune.spec.units import format_duration
 
 __all__ = ["TimeLeft", "estimate", "time_left"]
 
-_TIMES = 60  # how often it is played through
-_TAIL = 64  # trials that are drawn one by one; of more before them the sum is drawn
-_SPREAD = 0.5  # of what one trial took, as a share: what is expected of the others before they tell
+_SIMULATIONS = 60
+_MAX_SIMULATED = 64  # the last waiting trials are simulated one by one; of those before them, only the sum
+_PRIOR_DEVIATION = 0.5  # the relative standard deviation of durations that is assumed before any are known
 
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """The seconds that an experiment may have left.
+    """The estimated remaining time of an experiment, in seconds.
 
     Attributes:
-        low: in one case of ten it is less.
-        likely: it is as often less as more.
-        high: in one case of ten it is more.
+        low: the 10th percentile.
+        likely: the median.
+        high: the 90th percentile.
     """
 
     low: float
@@ -55,70 +56,81 @@ class _Trial(Protocol):
 
 
 def time_left(
-    trials: Iterable[_Trial], total: int, places: int, now: float, *, budget: float | None = None
+    trials: Iterable[_Trial], total: int, slots: int, now: float, *, budget: float | None = None
 ) -> TimeLeft | None:
-    """Return the time that may be left, or None while no trial is over, or when all are.
+    """Estimate the remaining time of an experiment.
 
     Args:
-        trials: those that have been added so far (`nbtune.results.state.TrialState`).
-        total: how many there will be.
-        places: how many run at once.
+        trials: the trials that have been created so far (`nbtune.results.state.TrialState`).
+        total: the number of trials that the experiment will have.
+        slots: how many trials run at once.
         now: seconds since the epoch.
-        budget: the seconds after which the experiment is ended in any case, or None.
+        budget: the seconds after which the experiment ends in any case, or None.
+
+    Returns:
+        The estimate, or None while no trial is over and when all are.
     """
     known = list(trials)
-    took = [one.ended - one.started for one in known if one.ended is not None and one.started is not None]
-    running = [max(0.0, now - one.started) for one in known if one.status == "running" and one.started is not None]
-    paused = [0.0 if math.isnan(one.time_s) else one.time_s for one in known if one.status == "paused"]
-    over = sum(one.ended is not None for one in known)
-    if not took or over >= total:
+    durations = [
+        trial.ended - trial.started for trial in known if trial.ended is not None and trial.started is not None
+    ]
+    running = [
+        max(0.0, now - trial.started) for trial in known if trial.status == "running" and trial.started is not None
+    ]
+    paused = [0.0 if math.isnan(trial.time_s) else trial.time_s for trial in known if trial.status == "paused"]
+    over = sum(trial.ended is not None for trial in known)
+    if not durations or over >= total:
         return None
-    found = estimate(took, running, [*paused, *[0.0] * (total - over - len(running) - len(paused))], places)
+    new = [0.0] * (total - over - len(running) - len(paused))
+    estimated = estimate(durations, running, [*paused, *new], slots)
     if budget is None:
-        return found
-    return TimeLeft(*(min(max(0.0, budget), seconds) for seconds in (found.low, found.likely, found.high)))
+        return estimated
+    return TimeLeft(*(min(max(0.0, budget), value) for value in (estimated.low, estimated.likely, estimated.high)))
 
 
-def estimate(took: Sequence[float], running: Sequence[float], waiting: Sequence[float], places: int) -> TimeLeft:
-    """Return the time until all trials are over.
+def estimate(durations: Sequence[float], running: Sequence[float], waiting: Sequence[float], slots: int) -> TimeLeft:
+    """Estimate the time until all trials are over.
 
     Args:
-        took: seconds that trials took which are over; one at least.
-        running: seconds that each of those that run has had so far.
-        waiting: the same of those that wait for a place, in their order: 0 for those that are new.
-        places: how many run at once.
+        durations: the seconds that each finished trial has taken; at least one.
+        running: the seconds that each running trial has taken so far.
+        waiting: the same for the trials that wait for a slot, in their order; 0 for new trials.
+        slots: how many trials run at once.
     """
-    drawn = random.Random(0)  # noqa: S311 - no secret; the same each time, so that the answer does not flicker
-    mean = statistics.fmean(took)
-    of_one = statistics.pstdev(took) / mean if mean > 0 else 0.0
-    # How well the mean is known: the first trials say little of the others.
-    unsure = math.sqrt((_SPREAD**2 + len(took) * of_one**2) / len(took) / max(1, len(took) - 1))
-    ordered, slots = sorted(took), max(1, places, len(running))
-    bulk, tail = waiting[:-_TAIL], waiting[-_TAIL:]
+    generator = random.Random(0)  # noqa: S311 - no secret; a fixed seed, so that the estimate does not flicker
+    mean = statistics.fmean(durations)
+    deviation = statistics.pstdev(durations) / mean if mean > 0 else 0.0  # relative
+    # The relative standard error of the mean: the first trials tell little about the others.
+    error = math.sqrt(
+        (_PRIOR_DEVIATION**2 + len(durations) * deviation**2) / len(durations) / max(1, len(durations) - 1)
+    )
+    ordered, num_slots = sorted(durations), max(1, slots, len(running))
+    bulk, simulated = waiting[:-_MAX_SIMULATED], waiting[-_MAX_SIMULATED:]
     ends = []
-    for _ in range(_TIMES):
-        pace = math.exp(drawn.gauss(0, unsure))
-        free = [_rest(ordered, had, pace, drawn) for had in running]
-        free += [0.0] * (slots - len(free))
+    for _ in range(_SIMULATIONS):
+        pace = math.exp(generator.gauss(0, error))
+        slot_ends = [_remaining(ordered, elapsed, pace, generator) for elapsed in running]
+        slot_ends += [0.0] * (num_slots - len(slot_ends))
         if bulk:
-            work = len(bulk) * mean + math.sqrt(len(bulk)) * of_one * mean * drawn.gauss(0, 1) - sum(bulk)
-            free = [at + max(0.0, work) * pace / slots for at in free]
-        heapify(free)
-        for had in tail:
-            heapreplace(free, free[0] + _rest(ordered, had, pace, drawn))
-        ends.append(max(free))
+            spread = math.sqrt(len(bulk)) * deviation * mean * generator.gauss(0, 1)
+            work = max(0.0, len(bulk) * mean + spread - sum(bulk))
+            slot_ends = [end + work * pace / num_slots for end in slot_ends]
+        heapify(slot_ends)
+        for elapsed in simulated:
+            heapreplace(slot_ends, slot_ends[0] + _remaining(ordered, elapsed, pace, generator))
+        ends.append(max(slot_ends))
     ends.sort()
-    return TimeLeft(ends[_TIMES // 10], ends[_TIMES // 2], ends[-1 - _TIMES // 10])
+    return TimeLeft(ends[_SIMULATIONS // 10], ends[_SIMULATIONS // 2], ends[-1 - _SIMULATIONS // 10])
 
 
-def _rest(ordered: Sequence[float], had: float, pace: float, drawn: random.Random) -> float:
-    """Return how much longer a trial takes that has had some time, as one drawn from those which took longer.
+def _remaining(ordered: Sequence[float], elapsed: float, pace: float, generator: random.Random) -> float:
+    """Draw the remaining time of a trial from the durations that are longer than what it has taken so far.
 
-    One that has had more than any of them is taken to need a part of a usual time once more.
+    A trial that has taken longer than all others is assumed to need a part of an average duration more.
     """
-    if not had:
-        return drawn.choice(ordered) * pace
-    first = bisect_right(ordered, had / pace)
+    if not elapsed:
+        return generator.choice(ordered) * pace
+    first = bisect_right(ordered, elapsed / pace)
     if first < len(ordered):
-        return ordered[drawn.randrange(first, len(ordered))] * pace - had
-    return drawn.choice(ordered) * pace * drawn.random()
+        return ordered[generator.randrange(first, len(ordered))] * pace - elapsed
+    return generator.choice(ordered) * pace * generator.random()

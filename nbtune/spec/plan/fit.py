@@ -1,44 +1,45 @@
-"""How many trials of a shape fit on nodes at once, which resource limits them, and which shape would fit."""
+"""How many trials of a shape fit on nodes at once, which resource limits that, and which similar shape fits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nbtune.spec.plan.placement import Node, nodes_of, place, units
+from nbtune.spec.plan.placement import Node, place, to_nodes, to_units
 from nbtune.spec.plan.shape import DEVICES, Bundle, Shape
 
-__all__ = ["fitting", "nearest", "scarcest"]
+__all__ = ["bottleneck", "count_fitting", "nearest_fitting"]
 
 Nodes = Sequence[Mapping[str, float]]
 
 
-def fitting(shape: Shape, nodes: Nodes) -> int:
+def count_fitting(shape: Shape, nodes: Nodes) -> int:
     """Return how many trials fit at once, each with its workers, as Ray places them.
 
-    Workers that a trial reserves on its own come after it, and maybe after other trials: it is the most of which
-    all get their workers, in whatever order. Then none waits for what another one holds.
+    A trial's own placement group of workers is created after the trial, and perhaps after other trials. The result is
+    the largest number of trials that all get their workers in any order, so that none waits for resources that another
+    one holds.
 
     Args:
-        shape: what one trial needs. Where that is nothing, as many as you like would fit; it is taken for none.
-        nodes: what is free on each.
+        shape: what one trial needs. A trial that needs nothing does not count as fitting.
+        nodes: the free resources of each node.
     """
-    if not any(map(units, (*shape.bundles, *shape.workers))):
+    if not any(map(to_units, (*shape.bundles, *shape.workers))):
         return 0
-    free = nodes_of(nodes)
-    parts = _leaves_parts(shape)
+    free = to_nodes(nodes)
+    fragments = _leaves_fragments(shape)
     if len(shape.bundles) == 1 and not shape.workers:
-        bundle = units(shape.bundles[0])
-        if not parts or len({tuple(node.free.get(name, 0) for name in bundle) for node in free}) < 2:
-            return sum(node.room(bundle) for node in free)  # whichever node one goes to, others keep their room
-    # Which of equally good nodes Ray takes is not known, nor what it has heard of their devices: what holds in each
-    # case is promised.
-    views = (False, True) if parts else (False,)
-    return min(_fitting(shape, ordered, by_sums) for ordered in (free, free[::-1]) for by_sums in views)
+        bundle = to_units(shape.bundles[0])
+        if not fragments or len({tuple(node.free.get(name, 0) for name in bundle) for node in free}) < 2:
+            return sum(node.capacity(bundle) for node in free)  # the choice of nodes makes no difference
+    # It is not known which of equally good nodes Ray takes, nor what it has heard of their devices. The result holds in
+    # every case.
+    views = (False, True) if fragments else (False,)
+    return min(_count(shape, ordered, by_sums) for ordered in (free, free[::-1]) for by_sums in views)
 
 
-def _leaves_parts(shape: Shape) -> bool:
-    """Tell whether something of a device may be left over that is too little for anything."""
+def _leaves_fragments(shape: Shape) -> bool:
+    """Tell whether a part of a device may remain that is too small for any bundle."""
     amounts = {
         amount for bundle in (*shape.bundles, *shape.workers) for name, amount in bundle.items() if name in DEVICES
     }
@@ -46,89 +47,98 @@ def _leaves_parts(shape: Shape) -> bool:
     return part < 1 and (len(amounts) > 1 or not (1 / part).is_integer())
 
 
-def _fitting(shape: Shape, nodes: Sequence[Node], by_sums: bool) -> int:
-    trial, workers = list(map(units, shape.bundles)), list(map(units, shape.workers))
+def _count(shape: Shape, nodes: Sequence[Node], by_sums: bool) -> int:
+    trial, workers = list(map(to_units, shape.bundles)), list(map(to_units, shape.workers))
 
-    def trial_fits(free: list[Node]) -> bool:
+    def place_trial(free: list[Node]) -> bool:
         return place(free, trial, shape.strategy, by_sums=by_sums)
 
-    def workers_fit(free: list[Node]) -> bool:
+    def place_workers(free: list[Node]) -> bool:
         return place(free, workers, shape.workers_strategy, by_sums=by_sums)
 
     def in_turn() -> int:
+        """Return how many fit if each trial gets its workers before the next trial is placed."""
         free, number = list(nodes), 0
-        while trial_fits(free) and workers_fit(free):
+        while place_trial(free) and place_workers(free):
             number += 1
         return number
 
     def trials_first(number: int) -> bool:
+        """Tell whether so many fit if all trials are placed before any workers."""
         free = list(nodes)
-        return all(trial_fits(free) for _ in range(number)) and all(workers_fit(free) for _ in range(number))
+        return all(place_trial(free) for _ in range(number)) and all(place_workers(free) for _ in range(number))
 
-    least, most = 0, in_turn()
-    if not workers or trials_first(most):
-        return most
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (middle, most) if trials_first(middle) else (least, middle)
-    return least
-
-
-def scarcest(shape: Shape, nodes: Nodes) -> str:
-    """Return the resource that limits how many trials fit: of it alone, the fewest would."""
-    return min(shape.total, key=lambda name: fitting(shape.only(name), nodes), default="nothing")
+    fits, limit = 0, in_turn()
+    if not workers or trials_first(limit):
+        return limit
+    while limit - fits > 1:
+        middle = (fits + limit) // 2
+        fits, limit = (middle, limit) if trials_first(middle) else (fits, middle)
+    return fits
 
 
-def nearest(shape: Shape, nodes: Nodes) -> Shape | None:
-    """Return the shape closest to one that does not fit: spread otherwise, of fewer workers, or smaller; None if none.
+def bottleneck(shape: Shape, nodes: Nodes) -> str:
+    """Return the resource that limits how many trials fit.
 
     Args:
-        shape: what does not fit.
-        nodes: what they have.
+        shape: what one trial needs.
+        nodes: the free resources of each node.
     """
-    loose = {"STRICT_PACK": "PACK", "STRICT_SPREAD": "SPREAD"}
+    return min(shape.total, key=lambda name: count_fitting(shape.restricted_to(name), nodes), default="nothing")
+
+
+def nearest_fitting(shape: Shape, nodes: Nodes) -> Shape | None:
+    """Return a shape that fits and is similar: with another strategy, fewer workers or less resources; else None.
+
+    Args:
+        shape: a shape that does not fit.
+        nodes: the resources of each node.
+    """
+    relaxed = {"STRICT_PACK": "PACK", "STRICT_SPREAD": "SPREAD"}
     looser = replace(
         shape,
-        strategy=loose.get(shape.strategy, shape.strategy),
-        workers_strategy=loose.get(shape.workers_strategy, shape.workers_strategy),
+        strategy=relaxed.get(shape.strategy, shape.strategy),
+        workers_strategy=relaxed.get(shape.workers_strategy, shape.workers_strategy),
     )
     smaller = replace(looser, bundles=_clipped(looser.bundles, nodes), workers=_clipped(looser.workers, nodes))
     if bool(smaller.bundles) != bool(shape.bundles) or bool(smaller.workers) != bool(shape.workers):
         return None
     for candidate in (looser, _fewer(shape, nodes), _fewer(looser, nodes), smaller, _fewer(smaller, nodes)):
-        if candidate is not None and candidate != shape and fitting(candidate, nodes):
+        if candidate is not None and candidate != shape and count_fitting(candidate, nodes):
             return candidate
     return None
 
 
 def _fewer(shape: Shape, nodes: Nodes) -> Shape | None:
-    """Return the shape with as many of its workers as fit, or else of its bundles; None if not one does."""
+    """Return the shape with as many of its workers, or else of its bundles, as fit; None if not even one does."""
 
     def cut(number: int) -> Shape:
         if shape.workers:
             return replace(shape, workers=shape.workers[:number])
         return replace(shape, bundles=shape.bundles[:number])
 
-    least, most = 0, len(shape.workers or shape.bundles)
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (middle, most) if fitting(cut(middle), nodes) else (least, middle)
-    return cut(least) if least else None
+    fits, too_many = 0, len(shape.workers or shape.bundles)
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        fits, too_many = (middle, too_many) if count_fitting(cut(middle), nodes) else (fits, middle)
+    return cut(fits) if fits else None
 
 
 def _clipped(bundles: Sequence[Bundle], nodes: Nodes) -> tuple[Bundle, ...]:
-    """Return bundles, each as much of it as the node has that has most of it."""
+    """Return bundles, each reduced to what the node that has most of it can provide."""
     return tuple(best for bundle in bundles if (best := _largest(bundle, nodes)))
 
 
 def _largest(bundle: Bundle, nodes: Nodes) -> Bundle:
     def on(node: Mapping[str, float]) -> Bundle:
-        has = {name: min(amount, node.get(name, 0)) for name, amount in bundle.items()}
+        available = {name: min(amount, node.get(name, 0)) for name, amount in bundle.items()}
         return {
-            name: int(amount) if name in DEVICES and amount > 1 else amount for name, amount in has.items() if amount
+            name: int(amount) if name in DEVICES and amount > 1 else amount
+            for name, amount in available.items()
+            if amount
         }
 
-    def share(found: Bundle) -> tuple[int, float]:
-        return len(found), sum(amount / bundle[name] for name, amount in found.items())
+    def share(part: Bundle) -> tuple[int, float]:
+        return len(part), sum(amount / bundle[name] for name, amount in part.items())
 
     return max(map(on, nodes), key=share, default={})

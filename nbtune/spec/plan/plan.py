@@ -1,4 +1,4 @@
-"""The plan: what an experiment will do on a cluster, worked out before it starts."""
+"""The plan of an experiment: how many of its trials run at once on a cluster, and what limits that."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nbtune.spec.plan.fit import fitting, scarcest
-from nbtune.spec.plan.refusal import why_not
-from nbtune.spec.plan.shape import Shape, amounts
+from nbtune.spec.plan.fit import bottleneck, count_fitting
+from nbtune.spec.plan.refusal import explain_refusal
+from nbtune.spec.plan.shape import Shape, format_resources
 
 __all__ = ["NodeType", "Plan", "driver_problem", "make_plan"]
 
-_MOST = 32  # nodes of one type that are counted, where a cluster grows without a bound
+_MAX_COUNTED = 32  # nodes of one type, where an autoscaling cluster has no limit
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """Nodes that a cluster may still start.
+    """A type of nodes that an autoscaling cluster may still start.
 
     Attributes:
-        resources: what each has, by Ray's names.
-        more: how many may still start; -1 for as many as are needed.
+        resources: the resources of one node, by Ray's names.
+        max_additional: how many may still start; -1 for no limit.
     """
 
     resources: Mapping[str, float]
-    more: int
+    max_additional: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment will do.
+    """The plan of an experiment.
 
     Attributes:
-        trials: how many trials there will be.
+        trials: the number of trials.
         concurrent: how many run at once.
         limited_by: what limits that: a resource's name, "max_concurrent" or "trials".
-        waves: how many rounds of `concurrent` trials it takes.
-        idle: resources that no trial will use while all slots are taken, by name.
-        problems: why it cannot run, empty if it can.
-        slots: how many trials fit at once on the nodes that are there, however many there are.
-        notes: what else a person should know, one sentence each.
-        scarcest: the resource that limits `slots`.
-        max_concurrent: how many may run at once: what was asked for; for trials that start workers never more
-            than fit with all their workers, so that none holds what another one waits for. None for no limit.
-        shape: what one trial needs.
-        in_use: what others use now of what the trials need, by name.
-        at_first: how many start before others have given that back.
-        grows: whether the cluster starts nodes when they are needed.
-        grown: how many trials fit at once when it has; 0 where that is not known.
+        waves: how many rounds of `concurrent` trials the experiment takes.
+        idle: the resources that no trial uses while `concurrent` trials run, by name.
+        problems: why the experiment cannot run; empty if it can.
+        slots: how many trials fit at once on the present nodes, whatever the number of trials.
+        notes: further notes, one sentence each.
+        bottleneck: the resource that limits `slots`.
+        max_concurrent: the limit on concurrent trials: the one requested, and for trials that start workers never more
+            than fit with all their workers, so that none waits for what another one holds. None for no limit.
+        shape: the resources of one trial.
+        in_use: the resources that the trials need and others use now, by name.
+        at_first: how many trials start before others release those.
+        autoscaling: whether the cluster starts nodes when they are needed.
+        autoscaled_slots: how many trials fit at once when it has started all of them; 0 where that is not known.
     """
 
     trials: int
@@ -60,16 +60,16 @@ class Plan:
     problems: tuple[str, ...] = ()
     slots: int = 0
     notes: tuple[str, ...] = ()
-    scarcest: str = ""
+    bottleneck: str = ""
     max_concurrent: int | None = None
     shape: Shape = field(default_factory=lambda: Shape(()))
     in_use: Mapping[str, float] = field(default_factory=dict)
     at_first: int = 0
-    grows: bool = False
-    grown: int = 0
+    autoscaling: bool = False
+    autoscaled_slots: int = 0
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show itself in a notebook as a person reads it."""
+        """Show the plan as text in a notebook."""
         printer.text(str(self))
 
     def __str__(self) -> str:
@@ -79,26 +79,30 @@ class Plan:
         parts = [f"{self.trials} trial{_s(self.trials)}, {at_once}"]
         if self.waves:
             parts.append(f"{self.waves} wave{_s(self.waves)}")
-        lines = [", ".join(parts) + (f"; idle: {amounts(self.idle)}" if self.idle else "")]
+        lines = [", ".join(parts) + (f"; idle: {format_resources(self.idle)}" if self.idle else "")]
         if len(self.shape.bundles) > 1 or self.shape.workers:
             lines.append(f"a trial needs {self.shape}")
         if self.at_first < self.concurrent and self.in_use:
-            lines.append(f"now in use: {amounts(self.in_use)}; {_first(self.at_first)}")
+            lines.append(f"now in use: {format_resources(self.in_use)}; {_first(self.at_first)}")
         return "\n".join([*lines, *self.notes])
 
     @property
-    def places(self) -> int | None:
-        """How many trials there are places for, or None where nobody knows: the cluster may grow."""
-        return None if self.grows else self.slots
+    def fixed_slots(self) -> int | None:
+        """`slots`, or None where their number is not fixed because the cluster may start nodes."""
+        return None if self.autoscaling else self.slots
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON takes it: what the event log keeps."""
+        """Return the plan as the event log stores it."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Plan:
-        """Return a plan from what `to_json` has made, or an earlier version of it."""
-        values = _tuples(found)
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """Return the plan that `to_json` has encoded.
+
+        Args:
+            data: the result of `to_json`, after a way through JSON.
+        """
+        values = _tuples(data)
         if isinstance(shape := values.get("shape"), Mapping):
             values["shape"] = Shape(**_tuples(shape))
         return cls(**values)
@@ -113,38 +117,41 @@ def make_plan(
     free: Sequence[Mapping[str, float]] | None = None,
     growth: Sequence[NodeType] | None = None,
 ) -> Plan:
-    """Work out how trials fit on nodes.
+    """Return the plan of an experiment.
 
     Args:
-        shape: what one trial needs.
+        shape: the resources of one trial.
         nodes: the resources of each node.
-        trials: how many trials there will be.
-        max_concurrent: how many may run at once, or None.
-        free: what is free of them now, in the same order; all of it if None.
-        growth: the nodes that may still start; empty where that is not known; None where none may.
+        trials: the number of trials.
+        max_concurrent: the requested limit on concurrent trials, or None.
+        free: the free resources of each node, in the same order; all of them if None.
+        growth: the nodes that an autoscaling cluster may still start; empty if they are not known; None for a cluster
+            without autoscaling.
     """
     if problems := tuple(shape.problems()):
         return Plan(trials, 0, "nothing", 0, problems=problems, shape=shape)
-    slots = fitting(shape, nodes)
-    grown = fitting(shape, [*nodes, *_started(growth)]) if growth else 0
+    slots = count_fitting(shape, nodes)
+    autoscaled_slots = count_fitting(shape, [*nodes, *_started(growth)]) if growth else 0
     notes = [*shape.notes]
     if not slots and growth is None:
-        return Plan(trials, 0, "nothing", 0, problems=(why_not(shape, nodes),), shape=shape)
-    if not slots and growth and not grown:
-        return Plan(trials, 0, "nothing", 0, problems=(why_not(shape, [*nodes, *_started(growth)]),), shape=shape)
+        return Plan(trials, 0, "nothing", 0, problems=(explain_refusal(shape, nodes),), shape=shape)
+    if not slots and growth and not autoscaled_slots:
+        return Plan(
+            trials, 0, "nothing", 0, problems=(explain_refusal(shape, [*nodes, *_started(growth)]),), shape=shape
+        )
     if growth is not None:
-        notes.append(_growth_note(slots, grown, growth))
-    total = slots or grown
+        notes.append(_growth_note(slots, autoscaled_slots, growth))
+    total = slots or autoscaled_slots
     limit = max_concurrent
     if shape.workers and total:
-        limit = min(max_concurrent or max(slots, grown), max(slots, grown))
+        limit = min(max_concurrent or max(slots, autoscaled_slots), max(slots, autoscaled_slots))
     concurrent = min(total, trials, limit or total)
-    limiting = scarcest(shape, nodes if slots else [*nodes, *_started(growth)])
-    limited_by = limiting
+    resource = bottleneck(shape, nodes if slots else [*nodes, *_started(growth)])
+    limited_by = resource
     if concurrent < total:
         limited_by = "max_concurrent" if concurrent == max_concurrent else "trials"
     used = _in_use(shape, nodes, free)
-    at_first = min(concurrent, fitting(shape, free)) if free is not None and used and slots else concurrent
+    at_first = min(concurrent, count_fitting(shape, free)) if free is not None and used and slots else concurrent
     return Plan(
         trials,
         concurrent,
@@ -153,56 +160,60 @@ def make_plan(
         _idle(shape, nodes, concurrent) if slots else {},
         slots=slots,
         notes=tuple(notes),
-        scarcest=limiting,
+        bottleneck=resource,
         max_concurrent=limit,
         shape=shape,
         in_use=used,
         at_first=at_first,
-        grows=growth is not None,
-        grown=grown,
+        autoscaling=growth is not None,
+        autoscaled_slots=autoscaled_slots,
     )
 
 
 def driver_problem(resources: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str | None:
-    """Return why the driver can go to no node, or None if it can.
+    """Return why the driver cannot be placed, or None if it can.
 
     Args:
-        resources: custom resources that its node must have.
+        resources: the custom resources that its node must have.
         nodes: the resources of each node.
     """
     if any(all(node.get(name, 0) >= amount for name, amount in resources.items()) for node in nodes):
         return None
     available = sorted({name for node in nodes for name in node if not name.startswith(("node:", "object_store"))})
     return (
-        f"the driver can never be placed: no node has its {amounts(resources)}; the nodes have {', '.join(available)}."
-        " Without driver resources the driver runs on the head node"
+        f"the driver can never be placed: no node has its {format_resources(resources)}; the nodes have"
+        f" {', '.join(available)}. Without driver resources the driver runs on the head node"
     )
 
 
-def _tuples(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
 
 def _started(growth: Sequence[NodeType] | None) -> list[Mapping[str, float]]:
-    """Return the nodes of a cluster's growth, all of them started."""
-    return [kind.resources for kind in growth or () for _ in range(kind.more if 0 <= kind.more < _MOST else _MOST)]
+    """Return the resources of all nodes that may still start."""
+    return [kind.resources for kind in growth or () for _ in range(_counted(kind))]
 
 
-def _growth_note(slots: int, grown: int, growth: Sequence[NodeType]) -> str:
-    now = "" if slots else "no node that is there fits a trial; "
-    if not grown:
-        return f"{now}the cluster starts nodes when trials wait, but which kinds it has is not known here"
-    bound = " or more" if any(not 0 <= kind.more < _MOST for kind in growth) else ""
-    return f"{now}the cluster starts nodes when trials wait: up to {grown}{bound} at once then"
+def _counted(kind: NodeType) -> int:
+    return kind.max_additional if 0 <= kind.max_additional < _MAX_COUNTED else _MAX_COUNTED
+
+
+def _growth_note(slots: int, autoscaled_slots: int, growth: Sequence[NodeType]) -> str:
+    prefix = "" if slots else "no present node fits a trial; "
+    if not autoscaled_slots:
+        return f"{prefix}the cluster starts nodes when trials wait, but its node types are not known here"
+    more = " or more" if any(_counted(kind) == _MAX_COUNTED for kind in growth) else ""
+    return f"{prefix}the cluster starts nodes when trials wait: up to {autoscaled_slots}{more} at once then"
 
 
 def _idle(shape: Shape, nodes: Sequence[Mapping[str, float]], concurrent: int) -> dict[str, float]:
     total = shape.total
-    rest = {
+    unused = {
         name: round(sum(node.get(name, 0) for node in nodes) - concurrent * total.get(name, 0), 4)
         for name in ("CPU", "GPU")
     }
-    return {name: amount for name, amount in rest.items() if amount > 0}
+    return {name: amount for name, amount in unused.items() if amount > 0}
 
 
 def _in_use(
@@ -219,7 +230,7 @@ def _in_use(
 
 def _first(number: int) -> str:
     if not number:
-        return "none starts before some of it is given back"
+        return "no trial starts before some of that is released"
     return f"{number} start{'' if number != 1 else 's'} at first"
 
 

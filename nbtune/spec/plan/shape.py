@@ -1,4 +1,4 @@
-"""The shape of a trial: the resources that one needs, as the bundles that Ray places."""
+"""The shape of a trial: the resources that it needs, as bundles that Ray places."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = [
     "DEVICES",
     "STRATEGIES",
     "Shape",
-    "amount_of",
-    "amounts",
-    "call_of",
+    "format_amount",
+    "format_factory",
+    "format_resources",
     "is_factory",
-    "shape_of",
+    "to_shape",
 ]
 
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 """Ray's placement strategies."""
 DEVICES = frozenset({"GPU", "TPU", "NPU", "HPU", "neuron_cores", "RBLN", "FURIOSA", "TTNPU", "MBLT"})
-"""What Ray hands out device by device: a fraction comes from one device, more than one are whole."""
-_LEAST = 0.0001  # that Ray counts
+"""Resources that Ray allocates by device: a fraction comes from one device, more than 1 is a number of devices."""
+_MIN_AMOUNT = 0.0001  # the smallest amount that Ray counts
 
 Bundle = Mapping[str, float]
 
@@ -34,12 +34,12 @@ class Shape:
     """What one trial needs.
 
     Attributes:
-        bundles: what Ray reserves for the trial itself, each on one node, by Ray's names.
-        strategy: how these are placed: one of `STRATEGIES`.
-        workers: what the trial reserves on its own once it runs, in a placement group apart: an elastic Ray Train run
-            does.
-        workers_strategy: how those are placed.
-        notes: what of it cannot be planned, one sentence each.
+        bundles: the bundles of the trial's placement group, each on one node: resource -> amount, by Ray's names.
+        strategy: the placement strategy, one of `STRATEGIES`.
+        workers: the bundles of a second placement group, which the trial creates itself once it runs, as an elastic
+            Ray Train run does.
+        workers_strategy: its placement strategy.
+        notes: what the plan does not take into account, one sentence each.
     """
 
     bundles: tuple[Bundle, ...]
@@ -50,15 +50,19 @@ class Shape:
 
     @property
     def total(self) -> dict[str, float]:
-        """All that it needs together, by Ray's names."""
+        """The sum of all bundles, by Ray's names."""
         total: dict[str, float] = {}
         for bundle in (*self.bundles, *self.workers):
             for name, amount in bundle.items():
                 total[name] = total.get(name, 0) + amount
         return total
 
-    def only(self, name: str) -> Shape:
-        """Return the shape as if there was no other resource than this one."""
+    def restricted_to(self, name: str) -> Shape:
+        """Return the shape with one resource only.
+
+        Args:
+            name: the resource, by Ray's name.
+        """
 
         def cut(bundles: Sequence[Bundle]) -> tuple[Bundle, ...]:
             return tuple({name: bundle[name]} for bundle in bundles if name in bundle)
@@ -66,20 +70,20 @@ class Shape:
         return Shape(cut(self.bundles), self.strategy, cut(self.workers), self.workers_strategy)
 
     def problems(self) -> Iterator[str]:
-        """Yield what Ray refuses of it on any cluster."""
+        """Yield why Ray refuses it on any cluster, one message for each reason."""
         for strategy in dict.fromkeys((self.strategy, self.workers_strategy)):
             if strategy not in STRATEGIES:
-                yield f"there is no placement strategy {strategy!r}; there are {', '.join(STRATEGIES)}"
-        asked = {(name, amount) for bundle in (*self.bundles, *self.workers) for name, amount in bundle.items()}
-        for name, amount in sorted(asked):
+                yield f"expected a placement strategy {' or '.join(STRATEGIES)}, got {strategy!r}"
+        requested = {(name, amount) for bundle in (*self.bundles, *self.workers) for name, amount in bundle.items()}
+        for name, amount in sorted(requested):
             if amount < 0:
-                yield f"{amount:g} {name}: a trial cannot ask for less than nothing"
-            elif amount < _LEAST:
-                yield f"{amount:g} {name}: {_LEAST:g} is the least that Ray counts"
+                yield f"{amount:g} {name}: the amount of a resource cannot be negative"
+            elif amount < _MIN_AMOUNT:
+                yield f"{amount:g} {name}: {_MIN_AMOUNT:g} is the smallest amount that Ray counts"
             if name in DEVICES and amount > 1 and amount != int(amount):
                 yield (
-                    f"{amount:g} {name}: Ray gives a process a part of one {name}, or whole ones; ask for"
-                    f" {math.floor(amount)} or {math.ceil(amount)}, or for less than 1"
+                    f"{amount:g} {name}: Ray allocates a part of one {name}, or whole ones; request"
+                    f" {math.floor(amount)}, {math.ceil(amount)} or less than 1"
                 )
 
     def __str__(self) -> str:
@@ -87,45 +91,66 @@ class Shape:
         if not self.workers:
             return text
         if len(self.workers) == 1:
-            return f"{text}, and a worker with {amounts(self.workers[0])}"
+            return f"{text}, and a worker with {format_resources(self.workers[0])}"
         if all(worker == self.workers[0] for worker in self.workers):
-            return (
-                f"{text}, and {len(self.workers)} workers with {amounts(self.workers[0])} each, {self.workers_strategy}"
-            )
+            each = format_resources(self.workers[0])
+            return f"{text}, and {len(self.workers)} workers with {each} each, {self.workers_strategy}"
         return f"{text}, and workers with {_bundles(self.workers, self.workers_strategy)}"
 
 
-def amounts(request: Mapping[str, float]) -> str:
-    """Return resources as people read them: ``"1 CPU, 0.5 GPU"``."""
-    shown = (f"{amount_of(name, amount)} {name}" for name, amount in request.items())
+def format_resources(resources: Mapping[str, float]) -> str:
+    """Return resources as text: ``"1 CPU, 0.5 GPU"``.
+
+    Args:
+        resources: resource -> amount, by Ray's names.
+    """
+    shown = (f"{format_amount(name, amount)} {name}" for name, amount in resources.items())
     return ", ".join(shown) or "nothing"
 
 
-def amount_of(name: str, amount: float) -> str:
-    """Return one amount as people read it: ``"0.5"``, or ``"2.0 GB"`` for memory."""
+def format_amount(name: str, amount: float) -> str:
+    """Return the amount of a resource as text: ``"0.5"``, or ``"2.0 GB"`` for memory.
+
+    Args:
+        name: the resource, by Ray's name.
+        amount: the amount; of memory, in bytes.
+    """
     return format_size(amount) if name.endswith("memory") else f"{amount:g}"
 
 
 def is_factory(value: Any) -> bool:
-    """Tell whether something is a `ray.tune.PlacementGroupFactory`, without importing Ray."""
+    """Tell whether a value is a `ray.tune.PlacementGroupFactory`, without importing Ray.
+
+    Args:
+        value: any value.
+    """
     return any(base.__name__ == "PlacementGroupFactory" for base in type(value).__mro__) and hasattr(value, "bundles")
 
 
-def call_of(factory: Any) -> str:
-    """Return the call that makes a `ray.tune.PlacementGroupFactory`."""
+def format_factory(factory: Any) -> str:
+    """Return a `ray.tune.PlacementGroupFactory` as the call that makes it.
+
+    Args:
+        factory: the factory.
+    """
     return f"PlacementGroupFactory({factory.bundles!r}, strategy={factory.strategy!r})"
 
 
-def shape_of(resources: Any) -> Shape:
-    """Return the shape of a `ray.tune.PlacementGroupFactory`, or of one bundle's resources by Ray's names."""
+def to_shape(resources: Any) -> Shape:
+    """Return the shape of a trial.
+
+    Args:
+        resources: a `ray.tune.PlacementGroupFactory`, or one bundle: resource -> amount, by Ray's names.
+    """
     if not is_factory(resources):
         bundle = {name: amount for name, amount in resources.items() if amount}
         return Shape((bundle,) if bundle else ())
     bound = resources.__dict__.get("_bound")
     given = dict(bound.arguments) if bound is not None else {}
     known = {"bundles", "strategy", "name", "lifetime"}
-    more = sorted(name for name, value in given.items() if name not in known and value)
-    notes = (f"the plan does not see {', '.join(more)} of the placement group: fewer trials may fit",) if more else ()
+    ignored = sorted(name for name, value in given.items() if name not in known and value)
+    note = f"the plan ignores {', '.join(ignored)} of the placement group: fewer trials may fit"
+    notes = (note,) if ignored else ()
     return Shape(tuple(map(_plain, resources.bundles)), resources.strategy, notes=notes)
 
 
@@ -144,5 +169,7 @@ def _bundles(bundles: Sequence[Bundle], strategy: str) -> str:
             groups[-1] = bundle, groups[-1][1] + 1
         else:
             groups.append((bundle, 1))
-    shown = " + ".join(f"{count} x ({amounts(bundle)})" if count > 1 else amounts(bundle) for bundle, count in groups)
+    shown = " + ".join(
+        f"{count} x ({format_resources(bundle)})" if count > 1 else format_resources(bundle) for bundle, count in groups
+    )
     return f"{shown or 'nothing'}, {strategy}" if len(bundles) > 1 else shown or "nothing"

@@ -1,4 +1,4 @@
-"""The workers of a trial that is a distributed run of Ray Train: how many, and what each of them needs."""
+"""The workers of a trial that is a Ray Train run: how many, and what each of them needs."""
 
 from __future__ import annotations
 
@@ -12,125 +12,139 @@ from nbtune.spec.plan.shape import Bundle, Shape
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Space
 
-__all__ = ["AGGREGATES", "FRAMEWORKS", "Tuned", "Workers", "is_scaling", "of_flags", "of_scaling", "worker_counts"]
+__all__ = [
+    "AGGREGATES",
+    "FRAMEWORKS",
+    "TunedWorkers",
+    "Workers",
+    "is_scaling_config",
+    "worker_counts",
+    "workers_from_options",
+    "workers_from_scaling_config",
+]
 
 FRAMEWORKS = {
     "torch": "PyTorch, and what is built on it: Lightning, Transformers, Accelerate",
 }
 """The frameworks whose workers nbtune starts: the modules of `nbtune.frameworks`."""
 AGGREGATES = {
-    "rank0": "what rank 0 has reported",
+    "rank0": "the metrics of rank 0",
     "mean": "the mean over the workers",
-    "min": "the least of any worker",
-    "max": "the most of any worker",
+    "min": "the minimum over the workers",
+    "max": "the maximum over the workers",
 }
-"""How the metrics of a trial's workers become the trial's."""
+"""How the metrics of a trial are computed from those of its workers."""
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedWorkers:
     """A number of workers that is a parameter of the space.
 
     Attributes:
-        name: the parameter.
-        most: the most that it can be, 0 before the space is known.
+        name: the parameter's name.
+        maximum: its largest value; 0 before the space is known.
     """
 
     name: str
-    most: int = 0
+    maximum: int = 0
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What the workers of one trial need.
+    """The workers of one trial.
 
     Attributes:
-        number: how many; (least, most) for a run that takes what is there; or the parameter that says it.
-        each: what one needs, by Ray's names.
-        strategy: how Ray places them: one of `nbtune.spec.plan.shape.STRATEGIES`.
-        trial: what the process of the trial itself needs, which starts them and waits; it computes nothing.
-        more: the other fields of a `ray.train.ScalingConfig`, as they were given.
+        num_workers: their number; (minimum, maximum) for an elastic run; or the parameter that is the number.
+        resources_per_worker: resource -> amount, by Ray's names.
+        strategy: how Ray places them, one of `nbtune.spec.plan.shape.STRATEGIES`.
+        trainer_resources: the resources of the trial's own process, which starts the workers and waits for them.
+        scaling_fields: the other fields of a `ray.train.ScalingConfig`, as they were given.
     """
 
-    number: int | tuple[int, int] | Tuned
-    each: Bundle
+    num_workers: int | tuple[int, int] | TunedWorkers
+    resources_per_worker: Bundle
     strategy: str = "PACK"
-    trial: Bundle = field(default_factory=dict)
-    more: Mapping[str, Any] = field(default_factory=dict)
+    trainer_resources: Bundle = field(default_factory=dict)
+    scaling_fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def elastic(self) -> tuple[int, int] | None:
-        """How few and how many it takes, of a run that takes what is there; else None."""
-        return self.number if isinstance(self.number, tuple) else None
+        """The minimum and maximum number of workers of an elastic run, else None."""
+        return self.num_workers if isinstance(self.num_workers, tuple) else None
 
     @property
-    def most(self) -> int:
-        """How many workers there are at most."""
-        if isinstance(self.number, Tuned):
-            return self.number.most
-        return self.number[1] if isinstance(self.number, tuple) else self.number
+    def max_workers(self) -> int:
+        """The largest number of workers."""
+        if isinstance(self.num_workers, TunedWorkers):
+            return self.num_workers.maximum
+        return self.num_workers[1] if isinstance(self.num_workers, tuple) else self.num_workers
 
     def __str__(self) -> str:
         if self.elastic is not None and self.elastic[0] < self.elastic[1]:
-            return f"{self.elastic[0]} to {self.most} workers"
-        text = f"{self.most} worker{'s' if self.most != 1 else ''}"
-        return f"up to {text}" if isinstance(self.number, Tuned) else text
+            return f"{self.elastic[0]} to {self.max_workers} workers"
+        text = f"{self.max_workers} worker{'s' if self.max_workers != 1 else ''}"
+        return f"up to {text}" if isinstance(self.num_workers, TunedWorkers) else text
 
     def count(self, config: Mapping[str, Any]) -> int:
-        """Return how many workers a trial with this configuration has, at most."""
-        if not isinstance(self.number, Tuned):
-            return self.most
-        return int(self._said(self.number.name, config))
-
-    @staticmethod
-    def _said(name: str, config: Mapping[str, Any]) -> Any:
-        value: Any = config
-        for part in name.split("/"):
-            value = value[part]
-        return value
-
-    def check(self, config: Mapping[str, Any]) -> None:
-        """Refuse a configuration with more workers than there are places for: it would wait for ever.
+        """Return the number of workers of a trial; of an elastic run, the maximum.
 
         Args:
-            config: the parameters, nested; the number may be left open.
+            config: the trial's parameters, nested.
+        """
+        if not isinstance(self.num_workers, TunedWorkers):
+            return self.max_workers
+        return int(_lookup(self.num_workers.name, config))
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse a configuration with more workers than the experiment has planned for, which would wait for ever.
+
+        Args:
+            config: the parameters, nested; the number of workers may be missing.
 
         Raises:
-            ValueError: it says another number of workers than what was planned for.
+            ValueError: the number of workers is not one that was planned for.
         """
-        if isinstance(self.number, Tuned):
+        if isinstance(self.num_workers, TunedWorkers):
             try:
-                count = self._said(self.number.name, config)
+                count = _lookup(self.num_workers.name, config)
             except KeyError:
                 return
-            whole = isinstance(count, Integral) and not isinstance(count, bool)
-            if not whole or not 1 <= count <= self.most:
+            is_integer = isinstance(count, Integral) and not isinstance(count, bool)
+            if not is_integer or not 1 <= count <= self.max_workers:
                 raise ValueError(
-                    f"{self.number.name}={count!r}: a trial of this experiment has 1 to {self.most} workers, which its"
-                    " plan has places for; start another one for more"
+                    f"expected 1 to {self.max_workers} workers, as this experiment is planned for, got"
+                    f" {self.num_workers.name}={count!r}; start another experiment for more"
                 )
 
     def shape(self, count: int | None = None) -> Shape:
-        """Return what one trial needs.
+        """Return the resources of one trial.
 
-        Workers are reserved together with the trial, so that no trial holds what another one waits for. Those of an
-        elastic run are not: Ray Train itself asks for them, anew each time that it takes more or fewer.
+        The placement group of a trial includes its workers, so that no trial holds resources that another one waits
+        for. Ray Train itself requests the workers of an elastic run, anew each time that their number changes.
 
         Args:
-            count: with so many workers; with the most that there are if None.
+            count: the number of workers; the maximum if None.
         """
-        number = self.most if count is None else count
-        trial = (self.trial,) if self.trial else ()
+        number = self.max_workers if count is None else count
+        trial = (self.trainer_resources,) if self.trainer_resources else ()
         notes: list[str] = []
-        if isinstance(self.number, Tuned):
-            notes.append(f"{self.number.name} says how many workers a trial has; planned with {number}")
+        if isinstance(self.num_workers, TunedWorkers):
+            notes.append(f"{self.num_workers.name} is the number of workers of a trial; planned with {number}")
         if self.elastic is not None and self.elastic[0] < self.elastic[1]:
-            notes.append(f"a trial takes {self.elastic[0]} to {self.elastic[1]} workers; planned with {number}")
-        if unseen := [name for name in ("label_selector", "topology") if self.more.get(name)]:
-            notes.append(f"the plan does not see {' and '.join(unseen)} of the workers: fewer trials may fit")
+            notes.append(f"a trial has {self.elastic[0]} to {self.elastic[1]} workers; planned with {number}")
+        if ignored := [name for name in ("label_selector", "topology") if self.scaling_fields.get(name)]:
+            notes.append(f"the plan ignores {' and '.join(ignored)} of the workers: fewer trials may fit")
+        workers = (self.resources_per_worker,) * number
         if self.elastic is not None:
-            return Shape(trial, workers=(self.each,) * number, workers_strategy=self.strategy, notes=tuple(notes))
-        return Shape((*trial, *(self.each,) * number), self.strategy, notes=tuple(notes))
+            return Shape(trial, workers=workers, workers_strategy=self.strategy, notes=tuple(notes))
+        return Shape((*trial, *workers), self.strategy, notes=tuple(notes))
+
+
+def _lookup(name: str, config: Mapping[str, Any]) -> Any:
+    value: Any = config
+    for part in name.split("/"):
+        value = value[part]
+    return value
 
 
 def worker_counts(space: Space, name: str) -> list[int]:
@@ -160,42 +174,49 @@ def worker_counts(space: Space, name: str) -> list[int]:
     return values
 
 
-def of_flags(
-    number: int | tuple[int, int] | Tuned,
-    amounts: Mapping[str, float],
-    trial: Mapping[str, float],
+def workers_from_options(
+    num_workers: int | tuple[int, int] | TunedWorkers,
+    resources: Mapping[str, float],
+    trainer_resources: Mapping[str, float],
     strategy: str,
-    more: Mapping[str, Any],
+    scaling_fields: Mapping[str, Any],
 ) -> Workers:
-    """Return the workers that options say.
+    """Return the workers that options describe.
 
     Args:
-        number: as in `Workers`.
-        amounts: what each needs, by Ray's names.
-        trial: what the process of the trial itself needs.
-        strategy: how Ray places them.
-        more: other fields of a `ray.train.ScalingConfig`.
+        num_workers: as in `Workers`.
+        resources: the resources of each worker, by Ray's names.
+        trainer_resources: the resources of the trial's own process.
+        strategy: how Ray places the workers.
+        scaling_fields: other fields of a `ray.train.ScalingConfig`.
     """
-    each = {name: amount for name, amount in amounts.items() if amount}
-    if kind := more.get("accelerator_type"):
-        each[f"accelerator_type:{kind}"] = 0.001  # as Ray asks for one
-    return Workers(number, each, strategy, dict(trial), {name: value for name, value in more.items() if value})
+    resources_per_worker = {name: amount for name, amount in resources.items() if amount}
+    if kind := scaling_fields.get("accelerator_type"):
+        resources_per_worker[f"accelerator_type:{kind}"] = 0.001  # as Ray requests an accelerator type
+    fields = {name: value for name, value in scaling_fields.items() if value}
+    return Workers(num_workers, resources_per_worker, strategy, dict(trainer_resources), fields)
 
 
-def is_scaling(value: Any) -> bool:
-    """Tell whether something is a `ray.train.ScalingConfig`, without importing Ray."""
+def is_scaling_config(value: Any) -> bool:
+    """Tell whether a value is a `ray.train.ScalingConfig`, without importing Ray.
+
+    Args:
+        value: any value.
+    """
     return all(hasattr(value, name) for name in ("num_workers", "num_gpus_per_worker", "placement_strategy"))
 
 
-def of_scaling(config: Any, trial: Mapping[str, float], number: Tuned | None = None) -> Workers:
-    """Return the workers that a `ray.train.ScalingConfig` says.
+def workers_from_scaling_config(
+    config: Any, trainer_resources: Mapping[str, float], num_workers: TunedWorkers | None = None
+) -> Workers:
+    """Return the workers that a `ray.train.ScalingConfig` describes.
 
     Args:
-        config: it.
-        trial: what the process of the trial itself needs.
-        number: the parameter that says how many, in place of its own number.
+        config: the configuration.
+        trainer_resources: the resources of the trial's own process.
+        num_workers: the parameter that is the number of workers, in place of the configuration's own number.
     """
-    each = {
+    resources = {
         "CPU": config.num_cpus_per_worker,
         "GPU": config.num_gpus_per_worker,
         **config.additional_resources_per_worker,
@@ -203,11 +224,10 @@ def of_scaling(config: Any, trial: Mapping[str, float], number: Tuned | None = N
     names = ["accelerator_type", "label_selector", "use_tpu", "topology"]
     if isinstance(config.num_workers, tuple):
         names.append("elastic_resize_monitor_interval_s")
-    more = {name: value for name in names if (value := getattr(config, name, None))}
     return Workers(
-        number or config.num_workers,
-        {name: int(amount) if float(amount).is_integer() else float(amount) for name, amount in each.items() if amount},
+        num_workers or config.num_workers,
+        {name: int(value) if float(value).is_integer() else float(value) for name, value in resources.items() if value},
         str(config.placement_strategy),
-        dict(trial),
-        more,
+        dict(trainer_resources),
+        {name: value for name in names if (value := getattr(config, name, None))},
     )

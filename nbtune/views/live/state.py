@@ -7,7 +7,7 @@ from typing import Any
 from nbtune.engine.storage.storage import default_storage
 from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store, flat
-from nbtune.spec.plan.shape import amounts
+from nbtune.spec.plan.shape import format_resources
 from nbtune.views.text import number, shown_counts
 
 __all__ = ["head_state"]
@@ -107,5 +107,6 @@ def _starting(store: Store) -> str:
         return "its driver has not started yet: the cluster is starting its process, or has no place for it so far"
     plan = store.metadata.get("plan") or {}
     if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
-        return f"others used {amounts(plan['in_use'])} at the start: the first trial waits until enough is given back"
+        used = format_resources(plan["in_use"])
+        return f"others used {used} at the start: the first trial waits until enough is released"
     return "starting the trials' processes, which takes a few seconds"

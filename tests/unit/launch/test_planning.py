@@ -31,7 +31,7 @@ def test_what_is_wrong_is_said_before_any_cluster_is_asked():
         nbtune.plan({"a": nbtune.uniform(3, 1)}, scaling=3, gpus=1.5, sampels=3)
     text = str(refused.value)
     assert "unknown option 'sampels' (did you mean 'samples'?)" in text
-    assert "1.5 GPU: Ray gives a process a part of one GPU" in text
+    assert "1.5 GPU: Ray allocates a part of one GPU" in text
     assert "scaling=…: expected a ray.train.ScalingConfig" in text
     with pytest.raises(nbtune.SpecError, match="expected a search space: .*; got 3"):
         nbtune.plan(3)

@@ -17,7 +17,7 @@ from ray.tune.stopper import MaximumIterationStopper
 
 from nbtune.spec.options.options import OPTIONS, Spec, make_spec
 from nbtune.spec.plan.shape import Shape
-from nbtune.spec.plan.workers import Tuned
+from nbtune.spec.plan.workers import TunedWorkers
 
 
 def only(name, value):
@@ -87,8 +87,8 @@ VALID = [
     ("workers", "4", 4),
     ("workers", "2-4", (2, 4)),
     ("workers", (1, 3), (1, 3)),
-    ("workers", "n", Tuned("n")),
-    ("workers", "model/n", Tuned("model/n")),
+    ("workers", "n", TunedWorkers("n")),
+    ("workers", "model/n", TunedWorkers("model/n")),
     ("scaling", SCALING, SCALING),
     ("framework", "torch", "torch"),
     ("backend", "gloo", "gloo"),
@@ -271,7 +271,7 @@ def test_a_placement_group_factory_defines_the_shape_of_a_trial():
 
 
 def test_amounts_that_no_node_can_provide_are_refused():
-    assert "1.5 GPU: Ray gives a process a part of one GPU" in make_spec({"gpus": 1.5})[1][0].message
+    assert "1.5 GPU: Ray allocates a part of one GPU" in make_spec({"gpus": 1.5})[1][0].message
     assert "a ray.tune.PlacementGroupFactory is allowed as well" in make_spec({"resources": 3})[1][0].message
 
 

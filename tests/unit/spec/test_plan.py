@@ -43,7 +43,7 @@ def test_a_trial_stays_on_one_node():
 def test_max_concurrent_limits_the_number_of_trials():
     made = plan({"CPU": 1}, TWO, 20, 3)
     assert (made.concurrent, made.limited_by, made.waves, made.slots) == (3, "max_concurrent", 7, 12)
-    assert (made.max_concurrent, made.scarcest) == (3, "CPU")
+    assert (made.max_concurrent, made.bottleneck) == (3, "CPU")
 
 
 def test_the_number_of_trials_is_a_limit():
@@ -81,45 +81,45 @@ def test_as_many_trials_run_as_get_all_their_workers():
 @pytest.mark.parametrize(
     ("shape", "nodes", "reason", "instead"),
     [
-        (one(CPU=1, GPU=8), [{"CPU": 4, "GPU": 4}], "asks for 8 GPU, but the largest node has 4", "1 CPU, 4 GPU"),
+        (one(CPU=1, GPU=8), [{"CPU": 4, "GPU": 4}], "requests 8 GPU, but the largest node has 4", "1 CPU, 4 GPU"),
         (
             one(GPU=4, CPU=9),
             [{"CPU": 4, "GPU": 2}],
             "4 GPU, but the largest node has 2; and 9 CPU, but",
             "2 GPU, 4 CPU",
         ),
-        (one(CPU=1, GPU=1), [{"CPU": 4}], "asks for 1 GPU, but the largest node has 0", "1 CPU"),
+        (one(CPU=1, GPU=1), [{"CPU": 4}], "requests 1 GPU, but the largest node has 0", "1 CPU"),
         (one(memory=32e9), TWO, "32.0 GB memory, but the largest node has 16.0 GB", "16.0 GB memory"),
-        (one(CPU=8, GPU=1), TWO, "8 CPU, 1 GPU on one node, which none of the 2 nodes has together", "4 CPU, 1 GPU"),
+        (one(CPU=8, GPU=1), TWO, "8 CPU, 1 GPU on one node, but none of the 2 nodes has all of that", "4 CPU, 1 GPU"),
         (one(special=1), TWO, "1 special, but the largest node has 0", None),
         (
             Shape(({"CPU": 1},), workers=({"CPU": 1},) * 2),
             [{"CPU": 2}],
-            "together with its workers it asks for 3 CPU, but the node has 2",
+            "together with its workers it requests 3 CPU, but the node has 2",
             "1 CPU, and a worker with 1 CPU",
         ),
         (
             Shape(({"CPU": 1},), workers=({"GPU": 2},) * 4),
             [{"CPU": 8, "GPU": 1}] * 3,
-            "each of its workers asks for 2 GPU, but the largest node has 1",
+            "each of its workers requests 2 GPU, but the largest node has 1",
             "1 CPU, and 3 workers with 1 GPU each, PACK",
         ),
         (
             Shape(({"CPU": 1},) * 3, "STRICT_SPREAD"),
             [{"CPU": 2}] * 2,
-            "its bundles together ask for 3 nodes, one each (STRICT_SPREAD), but there are 2",
+            "its bundles together request 3 nodes, one for each (STRICT_SPREAD), but there are 2",
             "3 x (1 CPU), SPREAD",
         ),
         (
             Shape(({"CPU": 1}, {"CPU": 2}), "STRICT_PACK"),
             [{"CPU": 2}] * 2,
-            "ask for 3 CPU on one node (STRICT_PACK), which none of the 2 nodes has",
+            "request 3 CPU on one node (STRICT_PACK), but none of the 2 nodes has all of that",
             "1 CPU + 2 CPU, PACK",
         ),
         (
             Shape(({"CPU": 1},), workers=({"CPU": 1, "GPU": 1},) * 4),
             [{"CPU": 4, "GPU": 4}, {"CPU": 1}],
-            "the 2 nodes have that in all, but not where Ray would place it",
+            "the 2 nodes have that in total, but not where Ray would place it",
             "1 CPU, and 3 workers with 1 CPU, 1 GPU each, PACK",
         ),
     ],
@@ -132,17 +132,17 @@ def test_a_trial_that_never_fits_is_refused_with_the_nearest_shape_that_does(sha
     assert problem.startswith("a trial can never be placed: ")
     assert reason in problem
     assert (
-        f"Ask for less: the nearest that fits is {instead}. Or attach" if instead else "Ask for less. Or"
+        f"Request less: the nearest shape that fits is {instead}. Or connect" if instead else "Request less. Or"
     ) in problem
 
 
 def test_shapes_that_ray_refuses_are_reported_before_ray_is_called():
     assert plan({"GPU": 1.5}, [{"GPU": 4}], 1).problems == (
-        "1.5 GPU: Ray gives a process a part of one GPU, or whole ones; ask for 1 or 2, or for less than 1",
+        "1.5 GPU: Ray allocates a part of one GPU, or whole ones; request 1, 2 or less than 1",
     )
-    assert "0.0001 is the least" in plan({"CPU": 0.00001}, TWO, 1).problems[0]
-    assert "less than nothing" in plan({"special": -1}, TWO, 1).problems[0]
-    assert "no placement strategy 'TIGHT'" in make_plan(Shape(({"CPU": 1},), "TIGHT"), TWO, 1).problems[0]
+    assert "0.0001 is the smallest amount" in plan({"CPU": 0.00001}, TWO, 1).problems[0]
+    assert "cannot be negative" in plan({"special": -1}, TWO, 1).problems[0]
+    assert "got 'TIGHT'" in make_plan(Shape(({"CPU": 1},), "TIGHT"), TWO, 1).problems[0]
 
 
 def test_a_plan_for_a_cluster_without_nodes():
@@ -154,7 +154,7 @@ def test_resources_in_use_are_distinguished_from_missing_resources():
     assert (made.problems, made.concurrent, made.at_first, made.in_use) == ((), 4, 1, {"CPU": 3})
     assert str(made).splitlines()[1] == "now in use: 3 CPU; 1 starts at first"
     full = plan({"CPU": 1}, [{"CPU": 4}], 9, free=[{}])
-    assert str(full).splitlines()[1] == "now in use: 4 CPU; none starts before some of it is given back"
+    assert str(full).splitlines()[1] == "now in use: 4 CPU; no trial starts before some of that is released"
     enough = plan({"CPU": 1}, [{"CPU": 4}], 2, free=[{"CPU": 2}])
     assert len(str(enough).splitlines()) == 1
 
@@ -162,12 +162,12 @@ def test_resources_in_use_are_distinguished_from_missing_resources():
 def test_resources_that_an_autoscaling_cluster_can_add_are_not_a_problem():
     growth = (NodeType({"CPU": 4}, 3),)
     more = plan({"CPU": 2}, [{"CPU": 4}], 20, growth=growth)
-    assert (more.concurrent, more.waves, more.grown, more.places) == (2, 10, 8, None)
+    assert (more.concurrent, more.waves, more.autoscaled_slots, more.fixed_slots) == (2, 10, 8, None)
     assert more.notes == ("the cluster starts nodes when trials wait: up to 8 at once then",)
     none = plan({"CPU": 2}, [{"CPU": 1}], 20, growth=growth)
     assert (none.problems, none.slots, none.concurrent) == ((), 0, 6)
     assert none.notes == (
-        "no node that is there fits a trial; the cluster starts nodes when trials wait: up to 6 at once then",
+        "no present node fits a trial; the cluster starts nodes when trials wait: up to 6 at once then",
     )
     assert "the largest node has 4" in plan({"CPU": 9}, [{"CPU": 1}], 20, growth=growth).problems[0]
     unbounded = plan({"CPU": 2}, [{"CPU": 4}], 20, growth=(NodeType({"CPU": 4}, -1),))
@@ -176,7 +176,7 @@ def test_resources_that_an_autoscaling_cluster_can_add_are_not_a_problem():
 
 def test_nothing_is_refused_if_the_node_types_of_the_autoscaler_are_unknown():
     made = plan({"GPU": 9}, [{"CPU": 1}], 20, growth=())
-    assert (made.problems, made.concurrent, made.grows, made.places) == ((), 0, True, None)
+    assert (made.problems, made.concurrent, made.autoscaling, made.fixed_slots) == ((), 0, True, None)
     assert str(made).splitlines()[0] == "20 trials, none at once yet"
     assert "not known here" in made.notes[0]
 
@@ -184,7 +184,7 @@ def test_nothing_is_refused_if_the_node_types_of_the_autoscaler_are_unknown():
 def test_workers_wait_for_nodes_that_start():
     shape = Shape(({"CPU": 1},), workers=({"GPU": 1},) * 2)
     made = make_plan(shape, [{"CPU": 8}], 20, growth=(NodeType({"CPU": 1, "GPU": 1}, 4),))
-    assert (made.slots, made.grown, made.max_concurrent) == (0, 2, 2)
+    assert (made.slots, made.autoscaled_slots, made.max_concurrent) == (0, 2, 2)
 
 
 def test_a_driver_that_fits_no_node_is_a_problem():

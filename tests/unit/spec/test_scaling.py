@@ -95,7 +95,7 @@ def test_fields_of_the_other_mode_are_ignored():
         ("gpus", "1.5", "a part of one GPU, or whole ones"),
         ("memory", "2 apples", "expected a size > 0"),
         ("resources", "a", "NAME=NUMBER"),
-        ("resources", "a=-1", "cannot ask for less than nothing"),
+        ("resources", "a=-1", "the amount of a resource cannot be negative"),
         ("resources", "a=inf", "expected a finite amount of a, got inf"),
         ("resources", "a\nb=1", "characters that are not printable"),
         ("resources", "GPU=1", "give GPU in the field GPUs"),

@@ -12,7 +12,7 @@ import ray.tune
 import nbtune
 from nbtune.spec.options.options import make_spec
 from nbtune.spec.plan.shape import Shape
-from nbtune.spec.plan.workers import Tuned, Workers, of_scaling
+from nbtune.spec.plan.workers import TunedWorkers, Workers, workers_from_scaling_config
 
 
 def spec(**given):
@@ -37,7 +37,11 @@ def test_workers_are_reserved_together_with_their_trial():
 def test_an_accelerator_is_requested_as_ray_does():
     flags = spec(workers=2, gpus=1, cpus=0, accelerator_type="A100").worker_group
     config = ray.train.ScalingConfig(num_workers=2, use_gpu=True, accelerator_type="A100")
-    assert spec(scaling=config).worker_group.each == flags.each == {"GPU": 1, "accelerator_type:A100": 0.001}
+    assert (
+        spec(scaling=config).worker_group.resources_per_worker
+        == flags.resources_per_worker
+        == {"GPU": 1, "accelerator_type:A100": 0.001}
+    )
 
 
 def test_a_scaling_config_is_equivalent_to_flags():
@@ -50,7 +54,7 @@ def test_a_scaling_config_is_equivalent_to_flags():
     )
     flags = spec(workers=3, cpus=2, gpus=0.5, placement_strategy="SPREAD", label_selector="zone=a")
     assert spec(scaling=config).worker_group.shape() == flags.worker_group.shape()
-    assert flags.shape.notes == ("the plan does not see label_selector of the workers: fewer trials may fit",)
+    assert flags.shape.notes == ("the plan ignores label_selector of the workers: fewer trials may fit",)
 
     class Form:
         scaling_config = config
@@ -64,17 +68,17 @@ def test_an_elastic_run_reserves_its_own_workers():
         group = made.worker_group
         assert group.elastic == (2, 5)
         assert group.shape(3) == Shape(
-            (), workers=({"CPU": 1},) * 3, notes=("a trial takes 2 to 5 workers; planned with 3",)
+            (), workers=({"CPU": 1},) * 3, notes=("a trial has 2 to 5 workers; planned with 3",)
         )
 
 
 def test_a_parameter_gives_the_number_of_workers():
     space = nbtune.Space.from_cell("n: choice([1, 3, 2])\nmodel: {'m': randint(1, 4)}\nlr: uniform(0, 1)")
     made = spec(workers="n").within(space)
-    assert made.workers == Tuned("n", 3)
-    assert made.shape == Shape(({"CPU": 1},) * 3, notes=("n says how many workers a trial has; planned with 3",))
+    assert made.workers == TunedWorkers("n", 3)
+    assert made.shape == Shape(({"CPU": 1},) * 3, notes=("n is the number of workers of a trial; planned with 3",))
     assert made.worker_group.count({"n": 2}) == 2
-    assert spec(workers="model/m").within(space).workers == Tuned("model/m", 3)
+    assert spec(workers="model/m").within(space).workers == TunedWorkers("model/m", 3)
     assert spec(workers="model/m").worker_group.count({"model": {"m": 1}}) == 1
     config = ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 2})
     assert spec(workers="n", scaling=config).within(space).shape.bundles == ({"CPU": 2},) * 3
@@ -128,7 +132,7 @@ def test_environment_variables_are_parsed():
 
 def test_the_number_of_a_scaling_config_may_be_tuned():
     config = ray.train.ScalingConfig(num_workers=7)
-    assert of_scaling(config, {}, Tuned("n", 2)) == Workers(Tuned("n", 2), {"CPU": 1})
+    assert workers_from_scaling_config(config, {}, TunedWorkers("n", 2)) == Workers(TunedWorkers("n", 2), {"CPU": 1})
 
 
 def test_a_plan_needs_the_space_for_a_parameter():
@@ -140,10 +144,10 @@ def test_a_plan_needs_the_space_for_a_parameter():
 
 @pytest.mark.parametrize("count", [0, 3, -1, None, 1.5, True, "2"])
 def test_a_number_of_workers_outside_the_plan_is_refused(count: object) -> None:
-    group = Workers(Tuned("net/n", 2), {"CPU": 1})
+    group = Workers(TunedWorkers("net/n", 2), {"CPU": 1})
     group.check({"net": {"n": 2}})
     group.check({"net": {}})
-    with pytest.raises(ValueError, match=f"net/n={count!r}: a trial of this experiment has 1 to 2 workers"):
+    with pytest.raises(ValueError, match=f"expected 1 to 2 workers, .* got net/n={count!r}"):
         group.check({"net": {"n": count}})
 
 
@@ -154,7 +158,7 @@ def test_a_number_of_workers_outside_the_plan_is_refused(count: object) -> None:
         (2, "2 workers"),
         ((1, 4), "1 to 4 workers"),
         ((3, 3), "3 workers"),
-        (Tuned("n", 2), "up to 2 workers"),
+        (TunedWorkers("n", 2), "up to 2 workers"),
     ],
 )
 def test_the_description_of_the_workers_of_a_trial(number: object, text: str) -> None:

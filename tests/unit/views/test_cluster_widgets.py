@@ -189,7 +189,7 @@ def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
 
 def test_what_is_wrong_is_not_written(sent):
     form = nbtune.ScalingForm()
-    with pytest.raises(nbtune.NbtuneError, match="no notebook"):
+    with pytest.raises(nbtune.NbtuneError, match="requires a notebook"):
         form.write()
     typed(form, cpus="two")
     with pytest.raises(SpecError, match="cpus: expected a number >= 0, got 'two'"):
@@ -197,7 +197,7 @@ def test_what_is_wrong_is_not_written(sent):
 
 
 def test_a_form_does_not_begin_with_what_is_wrong():
-    with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray gives"):
+    with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray allocates"):
         nbtune.ScalingForm({"gpus": 1.5})
 
 

@@ -343,13 +343,13 @@ def test_hints_and_how_many_at_once():
     assert head_state(store)["limited_by"] == "max_concurrent"
     store._metadata["max_concurrent"] = None
     assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (8, "cluster")
-    store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
     assert head_state(store)["limited_by"] == "GPU"
-    store._metadata["plan"] = {"slots": 1, "scarcest": "GPU", "grows": True}
+    store._metadata["plan"] = {"slots": 1, "bottleneck": "GPU", "autoscaling": True}
     store._counts["running"] += 3
     assert head_state(store)["concurrent"] == store.counts["running"]
     store._metadata["trials"] = 4
-    store._metadata["plan"] = {"slots": 8, "scarcest": "GPU"}
+    store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
     assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (4, "")
 
 
