@@ -1,11 +1,11 @@
-// The preview page: the choices in its bar, the four widgets, and the messages that they send.
+// The preview page: the choices in its bar, the four widgets, and a list of their messages.
 
 import { Kernel } from "./preview/kernel.js";
+import { leaks } from "./preview/leaks.js";
 import { fetched, Widget } from "./preview/mount.js";
 import { SCENARIOS, scenario } from "./preview/scenario.js";
-import { left } from "./preview/watch.js";
 
-const NAMES = ["head", "curves", "trials", "parallel"];
+const NAMES = ["header", "curves", "trials", "parallel"];
 const SETTINGS = { x: "iteration", logx: false, logy: false, smooth: 0 };
 const SHOWN = 200; // messages in the panel
 
@@ -17,7 +17,7 @@ if (!SCENARIOS.includes(choice.scenario)) choice.scenario = chosen.scenario;
 /** @param {string} selector @returns {any} */
 const find = (selector) => document.querySelector(selector);
 
-function dress() {
+function applyTheme() {
   document.body.dataset.jpThemeLight = String(choice.theme !== "dark");
   document.body.dataset.jpThemeName = choice.theme === "dark" ? "JupyterLab Dark" : "JupyterLab Light";
   find("main").style.width = choice.width === "full" ? "" : `${choice.width}px`;
@@ -28,11 +28,11 @@ for (const select of document.querySelectorAll("select")) {
   select.addEventListener("change", () => {
     choice[select.name] = select.value;
     history.replaceState(null, "", `?${new URLSearchParams(choice)}`);
-    if (select.name === "theme" || select.name === "width") dress();
+    if (select.name === "theme" || select.name === "width") applyTheme();
     else location.reload();
   });
 }
-dress();
+applyTheme();
 
 /** @param {string} name */
 async function addStyles(name) {
@@ -76,7 +76,7 @@ const recorded = await (await fetch("preview/recorded.json")).json();
 const kernel = new Kernel(scenario(choice.scenario, recorded), log);
 /** @type {Record<string, Record<string, any>>} */
 const traits = {
-  head: { state: {} },
+  header: { state: {} },
   curves: { metric: kernel.metric, metrics: [], mode: null, settings: SETTINGS, selection: [] },
   trials: { selection: [] },
   parallel: { selection: [] },
@@ -86,7 +86,7 @@ for (const name of NAMES) {
   kernel.widgets[name] = widget;
   await addStyles(name);
 }
-kernel.tell(true, ["head"]); // traits are there from the start
+kernel.sendUpdates(true, ["header"]); // a model has its traits from the beginning
 for (const [name, widget] of Object.entries(kernel.widgets)) {
   try {
     await widget.start();
@@ -98,7 +98,7 @@ for (const [name, widget] of Object.entries(kernel.widgets)) {
   }
 }
 link(
-  Object.values(kernel.widgets).filter((widget) => widget.name !== "head"),
+  Object.values(kernel.widgets).filter((widget) => widget.name !== "header"),
   "selection",
 );
 
@@ -123,6 +123,6 @@ find("#fewer").addEventListener("click", () => {
 });
 
 kernel.play(choice.live);
-/** What tests take hold of. */
-Object.assign(globalThis, { preview: { kernel, widgets: kernel.widgets, addView, left } });
+/** The interface for tests. */
+Object.assign(globalThis, { preview: { kernel, widgets: kernel.widgets, addView, leaks } });
 document.body.dataset.ready = "true";

@@ -1,1 +1,1 @@
-"""Where a person comes in: the magics, and forms and panels put together with the rest."""
+"""What the user calls in a notebook: the magics, the forms and the cluster panel."""

@@ -120,9 +120,9 @@ class NbTune(_Defaults):
         """Return a context that shows a progress line in a terminal, and nothing in a notebook."""
         if hasattr(self.shell, "kernel"):
             return nullcontext()
-        from nbtune.views.terminal import Line
+        from nbtune.views.terminal import ProgressLine
 
-        return Line(experiment._store, sys.stdout)
+        return ProgressLine(experiment._store, sys.stdout)
 
     def _check_name_is_free(self, name: str) -> None:
         """Raise if the variable is an experiment that still runs: rebinding it would make that one unreachable."""

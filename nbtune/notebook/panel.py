@@ -1,4 +1,4 @@
-"""`nbtune.ClusterPanel`: the connected cluster and this kernel's experiments, put together for the panel."""
+"""`nbtune.ClusterPanel`: the connected cluster and its users, for the widget of the panel."""
 
 from __future__ import annotations
 
@@ -13,51 +13,49 @@ from nbtune.cluster.resources.usage import Held, Node, look, total_of
 from nbtune.cluster.switch import switch
 from nbtune.errors import ClusterError
 from nbtune.launch.registry import running
-from nbtune.views.forms.cluster import Panel
+from nbtune.views.forms.cluster import ClusterWidget
 
 __all__ = ["ClusterPanel"]
 
-_ID = 8  # hexadecimal digits of a node's id, which tell nodes of one name apart
-_FIRST = ("CPU", "GPU", "memory", "object_store_memory")
-_COUNTED = ("CPU", "GPU")
-_DEAD = 20  # dead nodes that are shown; how many there are is said in any case
-_MOMENT = 3.0  # seconds in which Ray's nodes have told that what an experiment has held is free
-_LEAST = 1e-3  # less than this is what sums of fractions leave over
+_ID_LENGTH = 8  # hexadecimal digits of a node's id, to distinguish nodes with the same name
+_RAY_RESOURCES = ("CPU", "GPU", "memory", "object_store_memory")
+_SUMMARY_RESOURCES = ("CPU", "GPU")
+_MAX_DEAD = 20  # dead nodes in the table; the panel shows the number of all
+_RELEASE_TIMEOUT = 3.0  # seconds until Ray's nodes have reported the resources of a finished experiment as free
+_ROUNDING = 1e-3  # smaller amounts are rounding errors of sums
 
 
-class ClusterPanel(Panel):
-    """The connected cluster: its nodes, what is used and free, which experiment uses it; and attaching to another.
+class ClusterPanel(ClusterWidget):
+    """A widget that shows the connected cluster, its nodes, resources and users, and attaches to another cluster.
 
-    Display it in a cell. It asks the cluster at most once a second, and only while it is on somebody's screen; what
-    it shows as used is what Ray has given away to trials and tasks. Without a cluster it says so, and starts none
-    unless it is told to.
-
-    Attributes:
-        errors: what went wrong in the browser's half, the latest last.
+    Display it in a cell. It polls the cluster once a second while it is visible. Resources in use are those that Ray
+    has allocated to trials and tasks. The panel starts a cluster only when the user clicks Connect.
     """
 
     def __init__(self) -> None:
         super().__init__(_Connected())
 
     def __repr__(self) -> str:
-        """Say it in a line, where there is no widget."""
+        """Return one line for frontends without widgets."""
         try:
-            facts = self._source.picture()
+            cluster = self._source.snapshot()
         except ClusterError as error:
             return f"ClusterPanel: {error}"
-        if facts["kind"] == "none":
+        if cluster["kind"] == "none":
             return "ClusterPanel: no cluster is connected"
-        used = ", ".join(f"{used:g} of {total:g} {name}" for name, used, total in facts["amounts"] if name in _COUNTED)
-        return f"ClusterPanel: {facts['kind']}, {facts['alive']} node{'s' * (facts['alive'] != 1)}, {used} in use"
+        used = ", ".join(
+            f"{used:g} of {total:g} {name}" for name, used, total in cluster["amounts"] if name in _SUMMARY_RESOURCES
+        )
+        return f"ClusterPanel: {cluster['kind']}, {cluster['alive']} node{'s' * (cluster['alive'] != 1)}, {used} in use"
 
 
 class _Connected:
-    """What this kernel is connected to; see `nbtune.views.forms.cluster.Source`."""
+    """The cluster that this kernel is connected to; see `nbtune.views.forms.cluster.ClusterSource`."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}  # of other kernels' experiments, by their folders
+        self._names: dict[str, str] = {}  # folder -> name, of other kernels' experiments
 
-    def picture(self) -> Mapping[str, Any]:
+    def snapshot(self) -> Mapping[str, Any]:
         usage = look()
         if usage is None:
             return {"kind": "none"}
@@ -66,8 +64,8 @@ class _Connected:
         total, used = total_of(node.total for node in alive), total_of(node.used for node in alive)
         users = self._users(usage.held)
         held = total_of(user["resources"] for user in users)
-        # Who holds objects in the object store, Ray does not say.
-        rest = {name: used[name] - held.get(name, 0) for name in used if name != "object_store_memory"}
+        # Ray does not report the owners of objects in the object store.
+        others = {name: used[name] - held.get(name, 0) for name in used if name != "object_store_memory"}
         return {
             "kind": usage.kind,
             "address": usage.address,
@@ -75,27 +73,27 @@ class _Connected:
             "dead": len(dead),
             "amounts": _amounts(total, used),
             "users": users,
-            "others": {name: amount for name, amount in rest.items() if amount > _LEAST},
-            "nodes": [_shown(node) for node in [*alive, *dead[-_DEAD:]]],
+            "others": {name: amount for name, amount in others.items() if amount > _ROUNDING},
+            "nodes": [_node_row(node) for node in [*alive, *dead[-_MAX_DEAD:]]],
         }
 
     def connect(self, address: str | None) -> None:
-        due = time.monotonic() + _MOMENT
+        due = time.monotonic() + _RELEASE_TIMEOUT
         while (used := self._used_by_others()) and time.monotonic() < due:
             time.sleep(0.2)
         mine = [experiment.name for experiment in running().values()]
         switch(address, mine, used)
 
     def _used_by_others(self) -> float:
-        """Return how many CPUs and GPUs of an embedded Ray are used by nobody known."""
-        facts: Mapping[str, Any] = {}
-        with suppress(ClusterError):  # one that is gone is left all the same
-            facts = self.picture()
-        others = facts.get("others", {}) if facts.get("kind") == "embedded" else {}
+        """Return how many CPUs and GPUs of an embedded Ray are used by anything but experiments."""
+        cluster: Mapping[str, Any] = {}
+        with suppress(ClusterError):  # a lost cluster can be left, too
+            cluster = self.snapshot()
+        others = cluster.get("others", {}) if cluster.get("kind") == "embedded" else {}
         return float(others.get("CPU", 0) + others.get("GPU", 0))
 
     def _users(self, held: Mapping[str, Held]) -> list[dict[str, Any]]:
-        """Return who uses what: this kernel's experiments, then those of others."""
+        """Return the users with their resources: this kernel's experiments, then those of others."""
         mine = {PurePosixPath(path).name: one for path, one in running().items()}
         users = []
         for folder in sorted(held, key=lambda folder: (folder not in mine, folder)):
@@ -108,7 +106,7 @@ class _Connected:
         return users
 
     def _name_elsewhere(self, folder: str, holds: Held) -> str | None:
-        """Return the name of another kernel's experiment, or None where it is over and its driver only lingers."""
+        """Return the name of another kernel's experiment; None where it has ended and its driver has not exited yet."""
         if folder not in self._names or not holds.trials:
             from nbtune.engine.client.launch import find
             from nbtune.engine.client.stored import events_since
@@ -120,19 +118,19 @@ class _Connected:
         return self._names[folder]
 
 
-def _shown(node: Node) -> dict[str, Any]:
+def _node_row(node: Node) -> dict[str, Any]:
     return {
-        "id": node.id[:_ID],
+        "id": node.id[:_ID_LENGTH],
         "name": node.name,
         "head": node.head,
         "alive": node.alive,
-        "why": node.why,
+        "reason": node.why,
         "accelerator": node.accelerator,
         "amounts": _amounts(node.total, node.used),
     }
 
 
 def _amounts(total: Mapping[str, float], used: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """Return (name, used, total) of each resource: Ray's own first, then custom ones by name."""
-    names = [name for name in _FIRST if name in total] + sorted(set(total) - set(_FIRST))
+    """Return (name, used, total) of each resource: Ray's own ones first, then custom ones by name."""
+    names = [name for name in _RAY_RESOURCES if name in total] + sorted(set(total) - set(_RAY_RESOURCES))
     return [(name, round(used[name], 4), round(total[name], 4)) for name in names]

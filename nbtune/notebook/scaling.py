@@ -1,4 +1,4 @@
-"""`nbtune.ScalingForm`: what a trial asks for, as a form, with the plan on the connected cluster beside it."""
+"""`nbtune.ScalingForm`: a form on the resources of a trial, with the plan on the connected cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nbtune.errors import SpecError
 from nbtune.shell import insert_cell_below
 from nbtune.spec.forms.scaling import Scaling, read_scaling
 from nbtune.spec.forms.scaling_text import scaling_cell, scaling_fields
-from nbtune.views.forms.scaling import Form
+from nbtune.views.forms.scaling import ScalingWidget
 
 if TYPE_CHECKING:
     from ray.train import ScalingConfig
@@ -22,22 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["ScalingForm"]
 
 
-class ScalingForm(Form):
-    """A form for what a trial asks for: one process with its resources, or a distributed run of Ray Train.
+class ScalingForm(ScalingWidget):
+    """A form on the resources of a trial: one process, or a distributed run of Ray Train.
 
-    Display it in a cell. `value` is what it says, the latest that was valid, and can be observed:
+    Display it in a cell. `value` is the latest valid value of the form, and can be observed:
     ``form.observe(function, "value")``.
 
     Args:
-        value: what it begins with: a `ray.train.ScalingConfig`; options of `nbtune.tune` as a dictionary (cpus, gpus,
+        value: the initial value: a `ray.train.ScalingConfig`; a dictionary of options of `nbtune.tune` (cpus, gpus,
             memory, resources, samples, scaling); or None for one process with one CPU.
 
     Attributes:
-        valid: whether what is typed now is valid.
-        errors: what went wrong in the browser's half, the latest last.
+        valid: whether the current fields are valid.
 
     Raises:
-        SpecError: the value is none of these, or says what cannot be.
+        SpecError: the value has another type, or is not valid.
     """
 
     def __init__(self, value: Any = None) -> None:
@@ -52,9 +51,9 @@ class ScalingForm(Form):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What it says, as options of `nbtune.tune`: ``nbtune.tune(train, space, **form.options)``.
+        """The options of `nbtune.tune` that the form requests: ``nbtune.tune(train, space, **form.options)``.
 
-        Of one process cpus, gpus, memory (bytes) and resources, as far as they are asked for; of a distributed run
+        For one process those of cpus, gpus, memory (bytes) and resources that are given; for a distributed run
         `scaling`, a `ray.train.ScalingConfig`.
         """
         value: Scaling = self.value
@@ -62,25 +61,25 @@ class ScalingForm(Form):
 
     @property
     def scaling_config(self) -> ScalingConfig:
-        """What it says, as a `ray.train.ScalingConfig`: of one process one worker with the same resources."""
+        """The same as a `ray.train.ScalingConfig`; one process becomes one worker with the same resources."""
         return _scaling_config(self.value)
 
     @property
     def samples(self) -> int:
-        """How many trials it plans for."""
+        """The number of trials in the plan."""
         return int(self.value.samples)
 
     @property
     def text(self) -> str:
-        """The cell that "Write cell" writes."""
+        """The text of the cell that the button "Write cell" writes."""
         return str(self.checked["cell"])
 
     def write(self) -> None:
-        """Put the cell below the one that runs.
+        """Write `text` into a new cell below the running one.
 
         Raises:
-            SpecError: something is wrong with what is typed.
-            NbtuneError: no notebook is there.
+            SpecError: the form is not valid.
+            NbtuneError: there is no notebook.
         """
         if not self.valid:
             raise SpecError([f"{name}: {why}" if name else why for name, why in self.checked["problems"].items()])
@@ -88,11 +87,11 @@ class ScalingForm(Form):
 
 
 class _Source:
-    """Checks and plans; see `nbtune.views.forms.scaling.Source`."""
+    """Checks the fields and plans; see `nbtune.views.forms.scaling.ScalingSource`."""
 
     @property
     def train_v2(self) -> bool:
-        """Tell which Ray Train there is: what was imported, or what the environment says will be."""
+        """Whether Ray Train V2 is in use: the imported one, or the one that the environment selects."""
         config = getattr(sys.modules.get("ray.train"), "ScalingConfig", None)
         if config is not None:
             return hasattr(config, "min_workers")
@@ -103,7 +102,7 @@ class _Source:
         if value is not None and value.distributed:
             try:
                 _scaling_config(value)
-            except ValueError as error:  # what only Ray itself knows to be wrong
+            except ValueError as error:  # a check that only Ray does
                 return None, {"": str(error)}
         return value, problems
 
@@ -113,12 +112,12 @@ class _Source:
     def plan(self, value: Scaling) -> Mapping[str, Any]:
         from nbtune.cluster.connect import connect
 
-        if look() is None:  # a form starts no cluster by itself
+        if look() is None:  # only the user's click on Connect starts a cluster
             return {"state": "none", "lines": [], "cluster": ""}
-        there = connect()
+        cluster = connect()
         planned = _plan(value)
         state = "impossible" if planned.problems else "planned"
-        return {"state": state, "lines": str(planned).splitlines(), "cluster": str(there)}
+        return {"state": state, "lines": str(planned).splitlines(), "cluster": str(cluster)}
 
     def connect(self) -> None:
         from nbtune.cluster.connect import connect
@@ -127,7 +126,7 @@ class _Source:
 
 
 def _plan(value: Scaling) -> Plan:
-    """Return the plan on the connected cluster: the one place that asks for it."""
+    """Return the plan on the connected cluster."""
     options = {"scaling": _scaling_config(value)} if value.distributed else value.options
     from nbtune.launch.planning import plan
 
@@ -142,6 +141,10 @@ def _scaling_config(value: Scaling) -> Any:
 
     if value.distributed:
         return ScalingConfig(**value.config)
-    asked = {"CPU": value.options.get("cpus"), "GPU": value.options.get("gpus"), "memory": value.options.get("memory")}
-    per_worker = {name: amount for name, amount in asked.items() if amount} | value.options.get("resources", {})
+    requested = {
+        "CPU": value.options.get("cpus"),
+        "GPU": value.options.get("gpus"),
+        "memory": value.options.get("memory"),
+    }
+    per_worker = {name: amount for name, amount in requested.items() if amount} | value.options.get("resources", {})
     return ScalingConfig(num_workers=1, use_gpu="GPU" in per_worker, resources_per_worker=per_worker)

@@ -1,4 +1,4 @@
-"""`SpaceForm`: a form on a search space, from whatever a space can be read from."""
+"""`nbtune.SpaceForm`: a form on a search space, from a cell, a space, an experiment or an Optuna study."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 __all__ = ["SpaceForm"]
 
 _NEW = {"name": "sweep", "metric": "score", "mode": "max", "samples": "10"}
-"""What a new cell's line begins with."""
+"""The initial fields of a new cell's magic line."""
 
 
 class SpaceForm(SpaceEditor):
-    """A form to build or change a search space; ``%%tune --space FORM`` takes it as it is.
+    """A form to build or change a search space; ``%%tune --space FORM`` accepts it.
 
-    Its rows are what one would type in a cell. What is wrong is said at the field, and `space` stays the last that was
-    right. "Write cell" puts the whole ``%%tune`` cell below this one; `write` does the same from Python.
+    Each row is a parameter or constraint of a cell. Errors are shown at the fields, and `space` stays the latest valid
+    one. The button "Write cell" writes the ``%%tune`` cell below this one; `write` does the same from Python.
 
     Args:
-        source: what to begin with: None for an empty form; the text of a cell, which keeps its options and its body;
-            a `Space`, or a dictionary as Ray Tune takes it; an `Experiment`, whose best trials then suggest changes;
-            an `optuna.Study`, with the same.
+        source: the initial form: None for an empty one; the text of a cell, whose options and body are kept; a `Space`,
+            or a dictionary as Ray Tune takes it; an `Experiment` or an `optuna.Study`, whose best trials then suggest
+            changes.
         namespace: the variables that the fields may use; the notebook's if None.
 
     Raises:
-        SpecError: the source is none of these, or a cell that is no Python.
+        SpecError: the source has another type, or is a cell with a syntax error.
     """
 
     def __init__(self, source: Any = None, *, namespace: Mapping[str, Any] | None = None) -> None:
@@ -51,30 +51,31 @@ class SpaceForm(SpaceEditor):
         try:
             form = Form.read(text, namespace, line)
         except SyntaxError as error:
-            raise SpecError([Problem(f"the cell is no Python: {error.msg}", error.lineno)]) from None
-        super().__init__(form, _suggestions(form, trials), Space.from_spec, partial(_planned, namespace))
+            raise SpecError([Problem(f"the cell is not valid Python: {error.msg}", error.lineno)]) from None
+        super().__init__(form, _suggestions(form, trials), Space.from_spec, partial(_plan, namespace))
 
     @property
     def suggestions(self) -> list[str]:
-        """What the best trials of the experiment suggest; each has its button in the form."""
+        """The changes that the best trials suggest; the form has a button for each."""
         return [suggestion.text for suggestion in self._suggestions]
 
     def write(self) -> None:
-        """Put the cell below the one that runs.
+        """Write `text` into a new cell below the running one.
 
         Raises:
-            SpecError: something is wrong with what is typed.
+            SpecError: the form is not valid.
+            NbtuneError: there is no notebook.
         """
         if not self.valid:
-            raise SpecError([f"the form is not right yet: {self._checked.blocked_reason}"])
+            raise SpecError([f"the form is not valid: {self._checked.blocked_reason}"])
         insert_cell_below(self.text)
 
 
-def _planned(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]) -> tuple[list[str], bool]:
-    """Return what is planned on the connected cluster, as lines, and whether it can be run."""
+def _plan(namespace: Mapping[str, Any], space: Space, line: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Return the lines of the plan on the connected cluster, and whether the trials fit."""
     ray: Any = sys.modules.get("ray")
-    if not getattr(ray, "is_initialized", bool)():  # a form starts no cluster by itself
-        return ["no cluster is connected yet, so nothing is planned"], True
+    if not getattr(ray, "is_initialized", bool)():  # a form does not start a cluster
+        return ["no cluster is connected, so there is no plan"], True
     planned = planning.plan(space=space, **line_options(line, namespace))
     return str(planned).splitlines(), not planned.problems
 
@@ -85,7 +86,7 @@ def _suggestions(form: Form, trials: list[ScoredTrial]) -> list[Suggestion]:
 
 
 def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
-    """Return a source as the text of a cell, the fields of its line where it has none, and its trials."""
+    """Return a source as the text of a cell, the fields of its line if the text has none, and its trials."""
     if source is None:
         return "", _NEW, []
     if isinstance(source, str):
@@ -93,9 +94,9 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
     kinds = {(base.__module__.partition(".")[0], base.__name__) for base in type(source).__mro__}
     if ("optuna", "Study") in kinds:
         mode = "max" if source.direction.name == "MAXIMIZE" else "min"
-        return Space.from_optuna(source).to_cell(), {**_NEW, "mode": mode}, _of_study(source, mode)
+        return Space.from_optuna(source).to_cell(), {**_NEW, "mode": mode}, _scored_study_trials(source, mode)
     if ("nbtune", "Experiment") in kinds:
-        return *_of_experiment(source), _of_trials(source)
+        return *_read_experiment(source), _scored_trials(source)
     problems: list[Problem] = []
     space = as_space(source, problems)
     if problems:
@@ -103,29 +104,29 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
     return Space.from_spec(space).to_cell(), _NEW, []
 
 
-def _of_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
-    """Return the cell that an experiment ran; of one that ran a function, its space."""
+def _read_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None]:
+    """Return the cell of an experiment, or the space of one that ran a function."""
     if experiment.source.startswith("%%tune"):
-        return experiment.source.rstrip("\n"), None  # IPython has ended the cell with a line feed
+        return experiment.source.rstrip("\n"), None  # IPython appends a line feed to the cell
     metadata = experiment._store.metadata
     options = metadata.get("options", {})
     line = {name: str(options.get(name) or "") for name in ("metric", "mode", "samples")}
     return experiment.space.to_cell(), {**line, "name": experiment.name if experiment.name.isidentifier() else ""}
 
 
-def _of_trials(experiment: Experiment) -> list[ScoredTrial]:
-    metric, found = experiment._store.metric, []
+def _scored_trials(experiment: Experiment) -> list[ScoredTrial]:
+    metric, scored = experiment._store.metric, []
     sign = -1 if experiment._store.metadata.get("mode") == "max" else 1
     if metric is None:
         return []
     for number, trial in experiment.trials.items():
         value = trial.metrics.get(metric) if trial.status != "failed" else None
         if isinstance(value, (int, float)) and math.isfinite(value):
-            found.append(ScoredTrial(number, dict(flat(trial.config)), sign * float(value)))
-    return found
+            scored.append(ScoredTrial(number, dict(flat(trial.config)), sign * float(value)))
+    return scored
 
 
-def _of_study(study: Any, mode: str) -> list[ScoredTrial]:
+def _scored_study_trials(study: Any, mode: str) -> list[ScoredTrial]:
     sign = -1 if mode == "max" else 1
     done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     return [ScoredTrial(trial.number, trial.params, sign * trial.value) for trial in done if math.isfinite(trial.value)]

@@ -1,1 +1,1 @@
-"""What a person sees. Nothing here imports Ray, and nothing outside imports it before it is shown."""
+"""What the user sees. Nothing here imports Ray, and nothing imports a view before it is shown."""

@@ -1,4 +1,4 @@
-"""The view in a terminal, where no widget is: the experiment's state in a line that is written again."""
+"""A progress line for terminals, where there are no widgets."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from nbtune.results.store import ENDED, Store
 from nbtune.spec.units import format_duration
 from nbtune.views.text import best_line, count_line
 
-__all__ = ["Line", "line"]
+__all__ = ["ProgressLine", "progress_line"]
 
-_EVERY = 1.0  # seconds between two writings
-_BAR = 20  # characters
+_INTERVAL = 1.0  # seconds between two updates
+_BAR_WIDTH = 20  # characters
 
 
-def line(store: Store, width: int = 100) -> str:
-    """Return the state in one line: bar, counts, time, best.
+def progress_line(store: Store, width: int = 100) -> str:
+    """Return the state of an experiment in one line: bar, counts, time, best trial.
 
     Args:
         store: the experiment's state.
-        width: characters that there are.
+        width: the maximum number of characters.
     """
     over, total = store.progress()
-    done = _BAR * over // max(total, 1)
+    done = _BAR_WIDTH * over // max(total, 1)
     name = store.metadata.get("name", "experiment")
     parts = [
-        f"{name} {store.status} [{'#' * done}{'.' * (_BAR - done)}] {over} of {total}",
+        f"{name} {store.status} [{'#' * done}{'.' * (_BAR_WIDTH - done)}] {over} of {total}",
         count_line(store),
         format_duration(store.elapsed()),
         best_line(store),
@@ -36,12 +36,12 @@ def line(store: Store, width: int = 100) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-class Line:
-    """The line while somebody waits: a context, in which it is kept up to date.
+class ProgressLine:
+    """A context in which a progress line is shown and updated every second.
 
     Args:
         store: the experiment's state.
-        out: where to write; nothing is written where it is no terminal.
+        out: where to write; nothing is written if it is not a terminal.
     """
 
     def __init__(self, store: Store, out: TextIO) -> None:
@@ -49,7 +49,7 @@ class Line:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="nbtune-line", daemon=True)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> ProgressLine:
         if self._out.isatty():
             self._thread.start()
         return self
@@ -62,8 +62,8 @@ class Line:
     def _follow(self) -> None:
         over = False
         while not over:
-            over = self._done.wait(_EVERY) or self._store.status in ENDED
-            text = line(self._store, shutil.get_terminal_size().columns - 1)
+            over = self._done.wait(_INTERVAL) or self._store.status in ENDED
+            text = progress_line(self._store, shutil.get_terminal_size().columns - 1)
             self._out.write(f"\r\x1b[K{text}")
             self._out.flush()
         self._out.write("\n")

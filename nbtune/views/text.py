@@ -1,4 +1,4 @@
-"""An experiment as text: for terminals, logs, files, and where no widget is."""
+"""An experiment as text, for terminals, logs and frontends without widgets."""
 
 from __future__ import annotations
 
@@ -15,24 +15,41 @@ _ORDER = ("running", "paused", "finished", "stopped", "failed", "unfinished")
 
 
 def number(value: Any) -> str:
-    """Return a metric's or parameter's value, short: four digits, an exponent below 1e-4 and from 1e6 on."""
+    """Return a value as text: numbers with four significant digits, with an exponent below 1e-4 and from 1e6 on.
+
+    Args:
+        value: of a metric or a parameter.
+    """
     if not isinstance(value, float):
         return value if isinstance(value, str) else label(value)
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def status_word(status: str) -> str:
-    """Return a trial's status as people read it."""
+    """Return a trial's status as it is written: "stopped early" for "stopped".
+
+    Args:
+        status: the status.
+    """
     return "stopped early" if status == "stopped" else status
 
 
 def status_of(store: Store, state: TrialState) -> str:
-    """Return a trial's status as it is shown: nothing runs, waits or pauses where the experiment is over."""
+    """Return a trial's status as it is shown: "unfinished" for one that had not ended when the experiment ended.
+
+    Args:
+        store: the experiment's state.
+        state: the trial's.
+    """
     return "unfinished" if store.status in ENDED and state.status not in ENDED else state.status
 
 
 def shown_counts(store: Store) -> dict[str, int]:
-    """Return status, as it is shown -> how many trials; those that are not there are left out."""
+    """Return status, as it is shown -> number of trials, without those of no trial.
+
+    Args:
+        store: the experiment's state.
+    """
     counts: dict[str, int] = {}
     for status, count in store.counts.items():
         shown = "unfinished" if store.status in ENDED and status not in ENDED else status
@@ -41,14 +58,22 @@ def shown_counts(store: Store) -> dict[str, int]:
 
 
 def count_line(store: Store) -> str:
-    """Return ``"2 running, 9 finished, 1 stopped early"``. Pending ones are the rest, and not told."""
+    """Return ``"2 running, 9 finished, 1 stopped early"``, without pending trials.
+
+    Args:
+        store: the experiment's state.
+    """
     counts = shown_counts(store)
-    told = [f"{counts[status]} {status_word(status)}" for status in _ORDER if status in counts]
-    return ", ".join(told) or "no trial running yet"
+    parts = [f"{counts[status]} {status_word(status)}" for status in _ORDER if status in counts]
+    return ", ".join(parts) or "no trial running yet"
 
 
 def best_line(store: Store) -> str:
-    """Return ``"best accuracy 0.982 (trial 7: lr=0.0031, hidden=128)"``, or an empty string."""
+    """Return ``"best accuracy 0.982 (trial 7: lr=0.0031, hidden=128)"``, or an empty string without a best trial.
+
+    Args:
+        store: the experiment's state.
+    """
     best = store.best()
     if best is None or store.metric is None:
         return ""
@@ -57,7 +82,11 @@ def best_line(store: Store) -> str:
 
 
 def summary(store: Store) -> str:
-    """Return an experiment's state in one or a few lines."""
+    """Return the state of an experiment in a few lines.
+
+    Args:
+        store: the experiment's state.
+    """
     metadata = store.metadata
     over, total = store.progress()
     lines = [
@@ -67,8 +96,8 @@ def summary(store: Store) -> str:
     if best := best_line(store):
         lines.append(best)
     if store.status in ENDED and not best and store.metric is not None:
-        seen = ", ".join(store.metrics()) or "nothing"
-        lines.append(f"no trial has a finite value of {store.metric} as its last; reported were: {seen}")
+        reported = ", ".join(store.metrics()) or "none"
+        lines.append(f"no trial has a finite last value of {store.metric}; reported metrics: {reported}")
     if metadata.get("error"):
         lines.append(f"{metadata['error']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]
@@ -77,5 +106,5 @@ def summary(store: Store) -> str:
         if len(failed) > 1:
             lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
     if store.status in ENDED and metadata.get("path"):
-        lines.append(f"kept in {metadata['path']}")
+        lines.append(f"stored in {metadata['path']}")
     return "\n".join(lines)

@@ -79,7 +79,7 @@ def tab(page: Page, name: str) -> None:
 def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, page: Page, folder: Path) -> None:
     done = folder / "story done"
     story = notebook(lab, page, folder, "story.ipynb", until(done), "list(demo.selected.index)")
-    head, rows = page.locator(".nbt-head"), page.locator(".nbt-trials tbody tr[data-trial]")
+    head, rows = page.locator(".nbt-header"), page.locator(".nbt-trials tbody tr[data-trial]")
     expect(head).to_contain_text("demo")
 
     # Curves grow, and clicks arrive, while another cell keeps the kernel busy.
@@ -112,7 +112,7 @@ def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, pag
     rows.locator("td").nth(1).click()
     field.fill("")
     tab(page, "Curves")
-    expect(page.locator(".nbt-curves-key")).to_contain_text("selected")
+    expect(page.locator(".nbt-curves-legend")).to_contain_text("selected")
 
     # The experiment is stopped, which the cluster confirms while the cell still runs.
     head.get_by_role("button", name="Stop").click()
@@ -138,7 +138,7 @@ def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, pag
     expect(page.locator(STILL)).to_be_hidden()
     story.save()
     story.open()
-    expect(page.locator(".nbt-head")).to_contain_text("■ stopped")
+    expect(page.locator(".nbt-header")).to_contain_text("■ stopped")
     tab(page, "Curves")
     points_above(page, 5)
     expect(page.locator(STILL)).to_be_hidden()
@@ -158,7 +158,7 @@ def test_a_kernel_that_dies_is_told_and_what_was_drawn_stays(lab: Server, page: 
     points_above(page, 3)
     pid = int(story.run(2).locator(".jp-OutputArea-output").inner_text())
     os.kill(pid, signal.SIGKILL)
-    banner = page.locator(".nbt-head").get_by_role("alert")
+    banner = page.locator(".nbt-header").get_by_role("alert")
     expect(banner).to_contain_text(re.compile("kernel"), timeout=30_000)
     expect(banner).to_contain_text("%tune resume")
     assert page.evaluate(POINTS) > 3
@@ -171,7 +171,7 @@ def test_a_sweep_is_steered_by_its_buttons(lab: Server, page: Page, folder: Path
     story = Notebook(page, lab, "steer.ipynb")
     story.run(0)
     story.start(1)
-    head, table = page.locator(".nbt-head"), page.locator(".nbt-trials")
+    head, table = page.locator(".nbt-header"), page.locator(".nbt-trials")
     tab(page, "Trials")
     running = table.locator("tbody tr[data-trial]").filter(has_text="running").first
     expect(head).to_contain_text("best accuracy")  # until then there is no checkpoint to pause with
@@ -220,10 +220,10 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
     )
     story.run(2)
     story.run(3)
-    expect(page.locator(".nbt-head")).to_have_count(3)
+    expect(page.locator(".nbt-header")).to_have_count(3)
     for number in (1, 2, 3):
         cell = story.cell(number)
-        expect(cell.locator(".nbt-head")).to_contain_text("✓ finished")
+        expect(cell.locator(".nbt-header")).to_contain_text("✓ finished")
         cell.get_by_role("tab", name="Trials").click()
         expect(cell.locator(".nbt-trials tbody tr[data-trial]")).to_have_count(3)
     story.cell(1).locator(".nbt-trials tbody tr[data-trial] td").nth(1).click()
@@ -234,7 +234,7 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
 def test_notebook_7_shows_it_too(lab: Server, page: Page, folder: Path) -> None:
     with Server(folder, folder / "settings7", app="notebook") as server:
         notebook(server, page, folder, "seven.ipynb", samples=2, epochs=5, pause=0.1)
-        expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)
+        expect(page.locator(".nbt-header")).to_contain_text("✓ finished", timeout=90_000)
         points_above(page, 5)
         expect(page.locator(STILL)).to_be_hidden()
         tab(page, "Trials")

@@ -49,7 +49,7 @@ def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page,
         story.run(number)
     panel, form = page.locator(".nbt-cluster"), page.locator(".nbt-scaling")
     expect(panel.locator("strong")).to_have_text("no cluster")
-    expect(form).to_contain_text("No cluster is connected, so nothing can be planned")
+    expect(form).to_contain_text("No cluster is connected, so there is no plan")
 
     # By keyboard: connect, then fill the form, with mistakes.
     address = panel.get_by_label("address")
@@ -83,25 +83,25 @@ def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page,
 
     # Write cell, and run what is written.
     form.get_by_role("button", name="Write cell").click()
-    expect(form).to_contain_text("written: it is the next cell")
+    expect(form).to_contain_text("written to the next cell")
     fresh = story.cell(3)
     expect(fresh.locator(".cm-content")).to_contain_text("%%tune --metric loss --mode min --cpus 0.5 --memory 100MB")
     story.run(3)
-    expect(fresh.locator(".nbt-head")).to_contain_text("✓ finished")
-    expect(fresh.locator(".nbt-head")).to_contain_text("3 of 3")
+    expect(fresh.locator(".nbt-header")).to_contain_text("✓ finished")
+    expect(fresh.locator(".nbt-header")).to_contain_text("3 of 3")
 
     # What an experiment uses is seen while it runs, and its embedded Ray is not left.
     story.run(5)
-    users = panel.get_by_role("table", name="Who uses it")
+    users = panel.get_by_role("table", name="Users")
     expect(users).to_contain_text("busy")
-    expect(users).to_contain_text("of this kernel")
+    expect(users).to_contain_text("this kernel")
     expect(all_nodes).to_contain_text(re.compile(r"1 of \d"))
     panel.get_by_role("button", name="Attach to another").click()
     address.fill("127.0.0.1:1")
     panel.get_by_role("button", name="Connect", exact=True).click()
     expect(panel).to_contain_text("embedded Ray would end, and busy with it")
     stop.touch()
-    expect(page.locator(".nbt-head").last).to_contain_text("✓ finished")
+    expect(page.locator(".nbt-header").last).to_contain_text("✓ finished")
     expect(panel).to_contain_text("Nothing is in use")
 
     # Out of sight, the cluster is no longer asked; in sight it is again.
@@ -136,7 +136,7 @@ def test_a_scaling_config_is_written_by_mouse_and_from_python(lab: Server, page:
     workers.fill("2")
     expect(form.locator("pre")).to_contain_text('ScalingConfig(num_workers=2, placement_strategy="SPREAD")')
     form.get_by_role("button", name="Write cell").click()
-    expect(form).to_contain_text("written: it is the next cell")
+    expect(form).to_contain_text("written to the next cell")
     written = story.cell(2)
     expect(written.locator(".cm-content")).to_contain_text("from ray.train import ScalingConfig")
     story.run(2)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
-WIDGETS = ("head", "curves", "trials", "parallel")
+WIDGETS = ("header", "curves", "trials", "parallel")
 SCENARIOS = ("empty", "1", "20", "1000", "10000", "errors", "paused", "stopped")
 Preview = Callable[..., Page]
 
@@ -28,10 +28,10 @@ CONTRAST = """name => {
 }"""
 
 
-def heard(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
+def received(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
     """Return what a widget has sent to Python, but for the ids of its questions."""
     messages: list[dict[str, Any]] = page.evaluate(
-        "([widget, type]) => preview.kernel.heard.filter(one => one.widget === widget && one.message.type === type)"
+        "([widget, type]) => preview.kernel.received.filter(one => one.widget === widget && one.message.type === type)"
         ".map(({message: {id, ...rest}}) => rest)",
         [widget, kind],
     )
@@ -75,13 +75,13 @@ def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scen
     for name in WIDGETS:
         expect(page.locator(f"#{name} > div > .nbt")).to_be_visible()
     if scenario == "empty":
-        expect(page.locator("#head")).to_contain_text("0 of 0")
-        expect(page.locator("#trials")).to_contain_text("No trial yet")
+        expect(page.locator("#header")).to_contain_text("0 of 0")
+        expect(page.locator("#trials")).to_contain_text("No trials yet")
         expect(page.locator("#curves")).to_contain_text("first report")
     else:
         count = int(scenario) if scenario.isdigit() else 20
         stays = scenario in {"paused", "stopped"}
-        expect(page.locator("#head")).to_contain_text(f"8 of {count}" if stays else f"{count} of {count}")
+        expect(page.locator("#header")).to_contain_text(f"8 of {count}" if stays else f"{count} of {count}")
         expect(page.get_by_role("grid", name="Trials")).to_have_attribute("aria-rowcount", str(count + 1))
         assert page.locator("#trials tr").count() < 100
         expect(page.locator("#curves [role=img]")).to_have_attribute("aria-label", re.compile(f"{count} trials"))
@@ -91,24 +91,24 @@ def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scen
         for name in WIDGETS:
             assert page.evaluate(CONTRAST, name) > 4.5
     for name in WIDGETS:
-        assert len(heard(page, name, "ready")) == 1
-        assert heard(page, name, "error") == []
+        assert len(received(page, name, "ready")) == 1
+        assert received(page, name, "error") == []
         assert said(page, name) == ""
 
 
 def test_it_can_be_watched_live(preview: Preview) -> None:
     page = preview(20, live="1")
-    expect(page.locator("#head")).to_contain_text("● running")
+    expect(page.locator("#header")).to_contain_text("● running")
     expect(page.locator("#trials")).to_contain_text("●running")
     page.wait_for_function("document.querySelector('#trials tr[data-trial=\"0\"]')?.textContent.includes('finished')")
     for name in WIDGETS:
-        assert len(heard(page, name, "ready")) == 1, f"{name} has missed a message"
+        assert len(received(page, name, "ready")) == 1, f"{name} has missed a message"
 
 
 def test_what_a_trial_says_stays_text(preview: Preview) -> None:
     page = preview("errors", height=1500)
     hostile = '<img src="nowhere" onerror="window.hacked = 1">'
-    expect(page.locator("#head")).to_contain_text(hostile)
+    expect(page.locator("#header")).to_contain_text(hostile)
     expect(row(page, 0)).to_contain_text(hostile)
     page.get_by_role("grid", name="Trials").focus()
     row(page, 0).dblclick()
@@ -138,7 +138,7 @@ def test_views_leave_nothing_behind(preview: Preview) -> None:
             "Promise.all(Object.values(preview.widgets).map(widget => widget.views.at(-1).remove()))"
         )
         assert dict(zip(WIDGETS, listening, strict=True)) == dict.fromkeys(WIDGETS, 0)
-        left.append(page.evaluate("preview.left()"))
+        left.append(page.evaluate("preview.leaks()"))
     assert left[1] == left[2]
     page.evaluate("Promise.all(Object.values(preview.widgets).map(widget => widget.views[0].remove()))")
     assert page.locator("main .nbt").count() == 0
@@ -164,7 +164,7 @@ def test_a_view_that_comes_later_shows_the_same(preview: Preview) -> None:
     for plot in page.locator("#curves [role=img]").all():
         expect(plot).to_have_attribute("aria-label", re.compile("20 trials"))
     for name in WIDGETS:
-        assert len(heard(page, name, "ready")) == 1
+        assert len(received(page, name, "ready")) == 1
 
 
 def test_a_selection_reaches_every_widget(preview: Preview) -> None:
@@ -174,7 +174,7 @@ def test_a_selection_reaches_every_widget(preview: Preview) -> None:
     row(page, 4).click(modifiers=["Shift"])
     for name in ("trials", "curves", "parallel"):
         assert selection(page, name) == [2, 3, 4]
-        assert heard(page, name, "traits")[-1]["selection"] == [2, 3, 4]
+        assert received(page, name, "traits")[-1]["selection"] == [2, 3, 4]
     expect(page.locator("#curves")).to_contain_text("selected")
     page.evaluate("preview.widgets.parallel.model.set('selection', [7, 9])")
     expect(row(page, 7)).to_have_attribute("aria-selected", "true")
@@ -195,7 +195,7 @@ def test_a_click_on_a_curve_selects_its_trial(preview: Preview) -> None:
     box = plot.bounding_box()
     assert box
     # Plotly looks for the nearest point at its own pace, and leaves out moves that come too fast.
-    tip = page.locator("#curves .nbt-curves-tip")
+    tip = page.locator("#curves .nbt-curves-tooltip")
     for step in range(50):
         page.mouse.move(box["x"] + at[0] - step % 2, box["y"] + at[1])
         page.wait_for_timeout(50)
@@ -238,7 +238,7 @@ def test_everything_is_reached_by_keyboard(preview: Preview) -> None:
             "(e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent || e.title || e.placeholder)(document.activeElement)"
         )
         assert name.strip(), page.evaluate("document.activeElement.outerHTML")
-    assert reached >= {"head", "curves", "trials"}
+    assert reached >= {"header", "curves", "trials"}
     page.get_by_role("grid", name="Trials").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
@@ -261,15 +261,15 @@ def test_a_busy_kernel_is_waited_for(preview: Preview) -> None:
     expect(row(page, trial)).to_contain_text("waiting")
     row(page, trial).dblclick()
     expect(page.locator("#trials section")).to_contain_text("waiting for the kernel")
-    page.locator("#head").get_by_role("button", name="Stop").click()
-    page.locator("#head").get_by_role("button", name="Yes").click()
-    expect(page.locator("#head")).to_contain_text("waiting for the kernel")
-    assert heard(page, "trials", "stop") == [{"type": "stop", "trial": trial}]
-    assert heard(page, "head", "stop") == [{"type": "stop"}]
+    page.locator("#header").get_by_role("button", name="Stop").click()
+    page.locator("#header").get_by_role("button", name="Yes").click()
+    expect(page.locator("#header")).to_contain_text("waiting for the kernel")
+    assert received(page, "trials", "stop") == [{"type": "stop", "trial": trial}]
+    assert received(page, "header", "stop") == [{"type": "stop"}]
     page.uncheck("#busy")
-    expect(page.locator("#head")).to_contain_text("stopping")
-    expect(page.locator("#head")).to_contain_text("■ stopped")
-    expect(page.locator("#head").get_by_role("button", name="Stop")).to_be_hidden()
+    expect(page.locator("#header")).to_contain_text("stopping")
+    expect(page.locator("#header")).to_contain_text("■ stopped")
+    expect(page.locator("#header").get_by_role("button", name="Stop")).to_be_hidden()
     expect(row(page, trial)).to_contain_text("■stopped early")
     expect(page.locator("#trials section")).to_contain_text('"hidden"')
 
@@ -282,20 +282,20 @@ def test_a_kernel_that_never_answers_is_not_waited_for_for_ever(preview: Preview
     row(page, trial).get_by_role("button", name=re.compile("Stop")).click()
     expect(row(page, trial)).to_contain_text("waiting")
     row(page, trial).dblclick()
-    page.locator("#head").get_by_role("button", name="Stop").click()
-    page.locator("#head").get_by_role("button", name="Yes").click()
-    expect(page.locator("#head")).to_contain_text("waiting for the kernel")
+    page.locator("#header").get_by_role("button", name="Stop").click()
+    page.locator("#header").get_by_role("button", name="Yes").click()
+    expect(page.locator("#header")).to_contain_text("waiting for the kernel")
     expect(page.locator("#trials section")).to_contain_text("waiting for the kernel")
     page.clock.fast_forward(46_000)
     unanswered = "the kernel has not answered within 45 s"
-    expect(page.locator("#head [role=status]").filter(has_text="Not stopped")).to_contain_text(unanswered)
-    expect(page.locator("#trials [role=alert]")).to_contain_text(f"trial {trial} is not stopped: {unanswered}")
-    expect(page.locator("#trials section")).to_contain_text(f"Not told: {unanswered}")
+    expect(page.locator("#header [role=status]").filter(has_text="Not stopped")).to_contain_text(unanswered)
+    expect(page.locator("#trials .nbt-command-refusal")).to_contain_text(f"trial {trial} is not stopped: {unanswered}")
+    expect(page.locator("#trials section")).to_contain_text(f"Not available: {unanswered}")
     expect(page.locator("body")).not_to_contain_text("waiting for the kernel")
     page.uncheck("#busy")  # it was only busy: what was ordered is done after all
     page.clock.run_for(2_000)
-    expect(page.locator("#head")).to_contain_text("■ stopped")
-    expect(page.locator("#trials [role=alert]")).to_be_hidden()
+    expect(page.locator("#header")).to_contain_text("■ stopped")
+    expect(page.locator("#trials .nbt-command-refusal")).to_be_hidden()
     page.clock.resume()  # the page goes on to the next test
 
 
@@ -304,7 +304,7 @@ def test_a_stop_that_is_refused_says_why(preview: Preview) -> None:
     trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
     page.evaluate("preview.kernel.trials.find(one => one.status === 'running').status = 'finished'")
     row(page, trial).get_by_role("button", name=re.compile("Stop")).click()
-    expect(page.locator("#trials [role=alert]")).to_contain_text(f"trial {trial} is over")
+    expect(page.locator("#trials .nbt-command-refusal")).to_contain_text(f"trial {trial} is over")
     expect(row(page, trial).get_by_role("button", name=re.compile("Stop"))).to_be_enabled()
 
 
@@ -315,14 +315,14 @@ def test_a_message_that_was_missed_is_asked_for(preview: Preview) -> None:
         " trials: [], segments: []}, [new Int32Array(), new Float64Array(), new Float64Array()])"
     )
     page.wait_for_function(
-        "preview.kernel.heard.filter(one => one.widget === 'curves' && one.message.type === 'ready').length === 2"
+        "preview.kernel.received.filter(one => one.widget === 'curves' && one.message.type === 'ready').length === 2"
     )
 
 
 @pytest.mark.parametrize(
     ("widget", "broken"),
     [
-        ("head", "model.update({state: {name: 'x', counts: 7, best: {params: 3}}})"),
+        ("header", "model.update({state: {name: 'x', counts: 7, best: {params: 3}}})"),
         ("curves", "model.receive({type: 'update', reset: true, seq: 1, trials: 5, segments: [[]]})"),
         ("trials", "model.receive({type: 'table', reset: true, columns: null, rows: 7})"),
         ("parallel", "model.receive({type: 'table', reset: true, columns: null, rows: 7})"),
@@ -335,10 +335,10 @@ def test_what_goes_wrong_is_shown_and_told(preview: Preview, widget: str, broken
     page.evaluate(f"(({{model}}) => {broken})(preview.widgets.{widget})")
     expect(page.locator(f"#{widget} .nbt-error[role=alert]")).to_have_text(re.compile(r"\w"))
     expect(page.locator(f"#{widget} .nbt-error[role=alert]")).to_be_visible()
-    told = heard(page, widget, "error")[0]
+    told = received(page, widget, "error")[0]
     assert {"where", "message", "stack"} <= told.keys()
     assert told["message"]
-    page.evaluate(f"preview.kernel.tell(true, ['{widget}'])")
+    page.evaluate(f"preview.kernel.sendUpdates(true, ['{widget}'])")
     expect(page.locator(f"#{widget} > div > .nbt")).to_be_visible()
 
 
@@ -379,18 +379,18 @@ def test_a_trial_is_paused_and_resumed_by_its_button(preview: Preview) -> None:
     expect(line.get_by_role("button", name="pausing")).to_be_visible()
     line.get_by_role("button", name="pausing").click()  # taken back
     expect(line.get_by_role("button", name="Pause")).to_be_visible()
-    assert [len(heard(page, "trials", kind)) for kind in ("pause", "resume")] == [1, 1]
+    assert [len(received(page, "trials", kind)) for kind in ("pause", "resume")] == [1, 1]
     page.uncheck("#slow")
     line.get_by_role("button", name="Pause").press("Enter")
     expect(line).to_contain_text("‖paused")
-    expect(page.locator("#head")).to_contain_text("1 paused")
+    expect(page.locator("#header")).to_contain_text("1 paused")
     line.get_by_role("button", name="Resume").press("Enter")
     expect(line).to_contain_text("○pending")
     expect(line.get_by_role("button", name="Pause")).to_be_hidden()
     page.check("#refuses")
     other = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
     button(page, "trials", f"Pause trial {other}$").click()
-    expect(page.locator("#trials [role=alert]")).to_have_text(
+    expect(page.locator("#trials .nbt-command-refusal")).to_have_text(
         f"trial {other} is not paused: no trial has kept a checkpoint so far, and a paused trial goes on from its latest"
     )
     expect(button(page, "trials", f"Pause trial {other}$")).to_be_visible()
@@ -409,87 +409,87 @@ def test_what_the_scheduler_has_paused_only_it_resumes(preview: Preview) -> None
 
 def test_a_stopped_experiment_is_resumed(preview: Preview) -> None:
     page = preview("stopped")
-    head = page.locator("#head")
+    head = page.locator("#header")
     expect(head).to_contain_text("8 finished · 12 unfinished")
-    expect(button(page, "head", "Stop")).to_be_hidden()
+    expect(button(page, "header", "Stop")).to_be_hidden()
     expect(row(page, 9)).to_contain_text("◐unfinished")
     expect(row(page, 9).get_by_role("button", name="Stop")).to_be_hidden()
     page.check("#busy")
-    button(page, "head", "Resume").focus()
+    button(page, "header", "Resume").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    expect(button(page, "head", "waiting for the kernel")).to_be_focused()
+    expect(button(page, "header", "waiting for the kernel")).to_be_focused()
     page.evaluate("preview.kernel.busy = false; preview.kernel.catchUp()")  # a click would take the focus
-    expect(button(page, "head", "resuming")).to_be_focused()
+    expect(button(page, "header", "resuming")).to_be_focused()
     expect(head).to_contain_text("● running")
-    expect(button(page, "head", "Stop")).to_be_focused()
-    assert heard(page, "head", "resume") == [{"type": "resume", "failed": False}]
+    expect(button(page, "header", "Stop")).to_be_focused()
+    assert received(page, "header", "resume") == [{"type": "resume", "failed": False}]
 
 
 def test_failed_trials_are_tried_again(preview: Preview) -> None:
     page = preview(20)
     page.check("#refuses")
-    button(page, "head", "Retry failed").click()
-    expect(page.locator("#head [role=status]:visible")).to_contain_text("Not resumed: no trial has kept")
+    button(page, "header", "Retry failed").click()
+    expect(page.locator("#header [role=status]:visible")).to_contain_text("Not resumed: no trial has kept")
     page.uncheck("#refuses")
-    button(page, "head", "Retry failed").click()
-    expect(page.locator("#head")).to_contain_text("● running")
-    expect(page.locator("#head .nbt-head-refused")).to_be_hidden()
-    assert heard(page, "head", "resume")[-1] == {"type": "resume", "failed": True}
+    button(page, "header", "Retry failed").click()
+    expect(page.locator("#header")).to_contain_text("● running")
+    expect(page.locator("#header .nbt-header-refusal")).to_be_hidden()
+    assert received(page, "header", "resume")[-1] == {"type": "resume", "failed": True}
 
 
 def test_how_many_run_at_once_is_steered(preview: Preview) -> None:
     page = preview(20, live="half")
-    shown = page.locator("#head output")
+    shown = page.locator("#header output")
     expect(shown).to_be_hidden()
-    height = page.locator("#head .nbt-head-main").bounding_box()
-    button(page, "head", "Steer").press("Enter")
-    expect(button(page, "head", "Steer")).to_have_attribute("aria-expanded", "true")
-    assert page.locator("#head .nbt-head-main").bounding_box() == height
+    height = page.locator("#header .nbt-header-main").bounding_box()
+    button(page, "header", "Steer").press("Enter")
+    expect(button(page, "header", "Steer")).to_have_attribute("aria-expanded", "true")
+    assert page.locator("#header .nbt-header-main").bounding_box() == height
     expect(shown).to_have_text("all (4)")
     page.check("#busy")
     for _ in range(2):  # one order for both
-        button(page, "head", "one fewer at once").press("Space")
+        button(page, "header", "one fewer at once").press("Space")
     expect(shown).to_have_text("2…")
-    page.wait_for_function("preview.kernel.heard.some(one => one.message.type === 'max_concurrent')")
+    page.wait_for_function("preview.kernel.received.some(one => one.message.type === 'max_concurrent')")
     page.uncheck("#busy")
     expect(shown).to_have_text("2")
-    expect(page.locator("#head")).to_contain_text("2 at once")
-    button(page, "head", "as many at once as fit").click()
+    expect(page.locator("#header")).to_contain_text("2 at once")
+    button(page, "header", "as many at once as the cluster has room for").click()
     expect(shown).to_have_text("all (4)")
-    assert [one["max_concurrent"] for one in heard(page, "head", "max_concurrent")] == [2, None]
+    assert [one["max_concurrent"] for one in received(page, "header", "max_concurrent")] == [2, None]
     page.check("#refuses")
-    button(page, "head", "one fewer at once").click()
-    expect(page.locator("#head [role=status]:visible").first).to_contain_text("Not changed")
+    button(page, "header", "one fewer at once").click()
+    expect(page.locator("#header [role=status]:visible").first).to_contain_text("Limit not changed")
     expect(shown).to_have_text("all (4)")
-    button(page, "head", "one fewer at once").press("Escape")
+    button(page, "header", "one fewer at once").press("Escape")
     expect(shown).to_be_hidden()
-    expect(button(page, "head", "Steer")).to_be_focused()
+    expect(button(page, "header", "Steer")).to_be_focused()
 
 
 def test_more_samples_are_asked_for(preview: Preview) -> None:
     page = preview(20, live="half")
-    button(page, "head", "Steer").click()
+    button(page, "header", "Steer").click()
     field = page.get_by_role("textbox", name="more samples")
     field.fill("1.5")
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(page.locator("#head")).to_contain_text("a whole number is needed")
-    assert heard(page, "head", "extend") == []
+    expect(page.locator("#header")).to_contain_text("expected an integer >= 1")
+    assert received(page, "header", "extend") == []
     field.fill("3")
     field.press("Enter")
-    expect(page.locator("#head")).to_contain_text("8 of 23")
-    expect(page.locator("#head")).to_contain_text("they will be tried")
-    assert heard(page, "head", "extend") == [{"type": "extend", "samples": 3}]
+    expect(page.locator("#header")).to_contain_text("8 of 23")
+    expect(page.locator("#header")).to_contain_text("✓ added")
+    assert received(page, "header", "extend") == [{"type": "extend", "samples": 3}]
 
 
 def test_after_its_end_more_samples_resume_it(preview: Preview) -> None:
     page = preview("stopped")
-    button(page, "head", "Steer").click()
-    expect(page.locator("#head output")).to_be_hidden()
-    button(page, "head", "Add and go on").click()
-    expect(button(page, "head", "resuming")).to_be_visible()
-    expect(page.locator("#head")).to_contain_text("● running")
+    button(page, "header", "Steer").click()
+    expect(page.locator("#header output")).to_be_hidden()
+    button(page, "header", "Add and resume").click()
+    expect(button(page, "header", "resuming")).to_be_visible()
+    expect(page.locator("#header")).to_contain_text("● running")
 
 
 def test_a_point_of_ones_own_is_tried_next(preview: Preview) -> None:
@@ -503,20 +503,20 @@ def test_a_point_of_ones_own_is_tried_next(preview: Preview) -> None:
     lr.fill("0.1x")
     lr.press("Enter")
     expect(lr).to_have_attribute("aria-invalid", "true")
-    expect(form).to_contain_text("a number is needed")
+    expect(form).to_contain_text("expected a number")
     expect(lr).to_be_focused()
-    assert heard(page, "trials", "add") == []
+    assert received(page, "trials", "add") == []
     lr.fill("1e-2")
-    expect(form).not_to_contain_text("a number is needed")
+    expect(form).not_to_contain_text("expected a number")
     form.get_by_label("hidden").select_option("64")
     page.check("#busy")
     form.get_by_role("button", name="Try this next").click()
     form.get_by_role("button", name="waiting for the kernel").press("Enter")
     page.uncheck("#busy")
     expect(form).to_contain_text("it is tried next")
-    expect(page.locator("#head")).to_contain_text("8 of 21")
+    expect(page.locator("#header")).to_contain_text("8 of 21")
     sent = {"type": "add", "config": {"lr": 0.01, "hidden": 64}, "trial": None, "checkpoint": False}
-    assert heard(page, "trials", "add") == [sent]
+    assert received(page, "trials", "add") == [sent]
     page.check("#refuses")
     form.get_by_role("button", name="Try this next").click()
     expect(form).to_contain_text("no trial has kept a checkpoint so far")
@@ -536,7 +536,7 @@ def test_a_trial_is_cloned_with_changes(preview: Preview) -> None:
     assert form.get_by_label("hidden").evaluate("one => one.selectedOptions[0].text") == str(config["hidden"])
     form.get_by_label("lr").fill("")
     form.get_by_label("lr").press("Enter")
-    expect(form).to_contain_text("a value is needed")
+    expect(form).to_contain_text("expected a value")
     form.get_by_label("lr").fill(str(config["lr"]))
     form.get_by_label("hidden").select_option("32")
     form.get_by_label("from its checkpoint").check()
@@ -544,7 +544,7 @@ def test_a_trial_is_cloned_with_changes(preview: Preview) -> None:
     form.get_by_role("button", name="Try this next").press("Enter")
     expect(form).to_contain_text("it is tried next")
     sent = {"type": "add", "config": {"hidden": 32}, "trial": 2, "checkpoint": True}
-    assert heard(page, "trials", "add") == [sent]
+    assert received(page, "trials", "add") == [sent]
     row(page, 3).dblclick()
     expect(form).to_be_hidden()
     button(page, "trials", "Clone").click()
@@ -564,7 +564,7 @@ def test_values_that_look_like_markup_are_chosen_as_text(preview: Preview) -> No
     note.select_option(index=2)
     form.get_by_role("button", name="Try this next").click()
     expect(form).to_contain_text("it is tried next")
-    assert heard(page, "trials", "add")[0]["config"] == {"note": "<b>bold</b> & \"quoted\" %{y} 'text' </div>"}
+    assert received(page, "trials", "add")[0]["config"] == {"note": "<b>bold</b> & \"quoted\" %{y} 'text' </div>"}
     assert page.evaluate("window.hacked") is None
 
 
@@ -574,8 +574,8 @@ def test_the_first_point_and_one_of_many(preview: Preview, scenario: str) -> Non
     button(page, "trials", "Add a point").click()
     form = page.get_by_role("form", name="A point to try next")
     expect(form.get_by_label("lr")).to_be_focused()
-    button(page, "head", "Steer").click()
+    button(page, "header", "Steer").click()
     expect(page.get_by_role("textbox", name="more samples")).to_be_visible()
-    for name in ("head", "trials"):
+    for name in ("header", "trials"):
         wide = page.locator(f"#{name} .nbt").first.evaluate("one => [one.scrollWidth, one.clientWidth]")
         assert wide[0] <= wide[1]

@@ -30,10 +30,10 @@ def show(page: Page, address: str) -> Show:
     return open_page
 
 
-def heard(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
+def received(page: Page, widget: str, kind: str) -> list[dict[str, Any]]:
     """Return what a widget has sent to Python, but for the ids of its questions."""
     messages: list[dict[str, Any]] = page.evaluate(
-        "([widget, type]) => preview.kernel.heard.filter(one => one.widget === widget && one.message.type === type)"
+        "([widget, type]) => preview.kernel.received.filter(one => one.widget === widget && one.message.type === type)"
         ".map(({message: {id, ...rest}}) => rest)",
         [widget, kind],
     )
@@ -56,16 +56,14 @@ def field_of(page: Page, label: str) -> Locator:
 @pytest.mark.parametrize("scenario", ["none", "one", "three", "200", "gone", "hostile"])
 def test_every_cluster_is_shown_in_both_themes(show: Show, scenario: str) -> None:
     page = show(scenario, form="distributed")
-    words = {"none": "no cluster", "one": "embedded Ray", "gone": "the cluster is gone"}.get(
-        scenario, "attached cluster"
-    )
+    words = {"none": "no cluster", "one": "embedded Ray", "gone": "cluster lost"}.get(scenario, "attached cluster")
     expect(panel(page).locator("strong")).to_have_text(words)
     for theme in ("light", "dark"):
         page.get_by_label("theme").select_option(theme)
         for name in WIDGETS:
             assert page.evaluate(CONTRAST, name) > 4.5
     for name in WIDGETS:
-        assert heard(page, name, "error") == []
+        assert received(page, name, "error") == []
 
 
 def test_nodes_users_and_the_dead_are_told(show: Show) -> None:
@@ -79,7 +77,7 @@ def test_nodes_users_and_the_dead_are_told(show: Show) -> None:
     expect(rows.nth(3)).to_contain_text("dead")
     expect(rows.nth(3)).to_contain_text("missing too many heartbeats")
     expect(panel(page)).to_contain_text("✗ 1 dead node")
-    users = panel(page).get_by_role("table", name="Who uses it").locator("tbody tr")
+    users = panel(page).get_by_role("table", name="Users").locator("tbody tr")
     expect(users).to_have_count(3)
     expect(users.nth(0)).to_contain_text("digits")
     expect(users.nth(1)).to_contain_text("of another kernel")
@@ -113,12 +111,12 @@ def test_python_hears_that_somebody_looks_only_while_somebody_does(show: Show) -
     page = show("three", height=500)
     page.evaluate("document.querySelector('#cluster').style.marginTop = '3000px'")
     page.wait_for_timeout(300)
-    before = len(heard(page, "cluster", "look"))
+    before = len(received(page, "cluster", "visible"))
     page.wait_for_timeout(2500)
-    assert len(heard(page, "cluster", "look")) == before
+    assert len(received(page, "cluster", "visible")) == before
     page.evaluate("document.querySelector('#cluster').style.marginTop = ''")
     page.wait_for_function(
-        "n => preview.kernel.heard.filter(one => one.widget === 'cluster' && one.message.type === 'look').length > n + 1",
+        "n => preview.kernel.received.filter(one => one.widget === 'cluster' && one.message.type === 'visible').length > n + 1",
         arg=before,
     )
 
@@ -126,17 +124,17 @@ def test_python_hears_that_somebody_looks_only_while_somebody_does(show: Show) -
 def test_a_silent_kernel_is_said(show: Show) -> None:
     page = show("three")
     page.check("#silent")
-    expect(panel(page).get_by_role("alert").first).to_contain_text("No word from the kernel", timeout=15_000)
+    expect(panel(page).get_by_role("alert").first).to_contain_text("No message from the kernel", timeout=15_000)
     page.uncheck("#silent")
-    expect(panel(page).get_by_text("No word from the kernel")).to_be_hidden()
+    expect(panel(page).get_by_text("No message from the kernel")).to_be_hidden()
     page.evaluate("preview.widgets.cluster.model.emit('comm_live_update')")
-    expect(panel(page).get_by_role("alert").first).to_contain_text("The kernel is gone")
+    expect(panel(page).get_by_role("alert").first).to_contain_text("No connection to the kernel")
 
 
 def test_without_a_cluster_a_button_connects(show: Show) -> None:
     page = show("none")
-    expect(panel(page)).to_contain_text("No cluster is connected yet")
-    expect(form(page)).to_contain_text("No cluster is connected, so nothing can be planned")
+    expect(panel(page)).to_contain_text("No cluster is connected.")
+    expect(form(page)).to_contain_text("No cluster is connected, so there is no plan")
     page.check("#refuses")
     form(page).get_by_role("button", name="Connect").click()
     expect(form(page).get_by_text("cannot be reached")).to_be_visible()
@@ -146,7 +144,7 @@ def test_without_a_cluster_a_button_connects(show: Show) -> None:
     expect(panel(page).locator("strong")).to_have_text("embedded Ray")
     expect(panel(page).get_by_role("button", name="Attach to another")).to_be_visible()
     expect(panel(page).get_by_label("address")).to_be_hidden()
-    assert heard(page, "cluster", "connect") == [{"type": "connect", "address": ""}]
+    assert received(page, "cluster", "connect") == [{"type": "connect", "address": ""}]
     expect(form(page)).to_contain_text("4 at once")
 
 
@@ -159,7 +157,7 @@ def test_another_cluster_is_attached_by_keyboard_and_a_wrong_address_says_why(sh
     expect(field).to_be_focused()
     page.keyboard.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(panel(page)).to_contain_text("an address is needed")
+    expect(panel(page)).to_contain_text("expected an address")
     page.check("#refuses")
     field.press_sequentially("10.0.0.9:6379")
     expect(field).to_have_attribute("aria-invalid", "false")
@@ -192,9 +190,9 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
     expect(form(page).get_by_role("radio", name="distributed")).to_be_checked()
     expect(written).to_contain_text("scaling = ScalingConfig(num_workers=2)")
     expect(form(page).get_by_label("workers", exact=True)).to_be_visible()
-    expect(form(page).get_by_label("look every")).to_be_hidden()
+    expect(form(page).get_by_label("resize every")).to_be_hidden()
     form(page).get_by_label("up to").fill("8")
-    expect(form(page).get_by_label("look every")).to_be_visible()
+    expect(form(page).get_by_label("resize every")).to_be_visible()
     expect(written).to_contain_text("num_workers=(2, 8)")
 
 
@@ -226,7 +224,7 @@ def test_what_is_typed_wrong_is_said_at_its_field_and_put_right(
     write = form(page).get_by_role("button", name="Write cell")
     expect(write).to_have_attribute("aria-disabled", "true")
     write.click(force=True)
-    expect(form(page).locator(".nbt-written [role=status]")).to_contain_text("Put right what is marked")
+    expect(form(page).locator(".nbt-cell-preview [role=status]")).to_contain_text("Correct the marked fields")
     assert form(page).locator("b").count() == 0
     field.fill(before)
     expect(field).to_have_attribute("aria-invalid", "false")
@@ -250,7 +248,7 @@ def test_outside_of_a_notebook_the_cell_is_copied(show: Show) -> None:
     page = show("three")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     form(page).get_by_role("button", name="Write cell").click()
-    expect(form(page).locator(".nbt-written [role=status]")).to_contain_text("copied")
+    expect(form(page).locator(".nbt-cell-preview [role=status]")).to_contain_text("copied")
     assert page.evaluate("navigator.clipboard.readText()").startswith("%%tune --metric loss")
 
 
@@ -267,12 +265,12 @@ def test_two_views_say_the_same_and_leave_nothing_behind(show: Show) -> None:
             "Promise.all(Object.values(preview.widgets).map(widget => widget.views.at(-1).remove()))"
         )
         assert listening == [0, 0]
-        left.append(page.evaluate("preview.left()"))
+        left.append(page.evaluate("preview.leaks()"))
     assert left[1] == left[2]
     listening = page.evaluate("Promise.all(Object.values(preview.widgets).map(widget => widget.destroy()))")
     assert listening == [0, 0]
     assert page.locator("main .nbt").count() == 0
-    assert "interval" not in page.evaluate("preview.left()")
+    assert "interval" not in page.evaluate("preview.leaks()")
 
 
 @pytest.mark.parametrize("scenario", ["three", "hostile", "none"])
@@ -309,11 +307,11 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(show: Show) -> None
 def test_what_goes_wrong_is_shown_and_told(show: Show) -> None:
     page = show("three")
     page.evaluate(
-        "preview.widgets.cluster.model.receive({type: 'cluster', reset: true, facts: {kind: 'attached', amounts: 7}, nodes: [], left: []})"
+        "preview.widgets.cluster.model.receive({type: 'cluster', reset: true, cluster: {kind: 'attached', amounts: 7}, nodes: [], removed: []})"
     )
-    expect(panel(page).locator(".nbt-error")).to_have_text(re.compile("This view met an error"))
-    assert heard(page, "cluster", "error")
-    page.evaluate("preview.kernel.tell(true)")
+    expect(panel(page).locator(".nbt-error")).to_have_text(re.compile("Error in this view"))
+    assert received(page, "cluster", "error")
+    page.evaluate("preview.kernel.sendCluster(true)")
     expect(panel(page).locator("tbody tr").first).to_be_visible()
     page.evaluate("preview.widgets.scaling.model.update({planned: {state: 'planned', lines: 7, revision: 1}})")
     page.evaluate("preview.widgets.scaling.model.update({checked: {problems: {}, cell: 7, revision: 1}})")

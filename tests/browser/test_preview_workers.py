@@ -31,7 +31,7 @@ def log(detail: Locator) -> Locator:
 def asked(page: Page) -> list[int | None]:
     """Return the ranks whose logs were asked for."""
     found: list[int | None] = page.evaluate(
-        "preview.kernel.heard.filter(one => one.message.type === 'detail').map(one => one.message.rank)"
+        "preview.kernel.received.filter(one => one.message.type === 'detail').map(one => one.message.rank)"
     )
     return found
 

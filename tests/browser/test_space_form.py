@@ -48,7 +48,7 @@ def names(page: Page) -> list[str]:
 
 def test_a_space_is_built_by_keyboard_alone(opened: Opened) -> None:
     page = opened("empty")
-    expect(page.locator("#space-form")).to_contain_text("No parameter yet. Add one")
+    expect(page.locator("#space-form")).to_contain_text("No parameters yet. Add one")
     page.get_by_role("button", name="Add a parameter").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".nbt-row small:visible")).to_have_count(0)  # nobody has been there yet
@@ -154,10 +154,10 @@ def test_fields_change_with_the_kind(opened: Opened) -> None:
 
 def test_what_calls_something_is_looked_at_when_its_field_is_left(opened: Opened) -> None:
     page = opened("cell")
-    before = page.evaluate("preview.heard.length")
+    before = page.evaluate("preview.received.length")
     field(page, "lower of epochs").fill("int('5'")
     page.wait_for_timeout(400)  # longer than what is typed is waited for
-    assert page.evaluate("preview.heard.length") == before
+    assert page.evaluate("preview.received.length") == before
     field(page, "lower of epochs").press(")")
     field(page, "lower of epochs").press("Tab")
     expect(cell(page)).to_contain_text("epochs: randint(int('5'), 20)")
@@ -194,7 +194,7 @@ def test_a_page_outside_a_notebook_gets_the_cell_on_the_clipboard(opened: Opened
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     field(page, "lower of lr").fill("1e-5")
     page.get_by_role("button", name="Write cell").click()  # at once: what was typed last is in it
-    expect(page.locator(".nbt-written")).to_contain_text("copied: paste it into a new cell")
+    expect(page.locator(".nbt-cell-preview")).to_contain_text("copied: paste it into a new cell")
     assert page.evaluate("navigator.clipboard.readText()") == cell(page).text_content()
     assert "loguniform(1e-5, 1e-1)" in str(page.evaluate("navigator.clipboard.readText()"))
 
@@ -225,11 +225,11 @@ def test_a_busy_kernel_is_waited_for_and_a_lost_one_is_told(opened: Opened) -> N
     field(page, "lower of lr").fill("1e-6")
     page.get_by_role("button", name="Write cell").click()
     page.locator("#busy").uncheck()
-    expect(page.locator(".nbt-written")).to_contain_text("copied")
+    expect(page.locator(".nbt-cell-preview")).to_contain_text("copied")
     expect(cell(page)).to_contain_text("1e-6")
     page.locator("#lost").check()
-    expect(page.locator("#space-form")).to_contain_text("The kernel is gone")
-    page.locator("#space-form .nbt-error").evaluate("fault => { fault.hidden = true; }")
+    expect(page.locator("#space-form")).to_contain_text("No connection to the kernel")
+    page.locator("#space-form .nbt-offline-note").evaluate("note => { note.hidden = true; }")
 
 
 @pytest.mark.parametrize("width", ["600", "full"])
@@ -255,7 +255,7 @@ def test_nothing_is_cut_off(opened: Opened, scenario: str, width: str) -> None:
 
 def test_two_views_show_the_same_and_leave_nothing_behind(opened: Opened) -> None:
     page = opened("cell")
-    before = page.evaluate("preview.left()")
+    before = page.evaluate("preview.leaks()")
     page.get_by_role("button", name="one view more").click()
     views = page.locator(".nbt-space")
     expect(views).to_have_count(2)
@@ -263,4 +263,4 @@ def test_two_views_show_the_same_and_leave_nothing_behind(opened: Opened) -> Non
     expect(views.nth(1).get_by_label("lower of lr", exact=True)).to_have_value("1e-3")
     page.get_by_role("button", name="one view fewer").click()
     expect(views).to_have_count(1)
-    assert page.evaluate("preview.left()") == before
+    assert page.evaluate("preview.leaks()") == before

@@ -33,7 +33,7 @@ def form(page: Page, number: int) -> Locator:  # noqa: F811
 
 def press_write(shown: Locator) -> None:
     shown.get_by_role("button", name="Write cell").press("Enter")
-    expect(shown.locator(".nbt-written")).to_contain_text("written: it is the next cell")
+    expect(shown.locator(".nbt-cell-preview")).to_contain_text("written to the next cell")
 
 
 @pytest.mark.timeout(300)
@@ -63,7 +63,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     shown.get_by_label("lower of lr", exact=True).fill("1e-4")
     shown.get_by_role("group", name="lr").get_by_label("log").check()
     text = cell.replace("  # kept", "  # kept\nlr: loguniform(1e-4, 1e-1)")
-    expect(shown.locator(".nbt-written pre")).to_have_text(text)
+    expect(shown.locator(".nbt-cell-preview pre")).to_have_text(text)
     expect(prompt).to_have_text("[*]:")
     expect(shown.locator(".nbt-picture svg.main-svg").first).to_be_visible()
 
@@ -73,7 +73,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     done.touch()
     story.idle()
     story.run(2)
-    expect(page.locator(".nbt-head")).to_contain_text("✓ finished", timeout=90_000)
+    expect(page.locator(".nbt-header")).to_contain_text("✓ finished", timeout=90_000)
 
     # The next sweep starts from its trials; a cell whose input is folded has no toolbar of its own.
     story.run(4)

@@ -62,7 +62,7 @@ def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Pat
     tab(page, "Trials")
     expect(page.locator(".nbt-trials tbody tr[data-trial]").filter(has_text="running")).to_have_count(4)
     os.kill(pid, signal.SIGKILL)
-    banner = page.locator(".nbt-head").get_by_role("alert")
+    banner = page.locator(".nbt-header").get_by_role("alert")
     expect(banner).to_contain_text("%tune attach", timeout=30_000)
     lab.end_kernels()
 
@@ -71,7 +71,7 @@ def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Pat
     again = Notebook(second, lab, "again.ipynb")
     again.run(0)
     again.run(1)
-    head = second.locator(".nbt-head")
+    head = second.locator(".nbt-header")
     expect(head).to_contain_text("● running")
     there = points_above(second, 4 * 30 - 1)
     attached.touch()

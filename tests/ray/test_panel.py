@@ -170,10 +170,10 @@ def test_three_nodes_two_kernels_and_somebody_else(ray_folder: Path, tmp_path: P
 
 WATCHED = """
 from nbtune.errors import ClusterError
-from nbtune.views.base.channel import Live
+from nbtune.views.base.channel import BaseWidget
 
 told = []
-Live.send = lambda self, content, buffers=None: told.append(content)
+BaseWidget.send = lambda self, content, buffers=None: told.append(content)
 STOP = "stop"
 def facts():
     return [one["facts"] for one in told if one["type"] == "cluster" and one["facts"]]

@@ -14,7 +14,7 @@ import pyarrow.fs as pafs
 import pytest
 
 import nbtune
-from nbtune.views.live.state import head_state
+from nbtune.views.live.state import header_state
 
 SECRET = "nbtune-test-secret-7f3a"
 
@@ -251,7 +251,7 @@ def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, 
     until(lambda: experiment.error, "word of it")
     assert experiment.status == "running"
     assert f"cannot write to the storage {disk}: it is {how}" in experiment.error
-    assert head_state(experiment._store)["hint"] == experiment.error
+    assert header_state(experiment._store)["hint"] == experiment.error
     experiment.wait(60)
     assert experiment.status == "failed"
     assert f"it is {how}" in experiment.error

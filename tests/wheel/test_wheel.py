@@ -80,7 +80,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_installed_package_finds_its_front_end(site: Path, tmp_path: Path) -> None:
-    code = "from nbtune.views.base.assets import asset; print(asset('head.js')); print(asset('theme.css'))"
+    code = "from nbtune.views.base.assets import asset; print(asset('header.js')); print(asset('theme.css'))"
     found = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -90,7 +90,7 @@ def test_the_installed_package_finds_its_front_end(site: Path, tmp_path: Path) -
         check=True,
         timeout=60,
     )
-    assert found.stdout.split() == [str(site / "nbtune/static" / name) for name in ("head.js", "theme.css")]
+    assert found.stdout.split() == [str(site / "nbtune/static" / name) for name in ("header.js", "theme.css")]
 
 
 def test_a_sweep_runs_from_it(site: Path, tmp_path: Path, ray_folder: Path) -> None:

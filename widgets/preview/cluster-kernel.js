@@ -1,4 +1,4 @@
-// Stands in for the kernel: tells of a cluster, connects to one, and has Python itself read the scaling form's fields.
+// Replaces the kernel in the preview: sends a cluster's state, connects to one, and lets Python read the scaling form.
 
 import { clusterOf } from "./clusters.js";
 
@@ -11,8 +11,8 @@ const REFUSAL = "10.0.0.9:6379 cannot be reached: Connection refused. Is the clu
 export class ClusterKernel {
   /** @type {Record<string, Widget>} */
   widgets = {};
-  /** What has come from the browser, in order. @type {{widget: string, message: any}[]} */
-  heard = [];
+  /** The messages of the browser, in their order. @type {{widget: string, message: any}[]} */
+  received = [];
   refuses = false;
   silent = false;
   #revision = 0;
@@ -21,7 +21,7 @@ export class ClusterKernel {
   /**
    * @param {string} scenario
    * @param {string} form "one", "distributed" or "v1"
-   * @param {(widget: string, message: any) => void} listener told of whatever the browser sends
+   * @param {(widget: string, message: any) => void} listener called with each message of the browser
    */
   constructor(scenario, form, listener) {
     this.scenario = scenario;
@@ -29,7 +29,7 @@ export class ClusterKernel {
     this.listener = listener;
   }
 
-  /** The scaling form's traits, as Python has them at first. */
+  /** The scaling form's traits, as Python sets them initially. */
   async traits() {
     const { fields } = await this.#ask({});
     const distributed = { mode: "distributed", workers: "4", use_gpu: true, worker_cpus: "8", worker_memory: "16GiB" };
@@ -40,7 +40,7 @@ export class ClusterKernel {
 
   /** @param {string} widget @param {any} message */
   receive(widget, message) {
-    this.heard.push({ widget, message });
+    this.received.push({ widget, message });
     this.listener(widget, message);
     setTimeout(() => this.#handle(widget, message), DELAY);
   }
@@ -53,23 +53,23 @@ export class ClusterKernel {
     else if (message.type === "traits") {
       model.update({ checked: await this.#checked(message.fields) });
       model.update({ planned: this.#planned() });
-    } else if (widget === "cluster" && (message.type === "look" || message.type === "ready"))
-      this.tell(message.type === "ready");
+    } else if (widget === "cluster" && (message.type === "visible" || message.type === "ready"))
+      this.sendCluster(message.type === "ready");
   }
 
   /** @param {boolean} [everything] */
-  tell(everything = false) {
-    const { facts, nodes } = clusterOf(this.scenario);
-    this.widgets.cluster.model.receive({ type: "cluster", reset: everything, facts, nodes, left: [] });
+  sendCluster(everything = false) {
+    const { cluster, nodes } = clusterOf(this.scenario);
+    this.widgets.cluster.model.receive({ type: "cluster", reset: everything, cluster, nodes, removed: [] });
   }
 
-  /** @param {string} widget @param {string} id of the question */
+  /** @param {string} widget @param {string} id of the request */
   #connect(widget, id) {
     const { model } = this.widgets[widget];
     if (this.refuses) return model.receive({ type: "refused", message: REFUSAL, id });
     if (this.scenario === "none" || this.scenario === "gone") this.scenario = "one";
     model.receive({ type: "connected", id });
-    this.tell(true);
+    this.sendCluster(true);
     this.widgets.scaling.model.update({ planned: this.#planned() });
   }
 
@@ -89,7 +89,8 @@ export class ClusterKernel {
   #planned() {
     const revision = this.#revision;
     if (this.scenario === "none") return { state: "none", lines: [], cluster: "", revision };
-    if (this.scenario === "gone") return { state: "refused", lines: ["the cluster is no more"], revision };
+    if (this.scenario === "gone")
+      return { state: "refused", lines: ["the cluster does not answer any more"], revision };
     const lines = ["10 trials, 4 at once (limited by GPU), 3 waves; idle: 24 CPU", "one node is dead"];
     return { state: "planned", lines, cluster: "Ray at 10.0.0.1:6379: 3 nodes, 68 CPUs, 8 GPUs", revision };
   }

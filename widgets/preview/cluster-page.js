@@ -1,8 +1,8 @@
-// The preview page of the cluster panel and the scaling form: its bar, the two widgets, and what they send.
+// The preview page of the cluster panel and the scaling form: its bar, the two widgets, and a list of their messages.
 
 import { ClusterKernel } from "./cluster-kernel.js";
+import { leaks } from "./leaks.js";
 import { fetched, Widget } from "./mount.js";
-import { left } from "./watch.js";
 
 /** @type {Record<string, string>} */
 const choice = {
@@ -16,7 +16,7 @@ const choice = {
 /** @param {string} selector @returns {any} */
 const find = (selector) => document.querySelector(selector);
 
-function dress() {
+function applyTheme() {
   document.body.dataset.jpThemeLight = String(choice.theme !== "dark");
   find("main").style.width = choice.width === "full" ? "" : `${choice.width}px`;
 }
@@ -26,11 +26,11 @@ for (const select of document.querySelectorAll("select")) {
   select.addEventListener("change", () => {
     choice[select.name] = select.value;
     history.replaceState(null, "", `?${new URLSearchParams(choice)}`);
-    if (select.name === "theme" || select.name === "width") dress();
+    if (select.name === "theme" || select.name === "width") applyTheme();
     else location.reload();
   });
 }
-dress();
+applyTheme();
 
 /** @param {string} widget @param {any} message */
 function log(widget, message) {
@@ -64,6 +64,6 @@ find("#more").addEventListener("click", () => Object.values(kernel.widgets).forE
 find("#fewer").addEventListener("click", () => {
   for (const { views } of Object.values(kernel.widgets)) views.at(-1)?.remove();
 });
-/** What tests take hold of. */
-Object.assign(globalThis, { preview: { kernel, widgets: kernel.widgets, addView, left } });
+/** The interface for tests. */
+Object.assign(globalThis, { preview: { kernel, widgets: kernel.widgets, addView, leaks } });
 document.body.dataset.ready = "true";

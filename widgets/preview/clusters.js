@@ -1,9 +1,9 @@
-// The clusters of the preview page: none, a kernel's own, three nodes, two hundred, and one with hostile names.
+// The clusters of the preview page: none, an embedded one, three nodes, two hundred, and one with hostile names.
 
 import { HOSTILE, random } from "./scenario.js";
 
 /** @typedef {import("../src/cluster-text.js").Node} Node */
-/** @typedef {import("../src/cluster-store.js").Facts} Facts */
+/** @typedef {import("../src/cluster-store.js").Cluster} Cluster */
 
 const GB = 1e9;
 const DEAD = "it has failed: health check failed due to missing too many heartbeats";
@@ -19,15 +19,15 @@ function node(number, more, totals, used) {
   const names = ["CPU", "GPU", "memory", "object_store_memory"];
   const amounts = /** @type {[string, number, number][]} */ (names.map((name, i) => [name, used[i], totals[i]]));
   const id = (0x9e3779b1 * (number + 1)).toString(16).slice(-8);
-  const base = { id, name: `10.0.0.${number + 1}`, head: number === 0, alive: true, why: "", accelerator: "" };
+  const base = { id, name: `10.0.0.${number + 1}`, head: number === 0, alive: true, reason: "", accelerator: "" };
   return { ...base, amounts: amounts.filter(([, , total]) => total), ...more };
 }
 
-const dead = (/** @type {number} */ number, why = DEAD) =>
-  node(number, { alive: false, why, amounts: [] }, [0, 0, 0, 0], [0, 0, 0, 0]);
+const dead = (/** @type {number} */ number, reason = DEAD) =>
+  node(number, { alive: false, reason, amounts: [] }, [0, 0, 0, 0], [0, 0, 0, 0]);
 
-/** @param {Node[]} nodes @param {Partial<Facts>} facts @returns {{facts: Facts, nodes: Node[]}} */
-function cluster(nodes, facts) {
+/** @param {Node[]} nodes @param {Partial<Cluster>} cluster @returns {{cluster: Cluster, nodes: Node[]}} */
+function makeCluster(nodes, cluster) {
   /** @type {Map<string, [string, number, number]>} */
   const sums = new Map();
   for (const { amounts } of nodes)
@@ -36,25 +36,25 @@ function cluster(nodes, facts) {
       sums.set(name, [name, sum[1] + used, sum[2] + total]);
     }
   const alive = nodes.filter((one) => one.alive).length;
-  const told = { alive, dead: nodes.length - alive, amounts: [...sums.values()], users: [], others: {} };
-  return { nodes, facts: { kind: "attached", address: "10.0.0.1:6379", ...told, ...facts } };
+  const totals = { alive, dead: nodes.length - alive, amounts: [...sums.values()], users: [], others: {} };
+  return { nodes, cluster: { kind: "attached", address: "10.0.0.1:6379", ...totals, ...cluster } };
 }
 
 /**
  * @param {string} name
- * @returns {{facts: Facts, nodes: Node[]}}
+ * @returns {{cluster: Cluster, nodes: Node[]}}
  */
 export function clusterOf(name) {
-  if (name === "none") return { facts: { kind: "none" }, nodes: [] };
+  if (name === "none") return { cluster: { kind: "none" }, nodes: [] };
   if (name === "gone")
     return {
-      facts: { kind: "gone", why: "the cluster at 10.0.0.1:6379 is no more: nobody answers there" },
+      cluster: { kind: "gone", reason: "the cluster at 10.0.0.1:6379 does not answer any more" },
       nodes: [],
     };
   if (name === "one") {
     const only = node(0, { name: "127.0.0.1" }, [8, 0, 9.3 * GB, 4.6 * GB], [3, 0, 0, 0.02 * GB]);
     const users = [{ name: "digits", here: true, trials: 3, resources: { CPU: 3 } }];
-    return cluster([only], { kind: "embedded", address: "127.0.0.1:54321", users });
+    return makeCluster([only], { kind: "embedded", address: "127.0.0.1:54321", users });
   }
   if (name === "200") return many();
   const nodes = [
@@ -68,7 +68,7 @@ export function clusterOf(name) {
     { name: "digits", here: true, trials: 4, resources: { CPU: 32, GPU: 4, memory: 128 * GB } },
     { name: "resnet_lr", here: false, trials: 2, resources: { CPU: 16, GPU: 2, memory: 96 * GB, safe_node: 0.5 } },
   ];
-  if (name !== "hostile") return cluster([...nodes, dead(3)], { users, others: { CPU: 2, GPU: 0.5 } });
+  if (name !== "hostile") return makeCluster([...nodes, dead(3)], { users, others: { CPU: 2, GPU: 0.5 } });
   nodes.push(dead(3, HOSTILE[0]));
   nodes.forEach((one, i) => {
     one.name = HOSTILE[i];
@@ -76,7 +76,7 @@ export function clusterOf(name) {
   nodes[0].amounts.push([HOSTILE[1], 1, 2], [HOSTILE[4], 0.25, 2]);
   users[0].name = HOSTILE[4];
   users[1].name = HOSTILE[0];
-  return cluster(nodes, { users, address: HOSTILE[3] });
+  return makeCluster(nodes, { users, address: HOSTILE[3] });
 }
 
 function many() {
@@ -97,5 +97,5 @@ function many() {
     trials: 40 + i,
     resources: { CPU: 300 + i, GPU: 40 },
   }));
-  return cluster(nodes, { users, others: { CPU: 1234, GPU: 7 } });
+  return makeCluster(nodes, { users, others: { CPU: 1234, GPU: 7 } });
 }

@@ -1,28 +1,28 @@
-// Stands in for the kernel: plays a scenario's events, tells the widgets, hears and answers them.
+// Replaces the kernel in the preview: plays a scenario's events, sends the widgets' messages and answers theirs.
 
-import { carryOut } from "./orders.js";
-import { head, table, update } from "./tell.js";
+import { execute } from "./commands.js";
+import { headerState, table, update } from "./messages.js";
 import { source } from "./text.js";
 import { printed, workers } from "./workers.js";
 
 /** @typedef {import("./mount.js").Widget} Widget */
 /** @typedef {import("./scenario.js").Scenario} Scenario */
-/** @typedef {import("./tell.js").Told} Told */
+/** @typedef {import("./messages.js").PlayedTrial} PlayedTrial */
 
-const TICK = 100; // milliseconds between two tellings, as in nbtune/views/live/dashboard.py
-const SECONDS = 20; // that a live experiment takes at most
+const TICK = 100; // milliseconds between two updates
+const SECONDS = 20; // the longest time that a live experiment takes
 
 export class Kernel {
   /** @type {Record<string, Widget>} */
   widgets = {};
-  /** What has come from the browser, in order. @type {{widget: string, message: any}[]} */
-  heard = [];
+  /** The messages of the browser, in their order. @type {{widget: string, message: any}[]} */
+  received = [];
   delay = 20;
   busy = false;
   lost = false;
-  /** Whether it refuses every order. */
+  /** Whether it refuses every command. */
   refuses = false;
-  /** Whether no trial keeps a checkpoint, so that pausing does not come to its end. */
+  /** Whether no trial saves a checkpoint, so that pausing never completes. */
   slow = false;
   status = "running";
   /** @type {number | null} */
@@ -31,39 +31,45 @@ export class Kernel {
   #waiting = [];
   #ticks = 0;
   #seq = 0;
-  #step = 0; // reports between two tellings, while it is played
+  #step = 0; // reports between two updates while it plays
   #failed = false;
-  /** @type {Set<Told>} */
+  /** @type {Set<PlayedTrial>} */
   #changed = new Set();
   /** @type {Promise<Uint8Array> | undefined} */
   #plotly;
 
   /**
    * @param {Scenario} scenario
-   * @param {(widget: string, message: any) => void} listener told of whatever the browser sends
+   * @param {(widget: string, message: any) => void} listener called with each message of the browser
    */
   constructor(scenario, listener) {
     this.scenario = scenario;
     this.listener = listener;
     this.metric = scenario.metric;
-    /** @type {Told[]} */
-    this.trials = scenario.trials.map((trial) => ({ ...trial, status: "pending", at: 0, told: 0, held: false }));
-    this.atOnce = Math.max(4, Math.ceil(this.trials.length / 100));
+    /** @type {PlayedTrial[]} */
+    this.trials = scenario.trials.map((trial) => ({
+      ...trial,
+      status: "pending",
+      at: 0,
+      sent: 0,
+      pausedByUser: false,
+    }));
+    this.concurrent = Math.max(4, Math.ceil(this.trials.length / 100));
   }
 
   /**
-   * What the browser has sent. A busy kernel hears of it later.
+   * Take a message of the browser. A busy kernel handles it later.
    * @param {string} widget
    * @param {any} message
    */
   receive(widget, message) {
-    this.heard.push({ widget, message });
+    this.received.push({ widget, message });
     this.listener(widget, message);
     this.#waiting.push(() => this.#handle(widget, message));
     setTimeout(() => this.catchUp(), this.delay);
   }
 
-  /** Handle what has waited, unless it has to wait on. */
+  /** Handle the waiting messages, unless the kernel is busy. */
   catchUp() {
     if (this.busy || this.lost) return;
     for (const handle of this.#waiting.splice(0)) handle();
@@ -76,11 +82,11 @@ export class Kernel {
   #handle(widget, message) {
     const model = this.widgets[widget].model;
     const trial = this.trials[message.trial];
-    if (message.type === "ready") this.tell(true, [widget]);
+    if (message.type === "ready") this.sendUpdates(true, [widget]);
     else if (message.type === "plotly") this.sendPlotly(widget);
     else if (message.type === "traits" && "metric" in message) {
       this.metric = message.metric;
-      this.tell(true, ["curves"]);
+      this.sendUpdates(true, ["curves"]);
     } else if (message.type === "detail" && trial) {
       const config = Object.entries(trial.config).map(([name, value]) => `${source(name)}: ${source(value)}`);
       const count = this.scenario.workers;
@@ -96,18 +102,18 @@ export class Kernel {
         log: count ? printed(count, message.rank) : trial.number % 5 === 4 ? null : log,
         workers: workers(trial, this.scenario),
       });
-    } else carryOut(this, widget, message);
+    } else execute(this, widget, message);
   }
 
   /**
-   * Give a trial a status, and tell it.
-   * @param {Told} trial
+   * Set a trial's status and send it.
+   * @param {PlayedTrial} trial
    * @param {string} status
    */
   set(trial, status) {
     trial.status = status;
     this.#changed.add(trial);
-    this.tell();
+    this.sendUpdates();
   }
 
   /**
@@ -119,20 +125,20 @@ export class Kernel {
     const number = this.trials.length;
     const base = this.trials[of ?? number % Math.max(1, this.trials.length)];
     const made = { ...base, config: { ...base.config, ...config }, final: "finished", error: null, traceback: null };
-    this.trials.push({ ...made, number, status: "pending", at: 0, told: 0, held: false });
+    this.trials.push({ ...made, number, status: "pending", at: 0, sent: 0, pausedByUser: false });
     this.#changed.add(this.trials[number]);
     if (this.status !== "running") this.resume(false);
-    this.tell();
+    this.sendUpdates();
   }
 
   /** @param {string} status */
   end(status) {
     this.status = status;
     for (const trial of this.trials) this.#changed.add(trial);
-    this.tell();
+    this.sendUpdates();
   }
 
-  /** @param {boolean} failed whether what has failed is tried again */
+  /** @param {boolean} failed whether failed trials run again */
   resume(failed) {
     this.status = "running";
     for (const trial of this.trials) {
@@ -151,7 +157,7 @@ export class Kernel {
 
   /**
    * Let trials report.
-   * @param {number} reports how often each that runs reports
+   * @param {number} reports how often each running trial reports
    */
   advance(reports) {
     for (let i = 0; i < reports && this.status === "running"; i++) {
@@ -159,7 +165,7 @@ export class Kernel {
       let running = 0;
       let over = true;
       for (const trial of this.trials) {
-        if (trial.status === "pending" && running < (this.maxConcurrent ?? this.atOnce)) trial.status = "running";
+        if (trial.status === "pending" && running < (this.maxConcurrent ?? this.concurrent)) trial.status = "running";
         if (trial.status === "running") {
           running++;
           this.#changed.add(trial);
@@ -174,28 +180,30 @@ export class Kernel {
   }
 
   /**
-   * Tell the browser what is new.
+   * Send the browser what has changed.
    * @param {boolean} [everything]
    * @param {string[]} [widgets]
    */
-  tell(everything = false, widgets = Object.keys(this.widgets)) {
+  sendUpdates(everything = false, widgets = Object.keys(this.widgets)) {
     if (this.lost) return;
     const { scenario, trials } = this;
     const failed = trials.some((trial) => trial.status === "failed");
-    const columns = failed !== this.#failed; // a column more: the table begins again
+    const columns = failed !== this.#failed; // there is one more column, so that the table is sent again
     this.#failed = failed;
     const changed = [...this.#changed];
     if (widgets.length === Object.keys(this.widgets).length) this.#changed.clear();
     for (const name of widgets) {
       const { model } = this.widgets[name];
-      if (name === "head")
-        model.update({ state: head(trials, scenario, this.status, this.#ticks, this.atOnce, this.maxConcurrent) });
+      if (name === "header")
+        model.update({
+          state: headerState(trials, scenario, this.status, this.#ticks, this.concurrent, this.maxConcurrent),
+        });
       else if (name === "curves") {
         model.update({ metrics: Object.keys(trials[0]?.values ?? {}), mode: scenario.mode, metric: this.metric });
         if (!everything && !changed.length) continue;
-        const told = everything ? trials : changed;
+        const sent = everything ? trials : changed;
         const live = this.status === "running";
-        model.receive(...update(told, trials, scenario, this.metric, everything, ++this.#seq, live));
+        model.receive(...update(sent, trials, scenario, this.metric, everything, ++this.#seq, live));
       } else if (everything || columns || changed.length)
         model.receive(
           table(
@@ -210,21 +218,21 @@ export class Kernel {
   }
 
   /**
-   * Play the experiment. One that stays somewhere is played there at once.
-   * @param {string} pace "1": as it comes, "half": to its middle, where it stays, "0": all at once
+   * Play the experiment.
+   * @param {string} pace "1": live, "half": to its middle at once, "0": to its end at once
    */
   play(pace) {
     const reports = this.trials.reduce((sum, trial) => sum + trial.values[this.scenario.metric].length, 0);
-    const all = Math.ceil(reports / this.atOnce);
+    const all = Math.ceil(reports / this.concurrent);
     const middle = pace === "half" || this.scenario.stays !== "";
     if (pace !== "1") this.advance(middle ? Math.ceil(all / 2) : Number.POSITIVE_INFINITY);
     if (pace !== "1" && this.scenario.stays === "stopped") this.status = "stopped";
     if (pace !== "1" && this.scenario.stays === "paused") {
       const [first, second] = this.trials.filter((trial) => trial.status === "running");
-      Object.assign(first, { status: "paused", held: true });
+      Object.assign(first, { status: "paused", pausedByUser: true });
       second.status = "paused"; // by the scheduler
     }
-    this.tell(true);
+    this.sendUpdates(true);
     this.sendPlotly("curves");
     setInterval(() => {
       if (this.lost || this.status !== "running") return;
@@ -236,11 +244,11 @@ export class Kernel {
 
   #run() {
     if (!this.#step) return;
-    const playing = setInterval(() => {
+    const interval = setInterval(() => {
       if (this.lost) return;
       this.advance(this.#step);
-      this.tell();
-      if (this.status !== "running") clearInterval(playing);
+      this.sendUpdates();
+      if (this.status !== "running") clearInterval(interval);
     }, TICK);
   }
 }

@@ -1,4 +1,4 @@
-// What a widget sees of anywidget: a model with traits and messages, and no Jupyter behind it.
+// A model as anywidget gives it to a widget: traits and messages, without Jupyter.
 
 /** @typedef {{name: string, callback: (...args: any[]) => void, context: unknown}} Listener */
 
@@ -13,7 +13,7 @@ export class Model {
 
   /**
    * @param {Record<string, any>} traits
-   * @param {(message: any) => void} send what takes the messages to the kernel; traits go as {type: "traits", …}
+   * @param {(message: any) => void} send takes the messages to the kernel; traits are sent as {type: "traits", …}
    */
   constructor(traits, send) {
     this.#traits = traits;
@@ -26,7 +26,7 @@ export class Model {
   }
 
   /**
-   * Listeners hear of it where the value differs, as Backbone has it.
+   * Listeners are called if the value differs, as in Backbone.
    * @param {string} name
    * @param {any} value
    */
@@ -44,7 +44,7 @@ export class Model {
   }
 
   /**
-   * What the kernel sets.
+   * Set traits as the kernel does.
    * @param {Record<string, any>} traits
    */
   update(traits) {
@@ -55,7 +55,7 @@ export class Model {
   }
 
   /**
-   * A message from the kernel. Its buffers lie anywhere in a larger one, as a websocket's do.
+   * Take a message of the kernel. Its buffers are parts of a larger one, as a websocket's are.
    * @param {any} message
    * @param {ArrayBufferView[]} [buffers]
    */
@@ -83,7 +83,7 @@ export class Model {
   }
 
   /**
-   * How many listeners there are: of one view, or all.
+   * Return the number of listeners: of one view, or of all.
    * @param {unknown} [context]
    */
   listeners(context) {
@@ -91,7 +91,7 @@ export class Model {
   }
 
   /**
-   * The model as anywidget hands it out: an object of its own to `initialize` and to each view.
+   * Return the model as anywidget does: a separate object for `initialize` and for each view.
    * @param {unknown} context
    */
   handedTo(context) {

@@ -1,4 +1,4 @@
-// From a widget's name to a model and its views, in the way and order of anywidget.
+// Creates a model and its views from a widget's name, in the order in which anywidget does it.
 
 import { Model } from "./model.js";
 
@@ -15,9 +15,9 @@ export async function fetched(file) {
 export class Widget {
   /** @type {any} */
   #definition;
-  #ending = new AbortController();
+  #control = new AbortController();
   /** @type {((() => void) | object | undefined)} */
-  #undo;
+  #dispose;
   /** @type {{remove: () => Promise<number>}[]} */
   views = [];
 
@@ -38,8 +38,8 @@ export class Widget {
     const module = await import(url);
     URL.revokeObjectURL(url);
     this.#definition = typeof module.default === "function" ? await module.default() : module.default;
-    const context = { model: this.model.handedTo("initialize"), signal: this.#ending.signal };
-    this.#undo = await this.#definition.initialize?.(context);
+    const context = { model: this.model.handedTo("initialize"), signal: this.#control.signal };
+    this.#dispose = await this.#definition.initialize?.(context);
   }
 
   /**
@@ -48,14 +48,14 @@ export class Widget {
    */
   async show(el) {
     const context = {};
-    const ending = new AbortController();
-    const signal = AbortSignal.any([this.#ending.signal, ending.signal]);
-    const undo = await this.#definition.render({ model: this.model.handedTo(context), el, signal });
+    const control = new AbortController();
+    const signal = AbortSignal.any([this.#control.signal, control.signal]);
+    const dispose = await this.#definition.render({ model: this.model.handedTo(context), el, signal });
     const view = {
       remove: async () => {
         this.views = this.views.filter((one) => one !== view);
-        ending.abort();
-        await undo?.();
+        control.abort();
+        await dispose?.();
         el.remove();
         return this.model.listeners(context);
       },
@@ -64,11 +64,11 @@ export class Widget {
     return view;
   }
 
-  /** The model goes, and its views with it. */
+  /** Dispose of the model and its views. */
   async destroy() {
     for (const view of this.views) await view.remove();
-    this.#ending.abort();
-    if (typeof this.#undo === "function") this.#undo();
+    this.#control.abort();
+    if (typeof this.#dispose === "function") this.#dispose();
     return this.model.listeners();
   }
 }

@@ -1,7 +1,7 @@
-// The preview page of the form on a space: its bar, the widget, and the kernel's real half behind the page's server.
+// The preview page of the form on a space: its bar and the widget; the page's server runs the kernel's part.
 
+import { leaks } from "./leaks.js";
 import { fetched, Widget } from "./mount.js";
-import { left } from "./watch.js";
 
 /** @type {Record<string, string>} */
 const choice = {
@@ -14,7 +14,7 @@ const choice = {
 /** @param {string} selector @returns {any} */
 const find = (selector) => document.querySelector(selector);
 
-function dress() {
+function applyTheme() {
   document.body.dataset.jpThemeLight = String(choice.theme !== "dark");
   find("main").style.width = choice.width === "full" ? "" : `${choice.width}px`;
 }
@@ -24,17 +24,17 @@ for (const select of document.querySelectorAll("select")) {
   select.addEventListener("change", () => {
     choice[select.name] = select.value;
     history.replaceState(null, "", `?${new URLSearchParams(choice)}`);
-    if (select.name === "theme" || select.name === "width") dress();
+    if (select.name === "theme" || select.name === "width") applyTheme();
     else location.reload();
   });
 }
-dress();
+applyTheme();
 
-/** What has come from the browser, in order. @type {any[]} */
-const heard = [];
-/** What a busy kernel has not heard yet. @type {any[]} */
+/** The messages of the browser, in their order. @type {any[]} */
+const received = [];
+/** The messages that a busy kernel has not handled yet. @type {any[]} */
 const waiting = [];
-/** Answers come in the order of the questions. */
+/** Answers are in the order of the requests. */
 let last = Promise.resolve();
 
 /** @param {any} message */
@@ -56,7 +56,7 @@ async function ask(message) {
 
 /** @param {any} message */
 function receive(message) {
-  heard.push(message);
+  received.push(message);
   find("#messages").append(Object.assign(document.createElement("li"), { textContent: JSON.stringify(message) }));
   if (find("#lost").checked) return;
   if (find("#busy").checked) waiting.push(message);
@@ -80,7 +80,7 @@ find("#busy").addEventListener("change", () => {
 find("#lost").addEventListener("change", () => widget.model.emit("comm_live_update"));
 find("#more").addEventListener("click", addView);
 find("#fewer").addEventListener("click", () => widget.views.at(-1)?.remove());
-/** What tests take hold of. */
-Object.assign(globalThis, { preview: { heard, widget, addView, left, answered: () => last } });
+/** The interface for tests. */
+Object.assign(globalThis, { preview: { received, widget, addView, leaks, answered: () => last } });
 await last;
 document.body.dataset.ready = "true";

@@ -1,14 +1,14 @@
-// The workers of a distributed experiment: what a trial's detail tells of them, and what they have printed.
+// The workers of a distributed experiment: their table in a trial's detail, and their logs.
 
 /** @typedef {import("./scenario.js").Scenario} Scenario */
-/** @typedef {import("./tell.js").Told} Told */
+/** @typedef {import("./messages.js").PlayedTrial} PlayedTrial */
 
-const LINES = 40; // that each of them has printed
-const SLOW = 2.4; // times as long as the experiment's reports are apart
+const LINES = 40; // that each worker has printed
+const SLOW = 2.4; // the slow worker's time, as a multiple of the interval between reports
 
 /**
- * A trial's workers, as nbtune/views/live/workers.py tells of them. One of several is slow: the others wait for it.
- * @param {Told} trial
+ * Return a trial's workers as nbtune/views/live/workers.py does. One of several is slow: the others wait for it.
+ * @param {PlayedTrial} trial
  * @param {Scenario} scenario
  */
 export function workers(trial, { workers: count, metric, seconds }) {
@@ -27,13 +27,13 @@ export function workers(trial, { workers: count, metric, seconds }) {
 }
 
 /**
- * What one worker has printed, or all of them below each other.
+ * Return the log of one worker, or the logs of all, one below the other.
  * @param {number} count
  * @param {number | null} rank
  */
 export function printed(count, rank) {
   const lines = Array.from({ length: LINES }, (_, epoch) => `epoch ${epoch + 1}`);
-  const of = (/** @type {number} */ one) => lines.map((line) => `${line} of worker ${one}\n`).join("");
-  if (rank !== null) return of(rank);
-  return Array.from({ length: count }, (_, one) => `--- rank ${one} ---\n${of(one)}`).join("");
+  const logOf = (/** @type {number} */ one) => lines.map((line) => `${line} of worker ${one}\n`).join("");
+  if (rank !== null) return logOf(rank);
+  return Array.from({ length: count }, (_, one) => `--- rank ${one} ---\n${logOf(one)}`).join("");
 }

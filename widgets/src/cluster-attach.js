@@ -1,17 +1,18 @@
-// The cluster panel's way to another cluster: an address and a button. See ../README.md.
+// The cluster panel's form to attach to another cluster. See ../README.md.
 
-import { addressProblem, leaving } from "./cluster-text.js";
+import { addressProblem, attachHint } from "./cluster-text.js";
 import { make, showText } from "./page.js";
+import { CONNECT_TIMEOUT } from "./requests.js";
 
 /** @typedef {import("./cluster-store.js").Store} Store */
+/** @typedef {import("./lifecycle.js").View} View */
 
 /**
  * @param {Store} store
- * @param {(message: object) => void} send
- * @param {(target: EventTarget, type: string, call: (event: any) => void) => void} on
- * @param {() => void} redraw all views
+ * @param {View} view
+ * @param {() => void} redraw draws all views
  */
-export function makeAttach(store, send, on, redraw) {
+export function makeAttach(store, { on, send }, redraw) {
   const id = `nbt-cluster-${Math.random().toString(36).slice(2)}`;
   const button = make("button", { type: "button", ariaExpanded: "false" });
   button.append("Attach to another", make("span", { ariaHidden: "true" }));
@@ -29,9 +30,9 @@ export function makeAttach(store, send, on, redraw) {
   const field = make("label", { className: "nbt-field" }, [make("span", { textContent: "address" }), input, why]);
   const form = make("form", { id, noValidate: true, autocomplete: "off", className: "nbt-cluster-attach" });
   form.append(make("div", {}, [field, go]), hint);
-  form.dataset.lmSuppressShortcuts = "true"; // else JupyterLab would take keys that are typed here
-  let [open, own, worked] = [false, "", store.connected];
-  const kind = () => store.facts?.kind ?? "";
+  form.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys that are typed here
+  let [open, problem, connections] = [false, "", store.connections];
+  const kind = () => store.cluster?.kind ?? "";
 
   on(button, "click", () => {
     open = !open;
@@ -40,7 +41,7 @@ export function makeAttach(store, send, on, redraw) {
   });
   on(form, "keydown", (event) => {
     if (event.key === "Enter" && event.target === input) {
-      event.preventDefault(); // not left to the browser: in JupyterLab it does not come to a submission
+      event.preventDefault(); // JupyterLab prevents the browser from submitting the form
       form.requestSubmit();
     }
     if (event.key !== "Escape" || button.hidden) return;
@@ -50,41 +51,41 @@ export function makeAttach(store, send, on, redraw) {
     button.focus();
   });
   on(input, "input", () => {
-    own = store.refused = "";
+    problem = store.refusal = "";
     redraw();
   });
   on(form, "submit", (event) => {
     event.preventDefault();
     if (store.connecting || store.closed) return;
-    own = addressProblem(input.value, kind());
-    store.refused = "";
-    if (!own) {
+    problem = addressProblem(input.value, kind());
+    store.refusal = "";
+    if (!problem) {
       store.connecting = true;
-      send({ type: "connect", address: input.value.trim() });
+      send({ type: "connect", address: input.value.trim() }, CONNECT_TIMEOUT);
     }
     redraw();
-    if (own) input.focus();
+    if (problem) input.focus();
   });
 
   function draw() {
     const needed = kind() === "none" || kind() === "gone";
-    if (worked !== store.connected) {
-      worked = store.connected;
+    if (connections !== store.connections) {
+      connections = store.connections;
       if (form.contains(document.activeElement) && !needed) button.hidden = false;
       if (form.contains(document.activeElement)) button.focus();
-      [open, own, input.value] = [false, "", ""];
+      [open, problem, input.value] = [false, "", ""];
     }
-    button.hidden = needed || !store.facts;
-    form.hidden = !store.facts || !(needed || open);
+    button.hidden = needed || !store.cluster;
+    form.hidden = !store.cluster || !(needed || open);
     button.ariaExpanded = String(open);
     button.lastElementChild.textContent = open ? " ▴" : " ▾";
     const label = store.connecting ? "connecting…" : "Connect";
     if (go.textContent !== label) go.textContent = label;
     go.ariaDisabled = String(store.connecting || store.closed); // unlike disabled, it keeps the focus
-    const wrong = own || store.refused;
-    showText(why, wrong);
-    input.ariaInvalid = String(wrong !== "");
-    showText(hint, leaving(kind()));
+    const error = problem || store.refusal;
+    showText(why, error);
+    input.ariaInvalid = String(error !== "");
+    showText(hint, attachHint(kind()));
   }
   return { button, form, draw };
 }

@@ -1,4 +1,4 @@
-// The cluster panel's tables: what each node and all of them have, and who uses it. See ../README.md.
+// The cluster panel's tables: the resources of each node and of all, and their users. See ../README.md.
 
 import {
   amountOf,
@@ -7,7 +7,7 @@ import {
   customText,
   customUse,
   freeText,
-  several,
+  plural,
   share,
   usedText,
 } from "./cluster-text.js";
@@ -16,12 +16,12 @@ import { make, showText } from "./page.js";
 /** @typedef {import("./cluster-text.js").Node} Node */
 /** @typedef {import("./cluster-text.js").Amount} Amount */
 /** @typedef {import("./cluster-store.js").Store} Store */
-/** @typedef {{row: HTMLElement, name: HTMLElement, sign: HTMLElement, note: HTMLElement, why: HTMLTableCellElement, cells: HTMLElement[]}} Row */
+/** @typedef {{row: HTMLElement, name: HTMLElement, sign: HTMLElement, note: HTMLElement, reason: HTMLTableCellElement, cells: HTMLElement[]}} Row */
 
 /** @param {string} heading @param {string} [title] */
 const header = (heading, title = "") => make("th", { scope: "col", textContent: heading, title });
 
-/** A cell with a bar: the number above, the bar below.
+/** Fill a cell with a number and a bar below it.
  * @param {HTMLElement} cell @param {Amount | undefined} amount */
 function fill(cell, amount) {
   if (!cell.firstChild) cell.append(make("span"), make("i", { ariaHidden: "true" }, [make("b")]));
@@ -44,8 +44,8 @@ function makeRow() {
   ];
   const first = make("th", { scope: "row" }, [sign, " ", name, " ", note]);
   const cells = [...COLUMNS, ["", "other"]].map(() => make("td"));
-  const why = make("td", { hidden: true, className: "nbt-cluster-why" });
-  return { row: make("tr", {}, [first, ...cells, why]), name, sign, note, why, cells };
+  const reason = make("td", { hidden: true, className: "nbt-cluster-reason" });
+  return { row: make("tr", {}, [first, ...cells, reason]), name, sign, note, reason, cells };
 }
 
 /** @param {Row} row @param {Amount[]} amounts */
@@ -68,60 +68,59 @@ function fillNode(row, node, plain) {
     .filter(Boolean)
     .join(" · ");
   for (const cell of row.cells) cell.hidden = !node.alive;
-  row.why.hidden = node.alive;
-  row.why.colSpan = COLUMNS.length + (plain ? 0 : 1);
-  row.why.title = row.why.textContent = node.why || "Ray does not say why";
+  row.reason.hidden = node.alive;
+  row.reason.colSpan = COLUMNS.length + (plain ? 0 : 1);
+  row.reason.title = row.reason.textContent = node.reason || "Ray gives no reason";
   if (node.alive) fillAmounts(row, node.amounts);
 }
 
-/** The table of nodes, all of them together in its first row. */
+/** The table of nodes; its first row is their total. */
 export function makeNodes() {
   const all = makeRow();
-  const heads = COLUMNS.map(([, heading]) => header(heading));
+  const headers = COLUMNS.map(([, heading]) => header(heading));
   const custom = header("other");
   const body = make("tbody");
-  const head = make("thead", {}, [make("tr", {}, [header("node"), ...heads, custom]), all.row]);
+  const thead = make("thead", {}, [make("tr", {}, [header("node"), ...headers, custom]), all.row]);
   all.row.className = "nbt-cluster-all";
-  const table = make("table", { ariaLabel: "Nodes" }, [head, body]);
+  const table = make("table", { ariaLabel: "Nodes" }, [thead, body]);
   const root = make("div", { className: "nbt-cluster-scroll", tabIndex: 0, role: "region", ariaLabel: "nodes" }, [
     table,
   ]);
-  /** @type {Map<string, Row>} */
-  const rows = new Map();
+  /** @type {Map<string, {row: Row, node: Node | null}>} */
+  const rows = new Map(); // with the node that each row shows
 
-  /** @param {Store} store @param {boolean} everything */
-  function draw(store, everything) {
-    const facts = store.facts;
-    root.hidden = !facts?.amounts;
-    if (!facts?.amounts) return;
-    showText(all.name, several(facts.alive ?? 0, "node"));
-    showText(all.note, "in all");
-    fillAmounts(all, facts.amounts);
-    const plain = !customText(facts.amounts);
-    const other = table.classList.contains("nbt-cluster-plain") !== plain;
+  /** @param {Store} store */
+  function draw({ cluster, nodes }) {
+    root.hidden = !cluster?.amounts;
+    if (!cluster?.amounts) return;
+    showText(all.name, plural(cluster.alive ?? 0, "node"));
+    showText(all.note, "total");
+    fillAmounts(all, cluster.amounts);
+    const plain = !customText(cluster.amounts);
+    const changed = table.classList.contains("nbt-cluster-plain") !== plain;
     table.classList.toggle("nbt-cluster-plain", plain);
-    for (const [id, row] of rows)
-      if (!store.nodes.has(id)) {
+    for (const [id, { row }] of rows)
+      if (!nodes.has(id)) {
         row.row.remove();
         rows.delete(id);
       }
-    const order = [...store.nodes.values()].sort((a, b) => Number(b.alive) - Number(a.alive));
+    const order = [...nodes.values()].sort((a, b) => Number(b.alive) - Number(a.alive));
     order.forEach((node, i) => {
-      const known = rows.get(node.id);
-      const row = known ?? makeRow();
-      if (!known || everything || other || store.changed.has(node.id)) fillNode(row, node, plain);
-      rows.set(node.id, row);
+      const shown = rows.get(node.id);
+      const row = shown?.row ?? makeRow();
+      if (changed || shown?.node !== node) fillNode(row, node, plain);
+      rows.set(node.id, { row, node });
       if (body.children[i] !== row.row) body.insertBefore(row.row, body.children[i] ?? null);
     });
   }
   return { root, draw };
 }
 
-/** The table of who uses what. */
+/** The table of users: experiments, and everything else together. */
 export function makeUsers() {
   const body = make("tbody");
-  const heads = ["who", "trials", "CPUs", "GPUs", "memory", "other"].map((heading) => header(heading));
-  const table = make("table", { ariaLabel: "Who uses it" }, [make("thead", {}, [make("tr", {}, heads)]), body]);
+  const headers = ["user", "trials", "CPUs", "GPUs", "memory", "other"].map((heading) => header(heading));
+  const table = make("table", { ariaLabel: "Users" }, [make("thead", {}, [make("tr", {}, headers)]), body]);
   const idle = make("p", { className: "nbt-cluster-idle", textContent: "Nothing is in use." });
   const root = make("div", {
     className: "nbt-cluster-users",
@@ -148,15 +147,15 @@ export function makeUsers() {
   }
 
   /** @param {Store} store */
-  function draw({ facts }) {
-    root.hidden = !facts?.users;
-    const key = JSON.stringify([facts?.users, facts?.others]);
-    if (!facts?.users || key === shown) return;
+  function draw({ cluster }) {
+    root.hidden = !cluster?.users;
+    const key = JSON.stringify([cluster?.users, cluster?.others]);
+    if (!cluster?.users || key === shown) return;
     shown = key;
-    const rows = facts.users.map((user) =>
-      line(user.name, user.here ? "of this kernel" : "of another kernel", String(user.trials), user.resources),
+    const rows = cluster.users.map((user) =>
+      line(user.name, user.here ? "this kernel" : "another kernel", String(user.trials), user.resources),
     );
-    const others = facts.others ?? {};
+    const others = cluster.others ?? {};
     if (Object.keys(others).length) rows.push(line("others", "not nbtune's", "", others));
     body.replaceChildren(...rows);
     table.hidden = !rows.length;

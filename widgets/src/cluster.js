@@ -1,122 +1,68 @@
-// The cluster panel: what the connected cluster has, what is in use and by whom, and attaching to another.
+// The cluster panel: what the connected cluster has, what is in use and by whom, and attaching to another. See ../README.md.
 
 import { makeAttach } from "./cluster-attach.js";
-import { begin, CONNECTED, listen, look, redraw } from "./cluster-store.js";
+import { createStore, receive } from "./cluster-store.js";
 import { makeNodes, makeUsers } from "./cluster-table.js";
-import { KINDS, several, silenceText } from "./cluster-text.js";
-import { guard, make, showText } from "./page.js";
+import { KINDS, plural, silenceText } from "./cluster-text.js";
+import { defineWidget, redraw } from "./lifecycle.js";
+import { make, showText } from "./page.js";
 
-/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./cluster-store.js").Store} Store */
+/** @typedef {import("./lifecycle.js").View} View */
 
-const NONE = "No cluster is connected yet. The first %%tune connects by itself, and so does the button.";
+const NONE = "No cluster is connected. The first %%tune connects automatically; Connect does it now.";
 
 /**
- * One view of the panel.
- * @param {AnyModel} model
- * @param {HTMLElement} el
+ * Build one view of the panel.
+ * @param {View} view
  * @param {Store} store
- * @param {AbortSignal} [signal]
  */
-function view(model, el, store, signal) {
-  const control = new AbortController();
-  const end = () => control.abort();
-  signal?.addEventListener("abort", end, { once: true });
-  const failed = make("div", { className: "nbt-error", role: "alert" });
-  const show = (/** @type {string} */ text) => {
-    failed.textContent = store.error = text;
-  };
-  /** Each handler of this view is guarded, and goes with it.
-   * @param {EventTarget} target @param {string} type @param {(event: any) => void} call */
-  const on = (target, type, call) =>
-    target.addEventListener(type, (event) => guard(model, `cluster: ${type}`, show, () => call(event)), {
-      signal: control.signal,
-    });
-
-  const [sign, word, address, dead] = [
+function render(view, store) {
+  const [sign, label, address, dead] = [
     make("span", { ariaHidden: "true" }),
     make("strong"),
     make("code"),
     make("span", { className: "nbt-cluster-lost" }),
   ];
-  const attach = makeAttach(
-    store,
-    (message) => store.requests.ask(model, message, CONNECTED),
-    on,
-    () => redraw(store),
-  );
-  const head = make("header", {}, [sign, word, address, dead, attach.button]);
+  const attach = makeAttach(store, view, () => redraw(store));
+  const header = make("header", {}, [sign, label, address, dead, attach.button]);
   const note = make("p", { role: "status" });
-  const gone = make("p", { className: "nbt-cluster-gone", role: "alert" });
+  const offline = make("p", { className: "nbt-cluster-offline", role: "alert" });
   const [nodes, users] = [makeNodes(), makeUsers()];
   const legend = make("p", {
     className: "nbt-cluster-legend",
     textContent:
-      "Used is what Ray has given away for trials and tasks, not what their processes take; of the object store, what is filled.",
+      "In use: what Ray has allocated to trials and tasks, not what their processes consume; for the object store, its contents.",
   });
   const body = make("div", { className: "nbt-cluster-body" }, [nodes.root, users.root, legend]);
   const root = make("div", { className: "nbt nbt-form nbt-cluster", role: "group", ariaLabel: "cluster" });
-  root.append(head, note, gone, attach.form, body, failed);
-  el.append(root);
+  root.append(header, note, offline, attach.form, body, view.error);
 
-  let first = true;
-  const draw = () =>
-    guard(model, "cluster: view", show, () => {
-      const facts = store.facts;
-      const kind = facts?.kind ?? "";
-      const [mark, words, meaning] = KINDS[kind] ?? ["○", "asking the cluster…", ""];
-      root.dataset.kind = kind;
-      showText(sign, mark);
-      showText(word, words);
-      word.title = meaning;
-      showText(address, facts?.address ?? "");
-      showText(dead, facts?.dead ? `✗ ${several(facts.dead, "dead node")}` : "");
-      showText(note, kind === "none" ? NONE : "");
-      const silent = store.looking.size ? (performance.now() - store.heard) / 1000 : 0;
-      const silence = store.connecting && !store.closed ? "" : silenceText(store.closed, silent);
-      showText(gone, silence || (kind === "gone" ? (facts?.why ?? "") : ""));
-      body.classList.toggle("nbt-stale", silence !== "");
-      attach.draw();
-      nodes.draw(store, first);
-      users.draw(store);
-      legend.hidden = nodes.root.hidden;
-      if (failed.textContent !== store.error) failed.textContent = store.error;
-      first = false;
-    });
+  const draw = () => {
+    const { cluster } = store;
+    const kind = cluster?.kind ?? "";
+    const [mark, text, meaning] = KINDS[kind] ?? ["○", "waiting for the cluster…", ""];
+    root.dataset.kind = kind;
+    showText(sign, mark);
+    showText(label, text);
+    label.title = meaning;
+    showText(address, cluster?.address ?? "");
+    showText(dead, cluster?.dead ? `✗ ${plural(cluster.dead, "dead node")}` : "");
+    showText(note, kind === "none" ? NONE : "");
+    const silent = store.visible.size ? (performance.now() - store.lastMessage) / 1000 : 0;
+    const silence = store.connecting && !store.closed ? "" : silenceText(store.closed, silent);
+    showText(offline, silence || (kind === "gone" ? (cluster?.reason ?? "") : ""));
+    body.classList.toggle("nbt-stale", silence !== "");
+    attach.draw();
+    nodes.draw(store);
+    users.draw(store);
+    legend.hidden = nodes.root.hidden;
+  };
 
-  let onScreen = false;
-  const seen = () => look(model, store, root, onScreen && !document.hidden && !control.signal.aborted);
-  const observer = new IntersectionObserver((entries) => {
-    onScreen = entries[entries.length - 1].isIntersecting;
-    seen();
-  });
-  observer.observe(root);
-  on(document, "visibilitychange", seen);
-  const timer = setInterval(() => {
-    if (store.looking.has(root)) draw(); // a kernel that says nothing is noticed by the clock
-  }, 1000);
-  store.views.add(draw);
-  control.signal.addEventListener("abort", () => {
-    store.views.delete(draw);
-    observer.disconnect();
-    clearInterval(timer);
-    seen();
-    root.remove();
-  });
-  draw();
-  return end;
+  // A silent kernel sends nothing that would redraw the view.
+  const timer = setInterval(() => view.isVisible() && redraw(store), 1000);
+  view.onDispose(() => clearInterval(timer));
+  view.mount(root, draw);
 }
 
-export default () => {
-  const store = begin();
-  return {
-    /** @param {{model: AnyModel, signal?: AbortSignal}} context */
-    initialize({ model, signal }) {
-      const end = listen(model, store);
-      signal?.addEventListener("abort", end);
-      return end;
-    },
-    /** @param {{model: AnyModel, el: HTMLElement, signal?: AbortSignal}} context */
-    render: ({ model, el, signal }) => view(model, el, store, signal),
-  };
-};
+export default defineWidget({ name: "cluster", createStore, receive, poll: true, render });

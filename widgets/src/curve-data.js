@@ -1,21 +1,21 @@
-// The points of the curves, and what is drawn of them. Pure: neither page nor model.
+// The points of the curves and their traces for plotly; pure functions without the DOM.
 
 /** @typedef {{status: string, label: string, n: number, columns: Float64Array[]}} Curve */
 /** @typedef {{x: "iteration" | "time_s" | "trial", logx: boolean, logy: boolean, smooth: number}} Settings */
 /** @typedef {{x: Float64Array, y: Float64Array, trials: number[], starts: number[]}} Joined */
 
-const SHOWN = 20; // running or selected trials that get their number at the end of their line
+const MAX_LABELS = 20; // running or selected trials that have their number at the end of their line
 
 /**
- * Take in one update.
+ * Take the points of an `update` message.
  * @param {Map<number, Curve>} curves
  * @param {any} message
  * @param {DataView[]} buffers
  */
-export function take(curves, message, buffers) {
+export function receiveUpdate(curves, message, buffers) {
   if (message.reset) curves.clear();
   for (const [number, status, label] of message.trials) {
-    const curve = curves.get(number) ?? fresh();
+    const curve = curves.get(number) ?? emptyCurve();
     curves.set(number, Object.assign(curve, { status, label }));
   }
   const read = [Int32Array, Float64Array, Float64Array].map((type, i) => {
@@ -24,7 +24,7 @@ export function take(curves, message, buffers) {
   });
   let start = 0;
   for (const [number, count, replace] of message.segments) {
-    const curve = curves.get(number) ?? fresh();
+    const curve = curves.get(number) ?? emptyCurve();
     curves.set(number, curve);
     if (replace) curve.n = 0;
     for (let i = 0; i < 3; i++) {
@@ -41,15 +41,15 @@ export function take(curves, message, buffers) {
 }
 
 /** @returns {Curve} */
-function fresh() {
+function emptyCurve() {
   const columns = /** @type {any} */ ([new Float64Array(16), new Float64Array(16), new Float64Array(16)]);
   return { status: "pending", label: "", n: 0, columns };
 }
 
 /**
- * Exponential moving average that is not drawn towards its start; what is no number stays out of it.
+ * Return the exponential moving average with bias correction; values that are not finite are kept and do not count.
  * @param {Float64Array} values
- * @param {number} weight from 0 (as it is) to below 1
+ * @param {number} weight of the past, 0 <= weight < 1; 0 returns the values
  */
 export function smoothed(values, weight) {
   if (!weight) return values;
@@ -64,7 +64,7 @@ export function smoothed(values, weight) {
 }
 
 /**
- * Join curves to one line with gaps between them.
+ * Join the curves of trials to one line with gaps between them: plotly draws few long lines much faster than many.
  * @param {Map<number, Curve>} curves
  * @param {number[]} trials
  * @param {Settings} settings
@@ -76,24 +76,24 @@ export function join(curves, trials, settings) {
   const [x, y] = [new Float64Array(length), new Float64Array(length)];
   /** @type {Joined} */
   const joined = { x, y, trials: [], starts: [] };
-  let at = 0;
+  let end = 0;
   for (const trial of trials) {
     const curve = curves.get(trial);
     if (!curve?.n) continue;
     joined.trials.push(trial);
-    joined.starts.push(at);
-    if (settings.x === "trial") x.fill(trial, at, at + curve.n);
-    else x.set(curve.columns[settings.x === "time_s" ? 1 : 0].subarray(0, curve.n), at);
-    y.set(smoothed(curve.columns[2].subarray(0, curve.n), settings.smooth), at);
-    at += curve.n;
-    x[at] = y[at] = Number.NaN;
-    at++;
+    joined.starts.push(end);
+    if (settings.x === "trial") x.fill(trial, end, end + curve.n);
+    else x.set(curve.columns[settings.x === "time_s" ? 1 : 0].subarray(0, curve.n), end);
+    y.set(smoothed(curve.columns[2].subarray(0, curve.n), settings.smooth), end);
+    end += curve.n;
+    x[end] = y[end] = Number.NaN;
+    end++;
   }
-  return { ...joined, x: x.subarray(0, at), y: y.subarray(0, at) };
+  return { ...joined, x: x.subarray(0, end), y: y.subarray(0, end) };
 }
 
 /**
- * The trial that a point of a joined line belongs to.
+ * Return the trial that a point of a joined line belongs to.
  * @param {Joined} joined
  * @param {number} point
  */
@@ -108,60 +108,66 @@ export function trialAt(joined, point) {
 }
 
 /**
- * Which trials are drawn how.
+ * Group trials by the way they are drawn; a failed one is in two groups.
  * @param {Map<number, Curve>} curves
  * @param {number | null} best
  * @param {number[]} selection
  */
-export function kinds(curves, best, selection) {
+export function groups(curves, best, selection) {
   const selected = new Set(selection);
   /** @type {{other: number[], running: number[], selected: number[], best: number[], failed: number[]}} */
-  const found = { other: [], running: [], selected: [], best: [], failed: [] };
+  const grouped = { other: [], running: [], selected: [], best: [], failed: [] };
   for (const [number, curve] of curves) {
-    const kind =
+    const group =
       number === best ? "best" : selected.has(number) ? "selected" : curve.status === "running" ? "running" : "other";
-    found[kind].push(number);
-    if (curve.status === "failed") found.failed.push(number);
+    grouped[group].push(number);
+    if (curve.status === "failed") grouped.failed.push(number);
   }
-  return found;
+  return grouped;
 }
 
-/** Curves of the background that are drawn: plotly makes a path of each, and more of them only make it denser. */
-export const MOST = 250;
+/** The most curves in the background: plotly makes a path of each, and more cost time and show no more. */
+export const MAX_BACKGROUND = 250;
 
 /**
- * Those of many trials that stand for all: evenly spread over their last values, the extremes among them.
+ * Choose trials for the background: evenly spread over their last values, with both extremes.
  * @param {Map<number, Curve>} curves
  * @param {number[]} trials
  */
-export function spread(curves, trials) {
-  if (trials.length <= MOST) return trials;
-  const end = (/** @type {number} */ trial) => curves.get(trial)?.columns[2][(curves.get(trial)?.n ?? 0) - 1] ?? 0;
-  const ends = new Map(trials.map((trial) => [trial, end(trial) || 0]));
+export function sampleTrials(curves, trials) {
+  if (trials.length <= MAX_BACKGROUND) return trials;
+  const lastValue = (/** @type {number} */ trial) =>
+    curves.get(trial)?.columns[2][(curves.get(trial)?.n ?? 0) - 1] ?? 0;
+  const ends = new Map(trials.map((trial) => [trial, lastValue(trial) || 0]));
   const ranked = [...trials].sort((a, b) => Number(ends.get(a)) - Number(ends.get(b)));
-  const chosen = Array.from({ length: MOST }, (_, i) => ranked[Math.round((i * (ranked.length - 1)) / (MOST - 1))]);
+  const chosen = Array.from(
+    { length: MAX_BACKGROUND },
+    (_, i) => ranked[Math.round((i * (ranked.length - 1)) / (MAX_BACKGROUND - 1))],
+  );
   return chosen.sort((a, b) => a - b);
 }
 
 /**
- * The traces of one drawing, always the same seven in the same order.
+ * Return plotly's traces: always the same seven in the same order, so that plotly updates them in place.
  * @param {Map<number, Curve>} curves
  * @param {number | null} best
  * @param {number[]} selection
  * @param {Settings} chosen
  * @param {(name: string) => string} colour
- * @param {{joined: Joined, key: string} | null} before the background of the last drawing
- * @param {boolean} changed whether the background's points have changed since
+ * @param {{joined: Joined, key: string} | null} previous the background of the last drawing
+ * @param {boolean} changed whether points of the background have changed since
  */
-export function traces(curves, best, selection, chosen, colour, before, changed) {
+export function traces(curves, best, selection, chosen, colour, previous, changed) {
   const longest = Math.max(0, ...[...curves.values()].map((curve) => curve.n));
-  // Trials that report once have no curves: their values are drawn side by side.
+  // Trials that report once have no curves: draw their values side by side.
   const settings = longest > 1 ? chosen : { ...chosen, x: /** @type {const} */ ("trial"), logx: false, smooth: 0 };
-  const shown = kinds(curves, best, selection);
-  const begun = shown.other.filter((trial) => curves.get(trial)?.n);
+  const shown = groups(curves, best, selection);
+  const withPoints = shown.other.filter((trial) => curves.get(trial)?.n);
   const key = JSON.stringify([settings, shown.other.length, shown.other.at(-1), shown.running, shown.selected, best]);
   const other =
-    before && !changed && before.key === key ? before.joined : join(curves, spread(curves, begun), settings);
+    previous && !changed && previous.key === key
+      ? previous.joined
+      : join(curves, sampleTrials(curves, withPoints), settings);
   const lines = [other, ...[shown.running, shown.selected, shown.best].map((t) => join(curves, t, settings))];
   const styles = [
     { color: colour("other"), width: 1 },
@@ -186,32 +192,33 @@ export function traces(curves, best, selection, chosen, colour, before, changed)
     data.push({ type: "scatter", x: joined.x, y: joined.y, hoverinfo: "none", cliponaxis: false, ...look });
     return joined;
   };
-  const single = longest > 2 ? begun.filter((trial) => curves.get(trial)?.n === 1) : []; // no line shows these
+  const single = longest > 2 ? withPoints.filter((trial) => curves.get(trial)?.n === 1) : []; // a line of one point is invisible
   marks(single, { mode: "markers", marker: { size: 4, color: colour("other") } });
   const size = shown.failed.length > 20 ? 5 : 8;
   marks(shown.failed, { mode: "markers", marker: { symbol: "x", size, color: colour("failed") } });
-  const numbers = [...shown.running.slice(0, SHOWN), ...shown.selected.slice(0, SHOWN), ...shown.best];
+  const numbers = [...shown.running.slice(0, MAX_LABELS), ...shown.selected.slice(0, MAX_LABELS), ...shown.best];
   const named = marks(numbers, { mode: "text", textposition: "middle right", textfont: { size: 11 } });
   data[6].text = named.trials.flatMap((trial) => [` ${trial === best ? "★ " : ""}${trial}`, ""]);
   return { data, lines, x: settings.x, background: { joined: other, key } };
 }
 
 /**
+ * Return curves of one point each: the last finite one.
  * @param {Map<number, Curve>} curves
  * @param {number[]} trials
  * @param {Settings} settings
  * @returns {Map<number, Curve>}
  */
 function lastPoints(curves, trials, settings) {
-  const found = new Map();
+  const last = new Map();
   for (const trial of trials) {
     const curve = curves.get(trial);
     if (!curve?.n) continue;
     const values = smoothed(curve.columns[2].subarray(0, curve.n), settings.smooth);
-    let last = curve.n - 1;
-    while (last > 0 && !Number.isFinite(values[last])) last--;
-    const columns = curve.columns.map((column, i) => Float64Array.of(i === 2 ? values[last] : column[last]));
-    found.set(trial, { ...curve, n: 1, columns });
+    let i = curve.n - 1;
+    while (i > 0 && !Number.isFinite(values[i])) i--;
+    const columns = curve.columns.map((column, axis) => Float64Array.of(axis === 2 ? values[i] : column[i]));
+    last.set(trial, { ...curve, n: 1, columns });
   }
-  return found;
+  return last;
 }

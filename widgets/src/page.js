@@ -1,11 +1,11 @@
-// What the widgets share: errors that are shown and told, elements, numbers, statuses, the page's plotly.js.
+// What the widgets share: error handling, elements, numbers, statuses, and plotly.js, which a page loads once.
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 
-const AGAIN = 10_000; // milliseconds after which plotly.js is asked for again
+const RETRY_DELAY = 10_000; // milliseconds after which plotly.js is requested again
 
 /**
- * A cell as text; a number with four significant digits, as `nbtune.views.text.number` writes it.
+ * Return a cell as text; numbers have four significant digits, as in `nbtune.views.text.number`.
  * @param {number | string | boolean | null | undefined} cell
  * @returns {string}
  */
@@ -22,7 +22,7 @@ export function format(cell) {
 }
 
 /**
- * `toExponential(3)`, but of two that are equally near the even one, as Python rounds.
+ * `toExponential(3)`, but rounding half to even as Python does.
  * @param {number} value
  */
 function fourDigits(value) {
@@ -32,7 +32,7 @@ function fourDigits(value) {
 }
 
 /**
- * A sign for each status of a trial or an experiment, so that no colour is the only one.
+ * A sign for each status of a trial or an experiment: colour must not be the only distinction.
  * @type {Record<string, string>}
  */
 export const SIGNS = {
@@ -51,7 +51,7 @@ export const SIGNS = {
 export const statusWord = (status) => (status === "stopped" ? "stopped early" : status);
 
 /**
- * A trial's text as plotly shows it letter by letter.
+ * Escape the user's text for plotly, which reads some HTML.
  * @param {string} text
  */
 export function escaped(text) {
@@ -59,14 +59,14 @@ export function escaped(text) {
 }
 
 /**
- * The page's plotly.js. It is asked for once, and again by a later view if that has had no answer: the kernel
- * that was asked may be gone.
+ * Return the promise of the page's plotly.js. It is requested once, and again by a later view if there was no answer:
+ * the first kernel may have stopped.
  * @param {AnyModel} model
  */
 export function plotly(model) {
   const page = expectPlotly();
-  if (page.__nbtunePlotlyArrived && !(performance.now() - page.__nbtunePlotlyAsked < AGAIN)) {
-    page.__nbtunePlotlyAsked = performance.now();
+  if (page.__nbtunePlotlyPromise && !(performance.now() - page.__nbtunePlotlyRequested < RETRY_DELAY)) {
+    page.__nbtunePlotlyRequested = performance.now();
     model.send({ type: "plotly" });
   }
   return page.__nbtunePlotly;
@@ -75,7 +75,7 @@ export function plotly(model) {
 function expectPlotly() {
   const page = /** @type {any} */ (globalThis);
   page.__nbtunePlotly ??= new Promise((resolve, reject) => {
-    page.__nbtunePlotlyArrived = { resolve, reject };
+    page.__nbtunePlotlyPromise = { resolve, reject };
   });
   return page;
 }
@@ -83,31 +83,31 @@ function expectPlotly() {
 /** @param {DataView} packed the gzipped file */
 export async function takePlotly(packed) {
   const page = expectPlotly();
-  const arrived = page.__nbtunePlotlyArrived;
-  if (!arrived) return;
-  page.__nbtunePlotlyArrived = null; // the first to come is taken
-  const own = page.Plotly; // the page's, which plotly.js would replace
+  const promise = page.__nbtunePlotlyPromise;
+  if (!promise) return;
+  page.__nbtunePlotlyPromise = null; // later copies are ignored
+  const pagePlotly = page.Plotly; // another plotly.js on the page, which this one would replace
   try {
     const stream = new Blob([/** @type {any} */ (packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
     const text = await new Response(stream).text();
     const module = { exports: /** @type {any} */ ({}) };
-    // As a CommonJS module: a page with an AMD loader would keep it to itself.
+    // As a CommonJS module: on a page with an AMD loader plotly.js would register itself there.
     new Function("module", "exports", "define", `${text}\n//# sourceURL=nbtune-plotly.js`)(module, module.exports);
-    arrived.resolve(module.exports);
+    promise.resolve(module.exports);
   } catch (error) {
-    page.__nbtunePlotly = undefined; // the next that needs it asks again
-    arrived.reject(error);
+    page.__nbtunePlotly = undefined; // the next view requests it again
+    promise.reject(error);
     throw error;
   } finally {
-    page.Plotly = own;
+    page.Plotly = pagePlotly;
   }
 }
 
-/** @type {WeakMap<AnyModel, Map<string, string>>} of each model: where -> which error Python was last told from there */
-const lastTold = new WeakMap();
+/** @type {WeakMap<AnyModel, Map<string, string>>} model -> where -> the error that was last reported */
+const lastReported = new WeakMap();
 
 /**
- * Run something; what it throws is shown and told to Python, once if it is thrown again and again.
+ * Run a function; an exception is shown and reported to the kernel, once where it repeats.
  * @template T
  * @param {AnyModel} model
  * @param {string} where
@@ -117,15 +117,15 @@ const lastTold = new WeakMap();
  */
 export function guard(model, where, show, run) {
   const failed = (/** @type {any} */ error) => {
-    show(`This view met an error (${where}): ${error?.message ?? error}`);
-    const told = lastTold.get(model) ?? new Map();
+    show(`Error in this view (${where}): ${error?.message ?? error}`);
+    const reported = lastReported.get(model) ?? new Map();
     const message = String(error);
-    if (told.get(where) === message) return;
-    lastTold.set(model, told.set(where, message));
+    if (reported.get(where) === message) return;
+    lastReported.set(model, reported.set(where, message));
     try {
       model.send({ type: "error", where, message, stack: error?.stack ?? "" });
     } catch {
-      // Without a kernel there is nobody to tell; the screen says it.
+      // There is no kernel to report to; the error is on the screen.
     }
   };
   try {
@@ -138,6 +138,7 @@ export function guard(model, where, show, run) {
 }
 
 /**
+ * Create an element.
  * @param {string} tag
  * @param {Record<string, any>} [properties]
  * @param {(Node | string)[]} [children]
@@ -150,7 +151,7 @@ export function make(tag, properties = {}, children = []) {
 }
 
 /**
- * Show a text, or hide its element. Nothing is set anew that is there: it would be read out and laid out again.
+ * Show a text, or hide its element. An equal text is not set again: screen readers would repeat it.
  * @param {HTMLElement} element
  * @param {string} text
  */

@@ -1,4 +1,4 @@
-// The axes, lines and selection of the parallel coordinates, without a browser. See ../README.md.
+// The axes, lines and selection of the parallel coordinates; pure functions without the DOM. See ../README.md.
 
 import { escaped, format } from "./page.js";
 
@@ -7,13 +7,13 @@ import { escaped, format } from "./page.js";
 /** @typedef {{number: number, status: string, cells: Cell[]}} Row */
 /** @typedef {[number, number][]} Ranges */
 /**
- * An axis: `values` are positions on it, the logarithms of a logarithmic one; `none` is where no value stands.
- * `ticks` are positions with their text, and `ends` what its lower and its upper end say, where plotly's own would not do.
- * @typedef {{key: string, label: string, kind: "linear" | "log" | "words", values: number[], words: string[],
+ * An axis: `values` are positions, the logarithms on a logarithmic axis; `none` is the position of missing values.
+ * `ticks` are positions with their texts, null for plotly's own, and `ends` the texts at its lower and upper end.
+ * @typedef {{key: string, label: string, kind: "linear" | "log" | "categories", values: number[], categories: string[],
  *   range: [number, number], none: number | null, ticks: [number, string][] | null, ends: [string, string]}} Axis
  */
 
-const MOST = 12; // axes
+const MAX_AXES = 12;
 const VIRIDIS = "#440154 #482878 #3e4989 #31688e #26828e #1f9e89 #35b779 #6ece58 #b5de2b #fde725".split(" ");
 const SPECIAL = ["NaN", "Infinity", "-Infinity"];
 
@@ -21,22 +21,22 @@ const SPECIAL = ["NaN", "Infinity", "-Infinity"];
 const isNumber = (cell) => typeof cell === "number" && Number.isFinite(cell);
 
 /** @param {Cell} cell */
-export const wordOf = (cell) => (cell == null ? "none" : typeof cell === "number" ? format(cell) : String(cell));
+export const categoryOf = (cell) => (cell == null ? "none" : typeof cell === "number" ? format(cell) : String(cell));
 
 /**
- * Return text with its middle left out where it is longer than so many characters: the end tells names apart.
+ * Shorten text in its middle: names often differ only at their ends.
  * @param {string} text
- * @param {number} [most]
+ * @param {number} [maximum] characters
  */
-export function short(text, most = 20) {
+export function short(text, maximum = 20) {
   const letters = [...text];
-  if (letters.length <= most) return text;
-  const head = Math.floor((most - 1) / 2);
-  return `${letters.slice(0, head).join("")}…${letters.slice(letters.length - (most - 1 - head)).join("")}`;
+  if (letters.length <= maximum) return text;
+  const start = Math.floor((maximum - 1) / 2);
+  return `${letters.slice(0, start).join("")}…${letters.slice(letters.length - (maximum - 1 - start)).join("")}`;
 }
 
 /**
- * Return text as plotly shows it letter by letter: neither as markup nor as TeX.
+ * Escape text for plotly: neither markup nor TeX.
  * @param {string} text
  */
 export const plain = (text) => escaped(text).replace(/\$/g, "&#36;");
@@ -50,15 +50,15 @@ export const plain = (text) => escaped(text).replace(/\$/g, "&#36;");
 export function axisOf(column, cells) {
   const { key, label, choices, log } = column;
   const numbers = /** @type {number[]} */ (cells.filter(isNumber));
-  const isWord = (/** @type {Cell} */ cell) =>
+  const isText = (/** @type {Cell} */ cell) =>
     cell != null && typeof cell !== "number" && !SPECIAL.includes(String(cell));
-  if (choices || !numbers.length || cells.some(isWord)) {
+  if (choices || !numbers.length || cells.some(isText)) {
     const others = cells.filter((cell) => !choices?.includes(/** @type {any} */ (cell)));
     if (others.every(isNumber)) others.sort((a, b) => Number(a) - Number(b));
-    const words = [...new Set([...(choices ?? []), ...others].map(wordOf))];
-    const values = cells.map((cell) => words.indexOf(wordOf(cell)));
-    const range = /** @type {[number, number]} */ ([0, Math.max(1, words.length - 1)]);
-    return { key, label, kind: "words", values, words, range, none: null, ticks: null, ends: ["", ""] };
+    const categories = [...new Set([...(choices ?? []), ...others].map(categoryOf))];
+    const values = cells.map((cell) => categories.indexOf(categoryOf(cell)));
+    const range = /** @type {[number, number]} */ ([0, Math.max(1, categories.length - 1)]);
+    return { key, label, kind: "categories", values, categories, range, none: null, ticks: null, ends: ["", ""] };
   }
   const kind = log && numbers.every((value) => value > 0) ? "log" : "linear";
   const place = kind === "log" ? Math.log10 : (/** @type {number} */ value) => value;
@@ -71,17 +71,17 @@ export function axisOf(column, cells) {
   }
   const none = numbers.length < cells.length ? low - (high - low) / 8 : null;
   const values = cells.map((cell) => (isNumber(cell) ? place(Number(cell)) : Number(none)));
-  const own = kind === "linear" && none === null && !single; // plotly's ticks do
+  const plotlyTicks = kind === "linear" && none === null && !single;
   const marks = single ? [least] : kind === "log" ? roundLogBetween(least, greatest) : roundBetween(low, high);
   return {
     key,
     label,
     kind,
     values,
-    words: [],
+    categories: [],
     range: [none ?? low, high],
     none,
-    ticks: own ? null : marks.map((value) => [place(value), format(value)]),
+    ticks: plotlyTicks ? null : marks.map((value) => [place(value), format(value)]),
     ends: [none === null ? (single ? "" : format(least)) : "none", single ? "" : format(greatest)],
   };
 }
@@ -93,13 +93,14 @@ export function axisOf(column, cells) {
  * @returns {{axes: Axis[], rows: Row[], dropped: number, metric: Axis | null}}
  */
 export function arrange(columns, rows) {
-  const at = columns.findIndex((column) => column.role === "metric");
-  const drawn = at < 0 ? rows : rows.filter((row) => isNumber(row.cells[at]));
+  const metricIndex = columns.findIndex((column) => column.role === "metric");
+  const drawn = metricIndex < 0 ? rows : rows.filter((row) => isNumber(row.cells[metricIndex]));
   const cellsOf = (/** @type {number} */ i) => drawn.map((row) => row.cells[i]);
-  const metric = at < 0 ? null : axisOf({ ...columns[at], log: false, choices: null }, cellsOf(at));
+  const metric =
+    metricIndex < 0 ? null : axisOf({ ...columns[metricIndex], log: false, choices: null }, cellsOf(metricIndex));
   let axes = columns.flatMap((column, i) => (column.role === "param" ? [axisOf(column, cellsOf(i))] : []));
   const all = axes.length;
-  const room = MOST - (metric ? 1 : 0);
+  const room = MAX_AXES - (metric ? 1 : 0);
   if (axes.length > room) {
     const varies = new Map(axes.map((axis) => [axis, new Set(axis.values).size]));
     const first = [...axes].sort((a, b) => Number(varies.get(b)) - Number(varies.get(a))).slice(0, room);
@@ -111,30 +112,30 @@ export function arrange(columns, rows) {
 }
 
 /**
- * Count the trials that have begun: those that are drawn, those of them that are selected, those that have no value
- * of the metric yet, and those that ended without one.
+ * Count the trials that have started: those that are drawn, those of them that are selected, those that have no value of
+ * the metric yet, and those that have ended without one.
  * @param {Column[]} columns
  * @param {Iterable<Row>} rows
  * @param {number[]} selection
  */
 export function tally(columns, rows, selection) {
-  const at = columns.findIndex((column) => column.role === "metric");
+  const metricIndex = columns.findIndex((column) => column.role === "metric");
   const chosen = new Set(selection);
-  const counts = { begun: 0, drawn: 0, selected: 0, waiting: 0, ended: 0 };
+  const counts = { started: 0, drawn: 0, selected: 0, withoutValue: 0, ended: 0 };
   for (const { number, status, cells } of rows) {
     if (status === "pending") continue;
-    counts.begun++;
-    if (at < 0 || isNumber(cells[at])) {
+    counts.started++;
+    if (metricIndex < 0 || isNumber(cells[metricIndex])) {
       counts.drawn++;
       if (chosen.has(number)) counts.selected++;
-    } else if (status === "running") counts.waiting++;
+    } else if (status === "running") counts.withoutValue++;
     else counts.ended++;
   }
   return counts;
 }
 
 /**
- * Return the numbers of the trials that lie within every axis' ranges.
+ * Return the numbers of the trials that are within the ranges of every brushed axis.
  * @param {Axis[]} axes
  * @param {Row[]} rows
  * @param {Map<string, Ranges>} brushed key -> ranges of positions
@@ -152,17 +153,17 @@ export function within(axes, rows, brushed) {
  * @param {number} high
  */
 export function roundBetween(low, high) {
-  const rough = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i <= high / step + 1e-9 && found.length < 10; i++)
-    found.push(Number((i * step).toPrecision(12)));
-  return found;
+  const target = (high - low) / 4;
+  const power = 10 ** Math.floor(Math.log10(target));
+  const step = power * ([1, 2, 5].find((times) => times * power >= target) ?? 10);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i <= high / step + 1e-9 && ticks.length < 10; i++)
+    ticks.push(Number((i * step).toPrecision(12)));
+  return ticks;
 }
 
 /**
- * Return some powers of ten between two numbers, or round numbers where there are not two of them.
+ * Return powers of ten between two numbers, or other round numbers where there are fewer than two.
  * @param {number} low
  * @param {number} high
  */
@@ -175,18 +176,18 @@ export function roundLogBetween(low, high) {
 }
 
 /**
- * Return plotly's line: coloured by the metric, the best brightest; those not selected grey. plotly draws a greater
- * colour over a smaller one, so that the best is always the greatest here, and grey the smallest.
+ * Return plotly's line: coloured by the metric, the best brightest, grey where not selected. plotly draws greater values
+ * of `color` on top, so that the best trial has the greatest value here, and grey lines the smallest.
  * @param {Axis | null} metric
  * @param {Row[]} rows
- * @param {boolean} smallest whether the smallest value is the best
- * @param {number[]} selection empty where all are to be coloured
- * @param {{dark: boolean, grey: string, one: string}} theme
+ * @param {boolean} minimize whether the smallest value is the best
+ * @param {number[]} selection empty to colour all lines
+ * @param {{dark: boolean, grey: string, single: string}} theme
  */
-export function lineOf(metric, rows, smallest, selection, theme) {
+export function lineOf(metric, rows, minimize, selection, theme) {
   const chosen = new Set(selection);
-  const sign = smallest ? -1 : 1;
-  const colours = metric ? (theme.dark ? VIRIDIS.slice(2) : VIRIDIS.slice(0, -1)) : [theme.one, theme.one];
+  const sign = minimize ? -1 : 1;
+  const colours = metric ? (theme.dark ? VIRIDIS.slice(2) : VIRIDIS.slice(0, -1)) : [theme.single, theme.single];
   const [worst, best] = (metric?.range ?? [0, 1]).map((end) => sign * end).sort((a, b) => a - b);
   const cmin = worst - (best - worst) / 100;
   const color = rows.map((row, i) =>

@@ -1,4 +1,4 @@
-// The figure of the parallel coordinates, as plotly draws it, and what plotly's ticks lack. See ../README.md.
+// The figure of the parallel coordinates for plotly, and the tick labels that plotly cannot make. See ../README.md.
 
 import { lineOf, plain, short } from "./parallel-data.js";
 
@@ -8,9 +8,9 @@ import { lineOf, plain, short } from "./parallel-data.js";
 const HEIGHT = 300;
 
 /**
- * Write the ticks of axes where plotly's would not do: it knows no logarithms, and nothing of trials without a value.
+ * Write the ticks of axes that plotly has no support for: logarithmic ones, and those with missing values.
  * @param {HTMLElement} plot
- * @param {Axis[]} axes as they were drawn
+ * @param {Axis[]} axes in the order in which they were drawn
  */
 export function relabel(plot, axes) {
   for (const group of plot.querySelectorAll(".y-axis")) {
@@ -49,31 +49,31 @@ export function hasWebGL() {
 }
 
 /**
- * Return ranges as plotly itself writes them: a single one is in no list.
+ * Return ranges as plotly writes them: a single one is not in a list.
  * @param {number[][]} ranges
  */
 const asPlotly = (ranges) => (ranges.length === 1 ? ranges[0] : ranges);
 
 /**
  * Return plotly's trace and layout.
- * @param {ReturnType<typeof import("./parallel-data.js").arrange>} made what is drawn
+ * @param {ReturnType<typeof import("./parallel-data.js").arrange>} made the axes and rows
  * @param {{mode: string | null, brushed: Map<string, Ranges>}} store
- * @param {number[]} selection empty where all are to be coloured
- * @param {CSSStyleDeclaration} style of the widget
+ * @param {number[]} selection empty to colour all lines
+ * @param {CSSStyleDeclaration} style of the widget's root
  * @param {number} width
  */
 export function figure(made, store, selection, style, width) {
   const { axes } = made;
   const colour = (/** @type {string} */ name) => style.getPropertyValue(`--nbt-${name}`).trim();
   const light = (style.color.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
-  const theme = { dark: light, grey: light ? "#444444" : "#d4d4d4", one: colour("running") };
+  const theme = { dark: light, grey: light ? "#444444" : "#d4d4d4", single: colour("running") };
   const letters = Math.floor((width - 164) / Math.max(1, axes.length - 1) / 7 - 1.5);
   const line = lineOf(made.metric, made.rows, store.mode === "min", selection, theme);
   const title = { text: plain(short(made.metric?.label ?? "", 28)), side: "right", font: { size: 10 } };
   const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title, y: 0.5 };
   const text = { color: style.color, family: style.fontFamily };
   const dimensions = axes.map((axis) => {
-    const each = Math.ceil(axis.words.length / 16);
+    const each = Math.ceil(axis.categories.length / 16);
     const ranges = store.brushed.get(axis.key);
     const [low, high] = axis.range;
     return {
@@ -81,9 +81,9 @@ export function figure(made, store, selection, style, width) {
       label: plain(short(axis.label, Math.max(6, Math.min(20, letters)))),
       values: axis.values,
       range: axis.range,
-      ...(axis.kind === "words" && {
-        tickvals: axis.words.map((_, i) => i),
-        ticktext: axis.words.map((text, i) => (i % each ? "" : short(text, Math.max(5, Math.min(20, letters))))),
+      ...(axis.kind === "categories" && {
+        tickvals: axis.categories.map((_, i) => i),
+        ticktext: axis.categories.map((text, i) => (i % each ? "" : short(text, Math.max(5, Math.min(20, letters))))),
       }),
       ...(ranges && {
         constraintrange: asPlotly(ranges.map(([a, b]) => [Math.max(a, low - 1), Math.min(b, high + 1)])),

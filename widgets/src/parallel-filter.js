@@ -1,4 +1,4 @@
-// The fields beneath the parallel coordinates: the range of one axis, by number or by word. See ../README.md.
+// The fields below the parallel coordinates: the range of one axis, by number or category. See ../README.md.
 
 import { make } from "./page.js";
 
@@ -8,36 +8,36 @@ import { make } from "./page.js";
 /**
  * @param {Store} store
  * @param {(target: EventTarget, type: string, call: () => void) => void} on
- * @param {() => void} changed called when a range has been set or taken back
+ * @param {() => void} changed called when a range was set or cleared
  */
 export function makeFilter(store, on, changed) {
   const field = (/** @type {string} */ name) => make("input", { type: "number", step: "any", ariaLabel: name });
-  const which = make("select", { ariaLabel: "axis to filter by" });
+  const axisSelect = make("select", { ariaLabel: "axis to filter by" });
   const [from, to] = [field("from"), field("to")];
-  const word = make("select", { ariaLabel: "value" });
+  const category = make("select", { ariaLabel: "value" });
   const span = make("span", { className: "nbt-parallel-span" }, ["from", from, "to", to]);
   const clear = make("button", { type: "button", textContent: "Clear", title: "select no trials" });
   const note = make("span", { className: "nbt-parallel-note", role: "status" });
   const row = make("div", { className: "nbt-parallel-row" }, [
-    make("label", {}, ["filter by", which]),
+    make("label", {}, ["filter by", axisSelect]),
     span,
-    word,
+    category,
     clear,
     note,
   ]);
   /** @type {Axis[]} */
   let axes = [];
-  const chosen = () => axes.find((axis) => axis.key === which.value);
+  const chosen = () => axes.find((axis) => axis.key === axisSelect.value);
 
   /** @param {Axis[]} all */
   function showAxes(all) {
     axes = all;
     const keys = axes.map((axis) => axis.key).join("\n");
-    if (which.dataset.keys !== keys) {
-      const before = which.value;
-      which.replaceChildren(...axes.map((axis) => make("option", { value: axis.key, textContent: axis.label })));
-      which.dataset.keys = keys;
-      if (axes.some((axis) => axis.key === before)) which.value = before;
+    if (axisSelect.dataset.keys !== keys) {
+      const before = axisSelect.value;
+      axisSelect.replaceChildren(...axes.map((axis) => make("option", { value: axis.key, textContent: axis.label })));
+      axisSelect.dataset.keys = keys;
+      if (axes.some((axis) => axis.key === before)) axisSelect.value = before;
     }
     showRange();
   }
@@ -45,10 +45,10 @@ export function makeFilter(store, on, changed) {
   function showRange() {
     const axis = chosen();
     if (!axis) return;
-    span.hidden = axis.kind === "words";
-    word.hidden = !span.hidden;
+    span.hidden = axis.kind === "categories";
+    category.hidden = !span.hidden;
     const [low, high] = store.brushed.get(axis.key)?.[0] ?? [-Infinity, Infinity];
-    if (axis.kind === "words") showWord(axis, low, high);
+    if (axis.kind === "categories") showCategory(axis, low, high);
     const text = (/** @type {number} */ at) =>
       Number.isFinite(at) ? String(Number((axis.kind === "log" ? 10 ** at : at).toPrecision(4))) : "";
     for (const [input, at] of /** @type {[any, number][]} */ ([
@@ -63,35 +63,35 @@ export function makeFilter(store, on, changed) {
    * @param {number} low
    * @param {number} high
    */
-  function showWord({ words }, low, high) {
-    if (word.dataset.words !== JSON.stringify(words)) {
-      word.dataset.words = JSON.stringify(words);
-      word.replaceChildren(
+  function showCategory({ categories }, low, high) {
+    if (category.dataset.categories !== JSON.stringify(categories)) {
+      category.dataset.categories = JSON.stringify(categories);
+      category.replaceChildren(
         make("option", { value: "", textContent: "any" }),
-        ...words.map((text, i) => make("option", { value: String(i), textContent: text.slice(0, 60) })),
+        ...categories.map((text, i) => make("option", { value: String(i), textContent: text.slice(0, 60) })),
       );
     }
-    const inside = words.flatMap((_, i) => (i >= low && i <= high ? [i] : []));
-    word.value = inside.length === 1 ? String(inside[0]) : "";
+    const inside = categories.flatMap((_, i) => (i >= low && i <= high ? [i] : []));
+    category.value = inside.length === 1 ? String(inside[0]) : "";
   }
 
   function takeRange() {
     const axis = chosen();
     if (!axis) return;
-    const place = (/** @type {string} */ text, /** @type {number} */ open) => {
+    const position = (/** @type {string} */ text, /** @type {number} */ open) => {
       const value = text === "" ? Number.NaN : axis.kind === "log" ? Math.log10(Number(text)) : Number(text);
       return Number.isFinite(value) ? value : open;
     };
-    const ends = axis.kind === "words" ? [Number(word.value) - 0.3, Number(word.value) + 0.3] : [];
-    const [low, high] = ends.length ? ends : [place(from.value, -Infinity), place(to.value, Infinity)];
-    const open = ends.length ? word.value === "" : low === -Infinity && high === Infinity;
+    const ends = axis.kind === "categories" ? [Number(category.value) - 0.3, Number(category.value) + 0.3] : [];
+    const [low, high] = ends.length ? ends : [position(from.value, -Infinity), position(to.value, Infinity)];
+    const open = ends.length ? category.value === "" : low === -Infinity && high === Infinity;
     if (open) store.brushed.delete(axis.key);
     else store.brushed.set(axis.key, [[Math.min(low, high), Math.max(low, high)]]);
     changed();
   }
 
-  for (const input of [from, to, word]) on(input, "change", takeRange);
-  on(which, "change", showRange);
+  for (const input of [from, to, category]) on(input, "change", takeRange);
+  on(axisSelect, "change", showRange);
   on(clear, "click", () => {
     store.brushed.clear();
     changed();
@@ -100,15 +100,15 @@ export function makeFilter(store, on, changed) {
   return {
     row,
     showAxes,
-    /** @param {string} key of the axis that the fields are to be about */
+    /** @param {string} key of the axis to choose */
     choose(key) {
-      which.value = key;
+      axisSelect.value = key;
     },
     /**
      * @param {string} text
-     * @param {boolean} clearable whether there is a selection to be cleared
+     * @param {boolean} clearable whether there is a selection to clear
      */
-    say(text, clearable) {
+    showNote(text, clearable) {
       if (note.textContent !== text) note.textContent = text;
       clear.disabled = !clearable;
     },

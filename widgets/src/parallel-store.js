@@ -1,5 +1,6 @@
-// What all views of a model share: the rows, the brush, and the selection that follows from it. See ../README.md.
+// What all views of the parallel coordinates share: the rows, and the brush with its selection. See ../README.md.
 
+import { makeStore } from "./lifecycle.js";
 import { arrange, within } from "./parallel-data.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -7,23 +8,47 @@ import { arrange, within } from "./parallel-data.js";
 /** @typedef {import("./parallel-data.js").Column} Column */
 /** @typedef {import("./parallel-data.js").Ranges} Ranges */
 /** @typedef {import("./parallel-data.js").Row} Row */
-/** @typedef {ReturnType<typeof begin>} Store */
+/** @typedef {ReturnType<typeof createStore>} Store */
 
-/** What all views of a model share. `own` is the selection that the brush has made, as JSON. */
-export const begin = () => ({
-  columns: /** @type {Column[]} */ ([]),
-  rows: /** @type {Map<number, Row>} */ (new Map()),
-  metric: /** @type {string | null} */ (null),
-  mode: /** @type {string | null} */ (null),
-  brushed: /** @type {Map<string, Ranges>} */ (new Map()),
-  order: /** @type {string[]} */ ([]),
-  own: "[]",
-  error: "",
-  views: /** @type {Set<(gap?: number) => void>} */ (new Set()),
-});
+export const createStore = () =>
+  makeStore({
+    columns: /** @type {Column[]} */ ([]),
+    rows: /** @type {Map<number, Row>} */ (new Map()),
+    metric: /** @type {string | null} */ (null),
+    mode: /** @type {string | null} */ (null),
+    brushed: /** @type {Map<string, Ranges>} */ (new Map()), // key of an axis -> its brushed ranges
+    order: /** @type {string[]} */ ([]), // the keys of the axes, as the user has arranged them
+    brushSelection: "[]", // the selection that the brush has made, as JSON
+  });
 
 /**
- * Return what is drawn of the store, in the order that the user has given the axes.
+ * Take a message of the kernel.
+ * @param {Store} store
+ * @param {any} message
+ * @param {DataView[]} _
+ * @param {AnyModel} model
+ */
+export function receive(store, message, _, model) {
+  if (message.type !== "table") return;
+  if (message.reset) store.rows.clear();
+  Object.assign(store, { columns: message.columns, metric: message.metric, mode: message.mode });
+  for (const [number, status, ...cells] of message.rows) store.rows.set(number, { number, status, cells });
+  if (store.brushed.size) selectBrushed(model, store);
+}
+
+/**
+ * Take a changed selection: one that another widget has made replaces the brush.
+ * @param {Store} store
+ * @param {AnyModel} model
+ */
+export function receiveSelection(store, model) {
+  if (JSON.stringify(model.get("selection") ?? []) === store.brushSelection) return;
+  store.brushed.clear();
+  store.brushSelection = "[]";
+}
+
+/**
+ * Return the axes and rows to draw, in the user's order of the axes.
  * @param {Store} store
  */
 export function arranged(store) {
@@ -31,22 +56,22 @@ export function arranged(store) {
     store.columns,
     [...store.rows.values()].filter((row) => row.status !== "pending").sort((a, b) => a.number - b.number),
   );
-  const place = (/** @type {Axis} */ axis) => store.order.indexOf(axis.key);
-  if (made.axes.every((axis) => place(axis) >= 0)) made.axes.sort((a, b) => place(a) - place(b));
+  const position = (/** @type {Axis} */ axis) => store.order.indexOf(axis.key);
+  if (made.axes.every((axis) => position(axis) >= 0)) made.axes.sort((a, b) => position(a) - position(b));
   return made;
 }
 
 /**
- * Let the selection follow the brush.
+ * Select the trials that are within the brush.
  * @param {AnyModel} model
  * @param {Store} store
  */
-export function select(model, store) {
+export function selectBrushed(model, store) {
   const { axes, rows } = arranged(store);
   for (const key of store.brushed.keys()) if (!axes.some((axis) => axis.key === key)) store.brushed.delete(key);
   const numbers = store.brushed.size ? within(axes, rows, store.brushed) : [];
-  store.own = JSON.stringify(numbers);
-  if (JSON.stringify(model.get("selection") ?? []) === store.own) return;
+  store.brushSelection = JSON.stringify(numbers);
+  if (JSON.stringify(model.get("selection") ?? []) === store.brushSelection) return;
   model.set("selection", numbers);
   model.save_changes();
 }

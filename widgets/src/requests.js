@@ -1,51 +1,51 @@
-// Requests to the kernel: each has an id, which its answers bear, and a time within which one has to come. See ../README.md.
+// Requests to the kernel: each has an id, which its answers have too, and a timeout. See ../README.md.
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {ReturnType<typeof makeRequests>} Requests */
 
-export const ANSWERED = 45_000; // milliseconds within which a kernel with nothing else to do has asked the cluster and answered
-const BROUGHT_ABOUT = 300_000; // the same after it has said that it is at it
+export const ANSWER_TIMEOUT = 45_000; // milliseconds; an idle kernel has asked the cluster and answered by then
+export const CONNECT_TIMEOUT = 180_000; // milliseconds to connect to a cluster or to start one
+const PENDING_TIMEOUT = 300_000; // milliseconds from an answer with `pending` to the final one
 
 /**
- * What the widgets of one model ask of the kernel. A question that has no answer in time is answered here, as one that
- * the kernel refuses: `{type: "refused", order, trial, id, message, late: true}`. The kernel's own answer may still
- * come, and counts.
- * @param {(message: any) => void} receive takes such a refusal
+ * The open requests of a model. One that is not answered in time is answered here, as if the kernel had refused it:
+ * `{type: "refused", command, trial, id, message, late: true}`. An answer of the kernel that comes later still counts.
+ * @param {(refusal: any) => void} onTimeout takes such a refusal
  */
-export function makeRequests(receive) {
-  const page = Math.random().toString(36).slice(2); // tells this page's from those of others, which hear the answers too
+export function makeRequests(onTimeout) {
+  const page = Math.random().toString(36).slice(2); // pages that show the same model receive one another's answers
   /** @type {Map<string, {message: any, timer: ReturnType<typeof setTimeout>}>} */
   const open = new Map();
   let count = 0;
 
-  /** @param {string} id @param {string} why */
-  function fail(id, why) {
-    const asked = open.get(id);
-    if (!asked) return;
+  /** @param {string} id @param {string} reason */
+  function fail(id, reason) {
+    const request = open.get(id);
+    if (!request) return;
     open.delete(id);
-    clearTimeout(asked.timer);
-    const { type, trial } = asked.message;
-    receive({ type: "refused", order: type, trial: trial ?? null, id, message: why, late: true });
+    clearTimeout(request.timer);
+    const { type, trial } = request.message;
+    onTimeout({ type: "refused", command: type, trial: trial ?? null, id, message: reason, late: true });
   }
 
-  /** @param {string} id @param {number} within */
-  const limit = (id, within) => {
-    const seconds = Math.round(within / 1000);
-    const why = `the kernel has not answered within ${seconds} s. It may be busy with a cell, and still do it when it is free`;
-    return setTimeout(() => fail(id, why), within);
+  /** @param {string} id @param {number} timeout */
+  const startTimer = (id, timeout) => {
+    const seconds = Math.round(timeout / 1000);
+    const reason = `the kernel has not answered within ${seconds} s. It may be running a cell, and answer when that has ended`;
+    return setTimeout(() => fail(id, reason), timeout);
   };
 
   return {
     /**
-     * Send a question or an order.
+     * Send a request.
      * @param {AnyModel} model
      * @param {any} message
-     * @param {number} [within] milliseconds
+     * @param {number} [timeout] milliseconds
      * @returns {string} its id
      */
-    ask(model, message, within = ANSWERED) {
+    send(model, message, timeout = ANSWER_TIMEOUT) {
       const id = `${page}-${++count}`;
-      open.set(id, { message, timer: limit(id, within) });
+      open.set(id, { message, timer: startTimer(id, timeout) });
       try {
         model.send({ ...message, id });
       } catch (error) {
@@ -57,30 +57,30 @@ export function makeRequests(receive) {
     },
 
     /**
-     * Hear a message of the kernel's, which may be an answer.
+     * Take a message of the kernel, which may be an answer.
      * @param {any} message
      */
-    heard(message) {
-      const asked = open.get(message?.id);
-      if (!asked) return;
-      clearTimeout(asked.timer);
-      if (message.pending) asked.timer = limit(message.id, BROUGHT_ABOUT);
+    receive(message) {
+      const request = open.get(message?.id);
+      if (!request) return;
+      clearTimeout(request.timer);
+      if (message.pending) request.timer = startTimer(message.id, PENDING_TIMEOUT);
       else open.delete(message.id);
     },
 
     /**
-     * Whether an answer to such a question is still to come.
+     * Return whether a request of a type is open.
      * @param {string} type
      */
-    waits: (type) => [...open.values()].some(({ message }) => message.type === type),
+    isPending: (type) => [...open.values()].some(({ message }) => message.type === type),
 
-    /** No answer can come any more: the connection to the kernel is closed. */
+    /** Refuse all open requests: the connection to the kernel is closed. */
     close() {
       for (const id of [...open.keys()]) fail(id, "the connection to the kernel is closed");
     },
 
-    /** Forget what is open: the model is gone. */
-    end() {
+    /** Forget all open requests: the model is disposed of. */
+    dispose() {
       for (const { timer } of open.values()) clearTimeout(timer);
       open.clear();
     },

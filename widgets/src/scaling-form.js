@@ -1,4 +1,4 @@
-// The scaling form's fields as elements, and what is wrong with them. See ../README.md.
+// The elements of the scaling form's fields, with their errors. See ../README.md.
 
 import { make, showText } from "./page.js";
 import { ALL, isShown, MODES, NO_TRAINER, placeholderOf, SAMPLES } from "./scaling-fields.js";
@@ -8,7 +8,7 @@ import { ALL, isShown, MODES, NO_TRAINER, placeholderOf, SAMPLES } from "./scali
 /** @typedef {{field: Field, root: HTMLElement, input: any, why: HTMLElement}} Made */
 
 /**
- * @param {(name: string, value: string | boolean) => void} set what is called with what was typed
+ * @param {(name: string, value: string | boolean) => void} set called with the new value of a field
  * @param {(target: EventTarget, type: string, act: (event: any) => void) => void} on
  */
 export function makeFields(set, on) {
@@ -22,7 +22,7 @@ export function makeFields(set, on) {
     const input = makeInput(field);
     input.title = field.hint;
     input.name = field.name;
-    input.ariaLabel = field.label; // what is wrong with it is in the label as well, and no part of its name
+    input.ariaLabel = field.label; // the label also has the error, which is not part of the name
     input.setAttribute("aria-describedby", why.id);
     const label = make("span", { textContent: field.label, title: field.hint });
     const root = make("label", { className: `nbt-field nbt-scaling-${field.name}` }, [label, input, why]);
@@ -69,9 +69,9 @@ export function makeFields(set, on) {
     ),
   }));
   const trainer = make("p", { textContent: NO_TRAINER, className: "nbt-scaling-note" });
-  const whole = make("small", { role: "status", hidden: true });
+  const general = make("small", { role: "status", hidden: true });
   const root = make("div", { className: "nbt-scaling-fields" }, [modes, ...groups.map((group) => group.root), trainer]);
-  root.append(whole);
+  root.append(general);
   for (const { field, input } of made.values())
     on(input, field.kind === "text" ? "input" : "change", () =>
       set(field.name, field.kind === "check" ? input.checked : input.value),
@@ -86,22 +86,22 @@ export function makeFields(set, on) {
     [one.checked, many.checked] = [fields.mode !== "distributed", fields.mode === "distributed"];
     for (const group of groups) group.root.hidden = group.mode !== fields.mode;
     trainer.hidden = !trainV2 || fields.mode !== "distributed";
-    for (const { field, root: place, input, why } of made.values()) {
+    for (const { field, root: container, input, why } of made.values()) {
       const value = fields[field.name] ?? "";
       if (field.kind === "check") input.checked = Boolean(value);
       else if (input.value !== value) input.value = value;
-      place.hidden = !isShown(field, fields, trainV2);
+      container.hidden = !isShown(field, fields, trainV2);
       const hint = placeholderOf(field, fields);
       if (field.kind === "text" && input.placeholder !== hint) input.placeholder = hint;
-      const wrong = problems[field.name] ?? "";
-      input.ariaInvalid = String(wrong !== "");
-      showText(why, wrong);
+      const problem = problems[field.name] ?? "";
+      input.ariaInvalid = String(problem !== "");
+      showText(why, problem);
     }
-    showText(whole, problems[""] ?? "");
+    showText(general, problems[""] ?? "");
   }
 
   return { root, draw };
 }
 
-/** @type {Fields} what a form holds before Python has said what */
+/** @type {Fields} the fields before the kernel has sent their values */
 export const BLANK = Object.fromEntries(ALL.map((field) => [field.name, field.kind === "check" ? false : ""]));

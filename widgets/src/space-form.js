@@ -1,93 +1,86 @@
-// The form on a search space: rows of text, what is wrong with them, and the cell that they make. See ../README.md.
+// The form on a search space: rows of fields, their errors, and the cell that they make. See ../README.md.
 
-import { guard, make, showText } from "./page.js";
+import { makeCellPreview } from "./cell-preview.js";
+import { defineWidget } from "./lifecycle.js";
+import { make, showText } from "./page.js";
 import { makeLine } from "./space-line.js";
 import { makePictures } from "./space-picture.js";
 import { drawRow, makeRow } from "./space-row.js";
-import { isNew, moved, newRow, ofKind, suggested, waitsForEnd } from "./space-rows.js";
-import { begin, edit, listen, settled } from "./space-store.js";
-import { makeWritten } from "./written.js";
+import { isCall, isNew, moved, newRow, withKind, withSuggestion } from "./space-rows.js";
+import { connection, createStore, edit, waitUntilChecked } from "./space-store.js";
 
-/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
+/** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./space-rows.js").Row} Row */
 /** @typedef {import("./space-store.js").Store} Store */
 
-const EMPTY = "No parameter yet. Add one, and say its name and which values it may have.";
-const GONE = "The kernel is gone: what is typed here now is not checked. Run the cell again for a form that is alive.";
+const EMPTY = "No parameters yet. Add one and enter its name and values.";
+const OFFLINE = "No connection to the kernel: changes are not checked. Run this cell again when it has one.";
 
 /**
- * One view of the form. Returns what ends it.
- * @param {AnyModel} model
- * @param {HTMLElement} el
+ * Build one view of the form.
+ * @param {View} view
  * @param {Store} store
- * @param {AbortSignal} [signal]
  */
-function view(model, el, store, signal) {
-  const ending = new AbortController();
+function render(view, store) {
+  const { model, on, guarded } = view;
   const id = `nbt-${Math.random().toString(36).slice(2)}`;
-  const fault = make("div", { className: "nbt-error", role: "alert", hidden: true });
-  /** @type {(where: string, act: (event?: any) => any) => (event?: any) => any} */
-  const safe = (where, act) => (event) =>
-    guard(
-      model,
-      `space form: ${where}`,
-      (text) => showText(fault, text),
-      () => act(event),
-    );
-  /** @type {(target: EventTarget, type: string, act: (event: any) => any) => void} */
-  const on = (target, type, act) => target.addEventListener(type, safe(type, act), { signal: ending.signal });
-
   const list = make("div", { className: "nbt-rows" });
   const empty = make("p", { className: "nbt-empty", textContent: EMPTY, hidden: true });
   const add = make("button", { type: "button", textContent: "Add a parameter" });
   const require = make("button", { type: "button", textContent: "Add a constraint" });
   const count = make("span", { className: "nbt-count" });
   const undo = make("button", { type: "button", textContent: "Undo", hidden: true });
-  const gone = make("span", { role: "status" });
-  const tools = make("div", { className: "nbt-tools" }, [add, require, gone, undo, count]);
+  const removedText = make("span", { role: "status" });
+  const tools = make("div", { className: "nbt-tools" }, [add, require, removedText, undo, count]);
   const general = make("div", { className: "nbt-general", role: "status", hidden: true });
   const plan = make("div", { className: "nbt-plan", role: "status", ariaLabel: "plan", hidden: true });
-  const tips = make("ul", { className: "nbt-tips", ariaLabel: "suggestions from the last experiment", hidden: true });
+  const offline = make("div", { className: "nbt-error nbt-offline-note", role: "alert", hidden: true });
+  const suggestions = make("ul", {
+    className: "nbt-suggestions",
+    ariaLabel: "suggestions from the last experiment",
+    hidden: true,
+  });
   const line = makeLine(store, `${id}-line`);
-  const written = makeWritten(on, () => settled(model, store));
+  const preview = makeCellPreview(on, () => waitUntilChecked(model, store));
   const root = make("div", { className: "nbt nbt-form nbt-space" }, [
-    tips,
+    suggestions,
     list,
     empty,
     tools,
     general,
     line.root,
     plan,
-    written.root,
-    fault,
+    preview.root,
+    offline,
+    view.error,
   ]);
-  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab would take keys that are typed here
-  const pictures = makePictures(model, root, safe);
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys that are typed here
+  const pictures = makePictures(view, root);
 
   /** @type {Map<string, ReturnType<typeof makeRow>>} */
   const parts = new Map();
-  const visited = new Set(); // fields of rows, as "row/field", that have been left once
+  const visited = new Set(); // fields, as "row/field", that have lost the focus once
   const open = new Set(); // rows whose condition is shown
   let removed = /** @type {{row: Row, at: number} | null} */ (null);
 
   /** @param {Row[]} rows @param {"soon" | "now" | "later"} [when] */
-  const put = (rows, when) => edit(model, store, rows, when);
+  const setRows = (rows, when) => edit(model, store, rows, when);
   const rowAt = (/** @type {any} */ target) => {
-    const found = target.closest?.(".nbt-row");
-    return found && store.rows.find((row) => row.id === found.dataset.row);
+    const element = target.closest?.(".nbt-row");
+    return element && store.rows.find((row) => row.id === element.dataset.row);
   };
   /** @param {Row} row */
-  const place = (row) => store.rows.findIndex((one) => one.id === row.id);
+  const indexOf = (row) => store.rows.findIndex((one) => one.id === row.id);
   const focus = (/** @type {string} */ row, /** @type {string} */ field) => {
-    const found = parts.get(row);
-    (found?.fields.get(field)?.input ?? found?.[field])?.focus();
+    const elements = parts.get(row);
+    (elements?.fields.get(field)?.input ?? elements?.[field])?.focus();
   };
 
   function drawRows() {
-    for (const [key, { root: gone, picture }] of parts) {
+    for (const [key, { root: element, picture }] of parts) {
       if (store.rows.some((row) => row.id === key)) continue;
       pictures.drop(picture);
-      gone.remove();
+      element.remove();
       parts.delete(key);
     }
     const before = /** @type {any} */ (document.activeElement);
@@ -106,45 +99,45 @@ function view(model, el, store, signal) {
     if (before !== document.activeElement && list.contains(before)) before.focus({ preventScroll: true });
   }
 
-  function drawTips() {
-    tips.hidden = store.suggestions.length === 0;
-    if (tips.childElementCount !== store.suggestions.length)
-      tips.replaceChildren(
+  function drawSuggestions() {
+    suggestions.hidden = store.suggestions.length === 0;
+    if (suggestions.childElementCount !== store.suggestions.length)
+      suggestions.replaceChildren(
         ...store.suggestions.map(({ text }, i) => {
           const apply = make("button", { type: "button", textContent: "Apply", ariaLabel: `apply: ${text}` });
-          apply.dataset.tip = String(i);
+          apply.dataset.suggestion = String(i);
           return make("li", {}, [apply, text]);
         }),
       );
-    for (const [i, item] of [...tips.children].entries()) {
+    for (const [i, item] of [...suggestions.children].entries()) {
       const done = store.applied.has(i);
       item.firstChild.textContent = done ? "✓ applied" : "Apply";
       item.firstChild.ariaDisabled = String(done);
     }
   }
 
-  const draw = safe("drawing", () => {
+  const draw = () => {
     drawRows();
-    drawTips();
+    drawSuggestions();
     line.draw();
     empty.hidden = !store.loaded || store.rows.length > 0;
     showText(count, store.grid);
-    showText(general, [...store.general, store.fault].filter(Boolean).join("\n"));
-    showText(gone, removed ? `removed ${removed.row.name || "a row"}` : "");
+    showText(general, [...store.general, store.samplingError].filter(Boolean).join("\n"));
+    showText(removedText, removed ? `removed ${removed.row.name || "a row"}` : "");
     undo.hidden = !removed;
     const { lines, possible } = store.plan;
     showText(plan, lines.length ? `${possible ? "plan: " : "✗ "}${lines.join("\n")}` : "");
     plan.classList.toggle("nbt-impossible", !possible);
-    written.root.hidden = !store.loaded;
-    written.show(store.text, store.why);
-    showText(fault, [store.error, store.closed ? GONE : ""].filter(Boolean).join("\n"));
+    preview.root.hidden = !store.loaded;
+    preview.show(store.text, store.why);
+    showText(offline, store.closed ? OFFLINE : "");
     pictures.draw();
-  });
+  };
 
   /** @param {string} kind */
   function append(kind) {
     const row = newRow(store.rows, kind);
-    put([...store.rows, row], "later");
+    setRows([...store.rows, row], "later");
     focus(row.id, kind === "require" ? "expression" : "name");
   }
   on(add, "click", () => append("number"));
@@ -153,15 +146,15 @@ function view(model, el, store, signal) {
     if (!removed) return;
     const { row, at } = removed;
     removed = null;
-    put([...store.rows.slice(0, at), row, ...store.rows.slice(at)], "now");
+    setRows([...store.rows.slice(0, at), row, ...store.rows.slice(at)], "now");
     focus(row.id, row.kind === "require" ? "expression" : "name");
   });
 
   /** @param {Row} row */
   function remove(row) {
-    const at = place(row);
+    const at = indexOf(row);
     removed = { row, at };
-    put(
+    setRows(
       store.rows.filter((one) => one.id !== row.id),
       "now",
     );
@@ -170,7 +163,7 @@ function view(model, el, store, signal) {
     else add.focus();
   }
   /** @param {Row} row @param {number} step */
-  const move = (row, step) => put(moved(store.rows, row.id, place(row) + step), "now");
+  const move = (row, step) => setRows(moved(store.rows, row.id, indexOf(row) + step), "now");
 
   on(list, "click", ({ target }) => {
     const act = target.closest("button")?.dataset.act;
@@ -193,22 +186,22 @@ function view(model, el, store, signal) {
     move(row, event.key === "ArrowUp" ? -1 : 1);
   });
 
-  /** @param {any} target @param {boolean} over whether nothing more is typed there for now */
-  function take(target, over) {
+  /** @param {any} target @param {boolean} complete whether the input is complete, not being typed */
+  function readField(target, complete) {
     const [row, key, option] = [rowAt(target), target.dataset.field, target.dataset.option];
     const value = target.type === "checkbox" ? target.checked : target.value;
-    const when = over ? "now" : waitsForEnd(String(value)) ? "later" : "soon";
+    const when = complete ? "now" : isCall(String(value)) ? "later" : "soon";
     if (option && store.line[option] !== value) store.line = { ...store.line, [option]: value };
-    else if (!row || !key || (row[key] === value && !over)) return;
-    const changed = row && (key === "kind" ? ofKind(row, value) : { ...row, [key]: value });
-    put(
+    else if (!row || !key || (row[key] === value && !complete)) return;
+    const changed = row && (key === "kind" ? withKind(row, value) : { ...row, [key]: value });
+    setRows(
       store.rows.map((one) => (one === row ? changed : one)),
       when,
     );
   }
   for (const part of [list, line.root]) {
-    on(part, "input", ({ target }) => take(target, target.tagName === "SELECT" || target.type === "checkbox"));
-    on(part, "change", ({ target }) => target.type === "text" && take(target, true));
+    on(part, "input", ({ target }) => readField(target, target.tagName === "SELECT" || target.type === "checkbox"));
+    on(part, "change", ({ target }) => target.type === "text" && readField(target, true));
   }
   on(list, "focusout", ({ target }) => {
     const row = rowAt(target);
@@ -216,61 +209,37 @@ function view(model, el, store, signal) {
     visited.add(`${row.id}/${target.dataset.field}`);
     draw();
   });
-  on(tips, "click", ({ target }) => {
-    const tip = target.closest("button")?.dataset.tip;
-    if (tip === undefined || store.applied.has(Number(tip))) return;
-    store.applied.add(Number(tip));
-    put(suggested(store.rows, store.suggestions[Number(tip)].changes), "now");
+  on(suggestions, "click", ({ target }) => {
+    const index = target.closest("button")?.dataset.suggestion;
+    if (index === undefined || store.applied.has(Number(index))) return;
+    store.applied.add(Number(index));
+    setRows(withSuggestion(store.rows, store.suggestions[Number(index)].changes), "now");
   });
 
   on(list, "pointerdown", (event) => {
     const row = event.button === 0 && event.target.closest(".nbt-handle") && rowAt(event.target);
     if (!row) return;
-    event.preventDefault(); // else it would select text
-    const over = new AbortController();
-    const listening = { signal: AbortSignal.any([over.signal, ending.signal]) };
+    event.preventDefault(); // it would select text
+    const drag = new AbortController();
+    const options = { signal: AbortSignal.any([drag.signal, view.signal]) };
     parts.get(row.id)?.root.classList.add("nbt-dragged");
-    const follow = safe("drag", (/** @type {PointerEvent} */ { clientY }) => {
+    const follow = guarded("drag", (/** @type {PointerEvent} */ { clientY }) => {
       const others = store.rows.filter((one) => one.id !== row.id);
       const to = others.filter((one) => {
         const box = parts.get(one.id)?.root.getBoundingClientRect();
         return box && clientY > box.top + box.height / 2;
       }).length;
-      if (to !== place(row)) put(moved(store.rows, row.id, to), "later");
+      if (to !== indexOf(row)) setRows(moved(store.rows, row.id, to), "later");
     });
-    const end = safe("drag", () => {
-      over.abort();
+    const end = guarded("drag", () => {
+      drag.abort();
       parts.get(row.id)?.root.classList.remove("nbt-dragged");
-      put(store.rows, "now");
+      setRows(store.rows, "now");
     });
-    document.addEventListener("pointermove", follow, listening);
-    for (const type of ["pointerup", "pointercancel"]) document.addEventListener(type, end, listening);
+    document.addEventListener("pointermove", follow, options);
+    for (const type of ["pointerup", "pointercancel"]) document.addEventListener(type, end, options);
   });
-  on(document, "visibilitychange", () => pictures.draw());
-
-  store.views.add(draw);
-  el.append(root);
-  draw();
-  const end = () => {
-    ending.abort();
-    store.views.delete(draw);
-    pictures.end();
-    root.remove();
-  };
-  signal?.addEventListener("abort", end, { once: true, signal: ending.signal });
-  return end;
+  view.mount(root, draw, (visible) => visible && pictures.draw());
 }
 
-export default () => {
-  const store = begin();
-  return {
-    /** @param {{model: AnyModel, signal?: AbortSignal}} context */
-    initialize({ model, signal }) {
-      const end = listen(model, store);
-      signal?.addEventListener("abort", end);
-      return end;
-    },
-    /** @param {{model: AnyModel, el: HTMLElement, signal?: AbortSignal}} context */
-    render: ({ model, el, signal }) => view(model, el, store, signal),
-  };
-};
+export default defineWidget({ ...connection, createStore, render });

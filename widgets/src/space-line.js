@@ -1,23 +1,23 @@
-// The magic line of the form on a space, as fields.
+// The fields of the magic line in the form on a space. See ../README.md.
 
 import { make, showText } from "./page.js";
 
 /** @typedef {import("./space-store.js").Store} Store */
 
-/** @type {[string, string, string][]} field, label, what it is */
+/** @type {[string, string, string][]} field, label, tooltip */
 const OPTIONS = [
-  ["name", "name", "of the experiment and of its variable"],
-  ["metric", "metric", "what report() calls it"],
-  ["mode", "mode", "whether less or more of the metric is better"],
-  ["samples", "samples", "how many are drawn; with a grid, how often the grid"],
-  ["search", "search", "the search algorithm"],
-  ["scheduler", "scheduler", "what stops trials early"],
+  ["name", "name", "name of the experiment and of its variable"],
+  ["metric", "metric", "name of the metric in report()"],
+  ["mode", "mode", "minimize or maximize the metric"],
+  ["samples", "samples", "number of samples; of a grid, number of repetitions"],
+  ["search", "search", "search algorithm"],
+  ["scheduler", "scheduler", "scheduler, which stops trials early"],
   ["more", "other options", "as on the magic line: --cpus 2 --max-concurrent 4"],
 ];
 
 /**
  * @param {Store} store
- * @param {string} id what the ids of its elements begin with
+ * @param {string} id prefix of the ids of its elements
  */
 export function makeLine(store, id) {
   /** @type {Map<string, {input: any, why: HTMLElement}>} */
@@ -25,17 +25,17 @@ export function makeLine(store, id) {
   const root = make("fieldset", { className: "nbt-line", ariaLabel: "options of the experiment" });
   for (const [key, label, title] of OPTIONS) {
     const why = make("small", { id: `${id}-${key}`, hidden: true });
-    const chosen = ["mode", "search", "scheduler"].includes(key);
-    const input = make(chosen ? "select" : "input", { title, ariaLabel: label });
-    if (!chosen) Object.assign(input, { type: "text", spellcheck: false, autocomplete: "off" });
+    const isSelect = ["mode", "search", "scheduler"].includes(key);
+    const input = make(isSelect ? "select" : "input", { title, ariaLabel: label });
+    if (!isSelect) Object.assign(input, { type: "text", spellcheck: false, autocomplete: "off" });
     input.dataset.option = key;
     input.setAttribute("aria-describedby", why.id);
     fields.set(key, { input, why });
-    const named = make("span", { textContent: label });
-    root.append(make("label", { className: `nbt-field nbt-line-${key}` }, [named, input, why]));
+    const name = make("span", { textContent: label });
+    root.append(make("label", { className: `nbt-field nbt-line-${key}` }, [name, input, why]));
   }
 
-  /** The values to choose from: those that nbtune has, none, and what the line has else: a variable's name.
+  /** Offer nbtune's values, the default, and the current value, which may be the name of a variable.
    * @param {any} select @param {string} key */
   function offer(select, key) {
     const value = store.line[key] ?? "";
@@ -52,8 +52,8 @@ export function makeLine(store, id) {
       if (input.tagName === "SELECT") offer(input, key);
       const value = store.line[key] ?? "";
       if (input.value !== value) input.value = value;
-      input.ariaInvalid = String(key in store.wrong);
-      showText(why, store.wrong[key] ?? "");
+      input.ariaInvalid = String(key in store.lineProblems);
+      showText(why, store.lineProblems[key] ?? "");
     }
   }
   return { root, draw };

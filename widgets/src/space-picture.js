@@ -1,26 +1,26 @@
-// The small picture of what is sampled at the end of a row, drawn by plotly.js once it is seen.
+// The histogram of a parameter's samples at the end of its row, drawn by plotly.js when it is visible. See ../README.md.
 
 import { escaped, plotly } from "./page.js";
 
-/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
+/** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./space-store.js").Picture} Picture */
 
 const [WIDTH, HEIGHT] = [128, 28];
-const LABELS = 6; // values of a choice whose names find room below their bars
+const MAX_LABELS = 6; // values of a choice that have room for labels below their bars
 
 /**
- * What plotly draws: a bar for each interval or value, and one apart for the samples that have no value.
+ * Return plotly's traces and layout: a bar for each interval or value, and a separate one for samples without a value.
  * @param {Picture} picture
  * @param {{bar: string, none: string, text: string, font: string}} look
  */
 export function pictured({ counts, labels, none }, { bar, none: pale, text, font }) {
-  const named = labels && labels.length <= LABELS ? labels : null;
+  const named = labels && labels.length <= MAX_LABELS ? labels : null;
   const shown = (/** @type {string} */ label) => escaped(label.length > 9 ? `${label.slice(0, 8)}…` : label);
-  const apart = counts.length * 1.06 + 0.5;
-  const x = [...counts.map((_, i) => i), ...(none ? [apart] : [])];
+  const nonePosition = counts.length * 1.06 + 0.5;
+  const x = [...counts.map((_, i) => i), ...(none ? [nonePosition] : [])];
   const total = counts.reduce((sum, count) => sum + count, 0);
   const most = Math.max(1, ...counts);
-  // The bar of those without a value has their share of the height, whatever the height of the others.
+  // The bar of samples without a value shows their share of all, not relative to the other bars.
   const share = total + none ? none / (total + none) : 0;
   const trace = {
     type: "bar",
@@ -47,7 +47,7 @@ export function pictured({ counts, labels, none }, { bar, none: pale, text, font
     plot_bgcolor: "rgba(0,0,0,0)",
     showlegend: false,
     bargap: 0,
-    xaxis: { visible: false, fixedrange: true, range: [-0.6, (none ? apart : counts.length - 1) + 0.6] },
+    xaxis: { visible: false, fixedrange: true, range: [-0.6, (none ? nonePosition : counts.length - 1) + 0.6] },
     yaxis: { visible: false, fixedrange: true, range: [0, 1.02] },
     annotations,
   };
@@ -56,77 +56,70 @@ export function pictured({ counts, labels, none }, { bar, none: pale, text, font
 
 /**
  * The pictures of a view.
- * @param {AnyModel} model
+ * @param {View} view
  * @param {HTMLElement} root
- * @param {(where: string, act: (event?: any) => any) => (event?: any) => any} safe
  */
-export function makePictures(model, root, safe) {
+export function makePictures({ model, guarded, onDispose, onThemeChange }, root) {
   /** @type {any} */
   let library;
-  /** @type {Map<Element, {picture: Picture | undefined, drawn: string, seen: boolean}>} */
-  const known = new Map();
+  /** @type {Map<Element, {picture: Picture | undefined, drawn: string, visible: boolean}>} */
+  const pictures = new Map();
 
-  const look = () => {
+  const colours = () => {
     const style = getComputedStyle(root);
-    const of = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-    return { bar: of("--nbt-bar"), none: of("--nbt-none"), text: style.color, font: style.fontFamily };
+    const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+    return { bar: colour("--nbt-bar"), none: colour("--nbt-none"), text: style.color, font: style.fontFamily };
   };
 
-  const draw = safe("picture", () => {
+  const draw = guarded("picture", () => {
     if (!library || document.hidden || !root.offsetWidth) return;
-    const now = look();
-    for (const [place, state] of known) {
-      const wanted = JSON.stringify([state.picture, now]);
-      if (!state.seen || !state.picture || state.drawn === wanted) continue;
-      library.react(place, ...pictured(state.picture, now), { staticPlot: true, displayModeBar: false });
-      state.drawn = wanted;
+    const style = colours();
+    for (const [element, state] of pictures) {
+      const key = JSON.stringify([state.picture, style]);
+      if (!state.visible || !state.picture || state.drawn === key) continue;
+      library.react(element, ...pictured(state.picture, style), { staticPlot: true, displayModeBar: false });
+      state.drawn = key;
     }
   });
-  const sight = new IntersectionObserver(
-    safe("sight", (entries) => {
+  const observer = new IntersectionObserver(
+    guarded("visibility", (entries) => {
       for (const { target, isIntersecting } of entries) {
-        const state = known.get(target);
-        if (state) state.seen = isIntersecting;
+        const state = pictures.get(target);
+        if (state) state.visible = isIntersecting;
       }
       draw();
     }),
   );
-  const theme = new MutationObserver(draw);
-  for (const node of [document.body, document.documentElement])
-    theme.observe(node, {
-      attributes: true,
-      attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class", "theme"],
-    });
-  safe("plotly.js", async () => {
+  onThemeChange(draw);
+  onDispose(() => {
+    observer.disconnect();
+    for (const [element, { drawn }] of pictures) if (drawn) library.purge(element);
+    pictures.clear();
+  });
+  guarded("plotly.js", async () => {
     library = await plotly(model);
     draw();
   })();
 
   return {
-    /** @param {HTMLElement} place @param {Picture | undefined} picture */
-    show(place, picture) {
-      let state = known.get(place);
+    /** @param {HTMLElement} element @param {Picture | undefined} picture */
+    show(element, picture) {
+      let state = pictures.get(element);
       if (!state) {
-        state = { picture, drawn: "", seen: false };
-        known.set(place, state);
-        sight.observe(place);
+        state = { picture, drawn: "", visible: false };
+        pictures.set(element, state);
+        observer.observe(element);
       }
       state.picture = picture;
-      place.style.visibility = picture ? "" : "hidden";
-      place.title = place.ariaLabel = picture?.text ?? "";
+      element.style.visibility = picture ? "" : "hidden";
+      element.title = element.ariaLabel = picture?.text ?? "";
     },
     draw,
-    /** @param {HTMLElement} place */
-    drop(place) {
-      if (known.get(place)?.drawn) library.purge(place);
-      known.delete(place);
-      sight.unobserve(place);
-    },
-    end() {
-      sight.disconnect();
-      theme.disconnect();
-      for (const [place, { drawn }] of known) if (drawn) library.purge(place);
-      known.clear();
+    /** @param {HTMLElement} element */
+    drop(element) {
+      if (pictures.get(element)?.drawn) library.purge(element);
+      pictures.delete(element);
+      observer.unobserve(element);
     },
   };
 }

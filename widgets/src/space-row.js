@@ -1,4 +1,4 @@
-// One row of the form on a space: the elements of a parameter or constraint.
+// The elements of a row in the form on a space: a parameter or a constraint. See ../README.md.
 
 import { make, showText } from "./page.js";
 import { fieldsOf, KINDS, shownField, shownProblems } from "./space-rows.js";
@@ -11,12 +11,12 @@ import { fieldsOf, KINDS, shownField, shownProblems } from "./space-rows.js";
 const WHEN = {
   key: "when",
   label: "only if",
-  title: "the condition on which it is a parameter of a trial",
+  title: "condition under which a trial has this parameter",
   hint: 'optimizer == "sgd"',
 };
-const ELSE = { key: "otherwise", label: "else", title: "what it is where the condition is not met", hint: "None" };
-const DEFAULT = { key: "default", label: "default", title: "the value where the cell is run without tuning" };
-const NAME = { key: "name", label: "", title: "the parameter's name in the cell", hint: "name" };
+const ELSE = { key: "otherwise", label: "else", title: "value where the condition is false", hint: "None" };
+const DEFAULT = { key: "default", label: "default", title: "value when the cell runs without %%tune" };
+const NAME = { key: "name", label: "", title: "name of the parameter in the cell", hint: "name" };
 
 /** @param {string} text @param {string} title @param {string} act */
 const button = (text, title, act) => {
@@ -26,7 +26,7 @@ const button = (text, title, act) => {
 };
 
 /**
- * @param {string} id what the ids of its elements begin with
+ * @param {string} id prefix of the ids of its elements
  * @returns {Parts}
  */
 export function makeRow(id) {
@@ -47,11 +47,11 @@ export function makeRow(id) {
   const handle = make("span", { className: "nbt-handle", textContent: "⠿", title: "drag to move", ariaHidden: "true" });
   const kinds = make(
     "select",
-    { title: "what kind of values it has" },
+    { title: "kind of domain" },
     Object.entries(KINDS).map(([value, { label, title }]) => make("option", { value, textContent: label, title })),
   );
   kinds.dataset.field = "kind";
-  const log = make("input", { type: "checkbox", title: "as many values from each order of magnitude" });
+  const log = make("input", { type: "checkbox", title: "sample on a logarithmic scale" });
   log.dataset.field = "log";
   const parts = {
     id,
@@ -66,7 +66,7 @@ export function makeRow(id) {
     given: makeField(DEFAULT),
     picture: make("div", { className: "nbt-picture", role: "img" }),
     when: make("div", { className: "nbt-when", hidden: true }, [makeField(WHEN), makeField(ELSE)]),
-    only: button("if…", "only on a condition", "when"),
+    only: button("if…", "add a condition", "when"),
     up: button("↑", "move up", "up"),
     down: button("↓", "move down", "down"),
     remove: button("✕", "remove", "remove"),
@@ -96,7 +96,7 @@ function setKind(parts, row) {
 }
 
 /**
- * Show a row as it is now. What a person types is the row's already, so that nothing is set where they type.
+ * Show the current state of a row. A field that is being typed in has its value already and is not set.
  * @param {Parts} parts
  * @param {Row} row
  * @param {Store} store
@@ -135,6 +135,6 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
     showText(why, text && `${label}: ${text}`);
     why.classList.toggle("nbt-note", !(key in problems));
   }
-  const rest = Object.keys(problems).find((key) => !parts.fields.has(key));
-  showText(parts.why, rest === undefined ? "" : problems[rest]);
+  const general = Object.keys(problems).find((key) => !parts.fields.has(key));
+  showText(parts.why, general === undefined ? "" : problems[general]);
 }

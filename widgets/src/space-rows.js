@@ -1,62 +1,58 @@
-// The rows of the form on a space, without a browser: their kinds and fields, and what is done with them.
+// The rows of the form on a space: kinds, fields and changes; pure functions without the DOM. See ../README.md.
 
 /** @typedef {{id: string, kind: string, log: boolean, [field: string]: any}} Row */
 /** @typedef {{key: string, label: string, title: string, wide?: boolean, hint?: string}} Field */
 
-const STEP = { key: "step", label: "step", title: "the values are multiples of it; empty: any value" };
+const STEP = { key: "step", label: "step", title: "values are multiples of the step; empty for any value" };
 /** @type {Record<string, {label: string, title: string, fields: Field[], log?: boolean}>} */
 export const KINDS = {
   number: {
     label: "number",
-    title: "a number between two bounds",
+    title: "a real number between two bounds",
     fields: [
-      { key: "lower", label: "lower", title: "the lower bound" },
-      { key: "upper", label: "upper", title: "the upper bound" },
+      { key: "lower", label: "lower", title: "lower bound" },
+      { key: "upper", label: "upper", title: "upper bound" },
       STEP,
     ],
     log: true,
   },
   integer: {
     label: "integer",
-    title: "a whole number between two bounds",
+    title: "an integer between two bounds",
     fields: [
-      { key: "lower", label: "lower", title: "the lower bound" },
-      { key: "upper", label: "upper", title: "the upper bound" },
+      { key: "lower", label: "lower", title: "lower bound" },
+      { key: "upper", label: "upper", title: "upper bound" },
       STEP,
     ],
     log: true,
   },
   normal: {
     label: "normal",
-    title: "a number of a normal distribution",
+    title: "a normally distributed number",
     fields: [
-      { key: "mean", label: "mean", title: "the mean; 0 if empty", hint: "0" },
-      { key: "sd", label: "sd", title: "the standard deviation; 1 if empty", hint: "1" },
+      { key: "mean", label: "mean", title: "mean; 0 if empty", hint: "0" },
+      { key: "sd", label: "sd", title: "standard deviation; 1 if empty", hint: "1" },
       STEP,
     ],
   },
   choice: {
     label: "choice",
-    title: "one of some values, drawn by chance",
-    fields: [
-      { key: "values", label: "", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
-    ],
+    title: "one of several values at random",
+    fields: [{ key: "values", label: "", title: "values, separated by commas", wide: true, hint: '32, 64, "auto"' }],
   },
   grid_search: {
     label: "grid",
-    title: "each of some values, in as many trials",
-    fields: [
-      { key: "values", label: "", title: "values, with commas between them", wide: true, hint: '32, 64, "auto"' },
-    ],
+    title: "every value, each in trials of its own",
+    fields: [{ key: "values", label: "", title: "values, separated by commas", wide: true, hint: '32, 64, "auto"' }],
   },
   expression: {
     label: "expression",
-    title: "anything else that the cell language takes",
+    title: "any other domain",
     fields: [
       {
         key: "expression",
         label: "",
-        title: "the annotation, as in a cell",
+        title: "the domain as it is written in a cell",
         wide: true,
         hint: "sample_from(lambda config: …)",
       },
@@ -67,7 +63,7 @@ export const KINDS = {
 export const REQUIRED = {
   key: "expression",
   label: "require",
-  title: "what a sample has to fulfil to be tried",
+  title: "condition that a sample must fulfil",
   wide: true,
   hint: "batch_size * workers <= 1024",
 };
@@ -87,19 +83,19 @@ const BLANK = {
   prefix: "",
 };
 
-/** The fields of a row's domain, in their order.
+/** Return the fields of a row's domain.
  * @param {Row} row */
 export const fieldsOf = (row) => (row.kind === "require" ? [REQUIRED] : KINDS[row.kind].fields);
 
 /**
- * A field as a row has it: the upper bound of whole numbers is not among them, unless they go by steps.
+ * Return a field as a row shows it: the upper bound of an integer without a step is exclusive.
  * @param {Row} row
  * @param {Field} field
  * @returns {Field}
  */
 export function shownField(row, field) {
   if (row.kind !== "integer" || field.key !== "upper" || row.step) return field;
-  return { ...field, label: "below", title: "the upper bound, which is not among the values" };
+  return { ...field, label: "below", title: "upper bound (exclusive)" };
 }
 
 /** @param {Row[]} rows @param {string} kind @returns {Row} */
@@ -108,53 +104,52 @@ export function newRow(rows, kind) {
   return { ...BLANK, id: `n${Math.max(0, ...taken) + 1}`, kind };
 }
 
-/** Whether a row was added here, not read from a cell.
+/** Return whether a row was added in the browser, not read from a cell.
  * @param {Row} row */
 export const isNew = (row) => row.id.startsWith("n");
 
 /**
- * The rows with one of them elsewhere.
+ * Return the rows with one of them moved.
  * @param {Row[]} rows
  * @param {string} id
- * @param {number} to its position then
+ * @param {number} to its new index
  */
 export function moved(rows, id, to) {
   const row = rows.find((one) => one.id === id);
   if (!row) return rows;
-  const rest = rows.filter((one) => one !== row);
-  const at = Math.min(Math.max(to, 0), rest.length);
-  return [...rest.slice(0, at), row, ...rest.slice(at)];
+  const others = rows.filter((one) => one !== row);
+  const index = Math.min(Math.max(to, 0), others.length);
+  return [...others.slice(0, index), row, ...others.slice(index)];
 }
 
 /**
- * A row of another kind. What was typed in a field that the new kind has not stays in the row, for the way back;
- * only what both have is written.
+ * Return a row with another kind. Texts of fields that the new kind does not have are kept, in case the user goes back;
+ * they are not written to the cell.
  * @param {Row} row
  * @param {string} kind
  * @returns {Row}
  */
-export function ofKind(row, kind) {
+export function withKind(row, kind) {
   return { ...row, kind, log: row.log && Boolean(KINDS[kind]?.log) };
 }
 
 /**
- * The rows with the changes of a suggestion: of parameters by their names.
+ * Return the rows with the changes of a suggestion.
  * @param {Row[]} rows
  * @param {Record<string, Record<string, string>>} changes
  */
-export function suggested(rows, changes) {
+export function withSuggestion(rows, changes) {
   return rows.map((row) => (row.kind !== "require" && changes[row.name] ? { ...row, ...changes[row.name] } : row));
 }
 
 /**
- * Whether a field has to be left before what was typed there is looked at: what calls something is not called
- * while half of it is typed.
+ * Return whether a text is checked only when its field loses the focus: a half-typed call must not be executed.
  * @param {string} text
  */
-export const waitsForEnd = (text) => text.includes("(");
+export const isCall = (text) => text.includes("(");
 
 /**
- * The problems that are shown: of a new row not those of fields that are empty because nobody has been there yet.
+ * Return the problems to show: a new row's empty fields have none before the user has visited them.
  * @param {Row} row
  * @param {Record<string, string>} problems
  * @param {(key: string) => boolean} visited

@@ -1,176 +1,141 @@
-// What all views of a form on a space share: what is typed, and what the kernel has said of it. See ../README.md.
+// What all views of the form on a space share: what is typed, and the kernel's answers to it. See ../README.md.
 
-import { guard, takePlotly } from "./page.js";
-import { makeRequests } from "./requests.js";
+import { makeStore, redraw } from "./lifecycle.js";
+import { guard } from "./page.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./space-rows.js").Row} Row */
-/** @typedef {ReturnType<typeof begin>} Store */
+/** @typedef {ReturnType<typeof createStore>} Store */
 /** @typedef {{text: string, changes: Record<string, Record<string, string>>}} Suggestion */
 /** @typedef {{text: string, counts: number[], labels: string[] | null, none: number}} Picture */
 
-const TYPING = 200; // milliseconds without a key after which what is typed is looked at
-const ANSWER = 5_000; // milliseconds within which a kernel that has nothing else to do answers
+const TYPING_DELAY = 200; // milliseconds after the last key until the kernel is asked
+const CHECK_TIMEOUT = 5_000; // milliseconds within which an idle kernel has checked the form
 
-export const begin = () => {
-  const store = fresh();
-  return Object.assign(store, {
-    requests: makeRequests(({ id, message }) => {
-      if (id !== store.asked || store.closed) return; // something else was typed since, or the form says it
-      store.error = `What is typed is not checked yet: ${message}.`;
-      redraw(store);
-    }),
+export const createStore = () =>
+  makeStore(initialState(), (store, { id, message }) => {
+    if (id !== store.requestId || store.closed) return; // an older request, or the form shows that it is offline
+    store.error = `The latest changes are not checked yet: ${message}.`;
   });
-};
 
-const fresh = () => ({
-  token: Math.random().toString(36).slice(2), // tells this page's questions from another's
+const initialState = () => ({
+  token: Math.random().toString(36).slice(2), // other pages receive the answers to this page's requests, too
   rows: /** @type {Row[]} */ ([]),
   line: /** @type {Record<string, string>} */ ({}), // the fields of the magic line
-  choices: /** @type {Record<string, string[]>} */ ({}), // of its fields: the values to choose from
+  choices: /** @type {Record<string, string[]>} */ ({}), // field of the line -> the values to choose from
   suggestions: /** @type {Suggestion[]} */ ([]),
-  applied: /** @type {Set<number>} */ (new Set()), // which of them
-  problems: /** @type {Record<string, Record<string, string>>} */ ({}), // row -> field -> what is wrong
-  notes: /** @type {Record<string, Record<string, string>>} */ ({}),
-  wrong: /** @type {Record<string, string>} */ ({}), // field of the line -> what is wrong
-  general: /** @type {string[]} */ ([]), // what is wrong with no field of its own
-  fault: "", // why nothing can be sampled
+  applied: /** @type {Set<number>} */ (new Set()), // the indexes of the applied suggestions
+  problems: /** @type {Record<string, Record<string, string>>} */ ({}), // row -> field -> error
+  notes: /** @type {Record<string, Record<string, string>>} */ ({}), // row -> field -> remark
+  lineProblems: /** @type {Record<string, string>} */ ({}), // field of the line -> error
+  general: /** @type {string[]} */ ([]), // errors that belong to no field
+  samplingError: "",
   text: "",
-  why: "", // why the text is not to be written
-  grid: "", // how many trials it makes
+  why: "", // why the cell cannot be written
+  grid: "", // how many trials the form makes
   plan: { lines: /** @type {string[]} */ ([]), possible: true },
   pictures: /** @type {Record<string, Picture>} */ ({}),
-  seq: 0, // of the latest question
-  asked: "", // its id
-  answered: 0, // of the latest answer
-  timer: /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined),
+  seq: 0, // counts the changes
+  requestId: "", // of the latest request
+  checkedSeq: 0, // the change that the latest answer belongs to
+  typingTimer: /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined),
   waiting: /** @type {(() => void)[]} */ ([]), // called with each answer
   loaded: false,
-  closed: false,
-  error: "",
-  views: /** @type {Set<() => void>} */ (new Set()),
 });
 
-/** @param {ReturnType<typeof fresh>} store */
-export function redraw(store) {
-  for (const view of store.views) view();
-}
-
 /**
- * Take in what was typed or done; the kernel is asked when nothing more has been typed for a moment.
+ * Change the rows; the kernel checks them.
  * @param {AnyModel} model
  * @param {Store} store
  * @param {Row[]} rows
- * @param {"soon" | "now" | "later"} when "later": with the next question
+ * @param {"soon" | "now" | "later"} when "soon": after a pause in typing; "later": with the next request
  */
 export function edit(model, store, rows, when = "soon") {
   store.rows = rows;
   store.seq++;
-  clearTimeout(store.timer);
-  store.timer = undefined;
-  if (when === "now") ask(model, store);
-  else if (when === "soon") store.timer = setTimeout(() => ask(model, store), TYPING);
+  clearTimeout(store.typingTimer);
+  store.typingTimer = undefined;
+  if (when === "now") requestCheck(model, store);
+  else if (when === "soon") store.typingTimer = setTimeout(() => requestCheck(model, store), TYPING_DELAY);
   redraw(store);
 }
 
 /** @param {Store} store */
-function resume(store) {
-  for (const go of store.waiting.splice(0)) go();
+export function resumeWaiting(store) {
+  for (const resume of store.waiting.splice(0)) resume();
 }
 
 /** @param {AnyModel} model @param {Store} store */
-function ask(model, store) {
-  clearTimeout(store.timer);
-  store.timer = undefined;
+function requestCheck(model, store) {
+  clearTimeout(store.typingTimer);
+  store.typingTimer = undefined;
   const { seq, token, rows, line } = store;
-  guard(
-    model,
-    "space form: asking",
-    (text) => {
-      store.error = text;
-      redraw(store);
-    },
-    () => {
-      store.asked = store.requests.ask(model, { type: "edit", seq, token, rows, line });
-    },
-  );
+  const show = (/** @type {string} */ text) => {
+    store.error = text;
+    redraw(store);
+  };
+  guard(model, "space form: request", show, () => {
+    store.requestId = store.requests.send(model, { type: "edit", seq, token, rows, line });
+  });
 }
 
 /**
- * Wait until the kernel has answered to what is typed now.
+ * Wait until the kernel has checked the current rows.
  * @param {AnyModel} model
  * @param {Store} store
  * @returns {Promise<void>}
  */
-export async function settled(model, store) {
-  const until = performance.now() + ANSWER;
-  const wanted = store.seq;
-  if (store.answered >= wanted) return;
-  ask(model, store);
-  while (store.answered < wanted) {
-    const left = until - performance.now();
-    if (store.closed || left < 0)
-      throw new Error("the kernel does not answer, so that this cell is not checked yet; try again when it is free");
+export async function waitUntilChecked(model, store) {
+  const deadline = performance.now() + CHECK_TIMEOUT;
+  const seq = store.seq;
+  if (store.checkedSeq >= seq) return;
+  requestCheck(model, store);
+  while (store.checkedSeq < seq) {
+    const remaining = deadline - performance.now();
+    if (store.closed || remaining < 0)
+      throw new Error("the kernel does not answer, so this cell is not checked; try again when the kernel is idle");
     await new Promise((resolve) => {
-      const timer = setTimeout(resolve, left);
+      const timer = setTimeout(resolve, remaining);
       store.waiting.push(() => resolve(clearTimeout(timer)));
     });
   }
 }
 
 /**
+ * Take a message of the kernel.
  * @param {Store} store
  * @param {any} message
- * @param {DataView[]} buffers
  */
-function take(store, message, buffers) {
-  store.closed = false;
-  store.requests.heard(message);
-  if (message.type === "plotly") return takePlotly(buffers[0]);
-  if (message.token !== store.token || message.seq < store.seq) return; // another page's, or no longer so
+export function receive(store, message) {
+  if (message.token !== store.token || message.seq < store.seq) return; // another page's, or out of date
   if (message.type === "form") {
     const { rows, line, choices, suggestions } = message;
     Object.assign(store, { rows, line, choices, suggestions, loaded: true });
   }
   if (message.type === "checked") {
-    const { problems, notes, wrong, general, text, why, grid, seq } = message;
-    Object.assign(store, { problems, notes, wrong, general, text, why, grid, answered: seq, error: "" });
-    resume(store);
+    const { problems, notes, line_problems, general, text, why, grid, seq } = message;
+    Object.assign(store, { problems, notes, lineProblems: line_problems, general, text, why, grid, checkedSeq: seq });
+    resumeWaiting(store);
   }
   if (message.type === "plan") store.plan = { lines: message.lines, possible: message.possible };
-  if (message.type === "pictures") Object.assign(store, { pictures: message.pictures, fault: message.fault });
+  if (message.type === "pictures")
+    Object.assign(store, { pictures: message.pictures, samplingError: message.sampling_error });
 }
 
 /**
- * @param {AnyModel} model
+ * Ask the kernel for the form.
  * @param {Store} store
+ * @param {AnyModel} model
  */
-export function listen(model, store) {
-  const show = (/** @type {string} */ text) => {
-    store.error = text;
-    redraw(store);
-  };
-  const hear = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) =>
-    guard(model, `space form: message ${message?.type}`, show, () => {
-      const taken = take(store, message, buffers);
-      redraw(store);
-      return taken;
-    });
-  const closed = () => {
-    store.closed = true;
-    store.requests.close();
-    resume(store);
-    redraw(store);
-  };
-  model.on("msg:custom", hear);
-  /** @type {any} */ (model).on("comm_live_update", closed);
-  guard(model, "space form: ready", show, () => {
-    store.asked = store.requests.ask(model, { type: "ready", token: store.token, seq: store.seq });
-  });
-  return () => {
-    clearTimeout(store.timer);
-    store.requests.end();
-    model.off("msg:custom", hear);
-    /** @type {any} */ (model).off("comm_live_update", closed);
-  };
+export function requestForm(store, model) {
+  store.requestId = store.requests.send(model, { type: "ready", token: store.token, seq: store.seq });
 }
+
+/** What `connectModel` needs to connect a form's model. */
+export const connection = {
+  name: "space form",
+  receive,
+  ready: requestForm,
+  closed: resumeWaiting,
+  dispose: (/** @type {Store} */ store) => clearTimeout(store.typingTimer),
+};

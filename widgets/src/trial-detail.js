@@ -1,28 +1,26 @@
-// The panel below the table: one trial's error, workers, configuration and log. See ../README.md.
+// The panel below the table: a trial's error, workers, configuration and log. See ../README.md.
 
 import { make, showText } from "./page.js";
 import { makeForm } from "./trial-form.js";
 import { pointColumns } from "./trial-point.js";
 import { makeStatus, showStatus } from "./trial-status.js";
-import { orderPoint, orderTrial } from "./trial-store.js";
+import { sendCommand, sendPoint } from "./trial-store.js";
 import { makeRanks, makeWorkers } from "./trial-workers.js";
 
-/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
+/** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./trial-store.js").Store} Store */
 /** @typedef {import("./trial-table.js").State} State */
 
-const REFRESH = 3000; // milliseconds after which the log of a running trial is asked for again
+const REFRESH_INTERVAL = 3000; // milliseconds between two requests for the log of a running trial
 const WAITING = "waiting for the kernel…";
 
 /**
- * @param {AnyModel} model
+ * @param {View} view
  * @param {Store} store
  * @param {State} state
- * @param {(where: string, act: () => any) => () => any} safe what makes a function show what it throws
- * @param {(target: EventTarget, type: string, act: (event: any) => void) => void} on
- * @param {string} id what the ids of its elements begin with
+ * @param {string} id prefix of the ids of its elements
  */
-export function makeDetail(model, store, state, safe, on, id) {
+export function makeDetail({ model, on, guarded, isVisible, send }, store, state, id) {
   const title = make("strong");
   const status = makeStatus();
   const close = make("button", { type: "button", className: "nbt-close", textContent: "Close" });
@@ -45,23 +43,23 @@ export function makeDetail(model, store, state, safe, on, id) {
     ariaExpanded: "false",
   });
   const header = make("header", {}, [title, status.word, status.acts, clone, close]);
-  const form = makeForm(store, (...point) => orderPoint(model, store, ...point), on, `${id}-clone`);
+  const form = makeForm(store, (...point) => sendPoint(model, store, ...point), on, `${id}-clone`);
   const panel = make("section", { className: "nbt-detail", hidden: true }, [header, form.root, waiting, ...sections]);
 
-  let asked = ""; // for which trial, and which status of it
+  let requested = ""; // the trial and its status when its detail was last requested
   let timer = 0;
 
   /** @param {number} trial */
-  function ask(trial) {
-    store.requests.ask(model, { type: "detail", trial, rank: ranks.chosen() });
+  function request(trial) {
+    send({ type: "detail", trial, rank: ranks.chosen() });
   }
 
-  /** Ask again for what changes. A kernel that has not answered yet is not asked twice. */
+  /** Request the detail again while the trial runs, unless a request is still open. */
   function refresh() {
-    const { open, visible } = state;
-    if (open === null || !visible || document.hidden) return;
+    const { open } = state;
+    if (open === null || !isVisible()) return;
     const running = store.rows.get(open)?.[1] === "running";
-    if (running && !store.requests.waits("detail")) ask(open);
+    if (running && !store.requests.isPending("detail")) request(open);
   }
 
   /**
@@ -71,18 +69,18 @@ export function makeDetail(model, store, state, safe, on, id) {
   function show(trial) {
     if (trial !== state.open && trial !== null) {
       store.details.delete(trial);
-      store.unanswered.delete(trial);
+      store.refusedDetails.delete(trial);
       panel.scrollTop = 0;
     }
     if (trial !== state.open) {
-      fold();
+      closeForm();
       ranks.reset();
     }
     state.open = trial;
-    asked = "";
+    requested = "";
     copied.textContent = "";
     window.clearInterval(timer);
-    if (trial !== null) timer = window.setInterval(safe("log", refresh), REFRESH);
+    if (trial !== null) timer = window.setInterval(guarded("log", refresh), REFRESH_INTERVAL);
   }
 
   function draw() {
@@ -90,28 +88,28 @@ export function makeDetail(model, store, state, safe, on, id) {
     panel.hidden = open === null;
     if (open === null) return;
     const word = store.rows.get(open)?.[1] ?? "";
-    if (asked !== `${open} ${word}`) ask(open);
-    asked = `${open} ${word}`;
+    if (requested !== `${open} ${word}`) request(open);
+    requested = `${open} ${word}`;
     title.textContent = panel.ariaLabel = `Trial ${open}`;
-    showStatus(status, open, word, store.orders.get(open), store.byScheduler.has(open));
+    showStatus(status, open, word, store.commands.get(open), store.byScheduler.has(open));
     const detail = store.details.get(open);
     clone.hidden = !pointColumns(store.columns).length;
     form.draw(Boolean(detail?.checkpoint));
-    const unanswered = store.unanswered.get(open);
-    showText(waiting, unanswered ? `Not told: ${unanswered}.` : detail ? "" : WAITING);
+    const refusal = store.refusedDetails.get(open);
+    showText(waiting, refusal ? `Not available: ${refusal}` : detail ? "" : WAITING);
     showText(traceback, detail?.traceback ?? "");
     showText(config, detail?.config ?? "");
     workers.draw(detail?.workers);
     ranks.draw(detail?.workers?.ranks ?? []);
     if (!detail) showLog("");
     else if (detail.rank === ranks.chosen())
-      showLog(detail.log || "nothing printed"); // else it was asked for before
-    else if (unanswered) showLog("");
+      showLog(detail.log || "nothing printed"); // the log of another rank is out of date
+    else if (refusal) showLog("");
     for (const section of sections) section.hidden = section.lastElementChild.hidden;
   }
 
   /**
-   * Show a log. Who has scrolled to its end stays there; what is selected in it stays selected if it only grows.
+   * Show a log. A panel that is scrolled to its end stays there; appending keeps the user's selection.
    * @param {string} text
    */
   function showLog(text) {
@@ -127,16 +125,16 @@ export function makeDetail(model, store, state, safe, on, id) {
   async function copyConfig() {
     let done = true;
     try {
-      await navigator.clipboard.writeText(config.textContent); // there is none where the page is not secure
+      await navigator.clipboard.writeText(config.textContent); // undefined on a page without https
     } catch {
       getSelection()?.selectAllChildren(config);
       done = document.execCommand("copy");
     }
-    copied.textContent = done ? "copied" : "selected: copy it with Ctrl+C";
+    copied.textContent = done ? "copied" : "selected: press Ctrl+C to copy";
   }
 
   /** Close the form. */
-  function fold() {
+  function closeForm() {
     form.show(null, null);
     clone.ariaExpanded = "false";
   }
@@ -144,18 +142,17 @@ export function makeDetail(model, store, state, safe, on, id) {
   on(copy, "click", copyConfig);
   on(ranks.select, "change", () => {
     showLog(WAITING);
-    if (state.open !== null) ask(state.open);
+    if (state.open !== null) request(state.open);
   });
-  on(status.stop, "click", () => state.open !== null && orderTrial(model, store, state.open, "stop"));
-  on(status.pause, "click", () => state.open !== null && orderTrial(model, store, state.open, "pause"));
+  on(status.stop, "click", () => state.open !== null && sendCommand(model, store, state.open, "stop"));
+  on(status.pause, "click", () => state.open !== null && sendCommand(model, store, state.open, "pause"));
   on(clone, "click", () => {
-    if (clone.ariaExpanded === "true") return fold();
+    if (clone.ariaExpanded === "true") return closeForm();
     clone.ariaExpanded = "true";
     panel.scrollTop = 0;
     form.show(state.open, clone);
     form.draw(Boolean(state.open !== null && store.details.get(state.open)?.checkpoint));
   });
 
-  const end = () => window.clearInterval(timer);
-  return { panel, close, show, draw, end };
+  return { panel, close, show, draw, dispose: () => window.clearInterval(timer) };
 }

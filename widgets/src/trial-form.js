@@ -1,7 +1,7 @@
-// The form of a point to try next: one's own, or a trial's with changes. See ../README.md.
+// The form of a point to try next: a new one, or a trial's with changes. See ../README.md.
 
 import { format, make, showText } from "./page.js";
-import { pointColumns, readPoint, typed } from "./trial-point.js";
+import { pointColumns, readPoint, toTyped } from "./trial-point.js";
 
 /** @typedef {import("./trial-rows.js").Column} Column */
 /** @typedef {import("./trial-store.js").Store} Store */
@@ -11,19 +11,19 @@ import { pointColumns, readPoint, typed } from "./trial-point.js";
  * @param {Store} store
  * @param {(trial: number | null, config: object, checkpoint: boolean) => void} send
  * @param {(target: EventTarget, type: string, act: (event: any) => void) => void} on
- * @param {string} id what the ids of its elements begin with
+ * @param {string} id prefix of the ids of its elements
  */
 export function makeForm(store, send, on, id) {
   const grid = make("div", { className: "nbt-fields" });
-  const keep = make("input", { type: "checkbox" });
-  const keeps = make("label", { className: "nbt-keeps" }, [keep, "from its checkpoint"]);
+  const fromCheckpoint = make("input", { type: "checkbox" });
+  const checkpointLabel = make("label", { className: "nbt-checkpoint" }, [fromCheckpoint, "from its checkpoint"]);
   const submit = make("button", { type: "submit" });
   const close = make("button", { type: "button", textContent: "Cancel" });
-  const said = make("span", { role: "status", className: "nbt-said" });
-  const refused = make("div", { role: "status", className: "nbt-refused", hidden: true });
-  const foot = make("div", { className: "nbt-foot" }, [submit, keeps, close, said]);
+  const status = make("span", { role: "status", className: "nbt-status-text" });
+  const refusal = make("div", { role: "status", className: "nbt-refusal", hidden: true });
+  const foot = make("div", { className: "nbt-foot" }, [submit, checkpointLabel, close, status]);
   const root = make("form", { className: "nbt-point", noValidate: true, autocomplete: "off", hidden: true });
-  root.append(grid, foot, refused);
+  root.append(grid, foot, refusal);
 
   let trial = /** @type {number | null} */ (null);
   let shown = ""; // the columns that the fields are of
@@ -38,11 +38,11 @@ export function makeForm(store, send, on, id) {
     const why = make("small", { id: `${id}-why-${i}`, hidden: true });
     const choices = column.kind === "choice" ? (column.choices ?? []) : null;
     const at = choices && row ? choices.indexOf(cell ?? null) : -1;
-    const before = choices ? (at < 0 ? "" : String(at)) : row ? typed(cell) : "";
+    const before = choices ? (at < 0 ? "" : String(at)) : row ? toTyped(cell) : "";
     const input = choices
       ? make("select", {}, [
           ...(at < 0 ? [make("option", { value: "", textContent: row ? format(cell) : "sampled" })] : []),
-          ...choices.map((one, n) => make("option", { value: String(n), textContent: typed(one) })),
+          ...choices.map((one, n) => make("option", { value: String(n), textContent: toTyped(one) })),
         ])
       : make("input", { type: "text", spellcheck: false, placeholder: row ? "" : "sampled" });
     Object.assign(input, { value: before, title: column.space ?? "" });
@@ -60,9 +60,9 @@ export function makeForm(store, send, on, id) {
   }
 
   /**
-   * Open the form, for a trial's point or a new one, or close it.
-   * @param {number | null} of
-   * @param {HTMLElement | null} by what has opened it and gets the focus back; null closes it
+   * Open the form for a clone of a trial or for a new point, or close it.
+   * @param {number | null} of the trial
+   * @param {HTMLElement | null} by the button that has opened it and gets the focus back; null closes it
    */
   function show(of, by) {
     root.hidden = by === null;
@@ -71,7 +71,7 @@ export function makeForm(store, send, on, id) {
       return;
     }
     [trial, opener] = [of, by];
-    keep.checked = false;
+    fromCheckpoint.checked = false;
     if (store.point.trial === of) Object.assign(store.point, { phase: "", message: "" });
     root.ariaLabel = of === null ? "A point to try next" : `A clone of trial ${of}`;
     build();
@@ -83,13 +83,13 @@ export function makeForm(store, send, on, id) {
   function draw(checkpoint = false) {
     if (root.hidden) return;
     if (shown !== JSON.stringify(pointColumns(store.columns))) build();
-    keeps.hidden = trial === null || !checkpoint;
+    checkpointLabel.hidden = trial === null || !checkpoint;
     const { phase, message } = store.point.trial === trial ? store.point : { phase: "", message: "" };
     const label = phase === "waiting" ? "waiting for the kernel…" : "Try this next";
     if (submit.textContent !== label) submit.textContent = label;
-    submit.ariaDisabled = String(phase === "waiting"); // unlike disabled, it keeps the focus
-    showText(said, phase === "added" ? "✓ it is tried next" : "");
-    showText(refused, message);
+    submit.ariaDisabled = String(phase === "waiting"); // unlike disabled, it checkpointLabel the focus
+    showText(status, phase === "added" ? "✓ added: it is tried next" : "");
+    showText(refusal, message);
   }
 
   on(root, "input", (event) => {
@@ -97,7 +97,7 @@ export function makeForm(store, send, on, id) {
     if (field) mark(field, "");
     if (store.point.trial === trial && store.point.phase !== "waiting")
       Object.assign(store.point, { phase: "", message: "" });
-    draw(!keeps.hidden);
+    draw(!checkpointLabel.hidden);
   });
   on(root, "submit", (event) => {
     event.preventDefault();
@@ -110,11 +110,11 @@ export function makeForm(store, send, on, id) {
     for (const [i, error] of errors.entries()) mark(fields[i], error);
     const wrong = errors.findIndex(Boolean);
     if (wrong >= 0) return fields[wrong].input.focus();
-    send(trial, config, keep.checked && !keeps.hidden);
+    send(trial, config, fromCheckpoint.checked && !checkpointLabel.hidden);
   });
   on(root, "keydown", (event) => {
     if (event.key === "Enter" && event.target.matches("input")) {
-      event.preventDefault(); // not left to the browser: in JupyterLab it does not come to a submission
+      event.preventDefault(); // JupyterLab prevents the browser from submitting the form
       root.requestSubmit();
     }
     if (event.key !== "Escape") return;

@@ -1,46 +1,48 @@
-// A point of one's own, from what was typed to what is sent, without a browser. See ../README.md.
+// A point to try next, from the typed texts to the message; pure functions without the DOM. See ../README.md.
 
 /** @typedef {import("./trial-rows.js").Cell} Cell */
 /** @typedef {import("./trial-rows.js").Column} Column */
 /** @typedef {{value: any} | {error: string}} Read */
 
-/** The parameters that can be given: those of the space.
+/** Return the columns that a point may have: the parameters of the space.
  * @param {Column[]} columns */
 export const pointColumns = (columns) => columns.filter((column) => column.role === "param" && column.kind);
 
 /** @param {Column} column */
 export const parameterOf = (column) => column.key.slice(column.key.indexOf("/") + 1);
 
-/** A cell as it is typed: with all its digits.
+/** Return a cell as it is typed: with all its digits.
  * @param {Cell} cell */
-export const typed = (cell) =>
+export const toTyped = (cell) =>
   cell === null || cell === undefined ? "None" : typeof cell === "boolean" ? (cell ? "True" : "False") : String(cell);
 
 /**
- * Read what was typed for a parameter, as its kind says.
+ * Read a typed text as a value of a parameter.
  * @param {string | null | undefined} kind
  * @param {string} text
  * @returns {Read}
  */
 export function readValue(kind, text) {
   const plain = text.trim();
-  if (!plain) return { error: "a value is needed" };
+  if (!plain) return { error: "expected a value" };
   if (kind === "int") {
     const whole = /^[+-]?\d+(_\d+)*$/.test(plain) ? Number(plain.replaceAll("_", "")) : Number.NaN;
-    if (Number.isNaN(whole)) return { error: "a whole number is needed" };
-    return Number.isSafeInteger(whole) ? { value: whole } : { error: "too large: give it in Python" };
+    if (Number.isNaN(whole)) return { error: "expected an integer" };
+    return Number.isSafeInteger(whole)
+      ? { value: whole }
+      : { error: "too large for this form: use experiment.add in Python" };
   }
   if (kind === "float") {
     const number = /^[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain)
       ? Number(plain.replaceAll("_", ""))
       : Number.NaN;
-    return Number.isFinite(number) ? { value: number } : { error: "a number is needed" };
+    return Number.isFinite(number) ? { value: number } : { error: "expected a number" };
   }
   return { value: anyValue(plain) };
 }
 
 /**
- * A value of any kind: what JSON or Python would read, else text.
+ * Read a value of any kind: as JSON or as a Python literal, otherwise as text.
  * @param {string} text
  */
 function anyValue(text) {
@@ -56,12 +58,12 @@ function anyValue(text) {
 }
 
 /**
- * The point of a form, or what is wrong with its fields. What is as it was is not sent: a clone has it from its
- * trial, and of a new point it is sampled.
+ * Read the fields of the form. Unchanged ones are not part of the point: a clone takes them from its trial, and those of
+ * a new point are sampled.
  * @param {Column[]} columns
- * @param {string[]} texts of each field; of a choice the position of its value
- * @param {string[]} before the same, as the form was opened
- * @returns {{config: Record<string, any>, errors: string[]}} errors: one for each field, empty where it is right
+ * @param {string[]} texts of each field; of a choice the index of its value
+ * @param {string[]} before the texts when the form was opened
+ * @returns {{config: Record<string, any>, errors: string[]}} errors: one for each field, empty where it is valid
  */
 export function readPoint(columns, texts, before) {
   /** @type {Record<string, any>} */

@@ -1,4 +1,4 @@
-// The workers of a distributed trial as texts and numbers, without a browser. See ../README.md.
+// The texts and numbers of a distributed trial's workers; pure functions without the DOM. See ../README.md.
 
 import { format } from "./page.js";
 
@@ -6,26 +6,26 @@ import { format } from "./page.js";
  *   rank, node, GPUs, iteration, seconds, waited, CPU, value of the metric, whether it is a straggler */
 /** @typedef {{ranks: number[], metric: string | null, rows: Worker[]}} Workers */
 
-const SECONDS = 4; // where a worker's seconds stand in its row
-const LISTED = 3; // stragglers that are named
+const SECONDS = 4; // index of the seconds in a worker's row
+const MAX_NAMED = 3; // stragglers that the title names
 
-/** The heads of the table; the metric's own comes last. @type {[string, string][]} */
-export const WORKER_HEADS = [
+/** The headers of the table with their tooltips; that of the metric is added at the end. @type {[string, string][]} */
+export const WORKER_HEADERS = [
   ["rank", ""],
   ["node", ""],
   ["GPU", ""],
   ["iteration", ""],
-  ["seconds", "of its own from one report to the next, without waiting: the median of its last 10 reports"],
-  ["waited (s)", "for the other workers, at each report: the median of its last 10 reports"],
+  ["seconds", "own time between two reports, without waiting; median of the last 10 reports"],
+  ["waited (s)", "time that it waited for the other workers at a report; median of the last 10 reports"],
   [
     "CPU (s)",
-    "that its process has used, from one report to the next: the median of its last 10 reports." +
-      " Workers that wait for each other at every step all take the same seconds: there this tells who is slow",
+    "CPU time of its process between two reports; median of the last 10 reports." +
+      " Where workers wait for each other at every step, their seconds are equal, and the CPU time shows the slow one",
   ],
 ];
 
 /**
- * A worker's cells as texts, in the order of the heads.
+ * Return a worker's cells as texts, in the order of the headers.
  * @param {Worker} worker
  */
 export function workerTexts([rank, node, gpus, iteration, seconds, waited, cpu, value]) {
@@ -34,7 +34,7 @@ export function workerTexts([rank, node, gpus, iteration, seconds, waited, cpu, 
 }
 
 /**
- * How long a worker's bar is, from 0 to 1: the slowest one's is whole.
+ * Return the length of a worker's bar, from 0 to 1 for the slowest worker.
  * @param {Worker} worker
  * @param {Worker[]} all
  */
@@ -44,13 +44,13 @@ export function secondsShare(worker, all) {
 }
 
 /**
- * How many workers there are, and which of them are slow.
+ * Return the title of the table: how many workers there are, and which are stragglers.
  * @param {Worker[]} all
  */
 export function workersTitle(all) {
   const slow = all.filter((one) => one[8]).map(([rank]) => rank);
   const count = `${all.length} ${all.length === 1 ? "worker" : "workers"}`;
   if (!slow.length) return count;
-  const more = slow.length > LISTED ? ` and ${slow.length - LISTED} more` : "";
-  return `${count}; ${slow.length === 1 ? "straggler: rank" : "stragglers: ranks"} ${slow.slice(0, LISTED).join(", ")}${more}`;
+  const more = slow.length > MAX_NAMED ? ` and ${slow.length - MAX_NAMED} more` : "";
+  return `${count}; ${slow.length === 1 ? "straggler: rank" : "stragglers: ranks"} ${slow.slice(0, MAX_NAMED).join(", ")}${more}`;
 }

@@ -1,4 +1,4 @@
-// The rows of the table without a browser: their texts, their order, the filter, which are in sight. See ../README.md.
+// The rows of the table: texts, order, filter, visible window; pure functions without the DOM. See ../README.md.
 
 import { format, statusWord } from "./page.js";
 
@@ -12,13 +12,13 @@ import { format, statusWord } from "./page.js";
  */
 /** @typedef {(row: Row) => boolean} Test */
 
-export const ROW_HEIGHT = 26; // px, of a row and of the head, as in trials.css
-const MOST_HEIGHT = 320; // px, of what scrolls, as there
+export const ROW_HEIGHT = 26; // px of a row and of the header, as in trials.css
+const MAX_HEIGHT = 320; // px of the scrolling area, as in trials.css
 const STATUSES = ["pending", "running", "paused", "unfinished", "finished", "stopped", "failed"]; // as they are sorted
 const SPECIAL = ["NaN", "Infinity", "-Infinity"];
 const QUOTED = `"[^"]*"|'[^']*'`;
 /** @type {Record<string, (a: number, b: number) => boolean>} */
-const ORDERS = {
+const COMPARISONS = {
   "<": (a, b) => a < b,
   "<=": (a, b) => a <= b,
   ">": (a, b) => a > b,
@@ -29,23 +29,23 @@ const ORDERS = {
 export const isLive = (status) => status === "pending" || status === "running" || status === "paused";
 
 /** @type {WeakMap<Row, string[]>} */
-const written = new WeakMap();
+const cachedTexts = new WeakMap();
 
 /**
- * The texts of a row's entries, made once.
+ * Return the texts of a row's entries, made once.
  * @param {Row} row
  */
 export function texts(row) {
-  let known = written.get(row);
+  let known = cachedTexts.get(row);
   if (!known) {
     known = row.map((entry, i) => (i === 1 ? statusWord(row[1]) : format(entry)));
-    written.set(row, known);
+    cachedTexts.set(row, known);
   }
   return known;
 }
 
 /**
- * A cell as a number; NaN where it is none.
+ * Return a cell as a number; NaN for text and missing values.
  * @param {Cell} cell
  */
 export function numeric(cell) {
@@ -54,7 +54,7 @@ export function numeric(cell) {
 }
 
 /**
- * 0 for a number, 1 for text, 2 for what is missing.
+ * Return 0 for a number, 1 for text, 2 for a missing value.
  * @param {Cell} cell
  */
 function rank(cell) {
@@ -63,7 +63,7 @@ function rank(cell) {
 }
 
 /**
- * How two cells are ordered: numbers, then text. What is missing is last in both directions.
+ * Compare two cells: numbers come before text, missing values last in both directions.
  * @param {Cell} a
  * @param {Cell} b
  * @param {number} direction 1 for ascending, -1 for descending
@@ -78,7 +78,7 @@ export function compareCells(a, b, direction) {
 }
 
 /**
- * How rows are ordered by one of their entries.
+ * Return the comparison of rows by one of their entries.
  * @param {number} index
  * @param {number} direction
  * @returns {(a: Row, b: Row) => number}
@@ -89,7 +89,7 @@ export function comparator(index, direction) {
 }
 
 /**
- * A filter of words and comparisons, all of which must hold.
+ * Parse a filter: words and comparisons, all of which must hold.
  * @param {string} text
  * @param {Column[]} columns
  */
@@ -107,7 +107,7 @@ export function parseFilter(text, columns) {
 }
 
 /**
- * The parts of a filter: a name, a sign and a value, or else a word. The longest name that fits is taken.
+ * Return the pattern of a filter's parts: a name, an operator and a value, or a word. The longest name wins.
  * @param {string[]} names
  */
 function filterPattern(names) {
@@ -123,19 +123,19 @@ function filterPattern(names) {
 const unquoted = (part) => part.replace(/^(["'])(.*)\1$/, "$2");
 
 /**
- * The test of a single word, or what is wrong with it.
+ * Return the test of a single word, or the error.
  * @param {string} word
  * @returns {Test | string}
  */
 function wordTest(word) {
-  if (/^[<>=!]/.test(word)) return `a column is missing before ${word}`;
+  if (/^[<>=!]/.test(word)) return `expected a column name before ${word}`;
   const wanted = unquoted(word).toLowerCase();
   if (wanted === "and") return () => true;
   return (row) => texts(row).some((text) => text.toLowerCase().includes(wanted));
 }
 
 /**
- * The test of a comparison, or what is wrong with it.
+ * Return the test of a comparison, or the error.
  * @param {string[][]} names of each entry
  * @param {string} name
  * @param {string} sign
@@ -144,13 +144,13 @@ function wordTest(word) {
  */
 function comparison(names, name, sign, value) {
   const index = entryNamed(names, name);
-  if (index < 0) return `no column is named ${name}`;
-  if (!value) return `a value is missing after ${sign}`;
+  if (index < 0) return `unknown column ${name}`;
+  if (!value) return `expected a value after ${sign}`;
   const wanted = unquoted(value).toLowerCase();
   const number = Number(wanted.replace(/^([+-]?)inf(inity)?$/, "$1Infinity") || Number.NaN);
-  const holds = ORDERS[sign];
+  const holds = COMPARISONS[sign];
   if (holds) {
-    if (Number.isNaN(number)) return `${wanted} is not a number`;
+    if (Number.isNaN(number)) return `expected a number after ${sign}, got ${wanted}`;
     return (row) => holds(numeric(row[index]), number);
   }
   const alike = wanted === "none" ? ["", "none"] : [wanted];
@@ -160,7 +160,7 @@ function comparison(names, name, sign, value) {
 }
 
 /**
- * Which entry has a name, letter by letter or else but for capitals; -1 where none has.
+ * Return the index of the entry with a name, preferably with the same case; -1 where there is none.
  * @param {string[][]} names of each entry
  * @param {string} name
  */
@@ -171,7 +171,7 @@ function entryNamed(names, name) {
 }
 
 /**
- * Take in the rows of a `table` message.
+ * Take the rows of a `table` message.
  * @param {Map<number, Row>} rows
  * @param {{reset?: boolean, rows: Row[]}} message
  */
@@ -181,11 +181,11 @@ export function mergeRows(rows, message) {
 }
 
 /**
- * Which rows to have in the document: the first, and the one after the last.
- * @param {number} top px above those in sight
+ * Return which rows to have in the document: the index of the first, and that after the last.
+ * @param {number} top px that are scrolled away above
  * @param {number} count
  */
-export function visibleWindow(top, count, height = MOST_HEIGHT, overscan = 8) {
+export function visibleWindow(top, count, height = MAX_HEIGHT, overscan = 8) {
   const lastTop = Math.max(0, count - Math.floor(height / ROW_HEIGHT));
   const first = Math.min(Math.floor(Math.max(top, 0) / ROW_HEIGHT), lastTop);
   return [Math.max(0, first - overscan), Math.min(count, first + Math.ceil(height / ROW_HEIGHT) + overscan)];

@@ -1,4 +1,4 @@
-// Which trials are selected, and how clicks and keys change that. See ../README.md.
+// The selection of trials by clicks and keys. See ../README.md.
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./trial-rows.js").Row} Row */
@@ -7,7 +7,7 @@
 /**
  * @param {AnyModel} model
  * @param {State} state
- * @param {() => Row[]} rows those that are shown, in their order
+ * @param {() => Row[]} rows returns the rows that are shown, in their order
  */
 export function makeSelection(model, state, rows) {
   /** @param {Iterable<number>} trials */
@@ -40,7 +40,7 @@ export function makeSelection(model, state, rows) {
   }
 
   /**
-   * A row was clicked.
+   * Select by a click on a row.
    * @param {number} trial
    * @param {MouseEvent} event
    */

@@ -1,13 +1,13 @@
-// A trial's status with its sign, and the buttons that steer it: in its row and in its detail. See ../README.md.
+// A trial's status with its sign, and its Stop and Pause buttons, in its row and in its detail. See ../README.md.
 
 import { make, SIGNS, statusWord } from "./page.js";
 import { isLive } from "./trial-rows.js";
 
-/** @typedef {"stop" | "pause" | "resume"} Order */
-/** @typedef {{order: Order, taken: boolean}} Ordered an order, and whether the cluster has taken it */
+/** @typedef {"stop" | "pause" | "resume"} Command */
+/** @typedef {{command: Command, accepted: boolean}} PendingCommand accepted: whether the cluster has accepted it */
 /** @typedef {{word: HTMLElement, acts: HTMLElement, pause: HTMLButtonElement, stop: HTMLButtonElement}} Status */
 
-const TAKEN = { stop: "stopping…", pause: "pausing…", resume: "resuming…" };
+const ACCEPTED = { stop: "stopping…", pause: "pausing…", resume: "resuming…" };
 
 /** @returns {Status} */
 export function makeStatus() {
@@ -17,27 +17,27 @@ export function makeStatus() {
 }
 
 /**
- * What a click on a trial's second button orders, or null where it can order nothing now.
+ * Return the command of a trial's Pause button, or null where it has none now.
  * @param {string | undefined} status
- * @param {Ordered | undefined} ordered
- * @param {boolean} byScheduler whether the scheduler has paused it, which alone can resume it
- * @returns {Order | null}
+ * @param {PendingCommand | undefined} pending
+ * @param {boolean} byScheduler whether the scheduler has paused it; then only the scheduler can resume it
+ * @returns {Command | null}
  */
-export function nextOrder(status, ordered, byScheduler) {
-  if (ordered) return ordered.order === "pause" && ordered.taken ? "resume" : null;
+export function nextCommand(status, pending, byScheduler) {
+  if (pending) return pending.command === "pause" && pending.accepted ? "resume" : null;
   if (status === "running") return "pause";
   return status === "paused" && !byScheduler ? "resume" : null;
 }
 
 /**
- * What a trial's second button says; nothing where there is none.
+ * Return the label of a trial's Pause button; an empty string where it has none.
  * @param {string | undefined} status
- * @param {Ordered | undefined} ordered
+ * @param {PendingCommand | undefined} pending
  * @param {boolean} byScheduler
  */
-export function pauseLabel(status, ordered, byScheduler) {
+export function pauseLabel(status, pending, byScheduler) {
   if (status !== "running" && status !== "paused") return "";
-  if (ordered) return ordered.order === "stop" ? "" : ordered.taken ? TAKEN[ordered.order] : "waiting…";
+  if (pending) return pending.command === "stop" ? "" : pending.accepted ? ACCEPTED[pending.command] : "waiting…";
   if (status === "running") return "Pause";
   return byScheduler ? "" : "Resume";
 }
@@ -46,27 +46,27 @@ export function pauseLabel(status, ordered, byScheduler) {
  * @param {Status} shown
  * @param {number} trial
  * @param {string} status
- * @param {Ordered | undefined} ordered
+ * @param {PendingCommand | undefined} pending
  * @param {boolean} byScheduler
  */
-export function showStatus({ word, pause, stop }, trial, status, ordered, byScheduler) {
+export function showStatus({ word, pause, stop }, trial, status, pending, byScheduler) {
   word.className = `nbt-status nbt-${status}`;
   word.replaceChildren(make("span", { ariaHidden: "true", textContent: SIGNS[status] ?? "" }), statusWord(status));
   word.title = status === "paused" ? `paused by ${byScheduler ? "the scheduler" : "you"}` : "";
-  const stopping = ordered?.order === "stop";
+  const stopping = pending?.command === "stop";
   stop.hidden = !isLive(status);
-  stop.textContent = stopping ? (ordered.taken ? TAKEN.stop : "waiting…") : "Stop";
+  stop.textContent = stopping ? (pending.accepted ? ACCEPTED.stop : "waiting…") : "Stop";
   stop.ariaLabel = `${stop.textContent} trial ${trial}`;
   stop.ariaDisabled = String(stopping); // unlike disabled, it keeps the focus
-  const label = pauseLabel(status, ordered, byScheduler);
-  const next = nextOrder(status, ordered, byScheduler);
+  const label = pauseLabel(status, pending, byScheduler);
+  const next = nextCommand(status, pending, byScheduler);
   pause.hidden = !label;
   pause.textContent = label;
   pause.title =
     label === "Pause"
-      ? "with its next checkpoint"
-      : ordered?.order === "pause" && ordered.taken
-        ? "it pauses with its next checkpoint; click to let it run on"
+      ? "pause at the next checkpoint"
+      : pending?.command === "pause" && pending.accepted
+        ? "pauses at its next checkpoint; click to cancel"
         : "";
   pause.ariaLabel = `${label} trial ${trial}`;
   pause.ariaDisabled = String(next === null);

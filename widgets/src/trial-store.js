@@ -1,182 +1,140 @@
-// What is known of a model's trials, for all its views. See ../README.md.
+// What all views of the table share: the trials, and the progress of the user's commands. See ../README.md.
 
-import { guard } from "./page.js";
-import { makeRequests } from "./requests.js";
+import { makeStore, redraw } from "./lifecycle.js";
 import { isLive, mergeRows, numeric, texts } from "./trial-rows.js";
-import { nextOrder } from "./trial-status.js";
+import { nextCommand } from "./trial-status.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
 /** @typedef {import("./trial-rows.js").Column} Column */
 /** @typedef {import("./trial-rows.js").Row} Row */
-/** @typedef {import("./trial-status.js").Order} Order */
-/** @typedef {import("./trial-status.js").Ordered} Ordered */
+/** @typedef {import("./trial-status.js").Command} Command */
+/** @typedef {import("./trial-status.js").PendingCommand} PendingCommand */
 /** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, rank: number | null,
  *   log: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
-/** @typedef {ReturnType<typeof begin>} Store */
+/** @typedef {ReturnType<typeof createStore>} Store */
+/** @typedef {ReturnType<typeof initialState>} State */
 
-const REFUSED = { stop: "stopped", pause: "paused", resume: "resumed" };
-const WIDEST = 26; // characters of a column
-const WIDEST_LABEL = 24; // of which only the label needs them
+const PARTICIPLES = { stop: "stopped", pause: "paused", resume: "resumed" };
+const MAX_WIDTH = 26; // characters of a column
+const MAX_LABEL_WIDTH = 24; // characters of a column whose cells are narrower than its label
 
-export const begin = () => {
-  const store = fresh();
-  return Object.assign(store, {
-    requests: makeRequests((refusal) => {
-      take(store, refusal);
-      tell(store);
-    }),
-  });
-};
+export const createStore = () => makeStore(initialState(), receive);
 
-const fresh = () => ({
+const initialState = () => ({
   rows: /** @type {Map<number, Row>} */ (new Map()),
   columns: /** @type {Column[]} */ ([]),
-  widths: /** @type {number[]} */ ([]), // of each entry, in characters
-  textual: /** @type {boolean[]} */ ([]), // whether an entry is text in any row
-  layout: 0, // counts the changes of the columns and of the two above
+  widths: /** @type {number[]} */ ([]), // of each entry of a row, in characters
+  isText: /** @type {boolean[]} */ ([]), // of each entry: whether any row has text there
+  layout: 0, // counts the changes of the columns, widths and alignments
   best: /** @type {number | null} */ (null),
-  orders: /** @type {Map<number, Ordered>} */ (new Map()), // what was ordered of these trials, until it has come about
-  byScheduler: /** @type {Set<number>} */ (new Set()), // the trials that it has paused
-  point: { trial: /** @type {number | null} */ (null), phase: "", message: "" }, // the last that was to be tried next
+  commands: /** @type {Map<number, PendingCommand>} */ (new Map()), // trial -> its command, until its status shows it
+  byScheduler: /** @type {Set<number>} */ (new Set()), // the trials that the scheduler has paused
+  point: { trial: /** @type {number | null} */ (null), phase: "", message: "" }, // the latest point that was added
   details: /** @type {Map<number, Detail>} */ (new Map()),
-  unanswered: /** @type {Map<number, string>} */ (new Map()), // of which trials the kernel has not told the detail, and why
-  refused: "", // why an order about a trial was refused
-  late: "", // the id of the order of which that, or of which the point, is only because no answer has come in time
-  failure: "", // what a message has thrown, until the next one is taken in
-  views: /** @type {Set<() => void>} */ (new Set()),
+  refusedDetails: /** @type {Map<number, string>} */ (new Map()), // trial -> why the kernel sent no detail
+  refusal: "", // why a command was refused
+  lateId: "", // the id of the request, where that is only because it has timed out
 });
 
-/** @param {ReturnType<typeof fresh>} store */
-function tell(store) {
-  for (const view of store.views) view();
-}
-
 /**
- * Ask for the table and take in what comes. Returns what ends it.
- * @param {AnyModel} model
- * @param {Store} store
- */
-export function listen(model, store) {
-  const show = (/** @type {string} */ text) => {
-    store.failure = text;
-  };
-  const receive = (/** @type {any} */ message) => {
-    guard(model, `trials: message ${message?.type}`, show, () => {
-      store.requests.heard(message);
-      take(store, message);
-      store.failure = "";
-    });
-    tell(store);
-  };
-  const closed = () => store.requests.close();
-  model.on("msg:custom", receive);
-  /** @type {any} */ (model).on("comm_live_update", closed);
-  model.send({ type: "ready" });
-  return () => {
-    model.off("msg:custom", receive);
-    /** @type {any} */ (model).off("comm_live_update", closed);
-    store.requests.end();
-  };
-}
-
-/**
- * Order something of a trial, once.
+ * Send a command for a trial, once.
  * @param {AnyModel} model
  * @param {Store} store
  * @param {number} trial
  * @param {"stop" | "pause"} button which one was pressed; "pause" also resumes
  */
-export function orderTrial(model, store, trial, button) {
-  const known = store.orders.get(trial);
-  const next = nextOrder(store.rows.get(trial)?.[1], known, store.byScheduler.has(trial));
-  const order = button === "pause" ? next : known?.order === "stop" ? null : button;
-  if (!order) return;
-  store.orders.set(trial, { order, taken: false });
-  store.refused = "";
-  store.requests.ask(model, { type: order, trial });
-  tell(store);
+export function sendCommand(model, store, trial, button) {
+  const pending = store.commands.get(trial);
+  const next = nextCommand(store.rows.get(trial)?.[1], pending, store.byScheduler.has(trial));
+  const command = button === "pause" ? next : pending?.command === "stop" ? null : button;
+  if (!command) return;
+  store.commands.set(trial, { command, accepted: false });
+  store.refusal = "";
+  store.requests.send(model, { type: command, trial });
+  redraw(store);
 }
 
 /**
- * Order a point to be tried next.
+ * Add a point to try next.
  * @param {AnyModel} model
  * @param {Store} store
- * @param {number | null} trial whose clone it is
+ * @param {number | null} trial the trial that is cloned
  * @param {object} config
- * @param {boolean} checkpoint
+ * @param {boolean} checkpoint whether it starts from that trial's checkpoint
  */
-export function orderPoint(model, store, trial, config, checkpoint) {
+export function sendPoint(model, store, trial, config, checkpoint) {
   store.point = { trial, phase: "waiting", message: "" };
-  store.requests.ask(model, { type: "add", config, trial, checkpoint });
-  tell(store);
+  store.requests.send(model, { type: "add", config, trial, checkpoint });
+  redraw(store);
 }
 
-/** @type {Record<string, Order>} */
+/** @type {Record<string, Command>} */
 const ANSWERS = { stopping: "stop", pausing: "pause", resuming: "resume" };
 
 /**
- * @param {ReturnType<typeof fresh>} store
+ * Take a message of the kernel, or the refusal of a request that has timed out.
+ * @param {State} store
  * @param {any} message
  */
-export function take(store, message) {
+export function receive(store, message) {
   const { type, trial, id, late } = message;
-  if (store.late && store.late === id && !late) store.late = store.refused = ""; // an answer after all
-  if (type === "table") takeTable(store, message);
+  if (store.lateId && store.lateId === id && !late) store.lateId = store.refusal = ""; // an answer after the timeout
+  if (type === "table") receiveTable(store, message);
   if (type === "detail") {
     store.details.set(trial, message);
-    store.unanswered.delete(trial);
+    store.refusedDetails.delete(trial);
   }
   if (type === "added") store.point = { trial, phase: "added", message: "" };
-  if (ANSWERS[type] && store.orders.get(trial)?.order === ANSWERS[type]) {
-    store.orders.set(trial, { order: ANSWERS[type], taken: true });
-    settle(store, trial);
+  if (ANSWERS[type] && store.commands.get(trial)?.command === ANSWERS[type]) {
+    store.commands.set(trial, { command: ANSWERS[type], accepted: true });
+    dropFinishedCommand(store, trial);
   }
   if (type !== "refused") return;
-  if (message.order === "detail") {
-    store.unanswered.set(trial, message.message);
+  if (message.command === "detail") {
+    store.refusedDetails.set(trial, message.message);
     return;
   }
-  if (message.order === "add") {
+  if (message.command === "add") {
     if (late && (store.point.phase !== "waiting" || store.point.trial !== trial)) return;
     store.point = { trial, phase: "", message: message.message };
     return;
   }
-  const order = /** @type {Order} */ (message.order ?? "stop");
-  if (late && store.orders.get(trial)?.order !== order) return; // its status has said that it has come about
-  if (store.orders.get(trial)?.order === order) store.orders.delete(trial);
-  store.late = late ? id : "";
-  store.refused = `trial ${trial} is not ${REFUSED[order]}: ${message.message}`;
+  const command = /** @type {Command} */ (message.command ?? "stop");
+  if (late && store.commands.get(trial)?.command !== command) return; // the trial's status shows it as done
+  if (store.commands.get(trial)?.command === command) store.commands.delete(trial);
+  store.lateId = late ? id : "";
+  store.refusal = `trial ${trial} is not ${PARTICIPLES[command]}: ${message.message}`;
 }
 
 /**
- * Forget what was ordered of a trial once its status says that it has come about, or cannot any more.
- * @param {ReturnType<typeof fresh>} store
+ * Forget a trial's command once its status shows it as done, or as impossible.
+ * @param {State} store
  * @param {number} trial
  */
-function settle(store, trial) {
-  const ordered = store.orders.get(trial);
+function dropFinishedCommand(store, trial) {
+  const pending = store.commands.get(trial);
   const status = store.rows.get(trial)?.[1];
-  if (!ordered) return;
-  const done = { stop: false, pause: status !== "running", resume: ordered.taken && status !== "paused" };
-  if (!isLive(status) || done[ordered.order]) store.orders.delete(trial);
+  if (!pending) return;
+  const done = { stop: false, pause: status !== "running", resume: pending.accepted && status !== "paused" };
+  if (!isLive(status) || done[pending.command]) store.commands.delete(trial);
 }
 
 /**
- * @param {ReturnType<typeof fresh>} store
+ * @param {State} store
  * @param {{reset: boolean, columns: Column[], rows: Row[], best: number | null, by_scheduler?: number[]}} message
  */
-function takeTable(store, message) {
+function receiveTable(store, message) {
   if (message.reset) {
     const { columns } = message;
-    store.widths = [4, 26, ...columns.map(({ label }) => Math.min(label.length + 2, WIDEST_LABEL))];
-    store.textual = [false, true, ...columns.map(({ role }) => role === "error")];
+    store.widths = [4, 26, ...columns.map(({ label }) => Math.min(label.length + 2, MAX_LABEL_WIDTH))];
+    store.isText = [false, true, ...columns.map(({ role }) => role === "error")];
     store.columns = columns;
-    store.refused = "";
+    store.refusal = "";
     store.layout += 1;
   }
   mergeRows(store.rows, message);
   for (const row of message.rows) {
-    settle(store, row[0]);
+    dropFinishedCommand(store, row[0]);
     measure(store, row);
   }
   store.best = message.best ?? null;
@@ -184,19 +142,19 @@ function takeTable(store, message) {
 }
 
 /**
- * Widen the columns to a row's entries, and note which of them are text.
- * @param {ReturnType<typeof fresh>} store
+ * Widen the columns for a row, and note which of its entries are text.
+ * @param {State} store
  * @param {Row} row
  */
 function measure(store, row) {
   for (const [i, text] of texts(row).entries()) {
-    const width = Math.min(text.length, WIDEST);
+    const width = Math.min(text.length, MAX_WIDTH);
     if (width > store.widths[i]) {
       store.widths[i] = width;
       store.layout += 1;
     }
-    if (i > 1 && !store.textual[i] && text !== "" && text !== "NaN" && Number.isNaN(numeric(row[i]))) {
-      store.textual[i] = true;
+    if (i > 1 && !store.isText[i] && text !== "" && text !== "NaN" && Number.isNaN(numeric(row[i]))) {
+      store.isText[i] = true;
       store.layout += 1;
     }
   }

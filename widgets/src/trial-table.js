@@ -1,4 +1,4 @@
-// The table's elements: its head, and the rows that are in sight. See ../README.md.
+// The elements of the table: its header, and the rows that are visible. See ../README.md.
 
 import { make } from "./page.js";
 import { ROW_HEIGHT, texts, visibleWindow } from "./trial-rows.js";
@@ -9,19 +9,18 @@ import { makeStatus, showStatus } from "./trial-status.js";
 /** @typedef {ReturnType<typeof newState>} State */
 /** @typedef {ReturnType<ReturnType<typeof makeTable>["makeLine"]>} Line */
 
-const PADDING = 16; // px of a cell, both sides
-const FIRST = 50; // px of a row's first: with the button that opens its detail, and the star
+const PADDING = 16; // px, left and right of a cell together
+const FIRST_PADDING = 50; // px in the first column, which also has the detail button and the star
 const ARROWS = { none: "", ascending: "▲", descending: "▼" };
 
-/** What a view shows. */
+/** The state of one view. */
 export const newState = () => ({
-  by: /** @type {string | number} */ (0), // the key of the column to sort by; 0 the trials' numbers, 1 their statuses
+  by: /** @type {string | number} */ (0), // the key of the column to sort by; 0 for the trials' numbers, 1 for their statuses
   direction: 1, // or -1
   selected: /** @type {Set<number>} */ (new Set()),
   active: /** @type {number | null} */ (null), // the trial that keys act on
-  anchor: /** @type {number | null} */ (null), // where a range begins
+  anchor: /** @type {number | null} */ (null), // where a selected range begins
   open: /** @type {number | null} */ (null), // the trial whose detail is shown
-  visible: false, // whether anybody can see it
 });
 
 /**
@@ -33,41 +32,41 @@ export function makeTable(store, state, id) {
   const spacer = () => make("tr", { ariaHidden: "true" }, [make("td")]);
   const [above, below] = [spacer(), spacer()];
   const columns = make("colgroup");
-  const heads = make("tr", { ariaRowIndex: "1" });
+  const headers = make("tr", { ariaRowIndex: "1" });
   const body = make("tbody", {}, [above, below]);
   const table = make("table", { role: "grid", tabIndex: 0, ariaLabel: "Trials", ariaMultiSelectable: "true" }, [
     columns,
-    make("thead", {}, [heads]),
+    make("thead", {}, [headers]),
     body,
   ]);
   const scroller = make("div", { className: "nbt-scroll" }, [table]);
   /** @type {Map<number, Line>} */
   const lines = new Map();
-  let filled = true; // whether the errors' column takes what room is left; else an empty one does
+  let hasErrors = true; // whether the column of errors takes the remaining width; otherwise an empty one does
 
-  const filler = () => (filled ? [] : [make("td", { ariaHidden: "true" })]);
+  const filler = () => (hasErrors ? [] : [make("td", { ariaHidden: "true" })]);
   const focused = () => /** @type {Document} */ (table.getRootNode()).activeElement;
   /** @param {number} entry */
-  const align = (entry) => (store.textual[entry] ? "" : "nbt-num");
+  const align = (entry) => (store.isText[entry] ? "" : "nbt-num");
 
   /**
-   * Begin again with the store's columns.
-   * @param {number} sorted which entry it is sorted by
+   * Draw the header for the store's columns, and drop all rows.
+   * @param {number} sorted the entry that the rows are sorted by
    */
-  function drawHead(sorted) {
+  function drawHeader(sorted) {
     const error = store.columns.findIndex(({ role }) => role === "error");
-    filled = error >= 0;
-    const widths = store.widths.map((width, i) => `${width}ch + ${i === 0 ? FIRST : PADDING}px`);
+    hasErrors = error >= 0;
+    const widths = store.widths.map((width, i) => `${width}ch + ${i === 0 ? FIRST_PADDING : PADDING}px`);
     table.style.setProperty("--nbt-first", `calc(${widths[0]})`);
     table.style.minWidth = `calc(${widths.join(" + ")})`;
     const wide = widths.map((width, i) =>
-      make("col", filled && i === error + 2 ? {} : { style: `width: calc(${width})` }),
+      make("col", hasErrors && i === error + 2 ? {} : { style: `width: calc(${width})` }),
     );
-    columns.replaceChildren(...wide, ...(filled ? [] : [make("col")]));
+    columns.replaceChildren(...wide, ...(hasErrors ? [] : [make("col")]));
     const titles = ["trial", "status", ...store.columns.map(({ label }) => label)];
-    const cells = titles.map((title, i) => makeHead(title, i, i === sorted));
-    const focus = [...heads.children].findIndex((cell) => cell.contains(focused()));
-    heads.replaceChildren(...cells, ...filler());
+    const cells = titles.map((title, i) => makeHeaderCell(title, i, i === sorted));
+    const focus = [...headers.children].findIndex((cell) => cell.contains(focused()));
+    headers.replaceChildren(...cells, ...filler());
     cells[focus]?.firstElementChild.focus({ preventScroll: true });
     for (const line of lines.values()) line.tr.remove();
     lines.clear();
@@ -78,9 +77,9 @@ export function makeTable(store, state, id) {
    * @param {number} entry
    * @param {boolean} sorted
    */
-  function makeHead(title, entry, sorted) {
-    const asItCame = entry === 0 && state.direction > 0;
-    const order = !sorted || asItCame ? "none" : state.direction > 0 ? "ascending" : "descending";
+  function makeHeaderCell(title, entry, sorted) {
+    const unsorted = entry === 0 && state.direction > 0; // the order in which the trials came
+    const order = !sorted || unsorted ? "none" : state.direction > 0 ? "ascending" : "descending";
     const arrow = make("span", { ariaHidden: "true", textContent: ARROWS[order] });
     const button = make("button", { type: "button", className: "nbt-sort", title: `sort by ${title}` }, [title, arrow]);
     return make("th", { scope: "col", ariaSort: order, className: align(entry) }, [button]);
@@ -102,7 +101,7 @@ export function makeTable(store, state, id) {
   }
 
   /**
-   * Show a row, if anything of it has changed.
+   * Show a row in a line, if it has changed.
    * @param {Line} line
    * @param {Row} row
    * @param {number} index
@@ -113,9 +112,9 @@ export function makeTable(store, state, id) {
     const active = trial === state.active;
     const open = trial === state.open;
     const selected = state.selected.has(trial);
-    const ordered = store.orders.get(trial);
+    const pending = store.commands.get(trial);
     const byScheduler = store.byScheduler.has(trial);
-    const flags = [index, best, active, open, selected, byScheduler, ordered?.order, ordered?.taken].join();
+    const flags = [index, best, active, open, selected, byScheduler, pending?.command, pending?.accepted].join();
     if (line.row === row && line.flags === flags) return;
     Object.assign(line, { row, flags });
     line.tr.id = `${id}-${trial}`;
@@ -128,7 +127,7 @@ export function makeTable(store, state, id) {
     line.open.ariaExpanded = String(open);
     line.star.hidden = !best;
     line.number.textContent = String(trial);
-    showStatus(line.status, trial, status, ordered, byScheduler);
+    showStatus(line.status, trial, status, pending, byScheduler);
     line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {
@@ -139,25 +138,25 @@ export function makeTable(store, state, id) {
   }
 
   /**
-   * Have those rows in the document that are in sight, and some around them.
+   * Keep the visible rows and some around them in the document.
    * @param {Row[]} rows
    */
   function drawRows(rows) {
     const [first, last] = visibleWindow(scroller.scrollTop, rows.length);
     const wanted = new Map(rows.slice(first, last).map((row) => [row[0], row]));
     table.ariaRowCount = String(rows.length + 1);
-    const spare = [];
+    const unused = [];
     for (const [trial, line] of lines) {
       if (wanted.has(trial)) continue;
       if (line.tr.contains(focused())) table.focus({ preventScroll: true });
       line.tr.remove();
       lines.delete(trial);
-      spare.push(line);
+      unused.push(line);
     }
     let next = above.nextSibling;
     let index = first;
     for (const [trial, row] of wanted) {
-      const line = lines.get(trial) ?? spare.pop() ?? makeLine();
+      const line = lines.get(trial) ?? unused.pop() ?? makeLine();
       lines.set(trial, line);
       fill(line, row, index);
       index += 1;
@@ -171,14 +170,14 @@ export function makeTable(store, state, id) {
   }
 
   /**
-   * Scroll so far that a row is below the head and above the lower edge.
+   * Scroll a row into view, below the header.
    * @param {number} index
    */
   function reveal(index) {
-    const least = (index + 2) * ROW_HEIGHT - scroller.clientHeight;
-    scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, least), index * ROW_HEIGHT);
+    const minimum = (index + 2) * ROW_HEIGHT - scroller.clientHeight;
+    scroller.scrollTop = Math.min(Math.max(scroller.scrollTop, minimum), index * ROW_HEIGHT);
   }
 
   const focus = () => table.focus({ preventScroll: true });
-  return { scroller, table, heads, body, drawHead, drawRows, makeLine, reveal, focus };
+  return { scroller, element: table, headers, body, drawHeader, drawRows, makeLine, reveal, focus };
 }

@@ -1,32 +1,32 @@
-// The workers of a distributed trial in its detail: their table, and the choice of whose log is shown. See ../README.md.
+// A distributed trial's workers in its detail: their table, and the choice of the rank whose log is shown. See ../README.md.
 
 import { make, showText } from "./page.js";
-import { secondsShare, WORKER_HEADS, workersTitle, workerTexts } from "./trial-ranks.js";
+import { secondsShare, WORKER_HEADERS, workersTitle, workerTexts } from "./trial-ranks.js";
 
 /** @typedef {import("./trial-ranks.js").Workers} Workers */
 /** @typedef {{row: HTMLElement, cells: HTMLElement[], texts: HTMLElement[], mark: HTMLElement, bar: HTMLElement}} Line */
 
-const BARRED = WORKER_HEADS.findIndex(([name]) => name === "seconds");
+const BAR_COLUMN = WORKER_HEADERS.findIndex(([name]) => name === "seconds");
 
 /** @returns {Line} */
 function makeLine() {
   const mark = make("span", { className: "nbt-straggler", textContent: "straggler", hidden: true });
   const bar = make("b");
-  const texts = [...WORKER_HEADS, ["", ""]].map(() => make("span"));
+  const texts = [...WORKER_HEADERS, ["", ""]].map(() => make("span"));
   const cells = texts.map((text, i) => make(i ? "td" : "th", {}, [text]));
   cells[0].scope = "row";
-  cells[BARRED].prepend(mark, make("i", { ariaHidden: "true" }, [bar]));
+  cells[BAR_COLUMN].prepend(mark, make("i", { ariaHidden: "true" }, [bar]));
   return { row: make("tr", {}, cells), cells, texts, mark, bar };
 }
 
-/** The table; it scrolls within its own height. */
+/** The table of workers; it scrolls. */
 export function makeWorkers() {
   const title = make("h4");
   const metric = make("th", { scope: "col" });
-  const heads = WORKER_HEADS.map(([textContent, title]) => make("th", { scope: "col", textContent, title }));
+  const headers = WORKER_HEADERS.map(([textContent, title]) => make("th", { scope: "col", textContent, title }));
   const body = make("tbody");
   const table = make("table", { ariaLabel: "Workers" }, [
-    make("thead", {}, [make("tr", {}, [...heads, metric])]),
+    make("thead", {}, [make("tr", {}, [...headers, metric])]),
     body,
   ]);
   const scroller = make("div", { className: "nbt-workers", tabIndex: 0, role: "region", ariaLabel: "workers" }, [
@@ -62,7 +62,7 @@ export function makeWorkers() {
   return { root, draw };
 }
 
-/** Whose log is shown: all workers', or that of one. */
+/** The choice of the rank whose log is shown, or of all. */
 export function makeRanks() {
   const select = make("select", {}, [make("option", { value: "", textContent: "all" })]);
   const root = make("label", { className: "nbt-ranks", hidden: true }, ["rank ", select]);

@@ -1,19 +1,20 @@
-// The table of trials: sorted, filtered, selected, steered; each with its error, configuration and log. See ../README.md.
+// The table of trials: sort, filter, select, stop, pause, clone; the error, configuration and log of each. See ../README.md.
 
-import { guard, make, showText } from "./page.js";
+import { defineWidget } from "./lifecycle.js";
+import { make, showText } from "./page.js";
 import { makeDetail } from "./trial-detail.js";
 import { makeForm } from "./trial-form.js";
 import { pointColumns } from "./trial-point.js";
 import { comparator, parseFilter, ROW_HEIGHT } from "./trial-rows.js";
 import { makeSelection } from "./trial-select.js";
-import { begin, listen, orderPoint, orderTrial } from "./trial-store.js";
+import { createStore, receive, sendCommand, sendPoint } from "./trial-store.js";
 import { makeTable, newState } from "./trial-table.js";
 
-/** @typedef {import("../types.d.ts").AnyModel} AnyModel */
+/** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./trial-rows.js").Row} Row */
 /** @typedef {import("./trial-store.js").Store} Store */
 
-const EMPTY = "No trial yet. The first will appear here as soon as its process has started.";
+const EMPTY = "No trials yet. The first appears when its process has started.";
 /** @type {Record<string, number>} */
 const STEPS = {
   ArrowDown: 1,
@@ -28,22 +29,15 @@ const STEPS = {
 const grouped = (count) => count.toLocaleString("en-US");
 
 /**
- * One view of the table. Returns what ends it.
- * @param {AnyModel} model
- * @param {HTMLElement} el
+ * Build one view of the table.
+ * @param {View} view
  * @param {Store} store
  */
-function view(model, el, store) {
-  const ending = new AbortController();
+function render(view, store) {
+  const { model, on, guarded } = view;
   const id = `nbt-${Math.random().toString(36).slice(2)}`;
   const state = newState();
-  const fault = make("div", { className: "nbt-error", role: "alert", hidden: true });
-  const complain = (/** @type {string} */ text) => showText(fault, text);
-  /** @type {(where: string, act: (event?: any) => any) => (event?: any) => any} */
-  const safe = (where, act) => (event) => guard(model, `trials: ${where}`, complain, () => act(event));
-  /** @type {(target: EventTarget, type: string, act: (event: any) => any) => void} */
-  const on = (target, type, act) => target.addEventListener(type, safe(type, act), { signal: ending.signal });
-
+  const refusal = make("div", { className: "nbt-error nbt-command-refusal", role: "alert", hidden: true });
   const filter = make("input", {
     type: "search",
     placeholder: "filter: lr < 0.01 and status = failed",
@@ -51,8 +45,8 @@ function view(model, el, store) {
     ariaLabel: "Filter the trials",
   });
   const count = make("span", { className: "nbt-count" });
-  const why = make("span", { className: "nbt-why", role: "status", id: `${id}-why` });
-  filter.setAttribute("aria-describedby", why.id);
+  const filterError = make("span", { className: "nbt-why", role: "status", id: `${id}-why` });
+  filter.setAttribute("aria-describedby", filterError.id);
   const clear = make("button", { type: "button", className: "nbt-clear", title: "clear the selection" });
   const add = make("button", {
     type: "button",
@@ -60,73 +54,74 @@ function view(model, el, store) {
     textContent: "Add a point…",
     ariaExpanded: "false",
   });
-  const tools = make("div", { className: "nbt-tools" }, [filter, count, why, clear, add]);
-  const form = makeForm(store, (...point) => orderPoint(model, store, ...point), on, `${id}-new`);
-  const grid = makeTable(store, state, id);
+  const tools = make("div", { className: "nbt-tools" }, [filter, count, filterError, clear, add]);
+  const form = makeForm(store, (...point) => sendPoint(model, store, ...point), on, `${id}-new`);
+  const table = makeTable(store, state, id);
   const empty = make("div", { className: "nbt-empty" });
-  const detail = makeDetail(model, store, state, safe, on, id);
+  const detail = makeDetail(view, store, state, id);
   const root = make("div", { className: "nbt nbt-trials" }, [
     tools,
     form.root,
-    grid.scroller,
+    table.scroller,
     empty,
-    fault,
+    refusal,
+    view.error,
     detail.panel,
   ]);
-  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab would take keys that the table knows
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle the keys of the table
 
-  let order = /** @type {Row[]} */ ([]); // all, in order
-  let shown = /** @type {Row[]} */ ([]); // those of them that match the filter
+  let sortedRows = /** @type {Row[]} */ ([]); // all
+  let shown = /** @type {Row[]} */ ([]); // those that match the filter
   let { test } = parseFilter("", []);
-  let sorted = 0; // the entry that they are sorted by
-  let layout = -1; // the store's when the head was drawn
-  let stale = true; // whether the rows or the filter have changed since the last drawing
+  let sortEntry = 0; // the entry that they are sorted by
+  let layout = -1; // the store's when the table header was drawn
+  let stale = true; // whether the rows or the filter have changed since the last frame
   let frame = 0;
 
-  function draw() {
+  function drawFrame() {
     frame = 0;
     if (layout !== store.layout) drawLayout();
-    if (stale) arrange();
-    const [all, found] = [order.length, shown.length];
-    filter.hidden = grid.scroller.hidden = all === 0;
+    if (stale) sortAndFilter();
+    const [all, matching] = [sortedRows.length, shown.length];
+    filter.hidden = table.scroller.hidden = all === 0;
     add.hidden = pointColumns(store.columns).length === 0;
     tools.hidden = filter.hidden && add.hidden;
-    showText(empty, all === 0 ? EMPTY : found === 0 ? "No trial matches." : "");
-    const whole = `${grouped(all)} ${all === 1 ? "trial" : "trials"}`;
-    showText(count, all === 0 ? "" : filter.value.trim() ? `${grouped(found)} of ${grouped(all)}` : whole);
+    showText(empty, all === 0 ? EMPTY : matching === 0 ? "No trial matches the filter." : "");
+    const total = `${grouped(all)} ${all === 1 ? "trial" : "trials"}`;
+    showText(count, all === 0 ? "" : filter.value.trim() ? `${grouped(matching)} of ${grouped(all)}` : total);
     showText(clear, state.selected.size ? `${grouped(state.selected.size)} selected ✕` : "");
-    grid.drawRows(shown);
+    table.drawRows(shown);
     form.draw();
     detail.draw();
-    complain([store.failure, store.refused].filter(Boolean).join("\n"));
+    showText(refusal, store.refusal);
   }
 
   const entries = () => [0, 1, ...store.columns.map(({ key }) => key)];
 
   function drawLayout() {
-    order = []; // they may be others
-    sorted = entries().indexOf(state.by);
-    if (sorted < 0) {
-      sorted = state.by = 0; // that column is gone
+    sortedRows = []; // a reset may have replaced the rows
+    sortEntry = entries().indexOf(state.by);
+    if (sortEntry < 0) {
+      sortEntry = state.by = 0; // the column does not exist any more
       state.direction = 1;
     }
     readFilter();
-    grid.drawHead(sorted);
+    table.drawHeader(sortEntry);
     layout = store.layout;
   }
 
-  function arrange() {
-    // What was in order nearly is in order still, which makes the sorting cheap.
-    const known = /** @type {Row[]} */ (order.map(([trial]) => store.rows.get(trial)));
-    const more = [...store.rows.values()].slice(known.length);
-    order = [...known, ...more].sort(comparator(sorted, state.direction));
-    shown = order.filter(test);
+  function sortAndFilter() {
+    // Start from the previous order: sorting rows that are nearly sorted is cheap.
+    const known = /** @type {Row[]} */ (sortedRows.map(([trial]) => store.rows.get(trial)));
+    const added = [...store.rows.values()].slice(known.length);
+    sortedRows = [...known, ...added].sort(comparator(sortEntry, state.direction));
+    shown = sortedRows.filter(test);
     stale = false;
   }
 
-  const paint = safe("drawing", draw);
+  const paint = guarded("table", drawFrame);
   function schedule() {
-    if (state.visible && !frame) frame = requestAnimationFrame(paint);
+    if (view.isVisible() && !frame) frame = requestAnimationFrame(paint);
   }
   function refresh() {
     stale = true;
@@ -136,14 +131,14 @@ function view(model, el, store) {
   function readFilter() {
     const parsed = parseFilter(filter.value, store.columns);
     filter.ariaInvalid = String(parsed.error !== "");
-    showText(why, parsed.error);
+    showText(filterError, parsed.error);
     if (!parsed.error) test = parsed.test;
     stale = true;
   }
 
   /** @param {number} entry */
   function sortBy(entry) {
-    if (entry !== sorted) {
+    if (entry !== sortEntry) {
       state.by = entries()[entry];
       state.direction = 1;
     } else if (state.direction > 0) {
@@ -168,13 +163,13 @@ function view(model, el, store) {
     state.anchor = extend ? (state.anchor ?? state.active) : trial;
     state.active = trial;
     if (extend) selectTo(trial);
-    grid.reveal(next);
-    grid.focus();
+    table.reveal(next);
+    table.focus();
   }
 
   function close() {
     detail.show(null);
-    grid.focus();
+    table.focus();
     schedule();
   }
 
@@ -184,16 +179,16 @@ function view(model, el, store) {
   });
   on(clear, "click", () => {
     select([]);
-    grid.focus();
+    table.focus();
     schedule();
   });
-  on(grid.scroller, "scroll", schedule);
-  on(grid.heads, "click", ({ target }) => {
+  on(table.scroller, "scroll", schedule);
+  on(table.headers, "click", ({ target }) => {
     const button = target.closest("button");
-    if (button) sortBy([...grid.heads.children].indexOf(button.parentElement));
+    if (button) sortBy([...table.headers.children].indexOf(button.parentElement));
   });
-  on(grid.body, "mousedown", (event) => event.shiftKey && event.preventDefault()); // else it would select text
-  on(grid.body, "click", (event) => {
+  on(table.body, "mousedown", (event) => event.shiftKey && event.preventDefault()); // it would select text
+  on(table.body, "click", (event) => {
     const line = event.target.closest("tr[data-trial]");
     if (!line) return;
     const trial = Number(line.dataset.trial);
@@ -202,15 +197,15 @@ function view(model, el, store) {
     if (button === "nbt-open") {
       if (state.open === trial) close();
       else detail.show(trial);
-    } else if (button === "nbt-stop") orderTrial(model, store, trial, "stop");
-    else if (button === "nbt-pause") orderTrial(model, store, trial, "pause");
+    } else if (button === "nbt-stop") sendCommand(model, store, trial, "stop");
+    else if (button === "nbt-pause") sendCommand(model, store, trial, "pause");
     else {
       if (event.detail < 2) pick(trial, event);
-      grid.focus();
+      table.focus();
     }
     schedule();
   });
-  on(grid.body, "dblclick", ({ target }) => {
+  on(table.body, "dblclick", ({ target }) => {
     const line = target.closest("tr[data-trial]");
     if (!line || target.closest("button")) return;
     detail.show(Number(line.dataset.trial));
@@ -219,21 +214,21 @@ function view(model, el, store) {
 
   on(detail.close, "click", close);
   on(add, "click", () => {
-    const opens = add.ariaExpanded !== "true";
-    add.ariaExpanded = String(opens);
-    form.show(null, opens ? add : null);
+    const opening = add.ariaExpanded !== "true";
+    add.ariaExpanded = String(opening);
+    form.show(null, opening ? add : null);
   });
-  on(grid.table, "focus", () => {
-    state.active ??= shown[Math.ceil(grid.scroller.scrollTop / ROW_HEIGHT)]?.[0] ?? null;
+  on(table.element, "focus", () => {
+    state.active ??= shown[Math.ceil(table.scroller.scrollTop / ROW_HEIGHT)]?.[0] ?? null;
     schedule();
   });
   on(root, "keydown", (event) => {
     const { key, target } = event;
     const { active } = state;
-    const inRows = (target === grid.table || grid.body.contains(target)) && shown.length > 0 && !event.altKey;
+    const inRows = (target === table.element || table.body.contains(target)) && shown.length > 0 && !event.altKey;
     if (key === "Escape" && state.open !== null && target !== filter) close();
     else if (inRows && STEPS[key]) move(STEPS[key], event.shiftKey);
-    else if (target !== grid.table || !inRows || active === null) return;
+    else if (target !== table.element || !inRows || active === null) return;
     else if (key === "Enter") detail.show(active);
     else if (key === " ") toggle(active);
     else return;
@@ -242,36 +237,18 @@ function view(model, el, store) {
     schedule();
   });
 
-  const reselect = safe("selection", () => {
-    state.selected = new Set(model.get("selection") ?? []);
-    schedule();
-  });
-  const observer = new IntersectionObserver((entries) => {
-    state.visible = entries[entries.length - 1].isIntersecting;
-    schedule();
-  });
-  store.views.add(refresh);
-  model.on("change:selection", reselect);
-  el.append(root);
-  reselect();
-  observer.observe(root);
-  return () => {
-    ending.abort();
-    store.views.delete(refresh);
-    model.off("change:selection", reselect);
-    observer.disconnect();
+  view.onDispose(() => {
     cancelAnimationFrame(frame);
-    detail.end();
-    root.remove();
-  };
+    detail.dispose();
+  });
+  view.mount(
+    root,
+    () => {
+      state.selected = new Set(model.get("selection") ?? []);
+      refresh();
+    },
+    schedule,
+  );
 }
 
-export default () => {
-  const store = begin();
-  return {
-    /** @param {{model: AnyModel}} context */
-    initialize: ({ model }) => listen(model, store),
-    /** @param {{model: AnyModel, el: HTMLElement}} context */
-    render: ({ model, el }) => view(model, el, store),
-  };
-};
+export default defineWidget({ name: "trials", createStore, receive, otherTraits: ["selection"], render });

@@ -1,29 +1,29 @@
-// Text into a new code cell after the one that shows a widget; where that cannot be done, onto the clipboard.
-// There is no extension of JupyterLab's behind it: it presses the notebook's own button and pastes, as a person does.
+// Writes text into a new code cell below the one that shows a widget, or else copies it to the clipboard. There is no
+// JupyterLab extension for it: this clicks the notebook's button and pastes, as a user does.
 
-const SOON = 1_500; // milliseconds within which the notebook has answered
-const AT_ONCE = 300; // milliseconds within which a button that has been pressed has done something
-const LOOK = 20; // milliseconds between two looks
-const BELOW = "notebook:insert-cell-below";
+const TIMEOUT = 1_500; // milliseconds for the notebook to react
+const CLICK_TIMEOUT = 300; // milliseconds for a clicked button to have an effect
+const POLL_INTERVAL = 20; // milliseconds
+const INSERT_BELOW = "notebook:insert-cell-below";
 
 /**
- * Put text into a new code cell right after the notebook cell that holds an element (JupyterLab 4, Notebook 7).
- * No cell that was there is changed. Call it from a click or a key: the clipboard is for these only.
+ * Write text into a new code cell below the notebook cell that contains an element (JupyterLab 4, Notebook 7). No other
+ * cell changes. Call it from a click or key handler: browsers allow the clipboard only there.
  * @param {Element} el
  * @param {string} text
- * @returns {Promise<"written" | "copied">} "copied": it is on the clipboard, to be pasted into a new cell
+ * @returns {Promise<"written" | "copied">} "copied": to the clipboard only
  */
 export async function writeCell(el, text) {
   const cell = el.closest(".jp-Notebook .jp-Cell");
   const fresh = cell && (await insertBelow(cell));
-  const editor = fresh && (await soon(() => emptyEditor(fresh)));
-  if (editor && paste(editor, text) && (await soon(() => sameText(shownText(editor), text)))) return "written";
+  const editor = fresh && (await waitFor(() => emptyEditor(fresh)));
+  if (editor && paste(editor, text) && (await waitFor(() => sameText(shownText(editor), text)))) return "written";
   await copyText(text);
   return "copied";
 }
 
 /**
- * Put text onto the clipboard.
+ * Copy text to the clipboard.
  * @param {string} text
  */
 export async function copyText(text) {
@@ -31,7 +31,7 @@ export async function copyText(text) {
     await navigator.clipboard.writeText(text);
     return;
   } catch {
-    // Not there on a page without https, or not allowed here: the old way.
+    // Undefined without https, or not permitted: use the older method.
   }
   const before = document.activeElement;
   const area = document.createElement("textarea");
@@ -42,7 +42,7 @@ export async function copyText(text) {
   const copied = document.execCommand("copy");
   area.remove();
   if (before instanceof HTMLElement) before.focus({ preventScroll: true });
-  if (!copied) throw new Error("the browser allows no copying here; select the text of the cell and copy it yourself");
+  if (!copied) throw new Error("the browser does not permit copying; select the text of the cell and press Ctrl+C");
 }
 
 /**
@@ -57,23 +57,23 @@ async function insertBelow(cell) {
     const next = cell.nextElementSibling;
     return next && !known.has(next) && next.matches(".jp-CodeCell.jp-mod-active") ? next : null;
   };
-  const app = /** @type {any} */ (globalThis).jupyterapp; // there where JupyterLab is told to show itself
-  if (app?.commands?.hasCommand(BELOW)) {
-    await app.commands.execute(BELOW);
-    return soon(fresh);
+  const app = /** @type {any} */ (globalThis).jupyterapp; // only where JupyterLab exposes it
+  if (app?.commands?.hasCommand(INSERT_BELOW)) {
+    await app.commands.execute(INSERT_BELOW);
+    return waitFor(fresh);
   }
-  const button = await soon(() => insertButton(cell));
+  const button = await waitFor(() => insertButton(cell));
   if (!button || !cell.matches(".jp-mod-active")) return null;
   button.click();
-  const made = await soon(fresh, AT_ONCE);
+  const made = await waitFor(fresh, CLICK_TIMEOUT);
   if (made) return made;
-  // Those of the notebook's own toolbar act when the mouse goes down, so as not to take the focus.
+  // The buttons of the notebook's toolbar act on mousedown, to leave the focus where it is.
   if (cell.matches(".jp-mod-active")) mouse(button, "mousedown");
-  return soon(fresh);
+  return waitFor(fresh);
 }
 
 /**
- * Make a cell the active one, as a click on its output does.
+ * Activate a cell, as a click on its output does.
  * @param {Element} cell
  */
 async function activate(cell) {
@@ -83,7 +83,7 @@ async function activate(cell) {
     mouse(inside, "mousedown");
     mouse(inside, "mouseup");
   }
-  return soon(active);
+  return waitFor(active);
 }
 
 /**
@@ -95,13 +95,13 @@ function mouse(target, type) {
 }
 
 /**
- * The button that inserts a cell below the active one: of the cell's toolbar, which a cell with a folded input has
- * not, or of the notebook's.
+ * Return the button that inserts a cell below the active one: in the cell's toolbar, which a cell with a collapsed input
+ * lacks, or in the notebook's.
  * @param {Element} cell
  * @returns {HTMLElement | null}
  */
 function insertButton(cell) {
-  const named = `[data-command="${BELOW}"]`;
+  const named = `[data-command="${INSERT_BELOW}"]`;
   return (
     cell.querySelector(`.jp-cell-toolbar ${named}`) ??
     cell.closest(".jp-NotebookPanel")?.querySelector(`.jp-NotebookPanel-toolbar ${named}`) ??
@@ -111,7 +111,7 @@ function insertButton(cell) {
 
 /**
  * @param {Element} cell
- * @returns {HTMLElement | null} its editor, once it is there; only an empty one that can be written in
+ * @returns {HTMLElement | null} its editor, if it is empty and editable
  */
 function emptyEditor(cell) {
   /** @type {HTMLElement | null} */
@@ -122,7 +122,7 @@ function emptyEditor(cell) {
 /**
  * @param {HTMLElement} editor
  * @param {string} text
- * @returns {boolean} whether the editor has taken the paste for its own
+ * @returns {boolean} whether the editor has handled the paste
  */
 function paste(editor, text) {
   const clipboardData = new DataTransfer();
@@ -132,7 +132,7 @@ function paste(editor, text) {
 }
 
 /**
- * What an editor shows: all of its text, or of a long one what is on the screen, then "\0".
+ * Return the text of an editor; of a long one the part that is on the screen, followed by "\0".
  * @param {HTMLElement} editor
  */
 function shownText(editor) {
@@ -154,17 +154,17 @@ function shownText(editor) {
 const sameText = (shown, text) => (shown.endsWith("\0") ? text.startsWith(shown.slice(0, -1)) : shown === text);
 
 /**
- * Wait for something.
+ * Poll until a function returns something true.
  * @template T
  * @param {() => T} look
- * @param {number} [within] milliseconds
- * @returns {Promise<T>} the first that is true, or the last
+ * @param {number} [timeout] milliseconds
+ * @returns {Promise<T>} its last result
  */
-async function soon(look, within = SOON) {
-  const until = performance.now() + within;
+async function waitFor(look, timeout = TIMEOUT) {
+  const until = performance.now() + timeout;
   let seen = look();
   while (!seen && performance.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
     seen = look();
   }
   return seen;

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import cluster from "../src/cluster.js";
-import { begin, take } from "../src/cluster-store.js";
+import { createStore, receive } from "../src/cluster-store.js";
 import {
   addressProblem,
   amountText,
+  attachHint,
   customText,
   customUse,
   freeText,
-  leaving,
-  several,
+  plural,
   share,
   silenceText,
   usedText,
@@ -51,33 +51,37 @@ test("an address is needed only where there is a cluster already", () => {
   assert.equal(addressProblem(" ", "gone"), "");
   assert.match(addressProblem(" ", "embedded"), /HOST:PORT/);
   assert.equal(addressProblem("10.0.0.1:6379", "embedded"), "");
-  assert.match(leaving("embedded"), /ends then/);
-  assert.match(leaving("attached"), /goes on without/);
+  assert.match(attachHint("embedded"), /shuts down/);
+  assert.match(attachHint("attached"), /keeps running/);
 });
 
 test("a silent kernel is told of after some seconds, a closed connection at once", () => {
   assert.equal(silenceText(false, 5.9), "");
   assert.match(silenceText(false, 12.4), /12 s/);
-  assert.match(silenceText(true, 0), /gone/);
-  assert.equal(several(1, "node"), "1 node");
-  assert.equal(several(0, "node"), "0 nodes");
+  assert.match(silenceText(true, 0), /No connection/);
+  assert.equal(plural(1, "node"), "1 node");
+  assert.equal(plural(0, "node"), "0 nodes");
 });
 
 test("messages bring what has changed, and take away what has left", () => {
-  const store = begin();
+  const store = createStore();
   const node = (/** @type {string} */ id, used = 0) => ({ id, amounts: [["CPU", used, 4]] });
-  take(store, { type: "cluster", reset: true, facts: { kind: "embedded" }, nodes: [node("a"), node("b")], left: [] });
-  store.changed.clear();
-  take(store, { type: "cluster", reset: false, facts: null, nodes: [node("a", 2)], left: ["b"] });
+  receive(store, {
+    type: "cluster",
+    reset: true,
+    cluster: { kind: "embedded" },
+    nodes: [node("a"), node("b")],
+    removed: [],
+  });
+  receive(store, { type: "cluster", reset: false, cluster: null, nodes: [node("a", 2)], removed: ["b"] });
   assert.deepEqual([...store.nodes.keys()], ["a"]);
-  assert.deepEqual([...store.changed], ["a"]);
-  assert.equal(store.facts?.kind, "embedded");
+  assert.equal(store.cluster?.kind, "embedded");
   Object.assign(store, { connecting: true });
-  take(store, { type: "refused", message: "no" });
-  assert.deepEqual([store.connecting, store.refused], [false, "no"]);
-  take(store, { type: "connected" });
-  assert.deepEqual([store.refused, store.connected], ["", 1]);
-  take(store, { type: "cluster", reset: true, facts: { kind: "none" }, nodes: [], left: [] });
+  receive(store, { type: "refused", message: "no" });
+  assert.deepEqual([store.connecting, store.refusal], [false, "no"]);
+  receive(store, { type: "connected" });
+  assert.deepEqual([store.refusal, store.connections], ["", 1]);
+  receive(store, { type: "cluster", reset: true, cluster: { kind: "none" }, nodes: [], removed: [] });
   assert.equal(store.nodes.size, 0);
 });
 

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { join, kinds, MOST, smoothed, spread, take, traces, trialAt } from "../src/curve-data.js";
+import {
+  groups,
+  join,
+  MAX_BACKGROUND,
+  receiveUpdate,
+  sampleTrials,
+  smoothed,
+  traces,
+  trialAt,
+} from "../src/curve-data.js";
 
 const LOOK = /** @type {const} */ ({ x: "iteration", logx: false, logy: false, smooth: 0 });
 
@@ -24,8 +33,8 @@ const values = (curves, trial) => [...curves.get(trial).columns[2].subarray(0, c
 
 test("points are appended, replaced, and forgotten with a reset", () => {
   const curves = new Map();
-  take(curves, ...update([[0, [1, 2]]], { trials: [[0, "running", "lr 0.1"]] }));
-  take(
+  receiveUpdate(curves, ...update([[0, [1, 2]]], { trials: [[0, "running", "lr 0.1"]] }));
+  receiveUpdate(
     curves,
     ...update([
       [0, [3]],
@@ -35,15 +44,15 @@ test("points are appended, replaced, and forgotten with a reset", () => {
   assert.deepEqual(values(curves, 0), [1, 2, 3]);
   assert.equal(curves.get(0).label, "lr 0.1");
   assert.deepEqual(values(curves, 1).slice(-2), [98, 99]);
-  take(curves, ...update([[1, [7], true]]));
+  receiveUpdate(curves, ...update([[1, [7], true]]));
   assert.deepEqual(values(curves, 1), [7]);
-  take(curves, ...update([[2, [5]]], { reset: true }));
+  receiveUpdate(curves, ...update([[2, [5]]], { reset: true }));
   assert.deepEqual([...curves.keys()], [2]);
 });
 
 test("joined lines have a gap after each trial, and tell whose a point is", () => {
   const curves = new Map();
-  take(
+  receiveUpdate(
     curves,
     ...update([
       [3, [1, 2]],
@@ -78,13 +87,13 @@ test("each trial is drawn in one way: best before selected before running", () =
   const curves = new Map(
     ["running", "running", "finished", "failed"].map((status, i) => [i, { status, label: "", n: 0, columns: [] }]),
   );
-  const found = kinds(curves, 1, [1, 2]);
+  const found = groups(curves, 1, [1, 2]);
   assert.deepEqual(found, { other: [3], running: [0], selected: [2], best: [1], failed: [3] });
 });
 
 test("the background is joined anew only when it has changed", () => {
   const curves = new Map();
-  take(
+  receiveUpdate(
     curves,
     ...update([
       [0, [1, 2, 3]],
@@ -102,7 +111,7 @@ test("the background is joined anew only when it has changed", () => {
 
 test("trials that report once are drawn side by side", () => {
   const curves = new Map();
-  take(
+  receiveUpdate(
     curves,
     ...update([
       [0, [1]],
@@ -118,7 +127,7 @@ test("trials that report once are drawn side by side", () => {
 
 test("a trial that ended after one report is a dot among the lines", () => {
   const curves = new Map();
-  take(
+  receiveUpdate(
     curves,
     ...update([
       [0, [1, 2, 3]],
@@ -133,12 +142,12 @@ test("a trial that ended after one report is a dot among the lines", () => {
 test("of very many curves an even part is drawn, the extremes among them", () => {
   const curves = new Map();
   const trials = Array.from({ length: 1000 }, (_, i) => i);
-  take(curves, ...update(trials.map((trial) => [trial, [0, (trial * 7919) % 1000]])));
-  const drawn = spread(curves, trials);
-  assert.equal(drawn.length, MOST);
-  assert.equal(new Set(drawn).size, MOST);
+  receiveUpdate(curves, ...update(trials.map((trial) => [trial, [0, (trial * 7919) % 1000]])));
+  const drawn = sampleTrials(curves, trials);
+  assert.equal(drawn.length, MAX_BACKGROUND);
+  assert.equal(new Set(drawn).size, MAX_BACKGROUND);
   const ends = drawn.map((trial) => values(curves, trial)[1]);
   assert.equal(Math.min(...ends), 0);
   assert.equal(Math.max(...ends), 999);
-  assert.deepEqual(spread(curves, [3, 1]), [3, 1]);
+  assert.deepEqual(sampleTrials(curves, [3, 1]), [3, 1]);
 });

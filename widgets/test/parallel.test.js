@@ -4,6 +4,7 @@ import parallel from "../src/parallel.js";
 import {
   arrange,
   axisOf,
+  categoryOf,
   lineOf,
   plain,
   roundBetween,
@@ -11,7 +12,6 @@ import {
   short,
   tally,
   within,
-  wordOf,
 } from "../src/parallel-data.js";
 import { emptyText, noteText } from "../src/parallel-text.js";
 
@@ -70,12 +70,12 @@ test("a trial without a value of a parameter stands below the others", () => {
 
 test("text, booleans and choices have places in their order", () => {
   const axis = axisOf(param("act", { choices: ["relu", null, "gelu"] }), ["gelu", null, "new", "relu"]);
-  assert.deepEqual(axis.words, ["relu", "none", "gelu", "new"]);
+  assert.deepEqual(axis.categories, ["relu", "none", "gelu", "new"]);
   assert.deepEqual(axis.values, [2, 1, 3, 0]);
-  assert.deepEqual(axisOf(param("hidden", { choices: [64, 128] }), [128, 96, 64]).words, ["64", "128", "96"]);
-  assert.deepEqual(axisOf(param("flag"), [true, false]).words, ["true", "false"]);
-  assert.equal(axisOf(param("mixed"), [1, "auto"]).kind, "words");
-  assert.equal(wordOf(undefined), "none");
+  assert.deepEqual(axisOf(param("hidden", { choices: [64, 128] }), [128, 96, 64]).categories, ["64", "128", "96"]);
+  assert.deepEqual(axisOf(param("flag"), [true, false]).categories, ["true", "false"]);
+  assert.equal(axisOf(param("mixed"), [1, "auto"]).kind, "categories");
+  assert.equal(categoryOf(undefined), "none");
 });
 
 test("trials without a finite value of the metric are left out", () => {
@@ -94,20 +94,20 @@ test("trials without a finite value of the metric are left out", () => {
   assert.equal(none.rows.length, 4);
 });
 
-test("what is said counts the trials that have begun; only what runs may still report", () => {
+test("what is said counts the trials that have started; only what runs may still report", () => {
   const statuses = ["finished", "failed", "running", "pending", "running", "pending"];
   const rows = statuses.map((status, number) => ({ number, status, cells: [1, number % 4 ? null : 0.5] }));
   const counts = tally([param("x"), metric], rows, [0, 1, 3]);
-  assert.deepEqual(counts, { begun: 4, drawn: 2, selected: 1, waiting: 1, ended: 1 });
+  assert.deepEqual(counts, { started: 4, drawn: 2, selected: 1, withoutValue: 1, ended: 1 });
   const none = { ...counts, selected: 0 };
   assert.equal(noteText(none, "accuracy", false, 0), "1 of 4 trials have no accuracy; 1 more have none yet");
   assert.equal(noteText({ ...none, ended: 0 }, "accuracy", false, 0), "1 of 4 trials have no accuracy yet");
-  assert.equal(noteText({ ...none, waiting: 0 }, "accuracy", false, 0), "1 of 4 trials have no accuracy");
-  const text = noteText({ ...counts, ended: 0, waiting: 0 }, null, true, 2);
-  assert.equal(text, "1 of 2 trials selected; 2 parameters that vary least are left out");
+  assert.equal(noteText({ ...none, withoutValue: 0 }, "accuracy", false, 0), "1 of 4 trials have no accuracy");
+  const text = noteText({ ...counts, ended: 0, withoutValue: 0 }, null, true, 2);
+  assert.equal(text, "1 of 2 trials selected; 2 parameters with the fewest values are not shown");
   assert.equal(emptyText({ ...none, drawn: 0 }, "accuracy"), "No trial has reported accuracy yet.");
-  assert.equal(emptyText({ ...none, waiting: 0 }, "accuracy"), "No trial has reported accuracy.");
-  assert.match(emptyText(tally([param("x")], [], []), null), /once they report/);
+  assert.equal(emptyText({ ...none, withoutValue: 0 }, "accuracy"), "No trial has reported accuracy.");
+  assert.match(emptyText(tally([param("x")], [], []), null), /when they have reported/);
   assert.equal(tally([param("x")], rows, []).drawn, 4);
 });
 
@@ -156,7 +156,7 @@ test("the brush's trials lie within one range of every axis that has any", () =>
 test("the best has the greatest colour in either mode, what is not selected the smallest", () => {
   const rows = [1, 2, 3].map((value, i) => ({ number: i + 1, status: "finished", cells: [value] }));
   const axis = axisOf({ ...metric, role: "metric" }, [1, 2, 3]);
-  const theme = { dark: false, grey: "#ddd", one: "#00f" };
+  const theme = { dark: false, grey: "#ddd", single: "#00f" };
   const most = lineOf(axis, rows, false, [], theme);
   assert.deepEqual([most.color, most.cmax], [[1, 2, 3], 3]);
   const least = lineOf(axis, rows, true, [2], theme);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ANSWERED, makeRequests } from "../src/requests.js";
+import { ANSWER_TIMEOUT, makeRequests } from "../src/requests.js";
 
 /** Requests, what is sent, and what is answered in the kernel's place. */
 function begun() {
@@ -14,57 +14,56 @@ function begun() {
 
 test("every question has an id of its own, also among pages", () => {
   const [one, other] = [begun(), begun()];
-  const ids = [one, one, other].map(({ model, requests }) => requests.ask(model, { type: "stop" }));
+  const ids = [one, one, other].map(({ model, requests }) => requests.send(model, { type: "stop" }));
   assert.deepEqual(one.sent, [
     { type: "stop", id: ids[0] },
     { type: "stop", id: ids[1] },
   ]);
   assert.equal(new Set(ids).size, 3);
-  for (const { requests } of [one, other]) requests.end();
+  for (const { requests } of [one, other]) requests.dispose();
 });
 
 test("what is not answered in time is answered as refused, once", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
-  const id = requests.ask(model, { type: "pause", trial: 3 });
-  assert.ok(requests.waits("pause"));
-  mock.timers.tick(ANSWERED - 1);
+  const id = requests.send(model, { type: "pause", trial: 3 });
+  assert.ok(requests.isPending("pause"));
+  mock.timers.tick(ANSWER_TIMEOUT - 1);
   assert.equal(refused.length, 0);
   mock.timers.tick(1);
-  const message =
-    "the kernel has not answered within 45 s. It may be busy with a cell, and still do it when it is free";
-  assert.deepEqual(refused, [{ type: "refused", order: "pause", trial: 3, id, message, late: true }]);
-  assert.ok(!requests.waits("pause"));
-  requests.heard({ type: "pausing", id });
-  mock.timers.tick(10 * ANSWERED);
+  const message = "the kernel has not answered within 45 s. It may be running a cell, and answer when that has ended";
+  assert.deepEqual(refused, [{ type: "refused", command: "pause", trial: 3, id, message, late: true }]);
+  assert.ok(!requests.isPending("pause"));
+  requests.receive({ type: "pausing", id });
+  mock.timers.tick(10 * ANSWER_TIMEOUT);
   assert.equal(refused.length, 1);
 });
 
 test("an answer is its own question's only; a word that it is being done gives it more time", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
-  const first = requests.ask(model, { type: "stop" });
-  const second = requests.ask(model, { type: "resume" });
-  requests.heard({ type: "stopping", id: first });
-  requests.heard({ type: "stopping", id: "of another page" });
-  requests.heard({ type: "table" });
-  requests.heard({ type: "resuming", id: second, pending: true });
-  mock.timers.tick(ANSWERED);
+  const first = requests.send(model, { type: "stop" });
+  const second = requests.send(model, { type: "resume" });
+  requests.receive({ type: "stopping", id: first });
+  requests.receive({ type: "stopping", id: "of another page" });
+  requests.receive({ type: "table" });
+  requests.receive({ type: "resuming", id: second, pending: true });
+  mock.timers.tick(ANSWER_TIMEOUT);
   assert.equal(refused.length, 0);
-  assert.ok(requests.waits("resume"));
+  assert.ok(requests.isPending("resume"));
   mock.timers.tick(300_000);
-  assert.deepEqual([refused.length, refused[0].order, refused[0].trial], [1, "resume", null]);
+  assert.deepEqual([refused.length, refused[0].command, refused[0].trial], [1, "resume", null]);
 });
 
 test("nothing is waited for once the connection is closed, or the model gone", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
-  requests.ask(model, { type: "stop" });
+  requests.send(model, { type: "stop" });
   requests.close();
   assert.deepEqual([refused.length, refused[0].message], [1, "the connection to the kernel is closed"]);
-  requests.ask(model, { type: "stop" });
-  requests.end();
-  mock.timers.tick(10 * ANSWERED);
+  requests.send(model, { type: "stop" });
+  requests.dispose();
+  mock.timers.tick(10 * ANSWER_TIMEOUT);
   assert.equal(refused.length, 1);
 });
 
@@ -76,7 +75,7 @@ test("what cannot be sent is not waited for", ({ mock }) => {
       throw new Error("no connection");
     },
   });
-  assert.throws(() => requests.ask(model, { type: "stop" }), /no connection/);
-  mock.timers.tick(ANSWERED);
+  assert.throws(() => requests.send(model, { type: "stop" }), /no connection/);
+  mock.timers.tick(ANSWER_TIMEOUT);
   assert.equal(refused.length, 0);
 });

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { connectModel } from "../src/lifecycle.js";
 import { pictured } from "../src/space-picture.js";
 import {
   fieldsOf,
+  isCall,
   moved,
   newRow,
-  ofKind,
   shownField,
   shownProblems,
-  suggested,
-  waitsForEnd,
+  withKind,
+  withSuggestion,
 } from "../src/space-rows.js";
-import { begin, edit, listen, settled } from "../src/space-store.js";
+import { connection, createStore, edit, waitUntilChecked } from "../src/space-store.js";
 
 const look = { bar: "blue", none: "grey", text: "black", font: "sans" };
 
@@ -42,7 +43,7 @@ const answer = (/** @type {any} */ store, /** @type {any} */ more = {}) => ({
   seq: store.seq,
   problems: {},
   notes: {},
-  wrong: {},
+  line_problems: {},
   general: [],
   text: "the cell",
   why: "",
@@ -69,10 +70,10 @@ test("a row goes to another place, and no further than the ends", () => {
 
 test("another kind keeps what was typed for the way back", () => {
   const typed = { ...row("a"), lower: "1", upper: "9", log: true };
-  const choice = ofKind(typed, "choice");
+  const choice = withKind(typed, "choice");
   assert.deepEqual([choice.kind, choice.lower, choice.log], ["choice", "1", false]);
-  assert.equal(ofKind(typed, "integer").log, true);
-  assert.equal(ofKind(choice, "number").upper, "9");
+  assert.equal(withKind(typed, "integer").log, true);
+  assert.equal(withKind(choice, "number").upper, "9");
 });
 
 test("whole numbers without a step end below their upper bound", () => {
@@ -93,7 +94,7 @@ test("an empty field is not complained about before anybody was there", () => {
 
 test("a suggestion changes the fields of its parameter alone", () => {
   const rows = [row("lr"), row("b"), { ...row("lr"), kind: "require" }];
-  const after = suggested(rows, { lr: { upper: "1" } });
+  const after = withSuggestion(rows, { lr: { upper: "1" } });
   assert.deepEqual(
     after.map(({ upper }) => upper),
     ["1", "", ""],
@@ -101,14 +102,14 @@ test("a suggestion changes the fields of its parameter alone", () => {
 });
 
 test("what calls something is looked at when its field is left", () => {
-  assert.ok(waitsForEnd("load("));
-  assert.ok(!waitsForEnd("1e-3"));
+  assert.ok(isCall("load("));
+  assert.ok(!isCall("1e-3"));
 });
 
 test("the kernel is asked once when nothing more is typed", async () => {
-  const [asked, store] = [model(), begin()];
-  const end = listen(asked, store);
-  assert.deepEqual(asked.sent, [{ type: "ready", token: store.token, seq: 0, id: store.asked }]);
+  const [asked, store] = [model(), createStore()];
+  const end = connectModel(asked, store, connection);
+  assert.deepEqual(asked.sent, [{ type: "ready", token: store.token, seq: 0, id: store.requestId }]);
   for (const name of ["l", "lr"]) edit(asked, store, [row(name)]);
   assert.equal(asked.sent.length, 1);
   await settledBy(asked, store);
@@ -119,14 +120,14 @@ test("the kernel is asked once when nothing more is typed", async () => {
 
 /** @param {any} asked @param {any} store */
 async function settledBy(asked, store) {
-  const waiting = settled(asked, store);
+  const waiting = waitUntilChecked(asked, store);
   asked.tell(answer(store));
   await waiting;
 }
 
 test("an answer to what was typed before is not taken", () => {
-  const [asked, store] = [model(), begin()];
-  const end = listen(asked, store);
+  const [asked, store] = [model(), createStore()];
+  const end = connectModel(asked, store, connection);
   edit(asked, store, [row("a")], "now");
   const late = answer(store, { text: "late" });
   edit(asked, store, [row("b")], "now");
@@ -141,23 +142,23 @@ test("an answer to what was typed before is not taken", () => {
 
 test("what a busy kernel does not check is said, and no more once it does", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  const [asked, store] = [model(), begin()];
-  const end = listen(asked, store);
+  const [asked, store] = [model(), createStore()];
+  const end = connectModel(asked, store, connection);
   edit(asked, store, [row("a")], "now");
   edit(asked, store, [row("ab")], "now");
   mock.timers.tick(45_000);
-  assert.match(store.error, /^What is typed is not checked yet: the kernel has not answered within 45 s/);
-  asked.tell({ ...answer(store), id: store.asked });
+  assert.match(store.error, /^The latest changes are not checked yet: the kernel has not answered within 45 s/);
+  asked.tell({ ...answer(store), id: store.requestId });
   assert.equal(store.error, "");
   end();
 });
 
 test("a kernel that is gone is not waited for", async () => {
-  const [asked, store] = [model(), begin()];
-  const end = listen(asked, store);
+  const [asked, store] = [model(), createStore()];
+  const end = connectModel(asked, store, connection);
   edit(asked, store, [row("a")], "now");
   asked.close();
-  await assert.rejects(settled(asked, store), /the kernel does not answer/);
+  await assert.rejects(waitUntilChecked(asked, store), /the kernel does not answer/);
   end();
 });
 

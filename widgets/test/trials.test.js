@@ -110,15 +110,15 @@ test("a filter knows words and comparisons", () => {
   assert.deepEqual(found("best accuracy > 0.9"), [0, 3], "a name of two words");
   assert.deepEqual(found("trial >= 2 and lr < 0.1"), [2, 4]);
   assert.deepEqual(found("adam lr < 0.01"), [0]);
-  assert.deepEqual(found("<img>"), "a column is missing before <img>");
+  assert.deepEqual(found("<img>"), "expected a column name before <img>");
   assert.deepEqual(found('"<img>"'), [3]);
 });
 
 test("a filter says what is wrong with it", () => {
-  assert.equal(found("foo < 1"), "no column is named foo");
-  assert.equal(found("lr <"), "a value is missing after <");
-  assert.equal(found("lr < abc"), "abc is not a number");
-  assert.equal(found("= 3"), "a column is missing before =");
+  assert.equal(found("foo < 1"), "unknown column foo");
+  assert.equal(found("lr <"), "expected a value after <");
+  assert.equal(found("lr < abc"), "expected a number after <, got abc");
+  assert.equal(found("= 3"), "expected a column name before =");
 });
 
 test("names with signs of regular expressions are names", () => {
@@ -159,7 +159,7 @@ test("a model's data is asked for when it comes, and it is no longer listened to
   });
   const end = trials().initialize({ model });
   assert.deepEqual(sent, [{ type: "ready" }]);
-  assert.equal(heard.size, 2, "messages, and whether the connection is closed");
+  assert.equal(heard.size, 3, "messages, the state of the connection, and the selection");
   end();
   assert.equal(heard.size, 0);
 });

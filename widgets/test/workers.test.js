@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { secondsShare, WORKER_HEADS, workersTitle, workerTexts } from "../src/trial-ranks.js";
+import { secondsShare, WORKER_HEADERS, workersTitle, workerTexts } from "../src/trial-ranks.js";
 
 /** @typedef {import("../src/trial-ranks.js").Worker} Worker */
 
@@ -21,7 +21,7 @@ test("a worker's cells are texts, a dash where nothing is known", () => {
     "0",
     ...Array(4).fill("–"),
   ]);
-  assert.equal(workerTexts(worker(0, 1)).length, WORKER_HEADS.length + 1);
+  assert.equal(workerTexts(worker(0, 1)).length, WORKER_HEADERS.length + 1);
 });
 
 test("the slowest worker's bar is whole, the others' are their share of it", () => {

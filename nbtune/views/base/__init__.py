@@ -1,1 +1,1 @@
-"""What all widgets share: their files, their channel to the browser, polling, decimation."""
+"""What all widgets share: their files and messages, polling, decimation."""

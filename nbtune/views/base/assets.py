@@ -1,4 +1,4 @@
-"""The files that the browser gets: the widgets' own, and plotly.js from the installed plotly."""
+"""The files for the browser: those of the widgets, and plotly.js from the installed plotly package."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ _plotly: bytes | None = None
 
 
 def asset(name: str) -> Path:
-    """Return the path of a front-end file: in the wheel's `nbtune/static`, or in `widgets/src` of a checkout.
+    """Return the path of a file of the widgets: in `nbtune/static` of a wheel, or in `widgets/src` of a checkout.
+
+    Args:
+        name: the name of the file.
 
     Raises:
-        FileNotFoundError: neither has it.
+        FileNotFoundError: it is in neither of them.
     """
-    places = (_PACKAGE / "static", _PACKAGE.parent / "widgets" / "src")
-    found = next((place / name for place in places if (place / name).is_file()), None)
-    if found is None:
+    folders = (_PACKAGE / "static", _PACKAGE.parent / "widgets" / "src")
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    if path is None:
         raise FileNotFoundError(
-            f"nbtune's front-end file {name!r} is neither in {places[0]} nor in {places[1]}: "
-            "this installation is incomplete; install nbtune again, from a wheel or as a whole checkout"
+            f"nbtune's file {name!r} is neither in {folders[0]} nor in {folders[1]}: the installation is incomplete; "
+            "install nbtune again, from a wheel or a complete checkout"
         )
-    return found
+    return path
 
 
 def plotly_js() -> bytes:
-    """Return the gzipped plotly.js of the installed plotly package, compressed once in a process."""
+    """Return plotly.js of the installed plotly package, gzipped; it is compressed once per process."""
     global _plotly
     with _lock:
         if _plotly is None:
@@ -46,7 +49,7 @@ def plotly_version() -> str:
 
 
 def _plotly_file() -> Path:
-    """Find the file without importing plotly, which takes its time."""
+    """Find the file without importing plotly, which is slow."""
     spec = importlib.util.find_spec("plotly")
     folders = (spec and spec.submodule_search_locations) or []
     for folder in folders:
@@ -54,6 +57,5 @@ def _plotly_file() -> Path:
         if file.is_file():
             return file
     raise FileNotFoundError(
-        "plotly.js, which draws the curves, is not where plotly keeps it (package_data/plotly.min.js): "
-        "install plotly 6 or 7 again"
+        "the installed plotly package has no package_data/plotly.min.js, which draws the curves; install plotly 6 or 7"
     )

@@ -1,8 +1,8 @@
-"""Work beside the thread that hears the browser: one thing after another, on a thread of its own.
+"""Work on a thread of its own, one call after another.
 
-`concurrent.futures.ThreadPoolExecutor` is not it: Python's end waits for its threads and for all that is queued. What
-is done here may hang (an order to a cluster that does not answer, a user's function that is sampled), and must then not
-keep a kernel from ending.
+`concurrent.futures.ThreadPoolExecutor` does not fit: Python's exit waits for its threads and for everything that is
+queued. A call here may hang (a command to a cluster that does not answer, a user's function that is sampled), and must
+not keep a kernel from exiting.
 """
 
 from __future__ import annotations
@@ -11,42 +11,46 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Background"]
+__all__ = ["BackgroundQueue"]
 
 
-class Background:
-    """Does what it is given, in order.
+class BackgroundQueue:
+    """Runs the calls that it is given in their order on a daemon thread, which lives as long as there are any.
 
     Args:
-        name: of its thread.
+        name: the name of the thread.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._waiting: deque[Callable[[], None]] = deque()
-        self._works = False
+        self._running = False
 
     @property
     def idle(self) -> bool:
-        """Whether everything that was given is done."""
+        """Whether all calls have returned."""
         with self._lock:
-            return not self._works
+            return not self._running
 
-    def do(self, call: Callable[[], None]) -> None:
-        """Do something once everything that was given before is done. It must not raise. Returns at once."""
+    def submit(self, call: Callable[[], None]) -> None:
+        """Run a call after those that were submitted before; returns at once.
+
+        Args:
+            call: must not raise.
+        """
         with self._lock:
             self._waiting.append(call)
-            if self._works:
+            if self._running:
                 return
-            self._works = True
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._running = True
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
-                    self._works = False
+                    self._running = False
                     return
                 call = self._waiting.popleft()
             call()

@@ -1,4 +1,4 @@
-"""Work that is done only while somebody looks: on a thread that the browser keeps alive."""
+"""Work that is repeated only while a view is visible in a browser."""
 
 from __future__ import annotations
 
@@ -8,97 +8,102 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["LAPSE", "Looked"]
+__all__ = ["VISIBLE_TIMEOUT", "PollWhileVisible"]
 
-LAPSE = 6.0
-"""Seconds after the browser's last word that it looks until nobody does; it says so every two seconds."""
-_SHARE = 20  # times as long as it takes is waited, at least: the kernel's time is the user's
-_STUCK = 20.0  # seconds after which what is done is taken for hanging, and another thread takes its place
-_NAME = "nbtune-looked"
-_closing = threading.Event()
+VISIBLE_TIMEOUT = 6.0
+"""Seconds after the browser's last message that a view is visible; it sends one every two seconds."""
+_MIN_PAUSE_RATIO = 20  # the pause is at least this many times as long as the call: the kernel's time is the user's
+_HANG_TIMEOUT = 20.0  # seconds after which a call is considered hanging, and another thread takes over
+_THREAD_NAME = "nbtune-poll"
+_exiting = threading.Event()
 
 
-class Looked:
-    """Does something again and again while somebody looks, and orders in between; one after another.
+class PollWhileVisible:
+    """Repeats a call while a view is visible, and runs other calls in between; never two at the same time.
 
     Args:
-        do: what is done; it must not raise.
-        every: seconds from the end of one time to the next; more where one takes long.
+        poll: the call; must not raise.
+        interval: seconds from the end of one call to the next; more where a call takes long.
     """
 
-    def __init__(self, do: Callable[[], None], every: float) -> None:
-        self._do, self._every = do, every
+    def __init__(self, poll: Callable[[], None], interval: float) -> None:
+        self._poll, self._interval = poll, interval
         self._lock = threading.Lock()
-        self._news = threading.Event()
-        self._orders: deque[Callable[[], None]] = deque()
-        self._until = self._due = 0.0  # until when somebody looks, and from when on it may be done again
-        self._again = False  # whether it is to be done once more in any case
-        self._began: float | None = None  # when it has begun what it does; None between times and in an order
+        self._wake = threading.Event()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._visible_until = self._due = 0.0  # monotonic times: when to stop polling, and of the next poll
+        self._poll_once = False  # whether to poll even if no view is visible
+        self._poll_began: float | None = None  # when the running poll began; None between polls and in other calls
         self._thread: threading.Thread | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is there."""
+        """Whether its thread is running."""
         return self._thread is not None and self._thread.is_alive()
 
-    def look(self) -> None:
-        """Go on: somebody looks."""
+    def view_is_visible(self) -> None:
+        """Poll for the next `VISIBLE_TIMEOUT` seconds."""
         with self._lock:
-            self._until = time.monotonic() + LAPSE
+            self._visible_until = time.monotonic() + VISIBLE_TIMEOUT
             self._start()
 
-    def soon(self) -> None:
-        """Do it once more, at once, whether somebody looks or not."""
+    def poll_now(self) -> None:
+        """Poll once more at once, whether a view is visible or not."""
         with self._lock:
-            self._again, self._due = True, 0.0
+            self._poll_once, self._due = True, 0.0
             self._start()
-        self._news.set()
+        self._wake.set()
 
-    def order(self, do: Callable[[], None]) -> None:
-        """Do something once, before anything else."""
+    def run(self, call: Callable[[], None]) -> None:
+        """Run a call once, before the next poll; returns at once.
+
+        Args:
+            call: must not raise.
+        """
         with self._lock:
-            self._orders.append(do)
+            self._calls.append(call)
             self._start()
-        self._news.set()
+        self._wake.set()
 
     def _start(self) -> None:
-        # Registered anew each time: Python's end has to come here before it comes to Ray, which may be imported
-        # only now, and which takes the whole process down where it is asked by a thread and shut down at once.
-        atexit.unregister(_close)
-        atexit.register(_close)
-        hangs = self._began is not None and time.monotonic() - self._began > _STUCK
-        if self.alive and not hangs:
+        # Registered again each time: `_join_threads` must run before Ray's own exit handler, and Ray may have been
+        # imported since. Ray aborts the process where a thread calls it during its shutdown.
+        atexit.unregister(_join_threads)
+        atexit.register(_join_threads)
+        hanging = self._poll_began is not None and time.monotonic() - self._poll_began > _HANG_TIMEOUT
+        if self.alive and not hanging:
             return
-        self._began = None
-        self._thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
+        self._poll_began = None
+        self._thread = threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while not _closing.is_set():
+        while not _exiting.is_set():
             with self._lock:
                 if self._thread is not threading.current_thread():
-                    return
+                    return  # this thread was considered hanging
                 now = time.monotonic()
-                order = self._orders.popleft() if self._orders else None
-                if order is None and not self._again and now > self._until:
+                call = self._calls.popleft() if self._calls else None
+                if call is None and not self._poll_once and now > self._visible_until:
                     self._thread = None
                     return
-                pause = 0.0 if order else max(0.0, self._due - now)
-                if order is None and not pause:
-                    self._began, self._again = now, False
+                pause = 0.0 if call else max(0.0, self._due - now)
+                if call is None and not pause:
+                    self._poll_began, self._poll_once = now, False
             if pause:
-                self._news.wait(pause)
-                self._news.clear()
+                self._wake.wait(pause)
+                self._wake.clear()
                 continue
-            (order or self._do)()
+            (call or self._poll)()
             with self._lock:
-                if order is None and self._thread is threading.current_thread():
-                    self._began, took = None, time.monotonic() - now
-                    self._due = 0.0 if self._again else time.monotonic() + max(self._every, _SHARE * took)
+                if call is None and self._thread is threading.current_thread():
+                    self._poll_began, duration = None, time.monotonic() - now
+                    pause = max(self._interval, _MIN_PAUSE_RATIO * duration)
+                    self._due = 0.0 if self._poll_once else time.monotonic() + pause
 
 
-def _close() -> None:
-    _closing.set()
+def _join_threads() -> None:
+    _exiting.set()
     for thread in threading.enumerate():
-        if thread.name == _NAME:
+        if thread.name == _THREAD_NAME:
             thread.join(2.0)

@@ -1,1 +1,1 @@
-"""The Python halves of the forms and of the cluster panel."""
+"""The widgets of the forms and of the cluster panel."""

@@ -1,4 +1,4 @@
-"""The cluster panel's widget: what is told to the browser while it looks, and attaching to another cluster."""
+"""The widget of the cluster panel: polls the cluster while it is visible, and attaches to another one."""
 
 from __future__ import annotations
 
@@ -7,92 +7,86 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import NbtuneError
-from nbtune.views.base.channel import Live, connected, script, styles
-from nbtune.views.base.polling import Looked
+from nbtune.views.base.channel import BaseWidget, script, styles
+from nbtune.views.base.polling import PollWhileVisible
 
-__all__ = ["Panel", "Source"]
+__all__ = ["ClusterSource", "ClusterWidget"]
 
-_EVERY = 1.0  # seconds between two questions to the cluster
-_ERRORS = 20  # of the browser's, that are kept
+_INTERVAL = 1.0  # seconds between two polls
 
 
-class Source(Protocol):
-    """The cluster, as far as the panel needs it."""
+class ClusterSource(Protocol):
+    """What the panel shows and controls."""
 
-    def picture(self) -> Mapping[str, Any]:
-        """Return what is known of it now: see "Cluster" in widgets/README.md.
+    def snapshot(self) -> Mapping[str, Any]:
+        """Return the state of the connected cluster: see "Cluster" in widgets/README.md.
 
         Raises:
-            NbtuneError: it is gone, or does not answer.
+            NbtuneError: the cluster is lost, or does not answer.
         """
         ...
 
     def connect(self, address: str | None) -> None:
-        """Connect to another.
+        """Connect to another cluster.
+
+        Args:
+            address: its address, or None for the default.
 
         Raises:
-            NbtuneError: that does not work; it says why.
+            NbtuneError: connecting has failed; the message says why.
         """
         ...
 
 
-class Panel(Live):
-    """The connected cluster, live while somebody looks.
+class ClusterWidget(BaseWidget):
+    """The connected cluster, polled while the widget is visible.
 
     Args:
-        source: what knows the cluster.
-
-    Attributes:
-        errors: what went wrong in the browser's half, the latest last.
+        source: the cluster.
     """
 
     _esm = script("cluster")
     _css = styles("cluster")
 
-    def __init__(self, source: Source) -> None:
-        self.errors: list[str] = []
+    def __init__(self, source: ClusterSource) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._facts: dict[str, Any] | None = None  # the latest picture but for its nodes; None before the first
+        self._cluster: dict[str, Any] | None = None  # the latest snapshot without its nodes; None before the first
         self._nodes: dict[str, Any] = {}
-        self._looked = Looked(self._ask, _EVERY)
+        self._polling = PollWhileVisible(self._poll, _INTERVAL)
         super().__init__(
             {
-                "ready": lambda _: self._tell_all(),
-                "look": lambda _: self._looked.look(),
-                "connect": lambda message: self._looked.order(lambda: self._connect(message)),
-                "error": self._failed,
+                "ready": lambda _: self._send_all(),
+                "visible": lambda _: self._polling.view_is_visible(),
+                "connect": lambda message: self._polling.run(lambda: self._connect(message)),
             }
         )
 
-    def _ask(self) -> None:
-        """Ask the cluster, and tell the browser what is new."""
+    def _poll(self) -> None:
+        """Take a snapshot, and send the browser what has changed."""
         try:
-            facts = dict(self._source.picture())
+            cluster = dict(self._source.snapshot())
         except NbtuneError as error:
-            facts = {"kind": "gone", "why": str(error)}
-        except Exception as error:  # nobody looks at this thread
-            facts = {"kind": "gone", "why": f"{type(error).__name__}: {error}"}
-            self._failed({"where": "kernel", "message": facts["why"]})
+            cluster = {"kind": "gone", "reason": str(error)}
+        except Exception as error:  # on this thread nobody would see it
+            cluster = {"kind": "gone", "reason": f"{type(error).__name__}: {error}"}
+            self._errors.add("kernel", cluster["reason"])
         with self._lock:
-            nodes = {node["id"]: node for node in facts.pop("nodes", ())}
-            known = self._nodes
-            changed = [node for node in nodes.values() if known.get(node["id"]) != node]
-            left = [name for name in known if name not in nodes]
-            told = facts if facts != self._facts else None
-            self._facts, self._nodes = facts, nodes
-            self.send({"type": "cluster", "reset": False, "facts": told, "nodes": changed, "left": left})
+            nodes = {node["id"]: node for node in cluster.pop("nodes", ())}
+            previous = self._nodes
+            changed = [node for node in nodes.values() if previous.get(node["id"]) != node]
+            removed = [name for name in previous if name not in nodes]
+            new_state = cluster if cluster != self._cluster else None
+            self._cluster, self._nodes = cluster, nodes
+            self.send({"type": "cluster", "reset": False, "cluster": new_state, "nodes": changed, "removed": removed})
 
-    def _tell_all(self) -> None:
+    def _send_all(self) -> None:
         with self._lock:
-            if self._facts is not None:
+            if self._cluster is not None:
                 nodes = list(self._nodes.values())
-                self.send({"type": "cluster", "reset": True, "facts": self._facts, "nodes": nodes, "left": []})
+                self.send({"type": "cluster", "reset": True, "cluster": self._cluster, "nodes": nodes, "removed": []})
 
     def _connect(self, message: Mapping[str, Any]) -> None:
         address = message.get("address") if isinstance(message.get("address"), str) else None
-        self.send(connected(message, lambda: self._source.connect(address or None), self._failed))
-        self._ask()
-
-    def _failed(self, message: Mapping[str, Any]) -> None:
-        self.errors = [*self.errors, f"{message.get('where')}: {message.get('message')}"][-_ERRORS:]
+        self.answer_connect(message, lambda: self._source.connect(address or None))
+        self._poll()

@@ -1,4 +1,4 @@
-"""The scaling form's widget: its fields as they are typed, what is wrong with them, the cell, and the plan."""
+"""The widget of the scaling form: checks its fields, and plans while it is visible."""
 
 from __future__ import annotations
 
@@ -9,36 +9,50 @@ import traitlets
 
 from nbtune.errors import NbtuneError
 from nbtune.spec.forms.scaling import Scaling
-from nbtune.views.base.channel import Live, connected, script, styles
-from nbtune.views.base.polling import Looked
+from nbtune.views.base.channel import BaseWidget, script, styles
+from nbtune.views.base.polling import PollWhileVisible
 
-__all__ = ["Form", "Source"]
+__all__ = ["ScalingSource", "ScalingWidget"]
 
-_EVERY = 2.0  # seconds between two looks at the cluster
-_ERRORS = 20  # of the browser's, that are kept
+_INTERVAL = 2.0  # seconds between two plans
 
 
-class Source(Protocol):
-    """What the form needs to know."""
+class ScalingSource(Protocol):
+    """What checks the fields and plans."""
 
     @property
     def train_v2(self) -> bool:
-        """Whether Ray Train is its version 2."""
+        """Whether Ray Train V2 is in use."""
         ...
 
     def read(self, fields: Mapping[str, Any]) -> tuple[Scaling | None, dict[str, str]]:
-        """Return what fields say, or None, and why which of them is wrong."""
+        """Read the fields.
+
+        Args:
+            fields: the form's.
+
+        Returns:
+            Their value, or None where any is invalid; and field -> error, with "" for errors of no field.
+        """
         ...
 
     def cell(self, value: Scaling, fields: Mapping[str, Any]) -> str:
-        """Return the cell that says the same."""
+        """Return the cell that requests a value.
+
+        Args:
+            value: what `read` returned.
+            fields: the form's; the cell has sizes as they were typed.
+        """
         ...
 
     def plan(self, value: Scaling) -> Mapping[str, Any]:
         """Return the plan on the connected cluster: see "Scaling" in widgets/README.md.
 
+        Args:
+            value: what `read` returned.
+
         Raises:
-            NbtuneError: there is none; it says why.
+            NbtuneError: there is no plan; the message says why.
         """
         ...
 
@@ -46,25 +60,24 @@ class Source(Protocol):
         """Connect to a cluster.
 
         Raises:
-            NbtuneError: that does not work; it says why.
+            NbtuneError: connecting has failed; the message says why.
         """
         ...
 
 
-class Form(Live):
-    """What a trial asks for, as a form.
+class ScalingWidget(BaseWidget):
+    """The form on the resources of a trial.
 
     Args:
-        source: what checks the fields and plans.
-        fields: what they hold at first.
+        source: checks the fields and plans.
+        fields: the initial fields.
 
     Attributes:
-        fields: what they hold, as the browser has set it: text, or whether it is ticked.
-        checked: why which field is wrong, the cell, and which version of Ray Train there is.
+        fields: field -> its text, or whether it is checked; the browser sets them.
+        checked: the errors of the fields, the cell, and the version of Ray Train.
         planned: the plan on the connected cluster.
-        value: the latest that was valid.
-        valid: whether what is typed now is.
-        errors: what went wrong in the browser's half, the latest last.
+        value: the value of the latest valid fields.
+        valid: whether the current fields are valid.
     """
 
     _esm = script("scaling")
@@ -75,17 +88,14 @@ class Form(Live):
     value = traitlets.Any()
     valid = traitlets.Bool(True)
 
-    def __init__(self, source: Source, fields: Mapping[str, Any]) -> None:
-        self.errors: list[str] = []
+    def __init__(self, source: ScalingSource, fields: Mapping[str, Any]) -> None:
         self._source = source
-        self._revision = 0  # how often the fields were read
-        self._looked = Looked(self._plan, _EVERY)
+        self._revision = 0  # counts the checks
+        self._polling = PollWhileVisible(self._plan, _INTERVAL)
         super().__init__(
             {
-                "ready": lambda _: None,  # traits are there from the start
-                "look": lambda _: self._looked.look(),
-                "connect": lambda message: self._looked.order(lambda: self._connect(message)),
-                "error": self._failed,
+                "visible": lambda _: self._polling.view_is_visible(),
+                "connect": lambda message: self._polling.run(lambda: self._connect(message)),
             },
             fields=dict(fields),
         )
@@ -93,7 +103,7 @@ class Form(Live):
         self.observe(lambda _: self._check(), "fields")
 
     def _check(self) -> None:
-        """Read the fields. Where something is wrong, the last valid value stays."""
+        """Check the fields. The value stays the latest valid one."""
         value, problems = self._source.read(self.fields)
         self._revision += 1
         if value is not None:
@@ -106,23 +116,20 @@ class Form(Live):
             "train_v2": self._source.train_v2,
             "revision": self._revision,
         }
-        self._looked.soon()
+        self._polling.poll_now()
 
     def _plan(self) -> None:
-        """Plan what is valid on the cluster that there is now."""
+        """Plan the latest valid value on the connected cluster."""
         revision = self._revision
         try:
             planned = dict(self._source.plan(self.value))
         except NbtuneError as error:
             planned = {"state": "refused", "lines": str(error).splitlines()}
-        except Exception as error:  # nobody looks at this thread
+        except Exception as error:  # on this thread nobody would see it
             planned = {"state": "refused", "lines": [f"{type(error).__name__}: {error}"]}
-            self._failed({"where": "plan", "message": planned["lines"][0]})
+            self._errors.add("plan", planned["lines"][0])
         self.planned = {**planned, "revision": revision}
 
     def _connect(self, message: Mapping[str, Any]) -> None:
-        self.send(connected(message, self._source.connect, self._failed))
+        self.answer_connect(message, self._source.connect)
         self._plan()
-
-    def _failed(self, message: Mapping[str, Any]) -> None:
-        self.errors = [*self.errors, f"{message.get('where')}: {message.get('message')}"][-_ERRORS:]

@@ -1,4 +1,4 @@
-"""The Python half of the form on a space. widgets/README.md says what travels between the halves."""
+"""The widget of the form on a space: checks its rows, samples and plans. widgets/README.md describes its messages."""
 
 from __future__ import annotations
 
@@ -15,32 +15,30 @@ from nbtune.spec.forms.form_line import FIELDS
 from nbtune.spec.forms.form_row import Row
 from nbtune.spec.forms.suggest import Suggestion
 from nbtune.spec.options.options import SCHEDULERS, SEARCHES
-from nbtune.views.base.assets import plotly_js, plotly_version
-from nbtune.views.base.background import Background
-from nbtune.views.base.channel import Live, answer_to, script, styles
+from nbtune.views.base.background import BackgroundQueue
+from nbtune.views.base.channel import BaseWidget, answer_to, script, styles
 from nbtune.views.forms.space_pictures import pictures
 
 __all__ = ["SpaceEditor"]
 
 Message = dict[str, Any]
-_SAMPLES = 300  # that a picture is of
-_ERRORS = 20  # of the browser's, that are kept
+_SAMPLES = 300  # per picture
 
 
-class SpaceEditor(Live):
-    """The form on a space, as a widget.
+class SpaceEditor(BaseWidget):
+    """The form on a search space.
 
     Args:
-        form: what it begins with.
-        suggestions: what may be changed at once.
-        make: from a space of the cell language's to the one that `space` is; that one is sampled for the pictures.
-        plan: from that and the fields of the magic line to what is planned: lines of text, and whether it can be run.
+        form: the initial form.
+        suggestions: changes that the form offers.
+        make: makes the public space of a checked one; that one is sampled for the pictures.
+        plan: takes that space and the fields of the magic line; returns the lines of the plan, and whether the trials
+            fit on the cluster.
 
     Attributes:
-        space: the space of the rows; the last that was right while some row is wrong, None before the first.
-        text: the cell that would be written; the last that was right while anything is wrong.
-        valid: whether everything is right, so that `text` is what is typed.
-        errors: what went wrong in the browser's half, the latest last.
+        space: the space of the latest valid rows; None before the first.
+        text: the cell of the latest valid form.
+        valid: whether the current form is valid.
     """
 
     _esm = script("space-form")
@@ -56,24 +54,22 @@ class SpaceEditor(Live):
         make: Callable[[Any], Any],
         plan: Callable[[Any, Mapping[str, str]], tuple[list[str], bool]],
     ) -> None:
-        self.errors: list[str] = []
         self._form, self._suggestions, self._make, self._plan = form, tuple(suggestions), make, plan
         self._rows, self._line = tuple(form.layout.rows), dict(form.line)
         self._lock = threading.RLock()
-        self._wanted: tuple[Any, Message, dict[str, str] | None] | None = None  # space, question, line if it is right
-        self._background = Background("nbtune-samples")
-        super().__init__(
-            {"ready": self._ready, "edit": self._edit, "error": self._failed, "plotly": lambda _: self._send_plotly()}
-        )
+        # The next pictures: the space, the ids of the request, and the fields of the line if they are valid.
+        self._pending: tuple[Any, Message, dict[str, str] | None] | None = None
+        self._background = BackgroundQueue("nbtune-samples")
+        super().__init__({"ready": self._ready, "edit": self._edit})
         self._checked = self._check()
 
     def __repr__(self) -> str:
         if not self.text:
-            return "an empty form of a space"
-        return f"the form of a space{'' if self.valid else ', as it was last right'}:\n{self.text}"
+            return "SpaceForm (empty)"
+        return f"SpaceForm{'' if self.valid else ' (the last valid cell)'}:\n{self.text}"
 
     def _check(self) -> FormCheck:
-        """Check what is typed, and take it over where it is right."""
+        """Check the form, and set the traits that are valid."""
         checked = self._form.check(self._rows, self._line)
         with self.hold_trait_notifications():
             if checked.space is not None and len(checked.space):
@@ -84,96 +80,90 @@ class SpaceEditor(Live):
             self.set_trait("valid", not checked.blocked_reason)
         return checked
 
-    # -- what the browser sends ---------------------------------------------------------------------
+    # -- messages of the browser ---------------------------------------------------------------------
 
     def _ready(self, message: Message) -> None:
         with self._lock:
             self.send(
                 {
                     "type": "form",
-                    **_question(message),
+                    **_request_ids(message),
                     "rows": [dataclasses.asdict(row) for row in self._rows],
                     "line": self._line,
                     "choices": {"mode": ["min", "max"], "search": list(SEARCHES), "scheduler": list(SCHEDULERS)},
                     "suggestions": [dataclasses.asdict(suggestion) for suggestion in self._suggestions],
                 }
             )
-            self._tell(message)
+            self._send_check(message)
 
     def _edit(self, message: Message) -> None:
         with self._lock:
             self._rows = tuple(map(Row.from_message, message["rows"]))
             self._line = {name: str(message["line"].get(name) or "").strip() for name in FIELDS}
             self._checked = self._check()
-            self._tell(message)
+            self._send_check(message)
 
-    def _tell(self, message: Message) -> None:
+    def _send_check(self, message: Message) -> None:
         checked = self._checked
         self.send(
             {
                 "type": "checked",
-                **_question(message),
+                **_request_ids(message),
                 "problems": checked.diagnostics.messages(),
                 "notes": checked.diagnostics.notes,
-                "wrong": checked.line_problems,
+                "line_problems": checked.line_problems,
                 "general": list(checked.general),
                 "text": checked.text or self.text,
                 "why": checked.blocked_reason,
-                "grid": _counted(checked.space, self._line),
+                "grid": _trial_count(checked.space, self._line),
             }
         )
         if checked.space is not None and len(checked.space):
-            self._wanted = (self.space, _question(message), None if checked.line_problems else dict(self._line))
-            self._background.do(self._draw)
+            self._pending = (self.space, _request_ids(message), None if checked.line_problems else dict(self._line))
+            self._background.submit(self._draw)
 
     def _draw(self) -> None:
-        """Sample and plan, and send what comes of it, for what was typed last; nothing where that is done already."""
+        """Sample and plan for the latest request, unless that is done already."""
         with self._lock:
-            wanted, self._wanted = self._wanted, None
-        if wanted is None:
+            pending, self._pending = self._pending, None
+        if pending is None:
             return
-        space, question, line = wanted
-        found, fault = self._pictures(space)
+        space, request_ids, line = pending
+        by_parameter, sampling_error = self._pictures(space)
         with self._lock:
             ids = {row.name: row.id for row in self._rows}
-        sent = {ids[name]: picture for name, picture in found.items() if name in ids}
-        self.send({"type": "pictures", **question, "pictures": sent, "fault": fault})
-        lines, possible = ([], True) if line is None or fault else self._planned(space, line)
-        self.send({"type": "plan", **question, "lines": lines, "possible": possible})
+        by_row = {ids[name]: picture for name, picture in by_parameter.items() if name in ids}
+        self.send({"type": "pictures", **request_ids, "pictures": by_row, "sampling_error": sampling_error})
+        lines, possible = ([], True) if line is None or sampling_error else self._planned(space, line)
+        self.send({"type": "plan", **request_ids, "lines": lines, "possible": possible})
 
     def _pictures(self, space: Any) -> tuple[dict[str, Any], str]:
-        """Return the pictures of a space, or none and why nothing can be sampled."""
+        """Return parameter -> picture, and why nothing can be sampled."""
         try:
             frame = space.sample(_SAMPLES, seed=0)
             return pictures(space, {name: list(frame[name]) for name in frame}), ""
-        except NbtuneError as error:  # no sample fulfils the constraints, for instance
+        except NbtuneError as error:  # for example no sample fulfils the constraints
             return {}, str(error)
-        except Exception as error:  # nobody looks at this thread
-            return {}, f"no samples can be drawn: {type(error).__name__}: {error}"
+        except Exception as error:  # on this thread nobody would see it
+            return {}, f"cannot sample: {type(error).__name__}: {error}"
 
     def _planned(self, space: Any, line: Mapping[str, str]) -> tuple[list[str], bool]:
         try:
             return self._plan(space, line)
         except NbtuneError as error:
             return error.render("line").splitlines(), False
-        except Exception as error:  # nobody looks at this thread
-            self._failed({"where": "plan", "message": f"{type(error).__name__}: {error}"})
+        except Exception as error:  # on this thread nobody would see it
+            self._errors.add("plan", f"{type(error).__name__}: {error}")
             return [], True
 
-    def _send_plotly(self) -> None:
-        self.send({"type": "plotly", "version": plotly_version()}, [plotly_js()])
 
-    def _failed(self, message: Message) -> None:
-        self.errors = [*self.errors, f"{message.get('where')}: {message.get('message')}"][-_ERRORS:]
-
-
-def _question(message: Mapping[str, Any]) -> Message:
-    """Return what an answer says of its question."""
+def _request_ids(message: Mapping[str, Any]) -> Message:
+    """Return the ids by which the browser matches an answer with its request."""
     return answer_to(message, {"token": message.get("token"), "seq": message.get("seq", 0)})
 
 
-def _counted(space: Any, line: Mapping[str, str]) -> str:
-    """Return how many trials it makes, as far as the line says it."""
+def _trial_count(space: Any, line: Mapping[str, str]) -> str:
+    """Return the number of trials as text, if the line has a valid number of samples."""
     if space is None or not len(space):
         return ""
     samples, grid = line.get("samples") or "1", space.grid_size

@@ -1,4 +1,4 @@
-"""What the dashboard's buttons and forms order: from the browser's messages to the experiment, and the answers."""
+"""Executes the commands of the dashboard's buttons and forms, and answers the browser."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.store import ENDED, Store, flat
 from nbtune.results.trial import Trial
 from nbtune.spec.space.domain import Domain
-from nbtune.views.base.background import Background
-from nbtune.views.base.channel import answer_to
-from nbtune.views.live.rows import cell, kind_of
+from nbtune.views.base.background import BackgroundQueue
+from nbtune.views.base.channel import ErrorLog, answer_to
+from nbtune.views.live.rows import cell, parameter_kind
 
-__all__ = ["Orders", "Steerable"]
+__all__ = ["CommandHandlers", "ControllableExperiment"]
 
 Message = dict[str, Any]
-Answer = Callable[[Message], None]
-_RESUMING: Message = {"type": "resuming", "pending": True}  # the answer proper is still to come
+Handler = Callable[[Message], None]
+_RESUMING: Message = {"type": "resuming", "pending": True}  # the final answer follows
 
 
-class Steerable(Protocol):
-    """The experiment, as far as orders need it."""
+class ControllableExperiment(Protocol):
+    """The part of an experiment that the commands use."""
 
     max_concurrent: int | None
 
@@ -33,83 +33,87 @@ class Steerable(Protocol):
     def extend(self, samples: int) -> None: ...
 
 
-class Orders:
-    """Carries out what the browser orders, one after another, on a thread of its own.
+class CommandHandlers:
+    """The handlers of the browser's commands. They run one after another on a thread of their own.
 
-    An order takes as long as the cluster takes to answer, and one that resumes an experiment takes seconds: the
-    thread that hears the browser must not wait for that.
+    A command takes as long as the cluster takes to answer, and resuming an experiment takes seconds: the thread that
+    receives the browser's messages must not wait for that.
 
     Args:
-        experiment: what is steered.
+        experiment: the experiment.
         store: its state.
-        head: takes the answers to the head's orders.
-        trials: takes those to the table's.
-        broken: told of an exception that is no refusal.
+        send_header: sends an answer to the header.
+        send_trials: sends an answer to the table.
+        errors: where to keep unexpected exceptions.
     """
 
     def __init__(
-        self, experiment: Steerable, store: Store, head: Answer, trials: Answer, broken: Callable[[Message], None]
+        self,
+        experiment: ControllableExperiment,
+        store: Store,
+        send_header: Handler,
+        send_trials: Handler,
+        errors: ErrorLog,
     ) -> None:
         self._experiment, self._store = experiment, store
-        self._head, self._trials, self._broken = head, trials, broken
-        self._background = Background("nbtune-orders")
+        self._send_header, self._send_trials, self._errors = send_header, send_trials, errors
+        self._background = BackgroundQueue("nbtune-commands")
 
     @property
-    def head(self) -> dict[str, Callable[[Message], None]]:
-        """The handlers of the head's messages."""
-        orders = {
+    def header(self) -> dict[str, Handler]:
+        """The handlers of the header's messages, by their type."""
+        commands = {
             "stop": self._stop,
             "resume": self._resume,
             "extend": self._extend,
             "max_concurrent": self._set_max_concurrent,
         }
-        return {name: self._handler(self._head, name, order) for name, order in orders.items()}
+        return {name: self._handler(self._send_header, name, execute) for name, execute in commands.items()}
 
     @property
-    def trials(self) -> dict[str, Callable[[Message], None]]:
-        """The handlers of the table's messages."""
-        orders = {
-            "stop": self._about(Trial.stop, "stopping"),
-            "pause": self._about(Trial.pause, "pausing"),
-            "resume": self._about(Trial.resume, "resuming"),
+    def trials(self) -> dict[str, Handler]:
+        """The handlers of the table's messages, by their type."""
+        commands = {
+            "stop": self._for_trial(Trial.stop, "stopping"),
+            "pause": self._for_trial(Trial.pause, "pausing"),
+            "resume": self._for_trial(Trial.resume, "resuming"),
             "add": self._add,
         }
-        return {name: self._handler(self._trials, name, order) for name, order in orders.items()}
+        return {name: self._handler(self._send_trials, name, execute) for name, execute in commands.items()}
 
-    # -- the orders: each returns its answer, or raises why it is refused --------------------------
+    # -- the commands: each returns its answer, or raises why it is refused -------------------------
 
     def _stop(self, _: Message) -> Message:
         self._experiment.stop()
         return {"type": "stopping"}
 
     def _resume(self, message: Message) -> Message:
-        self._head(answer_to(message, _RESUMING))
+        self._send_header(answer_to(message, _RESUMING))
         self._experiment.resume(failed=message.get("failed") is True)
-        return {"type": "done", "order": "resume"}
+        return {"type": "done", "command": "resume"}
 
     def _extend(self, message: Message) -> Message:
         if self._store.status in ENDED:
-            self._head(answer_to(message, _RESUMING))
+            self._send_header(answer_to(message, _RESUMING))
         self._experiment.extend(message.get("samples", 0))
-        return {"type": "done", "order": "extend"}
+        return {"type": "done", "command": "extend"}
 
     def _set_max_concurrent(self, message: Message) -> Message:
         self._experiment.max_concurrent = message.get("max_concurrent")
-        return {"type": "done", "order": "max_concurrent"}
+        return {"type": "done", "command": "max_concurrent"}
 
-    def _about(self, method: Callable[[Trial], None], answer: str) -> Callable[[Message], Message]:
-        def give(message: Message) -> Message:
+    def _for_trial(self, method: Callable[[Trial], None], answer: str) -> Callable[[Message], Message]:
+        def execute(message: Message) -> Message:
             method(self._trial(message["trial"]))
             return {"type": answer, "trial": message["trial"]}
 
-        return give
+        return execute
 
     def _add(self, message: Message) -> Message:
         space, number = self._store.metadata.get("space", {}), message.get("trial")
-        states = self._store.states()
-        tried = [dict(flat(state.config)) for state in states]
+        configs = [dict(flat(state.config)) for state in self._store.states()]
         point = {
-            name: _meant(name, value, space.get(name), [config[name] for config in tried if name in config])
+            name: _read_value(name, value, space.get(name), [config[name] for config in configs if name in config])
             for name, value in message["config"].items()
         }
         if number is None:
@@ -119,61 +123,62 @@ class Orders:
         return {"type": "added", "trial": number}
 
     def _trial(self, number: Any) -> Trial:
-        found = self._experiment.trials.get(number)
-        if found is None:
+        trial = self._experiment.trials.get(number)
+        if trial is None:
             raise ExperimentError(f"there is no trial {number}")
-        return found
+        return trial
 
-    # -- how they are carried out ------------------------------------------------------------------
+    def _handler(self, send: Handler, name: str, execute: Callable[[Message], Message]) -> Handler:
+        """Return the handler of a message: executes its command in the background and sends the answer."""
 
-    def _handler(self, answer: Answer, name: str, order: Callable[[Message], Message]) -> Callable[[Message], None]:
-        def carry_out(message: Message) -> None:
+        def run(message: Message) -> None:
             try:
-                answer(answer_to(message, order(message)))
+                send(answer_to(message, execute(message)))
                 return
             except NbtuneError as error:
-                why = str(error)
-            except Exception as error:  # nobody looks at this thread
-                why = f"{type(error).__name__}: {error}"
-                self._broken({"where": f"order {name}", "message": why})
-            refusal = {"type": "refused", "order": name, "trial": message.get("trial"), "message": why}
-            answer(answer_to(message, refusal))
+                reason = str(error)
+            except Exception as error:  # on this thread nobody would see it
+                reason = f"{type(error).__name__}: {error}"
+                self._errors.add(f"command {name}", reason)
+            refusal = {"type": "refused", "command": name, "trial": message.get("trial"), "message": reason}
+            send(answer_to(message, refusal))
 
-        return lambda message: self._background.do(lambda: carry_out(message))
+        return lambda message: self._background.submit(lambda: run(message))
 
 
-def _meant(name: str, value: Any, known: Mapping[str, Any] | None, tried: list[Any]) -> Any:
-    """Return the value that a field of the browser's stands for.
+def _read_value(name: str, value: Any, recorded: Mapping[str, Any] | None, tried: list[Any]) -> Any:
+    """Return the value of a parameter that the browser has sent.
 
     Args:
         name: the parameter.
-        value: what was given: JSON, and for a choice the cell that stands for it.
-        known: what the log keeps of its space.
-        tried: the values that trials have had.
+        value: its JSON value; for a choice the cell that represents the value.
+        recorded: the parameter's domain in the event log.
+        tried: the values of earlier trials.
 
     Raises:
-        ExperimentError: it is none of the parameter's.
+        ExperimentError: the value is not one of the parameter's.
     """
-    kind = kind_of(known)
-    if known is not None and kind == "choice":
-        values = known["values"]
-        # The log keeps of an object only how it looks, which the space's text gives away. Trials have the object.
-        as_kept = repr(Domain.call(known["kind"], values)) == known["text"]
-        if as_kept and (found := [one for one in values if _alike(cell(one), value)]):
-            return found[0]
-        if found := [one for one in tried if _alike(cell(one), value)]:
-            return found[0]
-        why = "is none of its values" if as_kept else "cannot be given here, for no trial has had it: give it in Python"
-        raise ExperimentError(f"{name}: {value!r} {why}")
+    kind = parameter_kind(recorded)
+    if recorded is not None and kind == "choice":
+        values = recorded["values"]
+        # The log has only the repr of values that are not JSON; then `text` differs. Trials have the values themselves.
+        is_json = repr(Domain.call(recorded["kind"], values)) == recorded["text"]
+        if is_json and (matching := [one for one in values if _same_cell(cell(one), value)]):
+            return matching[0]
+        if matching := [one for one in tried if _same_cell(cell(one), value)]:
+            return matching[0]
+        if is_json:
+            raise ExperimentError(f"{name}: expected one of {', '.join(map(repr, values))}, got {value!r}")
+        raise ExperimentError(f"{name}: no trial has had the value {value!r} yet; use experiment.add in Python")
     if kind == "int" and type(value) is not int:
-        raise ExperimentError(f"{name}: {value!r} is no whole number")
+        raise ExperimentError(f"{name}: expected an integer, got {value!r}")
     if kind == "float":
         if type(value) not in (int, float):
-            raise ExperimentError(f"{name}: {value!r} is no number")
+            raise ExperimentError(f"{name}: expected a number, got {value!r}")
         return float(value)
     return value
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Tell whether two cells are the same: 1, 1.0 and True are not."""
+def _same_cell(one: Any, other: Any) -> bool:
+    """Return whether two cells are equal and of one type: 1, 1.0 and True differ."""
     return type(one) is type(other) and bool(one == other)

@@ -1,4 +1,4 @@
-"""The curves as messages for the browser: only new points, and no more of them than a screen can show."""
+"""The points of the curves as messages: only new ones, and no more than a screen can show."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from nbtune.results.columns import groups
 from nbtune.results.store import Store
 from nbtune.views.base.decimate import decimate
 
-__all__ = ["Points", "Update"]
+__all__ = ["CurvePoints", "CurveUpdate"]
 
-_ALL = 24_000  # points of all curves together: what plotly draws anew within some 20 ms
-_FINE = 1_500  # points of one that is looked at: two for each pixel of its width
-_COARSE = 6  # the least of one that is not: both ends and the extremes
+_MAX_POINTS = 24_000  # of all curves together: plotly draws them in about 20 ms
+_DETAILED_POINTS = 1_500  # of a detailed curve: two per pixel of its width
+_MIN_POINTS = 6  # of any other curve: both ends and the extremes
 
 
 @dataclass
-class Update:
-    """What the browser is to be told.
+class CurveUpdate:
+    """The new points of the curves.
 
     Attributes:
-        segments: (trial, count, replace) for each piece; see widgets/README.md.
-        iteration: all pieces one after another, int32, shape (n,).
+        segments: (trial, count, replace) of each segment; see widgets/README.md.
+        iteration: the points of all segments in their order, int32, shape (n,).
         time_s: the same, float64.
         value: the same, float64.
     """
@@ -35,45 +35,45 @@ class Update:
     value: np.ndarray = field(default_factory=lambda: np.array([], float))
 
     def buffers(self) -> list[bytes]:
-        """Return the three columns as bytes, in their order."""
+        """Return the three columns as bytes, in the order of the attributes."""
         return [column.tobytes() for column in (self.iteration, self.time_s, self.value)]
 
 
 class _Curve:
-    """One trial's points, all of them; and how many the browser has."""
+    """All points of one trial, and how many of them the browser has."""
 
     def __init__(self) -> None:
         self._columns: list[np.ndarray] = [np.empty(64, np.int32), np.empty(64), np.empty(64)]
         self.length = 0
-        self.told = 0  # points in the browser
-        self.fresh = 0  # the last so many are not told
-        self.void = False  # what the browser has is no longer true
+        self.sent = 0  # points in the browser
+        self.unsent = 0  # how many of the last points are not sent yet
+        self.outdated = False  # whether the browser has points that are not valid any more
 
     def columns(self) -> list[np.ndarray]:
         return [column[: self.length] for column in self._columns]
 
-    def add(self, *more: np.ndarray) -> None:
+    def add(self, *points: np.ndarray) -> None:
         iteration = self._columns[0]
-        if self.length and more[0][0] <= iteration[self.length - 1]:
-            # Tried again from a checkpoint: what came after it is made again.
-            self.length = int(np.searchsorted(iteration[: self.length], more[0][0]))
-            self.void = True
-        count = len(more[0])
+        if self.length and points[0][0] <= iteration[self.length - 1]:
+            # Restarted from a checkpoint: drop the reports after it.
+            self.length = int(np.searchsorted(iteration[: self.length], points[0][0]))
+            self.outdated = True
+        count = len(points[0])
         if self.length + count > len(iteration):
             size = max(2 * len(iteration), self.length + count)
             self._columns = [np.resize(column, size) for column in self._columns]
-        for column, values in zip(self._columns, more, strict=True):
+        for column, values in zip(self._columns, points, strict=True):
             column[self.length : self.length + count] = values
         self.length += count
-        self.fresh += count
+        self.unsent += count
 
 
-class Points:
-    """The curves of one metric, told in pieces.
+class CurvePoints:
+    """The curves of one metric; each update has only new points.
 
-    A curve that is looked at is told finely, the others coarsely: thinned by MinMax, which keeps the
-    extremes. What comes in is appended as it is; when a curve has grown to twice what it should have, it
-    is thinned again and replaced, so that over a whole run each point travels about twice.
+    Curves that the user looks at have more points than the others, which are decimated by MinMax. New points are
+    appended; when a curve has twice as many points as it should, it is decimated again and replaced, so that over a
+    whole run each point is sent about twice.
 
     Args:
         store: the experiment's state.
@@ -82,48 +82,49 @@ class Points:
 
     def __init__(self, store: Store, metric: str) -> None:
         self._store, self.metric = store, metric
-        self._known = 0
-        self._fine: Set[int] = frozenset()
+        self._cursor = 0
+        self._detailed: Set[int] = frozenset()
         self._curves: dict[int, _Curve] = {}
 
-    def update(self, fine: Set[int] = frozenset(), *, everything: bool = False) -> tuple[Update, bool]:
-        """Return what is new, and whether it takes the place of everything told before.
+    def update(self, detailed: Set[int] = frozenset(), *, everything: bool = False) -> tuple[CurveUpdate, bool]:
+        """Return the new points, and whether they replace everything that was sent before.
 
         Args:
-            fine: the trials that are looked at: running, best, selected.
-            everything: begin again: the browser knows nothing.
+            detailed: the trials whose curves have more points: running, best, selected.
+            everything: send all points.
         """
-        self._known, columns = self._store.reports.points(self.metric, self._known)
-        touched = set(self._fine ^ fine) & self._curves.keys()
-        self._fine = frozenset(fine)
-        for trial, at in groups(columns[0]):
-            for part in _rising(columns[1][at], at):
+        self._cursor, columns = self._store.reports.points(self.metric, self._cursor)
+        touched = set(self._detailed ^ detailed) & self._curves.keys()
+        self._detailed = frozenset(detailed)
+        for trial, positions in groups(columns[0]):
+            for part in _split_restarts(columns[1][positions], positions):
                 self._curves.setdefault(trial, _Curve()).add(*(column[part] for column in columns[1:]))
             touched.add(trial)
-        coarse = max(_COARSE, min(_FINE, _ALL // max(1, len(self._curves))))
-        # Curves that were told when there were few of them have more points than is their share now.
-        reset = everything or sum(curve.told for curve in self._curves.values()) > 2 * _ALL + _FINE * len(fine)
+        other_points = max(_MIN_POINTS, min(_DETAILED_POINTS, _MAX_POINTS // max(1, len(self._curves))))
+        # Curves that were sent when there were fewer of them may have more points than their share now.
+        sent = sum(curve.sent for curve in self._curves.values())
+        reset = everything or sent > 2 * _MAX_POINTS + _DETAILED_POINTS * len(detailed)
         pieces: list[tuple[int, bool, list[np.ndarray]]] = []
         for trial in sorted(self._curves if reset else touched):
             curve = self._curves[trial]
-            most = _FINE if trial in fine else coarse
-            # One that was told coarsely and is looked at now has more to show.
-            thin = 2 * (curve.told + curve.fresh) < min(curve.length, most)
-            if reset or curve.void or thin or curve.told + curve.fresh > 2 * most:
-                kept = decimate(None, curve.columns()[2], most)
-                pieces.append((trial, True, [column[kept] for column in curve.columns()]))
-                curve.told = len(kept)
-            elif curve.fresh:
-                pieces.append((trial, False, [column[-curve.fresh :] for column in curve.columns()]))
-                curve.told += curve.fresh
-            curve.fresh, curve.void = 0, False
+            maximum = _DETAILED_POINTS if trial in detailed else other_points
+            # A curve that was decimated and is detailed now has more points to show.
+            sparse = 2 * (curve.sent + curve.unsent) < min(curve.length, maximum)
+            if reset or curve.outdated or sparse or curve.sent + curve.unsent > 2 * maximum:
+                indexes = decimate(None, curve.columns()[2], maximum)
+                pieces.append((trial, True, [column[indexes] for column in curve.columns()]))
+                curve.sent = len(indexes)
+            elif curve.unsent:
+                pieces.append((trial, False, [column[-curve.unsent :] for column in curve.columns()]))
+                curve.sent += curve.unsent
+            curve.unsent, curve.outdated = 0, False
         if not pieces:
-            return Update(), reset
+            return CurveUpdate(), reset
         iteration, time_s, value = (np.concatenate(parts) for parts in zip(*(p[2] for p in pieces), strict=True))
         segments = [(trial, len(parts[0]), replace) for trial, replace, parts in pieces]
-        return Update(segments, iteration, time_s, value), reset
+        return CurveUpdate(segments, iteration, time_s, value), reset
 
 
-def _rising(iteration: np.ndarray, at: np.ndarray) -> list[np.ndarray]:
-    """Split one trial's positions where its iterations go back: a retry makes the later ones again."""
-    return np.split(at, np.flatnonzero(np.diff(iteration) <= 0) + 1)
+def _split_restarts(iteration: np.ndarray, positions: np.ndarray) -> list[np.ndarray]:
+    """Split the positions of one trial's reports where its iterations decrease: there it has restarted."""
+    return np.split(positions, np.flatnonzero(np.diff(iteration) <= 0) + 1)

@@ -1,4 +1,4 @@
-"""The table as messages for the browser: columns, and the rows of the trials that have changed."""
+"""The table of trials as messages: its columns, and the rows that have changed."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from nbtune.results.store import Store, flat
 from nbtune.spec.space.values import label
 from nbtune.views.text import status_of
 
-__all__ = ["Rows", "cell", "kind_of"]
+__all__ = ["TableRows", "cell", "parameter_kind"]
 
-_LONGEST = 200  # characters of a cell
-_WHOLE = 2**53  # above it JavaScript's numbers skip whole numbers
+_MAX_CELL = 200  # characters
+_MAX_INTEGER = 2**53  # JavaScript's numbers are exact below
 
 
 def cell(value: Any) -> Any:
-    """Return a parameter's or metric's value as a cell: a JSON value, shortened; see widgets/README.md."""
+    """Return a value as a cell of the table: a JSON value, with long text shortened; see widgets/README.md.
+
+    Args:
+        value: of a parameter or a metric; `ABSENT` becomes null.
+    """
     if value is ABSENT or value is None or isinstance(value, bool):
         return None if value is ABSENT else value
     if isinstance(value, float):
         if math.isfinite(value):
             return value
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, int) and abs(value) < _WHOLE:
+    if isinstance(value, int) and abs(value) < _MAX_INTEGER:
         return value
     text = value if isinstance(value, str) else label(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
 
 
-def kind_of(known: Mapping[str, Any] | None) -> str | None:
-    """Return what a parameter takes: "int", "float", "choice", or "any"; None for one that is not of the space.
+def parameter_kind(recorded: Mapping[str, Any] | None) -> str | None:
+    """Return the kind of a parameter's values: "int", "float", "choice" or "any"; None for one outside the space.
 
     Args:
-        known: what the log keeps of its space.
+        recorded: the parameter's domain in the event log.
     """
-    if known is None:
+    if recorded is None:
         return None
-    kind = known["kind"]
+    kind = recorded["kind"]
     if kind in {"choice", "grid_search"}:
         return "choice"
     if kind.endswith("randint"):
@@ -48,8 +52,8 @@ def kind_of(known: Mapping[str, Any] | None) -> str | None:
     return "float" if kind.endswith(("uniform", "randn")) else "any"
 
 
-class Rows:
-    """The table of an experiment, told in pieces.
+class TableRows:
+    """The table of an experiment; each message has only what has changed.
 
     Args:
         store: the experiment's state.
@@ -59,22 +63,24 @@ class Rows:
         self._store = store
         self._parameters: dict[str, None] = {}
         self._columns: list[dict[str, Any]] | None = None
-        self._told = 0  # the store's version when it was last told
+        self._sent_version = 0  # the store's version at the last message
         self._best: int | None = None
-        self._statuses: dict[int, str] = {}  # as they were told
+        self._statuses: dict[int, str] = {}  # trial -> status in the last message
         self._generation = store.generation
 
     def message(self, *, everything: bool = False) -> dict[str, Any] | None:
         """Return what has changed since the last message, or None.
 
         Args:
-            everything: begin again: the browser knows nothing.
+            everything: send the whole table.
         """
         store = self._store
         version = store.version
         states = store.states()
         statuses = {state.number: status_of(store, state) for state in states}
-        changed = [s for s in states if s.changed > self._told or statuses[s.number] != self._statuses.get(s.number)]
+        changed = [
+            s for s in states if s.changed > self._sent_version or statuses[s.number] != self._statuses.get(s.number)
+        ]
         for state in changed:
             self._parameters.update(dict.fromkeys(name for name, _ in flat(state.config)))
         columns = self._describe(any(state.error for state in states))
@@ -83,7 +89,7 @@ class Rows:
         reset = everything or columns != self._columns or store.generation != self._generation
         if not (reset or changed or number != self._best):
             return None
-        self._columns, self._told, self._best = columns, version, number
+        self._columns, self._sent_version, self._best = columns, version, number
         self._statuses, self._generation = statuses, store.generation
         return {
             "type": "table",
@@ -97,25 +103,25 @@ class Rows:
         }
 
     def _describe(self, failed: bool) -> list[dict[str, Any]]:
-        """Return the columns: the experiment's own metric, the parameters, the other metrics, the rest."""
+        """Return the columns: the experiment's metric, the parameters, the other metrics, the rest."""
         store = self._store
         space: dict[str, dict[str, Any]] = store.metadata.get("space", {})
         metrics = store.metrics()
         columns = []
-        if store.metric in metrics:  # first, for it is what one looks for
+        if store.metric in metrics:  # the most interesting column is the first
             metrics.remove(store.metric)
             columns = [
                 _column(f"metric/{store.metric}", store.metric, "metric"),
                 _column("best", f"best {store.metric}", "best"),
             ]
         for name in {**dict.fromkeys(space), **self._parameters}:
-            known = space.get(name, {})
+            recorded = space.get(name, {})
             shown = f"config/{name}" if name in store.metrics() else name
-            kind = kind_of(space.get(name))
-            cells = [*map(cell, known["values"])] if kind == "choice" else None
-            log = "log" in (known.get("of") or known).get("kind", "")
+            kind = parameter_kind(space.get(name))
+            cells = [*map(cell, recorded["values"])] if kind == "choice" else None
+            log = "log" in (recorded.get("of") or recorded).get("kind", "")
             column = _column(f"config/{name}", shown, "param", log, cells)
-            columns.append({**column, "kind": kind, "space": known.get("text", "")})
+            columns.append({**column, "kind": kind, "space": recorded.get("text", "")})
         columns += [_column(f"metric/{name}", name, "metric") for name in metrics]
         columns += [_column("iterations", "iterations", "iterations"), _column("time_s", "time (s)", "time_s")]
         return [*columns, _column("error", "error", "error")] if failed else columns

@@ -1,4 +1,4 @@
-"""The head of the dashboard as one dictionary: name, state, counts, best, times; see widgets/README.md."""
+"""The state of the dashboard's header: name, status, counts, best trial, times; see widgets/README.md."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from nbtune.results.store import ENDED, Store, flat
 from nbtune.spec.plan.shape import format_resources
 from nbtune.views.text import number, shown_counts
 
-__all__ = ["head_state"]
+__all__ = ["header_state"]
 
-_SOON = 5.0  # seconds in which a trial starts that has room
-_SHOWN = 200  # characters of a value
-_PARAMETERS = 24  # how many of the best trial's
+_START_TIMEOUT = 5.0  # seconds within which a trial starts if there is capacity
+_MAX_VALUE = 200  # characters
+_MAX_PARAMETERS = 24  # of the best trial
 
 
-def head_state(store: Store) -> dict[str, Any]:
-    """Return what the head shows of an experiment."""
+def header_state(store: Store) -> dict[str, Any]:
+    """Return the header's state.
+
+    Args:
+        store: the experiment's state.
+    """
     metadata = store.metadata
     over, total = store.progress()
     live = store.status not in ENDED
@@ -30,64 +34,64 @@ def head_state(store: Store) -> dict[str, Any]:
         "counts": shown_counts(store),
         "best": _best(store),
         "elapsed": store.elapsed(),
-        "left": _left(store) if live else None,
+        "remaining": _remaining(store) if live else None,
         "concurrent": concurrent_trials(store),
         "limited_by": limited_by(store),
         "workers": str(metadata.get("workers") or ""),
         "max_concurrent": metadata.get("max_concurrent"),
         "hint": _hint(store),
         "live": live,
-        "steer": bool(metadata.get("space")) and (live or bool(metadata.get("path"))),
-        "again": "" if live else _again(store),
-        "gone": _gone(store),
+        "steerable": bool(metadata.get("space")) and (live or bool(metadata.get("path"))),
+        "resumable": "" if live else _resumable(store),
+        "reconnect": _reconnect_hint(store),
     }
 
 
-def _again(store: Store) -> str:
-    """Return what can be done with an experiment that is over: "resume", "failed" (try those again), or nothing."""
+def _resumable(store: Store) -> str:
+    """Return what an ended experiment can be resumed for: "resume", "failed" (run those again), or ""."""
     over, total = store.progress()
-    cut = sum(state.reason == "experiment" for state in store.states())
+    unfinished = sum(state.reason == "experiment" for state in store.states())
     if not store.metadata.get("path"):
         return ""
-    if store.status != "finished" and (over - cut < total or not total):
+    if store.status != "finished" and (over - unfinished < total or not total):
         return "resume"
     return "failed" if store.counts["failed"] else ""
 
 
-def _gone(store: Store) -> str:
-    """Return what to say when the kernel is gone: how to come back to the experiment."""
+def _reconnect_hint(store: Store) -> str:
+    """Return what happens to the experiment without the kernel, and how to get back to it."""
     path = str(store.metadata.get("path") or "")
     if not path:
         return ""
-    # By its name it is found where experiments are kept unless said otherwise; by its path it is found anywhere.
-    usual = path.rpartition("/")[0] == default_storage()
-    name = store.metadata.get("name") if usual and store.metadata.get("name") else path
+    # The name is sufficient in the default storage; elsewhere it takes the path.
+    in_default = path.rpartition("/")[0] == default_storage()
+    name = store.metadata.get("name") if in_default and store.metadata.get("name") else path
     if store.metadata.get("detached"):
-        return f"The experiment goes on without it. In a new kernel: %tune attach {name}"
-    return f"The trials have ended with it; what they reported is kept. In a new kernel: %tune resume {name}"
+        return f"The experiment keeps running. In a new kernel: %tune attach {name}"
+    return f"The trials have ended; their reports are kept. In a new kernel: %tune resume {name}"
 
 
 def _best(store: Store) -> dict[str, Any] | None:
     best, metric = store.best(), store.metric
     if best is None or metric is None:
         return None
-    params = [[name, number(value)[:_SHOWN]] for name, value in flat(best.config)]
+    params = [[name, number(value)[:_MAX_VALUE]] for name, value in flat(best.config)]
     value = number(best.metrics[metric])
-    return {"metric": metric, "value": value, "trial": best.number, "params": params[:_PARAMETERS]}
+    return {"metric": metric, "value": value, "trial": best.number, "params": params[:_MAX_PARAMETERS]}
 
 
-def _left(store: Store) -> dict[str, float] | None:
-    found = time_left(store)
-    return None if found is None else {"low": found.low, "likely": found.likely, "high": found.high}
+def _remaining(store: Store) -> dict[str, float] | None:
+    estimate = time_left(store)
+    return None if estimate is None else {"low": estimate.low, "likely": estimate.likely, "high": estimate.high}
 
 
 def _hint(store: Store) -> str:
-    for told in ("error", "warning"):
-        if store.metadata.get(told):
-            return str(store.metadata[told])
+    for key in ("error", "warning"):
+        if store.metadata.get(key):
+            return str(store.metadata[key])
     live, counts = store.status not in ENDED, store.counts
     if live and counts["paused"] and not counts["running"] and not counts["pending"]:
-        return f"{counts['paused']} paused, none running: resume one in the table, or stop"
+        return f"{counts['paused']} paused, none running; resume one in the table, or stop the experiment"
     if live and not (counts["running"] or counts["paused"]) and not store.progress()[0]:
         return _starting(store)
     failed = [state for state in store.states() if state.status == "failed"]
@@ -95,18 +99,17 @@ def _hint(store: Store) -> str:
         more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
     if not live and store.best() is None and store.metric is not None:
-        return f"no trial has a finite value of {store.metric} as its last"
+        return f"no trial has a finite last value of {store.metric}"
     if store.metadata.get("notes"):
         return "; ".join(map(str, store.metadata["notes"]))
-    return "running; the first report is still to come" if live and not store.metrics() else ""
+    return "running; no report yet" if live and not store.metrics() else ""
 
 
 def _starting(store: Store) -> str:
-    """Return what to say before the first trial runs: where others leave it no room, it waits for them."""
-    if not store.cursor and store.elapsed() > _SOON:
-        return "its driver has not started yet: the cluster is starting its process, or has no place for it so far"
+    """Return the hint before the first trial runs."""
+    if not store.cursor and store.elapsed() > _START_TIMEOUT:
+        return "waiting for the cluster to start the driver"
     plan = store.metadata.get("plan") or {}
-    if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _SOON:
-        used = format_resources(plan["in_use"])
-        return f"others used {used} at the start: the first trial waits until enough is released"
-    return "starting the trials' processes, which takes a few seconds"
+    if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _START_TIMEOUT:
+        return f"others use {format_resources(plan['in_use'])}: the first trial waits until enough is free"
+    return "starting the trials' processes; this takes a few seconds"

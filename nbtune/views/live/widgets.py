@@ -1,36 +1,36 @@
-"""The four widgets of the dashboard: their traits. widgets/README.md says what travels between the halves."""
+"""The four widgets of the dashboard. widgets/README.md describes their traits and messages."""
 
 from __future__ import annotations
 
 import traitlets
 
-from nbtune.views.base.channel import Live, script, styles
+from nbtune.views.base.channel import BaseWidget, script, styles
 
-__all__ = ["Curves", "Head", "Parallel", "Trials"]
+__all__ = ["Curves", "Header", "Parallel", "Trials"]
 
 
-class Head(Live):
-    """Name, state, bar, counts, best, time, and what is ordered of the whole experiment.
+class Header(BaseWidget):
+    """Name, status, progress, best trial, times and buttons of the experiment.
 
     Attributes:
-        state: what `nbtune.views.live.state.head_state` returns.
-        alive: counted up while the experiment runs, so that the browser sees that the kernel does.
+        state: what `nbtune.views.live.state.header_state` returns.
+        alive: a counter that increases while the experiment runs: it shows the browser that the kernel is alive.
     """
 
-    _esm = script("head")
-    _css = styles("head")
+    _esm = script("header")
+    _css = styles("header")
     state = traitlets.Dict().tag(sync=True)
     alive = traitlets.Int(0).tag(sync=True)
 
 
-class Curves(Live):
-    """One metric of all trials, over iterations or seconds.
+class Curves(BaseWidget):
+    """The curves of one metric of all trials, over iterations or seconds.
 
     Attributes:
-        metric: the one that is drawn; the browser may set it.
-        metrics: those that can be drawn.
-        mode: "min", "max" or None: of the experiment's metric.
-        settings: x axis, logarithmic axes and smoothing, as the browser has set them.
+        metric: the metric that is drawn; the browser may set it.
+        metrics: the metrics to choose from.
+        mode: the mode of the experiment's metric: "min", "max" or None.
+        settings: x axis, logarithmic axes and smoothing; the browser sets them.
         selection: the numbers of the selected trials.
     """
 
@@ -43,7 +43,7 @@ class Curves(Live):
     selection = traitlets.List().tag(sync=True)
 
 
-class Trials(Live):
+class Trials(BaseWidget):
     """The table of trials.
 
     Attributes:
@@ -55,8 +55,8 @@ class Trials(Live):
     selection = traitlets.List().tag(sync=True)
 
 
-class Parallel(Live):
-    """Parallel coordinates over parameters and objective.
+class Parallel(BaseWidget):
+    """Parallel coordinates over the parameters and the metric.
 
     Attributes:
         selection: the numbers of the selected trials.

@@ -1,4 +1,4 @@
-"""The workers of a distributed trial as a message: the table in its row's detail."""
+"""The workers of a distributed trial, for the table in its detail."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ __all__ = ["workers_of"]
 
 
 def workers_of(store: Store, trial: int) -> dict[str, Any] | None:
-    """Return a trial's workers as the browser is told of them, or None; see widgets/README.md."""
+    """Return a trial's workers as a message; see widgets/README.md.
+
+    Args:
+        store: the experiment's state.
+        trial: the trial's number.
+
+    Returns:
+        The message, or None for a trial without workers.
+    """
     ranks = store.workers.ranks(trial)
     if not ranks:
         return None
     workers = store.workers.of(trial)
-    told = any(store.metric in worker.metrics for worker in workers)
+    has_metric = any(store.metric in worker.metrics for worker in workers)
     rows = [
         [
             worker.rank,
@@ -31,4 +39,4 @@ def workers_of(store: Store, trial: int) -> dict[str, Any] | None:
         ]
         for worker in workers
     ]
-    return {"ranks": ranks, "metric": store.metric if told else None, "rows": rows}
+    return {"ranks": ranks, "metric": store.metric if has_metric else None, "rows": rows}

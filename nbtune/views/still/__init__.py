@@ -1,1 +1,1 @@
-"""The picture of an experiment that stays in the notebook's file."""
+"""The static picture of an experiment in the notebook's file."""

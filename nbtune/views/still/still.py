@@ -1,4 +1,4 @@
-"""The picture that stays in the notebook file: the dashboard, drawn without a browser, and the same as text."""
+"""The static picture of an experiment in the notebook's file: the dashboard as SVG and as text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nbtune.views.text import count_line, shown_counts, status_of, summary
 __all__ = ["still"]
 
 _WIDTH, _LEFT, _RIGHT = 760, 16, 744
-_BAR = 90  # pixels
-_ROWS, _ROW = 8, 18  # of the table: how many, and how high
+_BAR_WIDTH = 90  # pixels
+_MAX_ROWS, _ROW_HEIGHT = 8, 18  # of the table; the height in pixels
 _FILLS = dict.fromkeys(("failed", "lost", "unread"), FAILED) | {
     "running": RUNNING,
     "finished": FINISHED,
@@ -25,17 +25,20 @@ _FILLS = dict.fromkeys(("failed", "lost", "unread"), FAILED) | {
 }
 _TEXT, _GRID = "#1f1f1f", "#e0e0e0"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_LINES, _LINE = 8, 240  # of the text: lines of the summary, and characters of each
+_MAX_LINES, _MAX_LINE = 8, 240  # of the summary as text: lines, and characters per line
 
 
 def still(store: Store) -> dict[str, str]:
-    """Return an experiment as a picture and as text, by MIME type, for where no widget can be.
+    """Return an experiment as a picture and as text, by MIME type, for frontends without widgets.
 
-    Both together have at most some 60 kB, whatever the experiment's size, and name no place on this machine.
-    The picture's root has the id "nbtune-still", by which a live view finds it to take its place.
+    Both together have at most about 60 kB, whatever the size of the experiment, and contain no paths of this machine.
+    The id of the picture's root is "nbtune-still": a live view hides the picture by it.
+
+    Args:
+        store: the experiment's state.
     """
     states, best = ranked(store), store.best()
-    columns = table(store, states[:_ROWS], best)
+    columns = table(store, states[:_MAX_ROWS], best)
     text = "\n\n".join([_summary(store), *([plain_table(columns)] if states else [])])
     return {"image/svg+xml": _picture(store, states, best, columns), "text/plain": text}
 
@@ -43,16 +46,16 @@ def still(store: Store) -> dict[str, str]:
 def _summary(store: Store) -> str:
     text = summary(store)
     if store.metadata.get("path"):
-        text = text.removesuffix(f"\nkept in {store.metadata['path']}")
-    return "\n".join(clean(line, _LINE) for line in text.splitlines()[:_LINES])
+        text = text.removesuffix(f"\nstored in {store.metadata['path']}")
+    return "\n".join(clean(line, _MAX_LINE) for line in text.splitlines()[:_MAX_LINES])
 
 
 def _picture(store: Store, states: list[TrialState], best: TrialState | None, columns: list[Cells]) -> str:
     y = 28
-    lines = _head(store, y)
+    lines = _header(store, y)
     y += 26
     lines += _best(store, best, y) if best is not None else _note(store, y)
-    if store.metadata.get("began"):  # in a line of its own, the only one that another run with the same seed changes
+    if store.metadata.get("began"):  # a separate element: all others are equal in another run with the same seed
         lines.append(texts(_RIGHT, y, Run(format_duration(store.elapsed()), DIM), text_anchor="end"))
     errors = wrap(clean(store.metadata["error"]), _RIGHT - _LEFT, 3) if store.metadata.get("error") else []
     for error in errors:
@@ -61,10 +64,10 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
     if store.metric is not None and (chart := draw(collect(store, store.metric, states, best), y + 12, _LEFT, _RIGHT)):
         lines += chart
         y += 12 + HEIGHT
-    top = states[: _ROWS - len(errors)]
+    top = states[: _MAX_ROWS - len(errors)]
     if top:
         lines += _rows(store, fit(columns, _RIGHT - _LEFT, 18, 112, _small), best, top, y + 22)
-        y += 26 + _ROW * len(top)
+        y += 26 + _ROW_HEIGHT * len(top)
     for below in _below(states, len(states) - len(top)):
         y += 20
         lines.append(texts(_LEFT, y, *below, font_size="12"))
@@ -82,7 +85,7 @@ def _card(store: Store, best: TrialState | None, lines: list[str], height: int) 
     if best is not None and store.metric is not None:
         value = shown(best.metrics[store.metric])
         described += f"; best {clean(store.metric, 100)} {value}, of trial {best.number}"
-    # The size is a picture's own, so that a narrow page can shrink it; the digits are all as wide as each other.
+    # `max-width` lets narrow pages shrink the picture; tabular digits all have the same width.
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="nbtune-still" role="img" width="{_WIDTH}" height="{height}"'
         f' viewBox="0 0 {_WIDTH} {height}" font-family="{_FONT}" font-size="13" fill="{_TEXT}"'
@@ -93,23 +96,23 @@ def _card(store: Store, best: TrialState | None, lines: list[str], height: int) 
     return "\n".join([root, *names, card, *lines, "</svg>"])
 
 
-def _head(store: Store, y: float) -> list[str]:
-    """Return the first line: name, state, bar and counts."""
+def _header(store: Store, y: float) -> list[str]:
+    """Return the first line: name, status, bar and counts."""
     over, total = store.progress()
     status = f"{SIGNS.get(store.status, '')} {store.status}"
     done, counts = f"{over:,} of {total:,} trials", count_line(store)
-    room = _RIGHT - _LEFT - text_width(status, bold=True) - 12 - 16 - _BAR - 10 - text_width(done) - 14
+    room = _RIGHT - _LEFT - text_width(status, bold=True) - 12 - 16 - _BAR_WIDTH - 10 - text_width(done) - 14
     name = clean(store.metadata.get("name", "experiment"))
     if text_width(counts) + min(_title_width(name), 120) > room:
-        found = shown_counts(store)
-        counts = "  ".join(f"{SIGNS[status]} {found[status]:,}" for status in SIGNS if status in found)
+        by_status = shown_counts(store)
+        counts = "  ".join(f"{SIGNS[status]} {by_status[status]:,}" for status in SIGNS if status in by_status)
     name = cut(name, room - text_width(counts), _title_width)
     bar = round(_LEFT + _title_width(name) + 12 + text_width(status, bold=True) + 16)
     fill = _FILLS.get(store.status, DIM)
     return [
         texts(_LEFT, y, Run(name, bold=True), Run(status, fill, bold=True, gap=12)),
         *_bar(store, total, bar, y - 10),
-        texts(bar + _BAR + 10, y, Run(done), Run(counts, DIM, gap=14)),
+        texts(bar + _BAR_WIDTH + 10, y, Run(done), Run(counts, DIM, gap=14)),
     ]
 
 
@@ -118,9 +121,9 @@ def _title_width(text: str) -> float:
 
 
 def _bar(store: Store, total: int, x: float, y: float) -> list[str]:
-    lines = [element("rect", x=x, y=y, width=_BAR, height=11, rx=2, fill="#e6e6e6")]
+    lines = [element("rect", x=x, y=y, width=_BAR_WIDTH, height=11, rx=2, fill="#e6e6e6")]
     for status in ("finished", "stopped", "failed"):
-        width = round(_BAR * store.counts[status] / max(total, 1), 1)
+        width = round(_BAR_WIDTH * store.counts[status] / max(total, 1), 1)
         if width:
             lines.append(element("rect", x=x, y=y, width=width, height=11, fill=_FILLS[status]))
         x += width
@@ -134,13 +137,13 @@ def _best(store: Store, best: TrialState, y: float) -> list[str]:
     runs = [Run(f"★ {metric} {value}", BEST, bold=True), Run(f"trial {best.number}", gap=14)]
     room = _RIGHT - _LEFT - 90 - sum(text_width(run.text, bold=run.bold) + run.gap for run in runs)
     parameters = [(clean(name, 60), shown(value)) for name, value in flat(best.config)]
-    for place, (name, value) in enumerate(parameters):
-        left = len(parameters) - place
-        more = text_width(f"+ {left} more") + 14
+    for position, (name, value) in enumerate(parameters):
+        remaining = len(parameters) - position
+        more = text_width(f"+ {remaining} more") + 14
         name, value = cut(name, 140), cut(value, 140)
         width = text_width(f"{name} {value}") + 14
-        if width > room - (more if left > 1 else 0):
-            runs.append(Run(f"+ {left} more", DIM, gap=14))
+        if width > room - (more if remaining > 1 else 0):
+            runs.append(Run(f"+ {remaining} more", DIM, gap=14))
             break
         runs += [Run(name, DIM, gap=14), Run(f" {value}")]
         room -= width
@@ -148,15 +151,15 @@ def _best(store: Store, best: TrialState, y: float) -> list[str]:
 
 
 def _note(store: Store, y: float) -> list[str]:
-    """Return the second line where there is no best trial: what is to come, or why there is none."""
+    """Return the second line of an experiment without a best trial: why there is none."""
     ended, metric = store.status in ENDED, store.metric
     if not store.trials:
         note = "no trial was started" if ended else "starting the trials' processes"
     elif metric is None:
-        note = "no metric was named to compare the trials by"
+        note = "no metric to compare the trials by"
     elif ended:
-        seen = ", ".join(store.metrics()) or "nothing"
-        note = f"no trial has a finite value of {metric} as its last; reported were: {seen}"
+        reported = ", ".join(store.metrics()) or "none"
+        note = f"no trial has a finite last value of {metric}; reported metrics: {reported}"
     else:
         note = f"no finite value of {metric} yet" if store.metrics() else "no report yet"
     return [texts(_LEFT, y, Run(cut(clean(note), _RIGHT - _LEFT - 80), DIM))]
@@ -165,16 +168,16 @@ def _note(store: Store, y: float) -> list[str]:
 def _rows(
     store: Store, columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float
 ) -> list[str]:
-    """Return the table, each row a line, the first of which is the titles."""
-    places, x = [], float(_LEFT)
+    """Return the table, one element per row; the first has the titles."""
+    positions, x = [], float(_LEFT)
     for column in columns:
-        places.append(round(x + column.width) if column.right else round(x))
+        positions.append(round(x + column.width) if column.right else round(x))
         x += column.width + 18
     anchors = ["end" if column.right else None for column in columns]
     lines = []
     for row in range(-1, len(states)):
         spans = []
-        for column, place, anchor in zip(columns, places, anchors, strict=True):
+        for column, position, anchor in zip(columns, positions, anchors, strict=True):
             run = Run(column.title, DIM)
             if row >= 0:
                 state = states[row]
@@ -182,17 +185,17 @@ def _rows(
                 fill = BEST if top else _FILLS.get(status_of(store, state)) if column.kind == "status" else None
                 run = Run(column.cells[row], fill, bold=top)
             if run.text:
-                spans.append(span(run, x=place, text_anchor=anchor))
+                spans.append(span(run, x=position, text_anchor=anchor))
         lines.append(element("text", "".join(spans), y=y, font_size="12"))
         if row < 0:
             lines.append(element("path", d=f"M{_LEFT} {y + 5.5:g}H{_RIGHT}", stroke=_GRID))
             y += 4
-        y += _ROW
+        y += _ROW_HEIGHT
     return lines
 
 
 def _below(states: Sequence[TrialState], hidden: int) -> list[list[Run]]:
-    """Return the lines below the table: how many trials it leaves out, and the first error."""
+    """Return the lines below the table: how many trials it does not show, and the first error."""
     lines = []
     if hidden:
         lines.append([Run(f"and {hidden:,} more", DIM)])

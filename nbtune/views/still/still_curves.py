@@ -1,4 +1,4 @@
-"""The curves of the still picture: which are drawn, over what range, and as what lines of SVG."""
+"""The curves of the static picture: selection, range, and SVG."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BEST, RUNNING, FINISHED, STOPPED, FAILED = "#c85200", "#0072b2", "#00795a", "#6b
 DIM, _OTHER, _GRID = "#5c5c5c", "#8a8a8a", "#e8e8e8"
 
 HEIGHT = 186
-"""Of the whole chart, in pixels."""
+"""The height of the chart in pixels."""
 
-_LINES, _DOTS = 60, 600  # how many trials are drawn at most, as curves or as a point each
-_FINE, _COARSE = 200, 64  # points of the best curve, and of each other
-_PLOT = 130  # pixels high
-_MARGIN = 8  # half pixels around the outermost points, so that no line's edge is cut
-_FARTHEST = 8e307  # twice as far apart are numbers still
+_MAX_CURVES, _MAX_DOTS = 60, 600  # trials that are drawn as curves, or as one point each
+_BEST_POINTS, _OTHER_POINTS = 200, 64  # points of the best curve, and of each other one
+_PLOT = 130  # height in pixels
+_MARGIN = 8  # half pixels around the outermost points, so that no line is cut off
+_MAX_VALUE = 8e307  # the difference of two values must be a finite number
 
 _Floats = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Curve:
 
     Attributes:
         state: the trial.
-        kind: "best" or the trial's status, as it is shown.
+        kind: "best", or the trial's status as it is shown.
         x: ascending, shape (n,).
         y: finite, shape (n,); n is at least 1.
     """
@@ -52,12 +52,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn.
+    """The curves of a metric.
 
     Attributes:
         metric: its name.
         curves: by trial; at most 60, or 600 points.
-        total: how many curves there are.
+        total: the number of all curves.
         single: whether no trial has more than one point; then x is the trial's number, not the iteration.
     """
 
@@ -68,59 +68,59 @@ class Chart:
 
 
 def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: TrialState | None) -> Chart:
-    """Return a metric's curves. Values that are not finite are left out of them.
+    """Return the curves of a metric, without values that are not finite.
 
     Args:
         store: the experiment's state.
-        metric: what is drawn.
+        metric: the metric.
         ranked: all trials, the best first.
         best: the best of them.
     """
     _, (trial, iteration, _, value) = store.reports.points(metric, 0)
     finite = np.isfinite(value)
     reports = np.bincount(trial[finite], minlength=max((s.number + 1 for s in ranked), default=0))
-    seen = [state for state in ranked if reports[state.number]]
+    reported = [state for state in ranked if reports[state.number]]
     single = reports.max(initial=0) <= 1
-    drawn = _chosen(seen, _DOTS if single else _LINES)
-    wanted = np.zeros(len(reports), bool)
-    wanted[[state.number for state in drawn]] = True
-    rows = np.flatnonzero(finite & wanted[trial])
+    drawn = _choose(reported, _MAX_DOTS if single else _MAX_CURVES)
+    is_drawn = np.zeros(len(reports), bool)
+    is_drawn[[state.number for state in drawn]] = True
+    rows = np.flatnonzero(finite & is_drawn[trial])
     states = {state.number: state for state in drawn}
     curves = []
-    for number, at in groups(trial[rows]):
-        kept = rows[at][_still_true(iteration[rows[at]])]
-        x = np.array([number], float) if single else iteration[kept].astype(float)
+    for number, positions in groups(trial[rows]):
+        valid = rows[positions][_is_valid(iteration[rows[positions]])]
+        x = np.array([number], float) if single else iteration[valid].astype(float)
         kind = "best" if best is not None and best.number == number else status_of(store, states[number])
-        curves.append(Curve(states[number], kind, x, np.clip(value[kept], -_FARTHEST, _FARTHEST)))
-    return Chart(metric, curves, len(seen), single)
+        curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE)))
+    return Chart(metric, curves, len(reported), single)
 
 
-def _chosen(ranked: Sequence[TrialState], limit: int) -> list[TrialState]:
-    """Return at most so many trials: the best, some that run, and of the others an even choice."""
+def _choose(ranked: Sequence[TrialState], limit: int) -> list[TrialState]:
+    """Return at most `limit` trials: the best, some running ones, and an even selection of the others."""
     if len(ranked) <= limit:
         return list(ranked)
     by_number = sorted(ranked, key=lambda state: state.number)
     running = [state for state in by_number if state.status == "running"][:8]
     first = {state.number: state for state in (*ranked[: limit // 3], *running)}
-    rest = [state for state in by_number if state.number not in first]
-    places = np.linspace(0, len(rest) - 1, limit - len(first)).round().astype(int)
-    return [*first.values(), *(rest[place] for place in places)]
+    others = [state for state in by_number if state.number not in first]
+    positions = np.linspace(0, len(others) - 1, limit - len(first)).round().astype(int)
+    return [*first.values(), *(others[position] for position in positions)]
 
 
-def _still_true(iteration: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Tell which of one trial's reports it has not made again later, having gone on from a checkpoint."""
+def _is_valid(iteration: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Return which reports of a trial are valid: those that it has not repeated after a restart from a checkpoint."""
     later = np.minimum.accumulate(iteration[::-1])[::-1][1:]
     return np.append(iteration[:-1] < later, True)
 
 
 def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
-    """Return the chart as lines of SVG, or none where nothing is to be drawn.
+    """Return the chart as SVG elements; none without curves.
 
     Args:
         chart: the curves.
-        top: where it begins.
-        left: where it begins from the left.
-        right: where it ends.
+        top: its upper edge in pixels.
+        left: its left edge.
+        right: its right edge.
     """
     curves = chart.curves
     if not curves:
@@ -129,7 +129,7 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     marks = ticks(low, high, 4)
     plot_left = round(left + max(text_width(shown, 11) for _, shown in marks) + 8)
     named = [text_width(str(curve.state.number), bold=True) for curve in curves if curve.kind == "best"]
-    plot_right = round(right - max([34, *named]))  # there the best trial's number stands
+    plot_right = round(right - max([34, *named]))  # room for the number of the best trial
     base = top + 22 + _PLOT
     xs = np.concatenate([curve.x for curve in curves])
     first, last = (xs.min(), xs.max()) if xs.min() < xs.max() else (xs.min() - 0.5, xs.max() + 0.5)
@@ -149,14 +149,14 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     lines.append(texts((plot_left + plot_right) / 2, base + 28, Run(name), text_anchor="middle"))
     lines.append(element("path", d=f"M{plot_left} {base + 0.5:g}H{plot_right}", stroke="#b5b5b5"))
     lines.append("</g>")
-    # A drawing in the drawing cuts off what lies outside, and needs no name that another picture on the
-    # page could have as well. Its unit is half a pixel, so that whole numbers do.
+    # A nested <svg> clips its content without an id, which another picture on the page could have, too. Its unit is
+    # half a pixel, so that integers are sufficient.
     lines.append(
         f'<svg x="{plot_left}" y="{top + 22:g}" width="{plot_right - plot_left}" height="{_PLOT}"'
         f' viewBox="0 0 {plot.width} {plot.height}" fill="none" stroke-linejoin="round" stroke-linecap="round">'
     )
     for kind, style in _STYLES.items():
-        lines += _group([curve for curve in curves if curve.kind == kind], plot, style, fine=kind == "best")
+        lines += _group([curve for curve in curves if curve.kind == kind], plot, style, best=kind == "best")
     lines.append("</svg>")
     for curve in curves:
         if curve.kind == "best":
@@ -169,7 +169,7 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
 
 @dataclass(frozen=True)
 class _Style:
-    """How a kind of curve is drawn: colour, width in half pixels, dashes, opacity; and its sign and word."""
+    """The style of a kind of curve; the width is in half pixels. `sign` and `word` are for the legend."""
 
     stroke: str
     width: int
@@ -179,7 +179,7 @@ class _Style:
     opacity: float | None = None
 
 
-# In this order they are drawn, the last over the others.
+# In the order of drawing: the last is on top.
 _STYLES = {
     "pending": _Style(_OTHER, 2, "─", "pending", opacity=0.6),
     "unfinished": _Style(_OTHER, 2, "─", "unfinished", opacity=0.6),
@@ -237,7 +237,7 @@ def _range(curves: Sequence[Curve]) -> tuple[float, float, bool]:
 
 
 def _caption(chart: Chart, outside: bool, y: float, left: float, right: float) -> list[str]:
-    """Return the line above the plot: what is drawn, and what the lines mean."""
+    """Return the line above the plot: the metric and the legend."""
     kinds = {curve.kind for curve in chart.curves}
     legend: list[Run] = []
     for kind, style in reversed(_STYLES.items()):
@@ -259,16 +259,16 @@ def _caption(chart: Chart, outside: bool, y: float, left: float, right: float) -
     return [*lines, texts(right, y, *legend, font_size="11", text_anchor="end")]
 
 
-def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, fine: bool) -> list[str]:
-    """Return the curves of one kind, a line for each, and their points that are alone in one more."""
+def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, best: bool) -> list[str]:
+    """Return the curves of one kind as paths, and those of one point as markers."""
     if not curves:
         return []
     points: list[str] = []
     crosses: list[str] = []
     paths: list[str] = []
     for curve in curves:
-        kept = decimate(curve.x, curve.y, _FINE if fine else _COARSE)
-        places = np.column_stack([plot.x(curve.x[kept]), plot.y(curve.y[kept])])
+        indexes = decimate(curve.x, curve.y, _BEST_POINTS if best else _OTHER_POINTS)
+        places = np.column_stack([plot.x(curve.x[indexes]), plot.y(curve.y[indexes])])
         places = places[np.append(True, (np.diff(places, axis=0) != 0).any(axis=1))]
         x, y = places[-1].tolist()
         if style.word == "failed":
@@ -283,7 +283,7 @@ def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, fine: bool) -
         content = "\n" + "\n".join(paths) + "\n"
         lines.append(element("g", content, **shared, stroke_width=style.width, stroke_dasharray=style.dashes))
     if points:
-        size, cap = (14 if fine else 10), ("square" if style.dashes else None)
+        size, cap = (14 if best else 10), ("square" if style.dashes else None)
         lines.append(element("path", d="".join(points), **shared, stroke_width=size, stroke_linecap=cap))
     if crosses:
         lines.append(element("path", d="".join(crosses), stroke=FAILED, stroke_width=4))
@@ -291,6 +291,6 @@ def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, fine: bool) -
 
 
 def _path(places: npt.NDArray[np.int64]) -> str:
-    """Return a line through points, each told by its distance from the one before: that has fewer digits."""
+    """Return the path through points, with relative coordinates, which have fewer digits."""
     steps = "".join(f"{step}" if step < 0 else f" {step}" for step in np.diff(places, axis=0).ravel().tolist())
     return f"M{places[0, 0]} {places[0, 1]}l{steps.lstrip()}"

@@ -1,4 +1,4 @@
-"""The top rows of the still picture's table, and the same as plain text."""
+"""The table of the static picture: the best trials, and the same as plain text."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SIGNS = {
     "pending": "○", "running": "●", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗",
     "unread": "✗", "unfinished": "◐",
 }  # fmt: skip
-"""A sign for each state, so that no colour is the only one."""
+"""Status -> sign: colour must not be the only distinction."""
 
-_LONGEST = 60  # characters of a cell, before it is measured
-_METRICS = 3  # how many are shown where no one of them is the experiment's
+_MAX_CELL = 60  # characters, before the width is measured
+_MAX_METRICS = 3  # columns of an experiment without a metric of its own
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Cells:
     """A column as text.
 
     Attributes:
-        title: what stands above it.
-        cells: one for each row.
+        title: its title.
+        cells: one per row.
         kind: "trial", "status", "parameter", "metric", "iterations" or "more".
-        right: whether it is numbers, which end at the same place.
-        width: how wide it is, once that is known.
+        right: whether it is aligned to the right, as numbers are.
+        width: its width; 0 until it is measured.
     """
 
     title: str
@@ -44,15 +44,24 @@ class Cells:
     width: float = 0
 
 
-def shown(value: Any, longest: int = _LONGEST) -> str:
-    """Return a parameter's or metric's value as it stands in a line or a cell."""
+def shown(value: Any, longest: int = _MAX_CELL) -> str:
+    """Return a value as text of a cell.
+
+    Args:
+        value: of a parameter or a metric; `ABSENT` becomes an empty string.
+        longest: the maximum number of characters.
+    """
     if value is ABSENT:
         return ""
     return clean(number(value), longest)
 
 
 def ranked(store: Store) -> list[TrialState]:
-    """Return all trials, the best first, as `Store.best` tells it; those that it does not count by number."""
+    """Return all trials, the best first; those that `Store.best` does not consider come last, by number.
+
+    Args:
+        store: the experiment's state.
+    """
     metric, sign = store.metric, -1 if store.metadata.get("mode") == "max" else 1
 
     def place(state: TrialState) -> tuple[bool, float, int]:
@@ -64,12 +73,18 @@ def ranked(store: Store) -> list[TrialState]:
 
 
 def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -> list[Cells]:
-    """Return the columns of some trials: number, status, parameters, metric, iterations."""
+    """Return the columns of trials: number, status, parameters, metric, iterations.
+
+    Args:
+        store: the experiment's state.
+        states: the trials.
+        best: the best trial, which has a star.
+    """
     configs = [dict(flat(state.config)) for state in states]
     parameters = list(
         dict.fromkeys([*store.metadata.get("space", {}), *(name for config in configs for name in config)])
     )
-    metrics = store.metrics()[:_METRICS] if store.metric is None else [store.metric]
+    metrics = store.metrics()[:_MAX_METRICS] if store.metric is None else [store.metric]
     marks = ["★ " if best is not None and state.number == best.number else "" for state in states]
     numbers = [f"{mark}{state.number}" for mark, state in zip(marks, states, strict=True)]
     statuses = [status_of(store, state) for state in states]
@@ -85,30 +100,30 @@ def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -
 
 def _column(name: str, values: Sequence[Any], kind: str) -> Cells:
     numeric = all(value is ABSENT or type(value) in (int, float) for value in values)
-    return Cells(clean(name, _LONGEST), [shown(value) for value in values], kind, numeric)
+    return Cells(clean(name, _MAX_CELL), [shown(value) for value in values], kind, numeric)
 
 
 def fit(columns: Sequence[Cells], width: float, gap: float, widest: float, measure: Measure) -> list[Cells]:
-    """Return the columns cut to what there is room for: as many parameters as fit, then how many more there are.
+    """Return the columns that fit: as many parameters as possible, then the number of the others.
 
     Args:
         columns: the table.
-        width: the room.
-        gap: between two columns.
-        widest: how wide a column may be.
-        measure: how wide a text is.
+        width: the available width.
+        gap: the space between two columns.
+        widest: the maximum width of a column.
+        measure: returns the width of a text.
     """
     columns = [_narrowed(column, widest, measure) for column in columns]
     parameters = [column for column in columns if column.kind == "parameter"]
     room = width + gap - sum(column.width + gap for column in columns if column.kind != "parameter")
-    kept = 0
-    for kept in range(len(parameters), -1, -1):
-        more = _more(len(parameters) - kept, columns, measure)
-        if sum(column.width + gap for column in (*parameters[:kept], *more)) <= room:
+    count = 0
+    for count in range(len(parameters), -1, -1):
+        more = _more(len(parameters) - count, columns, measure)
+        if sum(column.width + gap for column in (*parameters[:count], *more)) <= room:
             break
-    more = _more(len(parameters) - kept, columns, measure)
+    more = _more(len(parameters) - count, columns, measure)
     tail = [column for column in columns if column.kind in {"metric", "iterations"}]
-    return [*columns[:2], *parameters[:kept], *more, *tail]
+    return [*columns[:2], *parameters[:count], *more, *tail]
 
 
 def _narrowed(column: Cells, widest: float, measure: Measure) -> Cells:
@@ -125,7 +140,12 @@ def _more(count: int, columns: Sequence[Cells], measure: Measure) -> list[Cells]
 
 
 def plain_table(columns: Sequence[Cells], width: int = 100) -> str:
-    """Return the table as text, no line longer than `width` characters."""
+    """Return the table as text.
+
+    Args:
+        columns: the table.
+        width: the maximum number of characters of a line.
+    """
     fitted = fit(columns, width, 2, 18, len)
     rows = zip(*([column.title, *column.cells] for column in fitted), strict=True)
     lines = []

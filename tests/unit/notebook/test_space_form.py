@@ -11,7 +11,7 @@ import nbtune
 from nbtune.errors import NbtuneError, SpecError
 from nbtune.spec.space.domain import Domain
 from nbtune.testing import replay
-from nbtune.views.base.channel import Live
+from nbtune.views.base.channel import BaseWidget
 from tests.browser.space_kernel import CELL, swept
 
 LR = {"kind": "number", "id": "n1", "name": "lr", "lower": "1e-4", "upper": "1e-1", "log": True}
@@ -21,7 +21,7 @@ LR = {"kind": "number", "id": "n1", "name": "lr", "lower": "1e-4", "upper": "1e-
 def sent(monkeypatch):
     """Every message to the browser."""
     found = []
-    monkeypatch.setattr(Live, "send", lambda self, content, buffers=None: found.append(content))
+    monkeypatch.setattr(BaseWidget, "send", lambda self, content, buffers=None: found.append(content))
     return found
 
 
@@ -44,7 +44,7 @@ def of(sent, kind):
 def test_an_empty_form_has_no_space_yet():
     form = nbtune.SpaceForm()
     assert (form.space, form.valid, form.text) == (None, False, "")
-    assert repr(form) == "an empty form of a space"
+    assert repr(form) == "SpaceForm (empty)"
     with pytest.raises(SpecError, match="add a parameter first"):
         form.write()
 
@@ -71,7 +71,7 @@ def test_the_last_space_that_was_right_stays(sent):
     assert list(answer["problems"]) == ["n1"]
     assert answer["text"] == text
     assert answer["why"] == "correct the marked fields first"
-    assert repr(form) == f"the form of a space, as it was last right:\n{text}"
+    assert repr(form) == f"SpaceForm (the last valid cell):\n{text}"
 
 
 def test_changes_can_be_observed(sent):
@@ -102,7 +102,7 @@ def test_each_parameter_has_a_picture_of_its_samples(sent):
     form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
     settle()
     found = of(sent, "pictures")[0]
-    assert found["fault"] == ""
+    assert found["sampling_error"] == ""
     names = {row.id: row.name for row in form._rows}
     pictures = {names[key]: picture for key, picture in found["pictures"].items()}
     assert list(pictures) == ["lr", "hidden", "optimizer", "momentum", "epochs", "noise", "model/layers", "model/act"]
@@ -123,14 +123,14 @@ def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent, monkeypa
     monkeypatch.setattr("nbtune.launch.planning.plan", starts)
     form = nbtune.SpaceForm()
     edit(form, LR)
-    assert of(sent, "plan")[0]["lines"] == ["no cluster is connected yet, so nothing is planned"]
+    assert of(sent, "plan")[0]["lines"] == ["no cluster is connected, so there is no plan"]
 
 
 def test_a_constraint_that_nothing_fulfils_is_told(sent):
     form = nbtune.SpaceForm("a: uniform(0, 1)\nrequire(a > 2)")
     form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
     settle()
-    assert "require(a > 2)" in of(sent, "pictures")[0]["fault"]
+    assert "require(a > 2)" in of(sent, "pictures")[0]["sampling_error"]
 
 
 def test_how_many_trials_a_grid_makes(sent):
@@ -176,7 +176,7 @@ def test_what_is_no_source_is_refused(source):
 
 
 def test_a_cell_that_is_no_python_is_refused():
-    with pytest.raises(SpecError, match="the cell is no Python"):
+    with pytest.raises(SpecError, match="the cell is not valid Python"):
         nbtune.SpaceForm("a: uniform(0, 1")
 
 

@@ -27,10 +27,10 @@ def test_a_checkout_gives_the_source():
 
 
 def test_the_wheels_file_comes_first(place):
-    (place / "widgets/src/head.js").touch()
-    assert asset("head.js") == place / "widgets/src/head.js"
-    (place / "nbtune/static/head.js").touch()
-    assert asset("head.js") == place / "nbtune/static/head.js"
+    (place / "widgets/src/header.js").touch()
+    assert asset("header.js") == place / "widgets/src/header.js"
+    (place / "nbtune/static/header.js").touch()
+    assert asset("header.js") == place / "nbtune/static/header.js"
 
 
 def test_a_missing_file_is_named_with_the_places_where_it_should_be(place):

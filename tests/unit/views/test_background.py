@@ -4,11 +4,11 @@ import subprocess
 import sys
 import threading
 
-from nbtune.views.base.background import Background
+from nbtune.views.base.background import BackgroundQueue
 
 
 def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behind():
-    work, done, names, all_done = Background("nbtune-test"), [], set(), threading.Event()
+    work, done, names, all_done = BackgroundQueue("nbtune-test"), [], set(), threading.Event()
 
     def do(number):
         names.add(threading.current_thread().name)
@@ -17,12 +17,12 @@ def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behin
             all_done.set()
 
     for number in range(200):
-        work.do(lambda number=number: do(number))
+        work.submit(lambda number=number: do(number))
     assert all_done.wait(10)
     assert done == list(range(200))
     assert names == {"nbtune-test"}
     again, go = threading.Event(), threading.Event()
-    work.do(lambda: (again.set(), go.wait(10)))
+    work.submit(lambda: (again.set(), go.wait(10)))
     assert again.wait(10)
     assert not work.idle
     go.set()
@@ -33,10 +33,10 @@ def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behin
 def test_what_hangs_does_not_keep_python_from_ending():
     code = """
 import threading
-from nbtune.views.base.background import Background
+from nbtune.views.base.background import BackgroundQueue
 begun = threading.Event()
-work = Background("nbtune-test")
-work.do(lambda: (begun.set(), threading.Event().wait()))
+work = BackgroundQueue("nbtune-test")
+work.submit(lambda: (begun.set(), threading.Event().wait()))
 begun.wait(10)
 print("ends")
 """

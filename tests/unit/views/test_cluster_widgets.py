@@ -6,15 +6,15 @@ import pytest
 
 import nbtune
 from nbtune.errors import ClusterError, SpecError
-from nbtune.views.base.channel import Live, script, styles
-from nbtune.views.forms.cluster import Panel
+from nbtune.views.base.channel import BaseWidget, script, styles
+from nbtune.views.forms.cluster import ClusterWidget
 
 
 @pytest.fixture
 def sent(monkeypatch):
     """Every message to the browser."""
     found = []
-    monkeypatch.setattr(Live, "send", lambda self, content, buffers=None: found.append(content))
+    monkeypatch.setattr(BaseWidget, "send", lambda self, content, buffers=None: found.append(content))
     return found
 
 
@@ -36,7 +36,7 @@ class Cluster:
         self.shown = {"kind": "none"}
         self.asked = []
 
-    def picture(self):
+    def snapshot(self):
         if isinstance(self.shown, Exception):
             raise self.shown
         return self.shown
@@ -55,56 +55,56 @@ def node(name, used=0.0):
 def test_only_what_has_changed_is_told(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "alive": 2, "nodes": [node("a"), node("b")]}
-    panel = Panel(source)
-    panel._ask()
+    panel = ClusterWidget(source)
+    panel._poll()
     source.shown = {"kind": "attached", "alive": 1, "nodes": [node("a", 2.0)]}
-    panel._ask()
-    panel._ask()
+    panel._poll()
+    panel._poll()
     first, second, third = sent
-    assert first["facts"] == {"kind": "attached", "alive": 2}
+    assert first["cluster"] == {"kind": "attached", "alive": 2}
     assert [one["id"] for one in first["nodes"]] == ["a", "b"]
-    assert second["facts"] == {"kind": "attached", "alive": 1}
-    assert (second["nodes"], second["left"]) == ([node("a", 2.0)], ["b"])
-    assert third == {"type": "cluster", "reset": False, "facts": None, "nodes": [], "left": []}
+    assert second["cluster"] == {"kind": "attached", "alive": 1}
+    assert (second["nodes"], second["removed"]) == ([node("a", 2.0)], ["b"])
+    assert third == {"type": "cluster", "reset": False, "cluster": None, "nodes": [], "removed": []}
 
 
 def test_a_new_page_is_told_everything(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "nodes": [node("a")]}
-    panel = Panel(source)
+    panel = ClusterWidget(source)
     ask(panel, type="ready")
     assert sent == []  # nothing is known yet: it looks, and then it is told
-    ask(panel, type="look")
+    ask(panel, type="visible")
     until(lambda: sent)
     sent.clear()
     ask(panel, type="ready")
     assert sent[0] == {
         "type": "cluster",
         "reset": True,
-        "facts": {"kind": "attached"},
+        "cluster": {"kind": "attached"},
         "nodes": [node("a")],
-        "left": [],
+        "removed": [],
     }
 
 
 def test_a_cluster_that_is_gone_is_told_and_its_nodes_leave(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "nodes": [node("a")]}
-    panel = Panel(source)
-    panel._ask()
+    panel = ClusterWidget(source)
+    panel._poll()
     source.shown = ClusterError("it is no more")
-    panel._ask()
-    assert sent[-1]["facts"] == {"kind": "gone", "why": "it is no more"}
-    assert sent[-1]["left"] == ["a"]
+    panel._poll()
+    assert sent[-1]["cluster"] == {"kind": "gone", "reason": "it is no more"}
+    assert sent[-1]["removed"] == ["a"]
     assert panel.errors == []
     source.shown = KeyError("x")
-    panel._ask()
+    panel._poll()
     assert panel.errors == ["kernel: KeyError: 'x'"]
 
 
 def test_connecting_is_answered(sent):
     source = Cluster()
-    panel = Panel(source)
+    panel = ClusterWidget(source)
     ask(panel, type="connect", address="nowhere:1", id="p-1")
     until(lambda: sent)
     assert sent[0] == {"type": "refused", "message": "nowhere:1 cannot be reached", "id": "p-1"}
@@ -118,10 +118,10 @@ def test_the_panel_of_a_kernel_without_a_cluster_says_so_and_starts_none(sent):
     import sys
 
     panel = nbtune.ClusterPanel()
-    ask(panel, type="look")
+    ask(panel, type="visible")
     until(lambda: sent)
     if not getattr(sys.modules.get("ray"), "is_initialized", bool)():
-        assert sent[0]["facts"] == {"kind": "none"}
+        assert sent[0]["cluster"] == {"kind": "none"}
         assert repr(panel) == "ClusterPanel: no cluster is connected"
 
 

@@ -20,9 +20,9 @@ from nbtune.engine.protocol.source import RefusedError
 from nbtune.results.experiment import Experiment
 from nbtune.results.store import Store
 from nbtune.testing import Replay, example
-from nbtune.views.base.channel import Live
-from nbtune.views.live.commands import _meant
-from nbtune.views.live.state import head_state
+from nbtune.views.base.channel import BaseWidget
+from nbtune.views.live.commands import _read_value
+from nbtune.views.live.state import header_state
 
 
 def relu(x):
@@ -65,7 +65,7 @@ class Answers(list):
 def told(monkeypatch):
     answers = Answers()
     monkeypatch.setattr(
-        Live, "send", lambda self, content, buffers=None: answers.append((type(self).__name__, content))
+        BaseWidget, "send", lambda self, content, buffers=None: answers.append((type(self).__name__, content))
     )
     return answers
 
@@ -99,7 +99,7 @@ def test_every_button_gives_its_order_and_is_answered(told):
         {"type": "extend", "samples": 5},
         {"type": "stop"},
     ):
-        ask(experiment, "head", **message)
+        ask(experiment, "header", **message)
     told.of("stopping")
     for order in ("pause", "resume", "stop"):
         ask(experiment, "trials", type=order, trial=2)
@@ -113,14 +113,14 @@ def test_every_button_gives_its_order_and_is_answered(told):
         ResumeTrial(2),
         StopTrial(2),
     ]
-    assert [message["order"] for message in told.of("done", 3)] == ["max_concurrent", "max_concurrent", "extend"]
+    assert [message["command"] for message in told.of("done", 3)] == ["max_concurrent", "max_concurrent", "extend"]
     assert told.of("pausing") == [{"type": "pausing", "trial": 2}]
     assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
 def test_every_answer_bears_the_id_of_its_question(told):
     experiment, _ = start()
-    ask(experiment, "head", type="max_concurrent", max_concurrent=3, id="p-1")
+    ask(experiment, "header", type="max_concurrent", max_concurrent=3, id="p-1")
     ask(experiment, "trials", type="pause", trial=2, id="p-2")
     ask(experiment, "trials", type="stop", trial=99, id="p-3")
     ask(experiment, "trials", type="add", config={"lr": 0.01}, trial=None, checkpoint=False, id="p-4")
@@ -137,16 +137,16 @@ def test_that_it_is_being_resumed_is_no_answer_yet(told, tmp_path):
     ended = ExperimentUpdated(metadata={"status": "stopped", "path": str(tmp_path)})
     experiment, _ = start(ended, resume=go_on)
     experiment.wait(10)
-    ask(experiment, "head", type="resume", failed=False, id="p-1")
+    ask(experiment, "header", type="resume", failed=False, id="p-1")
     assert told.of("resuming") == [{"type": "resuming", "pending": True, "id": "p-1"}]
-    assert told.of("done") == [{"type": "done", "order": "resume", "id": "p-1"}]
+    assert told.of("done") == [{"type": "done", "command": "resume", "id": "p-1"}]
 
 
 def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypatch):
     experiment, _ = start()
     ask(experiment, "trials", type="detail", trial=99, rank=None, id="p-1")
     assert told.of("refused") == [
-        {"type": "refused", "order": "detail", "trial": 99, "message": "there is no trial 99", "id": "p-1"}
+        {"type": "refused", "command": "detail", "trial": 99, "message": "there is no trial 99", "id": "p-1"}
     ]
     ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-2")
     assert told.of("detail")[0]["id"] == "p-2"
@@ -165,9 +165,9 @@ def test_a_refusal_says_of_what_and_why(told):
     source.refusal = "no trial has saved a checkpoint so far"
     ask(experiment, "trials", type="pause", trial=1)
     ask(experiment, "trials", type="stop", trial=99)
-    ask(experiment, "head", type="extend", samples=0)
-    ask(experiment, "head", type="resume", failed=False)
-    found = [(one["order"], one["trial"], one["message"]) for one in told.of("refused", 4)]
+    ask(experiment, "header", type="extend", samples=0)
+    ask(experiment, "header", type="resume", failed=False)
+    found = [(one["command"], one["trial"], one["message"]) for one in told.of("refused", 4)]
     assert found == [
         ("pause", 1, "example: no trial has saved a checkpoint so far"),
         ("stop", 99, "there is no trial 99"),
@@ -179,8 +179,8 @@ def test_a_refusal_says_of_what_and_why(told):
 def test_what_is_over_and_has_no_storage_refuses(told):
     experiment, _ = start(drop=0)
     experiment.wait(10)
-    ask(experiment, "head", type="stop")
-    ask(experiment, "head", type="extend", samples=1)
+    ask(experiment, "header", type="stop")
+    ask(experiment, "header", type="extend", samples=1)
     assert [one["message"] for one in told.of("refused", 2)] == [
         "example is finished: it does not run",
         "example cannot be resumed: it has no storage of its own",
@@ -197,7 +197,7 @@ def test_an_order_that_takes_its_time_holds_up_nobody(told):
         free.wait(10)
 
     source.send = slow
-    ask(experiment, "head", type="extend", samples=1)
+    ask(experiment, "header", type="extend", samples=1)
     ask(experiment, "trials", type="pause", trial=0)
     assert began.wait(10)
     assert source.commands == [ExtendSearch(1)]  # one after another
@@ -212,7 +212,7 @@ def test_what_breaks_is_answered_and_kept(told):
     ask(experiment, "trials", type="pause", trial=0)
     (refused,) = told.of("refused")
     assert refused["message"] == "ZeroDivisionError: division by zero"
-    assert experiment.dashboard.errors == ["order pause: ZeroDivisionError: division by zero"]
+    assert experiment.dashboard.errors == ["command pause: ZeroDivisionError: division by zero"]
 
 
 def test_points_arrive_with_the_types_of_their_parameters(told):
@@ -231,10 +231,10 @@ def test_points_arrive_with_the_types_of_their_parameters(told):
     for config in ({"lr": "x"}, {"lr": True}, {"hidden": 65}, {"hidden": "64"}, {"what": 1}):
         ask(experiment, "trials", type="add", config=config, trial=None, checkpoint=False)
     assert [one["message"] for one in told.of("refused", 5)] == [
-        "lr: 'x' is no number",
-        "lr: True is no number",
-        "hidden: 65 is none of its values",
-        "hidden: '64' is none of its values",
+        "lr: expected a number, got 'x'",
+        "lr: expected a number, got True",
+        "hidden: expected one of 32, 64, 128, got 65",
+        "hidden: expected one of 32, 64, 128, got '64'",
         "example has no parameter 'what'; it has lr, hidden",
     ]
     assert len(source.commands) == 3
@@ -242,18 +242,20 @@ def test_points_arrive_with_the_types_of_their_parameters(told):
 
 def test_a_cell_stands_for_the_value_that_it_shows():
     whole = {"kind": "randint", "text": "randint(1, 9)", "lower": 1, "upper": 9}
-    assert _meant("n", 3, whole, []) == 3
-    with pytest.raises(Exception, match=r"n: 1.5 is no whole number"):
-        _meant("n", 1.5, whole, [])
+    assert _read_value("n", 3, whole, []) == 3
+    with pytest.raises(Exception, match=r"n: expected an integer, got 1.5"):
+        _read_value("n", 1.5, whole, [])
     mixed = {"kind": "choice", "text": "choice([1, True, None, 'NaN', nan])", "values": [1, True, None, "NaN", 2]}
     plain = {**mixed, "text": "choice([1, True, None, 'NaN', 2])"}
-    assert repr([_meant("c", cell, plain, []) for cell in (1, True, None, "NaN")]) == "[1, True, None, 'NaN']"
+    assert repr([_read_value("c", cell, plain, []) for cell in (1, True, None, "NaN")]) == "[1, True, None, 'NaN']"
     # Of an object the log has only how it looked; a trial that has had it has the object.
     objects = {"kind": "choice", "text": "choice([relu, gelu])", "values": ["<function relu at 0x1>", "<function g>"]}
-    assert _meant("act", "relu", objects, [relu]) is relu
-    with pytest.raises(Exception, match=r"act: '<function g>' cannot be given here, .* give it in Python"):
-        _meant("act", "<function g>", objects, [relu])
-    assert _meant("c", [1, 2], {"kind": "constant", "text": "5"}, []) == [1, 2]
+    assert _read_value("act", "relu", objects, [relu]) is relu
+    with pytest.raises(
+        Exception, match=r"act: no trial has had the value '<function g>' yet; use experiment.add in Python"
+    ):
+        _read_value("act", "<function g>", objects, [relu])
+    assert _read_value("c", [1, 2], {"kind": "constant", "text": "5"}, []) == [1, 2]
 
 
 def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
@@ -268,9 +270,9 @@ def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
         ),
     )
     experiment.wait(10)
-    head = experiment.dashboard._head
-    assert (head.state["live"], head.state["again"]) == (False, "failed")  # all are over, one of them has failed
-    ask(experiment, "head", type="resume", failed=True)
+    head = experiment.dashboard._header
+    assert (head.state["live"], head.state["resumable"]) == (False, "failed")  # all are over, one of them has failed
+    ask(experiment, "header", type="resume", failed=True)
     told.of("done")
     assert source.commands == [("resumed", {"path": "/somewhere/example_1", "failed": True})]
     told.clear()
@@ -301,77 +303,79 @@ def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
 )
 def test_what_can_be_done_again(told, status, left, again):
     experiment, _ = start(ended(status, path="/x/example_1", trials=4 + left))
-    assert head_state(experiment._store)["again"] == again
+    assert header_state(experiment._store)["resumable"] == again
 
 
 def test_nothing_is_done_again_that_has_finished_or_has_no_storage():
     finished = Experiment(
         Replay(decode(encode(0, list(example(trials=2, reports=2, failing=0))))), metadata={"path": "/x/y"}
     )
-    assert head_state(finished.wait(10)._store)["again"] == ""
+    assert header_state(finished.wait(10)._store)["resumable"] == ""
     without, _ = start(ended("stopped", trials=9))
-    assert head_state(without._store)["again"] == ""
+    assert header_state(without._store)["resumable"] == ""
     live, _ = start()
-    assert head_state(live._store)["again"] == ""
+    assert header_state(live._store)["resumable"] == ""
 
 
 def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     experiment, _ = start()
     store = experiment._store
-    assert head_state(store)["gone"] == ""
+    assert header_state(store)["reconnect"] == ""
     store._metadata["path"] = f"{tmp_path}/ray_results/example_1"
-    assert head_state(store)["gone"].endswith("In a new kernel: %tune resume example")
+    assert header_state(store)["reconnect"].endswith("In a new kernel: %tune resume example")
     store._metadata["detached"] = True
-    assert head_state(store)["gone"].endswith("In a new kernel: %tune attach example")
+    assert header_state(store)["reconnect"].endswith("In a new kernel: %tune attach example")
     store._metadata["path"] = "s3://bucket/example_1"  # where its name does not lead
-    assert head_state(store)["gone"].endswith("%tune attach s3://bucket/example_1")
+    assert header_state(store)["reconnect"].endswith("%tune attach s3://bucket/example_1")
 
 
 def test_hints_and_how_many_at_once():
     experiment, _ = start()
     store = experiment._store
     store._metadata["warning"] = "checkpoints are not kept"
-    assert head_state(store)["hint"] == "checkpoints are not kept"
+    assert header_state(store)["hint"] == "checkpoints are not kept"
     store._metadata["error"] = "the disk is full"
-    assert head_state(store)["hint"] == "the disk is full"
+    assert header_state(store)["hint"] == "the disk is full"
     store._metadata.update(concurrent=2, trials=20)
-    assert (head_state(store)["max_concurrent"], head_state(store)["concurrent"]) == (None, 2)
-    assert head_state(store)["workers"] == ""
+    assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (None, 2)
+    assert header_state(store)["workers"] == ""
     store._metadata.update(max_concurrent=3, plan={"slots": 8})
-    assert (head_state(store)["max_concurrent"], head_state(store)["concurrent"]) == (3, 3)
-    assert head_state(store)["limited_by"] == "max_concurrent"
+    assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (3, 3)
+    assert header_state(store)["limited_by"] == "max_concurrent"
     store._metadata["max_concurrent"] = None
-    assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (8, "cluster")
+    assert (header_state(store)["concurrent"], header_state(store)["limited_by"]) == (8, "cluster")
     store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
-    assert head_state(store)["limited_by"] == "GPU"
+    assert header_state(store)["limited_by"] == "GPU"
     store._metadata["plan"] = {"slots": 1, "bottleneck": "GPU", "autoscaling": True}
     store._counts["running"] += 3
-    assert head_state(store)["concurrent"] == store.counts["running"]
+    assert header_state(store)["concurrent"] == store.counts["running"]
     store._metadata["trials"] = 4
     store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
-    assert (head_state(store)["concurrent"], head_state(store)["limited_by"]) == (4, "")
+    assert (header_state(store)["concurrent"], header_state(store)["limited_by"]) == (4, "")
 
 
 def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
     store = Store()
-    assert head_state(store)["hint"].startswith("starting the trials' processes")
+    assert header_state(store)["hint"].startswith("starting the trials' processes")
     store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
-    assert head_state(store)["hint"].startswith("starting the trials' processes")  # what is used may be on its way back
+    assert header_state(store)["hint"].startswith(
+        "starting the trials' processes"
+    )  # what is used may be on its way back
     store._metadata["began"] -= 10
-    assert head_state(store)["hint"].startswith("its driver has not started yet")
+    assert header_state(store)["hint"].startswith("waiting for the cluster to start the driver")
     store.cursor = 1
-    assert head_state(store)["hint"].startswith("others used 2 CPU at the start: the first trial waits")
+    assert header_state(store)["hint"].startswith("others use 2 CPU: the first trial waits")
     store._metadata["plan"]["at_first"] = 1
-    assert head_state(store)["hint"].startswith("starting the trials' processes")
+    assert header_state(store)["hint"].startswith("starting the trials' processes")
 
 
 def test_paused_trials_are_counted_and_told_who_has_paused_them(told):
     paused = [TrialPaused(trial, 1e9, reason=by) for trial, by in ((0, "user"), (1, "scheduler"))]
     experiment, source = start(*paused)
-    state = head_state(experiment._store)
+    state = header_state(experiment._store)
     assert state["counts"]["paused"] == 2
-    assert state["hint"] == "2 paused, none running: resume one in the table, or stop"
+    assert state["hint"] == "2 paused, none running; resume one in the table, or stop the experiment"
     experiment.dashboard  # noqa: B018 - it tells the browser when it is made
     table = told.of("table")[-1]
     assert [row[:2] for row in table["rows"][:2]] == [[0, "paused"], [1, "paused"]]
@@ -384,5 +388,5 @@ def test_paused_trials_are_counted_and_told_who_has_paused_them(told):
         assert time.monotonic() < until
         time.sleep(0.01)
     assert [row[:2] for row in told.of("table")[-1]["rows"]] == [[0, "unfinished"], [1, "unfinished"]]
-    assert head_state(experiment._store)["counts"].get("paused") is None
-    assert head_state(experiment._store)["counts"]["unfinished"] == 2
+    assert header_state(experiment._store)["counts"].get("paused") is None
+    assert header_state(experiment._store)["counts"]["unfinished"] == 2

@@ -11,8 +11,8 @@ from nbtune.results.experiment import Experiment
 from nbtune.results.progress import time_left
 from nbtune.results.store import Store
 from nbtune.testing import Replay, example, replay
-from nbtune.views.base.channel import Live, script
-from nbtune.views.live.state import head_state
+from nbtune.views.base.channel import BaseWidget, script
+from nbtune.views.live.state import header_state
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def sent(monkeypatch):
     """Every message to the browser: (widget's class, message, buffers)."""
     found = []
     monkeypatch.setattr(
-        Live, "send", lambda self, content, buffers=None: found.append((type(self).__name__, content, buffers))
+        BaseWidget, "send", lambda self, content, buffers=None: found.append((type(self).__name__, content, buffers))
     )
     return found
 
@@ -48,7 +48,7 @@ def running(trials=4, reports=5):
 
 
 def parts(dashboard):
-    return [dashboard._head, dashboard._curves, dashboard._trials, dashboard._parallel]
+    return [dashboard._header, dashboard._curves, dashboard._trials, dashboard._parallel]
 
 
 def part(dashboard, name):
@@ -72,7 +72,7 @@ def test_a_browser_that_asks_is_told_everything(sent):
     assert update["reset"]
     assert [trial for trial, _, _ in update["trials"]] == [0, 1, 2, 3, 4]
     assert sum(count for _, count, _ in update["segments"]) * 8 == len(buffers[1]) == len(buffers[2])
-    assert part(dashboard, "Head").state["status"] == "finished"
+    assert part(dashboard, "Header").state["status"] == "finished"
 
 
 def test_updates_are_numbered_without_a_gap(sent):
@@ -147,8 +147,8 @@ def test_its_thread_ends_with_the_experiment(sent):
     experiment.wait(60)
     thread.join(20)
     assert not thread.is_alive()
-    assert part(dashboard, "Head").state["status"] == "finished"
-    assert part(dashboard, "Head").state["live"] is False
+    assert part(dashboard, "Header").state["status"] == "finished"
+    assert part(dashboard, "Header").state["live"] is False
 
 
 def test_a_script_holds_what_it_imports_once():
@@ -159,15 +159,15 @@ def test_a_script_holds_what_it_imports_once():
 
 
 def test_the_head_at_the_beginning_and_at_the_end():
-    empty = head_state(Store())
+    empty = header_state(Store())
     assert (empty["over"], empty["total"], empty["best"], empty["live"]) == (0, 0, None, True)
     assert "starting" in empty["hint"]
     experiment = replay(example(trials=5, reports=10, failing=2))
-    state = head_state(experiment._store)
+    state = header_state(experiment._store)
     assert state["best"]["metric"] == "accuracy"
     assert state["best"]["trial"] == experiment.best.id
     assert state["hint"] == "trial 3 failed: ValueError: the loss is not finite, and 1 more failed"
-    assert state["left"] is None
+    assert state["remaining"] is None
 
 
 def test_the_time_left_is_that_of_the_trials_that_are_over():
@@ -185,7 +185,7 @@ def test_the_time_left_is_that_of_the_trials_that_are_over():
     store.counts.update(running=1, failed=-1)
     left = time_left(store, now=200.0)  # 4 more of 10 s and 6 s of the one that runs, on 2
     assert left.low < 26 < left.high
-    assert head_state(store)["left"] is not None
+    assert header_state(store)["remaining"] is not None
     store._metadata.update(options={"time_budget": 1.0}, began=100.0, over=200.0)
     assert time_left(store, now=200.0).high == 0
 

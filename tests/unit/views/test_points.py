@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nbtune.engine.protocol.events import TrialReported
 from nbtune.results.store import Store
-from nbtune.views.live.points import Points
+from nbtune.views.live.points import CurvePoints
 from tests.unit.feed import feed
 
 
@@ -41,7 +41,7 @@ class Browser:
 
 def test_only_what_is_new_travels():
     store, browser = Store(), Browser()
-    points = Points(store, "loss")
+    points = CurvePoints(store, "loss")
     for step in range(1, 101):
         feed(store, reported(0, step, loss=1 / step), reported(1, step, other=1))
         browser.take(*points.update())
@@ -54,7 +54,7 @@ def test_only_what_is_new_travels():
 
 def test_a_long_curve_is_thinned_with_its_extremes_and_each_point_travels_about_twice():
     store, browser = Store(), Browser()
-    points = Points(store, "loss")
+    points = CurvePoints(store, "loss")
     values = np.random.default_rng(0).normal(size=20_000)
     values[777], values[12_345] = 50.0, -50.0
     for start in range(0, len(values), 100):
@@ -73,7 +73,7 @@ def test_a_long_curve_is_thinned_with_its_extremes_and_each_point_travels_about_
 def test_many_trials_share_the_screen():
     store, browser = Store(), Browser()
     feed(store, *(reported(t, i + 1, loss=float(i)) for t in range(500) for i in range(200)))
-    points = Points(store, "loss")
+    points = CurvePoints(store, "loss")
     browser.take(*points.update({3}))
     assert len(browser.curves[3]) == 200
     assert len(browser.curves[4]) <= 48
@@ -86,7 +86,7 @@ def test_many_trials_share_the_screen():
 
 def test_what_a_retry_makes_again_replaces_what_was_there():
     store, browser = Store(), Browser()
-    points = Points(store, "loss")
+    points = CurvePoints(store, "loss")
     feed(store, *(reported(0, i, loss=float(i)) for i in (1, 2, 3, 4)))
     browser.take(*points.update())
     feed(store, reported(0, 3, loss=30.0))
@@ -97,11 +97,11 @@ def test_what_a_retry_makes_again_replaces_what_was_there():
 def test_what_is_no_number_is_a_gap_and_a_metric_that_comes_later_is_found():
     store, browser = Store(), Browser()
     feed(store, reported(0, 1, loss=math.nan), reported(0, 2, loss="x"), reported(0, 3, loss=1), reported(0, 4, b=2.5))
-    browser.take(*Points(store, "loss").update())
+    browser.take(*CurvePoints(store, "loss").update())
     assert np.isnan([v for _, _, v in browser.curves[0][:2]]).all()
     assert browser.curves[0][2][2] == 1.0
     other = Browser()
-    other.take(*Points(store, "b").update())
+    other.take(*CurvePoints(store, "b").update())
     assert other.curves == {0: [(4, 2.0, 2.5)]}
 
 
@@ -112,7 +112,7 @@ def test_the_pieces_in_which_reports_come_do_not_matter(data):
     events = [reported(t, i + 1, loss=float(t * 100 + i)) for t, count in enumerate(lives) for i in range(count)]
     events = data.draw(st.permutations(events))
     store, browser = Store(), Browser()
-    points = Points(store, "loss")
+    points = CurvePoints(store, "loss")
     start = 0
     latest = {}
     while start < len(events):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from nbtune.views.base import polling as looked
-from nbtune.views.base.polling import Looked
+from nbtune.views.base import polling
+from nbtune.views.base.polling import PollWhileVisible
 
 
 def until(condition, seconds=20):
@@ -19,30 +19,30 @@ def until(condition, seconds=20):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(looked, "LAPSE", 0.3)
-    monkeypatch.setattr(looked, "_STUCK", 0.2)
+    monkeypatch.setattr(polling, "VISIBLE_TIMEOUT", 0.3)
+    monkeypatch.setattr(polling, "_HANG_TIMEOUT", 0.2)
 
 
 def test_it_is_done_again_and_again_while_somebody_looks_and_then_no_more():
     done = []
-    work = Looked(lambda: done.append(time.monotonic()), 0.02)
+    work = PollWhileVisible(lambda: done.append(time.monotonic()), 0.02)
     assert not work.alive
-    work.look()
+    work.view_is_visible()
     assert work.alive
     until(lambda: len(done) > 3)
     until(lambda: not work.alive)
     count = len(done)
     time.sleep(0.1)
     assert len(done) == count
-    work.look()
+    work.view_is_visible()
     until(lambda: len(done) > count)
 
 
 def test_it_is_not_done_oftener_than_is_asked_for():
     done = []
-    work = Looked(lambda: done.append(time.monotonic()), 0.1)
+    work = PollWhileVisible(lambda: done.append(time.monotonic()), 0.1)
     for _ in range(30):
-        work.look()
+        work.view_is_visible()
         time.sleep(0.01)
     until(lambda: not work.alive)
     assert len(done) > 2
@@ -56,24 +56,24 @@ def test_orders_come_between_on_the_same_thread_even_when_nobody_looks():
         names.append(name)
         threads.add(threading.current_thread().name)
 
-    work = Looked(lambda: note("look"), 5)
-    work.order(lambda: note("first"))
-    work.order(lambda: note("second"))
+    work = PollWhileVisible(lambda: note("look"), 5)
+    work.run(lambda: note("first"))
+    work.run(lambda: note("second"))
     until(lambda: "second" in names)
     assert [name for name in names if name != "look"] == ["first", "second"]
-    assert threads == {"nbtune-looked"}
-    work.look()
+    assert threads == {"nbtune-poll"}
+    work.view_is_visible()
     until(lambda: "look" in names)
-    work.order(lambda: note("third"))  # does not wait for the next time
+    work.run(lambda: note("third"))  # does not wait for the next time
     until(lambda: "third" in names, seconds=4)
 
 
 def test_what_is_to_be_done_soon_is_done_once_more():
     done = []
-    work = Looked(lambda: done.append(1), 60)
-    work.soon()
+    work = PollWhileVisible(lambda: done.append(1), 60)
+    work.poll_now()
     until(lambda: len(done) == 1)
-    work.soon()
+    work.poll_now()
     until(lambda: len(done) == 2, seconds=10)
 
 
@@ -87,16 +87,16 @@ def test_one_that_hangs_is_replaced():
         else:
             done.append("goes on")
 
-    work = Looked(do, 0.02)
-    work.look()
+    work = PollWhileVisible(do, 0.02)
+    work.view_is_visible()
     until(lambda: done)
 
     def looks_on():
-        work.look()
+        work.view_is_visible()
         return "goes on" in done
 
     until(looks_on)
     order = threading.Event()
-    work.order(order.set)
+    work.run(order.set)
     assert order.wait(10)
     hangs.set()

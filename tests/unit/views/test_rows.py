@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReported
 from nbtune.results.store import Store
 from nbtune.testing import example
-from nbtune.views.live.rows import Rows, cell
+from nbtune.views.live.rows import TableRows, cell
 from tests.unit.feed import feed
 
 
@@ -54,7 +54,7 @@ def test_every_cell_is_strict_json(value):
 
 def test_first_everything_then_only_what_has_changed():
     store = feed(Store(), start(), added(0, lr=0.1), added(1, lr=0.2), reported(0, 1, loss=3.0, extra=1))
-    rows = Rows(store)
+    rows = TableRows(store)
     first = rows.message()
     assert first["reset"]
     assert [column["label"] for column in first["columns"]] == [
@@ -77,7 +77,7 @@ def test_first_everything_then_only_what_has_changed():
 
 def test_a_new_metric_makes_new_columns_and_tells_everything():
     store = feed(Store(), start(), added(0), added(1), reported(0, 1, loss=1.0))
-    rows = Rows(store)
+    rows = TableRows(store)
     rows.message()
     feed(store, reported(1, 1, loss=1.0, other=2))
     message = rows.message()
@@ -91,7 +91,7 @@ def test_a_parameter_called_like_a_metric_and_its_space():
         "act": {"kind": "choice", "values": ["relu", math.inf]},
     }
     store = feed(Store(), start(space=space), added(0, loss=0.1, act="relu"), reported(0, 1, loss=5.0))
-    columns = Rows(store).message()["columns"][2:]
+    columns = TableRows(store).message()["columns"][2:]
     first = {"key": "config/loss", "label": "config/loss", "role": "param", "log": True, "choices": None}
     assert columns[0] == {**first, "kind": "float", "space": "loguniform(0.1, 1.0)"}
     assert columns[1]["choices"] == ["relu", "Infinity"]
@@ -99,7 +99,7 @@ def test_a_parameter_called_like_a_metric_and_its_space():
 
 def test_an_error_gets_a_column():
     store = feed(Store(), *example(trials=3, reports=2))
-    message = Rows(store).message()
+    message = TableRows(store).message()
     assert message["columns"][-1]["role"] == "error"
     assert message["rows"][2][-1] == "ValueError: the loss is not finite"
 
@@ -109,7 +109,7 @@ def test_an_error_gets_a_column():
 def test_the_pieces_add_up_to_the_whole(cuts):
     events = list(example(trials=6, reports=5))
     store, known = Store(), {}
-    rows = Rows(store)
+    rows = TableRows(store)
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(events)], strict=True):
         if events[begin:end]:
             feed(store, *events[begin:end])
@@ -118,4 +118,4 @@ def test_the_pieces_add_up_to_the_whole(cuts):
             if message["reset"]:
                 known.clear()
             known.update({row[0]: row for row in message["rows"]})
-    assert list(dict(sorted(known.items())).values()) == Rows(store).message()["rows"]
+    assert list(dict(sorted(known.items())).values()) == TableRows(store).message()["rows"]

@@ -6,7 +6,7 @@ from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.events import TrialPaused
 from nbtune.results.store import Store
 from nbtune.testing import example, replay
-from nbtune.views.terminal import Line, line
+from nbtune.views.terminal import ProgressLine, progress_line
 
 
 class Terminal(io.StringIO):
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def test_the_line_says_where_it_is():
-    text = line(replay(example(trials=4, reports=5, failing=1))._store, 200)
+    text = progress_line(replay(example(trials=4, reports=5, failing=1))._store, 200)
     assert text.startswith("example finished [####################] 4 of 4, ")
     assert "1 failed" in text
     assert "best accuracy 0." in text
@@ -26,18 +26,18 @@ def test_paused_trials_are_in_the_line():
     store = Store()
     for chunk in decode(encode(0, events)):
         store.apply(chunk)
-    assert "1 paused" in line(store, 200)
+    assert "1 paused" in progress_line(store, 200)
 
 
 def test_it_fits_and_stays_one_line():
     store = Store({"name": "two\nlines\x1b[2J"})
-    assert line(store, 200).startswith("two lines [2J pending [....................] 0 of 0")
-    assert len(line(store, 30)) == 30
+    assert progress_line(store, 200).startswith("two lines [2J pending [....................] 0 of 0")
+    assert len(progress_line(store, 30)) == 30
 
 
 def test_it_is_written_over_itself_until_the_end():
     out = Terminal()
-    with Line(replay(example(trials=3, reports=2))._store, out):
+    with ProgressLine(replay(example(trials=3, reports=2))._store, out):
         pass
     assert out.getvalue().startswith("\r\x1b[Kexample finished")
     assert out.getvalue().endswith("\n")
@@ -46,6 +46,6 @@ def test_it_is_written_over_itself_until_the_end():
 
 def test_nothing_is_written_where_there_is_no_terminal():
     out = io.StringIO()
-    with Line(replay(example(trials=3, reports=2))._store, out):
+    with ProgressLine(replay(example(trials=3, reports=2))._store, out):
         pass
     assert not out.getvalue()

@@ -83,7 +83,7 @@ def test_a_summary_of_a_finished_experiment():
     assert summary(store_of(*trial(0, 0.5, lr=1), OVER)).splitlines() == [
         "digits: finished, 1 of 5 trials in 1:12 (1 finished)",
         "best acc 0.5 (trial 0: lr=1)",
-        "kept in /kept/here",
+        "stored in /kept/here",
     ]
 
 

@@ -1,4 +1,4 @@
-// Counts what is left behind on the page: listeners on document and window, observers, intervals.
+// Counts what views leave behind on the page: listeners on document and window, observers, intervals.
 
 /** @type {Map<string, number>} */
 const counts = new Map();
@@ -11,8 +11,8 @@ function count(what, by) {
   counts.set(what, (counts.get(what) ?? 0) + by);
 }
 
-/** What there is now, by its kind; what has gone again is not in it. */
-export function left() {
+/** Return the counts by kind; zeros are left out. */
+export function leaks() {
   return Object.fromEntries([...counts].filter(([, number]) => number).sort());
 }
 
@@ -20,11 +20,11 @@ for (const target of [window, document]) {
   const [add, remove] = [target.addEventListener, target.removeEventListener];
   const name = target.constructor.name;
   /** @type {{type: string, listener: any, capture: boolean}[]} */
-  let known = [];
-  const forget = (/** @type {string} */ type, /** @type {any} */ listener, /** @type {boolean} */ capture) => {
-    const before = known.length;
-    known = known.filter((one) => one.type !== type || one.listener !== listener || one.capture !== capture);
-    count(`${name} ${type}`, known.length - before);
+  let listeners = [];
+  const uncount = (/** @type {string} */ type, /** @type {any} */ listener, /** @type {boolean} */ capture) => {
+    const before = listeners.length;
+    listeners = listeners.filter((one) => one.type !== type || one.listener !== listener || one.capture !== capture);
+    count(`${name} ${type}`, listeners.length - before);
   };
   Object.assign(target, {
     /** @param {string} type @param {any} listener @param {any} [options] */
@@ -32,15 +32,15 @@ for (const target of [window, document]) {
       add.call(target, type, listener, options);
       const capture = Boolean(typeof options === "object" ? options?.capture : options);
       if (options?.once || options?.signal?.aborted) return;
-      if (known.some((one) => one.type === type && one.listener === listener && one.capture === capture)) return;
-      known.push({ type, listener, capture });
+      if (listeners.some((one) => one.type === type && one.listener === listener && one.capture === capture)) return;
+      listeners.push({ type, listener, capture });
       count(`${name} ${type}`, 1);
-      options?.signal?.addEventListener("abort", () => forget(type, listener, capture));
+      options?.signal?.addEventListener("abort", () => uncount(type, listener, capture));
     },
     /** @param {string} type @param {any} listener @param {any} [options] */
     removeEventListener(type, listener, options) {
       remove.call(target, type, listener, options);
-      forget(type, listener, Boolean(typeof options === "object" ? options?.capture : options));
+      uncount(type, listener, Boolean(typeof options === "object" ? options?.capture : options));
     },
   });
 }
@@ -68,12 +68,12 @@ for (const name of /** @type {const} */ (["ResizeObserver", "IntersectionObserve
   };
 }
 
-const [begin, end] = [globalThis.setInterval, globalThis.clearInterval];
+const [set, clear] = [globalThis.setInterval, globalThis.clearInterval];
 const intervals = new Set();
 Object.assign(globalThis, {
   /** @param {any[]} args */
   setInterval(...args) {
-    const id = /** @type {any} */ (begin)(...args);
+    const id = /** @type {any} */ (set)(...args);
     intervals.add(id);
     count("interval", 1);
     return id;
@@ -81,6 +81,6 @@ Object.assign(globalThis, {
   /** @param {number} id */
   clearInterval(id) {
     if (intervals.delete(id)) count("interval", -1);
-    end(id);
+    clear(id);
   },
 });

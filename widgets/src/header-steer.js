@@ -1,65 +1,63 @@
-// The head's steering: how many trials run at once, and more samples. Behind a button, so that the head stays calm.
+// The header's panel to steer the experiment: the limit of concurrent trials, and more samples. See ../README.md.
 
-import { readCount, steppedLimit } from "./head-text.js";
+import { readCount, steppedLimit } from "./header-text.js";
 import { make, showText } from "./page.js";
 
-/** @typedef {import("./head-store.js").Store} Store */
+/** @typedef {import("./header-store.js").Store} Store */
+/** @typedef {import("./lifecycle.js").View} View */
 
-const PAUSE = 300; // milliseconds after the last click on − or + until it is ordered
+const CLICK_DELAY = 300; // milliseconds after the last click on − or + until the command is sent
 
 /**
  * @param {Store} store
- * @param {(message: object) => void} send
- * @param {(target: EventTarget, type: string, call: (event: any) => void) => void} on
+ * @param {View} view
+ * @param {() => void} redraw draws all views
  */
-export function makeSteer(store, send, on) {
+export function makeSteer(store, { on, send }, redraw) {
   const id = `nbt-steer-${Math.random().toString(36).slice(2)}`;
-  const button = make("button", { type: "button", className: "nbt-head-open", ariaExpanded: "false" });
+  const button = make("button", { type: "button", className: "nbt-header-open", ariaExpanded: "false" });
   button.append("Steer", make("span", { ariaHidden: "true" }));
   button.setAttribute("aria-controls", id);
   const press = (/** @type {string} */ text, /** @type {string} */ name) =>
     make("button", { type: "button", textContent: text, ariaLabel: name, title: name });
   const fewer = press("−", "one fewer at once");
   const more = press("+", "one more at once");
-  const all = press("all", "as many at once as fit");
-  const shown = make("output", { className: "nbt-head-limit", ariaLabel: "at once" });
+  const all = press("all", "as many at once as the cluster has room for");
+  const shown = make("output", { className: "nbt-header-limit", ariaLabel: "at once" });
   const limit = make("span", { role: "group", ariaLabel: "trials at once" }, ["at once", fewer, shown, more, all]);
   const count = make("input", { type: "text", inputMode: "numeric", value: "5", ariaLabel: "more samples" });
   const add = make("button", { type: "submit" });
-  const why = make("span", { className: "nbt-head-why", role: "status", id: `${id}-why` });
+  const why = make("span", { className: "nbt-header-why", role: "status", id: `${id}-why` });
   count.setAttribute("aria-describedby", why.id);
   const extend = make("form", { noValidate: true, autocomplete: "off" }, ["more samples", count, add, why]);
-  const panel = make("div", { className: "nbt-head-steer", id, role: "group", ariaLabel: "steering", hidden: true });
+  const panel = make("div", { className: "nbt-header-steer", id, role: "group", ariaLabel: "steering", hidden: true });
   panel.append(limit, extend);
-  panel.dataset.lmSuppressShortcuts = "true"; // else JupyterLab would take keys that are typed here
+  panel.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys that are typed here
 
-  const redraw = () => {
-    for (const view of store.views) view();
-  };
   let known = /** @type {any} */ ({});
   let open = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const now = () =>
+  const currentLimit = () =>
     /** @type {number | null} */ (
-      store.maxConcurrent !== undefined ? store.maxConcurrent : (known.max_concurrent ?? null)
+      store.requestedLimit !== undefined ? store.requestedLimit : (known.max_concurrent ?? null)
     );
 
   /** @param {number | null} number */
-  function ask(number) {
-    if (store.closed || number === now()) return;
-    [store.maxConcurrent, store.message] = [number, ""];
+  function setLimit(number) {
+    if (store.closed || number === currentLimit()) return;
+    [store.requestedLimit, store.refusal] = [number, ""];
     clearTimeout(timer);
     timer = setTimeout(() => {
-      if (number === (known.max_concurrent ?? null)) store.maxConcurrent = undefined;
+      if (number === (known.max_concurrent ?? null)) store.requestedLimit = undefined;
       else send({ type: "max_concurrent", max_concurrent: number });
       redraw();
-    }, PAUSE);
+    }, CLICK_DELAY);
     redraw();
   }
-  on(fewer, "click", () => ask(steppedLimit(now(), known.concurrent ?? null, -1)));
-  on(more, "click", () => ask(steppedLimit(now(), known.concurrent ?? null, 1)));
-  on(all, "click", () => ask(null));
+  on(fewer, "click", () => setLimit(steppedLimit(currentLimit(), known.concurrent ?? null, -1)));
+  on(more, "click", () => setLimit(steppedLimit(currentLimit(), known.concurrent ?? null, 1)));
+  on(all, "click", () => setLimit(null));
   on(button, "click", () => {
     open = !open;
     redraw();
@@ -78,19 +76,19 @@ export function makeSteer(store, send, on) {
   });
   on(count, "keydown", (event) => {
     if (event.key !== "Enter") return;
-    event.preventDefault(); // not left to the browser: in JupyterLab it does not come to a submission
+    event.preventDefault(); // JupyterLab prevents the browser from submitting the form
     extend.requestSubmit();
   });
   on(extend, "submit", (event) => {
     event.preventDefault();
-    if (store.closed || store.extend === "waiting" || store.again) return;
+    if (store.closed || store.extend === "waiting" || store.resume) return;
     const samples = readCount(count.value);
     count.ariaInvalid = String(typeof samples === "string");
     if (typeof samples === "string") {
       showText(why, samples);
       return count.focus();
     }
-    [store.extend, store.message] = ["waiting", ""];
+    [store.extend, store.refusal] = ["waiting", ""];
     send({ type: "extend", samples });
     redraw();
   });
@@ -101,24 +99,24 @@ export function makeSteer(store, send, on) {
    */
   function draw(state, live) {
     known = state;
-    if (!state.steer && panel.contains(document.activeElement)) /** @type {any} */ (document.activeElement).blur();
-    button.hidden = !state.steer;
-    panel.hidden = !state.steer || !open;
+    if (!state.steerable && panel.contains(document.activeElement)) /** @type {any} */ (document.activeElement).blur();
+    button.hidden = !state.steerable;
+    panel.hidden = !state.steerable || !open;
     button.ariaExpanded = String(open);
     button.lastElementChild.textContent = open ? " ▴" : " ▾";
     limit.hidden = !live;
-    const [wanted, waits] = [now(), store.maxConcurrent !== undefined];
+    const [wanted, waiting] = [currentLimit(), store.requestedLimit !== undefined];
     const number = wanted ?? state.concurrent ?? "";
-    const text = `${wanted === null ? (number === "" ? "all" : `all (${number})`) : number}${waits ? "…" : ""}`;
+    const text = `${wanted === null ? (number === "" ? "all" : `all (${number})`) : number}${waiting ? "…" : ""}`;
     if (shown.textContent !== text) shown.textContent = text;
     fewer.ariaDisabled = String(store.closed || Number(number) <= 1);
     more.ariaDisabled = String(store.closed || wanted === null);
     all.ariaDisabled = String(store.closed || wanted === null);
-    const label = store.extend === "waiting" ? "waiting for the kernel…" : live ? "Add" : "Add and go on";
+    const label = store.extend === "waiting" ? "waiting for the kernel…" : live ? "Add" : "Add and resume";
     if (add.textContent !== label) add.textContent = label;
-    add.ariaDisabled = String(store.closed || store.extend === "waiting" || store.again !== "");
-    if (count.ariaInvalid !== "true") showText(why, store.extend === "done" ? "✓ they will be tried" : "");
+    add.ariaDisabled = String(store.closed || store.extend === "waiting" || store.resume !== "");
+    if (count.ariaInvalid !== "true") showText(why, store.extend === "done" ? "✓ added" : "");
   }
 
-  return { button, panel, draw, end: () => clearTimeout(timer) };
+  return { button, panel, draw, dispose: () => clearTimeout(timer) };
 }

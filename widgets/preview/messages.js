@@ -1,18 +1,19 @@
-// The messages of widgets/README.md, made from a scenario's trials as nbtune/views makes them from a store.
+// The messages of ../README.md, made from a scenario's trials as nbtune/views makes them from a store.
 
 import { format } from "../src/page.js";
 
 /** @typedef {import("./scenario.js").Scenario} Scenario */
-/** @typedef {import("./scenario.js").Trial & {status: string, at: number, told: number, held: boolean}} Told a trial as it runs */
+/** @typedef {import("./scenario.js").Trial & {status: string, at: number, sent: number, pausedByUser: boolean}} PlayedTrial a trial while the scenario plays */
 
 const POINTS = 24_000; // of all curves together, as in nbtune/views/live/points.py
 
 /**
- * A trial's status as it is shown: nothing runs, waits or pauses where the experiment is over.
- * @param {Told} trial
+ * Return a trial's status as it is shown: unfinished where the experiment has ended first.
+ * @param {PlayedTrial} trial
  * @param {boolean} live
  */
-const seen = ({ status }, live) => (live || !["pending", "running", "paused"].includes(status) ? status : "unfinished");
+const shownStatus = ({ status }, live) =>
+  live || !["pending", "running", "paused"].includes(status) ? status : "unfinished";
 
 /** @param {any} value */
 function cell(value) {
@@ -20,7 +21,7 @@ function cell(value) {
 }
 
 /**
- * @param {Told} trial
+ * @param {PlayedTrial} trial
  * @param {string} metric
  * @param {number} [before] how many reports before the last
  */
@@ -29,37 +30,37 @@ function value(trial, metric, before = 0) {
 }
 
 /**
- * The best trial: by the last value, as far as it is finite.
- * @param {Told[]} trials
+ * Return the best trial by its last value, if that is finite.
+ * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
  */
 export function best(trials, { metric, mode }) {
   const sign = mode === "min" ? -1 : 1;
-  /** @type {Told | null} */
-  let found = null;
+  /** @type {PlayedTrial | null} */
+  let top = null;
   for (const trial of trials) {
     const last = value(trial, metric);
     if (!Number.isFinite(last) || trial.status === "failed") continue;
-    if (!found || sign * Number(last) > sign * Number(value(found, metric))) found = trial;
+    if (!top || sign * Number(last) > sign * Number(value(top, metric))) top = trial;
   }
-  return found;
+  return top;
 }
 
 /**
- * @param {Told[]} trials
+ * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
  * @param {string} status
  * @param {number} ticks
- * @param {number} atOnce
+ * @param {number} concurrent
  * @param {number | null} maxConcurrent
  */
-export function head(trials, scenario, status, ticks, atOnce, maxConcurrent) {
+export function headerState(trials, scenario, status, ticks, concurrent, maxConcurrent) {
   /** @type {Record<string, number>} */
   const counts = {};
   const live = status === "running";
-  for (const trial of trials) counts[seen(trial, live)] = (counts[seen(trial, live)] ?? 0) + 1;
+  for (const trial of trials) counts[shownStatus(trial, live)] = (counts[shownStatus(trial, live)] ?? 0) + 1;
   const over = trials.filter(({ status }) => !["pending", "running", "paused"].includes(status)).length;
-  const left = ((ticks * scenario.seconds) / over) * (trials.length - over);
+  const remaining = ((ticks * scenario.seconds) / over) * (trials.length - over);
   const top = best(trials, scenario);
   return {
     name: scenario.name,
@@ -77,22 +78,22 @@ export function head(trials, scenario, status, ticks, atOnce, maxConcurrent) {
       ]),
     },
     elapsed: ticks * scenario.seconds,
-    left: live && over ? { low: 0.8 * left, likely: left, high: 1.3 * left } : null,
-    concurrent: Math.min(atOnce, maxConcurrent ?? atOnce),
+    remaining: live && over ? { low: 0.8 * remaining, likely: remaining, high: 1.3 * remaining } : null,
+    concurrent: Math.min(concurrent, maxConcurrent ?? concurrent),
     workers: scenario.workers ? `${scenario.workers} workers` : "",
-    limited_by: maxConcurrent !== null && maxConcurrent < atOnce ? "max_concurrent" : "CPU",
+    limited_by: maxConcurrent !== null && maxConcurrent < concurrent ? "max_concurrent" : "CPU",
     max_concurrent: maxConcurrent,
-    steer: true,
-    again: live ? "" : over < trials.length ? "resume" : counts.failed ? "failed" : "",
+    steerable: true,
+    resumable: live ? "" : over < trials.length ? "resume" : counts.failed ? "failed" : "",
     hint: live ? "" : scenario.hint,
     live,
-    gone: "What was reported is kept. In a new kernel: %tune resume example",
+    reconnect: "What was reported is kept. In a new kernel: %tune resume example",
   };
 }
 
 /**
- * @param {Told[]} changed
- * @param {Told[]} trials
+ * @param {PlayedTrial[]} changed
+ * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
  * @param {boolean} reset
  * @param {boolean} live
@@ -104,7 +105,7 @@ export function table(changed, trials, scenario, reset, live) {
   const columns = scenario.columns.filter((column) => column.role !== "error" || failed);
   const rows = changed.map((trial) => [
     trial.number,
-    seen(trial, live),
+    shownStatus(trial, live),
     ...columns.map(({ role, key }) => {
       const name = key.slice(key.indexOf("/") + 1);
       if (role === "param") return cell(trial.config[name]);
@@ -112,19 +113,21 @@ export function table(changed, trials, scenario, reset, live) {
       if (role === "iterations") return trial.at;
       if (role === "time_s") return trial.at ? trial.at * scenario.seconds : null;
       if (role === "error") return trial.status === "failed" ? trial.error : null;
-      const told = trial.values[metric].slice(0, trial.at).filter(Number.isFinite);
-      return told.length ? sign * Math.max(...told.map((one) => sign * one)) : null;
+      const reported = trial.values[metric].slice(0, trial.at).filter(Number.isFinite);
+      return reported.length ? sign * Math.max(...reported.map((one) => sign * one)) : null;
     }),
   ]);
-  const by_scheduler = trials.filter(({ status, held }) => status === "paused" && !held).map(({ number }) => number);
+  const by_scheduler = trials
+    .filter(({ status, pausedByUser }) => status === "paused" && !pausedByUser)
+    .map(({ number }) => number);
   const top = best(trials, scenario)?.number ?? null;
   return { type: "table", reset, columns, rows, best: top, by_scheduler, metric, mode };
 }
 
 /**
- * The curves' message and its buffers. A trial that is over keeps only its share of the points.
- * @param {Told[]} changed
- * @param {Told[]} trials
+ * Return the curves' message and its buffers. An ended trial keeps only its share of the points.
+ * @param {PlayedTrial[]} changed
+ * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
  * @param {string} metric
  * @param {boolean} reset
@@ -143,14 +146,14 @@ export function update(changed, trials, scenario, metric, reset, seq, live) {
     const values = trial.values[metric] ?? [];
     const thin = trial.status !== "running" && trial !== top && trial.at > share;
     const replace = reset || thin;
-    const from = replace ? 0 : trial.told;
-    const kept = thin
+    const from = replace ? 0 : trial.sent;
+    const indexes = thin
       ? Array.from({ length: share }, (_, i) => Math.round((i * (trial.at - 1)) / (share - 1)))
       : Array.from({ length: trial.at - from }, (_, i) => from + i);
-    trial.told = trial.at;
-    if (!kept.length) continue;
-    segments.push([trial.number, kept.length, replace]);
-    for (const i of kept) {
+    trial.sent = trial.at;
+    if (!indexes.length) continue;
+    segments.push([trial.number, indexes.length, replace]);
+    for (const i of indexes) {
       points[0].push(i + 1);
       points[1].push((i + 1) * scenario.seconds);
       points[2].push(values[i] ?? Number.NaN);
@@ -164,7 +167,7 @@ export function update(changed, trials, scenario, metric, reset, seq, live) {
     best: top?.number ?? null,
     trials: changed.map((trial) => [
       trial.number,
-      seen(trial, live),
+      shownStatus(trial, live),
       Object.entries(trial.config)
         .map(([name, one]) => `${name} ${typeof one === "number" ? format(one) : one}`)
         .join("  ")

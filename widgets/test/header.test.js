@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import head from "../src/head.js";
-import { atOnceText, countText, duration, leftText, segments, silence } from "../src/head-text.js";
+import header from "../src/header.js";
+import { concurrencyText, countText, duration, remainingText, segments, silence } from "../src/header-text.js";
 import { statusWord } from "../src/page.js";
 
 test("durations are m:ss, from an hour on h:mm:ss", () => {
@@ -15,18 +15,18 @@ test("durations are m:ss, from an hour on h:mm:ss", () => {
 });
 
 test("the time left is told with its spread, and counts down", () => {
-  assert.equal(leftText({ low: 30, likely: 40, high: 55 }, 0), "about 0:40 left (0:30 to 0:55)");
-  assert.equal(leftText({ low: 30, likely: 40, high: 55 }, 35), "about 0:05 left (0:01 to 0:20)");
-  assert.equal(leftText({ low: 40.2, likely: 40.5, high: 40.9 }, 0), "about 0:40 left");
-  assert.equal(leftText({ low: 3, likely: 4, high: 5 }, 100), "about 0:01 left");
+  assert.equal(remainingText({ low: 30, likely: 40, high: 55 }, 0), "about 0:40 left (0:30 to 0:55)");
+  assert.equal(remainingText({ low: 30, likely: 40, high: 55 }, 35), "about 0:05 left (0:01 to 0:20)");
+  assert.equal(remainingText({ low: 40.2, likely: 40.5, high: 40.9 }, 0), "about 0:40 left");
+  assert.equal(remainingText({ low: 3, likely: 4, high: 5 }, 100), "about 0:01 left");
 });
 
 test("how many run at once is told with what limits it", () => {
-  assert.deepEqual(atOnceText(2, "", "GPU"), ["2 at once", ", limited by GPU"]);
-  assert.deepEqual(atOnceText(4, "", ""), ["4 at once", ""]);
-  assert.deepEqual(atOnceText(null, "2 workers", "GPU"), ["", ""]);
-  assert.deepEqual(atOnceText(2, "1 to 4 workers", "CPU"), ["2 at once", ", 1 to 4 workers each, limited by CPU"]);
-  assert.deepEqual(atOnceText(2, "2 workers", ""), ["2 at once", ", 2 workers each"]);
+  assert.deepEqual(concurrencyText(2, "", "GPU"), ["2 at once", ", limited by GPU"]);
+  assert.deepEqual(concurrencyText(4, "", ""), ["4 at once", ""]);
+  assert.deepEqual(concurrencyText(null, "2 workers", "GPU"), ["", ""]);
+  assert.deepEqual(concurrencyText(2, "1 to 4 workers", "CPU"), ["2 at once", ", 1 to 4 workers each, limited by CPU"]);
+  assert.deepEqual(concurrencyText(2, "2 workers", ""), ["2 at once", ", 2 workers each"]);
 });
 
 test("counts leave out what is zero, but running while it runs", () => {
@@ -57,16 +57,16 @@ test("the bar's segments are shares of all trials, never more than the whole", (
 });
 
 test("a silent kernel is told of after ten seconds, a closed connection at once, an ended experiment never", () => {
-  const live = { live: true, gone: "What was reported is kept." };
-  assert.equal(silence(live, false, 9.9), null);
-  assert.deepEqual(silence(live, false, 12.4), [
-    "No word from the kernel for ",
+  const hint = "What was reported is kept.";
+  assert.equal(silence(true, false, 9.9, hint), null);
+  assert.deepEqual(silence(true, false, 12.4, hint), [
+    "No message from the kernel for ",
     "12 s",
     ". What was reported is kept.",
   ]);
-  assert.equal(silence(live, false, 75)?.[1], "1:15");
-  assert.deepEqual(silence(live, true, 0), ["The kernel is gone.", "", " What was reported is kept."]);
-  assert.equal(silence({ live: false, gone: "" }, true, 100), null);
+  assert.equal(silence(true, false, 75, hint)?.[1], "1:15");
+  assert.deepEqual(silence(true, true, 0, hint), ["No connection to the kernel.", "", " What was reported is kept."]);
+  assert.equal(silence(false, true, 100, ""), null);
 });
 
 test("initialize asks for everything, and undoes its listeners", () => {
@@ -80,7 +80,7 @@ test("initialize asks for everything, and undoes its listeners", () => {
     on: (/** @type {string} */ name) => names.push(name),
     off: (/** @type {string} */ name) => names.splice(names.indexOf(name), 1),
   });
-  const end = head().initialize({ model });
+  const end = header().initialize({ model });
   assert.deepEqual(sent, [{ type: "ready" }]);
   assert.ok(names.includes("change:state") && names.includes("comm_live_update"));
   end();
