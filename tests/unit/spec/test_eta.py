@@ -82,9 +82,8 @@ def test_trials_of_every_kind_are_counted():
         TrialState(6),
     ]
     left = time_left(trials, 8, 1, 200.0)
-    assert (
-        left.low < 6 + 1 + 3 * 10 < left.high
-    )  # trials 3 to 7: two have not started, and the progress of one is unknown
+    # Trials 3 to 7: two have not started, and the progress of one is unknown.
+    assert left.low < 6 + 1 + 3 * 10 < left.high
     assert math.isfinite(left.high)
 
 

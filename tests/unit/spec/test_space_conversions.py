@@ -17,9 +17,8 @@ from nbtune.spec.space.domain import Domain
 from nbtune.spec.space.json import space_from_json, space_to_json
 from nbtune.spec.space.space import Parameter
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::UserWarning"
-)  # Optuna warns about defaults outside of the distribution
+# Optuna warns about defaults outside of the distribution.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 # -- spaces of every kind, as cells ---------------------------------------------------------------
