@@ -70,9 +70,9 @@ def _name_of(folder: str) -> str:
 def live_folders() -> list[str]:
     """Return the folders' names of the experiments that have a driver on the connected cluster."""
     from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.launch import found
+    from nbtune.engine.client.launch import driver_folders
 
-    return found(NAMESPACE)
+    return driver_folders(NAMESPACE)
 
 
 def follow(folder: str) -> Experiment | None:
@@ -87,15 +87,15 @@ def follow(folder: str) -> Experiment | None:
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
-    there = find(folder, NAMESPACE, events_since)
-    if there is None:
+    running = find(folder, NAMESPACE, events_since)
+    if running is None:
         return None
-    source, about = there
-    where = about["where"]
+    source, info = running
+    where = info.where
     mine = known(where.place)
     if mine is not None and not mine.over:
         return mine
-    metadata = Metadata(name=about["name"], path=where.place)
+    metadata = Metadata(name=info.name, path=where.place)
     experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=go_on)
     register(experiment)
     experiment.arrive()
@@ -121,7 +121,7 @@ def go_on(
     """
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.cluster.embedded import warm
-    from nbtune.engine.client.launch import find, make_way, resume
+    from nbtune.engine.client.launch import end_driver, find, resume
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.protocol.replay import past_of
@@ -132,12 +132,13 @@ def go_on(
 
     cluster = connect()
     folder = where.name
-    there = find(folder, NAMESPACE, events_since)
-    if there is not None and not there[1]["over"]:  # somebody else was quicker
+    running = find(folder, NAMESPACE, events_since)
+    if running is not None and not running[1].over:  # it was already resumed by another kernel
+        source, _ = running
         for command in commands:
-            there[0].send(command)
-        return there[0], lambda: None
-    make_way(folder, NAMESPACE)
+            source.send(command)
+        return source, lambda: None
+    end_driver(folder, NAMESPACE)
     filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(

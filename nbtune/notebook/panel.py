@@ -111,10 +111,10 @@ class _Connected:
             from nbtune.engine.client.launch import find
             from nbtune.engine.client.stored import events_since
 
-            about = find(folder, NAMESPACE, events_since)
-            if about is None or about[1]["over"]:
+            running = find(folder, NAMESPACE, events_since)
+            if running is None or running[1].over:
                 return None
-            self._names[folder] = str(about[1].get("name") or folder)
+            self._names[folder] = running[1].name or folder
         return self._names[folder]
 
 

@@ -116,7 +116,7 @@ def test_a_plain_tune_experiment_opens_too(cluster: Any, tmp_path: Path) -> None
     assert experiment.history["acc"].tolist() == [0, 1, 2, 0, 2, 4]
     assert experiment.trials[0].config["f"] is len
     assert "stock trial failed" in experiment.trials[1].error
-    with pytest.raises(nbtune.ExperimentError, match="holds no experiment"):
+    with pytest.raises(nbtune.ExperimentError, match="contains no experiment"):
         nbtune.load(str(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""From the kernel to the cluster and back: start a driver or find one, read its events, send it commands."""
+"""Drivers as the kernel sees them: starts a driver or finds one, reads its events, sends it commands."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine._ray.core import actor_id
-from nbtune.engine.driver.driver import Driver
+from nbtune.engine.driver.driver import Driver, DriverInfo
 from nbtune.engine.protocol.chunk import Chunk, decode
 from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage.launch_spec import Launch, Resume
+from nbtune.engine.storage.storage import Storage
 from nbtune.engine.tune.groups import release
 
-__all__ = ["Remote", "find", "found", "launch", "make_way", "resume"]
+__all__ = ["Remote", "driver_folders", "end_driver", "find", "launch", "resume"]
 
-_SLOW = 10.0  # seconds more than it was to wait after which a driver is taken for slow
+_EXTRA_TIMEOUT = 10.0  # seconds that a driver may need in addition to those that it waits for events
+_DISCONNECTED = "the cluster was shut down"
 _HEAD = {"node:__internal_head__": 0.001}
-"""What Ray's head node alone has: a driver must not go with a node that comes and goes."""
+"""A resource of Ray's head node only. A driver must not run on a node that may be removed."""
 
 
 class Remote:
@@ -33,8 +35,9 @@ class Remote:
 
     Args:
         driver: its actor handle.
-        stored: returns the events in storage from a number on, for what a driver that has died was not asked.
-        start: starts it for a reader, and returns the answers that the first read waits for; none if it runs already.
+        stored: returns the events in storage from a number on. It is called if the driver has died.
+        start: starts the driver for a reader; returns Ray's references that are ready when it has started. None are
+            returned for a driver that already runs.
     """
 
     def __init__(
@@ -47,126 +50,150 @@ class Remote:
     def read(self, since: int, timeout: float) -> list[Chunk]:
         """Return the events; see `nbtune.engine.protocol.source.Source`."""
         if not self._is_started(timeout):
-            return []  # it goes on starting: the reader asks again, and can tell meanwhile
+            return []  # it is still starting; the reader calls again
         try:
-            answer = self._ask("events", since, timeout, self._reader, within=timeout + _SLOW)
+            answer = self._call("events", since, timeout, self._reader, timeout=timeout + _EXTRA_TIMEOUT)
         except TimeoutError:
-            return []  # a driver that is slow, or out of reach for a while, is not lost
+            return []  # a driver that is slow, or unreachable for a while, is not lost
         except SourceLostError:
-            rest: list[Chunk] = []
+            remaining: list[Chunk] = []
             with suppress(Exception):  # the storage may be gone as well
-                rest = self._stored(since)
-            if rest:
-                return rest
+                remaining = self._stored(since)
+            if remaining:
+                return remaining
             raise
         chunks = [chunk for data in answer for chunk in decode(data)]
         return [chunk.since(since) for chunk in chunks if chunk.end > since]
 
     def _is_started(self, timeout: float) -> bool:
-        """Wait until its driver has begun, for some time; return whether it has.
+        """Wait for the driver to start; return whether it has.
 
-        A driver may have to wait for its place as long as the cluster has none, so this does not end by itself.
+        A driver waits as long as the cluster has no resources for it, so this has a timeout.
 
         Args:
             timeout: seconds to wait.
 
         Raises:
-            StartError: it cannot begin.
+            StartError: it cannot start.
             SourceLostError: its cluster is gone.
         """
         if not self._started:
             return True
-        if not ray.is_initialized():  # or Ray would start one of its own for the question
-            raise SourceLostError("the cluster was shut down")
         try:
-            ray.get(self._started, timeout=timeout)
-        except GetTimeoutError as error:
-            if not _cluster_there():  # Ray itself goes on asking
-                raise SourceLostError("its cluster is gone") from error
+            _get(lambda: self._started, timeout, (GetTimeoutError,))
+        except TimeoutError:
             return False
         except RayTaskError as error:
             ray.kill(self._driver)
             raise StartError(f"the experiment could not start: {error.cause}") from error
         except RayActorError as error:
             raise StartError(f"the driver's process could not start: {error}") from error
-        except Exception as error:
-            if ray.is_initialized():
-                raise
-            raise SourceLostError("the cluster was shut down") from error
         self._started = []
         return True
 
     def send(self, command: Command) -> None:
         """Send a command; see `nbtune.engine.protocol.source.Source`."""
-        self._ask("execute", command, within=30)
+        self._call("execute", command, timeout=30)
 
     def close(self) -> None:
-        # It ends by itself once nobody reads.
+        # The driver exits when it has no reader.
         with suppress(SourceLostError, TimeoutError):
-            self._ask("leave", self._reader, within=60)
+            self._call("leave", self._reader, timeout=60)
 
-    def _ask(self, method: str, *args: Any, within: float) -> Any:
-        if not ray.is_initialized():  # or Ray would start one of its own for the question
-            raise SourceLostError("the cluster was shut down")
+    def _call(self, method: str, *args: Any, timeout: float) -> Any:
+        """Call a method of the driver; return its result.
+
+        Args:
+            method: the method's name.
+            args: its arguments.
+            timeout: seconds to wait for the result.
+
+        Raises:
+            TimeoutError: there is no result yet.
+            RefusedError: a command cannot be executed.
+            SourceLostError: the driver or its cluster is gone.
+        """
         try:
-            return ray.get(getattr(self._driver, method).remote(*args), timeout=within)
-        except (ActorUnavailableError, GetTimeoutError) as error:
-            if not _cluster_there():  # Ray itself goes on asking
-                raise SourceLostError("its cluster is gone") from error
-            raise TimeoutError(f"its driver has not answered within {within:g} s") from error
+            return _get(
+                lambda: getattr(self._driver, method).remote(*args), timeout, (ActorUnavailableError, GetTimeoutError)
+            )
         except RayActorError as error:
-            if _cluster_there():  # its table of groups would be waited for without end
+            if _is_cluster_alive():  # otherwise removing the groups would wait forever
                 release(actor_id(self._driver))
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except RayTaskError as error:
             if isinstance(error.cause, RefusedError):
                 raise error.cause from None
             raise
-        except Exception as error:
-            if ray.is_initialized():
-                raise
-            raise SourceLostError("the cluster was shut down") from error
 
 
-def _cluster_there() -> bool:
-    """Tell whether anybody listens where the cluster's head was. Over Ray Client that is not known."""
+def _get(references: Callable[[], Any], timeout: float, timeouts: tuple[type[Exception], ...]) -> Any:
+    """Return what `ray.get` returns.
+
+    Args:
+        references: returns what to get.
+        timeout: seconds to wait.
+        timeouts: Ray's exceptions that mean that there is no result yet.
+
+    Raises:
+        TimeoutError: there is no result yet.
+        SourceLostError: the cluster is gone, or the kernel is not connected to it any more.
+    """
+    if not ray.is_initialized():  # Ray would start a cluster of its own
+        raise SourceLostError(_DISCONNECTED)
+    try:
+        return ray.get(references(), timeout=timeout)
+    except timeouts as error:
+        if not _is_cluster_alive():  # Ray itself would wait forever
+            raise SourceLostError("its cluster is gone") from error
+        raise TimeoutError(f"the driver has not answered within {timeout:g} s") from error
+    except (RayActorError, RayTaskError):
+        raise
+    except Exception as error:
+        if ray.is_initialized():
+            raise
+        raise SourceLostError(_DISCONNECTED) from error
+
+
+def _is_cluster_alive() -> bool:
+    """Return whether the head node of the cluster accepts connections. With Ray Client that is unknown, and assumed."""
     if ray.util.client.ray.is_connected():
         return True
     try:
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    except Exception:  # nobody, or Ray was shut down meanwhile
+    except Exception:  # no connection, or Ray was shut down meanwhile
         return False
     return True
 
 
 def launch(
-    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **driver: Any
+    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any
 ) -> Remote:
-    """Start a driver on the connected cluster. Returns before it runs: its process may have to start.
+    """Start a driver of a new experiment on the connected cluster. Returns before its process has started.
 
     Args:
-        start: what to run, but for its big values.
-        large: the big values.
-        namespace: the Ray namespace for the driver's name.
-        stored: see `Remote`.
-        driver: see `_driver`.
+        start: what to run, without its large values.
+        large: the large values.
+        namespace: the Ray namespace of the driver's name.
+        stored: as for `Remote`.
+        placement: as for `_driver`.
     """
-    actor = _driver(start.folder, namespace, **driver)
-    held = [actor.hold.remote(position, value) for position, value in enumerate(large)]
-    return Remote(actor, stored, lambda reader: [*held, actor.start.remote(start, reader)])
+    actor = _driver(start.folder, namespace, **placement)
+    transfers = [actor.put_large.remote(position, value) for position, value in enumerate(large)]
+    return Remote(actor, stored, lambda reader: [*transfers, actor.start.remote(start, reader)])
 
 
-def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **driver: Any) -> Remote:
-    """Start a driver that goes on with an experiment.
+def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any) -> Remote:
+    """Start a driver that resumes an experiment. Returns before its process has started.
 
     Args:
-        how: with which, and how.
-        namespace: the Ray namespace for the driver's name.
-        stored: see `Remote`.
-        driver: see `_driver`.
+        how: which experiment, and how.
+        namespace: the Ray namespace of the driver's name.
+        stored: as for `Remote`.
+        placement: as for `_driver`.
     """
-    actor = _driver(how.folder, namespace, **driver)
+    actor = _driver(how.folder, namespace, **placement)
     return Remote(actor, stored, lambda reader: [actor.resume.remote(how, reader)])
 
 
@@ -178,14 +205,14 @@ def _driver(
     node: str | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Any:
-    """Return a new driver. It is detached: it lives as long as its experiment, or its cluster.
+    """Return the handle of a new driver. Its actor is detached: it lives as long as its experiment or its cluster.
 
     Args:
-        folder: the experiment's folder, which is the driver's name: no second one can have it.
-        namespace: the Ray namespace for its name.
-        resources: custom resources of the nodes that it may go to; None for the head node.
-        node: the id of the node that it has to run on, since its storage is there; None for any.
-        variables: of the environment that it and its trials start in. Ray may log them.
+        folder: the name of the experiment's folder. It is the actor's name, so that there cannot be a second one.
+        namespace: the Ray namespace of its name.
+        resources: custom resources of the nodes on which it may run; None for the head node.
+        node: the id of the node on which it has to run, since its storage is there; None for any.
+        variables: environment variables of the driver and its trials. Ray may log them.
     """
     options: dict[str, Any] = {"name": folder, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
     if resources or node is None:
@@ -197,44 +224,52 @@ def _driver(
     return ray.remote(Driver).options(**options).remote()
 
 
-def found(namespace: str) -> list[str]:
-    """Return the folders of the experiments that have a driver on the connected cluster."""
+def driver_folders(namespace: str) -> list[str]:
+    """Return the names of the folders of the experiments that have a driver on the connected cluster.
+
+    Args:
+        namespace: the Ray namespace of the drivers' names.
+    """
     named = ray.util.list_named_actors(all_namespaces=True)
-    here = [entry["name"] for entry in named if entry["namespace"] == namespace]
-    return sorted(name for name in here if not name.startswith("_"))  # those are helpers
+    names = [entry["name"] for entry in named if entry["namespace"] == namespace]
+    return sorted(name for name in names if not name.startswith("_"))  # those are nbtune's other actors
 
 
-def make_way(folder: str, namespace: str) -> None:
-    """Wait until the driver of an experiment that is over has ended: the next one needs its name.
+def end_driver(folder: str, namespace: str) -> None:
+    """End the driver of an experiment that is over, if it still runs: the next driver needs its name.
+
+    Args:
+        folder: the name of the experiment's folder.
+        namespace: the Ray namespace of the driver's name.
 
     Raises:
-        SourceLostError: it does not end.
+        SourceLostError: it does not exit within 30 seconds.
     """
     for _ in range(600):
-        if folder not in found(namespace):
+        if folder not in driver_folders(namespace):
             return
         with suppress(RayActorError, ValueError):
-            ray.get(ray.get_actor(folder, namespace).end.remote())
+            ray.get(ray.get_actor(folder, namespace).exit.remote())
         time.sleep(0.05)
-    raise SourceLostError("its earlier driver has not brought its log into storage yet")
+    raise SourceLostError("its earlier driver is still writing its log into storage: try this again later")
 
 
 def find(
-    folder: str, namespace: str, stored: Callable[[Any, int], list[Chunk]]
-) -> tuple[Remote, dict[str, Any]] | None:
-    """Return a driver that runs already, with what it says of itself; None if there is none.
+    folder: str, namespace: str, stored: Callable[[Storage, int], list[Chunk]]
+) -> tuple[Remote, DriverInfo] | None:
+    """Return the running driver of an experiment and what it runs; None if there is none.
 
     Args:
-        folder: the experiment's folder.
+        folder: the name of the experiment's folder.
         namespace: the Ray namespace of the driver's name.
-        stored: where it is kept, number -> the events in storage from that number on.
+        stored: (the experiment's folder, number) -> the events in storage from that number on.
     """
     try:
         driver = ray.get_actor(folder, namespace)
     except ValueError:
         return None
     try:
-        about = ray.get(driver.about.remote(), timeout=10)
+        info: DriverInfo = ray.get(driver.info.remote(), timeout=10)
     except (RayActorError, GetTimeoutError):
         return None
-    return Remote(driver, lambda since: stored(about["where"], since)), about
+    return Remote(driver, lambda since: stored(info.where, since)), info

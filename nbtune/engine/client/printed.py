@@ -1,4 +1,4 @@
-"""What a trial has printed, read back from storage as a terminal would show it."""
+"""The output of a trial, read from storage and shown as a terminal shows it."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from nbtune.errors import ExperimentError
 
 __all__ = ["as_shown", "printed", "read_output"]
 
-_BLOCK = 1 << 16  # bytes that are read first where only the end is wanted
-_UP = "\x1b[A"  # one line up: how tqdm draws bars below each other
+_BLOCK = 1 << 16  # bytes that are read first if only the end is requested
+_UP = "\x1b[A"  # cursor up: tqdm draws several bars below each other with it
 
 
 def printed(where: Storage, folder: str, tail: int | None = None) -> str:
-    """Return what a trial has printed so far.
+    """Return the output of a trial so far.
 
     Args:
         where: the experiment's folder.
         folder: the name of the trial's folder.
-        tail: how many of its last lines; all of them if None.
+        tail: the number of lines from the end; None for all.
 
     Raises:
         ExperimentError: the storage cannot be read, or `tail` is less than 0.
     """
     if tail is not None and tail < 0:
-        raise ExperimentError(f"tail={tail!r}: give how many lines from the end, or None for all")
+        raise ExperimentError(f"tail: expected a number of lines >= 0, or None for all, got {tail!r}")
     try:
         storage, root = where.open()
         return read_output(storage, f"{root}/{folder}", tail)
     except OSError as error:
-        raise ExperimentError(f"{where.redacted}: what the trial has printed cannot be read: {error}") from error
+        raise ExperimentError(f"{where.redacted}: the output of the trial cannot be read: {error}") from error
 
 
 def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:
-    """Return what was printed into a trial's folder; see `printed`.
+    """Return the output in a trial's folder.
+
+    Args:
+        storage: the filesystem.
+        folder: the path of the trial's folder.
+        tail: as for `printed`.
 
     Raises:
         OSError: the storage cannot be read.
@@ -56,7 +61,13 @@ def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) 
 
 
 def _last_lines(data: bytes, tail: int, *, whole: bool = False) -> str | None:
-    """Return the last lines of an end of what was printed, or None where they may begin before it."""
+    """Return the last lines of the end of an output, or None if they may begin before it.
+
+    Args:
+        data: the end of the output.
+        tail: the number of lines.
+        whole: whether `data` is the whole output.
+    """
     lines = as_shown(data.decode("utf-8", "replace")).split("\n")
     open_end = lines.pop()
     if open_end:
@@ -67,7 +78,7 @@ def _last_lines(data: bytes, tail: int, *, whole: bool = False) -> str | None:
 
 
 def _backwards(storage: pafs.FileSystem, folder: str, block: int | None) -> Iterator[bytes]:
-    """Yield what the files hold from the last to the first, in growing blocks or file by file."""
+    """Yield the contents of the files from the last to the first, in blocks of growing size or file by file."""
     after: int | None = None
     for segment in reversed(segments(storage, folder)):
         if after is not None and segment.end < after:
@@ -80,7 +91,7 @@ def _backwards(storage: pafs.FileSystem, folder: str, block: int | None) -> Iter
                     file.seek(start)
                     yield bytes(file.read(end - start))
                     end, block = start, block and 2 * block
-        except FileNotFoundError:  # its trial has gone on, and has just left it out
+        except FileNotFoundError:  # the running trial has just removed it
             continue
         after = segment.start
     if after:
@@ -92,20 +103,26 @@ def _size(count: int) -> str:
 
 
 def as_shown(text: str) -> str:
-    r"""Return text as a terminal shows it: what progress bars write over ("\r", one line up) only as it is last."""
+    r"""Return text as a terminal shows it: of lines that are overwritten ("\r", cursor up) only the last version.
+
+    Args:
+        text: the output as it was written.
+    """
     if "\r" not in text and _UP not in text:
         return text
-    lines, row, over = [""], 0, False
+    lines, row, overwrite = [""], 0, False
     for piece in re.split(r"(\n|\r|\x1b\[A)", text):
         if piece == "\n":
-            row, over = row + 1, True
+            row, overwrite = row + 1, True
             if row == len(lines):
                 lines.append("")
         elif piece == "\r":
-            over = True
+            overwrite = True
         elif piece == _UP:
             row = max(0, row - 1)
         elif piece:
-            lines[row] = piece.rstrip(" ") if over else lines[row] + piece  # bars cover what was longer with blanks
-            over = False
+            lines[row] = (
+                piece.rstrip(" ") if overwrite else lines[row] + piece
+            )  # bars overwrite a longer line with blanks
+            overwrite = False
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Experiments in storage: nbtune's own, and any other of Ray Tune's."""
+"""Experiments in storage: those of nbtune, and any other of Ray Tune."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from nbtune.errors import ExperimentError
 
 __all__ = ["Recorded", "events_since", "open_experiment", "result_grid", "stored_experiments"]
 
-_STATE = "experiment_state-"  # how Tune's own snapshot of an experiment begins
+_STATE = "experiment_state-"  # the beginning of the name of Tune's own snapshot
 
 
 class Recorded:
-    """Events that are all there already, as a source.
+    """A source of recorded events, which are complete.
 
     Args:
         chunks: the events in order.
@@ -43,16 +43,16 @@ class Recorded:
         self._chunks = chunks
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
-        rest = [chunk.since(since) for chunk in self._chunks if chunk.end > since]
-        if not rest:
-            raise SourceLostError("its log ends before its end: the driver or the cluster was lost")
-        return rest
+        remaining = [chunk.since(since) for chunk in self._chunks if chunk.end > since]
+        if not remaining:
+            raise SourceLostError("its log ends before the experiment does: the driver or the cluster was lost")
+        return remaining
 
     def send(self, command: Command) -> None:
-        raise SourceLostError("it is read from storage and does not run here")
+        raise SourceLostError("it was read from storage and does not run")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing has to be released."""
 
 
 def open_experiment(where: Storage) -> Recorded:
@@ -62,25 +62,25 @@ def open_experiment(where: Storage) -> Recorded:
         where: its folder.
 
     Raises:
-        ExperimentError: there is no experiment there.
+        ExperimentError: it contains no experiment.
     """
     filesystem, folder = where.open()
     if has_log(filesystem, folder):
         return Recorded(read_log(filesystem, folder))
     if not _has_state(filesystem, folder):
         raise ExperimentError(
-            f"{where.redacted!r} holds no experiment: there is neither nbtune's event log nor an {_STATE}*.json of Ray"
-            " Tune. Give the experiment's own folder, the one below the storage path"
+            f"{where.redacted!r} contains no experiment: neither nbtune's event log nor an {_STATE}*.json of Ray Tune."
+            " Give the folder of the experiment, which is inside the storage path"
         )
     return Recorded(decode(encode(0, list(_foreign(where.place, filesystem, folder)))))
 
 
 def events_since(where: Storage, number: int) -> list[Chunk]:
-    """Return the events in an experiment's storage from a number on.
+    """Return the events of a stored experiment from a number on.
 
     Args:
         where: the experiment's folder.
-        number: the number of the first event that is wanted.
+        number: the number of the first event.
     """
     filesystem, folder = where.open()
     return [chunk.since(number) for chunk in read_log(filesystem, folder) if chunk.end > number]
@@ -94,18 +94,18 @@ def _has_state(filesystem: pafs.FileSystem, folder: str) -> bool:
 
 
 def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Event]:
-    """Yield the events that another tool's experiment must have had, read by Ray's own analysis."""
+    """Yield the events of another tool's experiment, reconstructed with Ray's `ExperimentAnalysis`."""
     from ray.tune import ExperimentAnalysis
 
     from nbtune.engine.protocol.failures import describe
     from nbtune.engine.protocol.recorded_trial import added_event, error_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
-    trials = sorted(analysis.trials, key=_place)
+    trials = sorted(analysis.trials, key=_position)
     statuses = {trial.status for trial in trials}
     running = statuses - {"TERMINATED", "ERROR"}
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
-    name, objective = PurePosixPath(folder).name, _compared_by(filesystem, folder)
+    name, objective = PurePosixPath(folder).name, _objective(filesystem, folder)
     metadata: Metadata = {"status": "running", "name": name, "path": path, "foreign": True, **objective}
     yield ExperimentUpdated(time=min(starts, default=0.0), metadata=metadata)
     for number, trial in enumerate(trials):
@@ -141,7 +141,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
 
 
 def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what another tool's trial has reported, of a result that has it among Tune's own entries."""
+    """Return the metrics that another tool's trial has reported: the entries of a result that are not Tune's own."""
     from ray.tune.result import AUTO_RESULT_KEYS
 
     from nbtune.engine.protocol.metrics import flat, plain
@@ -151,34 +151,34 @@ def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in flat(row) if name.partition("/")[0] not in own}
 
 
-def _compared_by(filesystem: pafs.FileSystem, folder: str) -> Metadata:
-    """Return the metric and mode that another tool's experiment had, as far as its tuner tells."""
+def _objective(filesystem: pafs.FileSystem, folder: str) -> Metadata:
+    """Return the metric and mode of another tool's experiment, if its tuner has them."""
     import ray.cloudpickle as cloudpickle
 
     try:
         with filesystem.open_input_stream(f"{folder}/tuner.pkl") as file:
-            told = cloudpickle.loads(file.read())["_tune_config"]
-        return {"metric": told.metric, "mode": told.mode} if told.metric and told.mode else {}
-    except Exception:  # there is none, or it holds objects whose classes are not here
+            config = cloudpickle.loads(file.read())["_tune_config"]
+        return {"metric": config.metric, "mode": config.mode} if config.metric and config.mode else {}
+    except Exception:  # it is missing, or refers to classes that this process does not have
         return {}
 
 
-def _place(trial: Any) -> tuple[float, str]:
-    """Return where a trial stands among the others: Ray's snapshot has them in no order."""
-    number = trial.trial_id.rpartition("_")[2]  # the basic variant generator's ids end with one
+def _position(trial: Any) -> tuple[float, str]:
+    """Return the sort key of a trial: Ray's snapshot has no order."""
+    number = trial.trial_id.rpartition("_")[2]  # the ids of the basic variant generator end with a number
     return (float(number) if number.isdigit() else trial.run_metadata.start_time or math.inf, trial.trial_id)
 
 
 def result_grid(where: Storage, metric: str | None, mode: str | None) -> Any:
-    """Return Ray Tune's own view of a stored experiment.
+    """Return Ray Tune's `ResultGrid` of a stored experiment.
 
     Args:
         where: the experiment's folder.
-        metric: the metric for ``get_best_result``.
-        mode: "min" or "max".
+        metric: the metric for ``get_best_result``, or None.
+        mode: "min", "max" or None.
 
     Raises:
-        ExperimentError: Tune's own snapshot of it is not there, or broken.
+        ExperimentError: Tune's own snapshot of it is missing or broken.
     """
     from ray.tune import ExperimentAnalysis, ResultGrid
 
@@ -191,19 +191,23 @@ def result_grid(where: Storage, metric: str | None, mode: str | None) -> Any:
         analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem, default_metric=metric, default_mode=mode)
     except (OSError, ValueError) as error:
         raise ExperimentError(
-            f"{where.redacted} has no snapshot of Ray Tune's that can be read: {error}. Where its storage has failed,"
-            " df and history have what was reported"
+            f"{where.redacted} has no readable snapshot of Ray Tune: {error}. df and history have all reports even if"
+            " the storage has failed"
         ) from error
     return ResultGrid(analysis)
 
 
 def stored_experiments(storage: Storage) -> list[Storage]:
-    """Return the experiments in a storage, nbtune's own and others."""
+    """Return the folders of the experiments in a storage, those of nbtune and others.
+
+    Args:
+        storage: the folder that contains those of the experiments.
+    """
     filesystem, root = storage.open()
     if filesystem.get_file_info(root).type != pafs.FileType.Directory:
         return []
     folders = [
         info for info in filesystem.get_file_info(pafs.FileSelector(root)) if info.type == pafs.FileType.Directory
     ]
-    found = [info for info in folders if has_log(filesystem, info.path) or _has_state(filesystem, info.path)]
-    return [storage.join(info.base_name) for info in sorted(found, key=lambda info: info.path)]
+    experiments = [info for info in folders if has_log(filesystem, info.path) or _has_state(filesystem, info.path)]
+    return [storage.join(info.base_name) for info in sorted(experiments, key=lambda info: info.path)]

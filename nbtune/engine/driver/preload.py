@@ -1,6 +1,6 @@
-"""Imported by every process of an embedded cluster as it starts, so that nobody waits for it later.
+"""Imported by every process of an embedded cluster as it starts, so that drivers and trials do not wait for imports.
 
-Processes are started ahead (`nbtune.cluster.embedded.warm`) while the user still reads or types.
+`nbtune.cluster.embedded.warm` starts such processes ahead, while the user still reads or types.
 """
 
 from __future__ import annotations
@@ -15,5 +15,5 @@ import nbtune.engine.tune.tuner  # noqa: F401
 from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE
 
 for _name in filter(None, os.environ.get(EXTRA_PACKAGES_VARIABLE, "").split(",")):
-    with suppress(Exception):  # a package that is missing here is the trial's to report
+    with suppress(Exception):  # the trial reports a missing package
         importlib.import_module(_name)

@@ -156,7 +156,7 @@ def test_a_command_before_tune_runs_waits_for_it(driver):
 
     def steerable():
         driver._control = control
-        driver._soon(driver._steerable)
+        driver._set(driver._accepts_commands)
 
     async def give():
         await begun(driver)
@@ -180,14 +180,14 @@ def test_a_command_before_tune_runs_waits_for_it(driver):
 def test_a_command_that_the_end_comes_before_is_refused(driver, steerable):
     def end():
         driver._over = True
-        driver._soon(driver._steerable)
-        driver._soon(driver._ended)
+        driver._set(driver._accepts_commands)
+        driver._set(driver._ended)
 
     async def give():
         await begun(driver)
         if steerable:
             driver._control = Control()
-            driver._steerable.set()
+            driver._accepts_commands.set()
         command = asyncio.ensure_future(driver.execute(SetMaxConcurrent(2)))
         await waits(command)
         await asyncio.to_thread(end)
@@ -207,7 +207,7 @@ def test_a_reader_leaves_at_once_unless_the_log_of_an_end_is_still_to_be_written
         driver._over = True
         leaving = asyncio.ensure_future(driver.leave("two"))
         await waits(leaving)
-        on_a_thread(lambda: driver._soon(driver._settled))
+        on_a_thread(lambda: driver._set(driver._log_final))
         async with asyncio.timeout(SOON):
             await leaving
         assert driver._readers == {}
@@ -222,16 +222,16 @@ def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypat
     monkeypatch.setattr("nbtune.engine.storage.snapshot.write_launch", lambda *args: None)
     monkeypatch.setattr(driver, "_begin", lambda *args: (None, ""))
     begun = []
-    monkeypatch.setattr(driver, "_thread", lambda function, *args: begun.append(function))
+    monkeypatch.setattr(driver, "_start_thread", lambda function, *args: begun.append(function))
     launch = type("Launch", (), {"large_count": 2, "metadata": {}})()
 
     async def start():
         starting = asyncio.ensure_future(driver.start(launch, "reader"))
         await waits(starting)
-        await driver.hold(1, "b")
+        await driver.put_large(1, "b")
         await waits(starting)
         assert begun == []
-        await driver.hold(0, "a")
+        await driver.put_large(0, "a")
         async with asyncio.timeout(SOON):
             await starting
 
@@ -259,7 +259,7 @@ def starting(monkeypatch):
 
     monkeypatch.setattr(launch_module.ray, "get", get)
     monkeypatch.setattr(launch_module.ray, "is_initialized", lambda: state["ray"])
-    monkeypatch.setattr(launch_module, "_cluster_there", lambda: state["there"])
+    monkeypatch.setattr(launch_module, "_is_cluster_alive", lambda: state["there"])
     return state, Remote(None, lambda number: [], lambda reader: ["started"])
 
 

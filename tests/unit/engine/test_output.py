@@ -380,5 +380,5 @@ def test_error_if_the_storage_cannot_be_read(tmp_path):
     (tmp_path / "trial" / FOLDER).touch()
     with pytest.raises(nbtune.ExperimentError, match="cannot be read"):
         printed(Storage(str(tmp_path)), "trial")
-    with pytest.raises(nbtune.ExperimentError, match="tail=-1"):
+    with pytest.raises(nbtune.ExperimentError, match="tail: expected a number of lines >= 0, or None for all, got -1"):
         printed(Storage(str(tmp_path)), "trial", -1)
