@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure, print one table, write .build/bench.json."""
+"""`python -m tests.bench`: run the benchmarks, print a table, write .build/bench.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from tests.bench.measure import ROOT, Options, Row, loads, median, say
+from tests.bench.measure import ROOT, Options, Row, loads, median, report_progress
 
 FIGURES = (
     "imports",
@@ -34,28 +34,28 @@ FIGURES = (
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""
 JSON = ROOT / ".build" / "bench.json"
-HEADS = ("what", "measured", "reach", "met", "note")
+HEADER = ("what", "measured", "limit", "met", "note")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for; return 1 where a figure could not be measured."""
+    """Run the selected benchmarks; return 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", choices=FIGURES, help=", ".join(FIGURES))
-    parser.add_argument("--quick", action="store_true", help="leave out stock Tune's default, which takes minutes")
+    parser.add_argument("--quick", action="store_true", help="skip stock Tune with its defaults, which takes minutes")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each side is measured (3)")
     given = parser.parse_args(arguments)
     options = Options(rounds=max(1, given.rounds), quick=given.quick)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a running probe is ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a running probe is ended, too
     rows: list[Row] = []
     failed: dict[str, str] = {}
     began = time.perf_counter()
     for name in given.only or FIGURES:
-        say(f"{name}: {importlib.import_module(f'tests.bench.{name}').__doc__}")
+        report_progress(f"{name}: {importlib.import_module(f'tests.bench.{name}').__doc__}")
         try:
             rows += importlib.import_module(f"tests.bench.{name}").measure(options)
-        except Exception as error:  # the other figures are worth having
+        except Exception as error:  # continue with the other figures
             failed[name] = str(error)
-            say(f"  FAILED: {error}")
+            report_progress(f"  FAILED: {error}")
         about = {
             "rounds": options.rounds,
             "seconds": round(time.perf_counter() - began),
@@ -64,24 +64,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(rows, failed, about, keep=bool(given.only))
     print(table(rows))
     for name in failed:
-        print(f"{name}: could not be measured")
+        print(f"{name}: failed")
     if loads:
-        print(f"other programs had {100 * median(loads):.0f} % of the cores before each, median of {len(loads)} probes")
+        print(
+            f"other programs used {100 * median(loads):.0f} % of the cores before each, median of {len(loads)} probes"
+        )
     missed = [row.what for row in rows if row.met is False]
     print(
-        f"{len(missed)} of {sum(row.met is not None for row in rows)} reaches missed; all in {JSON.relative_to(ROOT)}"
+        f"{len(missed)} of {sum(row.met is not None for row in rows)} limits exceeded; all measurements are in {JSON.relative_to(ROOT)}"
     )
     return 1 if failed else 0
 
 
 def write(rows: Sequence[Row], failed: Mapping[str, str], about: Mapping[str, Any], *, keep: bool) -> None:
-    """Write what there is so far, every single measurement included.
+    """Write the rows so far to the JSON file, with all single measurements.
 
     Args:
-        rows: what was measured.
-        failed: figure -> why it could not be measured.
-        about: how it was measured.
-        keep: whether to keep what the file has of other figures.
+        rows: the rows.
+        failed: figure -> the error of a benchmark that failed.
+        about: metadata of this run.
+        keep: whether to keep the rows of other figures in the file.
     """
     machine = {
         "cores": os.cpu_count(),
@@ -89,18 +91,18 @@ def write(rows: Sequence[Row], failed: Mapping[str, str], about: Mapping[str, An
         "python": platform.python_version(),
         **{package: version(package) for package in ("ray", "optuna", "nbtune")},
     }
-    found = [{**row.as_json(), "run": dict(about)} for row in rows]
+    results = [{**row.as_json(), "run": dict(about)} for row in rows]
     if keep and JSON.exists():
         measured = {row.figure for row in rows}
-        found = [row for row in json.loads(JSON.read_text())["rows"] if row["figure"] not in measured] + found
+        results = [row for row in json.loads(JSON.read_text())["rows"] if row["figure"] not in measured] + results
     JSON.parent.mkdir(exist_ok=True)
-    JSON.write_text(json.dumps({"machine": machine, "rows": found, "failed": dict(failed)}, indent=1))
+    JSON.write_text(json.dumps({"machine": machine, "rows": results, "failed": dict(failed)}, indent=1))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table, padded so that it reads well as text too."""
-    lines = [HEADS, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
+    """Return the rows as a Markdown table, padded to be readable as text, too."""
+    lines = [HEADER, *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     shown = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]

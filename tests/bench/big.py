@@ -1,4 +1,4 @@
-"""A big experiment's events, made in columns: trials that are over, and two that go on reporting."""
+"""The events of a large experiment, generated as columns: finished trials, and two that continue to report."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nbtune.engine.protocol.chunk import CODES, Chunk
 from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.events import Event, ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 
-__all__ = ["RUNNING", "Growing", "finished", "values"]
+__all__ = ["RUNNING", "GrowingSource", "finished", "values"]
 
 RUNNING = 2
-"""How many trials go on, the last ones."""
+"""The number of trials that are still running, the last ones."""
 _BEGAN = 1_700_000_000.0
 
 
 def values(trial: int, first: int, last: int) -> np.ndarray:
-    """Return what a trial reports from one iteration to the one before another."""
+    """Return the reported values of a trial for the iterations from `first` to `last` - 1."""
     step = np.arange(first, last)
     noise = np.random.default_rng([trial, first]).normal(0, 0.01, last - first)
     return np.asarray((0.5 + 0.4 * (trial * 37 % 101) / 101) * (1 - np.exp(-step / 150)) + noise)
@@ -45,9 +45,9 @@ def finished(trials: int, reports: int, *, over: bool = False) -> list[Chunk]:
     """Return the events of an experiment whose last two trials still run, one chunk for each trial.
 
     Args:
-        trials: how many.
-        reports: how many reports each has made.
-        over: whether those two and the experiment have finished as well.
+        trials: the number of trials.
+        reports: the number of reports of each trial.
+        over: whether the last two trials and the experiment have finished, too.
     """
     metadata = {"name": "big", "status": "running", "metric": "accuracy", "mode": "max", "trials": trials}
     nobody = np.array([-1], np.int32)
@@ -68,15 +68,15 @@ def finished(trials: int, reports: int, *, over: bool = False) -> list[Chunk]:
     return chunks
 
 
-class Growing:
-    """A source of these events, whose running trials report on when they are told to.
+class GrowingSource:
+    """A source of these events, whose running trials report again after `go`.
 
     Args:
-        trials: how many.
-        reports: how many reports each has made.
+        trials: the number of trials.
+        reports: the number of reports of each trial at the start.
 
     Attributes:
-        reported: how many reports each running trial has made by now.
+        reported: the number of reports of each running trial so far.
     """
 
     def __init__(self, trials: int, reports: int) -> None:
@@ -88,11 +88,16 @@ class Growing:
 
     @property
     def end(self) -> int:
-        """The number of the event after the last that there is by now."""
+        """The number of the next event."""
         return self._chunks[-1].end
 
     def go(self, seconds: float, rate: float = 50) -> None:
-        """Let each running trial report so often a second from now on."""
+        """Let each running trial report for some seconds.
+
+        Args:
+            seconds: how long.
+            rate: reports per second and trial.
+        """
         self._start, self._began, self._rate = self.reported, time.monotonic(), rate
         self._most = self.reported + int(seconds * rate)
         self._going.set()

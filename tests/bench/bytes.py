@@ -1,18 +1,18 @@
-"""What a finished cell adds to the notebook's file, as JupyterLab saves it."""
+"""The size of a finished cell in the notebook file that JupyterLab saves."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from tests.bench.measure import Options, Row, hand_back, probe
+from tests.bench.measure import Options, Row, probe, write_result
 
 __all__ = ["measure"]
 
 COUNTS = (20, 1000)
 REPORTS = 1000
-KEPT = "with widget state"
-"""JupyterLab's "Save Widget State Automatically", without which nobody sees a FigureWidget in the file."""
+WITH_STATE = "with widget state"
+"""With JupyterLab's "Save Widget State Automatically", which a FigureWidget needs to be visible in the file."""
 CELLS = {
     "nbtune": """%load_ext nbtune
 from nbtune import testing
@@ -20,7 +20,7 @@ from nbtune.results.experiment import Experiment
 from tests.bench.big import finished
 exp = Experiment(testing.Replay(finished({trials}, {reports}, over=True))).wait()
 assert exp.status == "finished", exp.error
-get_ipython().magics_manager.registry["NbTune"]._show(exp)  # what a %%tune cell ends with""",
+get_ipython().magics_manager.registry["NbTune"]._show(exp)  # the output of a %%tune cell""",
     "FigureWidget": """import numpy as np, plotly.graph_objects as go
 from tests.bench.big import values
 x = np.arange(1, {reports} + 1)
@@ -35,17 +35,17 @@ SEEN = {"nbtune": ".nbt-curves-plot .trace", "FigureWidget": ".js-plotly-plot .t
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure each once: bytes do not vary."""
+    """Measure each once, since sizes do not vary."""
     rows = []
     for side in CELLS:
         for trials in COUNTS:
-            for kept in ("", KEPT) if side != "Tune's reporter" else ("",):
-                found = probe("bytes", side, str(trials), kept)
-                name = f"{side} {kept}".strip()
-                reach = 64 if side == "nbtune" and not kept else None
-                note = "" if kept else f"of them the output's {found['output'] / 1000:.3g} kB"
+            for with_state in ("", WITH_STATE) if side != "Tune's reporter" else ("",):
+                results = probe("bytes", side, str(trials), with_state)
+                name = f"{side} {with_state}".strip()
+                limit = 64 if side == "nbtune" and not with_state else None
+                note = "" if with_state else f"of them the output's {results['output'] / 1000:.3g} kB"
                 what = f"a cell of {trials:,} trials in {name} adds to the file"
-                rows.append(Row("bytes", what, found["added"] / 1000, "kB", reach, note, {"found": found}))
+                rows.append(Row("bytes", what, results["added"] / 1000, "kB", limit, note, {"results": results}))
     return rows
 
 
@@ -55,12 +55,12 @@ def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 
-def _probe(side: str, trials: int, kept: bool) -> None:
+def _probe(side: str, trials: int, with_state: bool) -> None:
     import nbformat
 
     from tests.bench.lab import lab
 
-    with lab(save_state=kept) as opened:
+    with lab(save_state=with_state) as opened:
         file = opened.folder / "bench.ipynb"
         notebook = opened.notebook(CELLS[side].format(trials=trials, reports=REPORTS))
         notebook.save()
@@ -72,7 +72,7 @@ def _probe(side: str, trials: int, kept: bool) -> None:
         opened.page.wait_for_timeout(2000)
         errors = cell.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
         notebook.save()
-        opened.page.wait_for_timeout(1000)  # the state is put together after the key, and a big one takes long
+        opened.page.wait_for_timeout(1000)  # JupyterLab collects the state after the key press; a large one takes time
         notebook.save()
         after = file.stat().st_size
         saved = nbformat.read(file, as_version=4)
@@ -80,7 +80,7 @@ def _probe(side: str, trials: int, kept: bool) -> None:
         if any(output.output_type == "error" for output in outputs) or not outputs:
             raise RuntimeError(f"{outputs} {errors}")
         state = saved.metadata.get("widgets", {})
-    hand_back(added=after - before, output=_size(outputs), state=_size(state) if state else 0)
+    write_result(added=after - before, output=_size(outputs), state=_size(state) if state else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""50 trials that report 20 times a second each, for a minute: whether all comes, once, and what memory it takes."""
+"""50 trials that report 20 times a second each, for a minute: lost or duplicate reports, and memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 import ray
 
 import nbtune
-from tests.bench.measure import STORAGE, Options, Row, hand_back, probe
+from tests.bench.measure import STORAGE, Options, Row, probe, write_result
 
 __all__ = ["measure"]
 
@@ -17,13 +17,13 @@ TRIALS, RATE, SECONDS = 50, 20, 60
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure once: it takes minutes, and its subject is no time."""
-    found = probe("flood", timeout=580)
-    note = f"{found['made']:,} of {found['wanted']:,} in {found['seconds']:.0f} s, {found['status']}"
+    """Measure once, since it takes minutes and does not measure times."""
+    results = probe("flood", timeout=580)
+    note = f"{results['made']:,} of {results['wanted']:,} in {results['seconds']:.0f} s, {results['status']}"
     return [
-        Row("flood", "reports that are missing or there twice", found["wrong"], "", 0, note, found),
-        Row("flood", "memory that the driver grew by, in MB", found["driver"], "", 150),
-        Row("flood", "memory that the kernel grew by, in MB", found["kernel"], "", 150),
+        Row("flood", "missing or duplicate reports", results["wrong"], "", 0, note, results),
+        Row("flood", "memory that the driver grew by, in MB", results["driver"], "", 150),
+        Row("flood", "memory that the kernel grew by, in MB", results["kernel"], "", 150),
     ]
 
 
@@ -55,7 +55,7 @@ def _probe() -> None:
     wanted = list(range(reports))
     made = experiment.history.groupby("trial")["step"].apply(list)
     wrong = sum(len(set(wanted) ^ set(steps)) + len(steps) - len(set(steps)) for steps in made)
-    hand_back(
+    write_result(
         status=experiment.status,
         made=len(experiment.history),
         wanted=TRIALS * reports,

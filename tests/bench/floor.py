@@ -1,11 +1,11 @@
-"""100 trials of one second on two slots, start-up included, against the 50 seconds that nobody can beat."""
+"""100 trials of one second on two slots, including the start, compared to the minimum of 50 seconds."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import CPUS, connect_nbtune, init_stock, tune_nbtune, tune_stock
 
 __all__ = ["measure"]
@@ -14,7 +14,7 @@ TRIALS = 100
 
 
 def sleep_a_second(config: dict[str, Any]) -> dict[str, Any]:
-    """A trial that takes a second and no CPU."""
+    """A trial that sleeps for one second."""
     import time
 
     time.sleep(1)
@@ -22,14 +22,14 @@ def sleep_a_second(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure nbtune, and stock beside it."""
+    """Measure nbtune and stock Tune."""
     sides = ("nbtune",) if options.quick else ("nbtune", "reuse")
-    found = alternate(max(1, options.rounds // 3), sides, lambda side: probe("floor", side))
+    results = alternate(max(1, options.rounds // 3), sides, lambda side: probe("floor", side))
     floor = TRIALS / CPUS
-    whole = {side: median(one["whole"] for one in rounds) for side, rounds in found.items()}
+    whole = {side: median(one["whole"] for one in rounds) for side, rounds in results.items()}
     what = "100 trials of 1 s on 2 slots / their floor of 50 s"
     note = f"{whole['nbtune']:.2f} s"
-    rows = [Row("floor", f"{what}, nbtune", whole["nbtune"] / floor, "x", 1.08, note, found)]
+    rows = [Row("floor", f"{what}, nbtune", whole["nbtune"] / floor, "x", 1.08, note, results)]
     if "reuse" in whole:
         note = f"{whole['reuse']:.2f} s"
         rows.append(Row("floor", f"{what}, stock with reuse_actors", whole["reuse"] / floor, "x", note=note))
@@ -45,4 +45,4 @@ if __name__ == "__main__":
     else:
         init_stock()
         results, times = tune_stock(sleep_a_second, space, reuse=True)
-    hand_back(**times)
+    write_result(**times)

@@ -1,4 +1,4 @@
-"""From a fresh kernel with nothing running to the first result: imports and Ray's start included."""
+"""From a fresh kernel to the first result, including imports and the start of Ray."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import sys
 import time
 from typing import Any
 
-from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import connect_nbtune, init_stock, tune_nbtune, tune_stock
 
 __all__ = ["measure"]
 
 
 def train_model(config: dict[str, Any]) -> dict[str, Any]:
-    """The seed's trial."""
+    """A trial that does nothing."""
     return {"score": config["model_id"]}
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure both sides in turns."""
-    found = alternate(options.rounds, ("stock", "nbtune"), lambda side: probe("fresh", side))
-    first = {side: median(one["first"] for one in rounds) for side, rounds in found.items()}
-    ready = {side: median(one["ready"] for one in rounds) for side, rounds in found.items()}
-    note = {side: f"Ray is up at {ready[side]:.2f} s" for side in found}
+    """Measure both sides alternately."""
+    results = alternate(options.rounds, ("stock", "nbtune"), lambda side: probe("fresh", side))
+    first = {side: median(one["first"] for one in rounds) for side, rounds in results.items()}
+    ready = {side: median(one["ready"] for one in rounds) for side, rounds in results.items()}
+    note = {side: f"Ray is up at {ready[side]:.2f} s" for side in results}
     return [
         Row("fresh", "fresh kernel to first result, stock", first["stock"], note=note["stock"]),
         Row(
@@ -37,7 +37,7 @@ def measure(options: Options) -> list[Row]:
             first["nbtune"] / first["stock"],
             "x",
             0.5,
-            data=found,
+            data=results,
         ),
     ]
 
@@ -53,4 +53,4 @@ if __name__ == "__main__":
         init_stock(settle=0)
         ready = time.perf_counter() - began
         _, times = tune_stock(train_model, space, reuse=False)
-    hand_back(ready=ready, **{name: ready + times[name] for name in ("first", "whole")})
+    write_result(ready=ready, **{name: ready + times[name] for name in ("first", "whole")})

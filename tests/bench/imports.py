@@ -1,4 +1,4 @@
-"""What `import nbtune` and `%load_ext nbtune` add to a bare interpreter and a bare IPython."""
+"""The time that `import nbtune` and `%load_ext nbtune` add to a bare interpreter and a bare IPython."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIDES = {
 
 
 def measure(options: Options) -> list[Row]:
-    """Time whole processes in turns; the difference of the medians is nbtune's."""
+    """Time whole processes alternately; the difference of the medians is the time of nbtune."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**clean_environment(), "IPYTHONDIR": folder}
 
@@ -49,14 +49,14 @@ def measure(options: Options) -> list[Row]:
 
         for side in SIDES:  # writes the bytecode, makes IPython's profile
             run(side)
-        found = alternate(max(9, 3 * options.rounds), tuple(SIDES), run)
-    seconds = {side: [one["seconds"] for one in rounds] for side, rounds in found.items()}
+        results = alternate(max(9, 3 * options.rounds), tuple(SIDES), run)
+    seconds = {side: [one["seconds"] for one in rounds] for side, rounds in results.items()}
     rows = []
     for side, bare in (("import nbtune", "bare interpreter"), ("%load_ext nbtune", "bare IPython")):
         above = median(seconds[side]) - median(seconds[bare])
         note = f"{bare} {median(seconds[bare]):.2f} s"
-        rows.append(Row("imports", f"{side}, above a {bare}", above, reach=0.15, note=note, data=seconds))
-        heavy = {one["heavy"] for one in found[side]} - {"[]"}
+        rows.append(Row("imports", f"{side}, above a {bare}", above, limit=0.15, note=note, data=seconds))
+        heavy = {one["heavy"] for one in results[side]} - {"[]"}
         count = float(sum(len(eval(names)) for names in heavy))
         note = " ".join(sorted(heavy)) or f"none of {', '.join(HEAVY)}"
         rows.append(Row("imports", f"{side}: heavy packages imported", count, "", 0, note))

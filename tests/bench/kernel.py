@@ -1,11 +1,11 @@
-"""The kernel's share while about 100 reports a second come in, and whether all of them do."""
+"""The CPU share of the kernel while about 100 reports a second arrive, and the number of lost reports."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import CPUS, connect_nbtune
 
 __all__ = ["measure"]
@@ -27,7 +27,7 @@ def report_steadily(config: dict[str, Any]) -> None:
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure a kernel with nothing else to do."""
+    """Measure an otherwise idle kernel."""
     rounds = alternate(min(options.rounds, 2), ("kernel",), lambda side: probe("kernel"))["kernel"]
     rate = median(one["rate"] for one in rounds)
     idle = median(one["idle"] for one in rounds)
@@ -64,4 +64,4 @@ if __name__ == "__main__":
     history = experiment.history
     arrived = {number: sorted(rows["iteration"]) for number, rows in history.groupby("trial")}
     complete = sum(len(set(numbers) & set(range(1, REPORTS + 1))) for numbers in arrived.values())
-    hand_back(share=cpu / wall, idle=idle, rate=rate, lost=CPUS * REPORTS - complete, throughout=running)
+    write_result(share=cpu / wall, idle=idle, rate=rate, lost=CPUS * REPORTS - complete, throughout=running)

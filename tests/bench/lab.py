@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser, in a probe, and what the browser counts of itself."""
+"""A real JupyterLab in a real browser, for probes, and the metrics of the browser."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _WATCH = """() => {
 
 
 class Meter:
-    """What the browser counts: its main thread's seconds, what has come in by websockets.
-
-    Attributes:
-        frames: bytes of each frame that came in, and whether it holds the mark.
-        mark: bytes that are looked for in each.
+    """Metrics of the browser: the time of its main thread, and the data received through websockets.
 
     Args:
-        page: a page in which nothing is open yet.
+        page: a new page.
+
+    Attributes:
+        frames: the size of each received frame in bytes, and whether it contains the mark.
+        mark: the bytes to look for in each frame.
     """
 
     def __init__(self, page: Page) -> None:
@@ -68,10 +68,12 @@ class Meter:
         self.frames.append((len(content), self.mark in content))
 
     def read(self) -> dict[str, float]:
-        """Return seconds of the main thread so far ("task"), the time, and frames so far."""
-        found = {metric["name"]: metric["value"] for metric in self._session.send("Performance.getMetrics")["metrics"]}
+        """Return the seconds of the main thread ("task"), the time, and the bytes and marked frames received so far."""
+        results = {
+            metric["name"]: metric["value"] for metric in self._session.send("Performance.getMetrics")["metrics"]
+        }
         return {
-            "task": found["TaskDuration"],
+            "task": results["TaskDuration"],
             "when": time.time(),
             "bytes": sum(size for size, _ in self.frames),
             "marked": sum(marked for _, marked in self.frames),
@@ -82,7 +84,7 @@ class Lab:
     """A JupyterLab, and a page of a browser.
 
     Args:
-        folder: where the notebooks are.
+        folder: the folder of the notebooks.
         server: the Jupyter server.
         page: the page.
     """
@@ -92,21 +94,24 @@ class Lab:
         self.meter = Meter(page)
 
     def notebook(self, *cells: str) -> Notebook:
-        """Open a notebook of these cells, which may also call `tell(name=value)` for `told`."""
-        tell = "import json, pathlib, os, sys, time"
-        tell += "\ndef tell(**found):\n    for name, value in found.items():"
-        tell += "\n        pathlib.Path(f'{name}.json').write_text(json.dumps(value))"
-        tell += f"\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\ntell(pid=os.getpid())"
-        write(self.folder / "bench.ipynb", tell, *cells)
+        """Open a notebook with these cells, which may call `record(name=value)`; see `recorded`."""
+        setup = "import json, pathlib, os, sys, time"
+        setup += "\ndef record(**values):\n    for name, value in values.items():"
+        setup += "\n        pathlib.Path(f'{name}.json').write_text(json.dumps(value))"
+        setup += f"\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\nrecord(pid=os.getpid())"
+        write(self.folder / "bench.ipynb", setup, *cells)
         opened = Notebook(self.page, self._server, "bench.ipynb")
         opened.run(0)
         return opened
 
-    def told(self, name: str) -> Any:
-        """Return what a cell has told.
+    def recorded(self, name: str) -> Any:
+        """Return a value that a cell has recorded.
+
+        Args:
+            name: the name of the value.
 
         Raises:
-            RuntimeError: it has not; with what the cells have printed.
+            RuntimeError: no cell has recorded it; the message is the output of the cells.
         """
         file = self.folder / f"{name}.json"
         if not file.exists():
@@ -114,27 +119,32 @@ class Lab:
         return json.loads(file.read_text())
 
     def watch(self) -> None:
-        """Note from now on when the page's first plotly figure has been drawn, and how far it goes: see `drawn`."""
+        """Record all drawings of the page's first plotly figure from now on; see `drawn`."""
         self.page.evaluate(_WATCH)
 
     def drawn(self) -> list[dict[str, Any]]:
-        """Return each drawing: "when" the next frame came, "points", where its lines end."""
+        """Return all drawings: the time of the next frame ("when"), the number of points, and the ends of the lines."""
         return list(self.page.evaluate("drawn"))
 
     def until_drawn(self, condition: str, timeout: float) -> dict[str, Any]:
-        """Wait for a drawing; return the first for which a JavaScript expression of `d` holds."""
-        found = f"(drawn ?? []).find((d) => {condition})"
-        # A function: with a bare expression Playwright may keep what it has read before.
-        self.page.wait_for_function(f"() => Boolean({found})", timeout=1000 * timeout, polling=200)
-        return dict(self.page.evaluate(found))
+        """Wait for a drawing that satisfies a condition, and return it.
+
+        Args:
+            condition: a JavaScript expression of the drawing `d`.
+            timeout: seconds.
+        """
+        expression = f"(drawn ?? []).find((d) => {condition})"
+        # A function, since Playwright may cache the value of a plain expression.
+        self.page.wait_for_function(f"() => Boolean({expression})", timeout=1000 * timeout, polling=200)
+        return dict(self.page.evaluate(expression))
 
 
 @contextmanager
 def lab(*, save_state: bool = False) -> Iterator[Lab]:
-    """Start JupyterLab and the machine's Chromium, or Playwright's own; end both.
+    """Start JupyterLab and Chromium (the installed one, or Playwright's), and end both after the block.
 
     Args:
-        save_state: the setting "Save Widget State Automatically", which JupyterLab has off.
+        save_state: the setting "Save Widget State Automatically", which is off by default.
     """
     folder = Path(tempfile.mkdtemp(dir=Path(STORAGE).parent))
     (folder / "notebooks").mkdir()
@@ -143,9 +153,9 @@ def lab(*, save_state: bool = False) -> Iterator[Lab]:
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps({"saveState": True}))
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    chromium = next((path for name in names if (path := shutil.which(name))), None)
     with sync_playwright() as playwright, Server(folder / "notebooks", folder / "settings") as server:
-        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS), env={**os.environ})
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), env={**os.environ})
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         page.set_default_timeout(60_000)
         yield Lab(folder / "notebooks", server, page)

@@ -1,44 +1,44 @@
-"""A dashboard of 1,000 trials with 1,000 reports each: until it is drawn, and what an update then costs."""
+"""A dashboard of 1,000 trials with 1,000 reports each: time to draw it, and the cost of an update."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import Options, Row, alternate, median, probe, write_result
 
 __all__ = ["measure"]
 
 TRIALS, REPORTS = 1000, 1000
 FEWER = 100
-"""Trials with which all sides can be compared."""
+"""A number of trials that all sides can draw."""
 UPDATES = {"nbtune": 50, "FigureWidget": 10, "Tune's reporter": 50}
-"""Ten a second. nbtune makes as many of its 100 reports a second as it likes."""
+"""The number of updates, ten a second. nbtune decides by itself how often to update for 100 reports a second."""
 EVERY, PATIENCE = 0.1, 120  # seconds
 NBTUNE = (
     """import nbtune
 from nbtune.results.experiment import Experiment
-from tests.bench.big import Growing
-source = Growing({trials}, {reports})
+from tests.bench.big import GrowingSource
+source = GrowingSource({trials}, {reports})
 began = time.time()
 exp = Experiment(source)
 while exp._store.cursor < source.end:
     time.sleep(0.005)
-tell(filled=time.time() - began)""",
-    """tell(began=time.time())
+record(filled=time.time() - began)""",
+    """record(began=time.time())
 display(exp.dashboard)
-tell(displayed=time.time())""",
+record(displayed=time.time())""",
     "source.go({seconds})",
-    "tell(end=source.reported, errors=exp.dashboard.errors)",
+    "record(end=source.reported, errors=exp.dashboard.errors)",
 )
 FIGURE = (
     """import numpy as np, plotly.graph_objects as go
 from tests.bench.big import values
 x = np.arange(1, {reports} + 1)
 ys = [values(number, 1, {reports} + 1) for number in range({trials})]""",
-    """tell(began=time.time())
+    """record(began=time.time())
 fig = go.FigureWidget([go.Scatter(x=x, y=y, mode="lines", name=str(number)) for number, y in enumerate(ys)])
 display(fig)
-tell(displayed=time.time())""",
+record(displayed=time.time())""",
     """began = time.monotonic()
 for update in range(1, {updates} + 1):
     reports = {reports} + 5 * update
@@ -47,49 +47,49 @@ for update in range(1, {updates} + 1):
             fig.data[number].x = np.arange(1, reports + 1)
             fig.data[number].y = np.append(ys[number], values(number, {reports} + 1, reports + 1))
     time.sleep(max(0, began + update * {every} - time.monotonic()))""",
-    "tell(end=reports, errors=[])",
+    "record(end=reports, errors=[])",
 )
 REPORTER = (
     """from tests.bench.stock_reporter import reporter, result, trials_of
 trials = trials_of({trials}, {reports})""",
-    "tell(began=time.time())\nshown = reporter({trials})\nshown.report(trials, False)\ntell(displayed=time.time())",
+    "record(began=time.time())\nshown = reporter({trials})\nshown.report(trials, False)\nrecord(displayed=time.time())",
     """began = time.monotonic()
 for update in range(1, {updates} + 1):
     for number in ({trials} - 2, {trials} - 1):
         result(trials[number], number, {reports} + 5 * update)
     shown.report(trials, False)
     time.sleep(max(0, began + update * {every} - time.monotonic()))""",
-    "tell(end={reports} + 5 * {updates}, errors=[])",
+    "record(end={reports} + 5 * {updates}, errors=[])",
 )
 CELLS = {"nbtune": NBTUNE, "FigureWidget": FIGURE, "Tune's reporter": REPORTER}
 MARK = b'"type": "update"'
-"""What the kernel's message to nbtune's curves has; the cells of the others know how often they update."""
+"""A part of each message from the kernel to nbtune's curves; the cells of the other sides count their updates."""
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure all sides in turns; FigureWidget with a tenth of the trials too."""
+    """Measure all sides alternately; nbtune and FigureWidget also with a tenth of the trials."""
     names = [f"{side}|{TRIALS}" for side in CELLS] + [f"{side}|{FEWER}" for side in ("nbtune", "FigureWidget")]
     rounds = alternate(min(2, options.rounds), names, lambda name: probe("large", *name.split("|")))
-    found = {name: {what: median(one[what] for one in each) for what in each[0]} for name, each in rounds.items()}
+    results = {name: {what: median(one[what] for one in each) for what in each[0]} for name, each in rounds.items()}
     rows = []
-    for side, one in found.items():
+    for side, one in results.items():
         name, trials = side.split("|")
         own = name == "nbtune" and trials == str(TRIALS)
         what = f"{int(trials):,} x {REPORTS:,} in {name}"
         note = f"in the kernel {one['kernel']:.2f} s"
         note += f"; its store was filled in {one['filled']:.2f} s" if name == "nbtune" else ""
-        rows.append(Row("large", f"{what}: until it is drawn", one["open"], reach=3 if own else None, note=note))
+        rows.append(Row("large", f"{what}: until it is drawn", one["open"], limit=3 if own else None, note=note))
         note = f"{one['updates']:.0f} updates in {one['seconds']:.1f} s"
-        reach = 50 if own else None
-        rows.append(Row("large", f"{what}: browser's main thread an update", one["task"], "ms", reach, note))
-        if one["drawings"]:  # nbtune draws less often than it is told, FigureWidget each time
+        limit = 50 if own else None
+        rows.append(Row("large", f"{what}: browser's main thread an update", one["task"], "ms", limit, note))
+        if one["drawings"]:  # nbtune draws less often than the kernel updates, FigureWidget every time
             each = one["task"] * one["updates"] / one["drawings"]
             note = f"{one['drawings']:.0f} drawings"
-            rows.append(Row("large", f"{what}: browser's main thread a drawing", each, "ms", reach, note))
+            rows.append(Row("large", f"{what}: browser's main thread a drawing", each, "ms", limit, note))
         note = "ten reports, and the table's two rows" if own else ""
         rows.append(Row("large", f"{what}: sent for an update", one["bytes"] / 1000, "kB", note=note))
     for count in (TRIALS, FEWER):
-        ours, theirs = found[f"nbtune|{count}"], found[f"FigureWidget|{count}"]
+        ours, theirs = results[f"nbtune|{count}"], results[f"FigureWidget|{count}"]
         for name, what in (("open", "until drawn"), ("task", "main thread"), ("bytes", "sent")):
             what = f"{count:,} x {REPORTS:,}, nbtune / FigureWidget: {what}"
             rows.append(Row("large", what, ours[name] / theirs[name], "x", data=rounds))
@@ -118,7 +118,7 @@ def _probe(side: str, trials: int) -> None:
         opened.page.wait_for_timeout(3000)
         before, count = meter.read(), len(opened.drawn())
         notebook.start(3)
-        if drawings:  # nbtune's cell only sets it going
+        if drawings:  # the cell of nbtune only starts the reports
             last = REPORTS + (50 * EVERY if side == "nbtune" else 5) * planned
             opened.until_drawn(f"d.longest >= {last}", PATIENCE)
         else:
@@ -127,12 +127,12 @@ def _probe(side: str, trials: int) -> None:
         after = meter.read()
         drawn = opened.drawn()[count:]
         notebook.run(4)
-        if opened.told("errors"):
-            raise RuntimeError(str(opened.told("errors")))
-        began, displayed = opened.told("began"), opened.told("displayed")
-        filled = opened.told("filled") if side == "nbtune" else 0.0
+        if opened.recorded("errors"):
+            raise RuntimeError(str(opened.recorded("errors")))
+        began, displayed = opened.recorded("began"), opened.recorded("displayed")
+        filled = opened.recorded("filled") if side == "nbtune" else 0.0
     updates = after["marked"] - before["marked"] if side == "nbtune" else planned
-    hand_back(
+    write_result(
         open=shown - began,
         kernel=displayed - began,
         filled=filled,

@@ -1,4 +1,4 @@
-"""What every figure needs: probes in processes of their own, medians, rows of the table."""
+"""Shared by all figures: probes in separate processes, medians, rows of the table."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
     "Options",
     "Row",
     "alternate",
-    "calm",
     "clean_environment",
-    "hand_back",
     "loads",
     "median",
     "probe",
-    "say",
+    "report_progress",
+    "wait_until_idle",
+    "write_result",
 ]
 
 ROOT = Path(__file__).parents[2]
@@ -37,18 +37,18 @@ _OUT = "NBTUNE_BENCH_OUT"
 _ATTEMPTS = 3
 _STORAGE = "NBTUNE_BENCH_STORAGE"
 STORAGE = os.environ.get(_STORAGE, "")
-"""In a probe: the folder for experiments."""
+"""The folder for experiments, in a probe."""
 loads: list[float] = []
-"""The share of all cores that other programs had right before each probe."""
+"""The share of all cores that other programs used right before each probe."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for on the command line.
+    """The options of the command line.
 
     Attributes:
-        rounds: how often each side is measured; the table has medians.
-        quick: leave out what takes minutes.
+        rounds: the number of measurements of each side; the table has medians.
+        quick: whether to skip measurements that take minutes.
     """
 
     rounds: int = 3
@@ -60,36 +60,36 @@ class Row:
     """One line of the table.
 
     Attributes:
-        figure: the module that measured it.
+        figure: the name of the module that measured it.
         what: what was measured.
         measured: the value.
         unit: "s", "ms", "x", "%" or "".
-        reach: the value that it may have at most, or None where there is only something to know.
-        note: what else there is to say.
-        data: all single measurements, for the JSON.
+        limit: the maximum that is acceptable, or None if the row is for information only.
+        note: a remark for the table.
+        data: all single measurements, for the JSON file.
     """
 
     figure: str
     what: str
     measured: float
     unit: str = "s"
-    reach: float | None = None
+    limit: float | None = None
     note: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def met(self) -> bool | None:
-        """Whether the reach is met; None where there is none."""
-        return None if self.reach is None else self.measured <= self.reach
+        """Whether the limit is met; None without a limit."""
+        return None if self.limit is None else self.measured <= self.limit
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met}
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        """Return what stands in the table's columns."""
+        """Return the cells of the row in the table."""
         met = {None: "", True: "yes", False: "NO"}[self.met]
-        reach = "" if self.reach is None else f"≤ {_shown(self.reach, self.unit)}"
-        return self.what, _shown(self.measured, self.unit), reach, met, self.note
+        limit = "" if self.limit is None else f"≤ {_shown(self.limit, self.unit)}"
+        return self.what, _shown(self.measured, self.unit), limit, met, self.note
 
 
 def _shown(value: float, unit: str) -> str:
@@ -101,66 +101,66 @@ def _shown(value: float, unit: str) -> str:
 
 
 def median(values: Iterable[float]) -> float:
-    """Return the middle of the values."""
+    """Return the median of the values."""
     return statistics.median(values)
 
 
-def say(text: str) -> None:
-    """Tell on stderr how far it is; the table goes to stdout."""
+def report_progress(text: str) -> None:
+    """Print progress to stderr; the table goes to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what would make a probe join another cluster."""
+    """Return the environment of this process without variables that would make a probe join another cluster."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "NBTUNE_", "TUNE_"))}
 
 
 def alternate(rounds: int, sides: Sequence[str], run: Callable[[str], dict[str, Any]]) -> dict[str, list[Any]]:
-    """Run each side once a round, in turns; return side -> what each round gave."""
-    found: dict[str, list[Any]] = {side: [] for side in sides}
+    """Run each side once per round, alternately; return side -> the result of each round."""
+    results: dict[str, list[Any]] = {side: [] for side in sides}
     for number in range(rounds):
-        for side in sides if number % 2 == 0 else reversed(sides):  # nobody is always the first
-            found[side].append(run(side))
-    return found
+        for side in sides if number % 2 == 0 else reversed(sides):  # the order alternates
+            results[side].append(run(side))
+    return results
 
 
-def calm(most: float = 30.0) -> float:
-    """Wait until this machine has little else to do; return the share of its cores that is busy then.
+def wait_until_idle(timeout: float = 30.0) -> float:
+    """Wait until the machine is nearly idle; return the share of its cores that is busy then.
 
     Args:
-        most: seconds to wait at most.
+        timeout: the maximum time to wait, in seconds.
     """
-    until = time.monotonic() + most
+    deadline = time.monotonic() + timeout
     while True:
         busy = psutil.cpu_percent(interval=1.5) / 100
-        if busy < 0.2 or time.monotonic() > until:
+        if busy < 0.2 or time.monotonic() > deadline:
             return busy
 
 
 def probe(module: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
-    """Run a probe, and again if it fails.
+    """Run a probe, and retry if it fails.
 
-    Ray's node gives up when one of its helpers needs more than 15 s to start, as it may on a busy machine.
+    A Ray node fails if one of its processes needs more than 15 s to start, which happens on a busy machine.
 
     Args:
         module: the module's name in this package.
-        arguments: what to measure.
-        timeout: seconds.
+        arguments: the command-line arguments of the module.
+        timeout: the time limit of one attempt, in seconds.
 
     Raises:
-        RuntimeError: it failed every time; with the end of what it printed.
+        RuntimeError: all attempts failed; the message ends with the output of the last one.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
             return _probe(module, *arguments, timeout=timeout)
         except RuntimeError as error:
-            say(f"  once more: {str(error).strip().splitlines()[-1]}")
+            report_progress(f"  retrying: {str(error).strip().splitlines()[-1]}")
     return _probe(module, *arguments, timeout=timeout)
 
 
 def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
-    """Run one of this package's modules in a fresh process with a Ray of its own; return what it hands back."""
-    # In /tmp and short: Ray's sockets are in here, and their paths may have 107 characters.
+    """Run a module of this package in a new process with its own Ray; return the result that it writes."""
+    # A short path in /tmp: it contains Ray's sockets, whose paths may have at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="nbb", dir="/tmp"))
     out = folder / "out.json"
     environment = {
@@ -169,7 +169,7 @@ def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
         _OUT: str(out),
         _STORAGE: str(folder / "results"),
     }
-    loads.append(calm())
+    loads.append(wait_until_idle())
     began = time.perf_counter()
     try:
         with (folder / "log").open("w") as log:
@@ -188,35 +188,39 @@ def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
                 process.wait()
         if not out.exists():
             tail = (folder / "log").read_text(errors="replace")[-3000:]
-            raise RuntimeError(f"{module} {' '.join(arguments)} gave nothing, return code {process.returncode}\n{tail}")
-        found: dict[str, Any] = json.loads(out.read_text())
+            raise RuntimeError(
+                f"{module} {' '.join(arguments)} wrote no result, return code {process.returncode}\n{tail}"
+            )
+        results: dict[str, Any] = json.loads(out.read_text())
     finally:
         _end_all(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if isinstance(value, (int, float)))
-    say(f"  {module} {' '.join(arguments)}: {shown}  ({time.perf_counter() - began:.0f} s in all)")
-    return found
+    summary = ", ".join(f"{name} {value:.4g}" for name, value in results.items() if isinstance(value, (int, float)))
+    report_progress(f"  {module} {' '.join(arguments)}: {summary}  ({time.perf_counter() - began:.0f} s in all)")
+    return results
 
 
-def hand_back(**found: Any) -> None:
-    """In a probe: what it measured. Written whole or not at all, before Ray goes down."""
+def write_result(**results: Any) -> None:
+    """Write the result of a probe, atomically. A probe calls this before Ray shuts down."""
     path = Path(os.environ[_OUT])
-    path.with_suffix(".part").write_text(json.dumps(found))
+    path.with_suffix(".part").write_text(json.dumps(results))
     path.with_suffix(".part").rename(path)
 
 
 def _end_all(folder: str) -> None:
-    """End the processes that belong to a probe: those that carry its folder."""
-    left = [process for process in psutil.process_iter() if process.pid != os.getpid() and _carries(process, folder)]
-    for process in left:
+    """End the processes of a probe: those with its folder in their command line or environment."""
+    processes = [
+        process for process in psutil.process_iter() if process.pid != os.getpid() and _belongs_to(process, folder)
+    ]
+    for process in processes:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(left, timeout=5)
+    psutil.wait_procs(processes, timeout=5)
 
 
-def _carries(process: psutil.Process, folder: str) -> bool:
+def _belongs_to(process: psutil.Process, folder: str) -> bool:
     try:
         return any(folder in part for part in process.cmdline()) or folder in process.environ().get("RAY_TMPDIR", "")
     except psutil.Error:

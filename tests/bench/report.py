@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import connect_nbtune, init_stock, tune_nbtune, tune_stock
 
 __all__ = ["measure"]
@@ -63,13 +63,13 @@ def measure(options: Options) -> list[Row]:
     Args:
         options: the options of the bench.
     """
-    found = alternate(min(options.rounds, 2), ("nbtune", "stock"), lambda side: probe("report", side))
+    results = alternate(min(options.rounds, 2), ("nbtune", "stock"), lambda side: probe("report", side))
     rows = []
     for side, shown in (("nbtune", "nbtune"), ("stock", "stock Tune")):
-        ms = {name: 1000 * median(one[name] for one in found[side]) for name in MEASURED}
+        ms = {name: 1000 * median(one[name] for one in results[side]) for name in MEASURED}
         note = f"95 %: {ms['spaced_95']:.1f} ms; without training between: {ms['at_once']:.1f} ms"
         rows.append(
-            Row("report", f"one report blocks the training loop, {shown}", ms["spaced"], "ms", note=note, data=found)
+            Row("report", f"one report blocks the training loop, {shown}", ms["spaced"], "ms", note=note, data=results)
         )
     return rows
 
@@ -83,4 +83,4 @@ if __name__ == "__main__":
         init_stock()
         results, _ = tune_stock(with_tune, {"reports": REPORTS, "number": [0]}, reuse=False)
         metrics = results[0].metrics
-    hand_back(**{name: metrics[name] for name in MEASURED})
+    write_result(**{name: metrics[name] for name in MEASURED})

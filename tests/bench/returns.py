@@ -1,4 +1,4 @@
-"""How soon a `%%tune` cell comes back, so that the next cell can run: in a kernel, as its front end sees it."""
+"""The time until a `%%tune` cell returns and the next cell can run, as the front end of a kernel sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import CPUS, SETTLE
 
 __all__ = ["measure"]
@@ -17,20 +17,20 @@ return {{"score": model_id}}"""
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure with a cluster that is there, twice in one session, and with Ray to start."""
-    found = alternate(options.rounds, ("warm", "cold"), lambda side: probe("returns", side))
-    warm = median(one["first_call"] for one in found["warm"])
-    again = median(one["second_call"] for one in found["warm"])
-    cold = median(one["first_call"] for one in found["cold"])
+    """Measure with a running cluster, twice in one session, and including the start of Ray."""
+    results = alternate(options.rounds, ("warm", "cold"), lambda side: probe("returns", side))
+    warm = median(one["first_call"] for one in results["warm"])
+    again = median(one["second_call"] for one in results["warm"])
+    cold = median(one["first_call"] for one in results["cold"])
     return [
-        Row("returns", "%%tune returns, warm cluster", warm, reach=1.0, data=found),
-        Row("returns", "%%tune returns, the same session's second", again, reach=1.0),
-        Row("returns", "%%tune returns, Ray to start", cold, reach=10.0),
+        Row("returns", "%%tune returns, warm cluster", warm, limit=1.0, data=results),
+        Row("returns", "%%tune returns, the same session's second", again, limit=1.0),
+        Row("returns", "%%tune returns, Ray to start", cold, limit=10.0),
     ]
 
 
 def _seconds(client: Any, code: str) -> float:
-    """Run a cell to its end as somebody does who could answer; return how long that took."""
+    """Run a cell as an interactive front end does; return the duration in seconds."""
     began = time.perf_counter()
     reply = client.execute_interactive(code, output_hook=lambda _: None, stdin_hook=lambda _: None, timeout=120)
     if reply["content"]["status"] != "ok":
@@ -51,13 +51,13 @@ if __name__ == "__main__":
         if sys.argv[1] == "warm":
             _seconds(client, f"import nbtune; nbtune.connect(cpus={CPUS})")
             time.sleep(SETTLE)
-        found = {"first_call": _seconds(client, _CELL.format(name="first", storage=STORAGE))}
+        results = {"first_call": _seconds(client, _CELL.format(name="first", storage=STORAGE))}
         _finished(client, "first")
         if sys.argv[1] == "warm":
-            time.sleep(SETTLE)  # processes are started ahead again
-            found["second_call"] = _seconds(client, _CELL.format(name="second", storage=STORAGE))
+            time.sleep(SETTLE)  # nbtune prestarts processes again
+            results["second_call"] = _seconds(client, _CELL.format(name="second", storage=STORAGE))
             _finished(client, "second")
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    hand_back(**found)
+    write_result(**results)

@@ -1,7 +1,7 @@
-"""The runs that several figures compare: nbtune's, stock Ray Tune's. Called in a probe, never in the harness.
+"""The runs that several figures compare: with nbtune and with stock Ray Tune. Called in probes only.
 
-The stock runs use nothing of nbtune: `import ray`, `ray.init`, `Tuner.fit`, as anybody has them.
-Imports are inside the functions, since some figures count them.
+Stock runs do not use nbtune: only `import ray`, `ray.init` and `Tuner.fit`.
+Imports are inside the functions, since some figures measure them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from tests.bench.measure import STORAGE
 __all__ = ["CPUS", "SETTLE", "connect_nbtune", "init_stock", "tune_nbtune", "tune_stock"]
 
 CPUS = 2
-"""The slots of every run, whatever the machine has."""
+"""The logical CPUs of each run, regardless of the machine."""
 SETTLE = 6.0
-"""Seconds: a person who connects does not run a sweep in the same second."""
+"""Seconds between connecting and the first sweep, as for a person at a notebook."""
 
 
 def connect_nbtune(settle: float = SETTLE) -> None:
-    """Connect nbtune and give it the time in which it starts processes ahead."""
+    """Connect nbtune, and wait while it prestarts processes."""
     import nbtune
 
     nbtune.connect(cpus=CPUS)
@@ -29,7 +29,7 @@ def connect_nbtune(settle: float = SETTLE) -> None:
 
 
 def init_stock(settle: float = SETTLE) -> None:
-    """Start Ray as a user does, with Tune imported."""
+    """Start Ray as users do, with Tune imported."""
     import ray
     from ray import tune  # noqa: F401
 
@@ -38,7 +38,7 @@ def init_stock(settle: float = SETTLE) -> None:
 
 
 def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: Any) -> tuple[Any, dict[str, float]]:
-    """Run a sweep to its end; return the experiment, and seconds from the call to what happened.
+    """Run a sweep to its end; return the experiment, and times since the call in seconds.
 
     Args:
         train: the training function.
@@ -46,8 +46,8 @@ def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: 
         options: for `nbtune.tune`.
 
     Returns:
-        The experiment; and "returned", when the call came back, "first", when `history` had a row,
-        "whole", when all was known here.
+        The experiment, and the times "returned" (the call has returned), "first" (`history` has a row) and "whole" (all
+        events have arrived).
     """
     import nbtune
 
@@ -57,14 +57,14 @@ def tune_nbtune(train: Callable[..., Any], space: Mapping[str, Any], **options: 
     experiment = nbtune.tune(train, grid, storage=STORAGE, wait=False, **options)
     times["returned"] = time.perf_counter() - began
 
-    def look() -> None:
+    def check_first() -> None:
         if "first" not in times and len(experiment.history):
             times["first"] = time.perf_counter() - began
 
-    experiment.listen(look)
-    look()
+    experiment.listen(check_first)
+    check_first()
     experiment.wait()
-    look()
+    check_first()
     times["whole"] = time.perf_counter() - began
     if experiment.status != "finished":
         raise RuntimeError(repr(experiment))
@@ -77,7 +77,7 @@ def tune_stock(train: Callable[..., Any], space: Mapping[str, Any], *, reuse: bo
     Args:
         train: the training function.
         space: name -> values of the grid, or a constant.
-        reuse: whether to set `reuse_actors`; stock Tune does not.
+        reuse: the value of `reuse_actors`; the default of Tune is False.
     """
     from ray import tune
 

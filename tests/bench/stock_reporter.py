@@ -1,4 +1,4 @@
-"""Ray Tune's own reporter for notebooks, driven without a sweep."""
+"""Ray Tune's reporter for notebooks, used without a sweep."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ["reporter", "trials_of"]
 
 
 def trials_of(trials: int, reports: int, *, over: bool = False) -> list[Any]:
-    """Return Tune's own objects for trials that have reported so often; the last two run unless all are over."""
+    """Return Tune's trial objects with a number of reports; the last two are running unless `over` is true."""
     from ray.tune.experiment import Trial
 
-    class Known(Trial):
-        local_path = None  # there is no folder in which its errors could be
+    class StubTrial(Trial):
+        local_path = None  # it has no folder with error files
 
-    found = []
+    results = []
     for number in range(trials):
         config = {"lr": 10 ** -(1 + number % 300 / 100), "hidden": 32 * (1 + number % 4)}
-        trial = Known("train", stub=True, config=config, evaluated_params=config, trial_id=f"big_{number:05}")
+        trial = StubTrial("train", stub=True, config=config, evaluated_params=config, trial_id=f"big_{number:05}")
         trial.set_status(Trial.RUNNING if number >= trials - RUNNING and not over else Trial.TERMINATED)
         result(trial, number, reports)
-        found.append(trial)
-    return found
+        results.append(trial)
+    return results
 
 
 def result(trial: Any, number: int, iteration: int) -> None:
-    """Let a trial have reported."""
+    """Set the last result of a trial."""
     accuracy = float(values(number, iteration, iteration + 1)[0])
     trial.update_last_result(
         {

@@ -1,4 +1,4 @@
-"""How soon an experiment that is stopped has ended, and has given everything back."""
+"""The time until a stopped experiment has ended, and until its resources are free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import connect_nbtune
 
 __all__ = ["measure"]
@@ -23,12 +23,12 @@ def endless(config: dict[str, Any]) -> None:
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure with two trials that run and some that wait."""
-    found = alternate(options.rounds, ("stop",), lambda side: probe("stop", side))["stop"]
-    ended, free = (median(one[name] for one in found) for name in ("ended", "free"))
+    """Measure with two running and six pending trials."""
+    results = alternate(options.rounds, ("stop",), lambda side: probe("stop", side))["stop"]
+    ended, free = (median(one[name] for one in results) for name in ("ended", "free"))
     return [
-        Row("stop", "exp.stop() until the experiment has ended", ended, reach=3.0, data={"stop": found}),
-        Row("stop", "… and no trial's process and no placement group is left, all CPUs are back", free, reach=3.0),
+        Row("stop", "exp.stop() until the experiment has ended", ended, limit=3.0, data={"stop": results}),
+        Row("stop", "… until its processes and placement groups are gone and all CPUs are free", free, limit=3.0),
     ]
 
 
@@ -59,4 +59,4 @@ if __name__ == "__main__":
         ),
         began,
     )
-    hand_back(ended=ended, free=free)
+    write_result(ended=ended, free=free)

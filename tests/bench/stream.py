@@ -1,4 +1,4 @@
-"""100 reports a second in JupyterLab: from the report in a trial to its point on the screen, and what that costs."""
+"""100 reports a second in JupyterLab: the time from a report to its point on the screen, and the cost."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 
 __all__ = ["measure"]
 
 REPORTS = 1000
-"""Of each of two trials, 50 a second: 20 seconds."""
+"""The number of reports of each of two trials; 50 a second take 20 seconds."""
 WINDOW = 10.0
-"""Seconds in the middle over which the processes' shares are taken."""
+"""Seconds in the middle of the run, over which the CPU shares are measured."""
 CONNECT = """%load_ext nbtune
 import nbtune, time
 nbtune.connect(cpus=2)
 time.sleep(6)"""
-# The whole part of a value says which trial's it is: the page knows lines, not trials.
+# The integer part of a value identifies the trial, since the page knows lines only.
 SWEEP = """%%tune demo --metric accuracy --mode max --storage {storage}
 number: grid_search([0, 1])
 
@@ -26,31 +26,33 @@ began = time.perf_counter()
 for step in range(1, {reports} + 1):
     report(accuracy=number + 0.9 * step / {reports}, at=time.time())
     time.sleep(max(0.0, began + step / 50 - time.perf_counter()))"""
-READ = "demo.wait()\ntell(history=demo.history[['trial', 'iteration', 'at']].values.tolist(), errors=demo.dashboard.errors)"
+READ = "demo.wait()\nrecord(history=demo.history[['trial', 'iteration', 'at']].values.tolist(), errors=demo.dashboard.errors)"
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure in a browser and kernel that have nothing else to do."""
+    """Measure in an otherwise idle browser and kernel."""
     rounds = alternate(min(options.rounds, 3), ("nbtune",), lambda side: probe("stream"))["nbtune"]
-    found = {name: median(one[name] for one in rounds) for name in rounds[0] if name != "latencies"}
-    note = f"{found['rate']:.0f} reports a second, {found['drawings']:.1f} drawings; longest {found['most']:.0f} ms"
-    share = f"the browser's main thread {100 * found['page']:.0f} %"
+    results = {name: median(one[name] for one in rounds) for name in rounds[0] if name != "latencies"}
+    note = (
+        f"{results['rate']:.0f} reports a second, {results['drawings']:.1f} drawings; longest {results['most']:.0f} ms"
+    )
+    share = f"the browser's main thread {100 * results['page']:.0f} %"
     return [
-        Row("stream", "from report to drawn, median", found["median"], "ms", 150, note, {"rounds": rounds}),
-        Row("stream", "from report to drawn, 95 % within", found["most of them"], "ms", 400),
-        Row("stream", "kernel's CPU with the dashboard shown", 100 * found["kernel"], "%", 10, share),
+        Row("stream", "from report to drawn, median", results["median"], "ms", 150, note, {"rounds": rounds}),
+        Row("stream", "from report to drawn, 95 % within", results["most of them"], "ms", 400),
+        Row("stream", "kernel's CPU with the dashboard shown", 100 * results["kernel"], "%", 10, share),
     ]
 
 
 def latencies(history: Sequence[Sequence[float]], drawn: Sequence[dict[str, Any]], began: float) -> list[float]:
-    """Return milliseconds from each report to the frame after the first drawing that has it.
+    """Return the milliseconds from each report to the frame after the first drawing that contains it.
 
     Args:
-        history: trial, iteration and the time of each report.
-        drawn: each drawing: when, and the last iteration that it has of each trial.
-        began: when it counts from.
+        history: trial, iteration and time of each report.
+        drawn: the time of each drawing, and the last iteration of each trial in it.
+        began: the time from which reports are counted.
     """
-    found = []
+    results = []
     for number in (0, 1):
         steps = [(one["when"], one["ends"].get(str(number), 0)) for one in drawn]
         place = 0
@@ -62,8 +64,8 @@ def latencies(history: Sequence[Sequence[float]], drawn: Sequence[dict[str, Any]
             if place == len(steps):
                 raise RuntimeError(f"report {iteration:.0f} of trial {trial:.0f} was never drawn")
             if at >= began:
-                found.append(1000 * (steps[place][0] - at))
-    return found
+                results.append(1000 * (steps[place][0] - at))
+    return results
 
 
 def _probe() -> None:
@@ -76,21 +78,21 @@ def _probe() -> None:
         notebook.run(1, timeout=120)
         opened.watch()
         notebook.start(2)
-        kernel = psutil.Process(opened.told("pid"))
-        # Both trials are there, and plotly.js has come to the page: it takes its time once.
+        kernel = psutil.Process(opened.recorded("pid"))
+        # Both trials are running, and the page has loaded plotly.js.
         began = opened.until_drawn("d.ends[0] >= 50 && d.ends[1] >= 50", 120)["when"]
         first, used = opened.meter.read(), kernel.cpu_times()
         opened.page.wait_for_timeout(1000 * WINDOW)
         last, after = opened.meter.read(), kernel.cpu_times()
         opened.until_drawn(f"d.ends[0] >= {REPORTS} && d.ends[1] >= {REPORTS}", 120)
         notebook.run(3)
-        drawn, history = opened.drawn(), opened.told("history")
-        if opened.told("errors"):
-            raise RuntimeError(str(opened.told("errors")))
+        drawn, history = opened.drawn(), opened.recorded("history")
+        if opened.recorded("errors"):
+            raise RuntimeError(str(opened.recorded("errors")))
     wall = last["when"] - first["when"]
     took = latencies(history, drawn, began)
     within = [at for _, _, at in history if first["when"] <= at < last["when"]]
-    hand_back(
+    write_result(
         median=statistics.median(took),
         **{"most of them": statistics.quantiles(took, n=20)[-1]},
         most=max(took),

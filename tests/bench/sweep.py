@@ -1,4 +1,4 @@
-"""The seed's sweep of 100 models that do nothing, on a warm cluster, from the call to all results in the caller."""
+"""A sweep of 100 models that do nothing, on a warm cluster, from the call to all results in the caller."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from tests.bench.measure import Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import CPUS, connect_nbtune, init_stock, tune_nbtune, tune_stock
 
 __all__ = ["measure"]
@@ -17,17 +17,17 @@ SIDES = ("reuse", "nbtune", "tasks", "optuna")
 
 
 def train_model(config: dict[str, Any]) -> dict[str, Any]:
-    """The seed's trial."""
+    """A trial that does nothing."""
     return {"score": config["model_id"]}
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure every side; stock's default takes minutes, so once."""
-    found = alternate(options.rounds, SIDES, lambda side: probe("sweep", side))
+    """Measure every side; stock Tune with its defaults only once, since it takes minutes."""
+    results = alternate(options.rounds, SIDES, lambda side: probe("sweep", side))
     if not options.quick:
-        found["stock"] = [probe("sweep", "stock", timeout=1500)]
-    whole = {side: median(one["whole"] for one in rounds) for side, rounds in found.items()}
-    first = {side: median(one["first"] for one in found[side]) for side in found if side not in NO_FIRST}
+        results["stock"] = [probe("sweep", "stock", timeout=1500)]
+    whole = {side: median(one["whole"] for one in rounds) for side, rounds in results.items()}
+    first = {side: median(one["first"] for one in results[side]) for side in results if side not in NO_FIRST}
     note = {side: f"first {first[side]:.2f} s" for side in first}
     rows = []
     if "stock" in whole:
@@ -36,7 +36,7 @@ def measure(options: Options) -> list[Row]:
         rows.append(Row("sweep", "100 models, nbtune / stock Tuner.fit", ratio, "x", 1 / 50))
     rows += [
         Row("sweep", "100 models, stock with reuse_actors", whole["reuse"], note=note["reuse"]),
-        Row("sweep", "100 models, nbtune", whole["nbtune"], note=note["nbtune"], data=found),
+        Row("sweep", "100 models, nbtune", whole["nbtune"], note=note["nbtune"], data=results),
         Row("sweep", "100 models, nbtune / reuse_actors", whole["nbtune"] / whole["reuse"], "x", 1 / 2),
         Row("sweep", "first result, nbtune / reuse_actors", first["nbtune"] / first["reuse"], "x", 0.4),
         Row("sweep", "100 models as plain Ray tasks", whole["tasks"], note="no recording, no search, no storage"),
@@ -49,7 +49,7 @@ def stock(reuse: bool) -> None:
     init_stock()
     results, times = tune_stock(train_model, {"model_id": NAMES}, reuse=reuse)
     assert sorted(result.metrics["score"] for result in results) == sorted(NAMES)
-    hand_back(**times)
+    write_result(**times)
 
 
 def nbtune_sweep() -> None:
@@ -61,7 +61,7 @@ def nbtune_sweep() -> None:
     assert len(frame) == len(NAMES)
     assert sorted(frame["model_id"]) == sorted(NAMES)
     assert (frame["model_id"] == frame["score"]).all()
-    hand_back(**times)
+    write_result(**times)
 
 
 def tasks() -> None:
@@ -73,7 +73,7 @@ def tasks() -> None:
     results = ray.get([remote.remote({"model_id": name}) for name in NAMES])
     whole = time.perf_counter() - began
     assert [result["score"] for result in results] == NAMES
-    hand_back(whole=whole)
+    write_result(whole=whole)
 
 
 def optuna_sweep() -> None:
@@ -88,7 +88,7 @@ def optuna_sweep() -> None:
     study = optuna.create_study(sampler=optuna.samplers.GridSampler({"model_id": NAMES}))
     study.optimize(objective, n_trials=len(NAMES), n_jobs=CPUS)
     whole = time.perf_counter() - began
-    hand_back(whole=whole, known=len({trial.user_attrs["score"] for trial in study.trials}))
+    write_result(whole=whole, known=len({trial.user_attrs["score"] for trial in study.trials}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Training on two workers through nbtune beside torchrun, a checkpoint of 100 MB beside `torch.save`, and the
-start and the end of such trials."""
+"""Training on two workers compared to torchrun, a checkpoint of 100 MB compared to `torch.save`, and the time to
+start and to stop such trials."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench.measure import STORAGE, Options, Row, alternate, hand_back, median, probe
+from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import connect_nbtune, tune_nbtune
 from tests.ray import parity
 
 __all__ = ["measure"]
 
 EPOCHS, WIDTH = 4, 96
-PAIRS = 4  # trainings of each side in a round
+PAIRS = 4  # trainings of each side per round
 NICENESS = "15"  # Ray's default for its workers
 SIZE = 100_000_000  # bytes of the checkpoint
 SAVES = 5
 
 
 def save(config: dict[str, Any]) -> None:
-    """Save the same state by `torch.save` and by `report`, in turn, each into the experiment's storage."""
+    """Save the same state alternately with `torch.save` and with `report`, both in the experiment's storage."""
     import torch
 
     import nbtune
@@ -46,21 +46,21 @@ def save(config: dict[str, Any]) -> None:
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure both."""
-    found = probe("train", "turns", str(PAIRS * options.rounds), timeout=900)
-    seconds = {side: list(dict.fromkeys(found[side]["seconds"])) for side in ("nbtune", "torchrun")}
+    """Measure training, saving and stopping."""
+    results = probe("train", "turns", str(PAIRS * options.rounds), timeout=900)
+    seconds = {side: list(dict.fromkeys(results[side]["seconds"])) for side in ("nbtune", "torchrun")}
     pairs = [ours / plain for ours, plain in zip(seconds["nbtune"], seconds["torchrun"], strict=True)]
-    same = "equal" if found["nbtune"]["loss"] == found["torchrun"]["loss"] else "DIFFER"
+    same = "equal" if results["nbtune"]["loss"] == results["torchrun"]["loss"] else "DIFFER"
     middle = {side: median(of_side) for side, of_side in seconds.items()}
     note = f"{middle['nbtune']:.2f} s, {middle['torchrun']:.2f} s; of {len(pairs)} pairs; losses {same}"
     what = "2 workers of PyTorch, from the first batch to the last: nbtune / torchrun"
-    rows = [Row("train", what, median(pairs), "x", 1.025, note, found)]
+    rows = [Row("train", what, median(pairs), "x", 1.025, note, results)]
     saved = probe("train", "save")
     note = f"{saved['reported']:.2f} s, {saved['plain']:.2f} s"
     what = "report with a checkpoint of 100 MB / torch.save of the same"
     rows.append(Row("train", what, saved["reported"] / saved["plain"], "x", note=note, data=saved))
     stopped = alternate(options.rounds, ("stop",), lambda side: probe("train", side))["stop"]
-    what = "a trial of 2 workers is stopped: until all CPUs are free and the workers' processes gone"
+    what = "stop of a trial of 2 workers: until all CPUs are free and the workers' processes are gone"
     rows.append(Row("train", what, median(one["free"] for one in stopped), "s", 5.0, data={"stop": stopped}))
     what = "first report of a trial of 2 workers, and of the next one in their processes"
     first, then = (median(one[name] for one in stopped) for name in ("first", "next"))
@@ -68,12 +68,12 @@ def measure(options: Options) -> list[Row]:
 
 
 def turns(number: int) -> None:
-    """Let both sides train in turns, each in processes that stay."""
+    """Let both sides train alternately, each in the same processes all the time."""
     folder = Path(STORAGE, "turns")
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"epochs": EPOCHS, "width": WIDTH, "times": number, "folder": str(folder)}
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", parity.__file__]
-    # With the niceness of Ray's workers: otherwise priorities are compared, on cores that both belong to them.
+    # With the niceness of Ray's workers, so that both sides have the same priority.
     plain = subprocess.Popen(["nice", "-n", NICENESS, *command, json.dumps(settings), str(folder / "torchrun.json")])
     try:
         history = tune_nbtune(parity.as_trial, settings, workers=2)[0].history
@@ -82,11 +82,11 @@ def turns(number: int) -> None:
     finally:
         plain.terminate()
     ours = {name: list(history[name]) for name in ("loss", "seconds")}
-    hand_back(nbtune=ours, torchrun=json.loads((folder / "torchrun.json").read_text()))
+    write_result(nbtune=ours, torchrun=json.loads((folder / "torchrun.json").read_text()))
 
 
 def steps(config: dict[str, Any]) -> None:
-    """Report at once, and then as often as is asked for."""
+    """Report ten times a second."""
     import nbtune
 
     for step in range(config["steps"]):
@@ -95,7 +95,7 @@ def steps(config: dict[str, Any]) -> None:
 
 
 def stop() -> None:
-    """Run a trial, the next one in its workers, and stop that."""
+    """Run a trial, then another one in the same workers, and stop that one."""
     import psutil
     import ray
 
@@ -124,7 +124,7 @@ def stop() -> None:
             and not any(map(psutil.pid_exists, pids))
         )
     )
-    hand_back(first=first, next=following, free=free)
+    write_result(first=first, next=following, free=free)
 
 
 if __name__ == "__main__":
@@ -138,4 +138,4 @@ if __name__ == "__main__":
         folder.mkdir(parents=True, exist_ok=True)
         experiment, _ = tune_nbtune(save, {"folder": str(folder)}, workers=2)
         last = experiment.history.iloc[-1]
-        hand_back(plain=last["plain"], reported=last["reported"])
+        write_result(plain=last["plain"], reported=last["reported"])

@@ -1,4 +1,4 @@
-"""Experiments whose trials ask for more than CPUs: how many are alive at once, and what they see. A program of its own."""
+"""Experiments whose trials request more than CPUs: how many run at once, and which devices they see. A program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nbtune.spec.plan.plan import Plan
 
 
 def train(config: dict[str, Any]) -> dict[str, Any]:
-    """Wait for as many others as the plan has promised: no clock decides how many are seen at once."""
+    """Wait until as many trials run as the plan says, and return what this one sees."""
     import os
     import time
     import uuid
@@ -46,7 +46,7 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def ran(planned: Plan, storage: Path, waves: int = 2, workers: Any = None, **options: Any) -> pd.DataFrame:
-    """Run an experiment of which as many trials wait for each other as were planned to run at once."""
+    """Run an experiment in which as many trials wait for each other as are planned to run at once; return its table."""
     meet = tempfile.mkdtemp(dir=storage)
     space = {"a": nbtune.uniform(0, 1), "meet": meet, "together": planned.concurrent, "workers": workers}
     experiment = nbtune.tune(
@@ -55,14 +55,14 @@ def ran(planned: Plan, storage: Path, waves: int = 2, workers: Any = None, **opt
     assert experiment.status == "finished", experiment.error
     assert workers or experiment.plan.concurrent == planned.concurrent
     frame = experiment.df
-    assert frame["met"].all(), "fewer trials ran at once than were planned"
+    assert frame["met"].all(), "fewer trials ran at once than planned"
     most = max(((frame["began"] <= at) & (at < frame["ended"])).sum() for at in frame["began"])
     assert most == planned.concurrent, (most, planned)
     return frame
 
 
 def overlapping(frame: pd.DataFrame) -> list[list[str]]:
-    """Return what those trials saw that were there together, for each that began."""
+    """Return for each trial the devices of all trials that ran when it started."""
     return [
         frame.loc[(frame["began"] <= at) & (at < frame["ended"]), "gpus"].tolist() for at in frame["began"].tolist()
     ]
@@ -91,7 +91,7 @@ def groups(storage: Path) -> None:
     assert all(json.loads(group) == factory.bundles for group in frame["group"]), frame["group"]
     experiment = nbtune.tune(train, {"meet": str(storage), "together": 0}, resources=factory, storage=str(storage))
     assert experiment._store.metadata["options"]["resources"].startswith("PlacementGroupFactory([{'CPU': 1.0}")
-    experiment.extend(samples=1)  # which goes on with it
+    experiment.extend(samples=1)  # the factory has to survive the resumption
     experiment.wait(120)
     found = [json.loads(trial.metrics["group"]) for trial in experiment.trials.values()]
     assert found == [factory.bundles] * 2, found
@@ -102,7 +102,7 @@ def workers(storage: Path) -> None:
     scaling = ray.train.ScalingConfig(num_workers=(1, 2), use_gpu=True, resources_per_worker={"CPU": 0.5, "GPU": 1})
     planned = nbtune.plan(samples=99, scaling=scaling)
     assert (planned.concurrent, planned.max_concurrent) == (2, 2), planned
-    # Without it four would start, and none of them would get both of its workers.
+    # Without max_concurrent, four trials would start, and none would get both of its workers.
     bundles = [{"CPU": 0.5, "GPU": 1}] * 2
     ran(planned, storage, waves=3, workers=bundles, max_concurrent=planned.max_concurrent)
 
@@ -110,12 +110,12 @@ def workers(storage: Path) -> None:
 def refused(storage: Path) -> None:
     with pytest.raises(nbtune.SpecError, match="8 GPU, but the largest node has 4. Ask .* that fits is 1 CPU, 4 GPU"):
         nbtune.tune(train, {"a": 1}, storage=str(storage), gpus=8)
-    held = ray.util.placement_group([{"CPU": 3}])
-    ray.get(held.ready())
+    reserved = ray.util.placement_group([{"CPU": 3}])
+    ray.get(reserved.ready())
     planned = nbtune.plan(samples=9)
     assert (planned.problems, planned.concurrent, planned.at_first) == ((), 6, 3), planned
     assert "now in use: 3 CPU; 3 start at first" in str(planned)
-    ray.util.remove_placement_group(held)
+    ray.util.remove_placement_group(reserved)
 
 
 def main(storage: Path) -> None:

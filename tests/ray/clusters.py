@@ -1,4 +1,4 @@
-"""Clusters that nbtune has not started: an ordinary `ray start`, in an environment without nbtune."""
+"""Clusters that nbtune has not started: an ordinary `ray start`, optionally in an environment without nbtune."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A cluster: its address, the port of its Ray Client server, and its folders."""
+class ForeignCluster:
+    """A running cluster: its address, the port of its Ray Client server, and its folders."""
 
     address: str
     client_port: int
@@ -36,19 +36,26 @@ class Foreign:
         return f"ray://127.0.0.1:{self.client_port}"
 
     def wait_for_client_server(self) -> None:
-        """Wait until the Ray Client server listens: `ray start` does not."""
-        due = time.monotonic() + 120
+        """Wait until the Ray Client server listens: `ray start` does not wait for it."""
+        deadline = time.monotonic() + 120
         while True:
             with socket.socket() as connection:
                 if connection.connect_ex(("127.0.0.1", self.client_port)) == 0:
                     return
-            assert time.monotonic() < due, f"nothing listens at {self.client}"
+            assert time.monotonic() < deadline, f"nothing listens at {self.client}"
             time.sleep(0.1)
 
 
 def python(code: str, folder: Path, seconds: float = 200, **variables: str | None) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python of its own, with this checkout's nbtune, and no authentication but what is given."""
-    # An embedded Ray of an earlier test leaves its mode in this process's environment.
+    """Run code in a new Python process, with nbtune of this checkout, and without Ray's authentication variables.
+
+    Args:
+        code: the code.
+        folder: the working directory.
+        seconds: the time limit.
+        variables: environment variables to set, or with None to unset.
+    """
+    # The embedded Ray of an earlier test leaves its authentication mode in the environment of this process.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     environment |= {"PYTHONFAULTHANDLER": "1", "PYTHONPATH": path()}
     for name, value in variables.items():
@@ -65,7 +72,11 @@ def path() -> str:
 
 
 def interpreter(folder: Path) -> str:
-    """Make an environment with all of this one's packages but nbtune, whose .pth file is not read there."""
+    """Create a virtual environment with all packages of this one except nbtune; return its interpreter.
+
+    Args:
+        folder: the folder of the new environment. The .pth file that makes nbtune importable is not read there.
+    """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
     own = sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)})
     extra = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(ROOT)]
@@ -75,16 +86,19 @@ def interpreter(folder: Path) -> str:
 
 @contextmanager
 def foreign(
-    program: str, token: str | None, *options: str, pythonpath: Path | None = None, grows: str | None = None
-) -> Iterator[Foreign]:
-    """Run `ray start`, in a folder with a short path, and end what it has started.
+    program: str, token: str | None, *options: str, pythonpath: Path | None = None, autoscaling: str | None = None
+) -> Iterator[ForeignCluster]:
+    """Run `ray start` in a temporary folder, and end its processes after the block.
 
     Args:
-        program: the interpreter that runs it.
-        token: its token, or None for one without authentication.
-        options: what `ray start` gets besides.
-        pythonpath: where its processes find more packages.
-        grows: the configuration of its autoscaler, if it has one: its nodes are processes of this machine, too.
+        program: the Python interpreter that runs it.
+        token: the token of the cluster, or None for a cluster without authentication.
+        options: further arguments of `ray start`.
+        pythonpath: a folder with further packages for its processes.
+        autoscaling: the configuration of an autoscaler, whose nodes are processes on this machine, or None.
+
+    Yields:
+        The cluster.
     """
     folder = Path(tempfile.mkdtemp(prefix="nbf-", dir="/tmp"))
     temp, home = folder / "ray", folder / "home"
@@ -97,30 +111,32 @@ def foreign(
         (home / ".ray" / "auth_token").write_text(token)
     command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
     command += ["--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={temp}"]
-    if grows is None:
+    if autoscaling is None:
         command.append("--no-monitor")
     else:
-        (folder / "config.yaml").write_text(grows)
+        (folder / "config.yaml").write_text(autoscaling)
         command.append(f"--autoscaling-config={folder / 'config.yaml'}")
         variables |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
-    with socket.create_server(("127.0.0.1", 0)) as free:  # Ray's default is one for all of a machine's clusters
-        client_port = free.getsockname()[1]
+    with socket.create_server(
+        ("127.0.0.1", 0)
+    ) as free_port:  # Ray's default port is the same for all clusters of a machine
+        client_port = free_port.getsockname()[1]
     command += [f"--ray-client-server-port={client_port}", "--min-worker-port=0", "--max-worker-port=0", *options]
 
     def start() -> subprocess.Popen[bytes]:
         with open(folder / "out", "w") as out:
             return subprocess.Popen(command, env=variables, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
 
-    process, tries = start(), 1
+    process, attempts = start(), 1
     try:
-        file, due = temp / "ray_current_cluster", time.monotonic() + 180
+        file, deadline = temp / "ray_current_cluster", time.monotonic() + 180
         while not (file.exists() and file.read_text()):
-            if process.poll() is not None and tries < 3:  # on a very busy machine Ray gives up after 15 s
-                process, tries = start(), tries + 1
+            if process.poll() is not None and attempts < 3:  # on a busy machine Ray gives up after 15 s
+                process, attempts = start(), attempts + 1
             assert process.poll() is None, (folder / "out").read_text()
-            assert time.monotonic() < due, (folder / "out").read_text()
+            assert time.monotonic() < deadline, (folder / "out").read_text()
             time.sleep(0.05)
-        yield Foreign(file.read_text().strip(), client_port, temp, home)
+        yield ForeignCluster(file.read_text().strip(), client_port, temp, home)
     finally:
         with suppress(psutil.Error):
             tree = psutil.Process(process.pid).children(recursive=True)
@@ -133,14 +149,23 @@ def foreign(
 
 
 def listening(processes: list[psutil.Process]) -> set[str]:
-    """Return the hosts that processes listen on, without the form that an IPv4 address has as an IPv6 one."""
-    found = set()
+    """Return the hosts that processes listen on. IPv4 addresses mapped to IPv6 are returned as IPv4.
+
+    Args:
+        processes: the processes; those that have ended are ignored.
+    """
+    hosts = set()
     for process in processes:
         with suppress(psutil.Error):
-            found |= {at.laddr.ip for at in process.net_connections() if at.status == psutil.CONN_LISTEN}
-    return {host.removeprefix("::ffff:") for host in found}
+            hosts |= {
+                connection.laddr.ip
+                for connection in process.net_connections()
+                if connection.status == psutil.CONN_LISTEN
+            }
+    return {host.removeprefix("::ffff:") for host in hosts}
 
 
 def last_line(text: str) -> dict[str, object]:
+    """Parse the last line of a program's output as JSON."""
     answer: dict[str, object] = json.loads(text.strip().splitlines()[-1])
     return answer

@@ -1,4 +1,4 @@
-"""A real Ray for the tests of this folder: embedded, with two logical CPUs."""
+"""Fixtures of the tests that need a real Ray: an embedded one with two logical CPUs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster(ray_folder: Path) -> Iterator[Any]:
     import ray
-    import torch  # noqa: F401 - so that its processes have it from the start, and need not import it one by one
+    import torch  # noqa: F401 - the worker processes are forked with it, and need not import it each
 
     import nbtune
 
@@ -29,12 +29,12 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def until() -> Callable[..., None]:
-    """Wait for a condition, and fail with its name if it does not come."""
+    """Returns a function that waits for a condition, and fails with its description after a timeout."""
 
-    def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
+    def wait(condition: Callable[[], Any], description: str, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"after {seconds} s still not: {what}"
+            assert time.monotonic() < deadline, f"not true after {seconds} s: {description}"
             time.sleep(0.02)
 
     return wait
@@ -42,7 +42,7 @@ def until() -> Callable[..., None]:
 
 @pytest.fixture
 def run(cluster: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`nbtune.tune` with a storage of the test's own. What a test leaves running is ended after it."""
+    """`nbtune.tune` with a temporary storage. Experiments that still run after the test are stopped."""
     import nbtune
 
     started = []

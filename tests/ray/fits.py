@@ -1,6 +1,7 @@
-"""What Ray really places on simulated nodes, beside what the plan says. A program: nodes are added in a main thread only.
+"""Compares what Ray places on simulated nodes with the plan. A program, since nodes can be added in a main thread only.
 
-Groups are made as trials and Train's runs make them. One that is not placed is known by Ray's own count of its attempts.
+Placement groups are created as trials and Train runs create them. Whether one cannot be placed is decided by Ray's count
+of scheduling attempts.
 """
 
 from __future__ import annotations
@@ -22,62 +23,63 @@ from nbtune.spec.plan.fit import count_fitting
 from nbtune.spec.plan.placement import to_nodes, to_units
 from nbtune.spec.plan.shape import Shape
 
-FEW, MANY = 3, 25  # attempts after which a group is taken for one that is not placed: one that should not be, or should
+# Attempts after which a group counts as not placed: if the plan says that it does not fit, or that it does.
+FEW, MANY = 3, 25
 SECONDS = 60.0
 
 
 def placed(bundles: Sequence[Any], strategy: str, groups: list[Any], attempts: int) -> bool:
-    """Ask for a group, and tell whether Ray places it within so many attempts: a busy node may refuse some."""
+    """Create a group, and return whether Ray places it within a number of attempts; a busy node may reject some."""
     if not bundles:
         return True
     group = placement_group([dict(bundle) for bundle in bundles], strategy=strategy)
     groups.append(group)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        told = placement_group_table(group)
-        if told["state"] == "CREATED":
+        state = placement_group_table(group)
+        if state["state"] == "CREATED":
             return True
-        if told["stats"]["scheduling_state"] == "INFEASIBLE" or told["stats"]["scheduling_attempt"] >= attempts:
+        if state["stats"]["scheduling_state"] == "INFEASIBLE" or state["stats"]["scheduling_attempt"] >= attempts:
             return False
         time.sleep(0.01)
-    raise AssertionError(f"Ray does not say what becomes of {bundles}: {told}")
+    raise AssertionError(f"Ray neither places nor rejects {bundles}: {state}")
 
 
-def give_back(groups: list[Any]) -> None:
+def remove(groups: list[Any]) -> None:
     for group in groups:
         remove_placement_group(group)
     groups.clear()
-    whole = [node["Resources"] for node in ray.nodes()]
+    totals = [node["Resources"] for node in ray.nodes()]
     end = time.monotonic() + SECONDS
-    while not all(free == total for free, total in zip(free_now(ray) or [], whole, strict=True)):
-        assert time.monotonic() < end, (free_now(ray), whole)
+    while not all(free == total for free, total in zip(free_now(ray) or [], totals, strict=True)):
+        assert time.monotonic() < end, (free_now(ray), totals)
         time.sleep(0.01)
 
 
 def in_turn(shape: Shape, planned: int) -> int:
-    """Return how many trials get their places, each with its workers before the next."""
+    """Return how many trials are placed if each gets its workers before the next trial starts."""
     groups: list[Any] = []
     number = 0
     while placed(shape.bundles, shape.strategy, groups, MANY if number < planned else FEW) and placed(
         shape.workers, shape.workers_strategy, groups, MANY if number < planned else FEW
     ):
         number += 1
-    give_back(groups)
+    remove(groups)
     return number
 
 
 def trials_first(shape: Shape, number: int, attempts: int) -> bool:
-    """Tell whether so many trials get their workers, which they ask for when all of them are there."""
+    """Return whether a number of trials get their workers if they request them after all trials are placed."""
     groups: list[Any] = []
-    found = all(placed(shape.bundles, shape.strategy, groups, attempts) for _ in range(number)) and all(
+    all_placed = all(placed(shape.bundles, shape.strategy, groups, attempts) for _ in range(number)) and all(
         placed(shape.workers, shape.workers_strategy, groups, attempts) for _ in range(number)
     )
-    give_back(groups)
-    return found
+    remove(groups)
+    return all_placed
 
 
 def shapes(seed: int, number: int) -> Iterator[Shape]:
-    """Yield shapes of every kind: some written down, the others drawn."""
+    """Yield shapes of all kinds: some fixed ones, then random ones."""
     strategies = ["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
     yield Shape(({"CPU": 1},))
     yield Shape(({"CPU": 0.3},))
@@ -103,24 +105,24 @@ def shapes(seed: int, number: int) -> Iterator[Shape]:
 
 
 def possible(shape: Shape, nodes: list[dict[str, float]]) -> int:
-    """Return how many of one bundle have room if Ray happens to know each node's devices one by one."""
+    """Return how many trials of one bundle fit if Ray knows the usage of each GPU."""
     free = to_nodes(nodes)
     return sum(node.capacity(to_units(shape.bundles[0])) for node in free) if len(shape.bundles) == 1 else 0
 
 
 def compare(shape: Shape, nodes: list[dict[str, float]]) -> dict[str, Any]:
-    """Return how many trials were planned, and of how many all get their workers, in whatever order they ask."""
+    """Return how many trials the plan has, and how many get all of their workers in any order of requests."""
     planned = count_fitting(shape, nodes)
     real = in_turn(shape, planned)
     if planned < real <= possible(shape, nodes):
-        real = planned  # Ray itself does the one or the other, as it has heard or not of what is left of each GPU
+        real = planned  # Ray's result depends on whether it has already received the usage of each GPU
     while shape.workers and real > 0 and not trials_first(shape, real, MANY if real <= planned else FEW):
         real -= 1
     return {"shape": str(shape), "planned": planned, "real": real}
 
 
 def main(kinds: list[dict[str, float]], seed: int, number: int) -> None:
-    """Print a line of JSON for each shape: what was planned for it, and what Ray did."""
+    """Print a line of JSON for each shape: the plan, and what Ray did."""
     cluster = started(kinds[0])
     for kind in kinds[1:]:
         cluster.add_node(**arguments(kind))
@@ -136,7 +138,7 @@ def main(kinds: list[dict[str, float]], seed: int, number: int) -> None:
 
 def started(kind: dict[str, float]) -> Cluster:
     for _ in range(2):
-        with suppress(Exception):  # on a very busy machine Ray gives up after 15 s
+        with suppress(Exception):  # on a busy machine Ray gives up after 15 s
             return Cluster(initialize_head=True, head_node_args={**arguments(kind), "include_dashboard": False})
     return Cluster(initialize_head=True, head_node_args={**arguments(kind), "include_dashboard": False})
 

@@ -1,6 +1,6 @@
-"""Experiments on a cluster of two nodes of this machine; a program, for a process can be on one cluster only.
+"""Experiments on a cluster of two nodes on this machine. A program, since a process can use one cluster only.
 
-Each node has a disk of its own where the storage is; beside it they see the same files.
+The storage folder is a different disk on each node; all other files are shared.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ def start(function: Any, storage: Path, **options: Any) -> Any:
 
 
 def check(storage: Path) -> None:
-    # Not nbtune's own: that one is for this machine alone, and no node can join it.
+    # Not started by nbtune, whose Ray listens on loopback only, so that no node can join.
     ray.init(address="local", num_cpus=1, namespace="nbtune", include_dashboard=False, log_to_driver=False)
     address = ray.get_runtime_context().gcs_address
-    words = f"mount -t tmpfs tmpfs {storage} && exec ray start --address={address} --num-cpus=1 --min-worker-port=0 --max-worker-port=0 --block"
-    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", words], stdout=subprocess.DEVNULL)
+    command = f"mount -t tmpfs tmpfs {storage} && exec ray start --address={address} --num-cpus=1 --min-worker-port=0 --max-worker-port=0 --block"
+    node = subprocess.Popen(["unshare", "--mount", "sh", "-c", command], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60
         while len([n for n in ray.nodes() if n["Alive"]]) < 2:
             assert node.poll() is None
-            assert time.monotonic() < end, "the second node does not come"
+            assert time.monotonic() < end, "the second node did not start"
             time.sleep(0.1)
-        shared.WITHIN = 60.0  # a busy machine
+        shared.WITHIN = 60.0  # the machine may be busy
         found = shared.settle(Storage(str(storage.parent)), checkpoints=True, retries=True)
         assert found == shared.Place()
-        assert not list(storage.parent.glob(".nbtune*")), "a marker is left"
+        assert not list(storage.parent.glob(".nbtune*")), "a marker file was not deleted"
         with pytest.raises(nbtune.SpecError, match="not see .*storage, and the code may report checkpoints.*NFS"):
             start(saving, storage)
         with pytest.raises(nbtune.SpecError, match="max_failures=… may restart"):
             start(plain, storage, max_failures=1)
-        assert not list(storage.iterdir()), "something was begun, or a marker is left"
+        assert not list(storage.iterdir()), "something was started, or a marker file was not deleted"
         experiment = start(plain, storage)
         assert "what trials print on it stays there" in str(experiment.plan)
         experiment.wait(120)

@@ -1,6 +1,6 @@
-"""One training function on two workers, through nbtune and under torchrun: the same losses, and how long it takes.
+"""One training function on two workers, with nbtune and under torchrun, to compare losses and times.
 
-``python -m torch.distributed.run --nproc-per-node=2 parity.py SETTINGS FILE`` is the second of them.
+``python -m torch.distributed.run --nproc-per-node=2 parity.py SETTINGS FILE`` runs it under torchrun.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["train"]
 
 
 def train(epochs: int, width: int = 16) -> tuple[list[float], float]:
-    """Train a convolutional network on digits, in a process group that is there.
+    """Train a convolutional network on digits, in an existing process group.
 
     Args:
-        epochs: how many times over the data.
-        width: channels of its first layer.
+        epochs: the number of epochs.
+        width: the number of channels of the first layer.
 
     Returns:
-        The loss of each epoch, the mean over the workers, and the seconds from the first batch to the last.
+        The loss of each epoch (summed over the batches and workers), and the seconds from the first batch to the last.
     """
     import torch
     import torch.distributed as dist
@@ -63,46 +63,50 @@ def train(epochs: int, width: int = 16) -> tuple[list[float], float]:
 
 
 def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[float, float]]:
-    """Train several times, in turns with another process group: on a busy machine only neighbours compare.
+    """Train several times, alternately with another process group, so that both see the same load of the machine.
 
     Args:
-        side: 0 or 1; with two sides, who is first changes from pair to pair.
-        settings: "times" for each side, "epochs", "width", and the "folder" in which a file says whose turn it is.
-        rank: of this worker.
+        side: 0 or 1. Which side is first alternates from pair to pair.
+        settings: "times" per side, "epochs", "width", and the "folder" in which a file for each turn is created.
+        rank: the rank of this worker.
 
     Returns:
-        The loss of each epoch, with the seconds of its training.
+        The loss of each epoch, with the seconds of the whole training.
     """
-    found, turns = [], 2 * settings["times"]
+    results, turns = [], 2 * settings["times"]
 
     def until(turn: int) -> None:
         end = time.monotonic() + 120
         while not Path(settings["folder"], str(turn)).exists():
             if time.monotonic() > end:
-                raise TimeoutError(f"turn {turn} does not come")
+                raise TimeoutError(f"timed out while waiting for turn {turn}")
             time.sleep(0.05)
 
     for turn in range(turns):
         if ((turn + 1) // 2) % 2 == side:  # 0 1 1 0 0 1 1 0
             until(turn)
             losses, seconds = train(settings["epochs"], settings["width"])
-            found += [(loss, seconds) for loss in losses]
+            results += [(loss, seconds) for loss in losses]
             if rank == 0:
                 Path(settings["folder"], str(turn + 1)).touch()
-    until(turns)  # what a process does at its end would slow down the other side
-    return found
+    until(turns)  # the shutdown of a process would slow down the other side
+    return results
 
 
 def as_trial(config: dict[str, Any]) -> None:
-    """Train, and report the losses: what `nbtune.tune` runs on each worker."""
+    """Train and report the losses; `nbtune.tune` runs this on each worker.
+
+    Args:
+        config: "epochs" and "width", or the settings of `take_turns`.
+    """
     import nbtune
 
     if "folder" in config:
-        found = take_turns(0, config, nbtune.get_context().get_world_rank())
+        results = take_turns(0, config, nbtune.get_context().get_world_rank())
     else:
         losses, seconds = train(config["epochs"], config["width"])
-        found = [(loss, seconds) for loss in losses]
-    for loss, seconds in found:
+        results = [(loss, seconds) for loss in losses]
+    for loss, seconds in results:
         nbtune.report(loss=loss, seconds=seconds)
 
 
@@ -113,11 +117,11 @@ if __name__ == "__main__":
     dist.init_process_group("gloo")
     if "folder" in settings:
         Path(settings["folder"], "0").touch()  # ready
-        found = take_turns(1, settings, dist.get_rank())
+        results = take_turns(1, settings, dist.get_rank())
     else:
         losses, seconds = train(settings["epochs"], settings["width"])
-        found = [(loss, seconds) for loss in losses]
+        results = [(loss, seconds) for loss in losses]
     if dist.get_rank() == 0:
-        losses, seconds = zip(*found, strict=True)
+        losses, seconds = zip(*results, strict=True)
         Path(sys.argv[2]).write_text(json.dumps({"loss": losses, "seconds": seconds}))
     dist.destroy_process_group()

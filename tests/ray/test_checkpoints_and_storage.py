@@ -25,7 +25,7 @@ def saving() -> Any:
     return train
 
 
-def test_dictionaries_come_back_as_they_were(run: Any, saving: Any) -> None:
+def test_dictionary_checkpoints_are_restored(run: Any, saving: Any) -> None:
     experiment = run(saving, {"a": nbtune.grid_search([1.0, 3.0, 2.0])}, metric="acc", mode="max").wait()
     best = experiment.best
     assert best.config == {"a": 3.0}
@@ -35,7 +35,7 @@ def test_dictionaries_come_back_as_they_were(run: Any, saving: Any) -> None:
     assert experiment.df.loc[best.id, "checkpoint"] == best.checkpoint.path
 
 
-def test_folders_come_back_as_folders(run: Any) -> None:
+def test_folder_checkpoints_are_restored(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         import tempfile
         from pathlib import Path
@@ -51,7 +51,7 @@ def test_folders_come_back_as_folders(run: Any) -> None:
         checkpoint.load()
 
 
-def test_what_is_no_checkpoint_fails_the_trial_with_the_reason(run: Any) -> None:
+def test_an_invalid_checkpoint_fails_the_trial_with_the_reason(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         nbtune.report(acc=1, checkpoint=42)
 
@@ -65,18 +65,18 @@ def test_only_the_best_checkpoints_are_kept(run: Any, saving: Any) -> None:
     assert sorted(folders) == ["checkpoint_000002", "checkpoint_000003"]
 
 
-def test_a_stored_experiment_opens_the_same(run: Any, saving: Any, tmp_path: Path) -> None:
-    def boom(config: dict[str, Any]) -> None:
+def test_a_loaded_experiment_equals_the_original(run: Any, saving: Any, tmp_path: Path) -> None:
+    def failing(config: dict[str, Any]) -> None:
         nbtune.report(acc=1.5)
         raise RuntimeError("late")
 
-    for function in (saving, boom):
+    for function in (saving, failing):
         experiment = run(function, {"a": nbtune.grid_search([1.0, 2.0])}, metric="acc", mode="max").wait()
-        again = nbtune.load(experiment.path)
-        pd.testing.assert_frame_equal(again.df, experiment.df)
-        pd.testing.assert_frame_equal(again.history, experiment.history)
-        assert again.status == experiment.status
-        assert (again.best is None) == (experiment.best is None)
+        loaded = nbtune.load(experiment.path)
+        pd.testing.assert_frame_equal(loaded.df, experiment.df)
+        pd.testing.assert_frame_equal(loaded.history, experiment.history)
+        assert loaded.status == experiment.status
+        assert (loaded.best is None) == (experiment.best is None)
     moved = Path(experiment.path).rename(tmp_path / "moved")
     assert nbtune.load(str(moved)).path == str(moved)
 
@@ -92,7 +92,7 @@ def test_experiments_of_a_storage_are_listed(run: Any, saving: Any, tmp_path: Pa
     assert len(nbtune.experiments(str(tmp_path / "something else"))) == 0
 
 
-def test_a_plain_tune_experiment_opens_too(cluster: Any, tmp_path: Path) -> None:
+def test_an_experiment_of_ray_tune_can_be_loaded(cluster: Any, tmp_path: Path) -> None:
     from ray import tune
 
     def train(config: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ def test_a_plain_tune_experiment_opens_too(cluster: Any, tmp_path: Path) -> None
         nbtune.load(str(tmp_path))
 
 
-def test_rays_own_results(run: Any, saving: Any) -> None:
+def test_result_grid(run: Any, saving: Any) -> None:
     experiment = run(saving, {"a": nbtune.grid_search([1.0, 2.0])}, metric="acc", mode="max").wait()
     results = experiment.results
     assert len(results) == 2
@@ -128,7 +128,7 @@ def test_rays_own_results(run: Any, saving: Any) -> None:
     assert len(results[0].metrics_dataframe) == 4
 
 
-def test_optuna_sees_every_trial(run: Any) -> None:
+def test_the_optuna_study_has_all_trials(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         if config["b"] == "bad":
             raise ValueError("bad")

@@ -13,7 +13,7 @@ import pytest
 
 import nbtune
 from nbtune.errors import ClusterError
-from tests.ray.clusters import Foreign, foreign, interpreter, python
+from tests.ray.clusters import ForeignCluster, foreign, interpreter, python
 
 TOKEN = "5e1f" * 16
 SAY = """
@@ -35,7 +35,7 @@ def without_nbtune(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def guarded(without_nbtune: str) -> Iterator[Foreign]:
+def guarded(without_nbtune: str) -> Iterator[ForeignCluster]:
     """A cluster with a token, a Ray Client server, and no nbtune."""
     with foreign(without_nbtune, TOKEN) as cluster:
         cluster.wait_for_client_server()
@@ -43,7 +43,7 @@ def guarded(without_nbtune: str) -> Iterator[Foreign]:
 
 
 @pytest.fixture(scope="module")
-def open_one(without_nbtune: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
+def open_one(without_nbtune: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignCluster]:
     """A cluster without authentication, and with another nbtune."""
     other = tmp_path_factory.mktemp("other")
     (other / "nbtune").mkdir()
@@ -86,7 +86,7 @@ def test_an_embedded_ray_listens_on_loopback_alone(ray_folder: Path, tmp_path: P
     assert hosts == "127.0.0.1"
 
 
-def test_a_token_that_does_not_fit_is_told_apart(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+def test_a_token_that_does_not_fit_is_told_apart(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     code = (
         f"{SAY}\n"
         f"address, client = {guarded.address!r}, {guarded.client!r}\n"
@@ -108,7 +108,7 @@ def test_a_token_that_does_not_fit_is_told_apart(guarded: Foreign, ray_folder: P
     assert "of-somewhere-else" not in ended.stdout + ended.stderr
 
 
-def test_an_address_that_no_cluster_answers_is_said(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+def test_an_address_that_no_cluster_answers_is_said(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         code = (
@@ -131,7 +131,7 @@ def test_an_address_that_no_cluster_answers_is_said(guarded: Foreign, ray_folder
     assert "cpus and gpus are for an embedded Ray" in cpus
 
 
-def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     """Found by the address that `ray start` leaves, as no address is given."""
     code = (
         f"{SAY}\n"
@@ -152,7 +152,7 @@ def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: Foreign, ray_folder
 
 
 @contextmanager
-def first_server_killed(cluster: Foreign) -> Iterator[list[int]]:
+def first_server_killed(cluster: ForeignCluster) -> Iterator[list[int]]:
     """Kill the first process that the Ray Client server of a cluster starts for a client; yield its pid in a list."""
     killed: list[int] = []
     stop = threading.Event()
@@ -176,7 +176,7 @@ def first_server_killed(cluster: Foreign) -> Iterator[list[int]]:
         thread.join()
 
 
-def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+def test_ray_client_runs_an_experiment(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     """Also where the process that the server starts for this client dies at its start."""
     pytest.importorskip("grpc")
     code = (
@@ -208,7 +208,7 @@ def test_ray_client_runs_an_experiment(guarded: Foreign, ray_folder: Path, tmp_p
 
 
 def test_one_kernel_goes_from_cluster_to_cluster(
-    guarded: Foreign, open_one: Foreign, ray_folder: Path, tmp_path: Path
+    guarded: ForeignCluster, open_one: ForeignCluster, ray_folder: Path, tmp_path: Path
 ) -> None:
     code = (
         f"{SAY}\n"
@@ -229,7 +229,9 @@ def test_one_kernel_goes_from_cluster_to_cluster(
     assert again == version
 
 
-def test_a_connection_of_the_users_own_that_lacks_nbtune(guarded: Foreign, ray_folder: Path, tmp_path: Path) -> None:
+def test_a_connection_of_the_users_own_that_lacks_nbtune(
+    guarded: ForeignCluster, ray_folder: Path, tmp_path: Path
+) -> None:
     code = f"{SAY}\nray.init({guarded.address!r}, log_to_driver=False, logging_level='ERROR')\ngo()\n"
     ended = python(code, tmp_path, HOME=str(guarded.home), RAY_AUTH_MODE="token")
     assert "do not have nbtune. Install it there (pip install nbtune==" in ended.stdout, ended.stderr

@@ -1,4 +1,4 @@
-"""What trials print, by the trial: for real, in processes that several trials use."""
+"""The output of trials, in processes that several trials share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def chatty() -> Any:
 
         from tqdm import tqdm
 
-        logging.basicConfig(level="INFO", format="%(message)s")  # the first trial's in this process
+        logging.basicConfig(level="INFO", format="%(message)s")  # effective in the first trial of the process only
         print("print", config["a"])
         logging.info("logging %s", config["a"])
         warnings.warn(f"warning {config['a']}", stacklevel=1)
@@ -38,7 +38,7 @@ def chatty() -> Any:
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Any:
-    """It prints and reports, and goes on once a file is there."""
+    """A function that prints and reports, and continues when a file exists."""
     gate = str(tmp_path / "go on")
 
     def train(config: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def waiting(tmp_path: Path) -> Any:
     return train
 
 
-def test_each_trial_has_its_own_lines(run: Any, chatty: Any, capfd: Any) -> None:
+def test_each_trial_has_its_own_output(run: Any, chatty: Any, capfd: Any) -> None:
     experiment = run(chatty, {"a": nbtune.grid_search([0, 1, 2, 3])}, max_concurrent=1).wait()
     assert experiment.history["process"].nunique() < 4, "no process ran two trials"
     for number, trial in experiment.trials.items():
@@ -68,22 +68,22 @@ def test_each_trial_has_its_own_lines(run: Any, chatty: Any, capfd: Any) -> None
         assert lines[-1] == f"after the report {number}"
         assert trial.logs(tail=1) == f"after the report {number}\n"
     assert experiment.trials[2].status == "failed"
-    again = nbtune.load(experiment.path)
-    assert [trial.logs() for trial in again.trials.values()] == [t.logs() for t in experiment.trials.values()]
-    assert capfd.readouterr() == ("", ""), "nothing comes to the notebook"
+    loaded = nbtune.load(experiment.path)
+    assert [trial.logs() for trial in loaded.trials.values()] == [t.logs() for t in experiment.trials.values()]
+    assert capfd.readouterr() == ("", ""), "the notebook shows output of trials"
 
 
-def test_nothing_printed_leaves_no_file(run: Any) -> None:
+def test_a_trial_without_output_has_no_file(run: Any) -> None:
     experiment = run(lambda a: {"x": a}, {"a": nbtune.grid_search([1, 2])}).wait()
     assert experiment.trials[1].logs() == ""
     assert not list(Path(experiment.path).glob("trial_*/output"))
 
 
-def test_it_is_there_while_the_trial_runs(run: Any, until: Any, waiting: Any, tmp_path: Path) -> None:
+def test_output_is_available_while_the_trial_runs(run: Any, until: Any, waiting: Any, tmp_path: Path) -> None:
     experiment = run(waiting, {"a": 7})
     until(lambda: len(experiment.history) == 1, "a report")
-    assert experiment.trials[0].logs().startswith("before 7\n"), "a report comes after what was printed before it"
-    until(lambda: "printed and not reported 7\n" in experiment.trials[0].logs(), "what came after the report", 10)
+    assert experiment.trials[0].logs().startswith("before 7\n"), "output before a report must be stored with it"
+    until(lambda: "printed and not reported 7\n" in experiment.trials[0].logs(), "output after the report", 10)
     assert experiment.trials[0].status == "running"
     (tmp_path / "go on").touch()
     experiment.wait()
@@ -91,12 +91,12 @@ def test_it_is_there_while_the_trial_runs(run: Any, until: Any, waiting: Any, tm
 
 
 @pytest.mark.parametrize("max_failures", [0, 1])
-def test_a_killed_process_leaves_what_it_printed(
+def test_output_of_a_killed_process_is_stored(
     run: Any, until: Any, waiting: Any, tmp_path: Path, max_failures: int
 ) -> None:
     experiment = run(waiting, {"a": 7}, max_failures=max_failures)
     until(lambda: len(experiment.history) == 1, "a report")
-    until(lambda: "not reported" in experiment.trials[0].logs(), "all of it in storage", 10)
+    until(lambda: "not reported" in experiment.trials[0].logs(), "all output in storage", 10)
     os.kill(int(experiment.trials[0].metrics["process"]), signal.SIGKILL)
     (tmp_path / "go on").touch()
     experiment.wait(90)
@@ -109,7 +109,7 @@ def test_a_killed_process_leaves_what_it_printed(
         assert experiment.trials[0].logs() == first
 
 
-def test_a_trial_that_asha_stops_has_all_that_it_printed(run: Any) -> None:
+def test_output_of_a_trial_that_asha_stops_is_complete(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         for step in range(1, 9):
             print("step", step)

@@ -107,7 +107,9 @@ def test_a_cluster_that_grows_is_told_from_one_that_does_not(ray_folder: Path, t
         port = free.getsockname()[1]
     address = f"{get_node_ip_address()}:{port}"
     config = json.dumps({**CONFIG, "provider": {**CONFIG["provider"], "gcs_address": address}})  # JSON is YAML, too
-    with clusters.foreign(sys.executable, None, f"--port={port}", pythonpath=clusters.ROOT, grows=config) as cluster:
+    with clusters.foreign(
+        sys.executable, None, f"--port={port}", pythonpath=clusters.ROOT, autoscaling=config
+    ) as cluster:
         code = GROWING.format(address=cluster.address, storage=str(tmp_path))
         ended = clusters.python(code, tmp_path, 400, RAY_AUTH_MODE="disabled")
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"

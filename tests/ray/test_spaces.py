@@ -1,4 +1,4 @@
-"""Spaces whose parameters depend on one another, and constraints, in sweeps on a real Ray."""
+"""Conditional and derived parameters, and constraints, in sweeps on a real Ray."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
     return {"score": config["scale"] + (config["momentum"] or 0)}
 
 
-def holds(frame: pd.DataFrame) -> bool:
+def is_valid(frame: pd.DataFrame) -> bool:
+    """Return whether all rows satisfy the conditions and the constraint of `TEXT`."""
     sgd = frame["optimizer"] == "sgd"
     return bool(
         frame["momentum"][sgd].isin([0.8, 0.9]).all()
@@ -35,13 +36,13 @@ def holds(frame: pd.DataFrame) -> bool:
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_every_sample_is_one_that_may_be_tried(run: Any, search: str) -> None:
+def test_every_sample_satisfies_the_constraints(run: Any, search: str) -> None:
     space = nbtune.Space.from_cell(TEXT)
     experiment = run(train, space, samples=24, search=search, metric="score", mode="max", seed=3).wait()
     assert experiment.status == "finished"
     frame = experiment.df
-    assert len(frame) == 24, "what is rejected is replaced"
-    assert holds(frame)
+    assert len(frame) == 24, "rejected samples must be replaced"
+    assert is_valid(frame)
     assert set(frame["optimizer"]) == {"sgd", "adam"}
     assert experiment.space == space
     assert experiment.best.metrics["score"] == frame["score"].max()
@@ -55,7 +56,7 @@ def test_a_grid_has_each_point_once(run: Any) -> None:
     assert experiment.plan.trials == len(frame) == 2 * 5 * 3
     assert (points.value_counts() == 2).all()
     assert len(points.drop_duplicates()) == 15
-    assert holds(frame)
+    assert is_valid(frame)
     experiment.extend(1)
     experiment.wait()
     assert len(experiment.df) == 45
@@ -78,7 +79,7 @@ def test_a_cross_with_a_constraint_leaves_points_out(run: Any) -> None:
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_a_seed_repeats_what_depends_on_others(run: Any, search: str) -> None:
+def test_a_seed_reproduces_derived_parameters(run: Any, search: str) -> None:
     space = nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(0, a)\nc: uniform(b, 2) if b < 0.3 else None")
     frames = [
         run(
@@ -101,20 +102,20 @@ def test_a_seed_repeats_what_depends_on_others(run: Any, search: str) -> None:
 
 
 @pytest.mark.parametrize("search", ["random", "grid", "optuna"])
-def test_points_of_ones_own_have_to_fulfil_the_constraints(run: Any, search: str) -> None:
+def test_points_to_evaluate_must_satisfy_the_constraints(run: Any, search: str) -> None:
     space = nbtune.Space.from_cell(TEXT)
     with pytest.raises(nbtune.SpecError, match=r"'size': 32.* does not fulfil require\(size \* scale <= 32\)"):
         run(train, space, samples=2, points=[{"size": 32, "scale": 2}])
-    # What a point leaves open is sampled so that it may be tried: half of the samples for any of these may not.
+    # Parameters that a point does not set are sampled so that the constraints are satisfied. Half of all samples violate them.
     points = [{"size": 32}] * 8
     given = {"search": search, "samples": 1 if search == "grid" else 9, "metric": "score", "mode": "max"}
     frame = run(train, space, points=points, **given).wait().df
     assert (frame["size"][:8] == 32).all()
     assert (frame["scale"][:8] == 1).all()
-    assert holds(frame)
+    assert is_valid(frame)
 
 
-def test_a_point_that_is_added_has_to_as_well(run: Any, until: Any) -> None:
+def test_an_added_point_must_satisfy_the_constraints(run: Any, until: Any) -> None:
     def slow(config: dict[str, Any]) -> None:
         for _ in range(1000):
             nbtune.report(score=1)
@@ -122,17 +123,17 @@ def test_a_point_that_is_added_has_to_as_well(run: Any, until: Any) -> None:
 
     experiment = run(slow, nbtune.Space.from_cell(TEXT), samples=1)
     until(lambda: len(experiment.history) > 0, "a report")
-    with pytest.raises(nbtune.ExperimentError, match=r"cannot be tried: require\(size \* scale <= 32\)"):
+    with pytest.raises(nbtune.ExperimentError, match=r"cannot be tried: none of 1000 samples satisfies require\(size \* scale <= 32\)"):
         experiment.add(size=32, scale=2)
     experiment.add(size=32)
     until(lambda: len(experiment.trials) == 2, "the point")
     assert experiment.trials[1].config["scale"] == 1
-    assert holds(experiment.df)
+    assert is_valid(experiment.df)
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_more_samples_after_the_end_fulfil_them_too(run: Any, search: str) -> None:
-    # Values of the notebook's that cannot be written out travel, and outlive the driver.
+def test_samples_after_the_end_satisfy_the_constraints(run: Any, search: str) -> None:
+    # Notebook functions in a constraint are pickled with the space, and outlive the driver.
     space = nbtune.Space.from_cell(
         TEXT.replace("size * scale", "product(size, scale)"), {"product": lambda a, b: a * b}
     )
@@ -140,13 +141,13 @@ def test_more_samples_after_the_end_fulfil_them_too(run: Any, search: str) -> No
     experiment.extend(6)
     experiment.wait()
     assert len(experiment.df) == 10
-    assert holds(experiment.df)
+    assert is_valid(experiment.df)
     if search == "optuna":
-        kept = max(Path(experiment.path).glob("searcher-state-*.pkl"))  # Tune's own, of what Optuna has learned
-        assert len(pickle.loads(kept.read_bytes())["_ot_study"].trials) >= 10
+        state_file = max(Path(experiment.path).glob("searcher-state-*.pkl"))  # Tune's file with the state of Optuna
+        assert len(pickle.loads(state_file.read_bytes())["_ot_study"].trials) >= 10
 
 
-def test_what_can_only_be_seen_when_it_is_sampled_is_said_before_anything_starts(run: Any) -> None:
+def test_errors_of_sampling_are_found_before_anything_starts(run: Any) -> None:
     with pytest.raises(nbtune.SpecError, match="cannot be sampled: b: uniform.*must be less than upper"):
         run(train, nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(a, 0.5)"))
     with pytest.raises(nbtune.SpecError, match="none of 1000 samples satisfies"):
@@ -155,11 +156,11 @@ def test_what_can_only_be_seen_when_it_is_sampled_is_said_before_anything_starts
         run(train, nbtune.Space.from_cell("a: grid_search([1, 2])\nrequire(a > 2)"), search="grid")
 
 
-def test_an_algorithm_that_cannot_is_named(run: Any) -> None:
+def test_an_algorithm_without_support_for_conditions_is_an_error(run: Any) -> None:
     from ray.tune.search.bayesopt import BayesOptSearch
 
     space = nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(0, 1) if a > 0.5 else None")
-    search = object.__new__(BayesOptSearch)  # its package need not be installed to be refused
+    search = object.__new__(BayesOptSearch)  # works without its package
     with pytest.raises(nbtune.SpecError, match='BayesOptSearch does not support .*; use search="random" or'):
         run(train, space, search=search, metric="score", mode="max")
 

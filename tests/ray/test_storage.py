@@ -1,4 +1,4 @@
-"""Object stores, storages that nodes do not share, and disks that are full or read-only."""
+"""Object stores, storage that nodes do not share, and disks that are full or read-only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nbtune.views.live.state import header_state
 SECRET = "nbtune-test-secret-7f3a"
 
 
-def text_of(folder: Path) -> bytes:
+def contents(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
@@ -28,17 +28,17 @@ def text_of(folder: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def store(ray_folder: Path) -> Iterator[str]:
-    """An S3-compatible server of the tests' own, on loopback; its HOST:PORT."""
+    """Starts an S3-compatible server on the loopback interface, and returns its HOST:PORT."""
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     try:
         for line in process.stderr:
-            if found := re.search(r"http://(127\.0\.0\.1:\d+)", line):
+            if match := re.search(r"http://(127\.0\.0\.1:\d+)", line):
                 break
-        with subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL):  # its pipe must not fill
-            yield found[1]
+        with subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL):  # drains the pipe
+            yield match[1]
             process.terminate()
     finally:
         process.kill()
@@ -47,7 +47,7 @@ def store(ray_folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def keys(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel's environment says; the cluster was started without."""
+    """Sets the variables of an object store in the kernel's environment; the cluster was started without them."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nbtune-test")
@@ -75,13 +75,13 @@ def saving() -> Callable[..., None]:
 
 def bucket(store: str, name: str) -> Any:
     server = {"endpoint_override": store, "scheme": "http", "region": "us-east-1"}
-    who = {"access_key": "nbtune-test", "secret_key": SECRET}
-    pafs.S3FileSystem(**server, **who, allow_bucket_creation=True).create_dir(name)
-    return pafs.S3FileSystem(**server, **who)
+    credentials = {"access_key": "nbtune-test", "secret_key": SECRET}
+    pafs.S3FileSystem(**server, **credentials, allow_bucket_creation=True).create_dir(name)
+    return pafs.S3FileSystem(**server, **credentials)
 
 
 def check(experiment: Any, storage: str, filesystem: Any = None) -> None:
-    """See that everything works on an experiment in an object store, running or stored."""
+    """Check an experiment in an object store, as it is and loaded again."""
     assert experiment.status == "finished", experiment.error
     for opened in (experiment, nbtune.load(experiment.path, filesystem)):
         assert opened.path == experiment.path
@@ -105,17 +105,17 @@ def test_a_uri_with_a_query(run: Any, keys: None, store: str, saving: Any, ray_f
     experiment = run(saving, SPACE, metric="acc", mode="max", storage=storage).wait(120)
     check(experiment, storage)
     assert re.fullmatch(r"s3://first/some/prefix/experiment_[^/?]+\?endpoint_override=.*", experiment.path)
-    assert set(experiment.df["seen"]) == {f"{len(SECRET)}/9/19"}, "the kernel's variables have not reached the trials"
+    assert set(experiment.df["seen"]) == {f"{len(SECRET)}/9/19"}, "the trials do not have the variables of the kernel"
     for info in server.get_file_info(pafs.FileSelector("first", recursive=True)):
         if info.type == pafs.FileType.File:
             with server.open_input_stream(info.path) as stream:
                 data = bytes(stream.read())
             assert SECRET.encode() not in data, info.path
             assert b"nbtune-azure-secret" not in data, info.path
-    assert b"nbtune-azure-secret" not in text_of(ray_folder), "a secret is in a log"
+    assert b"nbtune-azure-secret" not in contents(ray_folder), "a secret is in a log"
 
 
-def test_an_endpoint_of_the_environment(run: Any, keys: None, store: str, saving: Any, monkeypatch: Any) -> None:
+def test_an_endpoint_in_the_environment(run: Any, keys: None, store: str, saving: Any, monkeypatch: Any) -> None:
     bucket(store, "second")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{store}")
     experiment = run(saving, SPACE, metric="acc", mode="max", storage="s3://second").wait(120)
@@ -171,7 +171,7 @@ def mount(*words: str) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MB."""
+    """Mounts a disk of 8 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     try:
@@ -183,7 +183,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take every byte that is left."""
+    """Fill a disk completely; return the file that fills it."""
     file = folder / "filler"
     with file.open("wb", buffering=0) as stream:
         for size in (1 << 20, 1 << 12, 1):
@@ -195,8 +195,8 @@ def fill(folder: Path) -> Path:
     return file
 
 
-def nothing_cut_off(path: str) -> bool:
-    """Tell whether no file in an experiment's folder is half of one."""
+def no_truncated_files(path: str) -> bool:
+    """Return whether all JSON files of an experiment are complete."""
     import json
 
     for file in Path(path).glob("experiment_state-*.json"):
@@ -228,27 +228,27 @@ def test_checkpoints_that_fill_the_disk(run: Any, until: Any, disk: Path) -> Non
     assert "it is full" in experiment.error
     failed = experiment.df[experiment.df["status"] == "failed"]
     assert failed["error"].str.contains("the checkpoint could not be saved in").any()
-    assert "stopped" in experiment.df["status"].tolist(), "trials have run on, or were begun, for nothing"
+    assert "stopped" in experiment.df["status"].tolist(), "trials continued, or were started, without storage"
     assert len(experiment.history) > 4
     for number in failed.index[failed["iterations"] > 0]:
         trial = experiment.trials[number]
-        assert trial.checkpoint["step"] == trial.metrics["acc"], "what was saved before is not there"
+        assert trial.checkpoint["step"] == trial.metrics["acc"], "an earlier checkpoint is missing"
     until(lambda: nbtune.load(experiment.path).status == "failed", "its end in storage")
-    again = nbtune.load(experiment.path)
-    assert nothing_cut_off(experiment.path)
-    assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
-    assert "it is full" in again.error
+    loaded = nbtune.load(experiment.path)
+    assert no_truncated_files(experiment.path)
+    assert loaded.history["acc"].tolist() == experiment.history["acc"].tolist()
+    assert "it is full" in loaded.error
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, disk: Path, how: str) -> None:
+def test_a_disk_that_fails_and_recovers(run: Any, until: Any, reporting: Any, disk: Path, how: str) -> None:
     experiment = run(reporting, {"a": nbtune.grid_search([1, 2])}, storage=str(disk))
     until(lambda: experiment.trials and len(nbtune.load(experiment.path).history) > 5, "reports in storage")
     if how == "full":
         filler = fill(disk)
     else:
         mount("-o", "remount,ro", str(disk))
-    until(lambda: experiment.error, "word of it")
+    until(lambda: experiment.error, "the error")
     assert experiment.status == "running"
     assert f"cannot write to the storage {disk}: it is {how}" in experiment.error
     assert header_state(experiment._store)["hint"] == experiment.error
@@ -256,7 +256,7 @@ def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, 
     assert experiment.status == "failed"
     assert f"it is {how}" in experiment.error
     assert set(experiment.df["status"]) == {"stopped"}
-    assert nothing_cut_off(experiment.path)
+    assert no_truncated_files(experiment.path)
     before = nbtune.load(experiment.path)
     assert before.status == "lost"
     assert 5 < len(before.history) < len(experiment.history)
@@ -265,10 +265,10 @@ def test_a_disk_that_fails_and_comes_back(run: Any, until: Any, reporting: Any, 
     else:
         mount("-o", "remount,rw", str(disk))
     until(lambda: nbtune.load(experiment.path).status == "failed", "the rest of the log in storage")
-    again = nbtune.load(experiment.path)
-    assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
-    assert f"it is {how}" in again.error
-    until(lambda: nothing_cut_off(experiment.path) and len(experiment.results) == 2, "Tune's own results")
+    loaded = nbtune.load(experiment.path)
+    assert loaded.history["acc"].tolist() == experiment.history["acc"].tolist()
+    assert f"it is {how}" in loaded.error
+    until(lambda: no_truncated_files(experiment.path) and len(experiment.results) == 2, "Tune's own results")
 
 
 # -- several nodes --------------------------------------------------------------------------------
@@ -277,9 +277,9 @@ NODES = Path(__file__).with_name("nodes.py")
 
 
 def test_a_folder_on_several_nodes(tmp_path: Path) -> None:
-    """In a process of its own, which has a cluster of its own: see nodes.py."""
+    """Runs nodes.py, which starts a cluster, in a new process."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        pytest.skip("no process can have mounts of its own here")
+        pytest.skip("mount namespaces are not available")
     result = subprocess.run(
         [sys.executable, str(NODES), str(tmp_path / "storage")], capture_output=True, text=True, timeout=200
     )

@@ -1,4 +1,4 @@
-"""Lightning in trials that are Ray Train runs: by nbtune's trainer, and by the lines of Ray's own guide."""
+"""Lightning in distributed trials: with nbtune's trainer, and with the code of Ray's guide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HALF = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}
 
 @pytest.fixture
 def make_model() -> Any:
-    """Return what makes a model and its data; in a worker, where each process has classes of its own."""
+    """Returns a function that creates a model class and its data; workers call it, so that each defines its own class."""
 
     def make() -> Any:
         import lightning.pytorch as pl
@@ -47,14 +47,14 @@ def make_model() -> Any:
     return make
 
 
-def test_each_epoch_arrives_and_the_best_model_comes_back(run: Any, make_model: Any) -> None:
+def test_each_epoch_is_reported_and_the_best_model_can_be_loaded(run: Any, make_model: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         kind, data = make_model()
         trainer = nbtune.lightning.trainer(2)
         model = kind(config["lr"])
         trainer.fit(model, data, data, ckpt_path=nbtune.lightning.resume())
         assert trainer.world_size == 2
-        assert trainer.num_training_batches == 4, "each worker has its half of the data"
+        assert trainer.num_training_batches == 4, "a worker must have half of the data"
         print("weights", model.layer.weight.tolist())
 
     experiment = run(train, {"lr": 0.1}, **HALF).wait()
@@ -71,7 +71,7 @@ def test_each_epoch_arrives_and_the_best_model_comes_back(run: Any, make_model: 
         assert f"weights {model.layer.weight.tolist()}" in trial.logs(rank=rank)
 
 
-def test_a_trial_that_fails_goes_on_from_its_last_epoch(run: Any, make_model: Any, tmp_path: Path) -> None:
+def test_a_failed_trial_continues_from_its_last_epoch(run: Any, make_model: Any, tmp_path: Path) -> None:
     failed = tmp_path / "failed"
 
     def train(config: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def test_a_trial_that_fails_goes_on_from_its_last_epoch(run: Any, make_model: An
     assert list(trial.history["epoch"]) == [0, 1, 2, 3]
 
 
-def test_the_lines_of_rays_guide_work_as_they_are(run: Any, make_model: Any) -> None:
+def test_the_code_of_rays_guide_works(run: Any, make_model: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         import lightning.pytorch as pl
         from ray.train.lightning import (
@@ -127,7 +127,7 @@ def test_the_lines_of_rays_guide_work_as_they_are(run: Any, make_model: Any) -> 
     kind.load_from_checkpoint(Path(trial.checkpoint) / nbtune.lightning.CHECKPOINT)
 
 
-def test_a_trial_without_workers_trains_in_its_own_process(run: Any, make_model: Any) -> None:
+def test_a_trial_without_workers_trains_in_one_process(run: Any, make_model: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         kind, data = make_model()
         nbtune.lightning.trainer(2, checkpoint_every=0).fit(kind(), data)

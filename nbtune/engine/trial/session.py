@@ -94,14 +94,22 @@ class Context:
 class Session(Protocol):
     """What `report`, `get_checkpoint` and `get_context` delegate to.
 
-    `report` receives metrics as `nbtune.engine.protocol.metrics.reported` returns them.
+    Attributes:
+        context: the context of the running code.
     """
 
     context: Context
 
-    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None: ...
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
+        """Handle a report.
 
-    def get_checkpoint(self) -> Checkpoint | None: ...
+        Args:
+            metrics: the metrics, as `nbtune.engine.protocol.metrics.reported` returns them.
+            checkpoint: a dictionary, a folder, or None; it is not validated yet.
+        """
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint to continue training from, or None."""
 
 
 class LocalSession:
