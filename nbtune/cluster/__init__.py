@@ -1,1 +1,1 @@
-"""Where to run: connecting to a Ray cluster, starting one, and what is there."""
+"""Connecting to a Ray cluster, and starting one."""

@@ -1,1 +1,1 @@
-"""From what a user asks for to a running experiment, new, resumed or found again."""
+"""From a request to a running experiment: new, resumed or attached."""

@@ -1,1 +1,1 @@
-"""What a run tells, and what can be done to it: state, tables, trials, controls."""
+"""The results of an experiment, and its handles: state, tables, trials, commands."""

@@ -123,7 +123,9 @@ def test_an_added_point_must_satisfy_the_constraints(run: Any, until: Any) -> No
 
     experiment = run(slow, nbtune.Space.from_cell(TEXT), samples=1)
     until(lambda: len(experiment.history) > 0, "a report")
-    with pytest.raises(nbtune.ExperimentError, match=r"cannot be tried: none of 1000 samples satisfies require\(size \* scale <= 32\)"):
+    with pytest.raises(
+        nbtune.ExperimentError, match=r"cannot be tried: none of 1000 samples satisfies require\(size \* scale <= 32\)"
+    ):
         experiment.add(size=32, scale=2)
     experiment.add(size=32)
     until(lambda: len(experiment.trials) == 2, "the point")

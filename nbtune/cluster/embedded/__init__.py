@@ -1,1 +1,1 @@
-"""A Ray of this kernel's own, and processes started ahead on it."""
+"""A Ray inside the kernel, and prestarted processes on it."""

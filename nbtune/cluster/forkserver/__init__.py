@@ -1,1 +1,1 @@
-"""Ray's worker processes by fork: one process imports what they all need, each of them starts as a copy of it."""
+"""Ray worker processes by fork: one process imports what all need, and the workers are forked from it."""

@@ -1,1 +1,1 @@
-"""Reaching a cluster safely: addresses, tokens, versions, and what this kernel is connected to."""
+"""Connections to clusters: addresses, tokens, versions."""

@@ -1,1 +1,1 @@
-"""A cluster of this machine's own that outlives the kernel."""
+"""A local cluster that outlives the kernel."""

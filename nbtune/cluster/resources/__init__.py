@@ -1,1 +1,1 @@
-"""What a cluster has, what of it is free, and which storage its nodes share."""
+"""The resources of a cluster, their usage, and the storage that its nodes share."""

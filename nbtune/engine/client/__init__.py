@@ -1,1 +1,1 @@
-"""The kernel's side of the wire: drivers started and found, stored experiments, what trials have printed."""
+"""The kernel's side of the protocol: starts and finds drivers, reads stored experiments and the output of trials."""

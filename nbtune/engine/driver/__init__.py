@@ -1,1 +1,1 @@
-"""The actor that owns an experiment, and what its process imports ahead."""
+"""The actor that owns an experiment, and the imports of its process."""

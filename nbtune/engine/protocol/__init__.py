@@ -1,1 +1,1 @@
-"""What crosses between kernel, driver and trials, and is kept in the event log. Nothing here knows Tune's loop."""
+"""The data that kernel, driver and trials exchange, and that the event log stores. Independent of Tune's loop."""

@@ -1,1 +1,1 @@
-"""A trial that is a Ray Train run of several workers."""
+"""A distributed trial: a Ray Train run with several workers."""

@@ -1,1 +1,1 @@
-"""The options of an experiment: one table, and how their values are read from a line, an object or a default."""
+"""The options of an experiment: one table, and the parsers of their values."""

@@ -1,1 +1,1 @@
-"""How many trials fit on a cluster at once, by Ray's own rules, and how long an experiment may take."""
+"""How many trials fit on a cluster at once, by Ray's placement rules, and how long an experiment will take."""
