@@ -1,4 +1,4 @@
-"""Ray Core's private parts: its tables of nodes, actors and placement groups."""
+"""Private APIs of Ray Core: its tables of nodes, actors and placement groups."""
 
 from __future__ import annotations
 

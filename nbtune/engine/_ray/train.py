@@ -1,4 +1,4 @@
-"""Ray Train's private parts: the controller, the workers and the callbacks of a run.
+"""Private APIs of Ray Train: the controller, the workers and the callbacks of a run.
 
 Ray Train as it is runs its controller in a process of its own, which reserves the resources of the workers. A trial
 has them from Tune already, so the classes that do this are replaced (`nbtune.engine.train.reserved`).

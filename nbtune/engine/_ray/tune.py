@@ -1,4 +1,4 @@
-"""Ray Tune's private parts: the session of a trial's process, and the state of the controller and its search."""
+"""Private APIs of Ray Tune: the session of a trial's process, and the state of the controller and its search."""
 
 from __future__ import annotations
 
