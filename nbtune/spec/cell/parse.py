@@ -100,9 +100,7 @@ def parse_cell(
     reports = find_reports(body, returns=True)
     try:
         code, is_async = _compile(body, filename)
-    except (
-        SyntaxError
-    ) as error:  # the compiler reports more errors than the parser, `break` outside a loop for instance
+    except SyntaxError as error:  # only the compiler reports `break` outside of a loop, for instance
         return None, [*problems, Problem(f"invalid syntax: {error.msg}", error.lineno, "syntax")]
     return Cell(f"{magic}\n{source}", filename, space, code, is_async, names, imports, reports), problems
 
