@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
 from nbtune.launch.prepare import prepare_function
-from nbtune.launch.registry import known
-from nbtune.launch.start import finish, launch_prepared, must_wait
+from nbtune.launch.registry import lookup
+from nbtune.launch.start import launch_prepared, should_wait, wait_for_end
 from nbtune.spec.options.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -61,100 +61,100 @@ def tune(
     """Start an experiment and return its handle at once.
 
     Args:
-        train: the training function. It takes the parameters as one `config` dictionary, as Ray Tune's
-            do, or by their names, and calls `nbtune.report`; a dictionary that it returns is its last
-            report.
-        space: a dictionary, name -> `nbtune.loguniform(…)`, `nbtune.choice(…)`… or a constant.
-        name: what to call the experiment; "experiment" if None.
-        metric: the metric to optimise. Only random and grid search with every trial run to its end do
-            without.
+        train: the training function. It takes the parameters as one `config` dictionary, as Ray Tune's do, or as
+            arguments of their names, and calls `nbtune.report`; a dictionary that it returns is its last report.
+        space: a dictionary, name -> `nbtune.loguniform(…)`, `nbtune.choice(…)`… or a constant; or a `Space` or a form.
+        name: the experiment's name; "experiment" if None.
+        metric: the metric to optimise. Required unless every trial of a random or grid search runs to its end.
         mode: "min" or "max".
-        samples: how many trials; with `grid_search` in the space, how often the grid. 1 if None.
+        samples: the number of trials; with `grid_search` in the space, the number of passes over the grid. 1 if None.
         search: "random" (also if None), "grid", "optuna", or an object from `ray.tune.search`.
         scheduler: "fifo" (also if None), "asha", or an object from `ray.tune.schedulers`.
-        cpus: CPUs of one trial, fractions allowed; 1 if None. For scheduling: Ray does not enforce it.
-        gpus: GPUs of one trial, fractions allowed; a trial sees just those it has.
-        memory: memory of one trial, in bytes or as "2GiB"; for scheduling, not enforced.
+        cpus: CPUs of one trial, fractions allowed; 1 if None. Used for scheduling only: Ray does not enforce it.
+        gpus: GPUs of one trial, fractions allowed. A trial sees only its own GPUs.
+        memory: memory of one trial, in bytes or as "2GiB". Used for scheduling only.
         resources: custom resources of one trial, name -> amount, or "safe_node=1". Or a
-            `ray.tune.PlacementGroupFactory` with all that it needs, in place of `cpus`, `gpus` and `memory`.
-        max_concurrent: how many trials run at once, at most; None for as many as fit.
-        max_failures: how often a failed trial is tried again from its last checkpoint; -1 for ever.
-        reuse_actors: whether processes, those of workers too, run the next trial as well: they are slow to start.
-            What code sets for its whole process (PyTorch's default type, environment variables, log handlers) is
-            then there in the next trial, and random numbers that are not seeded go on. True if None.
-        time_budget: end the experiment after so many seconds, or "30m".
-        stop: end a trial once a metric gets so far: {"accuracy": 0.98}, "iterations=50", a
-            `ray.tune.Stopper`, or a function (trial_id, result) -> bool. The experiment's own metric is
-            reached from above where `mode` is "min", any other from below.
-        keep_checkpoints: how many checkpoints of a trial to keep, by `metric`; all if None.
-        storage: the folder or URI to keep experiments in; ``~/ray_results`` if None. On a cluster of several
-            nodes a folder has to be one that all of them share, where checkpoints are reported.
-        storage_filesystem: a `pyarrow.fs.FileSystem` that `storage` is a path on, for object stores that a URI
-            cannot describe; an fsspec one wrapped: ``pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))``.
-        seed: makes the same parameters come again, and seeds `random`, NumPy and PyTorch in each trial.
-            What depends on which trial is ready first (optuna, asha) comes again only with
-            ``max_concurrent=1``.
-        points: configurations to try first: a list of dictionaries, or a DataFrame.
-        wait: whether to wait for the end; None waits only where nobody can interact (nbclient,
-            papermill, ``nbconvert --execute``).
-        driver_resources: custom resources that the node of the experiment's driver must have, name -> amount or
-            "safe_node=0.01", so that it does not go with a node that comes and goes. The head node if None.
-        workers: makes each trial a distributed run of Ray Train with so many workers, each of which calls `train` and
-            has the `cpus`, `gpus`, `memory` and `resources` of above. (least, most) for one that takes as many as
-            there are places for, or the name of a parameter that says how many. One process if None.
+            `ray.tune.PlacementGroupFactory` with all resources, in place of `cpus`, `gpus` and `memory`.
+        max_concurrent: the maximum number of trials that run at once; None for as many as fit.
+        max_failures: how often a failed trial is retried from its last checkpoint; -1 for no limit.
+        reuse_actors: whether the processes of trials and workers run several trials, since they are slow to start. A
+            trial then finds what the code of an earlier one has set for the process (PyTorch's default type,
+            environment variables, log handlers), and random numbers without a seed continue. True if None.
+        time_budget: the time after which the experiment ends, in seconds or as "30m".
+        stop: when a trial ends: {"accuracy": 0.98}, "iterations=50", a `ray.tune.Stopper`, or a function
+            (trial_id, result) -> bool. The experiment's own metric ends a trial when it is at or below the number if
+            `mode` is "min"; any other metric when it is at or above.
+        keep_checkpoints: how many checkpoints of a trial are kept, the best by `metric`; all if None.
+        storage: the folder or URI in which experiments are stored; ``~/ray_results`` if None. On a cluster of several
+            nodes, checkpoints require a folder that all nodes share.
+        storage_filesystem: a `pyarrow.fs.FileSystem` on which `storage` is a path, for object stores that a URI cannot
+            describe; an fsspec one wrapped: ``pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))``.
+        seed: makes the parameters reproducible, and seeds `random`, NumPy and PyTorch in each trial. With "optuna" and
+            "asha", which depend on the order of results, only ``max_concurrent=1`` is reproducible.
+        points: configurations to evaluate first (Ray Tune's `points_to_evaluate`): a list of dictionaries, or a
+            DataFrame.
+        wait: whether to wait for the end; None waits only where nobody can interact (nbclient, papermill,
+            ``nbconvert --execute``).
+        driver_resources: custom resources of the node that runs the experiment's driver, name -> amount or
+            "safe_node=0.01", so that the driver is not on a node that may be removed. The head node if None.
+        workers: makes each trial a Ray Train run with so many workers. Each worker calls `train` and has the `cpus`,
+            `gpus`, `memory` and `resources` of above. (minimum, maximum) for an elastic run, or the name of a
+            parameter that is the number. One process without Ray Train if None.
         scaling: the same as a `ray.train.ScalingConfig`, or a `ScalingForm`.
-        framework: what the workers train with: "torch" (also if None), also for Lightning.
-        backend: how they speak: "gloo", "nccl", or a `ray.train.torch.TorchConfig`. NCCL for workers with GPUs,
-            else gloo, if None.
-        aggregate: how the metrics of the workers become the trial's: "rank0" (also if None), "mean", "min", "max".
-            `Trial.workers` has each one's.
+        framework: the framework of the workers: "torch" (also if None), also for Lightning.
+        backend: how the workers communicate: "gloo", "nccl", or a `ray.train.torch.TorchConfig`. If None, NCCL for
+            workers with GPUs, else gloo.
+        aggregate: how the metrics of a trial are computed from those of its workers: "rank0" (also if None), "mean",
+            "min", "max". `Trial.workers` has the metrics of each worker.
         placement_strategy: how Ray places the workers: "PACK" (also if None), "SPREAD", "STRICT_PACK",
             "STRICT_SPREAD".
-        accelerator_type: the kind of accelerator that they need, as Ray calls it: "A100".
-        label_selector: labels that their nodes must have: a dictionary, or one for each worker.
-        topology: the TPU slice that they need: "4x4".
-        trial_resources: what the process needs that starts the workers of a trial and waits, name -> amount or
-            "safe_node=0.01": resources of nodes that stay. Nothing if None: it computes nothing. They are placed with
+        accelerator_type: the accelerator type that the workers need, by Ray's name: "A100".
+        label_selector: the labels that the workers' nodes must have: a dictionary, or a list with one for each worker.
+        topology: the TPU slice that the workers need: "4x4".
+        trial_resources: the resources of the process that starts the workers of a trial and waits for them, name ->
+            amount or "safe_node=0.01". None if None, since that process computes nothing. It is placed together with
             the workers, by the same strategy.
         worker_env: environment variables of the workers, name -> value.
 
     Raises:
-        SpecError: something asked for is wrong; nothing was started. It names every mistake.
+        SpecError: the request is invalid; nothing was started. It names every mistake.
         ClusterError: no cluster can be reached or started.
-        ExperimentError: waiting, and the experiment failed.
+        ExperimentError: the experiment failed while waiting for its end, or its storage cannot be written.
     """
     given = dict(locals())
     options = {option: given[option] for option in OPTIONS}
     prepared = prepare_function(train, space, options)
     experiment = launch_prepared(prepared)
-    if must_wait(prepared):
-        finish(experiment)
+    if should_wait(prepared):
+        wait_for_end(experiment)
     return experiment
 
 
 def load(path: str, filesystem: Any = None) -> Experiment:
-    """Open a stored experiment: nbtune's own or any other of Ray Tune's.
+    """Open a stored experiment of nbtune or Ray Tune.
 
-    Only open experiments that you trust: parameters that JSON cannot hold are kept as pickles, as in
-    Ray Tune, and reading those can run code.
+    Only open experiments that you trust: parameters that JSON cannot represent are stored as pickles, as in Ray Tune,
+    and reading those can run code.
 
     Args:
         path: the experiment's folder or URI.
-        filesystem: the `pyarrow.fs.FileSystem` that `path` is on, as for `tune`; None where `path` says it all.
+        filesystem: the `pyarrow.fs.FileSystem` that `path` is on, as for `tune`; None for a local folder or a URI.
 
     Raises:
-        ExperimentError: there is no experiment there.
+        ExperimentError: the folder contains no experiment.
     """
     from nbtune.engine.client.stored import open_experiment
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.storage.storage import Storage
-    from nbtune.launch.resume import go_on
+    from nbtune.launch.resume import resume_experiment
     from nbtune.results.experiment import Experiment
 
     where = Storage(str(path), filesystem)
-    # The folder may have been moved since.
+    # The folder may have been moved, so its present path replaces the one in its log.
     metadata = Metadata(path=str(path))
-    experiment = Experiment(open_experiment(where), where=where, metadata=metadata, fixed=("path",), resume=go_on)
+    experiment = Experiment(
+        open_experiment(where), where=where, metadata=metadata, fixed=("path",), resume=resume_experiment
+    )
     experiment.wait()
     return experiment
 
@@ -164,11 +164,11 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
     Args:
         storage: a folder or URI; ``~/ray_results`` if None.
-        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None where `storage` says it all.
+        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None for a local folder or a URI.
 
     Returns:
-        A row for each: index `path`; `name`, `status`, `live` (whether it has a driver on the cluster),
-        `trials`, `best` (the metric's value), `metric`, `started` (a timestamp), `seconds`.
+        One row for each experiment. The index is `path`; the columns are `name`, `status`, `live` (whether it has a
+        driver on the cluster), `trials`, `metric`, `best` (the metric's value), `started` (a timestamp) and `seconds`.
     """
     import pandas as pd
 
@@ -177,11 +177,11 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
     rows: list[dict[str, Any]] = []
     live = _live()
-    kept = stored_experiments(Storage(str(storage or default_storage()), filesystem))
-    for path in dict.fromkeys([*live, *(where.place for where in kept)]):
+    stored = stored_experiments(Storage(str(storage or default_storage()), filesystem))
+    for path in dict.fromkeys([*live, *(where.place for where in stored)]):
         try:
-            store = (live.get(path) or known(path) or load(path, filesystem))._store
-        except Exception as error:  # a broken folder must not hide the others
+            store = (live.get(path) or lookup(path) or load(path, filesystem))._store
+        except Exception as error:  # an unreadable folder must not hide the others
             rows.append({"path": path, "status": f"unreadable: {error}", "live": path in live})
             continue
         best = store.best()
@@ -204,14 +204,14 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
 
 def _live() -> dict[str, Experiment]:
-    """Return the experiments on the cluster, by their paths: this session's, or one that it would connect to."""
+    """Return the running experiments of the cluster, by their paths; it connects to one that runs."""
     from nbtune.cluster.connect import reach
-    from nbtune.launch.resume import follow, live_folders
+    from nbtune.launch.resume import attach_to_driver, running_folders
     from nbtune.results.store import ENDED
 
-    with suppress(ClusterError):  # what is in storage is to be seen all the same
+    with suppress(ClusterError):  # without a cluster, the stored experiments are still listed
         if not reach():
             return {}
-    found = [experiment for folder in live_folders() if (experiment := follow(folder)) is not None]
-    # A driver stays for a moment after the end, until nobody reads any more.
-    return {experiment.path: experiment for experiment in found if experiment.status not in ENDED}
+    running = [experiment for folder in running_folders() if (experiment := attach_to_driver(folder)) is not None]
+    # A driver stays for a moment after the end, until its events have been read.
+    return {experiment.path: experiment for experiment in running if experiment.status not in ENDED}

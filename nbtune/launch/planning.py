@@ -1,4 +1,4 @@
-"""Plans of experiments on the connected cluster: before they start, and of those that run."""
+"""Plans of experiments on the connected cluster, before they start and while they run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from nbtune.cluster.connect import Cluster
     from nbtune.results.experiment import Experiment
 
-__all__ = ["plan", "plan_spec", "told"]
+__all__ = ["describe_progress", "plan", "plan_spec"]
 
-_MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
+_RELEASE_DELAY = 0.3  # seconds until Ray's nodes have reported resources that were just released
 
 
 def plan(space: Any = None, **options: Any) -> Plan:
-    """Return how an experiment would run on the connected cluster; nothing is started.
+    """Return the plan of an experiment on the connected cluster, without starting it.
 
     Args:
-        space: as for `tune`, so that `grid_search` in it counts; None for one whose trials are `samples`.
+        space: as for `tune`, for the number of trials that `grid_search` makes; None for a plan of `samples` trials.
         options: as for `tune`: `samples`, `cpus`, `gpus`, `memory`, `resources`, `workers`, `scaling`…
 
     Raises:
-        SpecError: an option is wrong. A shape that does not fit is none: it is in the plan's `problems`.
+        SpecError: an option is invalid. Resources that no node has are not an error: the plan's `problems` name them.
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import connect
@@ -55,8 +55,8 @@ def plan(space: Any = None, **options: Any) -> Plan:
         raise SpecError([Problem(str(error))]) from None
     cluster = connect()
     planned = plan_spec(spec, trials, cluster)
-    if planned.at_first < planned.concurrent:  # what has just been given back counts as used for a moment
-        time.sleep(_MOMENT)
+    if planned.at_first < planned.concurrent:  # resources that were just released may still count as used
+        time.sleep(_RELEASE_DELAY)
         planned = plan_spec(spec, trials, cluster)
     return planned
 
@@ -65,50 +65,56 @@ def plan_spec(spec: Spec, trials: int, cluster: Cluster) -> Plan:
     """Return the plan of an experiment.
 
     Args:
-        spec: its options.
-        trials: how many trials it will have, or has still to run.
-        cluster: where.
+        spec: the options.
+        trials: the number of trials that the experiment will have, or of those that remain.
+        cluster: the cluster.
     """
     from nbtune.cluster.connect import import_ray
     from nbtune.cluster.resources.capacity import free_now, growth
 
     ray = import_ray()
     free = free_now(ray)
-    around: dict[str, Any] = {"free": free if free is not None and len(free) == len(cluster.nodes) else None}
-    planned = _first_that_fits(spec, trials, cluster, around)
-    # Over Ray Client the question costs a process on the cluster: it is asked where the answer matters.
+    state: dict[str, Any] = {"free": free if free is not None and len(free) == len(cluster.nodes) else None}
+    planned = _plan_with_most_workers(spec, trials, cluster, state)
+    # Over Ray Client, asking for the growth starts a process on the cluster, so it is done only where it matters.
     if planned.problems or free is not None:
-        around["growth"] = growth(ray, cluster)
-        if around["growth"] is not None:
-            planned = _first_that_fits(spec, trials, cluster, around)
-    nowhere = driver_problem(spec.driver_resources, cluster.nodes)
-    return replace(planned, problems=(*planned.problems, nowhere)) if nowhere else planned
+        state["growth"] = growth(ray, cluster)
+        if state["growth"] is not None:
+            planned = _plan_with_most_workers(spec, trials, cluster, state)
+    problem = driver_problem(spec.driver_resources, cluster.nodes)
+    return replace(planned, problems=(*planned.problems, problem)) if problem else planned
 
 
-def _first_that_fits(spec: Spec, trials: int, cluster: Cluster, around: Mapping[str, Any]) -> Plan:
-    """Return the plan with as many workers as fit, where a run takes more or fewer; else the one with the most."""
+def _plan_with_most_workers(spec: Spec, trials: int, cluster: Cluster, state: Mapping[str, Any]) -> Plan:
+    """Return the plan; that of an elastic run has the largest number of workers that fits.
 
-    def made(shape: Shape) -> Plan:
-        return make_plan(shape, cluster.nodes, trials, spec.max_concurrent, **around)
+    If no number fits, it is the plan with the maximum, whose problems say why.
+    """
 
-    whole = made(spec.shape)
+    def plan_shape(shape: Shape) -> Plan:
+        return make_plan(shape, cluster.nodes, trials, spec.max_concurrent, **state)
+
+    planned = plan_shape(spec.shape)
     group = spec.worker_group
-    if group is None or group.elastic is None:
-        return whole
-    least, most = group.elastic
-    for count in range(most - 1, least - 1, -1):
-        if not whole.problems:
-            break
-        fewer = made(group.shape(count))
-        if not fewer.problems:
-            return fewer
-    return whole
+    if group is None or group.elastic is None or not planned.problems:
+        return planned
+    minimum, maximum = group.elastic
+    for count in range(maximum - 1, minimum - 1, -1):
+        with_fewer = plan_shape(group.shape(count))
+        if not with_fewer.problems:
+            return with_fewer
+    return planned
 
 
-def told(experiment: Experiment) -> str:
-    """Return an experiment's plan, how far it is and the time that it has left, as text."""
+def describe_progress(experiment: Experiment) -> str:
+    """Return an experiment's plan, its progress and its remaining time, as text.
+
+    Args:
+        experiment: the experiment.
+    """
     planned = experiment.plan
-    plan_text = str(planned) if planned is not None else "no plan is known of it: nbtune has not started it"
+    plan_text = str(planned) if planned is not None else "no plan: nbtune has not started this experiment"
     over, total = experiment._store.progress()
-    left = experiment.time_left
-    return f"{plan_text}\n{experiment.status}, {over} of {total} trials are over{f', {left}' if left else ''}"
+    remaining = experiment.time_left
+    text = f"{experiment.status}, {over} of {total} trials are over"
+    return f"{plan_text}\n{text}" + (f", {remaining}" if remaining else "")

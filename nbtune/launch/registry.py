@@ -1,7 +1,7 @@
 """The registry: the experiments of this session, by their paths.
 
-It keeps none alive. An experiment that runs is held by its reader, one that is over by whoever still has it in a
-variable or on the screen; of any other nothing is left here, and it opens again from its folder.
+It holds weak references only. The reading thread of a running experiment keeps that one alive; one that is over stays
+as long as a variable or a view refers to it. Any other experiment is opened again from its folder.
 """
 
 from __future__ import annotations
@@ -13,25 +13,33 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from nbtune.results.experiment import Experiment
 
-__all__ = ["known", "register", "running"]
+__all__ = ["lookup", "register", "running_experiments"]
 
-_lock = threading.Lock()  # a panel looks through them on its own thread
-_known: WeakValueDictionary[str, Experiment] = WeakValueDictionary()
+_lock = threading.Lock()  # the cluster panel reads the registry on its own thread
+_experiments: WeakValueDictionary[str, Experiment] = WeakValueDictionary()
 
 
 def register(experiment: Experiment) -> None:
-    """Take note of an experiment of this session; of two with one path the later counts."""
+    """Add an experiment; it replaces an earlier one with the same path.
+
+    Args:
+        experiment: the experiment.
+    """
     with _lock:
-        _known[experiment.path] = experiment
+        _experiments[experiment.path] = experiment
 
 
-def known(path: str) -> Experiment | None:
-    """Return the experiment with this path, or None where this session has none or has let go of it."""
+def lookup(path: str) -> Experiment | None:
+    """Return an experiment of this session, or None.
+
+    Args:
+        path: the experiment's folder or URI.
+    """
     with _lock:
-        return _known.get(path)
+        return _experiments.get(path)
 
 
-def running() -> dict[str, Experiment]:
-    """Return those that are not over, by their paths."""
+def running_experiments() -> dict[str, Experiment]:
+    """Return the experiments that are not over, by their paths."""
     with _lock:
-        return {path: experiment for path, experiment in _known.items() if not experiment.over}
+        return {path: experiment for path, experiment in _experiments.items() if not experiment.over}

@@ -1,4 +1,4 @@
-"""Coming back to experiments: those that run on the cluster, and those that have come to an end."""
+"""Attaches to experiments that run on the cluster, and resumes those that are over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.launch.planning import plan_spec
-from nbtune.launch.registry import known, register
+from nbtune.launch.registry import lookup, register
 
 if TYPE_CHECKING:
     from nbtune.engine.protocol.commands import Command
@@ -20,63 +20,64 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["attach", "follow", "go_on", "live_folders"]
+__all__ = ["attach", "attach_to_driver", "resume_experiment", "running_folders"]
 
 
 def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Experiment:
-    """Come back to an experiment: one that runs on the cluster, or else the latest in storage.
+    """Return an experiment that runs on the cluster, or else the latest of its name in storage.
 
     Args:
-        name: its name, or the name or path of its folder.
-        storage: the folder or URI to look in for one that does not run; ``~/ray_results`` if None.
-        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None where `storage` says it all.
+        name: the experiment's name, or the name or path of its folder.
+        storage: the folder or URI to search if it does not run; ``~/ray_results`` if None.
+        filesystem: the `pyarrow.fs.FileSystem` that `storage` is a path on; None for a local folder or a URI.
 
     Returns:
-        Its handle, with everything from the first report on.
+        The experiment, with all events from its start on.
 
     Raises:
-        ExperimentError: there is none of this name.
+        ExperimentError: no experiment has this name.
         ClusterError: the cluster cannot be reached.
     """
     from nbtune.cluster.connect import reach
     from nbtune.engine.storage.storage import Storage, default_storage
 
-    folder = PurePosixPath(name).name
-    live = live_folders() if reach() else []
-    matching = [found for found in live if found == folder or _name_of(found) == folder]
-    if matching and (experiment := follow(max(matching))) is not None:
+    wanted = PurePosixPath(name).name
+    running = running_folders() if reach() else []
+    matching = [folder for folder in running if wanted in (folder, _name_of(folder))]
+    if matching and (experiment := attach_to_driver(max(matching))) is not None:
         return experiment
     from nbtune.engine.client.stored import stored_experiments
     from nbtune.launch.api import load
 
     if "/" in name:
         return load(name, filesystem)
-    stored = {where.name: where for where in stored_experiments(Storage(str(storage or default_storage()), filesystem))}
-    there = [found for found in stored if found == folder or _name_of(found) == folder]
-    if there:
-        return load(stored[max(there)].place, filesystem)
-    names = sorted({_name_of(found) for found in [*live, *stored]})
+    root = str(storage or default_storage())
+    stored = {where.name: where for where in stored_experiments(Storage(root, filesystem))}
+    matching = [folder for folder in stored if wanted in (folder, _name_of(folder))]
+    if matching:
+        return load(stored[max(matching)].place, filesystem)
+    names = sorted({_name_of(folder) for folder in [*running, *stored]})
     raise ExperimentError(
-        f"there is no experiment {name!r}{did_you_mean(name, names)}, neither on the cluster nor in"
-        f" {storage or default_storage()}. There are: {', '.join(names) or 'none'}"
+        f"there is no experiment {name!r}{did_you_mean(name, names)} on the cluster or in {root}; the experiments are"
+        f" {', '.join(names) or 'none'}"
     )
 
 
 def _name_of(folder: str) -> str:
-    """Return the name in a folder's name: what stands before the date."""
+    """Return the experiment's name in the name of its folder, NAME_DATE_TIME."""
     return folder.rsplit("_", 2)[0]
 
 
-def live_folders() -> list[str]:
-    """Return the folders' names of the experiments that have a driver on the connected cluster."""
+def running_folders() -> list[str]:
+    """Return the folder names of the experiments that have a driver on the connected cluster."""
     from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.launch import driver_folders
 
     return driver_folders(NAMESPACE)
 
 
-def follow(folder: str) -> Experiment | None:
-    """Return the handle on an experiment that runs; None if its driver is gone meanwhile.
+def attach_to_driver(folder: str) -> Experiment | None:
+    """Return an experiment that runs, or None if its driver has ended.
 
     Args:
         folder: the name of its folder.
@@ -87,36 +88,37 @@ def follow(folder: str) -> Experiment | None:
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
-    running = find(folder, NAMESPACE, events_since)
-    if running is None:
+    driver = find(folder, NAMESPACE, events_since)
+    if driver is None:
         return None
-    source, info = running
+    source, info = driver
     where = info.where
-    mine = known(where.place)
-    if mine is not None and not mine.over:
-        return mine
+    registered = lookup(where.place)
+    if registered is not None and not registered.over:
+        return registered
     metadata = Metadata(name=info.name, path=where.place)
-    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=go_on)
+    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
     register(experiment)
     experiment.arrive()
     return experiment
 
 
-def go_on(
+def resume_experiment(
     where: Storage, *, failed: bool = False, commands: Sequence[Command] = ()
 ) -> tuple[Source, Callable[[], None]]:
-    """Start a driver that goes on with an experiment that has come to an end.
-
-    Returns what its events are read from, and what to call when it is over.
+    """Start a driver that resumes an experiment that is over.
 
     Args:
         where: the experiment's folder.
-        failed: whether trials that have failed go on as well, from their last checkpoints.
-        commands: what to execute first.
+        failed: whether failed trials are resumed as well, from their last checkpoints.
+        commands: the commands to execute first.
+
+    Returns:
+        The source of its events, and what to call when it is over.
 
     Raises:
-        ExperimentError: nothing is left to do, or what it needs is not in its storage.
-        SpecError: its trials can never be placed on this cluster.
+        ExperimentError: all trials are over, or the folder does not contain the experiment's code.
+        SpecError: the cluster can never run its trials.
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
@@ -142,7 +144,8 @@ def go_on(
     filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(
-            f"{where.redacted} cannot be resumed: it does not hold the code that nbtune keeps of its experiments"
+            f"{where.redacted} cannot be resumed: it does not contain the code of the experiment, which nbtune stores"
+            " with the experiments that it starts"
         )
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
@@ -150,8 +153,8 @@ def go_on(
     total = max(past.metadata.get("trials", 0), len(past.trials))
     if over >= total and not commands:
         failures = sum(trial.status == "failed" for trial in past.trials.values())
-        hint = f", {failures} of them failed: resume(failed=True) tries those again" if failures else ""
-        raise ExperimentError(f"nothing is left to do: all {total} trials are over{hint}. extend(samples=…) adds more")
+        hint = f"; resume(failed=True) retries the {failures} that failed" if failures else ""
+        raise ExperimentError(f"nothing to resume: all {total} trials are over{hint}; extend(samples=…) adds trials")
     spec = read_launch(filesystem, root).spec
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
     planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, total - over), cluster)
@@ -168,7 +171,7 @@ def go_on(
         "plan": planned.to_json(),
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    how = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)
+    request = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)
     warm.began()
-    source = resume(how, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
+    source = resume(request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
     return source, warm.ended

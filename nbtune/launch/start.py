@@ -1,4 +1,4 @@
-"""From what was prepared to a running experiment, or to a dry run of it."""
+"""Starts a prepared experiment, or does a dry run of it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["dry_run", "finish", "launch_prepared", "must_wait"]
+__all__ = ["dry_run", "launch_prepared", "should_wait", "wait_for_end"]
 
 
 def launch_prepared(prepared: Prepared) -> Experiment:
-    """Start what was prepared, on the connected cluster or on one started for it.
+    """Start an experiment, on the connected cluster or on one that is started for it.
+
+    Args:
+        prepared: the experiment.
 
     Raises:
-        SpecError: it can never be placed on this cluster, or not be kept there.
+        SpecError: the cluster can never run its trials, or not all nodes see its storage.
         ClusterError: no cluster can be reached or started.
         ExperimentError: its storage cannot be written.
     """
@@ -53,14 +56,14 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Launch
     from nbtune.engine.storage.storage import Storage, default_storage
-    from nbtune.launch.resume import go_on
+    from nbtune.launch.resume import resume_experiment
 
-    if planned.shape.workers:  # nobody else keeps trials from holding what others wait for
+    if planned.shape.workers:  # else trials could hold resources that the workers of others wait for
         prepared = replace(prepared, spec=replace(prepared.spec, max_concurrent=planned.max_concurrent))
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
-    found = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
-    planned = replace(planned, notes=(*planned.notes, *found.notes))
+    place = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
+    planned = replace(planned, notes=(*planned.notes, *place.notes))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
     where = storage.join(folder)
@@ -82,27 +85,40 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         NAMESPACE,
         partial(events_since, where),
         resources=spec.driver_resources,
-        node=found.node,
+        node=place.node,
         variables=plain,
     )
-    metadata: Metadata = {**start.metadata, "path": where.place}  # its events have it without passwords
+    metadata: Metadata = {**start.metadata, "path": where.place}  # the event log has the path without passwords
     experiment = Experiment(
-        source, plan=planned, where=where, on_end=warm.ended, metadata=metadata, fixed=("path",), resume=go_on
+        source,
+        plan=planned,
+        where=where,
+        on_end=warm.ended,
+        metadata=metadata,
+        fixed=("path",),
+        resume=resume_experiment,
     )
     register(experiment)
     return experiment
 
 
-def must_wait(prepared: Prepared) -> bool:
-    """Tell whether to wait for the end: as was said, or else where nobody can interact."""
+def should_wait(prepared: Prepared) -> bool:
+    """Tell whether to wait for the end: as the option `wait` says, or by default where nobody can interact.
+
+    Args:
+        prepared: the experiment.
+    """
     return not can_interact() if prepared.spec.wait is None else prepared.spec.wait
 
 
-def finish(experiment: Experiment) -> Experiment:
-    """Wait for an experiment's end.
+def wait_for_end(experiment: Experiment) -> Experiment:
+    """Wait until an experiment is over, and return it.
+
+    Args:
+        experiment: the experiment.
 
     Raises:
-        ExperimentError: it failed, was lost, or nbtune has failed to read it.
+        ExperimentError: it failed, was lost, or nbtune failed to read it.
     """
     experiment.wait()
     if experiment.status in {"failed", "lost", "unread"}:
@@ -111,7 +127,12 @@ def finish(experiment: Experiment) -> Experiment:
 
 
 def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
-    """Return the plan of what was prepared, on a cluster."""
+    """Return the plan of an experiment, with the notes on its space.
+
+    Args:
+        prepared: the experiment.
+        cluster: the cluster.
+    """
     from nbtune.engine.search.algorithms import trial_count
 
     planned = plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
@@ -119,13 +140,13 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
 
 
 def _folder(name: str) -> str:
-    """Return a folder's name that no earlier experiment has."""
+    """Return a new folder name: the experiment's name and the time, in milliseconds."""
     now = time.time()
     return f"{name}_{datetime.fromtimestamp(now):%Y-%m-%d_%H-%M-%S}-{int(now * 1000) % 1000:03}"
 
 
 def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
-    """Return what the log's first event tells of an experiment."""
+    """Return the metadata of the log's first event."""
     import ray
 
     from nbtune.cluster.link.imports import version
@@ -165,7 +186,13 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
 
 
 def dry_run(prepared: Prepared) -> str:
-    """Run a program here, once, with the defaults, to its first report; return what a person should know.
+    """Run the program once in this process, with the default parameters, to its first report.
+
+    Args:
+        prepared: the experiment.
+
+    Returns:
+        The parameters, the report, the variables that are sent to the trials, and the plan, as text.
 
     Raises:
         ExperimentError: the program raises, or ends without a report.
@@ -180,8 +207,8 @@ def dry_run(prepared: Prepared) -> str:
     try:
         config = default_config(prepared.space)
     except ValueError as error:
-        raise ExperimentError(f"the dry run failed: there is no configuration to run with: {error}") from None
-    # Packed and unpacked, as for a trial: a dry run must not change the notebook.
+        raise ExperimentError(f"the dry run failed: no default parameters: {error}") from None
+    # Packed and unpacked as for a trial, so that a dry run does not change the notebook's variables.
     unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
     previous = set_session(DryRunSession())
     began = time.perf_counter()
@@ -194,19 +221,19 @@ def dry_run(prepared: Prepared) -> str:
         raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.program.sources)}") from None
     finally:
         set_session(previous)
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - began
     if not isinstance(result, Mapping) or not result:
-        raise ExperimentError("the dry run came to its end without a report")
+        raise ExperimentError("the dry run ended without a report")
     metric = prepared.spec.metric
     if metric is not None and metric not in result:
-        raise ExperimentError(f"the first report does not have the metric {metric!r}; it has {', '.join(result)}")
+        raise ExperimentError(f"the first report has no metric {metric!r}; it has {', '.join(result)}")
     shown = ", ".join(f"{name}={value!r}" for name, value in config.items())
     reported = ", ".join(f"{name}={value!r}" for name, value in result.items())
     planned = plan_prepared(prepared, connect())
     return "\n".join(
         [
             f"ran once here with {shown}",
-            f"first report after {took:.2f} s: {reported}",
+            f"first report after {seconds:.2f} s: {reported}",
             describe_captured(prepared.packed.captured),
             f"plan: {planned}",
         ]
@@ -214,7 +241,7 @@ def dry_run(prepared: Prepared) -> str:
 
 
 def _as_worker(prepared: Prepared) -> AbstractContextManager[None]:
-    """Return what lets code that is written for workers of Ray Train run here."""
+    """Return a context in which code for workers of Ray Train runs in this process, as the only worker."""
     if prepared.spec.worker_group is None:
         return nullcontext()
     from nbtune.engine.train.worker import alone
@@ -223,7 +250,7 @@ def _as_worker(prepared: Prepared) -> AbstractContextManager[None]:
 
 
 def _read_only(value: Any) -> Any:
-    """Return an array as trials see it: shared, not to be changed."""
+    """Return a read-only view of an array, as trials have it."""
     if not hasattr(value, "setflags"):
         return value
     view = value.view()

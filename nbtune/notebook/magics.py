@@ -95,7 +95,7 @@ class NbTune(_Defaults):
 
     def _run(self, prepared: Prepared, dry: bool) -> None:
         """Start an experiment, bind it to its name and show it; with `dry` only do a dry run."""
-        from nbtune.launch.start import dry_run, finish, launch_prepared, must_wait
+        from nbtune.launch.start import dry_run, launch_prepared, should_wait, wait_for_end
 
         if dry:
             print(dry_run(prepared))
@@ -105,11 +105,11 @@ class NbTune(_Defaults):
         self.shell.user_ns[prepared.spec.name] = experiment
         if can_interact():
             self._show(experiment)
-        if not must_wait(prepared):
+        if not should_wait(prepared):
             return
         try:
             with self._progress_line(experiment):
-                finish(experiment)
+                wait_for_end(experiment)
         except KeyboardInterrupt:
             print(f"stopped waiting; {experiment.name} is still running; {experiment.name}.stop() stops it")
         else:
@@ -241,7 +241,7 @@ class NbTune(_Defaults):
 
     def _plan(self, line: str) -> None:
         """``%tune plan OPTIONS`` plans a new experiment, ``%tune plan NAME`` shows the plan of one of this notebook."""
-        from nbtune.launch.planning import plan, told
+        from nbtune.launch.planning import describe_progress, plan
         from nbtune.notebook.commands import experiment_of
 
         parsed = parse_line(line, self.shell.user_ns)
@@ -253,7 +253,7 @@ class NbTune(_Defaults):
         if parsed.problems:
             raise SpecError(parsed.problems)
         if name:
-            print(told(experiment_of(name, self.shell.user_ns)))
+            print(describe_progress(experiment_of(name, self.shell.user_ns)))
         else:
             print(plan(parsed.space, **parsed.options))
 

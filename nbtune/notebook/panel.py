@@ -12,7 +12,7 @@ from nbtune.cluster.connect import NAMESPACE
 from nbtune.cluster.resources.usage import Held, Node, look, total_of
 from nbtune.cluster.switch import switch
 from nbtune.errors import ClusterError
-from nbtune.launch.registry import running
+from nbtune.launch.registry import running_experiments
 from nbtune.views.forms.cluster import ClusterWidget
 
 __all__ = ["ClusterPanel"]
@@ -81,7 +81,7 @@ class _Connected:
         due = time.monotonic() + _RELEASE_TIMEOUT
         while (used := self._used_by_others()) and time.monotonic() < due:
             time.sleep(0.2)
-        mine = [experiment.name for experiment in running().values()]
+        mine = [experiment.name for experiment in running_experiments().values()]
         switch(address, mine, used)
 
     def _used_by_others(self) -> float:
@@ -94,7 +94,7 @@ class _Connected:
 
     def _users(self, held: Mapping[str, Held]) -> list[dict[str, Any]]:
         """Return the users with their resources: this kernel's experiments, then those of others."""
-        mine = {PurePosixPath(path).name: one for path, one in running().items()}
+        mine = {PurePosixPath(path).name: one for path, one in running_experiments().items()}
         users = []
         for folder in sorted(held, key=lambda folder: (folder not in mine, folder)):
             name = mine[folder].name if folder in mine else self._name_elsewhere(folder, held[folder])

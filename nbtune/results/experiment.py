@@ -39,7 +39,7 @@ class Experiment(Controls):
         on_end: called once when it is over.
         metadata: what is known of it before its first event.
         fixed: which of these its events do not change.
-        resume: starts it again from its storage, see `nbtune.launch.resume.go_on`; None where it cannot be.
+        resume: starts it again from its storage, see `nbtune.launch.resume.resume_experiment`; None where it cannot be.
     """
 
     def __init__(

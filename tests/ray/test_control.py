@@ -132,7 +132,7 @@ def test_more_samples_while_it_runs_and_after_its_end(run: Any, until: Any, coun
     assert len(set(experiment.df["a"])) == 5
     assert without_gap(experiment)
     assert len(experiment.results) == 5
-    with pytest.raises(nbtune.ExperimentError, match="nothing is left to do: all 5 trials are over"):
+    with pytest.raises(nbtune.ExperimentError, match="nothing to resume: all 5 trials are over"):
         experiment.resume()
 
 

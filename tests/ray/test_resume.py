@@ -198,7 +198,7 @@ def test_what_cannot_be_resumed_is_said(run: Any, tmp_path: Path) -> None:
         tune.report({"x": 1})
 
     tune.Tuner(train, run_config=tune.RunConfig(name="plain", storage_path=str(tmp_path), verbose=0)).fit()
-    with pytest.raises(nbtune.ExperimentError, match="cannot be resumed: it does not hold the code"):
+    with pytest.raises(nbtune.ExperimentError, match="cannot be resumed: it does not contain the code"):
         nbtune.load(str(tmp_path / "plain")).resume()
     with pytest.raises(nbtune.ExperimentError, match="there is no experiment 'plian' .did you mean 'plain'"):
         nbtune.attach("plian", storage=str(tmp_path))

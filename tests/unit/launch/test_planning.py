@@ -3,7 +3,7 @@
 import pytest
 
 import nbtune
-from nbtune.launch.planning import told
+from nbtune.launch.planning import describe_progress
 from nbtune.spec.plan.plan import make_plan
 from nbtune.spec.plan.shape import Shape
 from nbtune.testing import example, replay
@@ -11,19 +11,22 @@ from nbtune.testing import example, replay
 
 def test_an_experiments_plan_is_told_with_how_far_it_is():
     experiment = replay(example(trials=4, reports=5))
-    assert told(experiment) == "no plan is known of it: nbtune has not started it\nfinished, 4 of 4 trials are over"
+    assert (
+        describe_progress(experiment)
+        == "no plan: nbtune has not started this experiment\nfinished, 4 of 4 trials are over"
+    )
     planned = make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 4)
     experiment._store._metadata["plan"] = planned.to_json()
     assert experiment.plan == planned
     assert experiment.time_left is None
-    assert told(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"
+    assert describe_progress(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"
 
 
 def test_while_it_runs_the_time_left_is_told_too():
     experiment = replay(example(trials=4, reports=5))
     experiment._store._metadata.update(status="running", trials=8)
     assert experiment.time_left.low <= experiment.time_left.likely <= experiment.time_left.high
-    assert "\nrunning, 4 of 8 trials are over, about " in told(experiment)
+    assert "\nrunning, 4 of 8 trials are over, about " in describe_progress(experiment)
 
 
 def test_what_is_wrong_is_said_before_any_cluster_is_asked():

@@ -31,22 +31,22 @@ def test_one_that_is_over_is_let_go_once_nobody_has_it():
     gone = weakref.ref(experiment)
     del experiment
     gc.collect()
-    running = registry.running()
+    running = registry.running_experiments()
     assert list(running) == ["/kept/one"], "it runs, although no variable has it"
     experiment = running.pop("/kept/one")
-    assert registry.known("/kept/one") is experiment
+    assert registry.lookup("/kept/one") is experiment
 
     source.tell(ExperimentUpdated(metadata={"status": "finished"}))
     experiment.wait(10)
-    assert registry.running() == {}
-    assert registry.known("/kept/one") is experiment, "somebody still has it"
+    assert registry.running_experiments() == {}
+    assert registry.lookup("/kept/one") is experiment, "somebody still has it"
     for _ in range(200):  # its reader may just be leaving
         experiment = None
         gc.collect()
         if gone() is None:
             break
     assert gone() is None
-    assert registry.known("/kept/one") is None
+    assert registry.lookup("/kept/one") is None
 
 
 def test_of_two_with_one_path_the_later_counts():
@@ -54,5 +54,5 @@ def test_of_two_with_one_path_the_later_counts():
     one, two = (Experiment(Replay(decode(encode(0, events)))).wait(10) for _ in range(2))
     registry.register(one)
     registry.register(two)
-    assert registry.known("/kept/two") is two
-    assert registry.known("/kept/three") is None
+    assert registry.lookup("/kept/two") is two
+    assert registry.lookup("/kept/three") is None
