@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.browser.lab import Server
 from tests.browser.serve import server
 
-expect.set_options(timeout=20_000)  # other tests run beside these
+expect.set_options(timeout=20_000)  # other tests run in parallel
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -27,20 +27,20 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="package")  # Playwright leaves a running event loop behind until it ends: not for other tests
+@pytest.fixture(scope="package")  # Playwright's event loop runs until it is closed, which other tests must not see
 def browser() -> Iterator[Browser]:
-    """The Chromium of this machine, or else Playwright's own; `make browser` sees to it that there is one."""
+    """The Chromium of this machine, or Playwright's own; `make browser` installs one."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    executable = next((path for name in names if (path := shutil.which(name))), None)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        started = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         yield started
         started.close()
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Where the preview page is served."""
+    """The address of the preview pages."""
     with server() as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serving.server_port}"
@@ -49,37 +49,37 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def window(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
-    """One page for all tests, and its faults: the next document of a page is there in a third of a new page's time."""
-    faults: list[str] = []
+    """One page for all tests, with its errors: loading a document takes a third of the time of opening a new page."""
+    errors: list[str] = []
 
     def logged(message: ConsoleMessage) -> None:
         if message.type == "error":
-            faults.append(message.text)
+            errors.append(message.text)
 
     context = browser.new_context(viewport={"width": 1100, "height": 800})
     opened = context.new_page()
     opened.set_default_timeout(20_000)
     opened.on("console", logged)
-    opened.on("pageerror", lambda error: faults.append(f"{error}\n{error.stack}"))
-    yield opened, faults
+    opened.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+    yield opened, errors
     context.close()
 
 
 @pytest.fixture
 def page(window: tuple[Page, list[str]]) -> Iterator[Page]:
-    """The page. The test fails where it logs an error or leaves an exception uncaught."""
-    opened, faults = window
+    """The page. The test fails if the page logs an error or has an uncaught exception."""
+    opened, errors = window
     yield opened
     opened.mouse.move(0, 0)
-    opened.goto("about:blank")  # nothing of this test goes on in the next
-    found = faults.copy()
-    faults.clear()
-    assert not found, "\n".join(found)
+    opened.goto("about:blank")  # stops everything of this test
+    logged_errors = errors.copy()
+    errors.clear()
+    assert not logged_errors, "\n".join(logged_errors)
 
 
 @pytest.fixture
 def preview(page: Page, address: str) -> Callable[..., Page]:
-    """Open the preview page; its choices are named as in its URL. What is not in the window is not drawn."""
+    """Open the preview page with the parameters of its URL. What is outside the window is not drawn."""
 
     def show(scenario: str | int = 20, *, height: int = 800, **choice: str) -> Page:
         choice = {"scenario": str(scenario), "live": "0", **choice}
@@ -93,7 +93,7 @@ def preview(page: Page, address: str) -> Callable[..., Page]:
 
 @pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the notebooks of `lab` are."""
+    """The folder of the notebooks of `lab`."""
     return tmp_path_factory.mktemp("lab")
 
 

@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook 7 with a real kernel, and the few things that a person does in it."""
+"""A JupyterLab or Notebook 7 server with a kernel, and what a user does in it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def write(path: Path, *cells: str) -> Path:
@@ -35,18 +35,18 @@ def write(path: Path, *cells: str) -> Path:
 
 
 def until(file: Path) -> str:
-    """Return a cell that keeps the kernel busy until a file is there."""
+    """Return a cell that keeps the kernel busy until a file exists."""
     return f"import os, time\nwhile not os.path.exists({str(file)!r}):\n    time.sleep(0.05)"
 
 
 class Server:
-    """A Jupyter server of a test's own, on loopback.
+    """A Jupyter server for tests, on loopback.
 
     Args:
         root: the folder of the notebooks.
-        settings: a folder of its own for everything that Jupyter would keep in the home folder.
+        settings: a folder for everything that Jupyter stores in the home folder otherwise.
         app: "lab" or "notebook".
-        dark: the dark theme.
+        dark: whether to use the dark theme.
     """
 
     def __init__(self, root: Path, settings: Path, app: str = "lab", *, dark: bool = False) -> None:
@@ -98,7 +98,7 @@ class Server:
             return list(json.load(answer))
 
     def end_kernels(self) -> None:
-        """Shut every kernel down, so that each ends what it has started."""
+        """Shut down all kernels, so that each stops what it has started."""
         for kernel in self.kernels():
             request = urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")
             urllib.request.urlopen(request, timeout=30).close()
@@ -116,18 +116,18 @@ class Server:
 
 
 class Notebook:
-    """A notebook that is open in a browser.
+    """An open notebook.
 
     Args:
         page: the browser's page.
-        server: where it is opened.
+        server: the Jupyter server.
         name: the notebook's file name.
     """
 
     def __init__(self, page: Any, server: Server, name: str) -> None:
         self.page, self._server, self._name = page, server, name
-        # On a busy machine JupyterLab may ask for a kernel when a cell is to run, although it has shown one as idle, or
-        # report that one of its own requests was too slow. nbtune opens no dialogs, so none of them hides a fault of it.
+        # On a busy machine JupyterLab may ask for a kernel although it has shown one as idle, or report that one of its
+        # own requests was too slow. nbtune opens no dialogs, so accepting them hides no error of nbtune.
         page.add_locator_handler(page.locator("dialog.jp-Dialog"), self._accept)
         self.open()
 
@@ -136,7 +136,7 @@ class Notebook:
         dialog.first.locator("button.jp-mod-accept").click()
 
     def open(self) -> None:
-        """Open it, or reload the page, and wait until its kernel is idle."""
+        """Open or reload the notebook, and wait until its kernel is idle."""
         where = "notebooks" if self._server.app == "notebook" else "lab/tree"
         reset = "" if self._server.app == "notebook" else "?reset"
         for _ in range(2):
@@ -146,11 +146,11 @@ class Notebook:
             dialog = self.page.locator("dialog.jp-Dialog")
             if not dialog.count():
                 return
-            said = dialog.first.text_content()  # on a busy machine a request of the frontend's may have been too slow
-        raise AssertionError(f"the notebook opens with a dialog, twice: {said}")
+            message = dialog.first.text_content()  # on a busy machine a request of the frontend may be too slow
+        raise AssertionError(f"the notebook opened twice with a dialog: {message}")
 
     def idle(self, timeout: float = 90) -> None:
-        """Wait until the kernel has nothing to do."""
+        """Wait until the kernel is idle."""
         self.page.wait_for_function(
             "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'",
             timeout=timeout * 1000,
@@ -160,11 +160,11 @@ class Notebook:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
 
     def start(self, number: int) -> Any:
-        """Run a cell without waiting for its end; return it."""
+        """Start a cell; return it."""
         cell = self.cell(number)
         prompt = cell.locator(".jp-InputPrompt")
         before = prompt.text_content()
-        for _ in range(5):  # a page that is still being set up may lose a key
+        for _ in range(5):  # a page that is not fully loaded may lose a key
             cell.locator(".cm-content").click()
             self.idle()
             self.page.keyboard.press("Control+Enter")
@@ -173,15 +173,15 @@ class Notebook:
                 if prompt.text_content() != before:
                     return cell
                 self.page.wait_for_timeout(50)
-        raise AssertionError(f"cell {number} does not run")
+        raise AssertionError(f"cell {number} did not start")
 
     def run(self, number: int, timeout: float = 90) -> Any:
-        """Run a cell to its end; return it."""
+        """Run a cell and wait for its end; return it."""
         cell = self.start(number)
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout * 1000)
         return cell
 
     def save(self) -> None:
-        """Save it, and wait until it is saved."""
+        """Save the notebook and wait until it is saved."""
         self.page.keyboard.press("Control+s")
         self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=20_000)

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.record`: write the recorded experiment that the preview page multiplies and varies."""
+"""`python -m tests.browser.record`: writes the recorded experiment from which the preview page makes its scenarios."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any
 
 from nbtune import testing
 from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import TrialReported
 from nbtune.results.store import Store
-from nbtune.views.live.rows import Rows
+from nbtune.views.live.rows import TableRows
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "widgets" / "preview" / "recorded.json"
 
 
 def record() -> dict[str, Any]:
-    """Return an experiment of 20 trials: its metadata, the table's columns as Python sends them, each trial's story."""
+    """Return an experiment of 20 trials: its metadata, the columns of the table as Python sends them, and the trials."""
     events = list(testing.example(trials=20, reports=30, failing=1, seed=1))
     store = Store()
     for chunk in decode(encode(0, events)):
         store.apply(chunk)
     values: dict[int, dict[str, list[float]]] = {number: {} for number in store.trials}
     for event in events:
-        if event.kind == "reported":
+        if isinstance(event, TrialReported):
             for name, value in event.metrics.items():
                 values[event.trial].setdefault(name, []).append(round(value, 5))
-    table = Rows(store).message(everything=True)
+    table = TableRows(store).message(everything=True)
     assert table is not None
     trials = [
         {
@@ -39,7 +40,7 @@ def record() -> dict[str, Any]:
         }
         for state in store.states()
     ]
-    seconds = next(event.time_s for event in events if event.kind == "reported")
+    seconds = next(event.time_s for event in events if isinstance(event, TrialReported))
     assert math.isfinite(seconds)
     metadata = {name: store.metadata[name] for name in ("name", "metric", "mode")}
     return {**metadata, "seconds": seconds, "columns": table["columns"], "trials": trials}

@@ -24,7 +24,7 @@ space_kernel = SpaceKernel()
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The files of `widgets/`, always as they are now; each widget's module and CSS, and plotly.js, as Python sends them."""
+    """Serves the files of `widgets/` uncached; the modules and CSS of widgets, and plotly.js, as Python sends them."""
 
     def do_GET(self) -> None:
         path = PurePosixPath(self.path.partition("?")[0])
@@ -41,16 +41,16 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_error(404, explain=str(error))
 
     def do_POST(self) -> None:
-        """Let a kernel's real half answer what a form sends; the one on a space with a line of JSON for each message."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        """Let the Python part of a form answer; that of the form on a space with one line of JSON per message."""
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/scaling":
-            self._send(json.dumps(read_form(**asked)).encode(), "application/json")
+            self._send(json.dumps(read_form(**request)).encode(), "application/json")
             return
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.end_headers()
-        with suppress(ConnectionError):  # the page has gone on
-            for answer in space_kernel.answers(asked["scenario"], asked["message"]):
+        with suppress(ConnectionError):  # the page has been left
+            for answer in space_kernel.answers(request["scenario"], request["message"]):
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
                 self.wfile.flush()
 
@@ -66,24 +66,24 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 def read_form(fields: dict[str, Any], *, train_v2: bool) -> dict[str, Any]:
-    """Return what the kernel says of the scaling form's fields."""
+    """Return the fields of the scaling form with their errors and the cell."""
     fields = {**NEW_FORM, **fields}
     value, problems = read_scaling(fields, train_v2=train_v2)
     return {"fields": fields, "problems": problems, "cell": scaling_cell(value, fields) if value is not None else ""}
 
 
 def server(port: int = 0) -> ThreadingHTTPServer:
-    """Return a server of the preview page; port 0 is any that is free."""
+    """Return a server of the preview page; with port 0 on any free port."""
     return ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(WIDGETS)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="any that is free by default")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
     serving = server(parser.parse_args().port)
     print(f"http://127.0.0.1:{serving.server_port}/preview.html  (Ctrl-C ends it)")
     try:

@@ -1,4 +1,4 @@
-"""The kernel behind the preview page of the form on a space: the form's real Python half, without Jupyter."""
+"""The kernel's part of the preview page of the form on a space: the Python widget without Jupyter."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ MANY = "\n".join(
 )
 
 
-def swept(trials: int = 20) -> Iterator[Event]:
-    """Yield the events of a sweep whose best trials lie at the upper bound of lr."""
+def sweep_events(trials: int = 20) -> Iterator[Event]:
+    """Yield the events of a sweep whose best trials are at the upper bound of lr."""
     metadata = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
     yield ExperimentUpdated(time=0.0, metadata={"status": "running", **metadata})
     for trial in range(trials):
@@ -65,18 +65,18 @@ def swept(trials: int = 20) -> Iterator[Event]:
 
 def _source(scenario: str) -> Any:
     if scenario == "experiment":
-        return replay(swept())
+        return replay(sweep_events())
     return {"empty": None, "cell": CELL, "errors": WRONG, "many": MANY}[scenario]
 
 
 class SpaceKernel:
-    """Answers the pages that ask: each has a form of its own."""
+    """Answers the messages of pages; each page has its own form."""
 
     def __init__(self) -> None:
         self._forms: dict[str, tuple[SpaceForm, queue.Queue[Any]]] = {}
 
     def answers(self, scenario: str, message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield what the kernel sends when the browser has sent a message."""
+        """Yield the kernel's messages after a message of the browser."""
         if message["type"] not in ("ready", "edit"):
             return
         token = message["token"]

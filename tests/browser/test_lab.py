@@ -41,20 +41,20 @@ STILL = '.jp-OutputArea-output img[src*="nbtune-still"]'
 def page(browser: Browser, lab: Server) -> Iterator[Page]:
     """A page as high as the notebooks, so that nothing is scrolled away. No kernel is left behind."""
     context = browser.new_context(viewport={"width": 1200, "height": 1500})
-    faults: list[str] = []
+    errors: list[str] = []
     opened = context.new_page()
     opened.set_default_timeout(60_000)
-    # Widgets run from blobs; the frontends have faults of their own.
+    # Widgets run from blobs; the frontends have errors of their own, which do not count.
     opened.on(
-        "pageerror", lambda error: faults.append(f"{error}\n{error.stack}") if "blob:" in f"{error.stack}" else None
+        "pageerror", lambda error: errors.append(f"{error}\n{error.stack}") if "blob:" in f"{error.stack}" else None
     )
-    opened.on("dialog", lambda dialog: faults.append(f"a dialog: {dialog.message}"))
+    opened.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
     expect.set_options(timeout=60_000)  # Ray has to start, and the machine may have other things to do
     yield opened
     expect.set_options(timeout=20_000)
     context.close()
     lab.end_kernels()  # each of them has a Ray of its own, which is never quite idle
-    assert not faults, "\n".join(faults)
+    assert not errors, "\n".join(errors)
 
 
 def notebook(server: Server, page: Page, folder: Path, name: str, *more: str, **sweep: Any) -> Notebook:
@@ -76,7 +76,7 @@ def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name).click()
 
 
-def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, page: Page, folder: Path) -> None:
+def test_a_sweep_from_the_first_curve_to_the_static_picture(lab: Server, page: Page, folder: Path) -> None:
     done = folder / "story done"
     story = notebook(lab, page, folder, "story.ipynb", until(done), "list(demo.selected.index)")
     head, rows = page.locator(".nbt-header"), page.locator(".nbt-trials tbody tr[data-trial]")
@@ -153,7 +153,7 @@ def test_a_sweep_from_the_first_curve_to_the_picture_that_stays(lab: Server, pag
     assert str(folder / "results") not in saved.replace(f"--storage {folder / 'results'}", "")
 
 
-def test_a_kernel_that_dies_is_told_and_what_was_drawn_stays(lab: Server, page: Page, folder: Path) -> None:
+def test_a_dead_kernel_is_reported_and_the_views_stay(lab: Server, page: Page, folder: Path) -> None:
     story = notebook(lab, page, folder, "dies.ipynb", "import os\nos.getpid()")
     points_above(page, 3)
     pid = int(story.run(2).locator(".jp-OutputArea-output").inner_text())
@@ -164,7 +164,7 @@ def test_a_kernel_that_dies_is_told_and_what_was_drawn_stays(lab: Server, page: 
     assert page.evaluate(POINTS) > 3
 
 
-def test_a_sweep_is_steered_by_its_buttons(lab: Server, page: Page, folder: Path) -> None:
+def test_a_sweep_is_controlled_by_its_buttons(lab: Server, page: Page, folder: Path) -> None:
     setup = "%load_ext nbtune\nimport time\nfrom nbtune import get_checkpoint, report"
     asked = "steered.wait(60)\nsorted(steered.df.status), 0.02 in steered.df.lr.values, set(steered.df.iterations)"
     write(folder / "steer.ipynb", setup, STEERED.format(storage=folder / "results"), asked)
@@ -231,7 +231,7 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
     expect(story.cell(3).locator(".nbt-trials")).not_to_contain_text("selected")
 
 
-def test_notebook_7_shows_it_too(lab: Server, page: Page, folder: Path) -> None:
+def test_notebook_7_shows_the_dashboard(lab: Server, page: Page, folder: Path) -> None:
     with Server(folder, folder / "settings7", app="notebook") as server:
         notebook(server, page, folder, "seven.ipynb", samples=2, epochs=5, pause=0.1)
         expect(page.locator(".nbt-header")).to_contain_text("✓ finished", timeout=90_000)

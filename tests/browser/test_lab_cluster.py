@@ -30,7 +30,7 @@ panel._looked.alive"""
 TALL = {"width": 1200, "height": 2400}  # as high as the notebooks, so that nothing is scrolled away
 
 
-def test_a_cluster_is_connected_watched_and_planned_for(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
+def test_a_cluster_is_connected_polled_and_planned_for(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
     page.set_viewport_size(TALL)
     stop = folder / "stop"
     write(

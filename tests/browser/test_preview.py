@@ -96,7 +96,7 @@ def test_every_scenario_shows_every_widget_in_both_themes(preview: Preview, scen
         assert said(page, name) == ""
 
 
-def test_it_can_be_watched_live(preview: Preview) -> None:
+def test_a_live_experiment(preview: Preview) -> None:
     page = preview(20, live="1")
     expect(page.locator("#header")).to_contain_text("● running")
     expect(page.locator("#trials")).to_contain_text("●running")
@@ -105,7 +105,7 @@ def test_it_can_be_watched_live(preview: Preview) -> None:
         assert len(received(page, name, "ready")) == 1, f"{name} has missed a message"
 
 
-def test_what_a_trial_says_stays_text(preview: Preview) -> None:
+def test_text_of_a_trial_is_never_markup(preview: Preview) -> None:
     page = preview("errors", height=1500)
     hostile = '<img src="nowhere" onerror="window.hacked = 1">'
     expect(page.locator("#header")).to_contain_text(hostile)
@@ -253,7 +253,7 @@ def test_everything_is_reached_by_keyboard(preview: Preview) -> None:
     expect(page.get_by_role("grid", name="Trials")).to_be_focused()
 
 
-def test_a_busy_kernel_is_waited_for(preview: Preview) -> None:
+def test_commands_wait_for_a_busy_kernel(preview: Preview) -> None:
     page = preview(20, live="half")
     page.check("#busy")
     trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
@@ -274,7 +274,7 @@ def test_a_busy_kernel_is_waited_for(preview: Preview) -> None:
     expect(page.locator("#trials section")).to_contain_text('"hidden"')
 
 
-def test_a_kernel_that_never_answers_is_not_waited_for_for_ever(preview: Preview) -> None:
+def test_a_request_without_an_answer_times_out(preview: Preview) -> None:
     page = preview(20, live="half")
     page.clock.install()
     page.check("#busy")
@@ -299,7 +299,7 @@ def test_a_kernel_that_never_answers_is_not_waited_for_for_ever(preview: Preview
     page.clock.resume()  # the page goes on to the next test
 
 
-def test_a_stop_that_is_refused_says_why(preview: Preview) -> None:
+def test_a_refused_stop_shows_the_reason(preview: Preview) -> None:
     page = preview(20, live="half")
     trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
     page.evaluate("preview.kernel.trials.find(one => one.status === 'running').status = 'finished'")
@@ -308,7 +308,7 @@ def test_a_stop_that_is_refused_says_why(preview: Preview) -> None:
     expect(row(page, trial).get_by_role("button", name=re.compile("Stop"))).to_be_enabled()
 
 
-def test_a_message_that_was_missed_is_asked_for(preview: Preview) -> None:
+def test_a_missed_message_is_requested_again(preview: Preview) -> None:
     page = preview(20, live="half")
     page.evaluate(
         "preview.widgets.curves.model.receive({type: 'update', reset: false, seq: 99, metric: 'accuracy', best: null,"
@@ -329,7 +329,7 @@ def test_a_message_that_was_missed_is_asked_for(preview: Preview) -> None:
     ],
     ids=WIDGETS,
 )
-def test_what_goes_wrong_is_shown_and_told(preview: Preview, widget: str, broken: str) -> None:
+def test_errors_are_shown_and_reported(preview: Preview, widget: str, broken: str) -> None:
     page = preview(20)
     drawn(page, "curves")
     page.evaluate(f"(({{model}}) => {broken})(preview.widgets.{widget})")
@@ -396,7 +396,7 @@ def test_a_trial_is_paused_and_resumed_by_its_button(preview: Preview) -> None:
     expect(button(page, "trials", f"Pause trial {other}$")).to_be_visible()
 
 
-def test_what_the_scheduler_has_paused_only_it_resumes(preview: Preview) -> None:
+def test_a_trial_paused_by_the_scheduler_has_no_resume_button(preview: Preview) -> None:
     page = preview("paused")
     by_hand, by_scheduler = page.evaluate(
         "preview.kernel.trials.filter(one => one.status === 'paused').map(one => one.number)"
@@ -426,7 +426,7 @@ def test_a_stopped_experiment_is_resumed(preview: Preview) -> None:
     assert received(page, "header", "resume") == [{"type": "resume", "failed": False}]
 
 
-def test_failed_trials_are_tried_again(preview: Preview) -> None:
+def test_failed_trials_are_run_again(preview: Preview) -> None:
     page = preview(20)
     page.check("#refuses")
     button(page, "header", "Retry failed").click()
@@ -438,7 +438,7 @@ def test_failed_trials_are_tried_again(preview: Preview) -> None:
     assert received(page, "header", "resume")[-1] == {"type": "resume", "failed": True}
 
 
-def test_how_many_run_at_once_is_steered(preview: Preview) -> None:
+def test_the_limit_of_concurrent_trials_is_changed(preview: Preview) -> None:
     page = preview(20, live="half")
     shown = page.locator("#header output")
     expect(shown).to_be_hidden()
@@ -467,7 +467,7 @@ def test_how_many_run_at_once_is_steered(preview: Preview) -> None:
     expect(button(page, "header", "Steer")).to_be_focused()
 
 
-def test_more_samples_are_asked_for(preview: Preview) -> None:
+def test_samples_are_added(preview: Preview) -> None:
     page = preview(20, live="half")
     button(page, "header", "Steer").click()
     field = page.get_by_role("textbox", name="more samples")
@@ -483,7 +483,7 @@ def test_more_samples_are_asked_for(preview: Preview) -> None:
     assert received(page, "header", "extend") == [{"type": "extend", "samples": 3}]
 
 
-def test_after_its_end_more_samples_resume_it(preview: Preview) -> None:
+def test_samples_added_after_the_end_resume_the_experiment(preview: Preview) -> None:
     page = preview("stopped")
     button(page, "header", "Steer").click()
     expect(page.locator("#header output")).to_be_hidden()
@@ -492,7 +492,7 @@ def test_after_its_end_more_samples_resume_it(preview: Preview) -> None:
     expect(page.locator("#header")).to_contain_text("● running")
 
 
-def test_a_point_of_ones_own_is_tried_next(preview: Preview) -> None:
+def test_a_new_point_is_added(preview: Preview) -> None:
     page = preview(20, live="half")
     opens = button(page, "trials", "Add a point")
     opens.press("Enter")
@@ -553,7 +553,7 @@ def test_a_trial_is_cloned_with_changes(preview: Preview) -> None:
     expect(other.get_by_label("from its checkpoint")).to_be_hidden()  # it has none
 
 
-def test_values_that_look_like_markup_are_chosen_as_text(preview: Preview) -> None:
+def test_values_that_look_like_markup_are_text(preview: Preview) -> None:
     page = preview("errors")
     row(page, 0).dblclick()
     button(page, "trials", "Clone").click()

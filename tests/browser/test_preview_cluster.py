@@ -66,7 +66,7 @@ def test_every_cluster_is_shown_in_both_themes(show: Show, scenario: str) -> Non
         assert received(page, name, "error") == []
 
 
-def test_nodes_users_and_the_dead_are_told(show: Show) -> None:
+def test_nodes_users_and_dead_nodes(show: Show) -> None:
     page = show("three")
     rows = panel(page).get_by_role("table", name="Nodes").locator("tbody tr")
     expect(rows).to_have_count(4)
@@ -84,7 +84,7 @@ def test_nodes_users_and_the_dead_are_told(show: Show) -> None:
     expect(users.nth(2)).to_contain_text("others")
 
 
-def test_two_hundred_nodes_scroll_and_their_sum_stays(show: Show) -> None:
+def test_two_hundred_nodes_scroll_below_their_total(show: Show) -> None:
     page = show("200")
     region = panel(page).get_by_role("region", name="nodes")
     expect(region.locator("tbody tr")).to_have_count(200)
@@ -100,14 +100,14 @@ def test_two_hundred_nodes_scroll_and_their_sum_stays(show: Show) -> None:
     expect(region.locator("tbody tr").last).to_be_in_viewport()
 
 
-def test_names_stay_text(show: Show) -> None:
+def test_names_are_never_markup(show: Show) -> None:
     page = show("hostile")
     expect(panel(page)).to_contain_text('<img src="nowhere" onerror="window.hacked = 1">')
     assert page.locator("main").locator("img, script").count() == 0
     assert page.evaluate("window.hacked") is None
 
 
-def test_python_hears_that_somebody_looks_only_while_somebody_does(show: Show) -> None:
+def test_the_kernel_is_polled_only_while_the_panel_is_visible(show: Show) -> None:
     page = show("three", height=500)
     page.evaluate("document.querySelector('#cluster').style.marginTop = '3000px'")
     page.wait_for_timeout(300)
@@ -121,7 +121,7 @@ def test_python_hears_that_somebody_looks_only_while_somebody_does(show: Show) -
     )
 
 
-def test_a_silent_kernel_is_said(show: Show) -> None:
+def test_a_silent_kernel_is_reported(show: Show) -> None:
     page = show("three")
     page.check("#silent")
     expect(panel(page).get_by_role("alert").first).to_contain_text("No message from the kernel", timeout=15_000)
@@ -148,7 +148,7 @@ def test_without_a_cluster_a_button_connects(show: Show) -> None:
     expect(form(page)).to_contain_text("4 at once")
 
 
-def test_another_cluster_is_attached_by_keyboard_and_a_wrong_address_says_why(show: Show) -> None:
+def test_another_cluster_is_attached_by_keyboard(show: Show) -> None:
     page = show("three")
     button = panel(page).get_by_role("button", name="Attach to another")
     button.focus()
@@ -211,9 +211,7 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
         ("distributed", "labels", "zone", "KEY=VALUE"),
     ],
 )
-def test_what_is_typed_wrong_is_said_at_its_field_and_put_right(
-    show: Show, mode: str, label: str, text: str, why: str
-) -> None:
+def test_errors_are_shown_at_their_fields(show: Show, mode: str, label: str, text: str, why: str) -> None:
     page = show("three", form=mode)
     field = field_of(page, label)
     before = field.input_value()
@@ -252,7 +250,7 @@ def test_outside_of_a_notebook_the_cell_is_copied(show: Show) -> None:
     assert page.evaluate("navigator.clipboard.readText()").startswith("%%tune --metric loss")
 
 
-def test_two_views_say_the_same_and_leave_nothing_behind(show: Show) -> None:
+def test_two_views_are_equal_and_leave_nothing_behind(show: Show) -> None:
     page = show("three", form="distributed")
     left = []
     for _ in range(3):
@@ -304,7 +302,7 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(show: Show) -> None
     assert unnamed == 0
 
 
-def test_what_goes_wrong_is_shown_and_told(show: Show) -> None:
+def test_errors_are_shown_and_reported(show: Show) -> None:
     page = show("three")
     page.evaluate(
         "preview.widgets.cluster.model.receive({type: 'cluster', reset: true, cluster: {kind: 'attached', amounts: 7}, nodes: [], removed: []})"

@@ -36,7 +36,7 @@ def asked(page: Page) -> list[int | None]:
     return found
 
 
-def test_a_straggler_stands_out(preview: Preview) -> None:
+def test_a_straggler_is_marked(preview: Preview) -> None:
     detail = opened(preview("workers", height=1500))
     expect(workers(detail)).to_have_count(4)
     expect(detail.get_by_role("heading").first).to_have_text("4 workers; straggler: rank 2")
@@ -53,7 +53,7 @@ def test_a_straggler_stands_out(preview: Preview) -> None:
     assert colours[0] == colours[1] == colours[3] != colours[2]
 
 
-def test_the_log_of_one_worker_is_asked_for_by_keyboard(preview: Preview) -> None:
+def test_the_log_of_one_worker_is_chosen_by_keyboard(preview: Preview) -> None:
     page = preview("workers", height=1500)
     detail = opened(page)
     expect(log(detail)).to_contain_text("--- rank 0 ---\nepoch 1 of worker 0")
@@ -79,7 +79,7 @@ def test_the_log_of_one_worker_is_asked_for_by_keyboard(preview: Preview) -> Non
     expect(log(detail)).to_contain_text("--- rank 0 ---")
 
 
-def test_64_workers_scroll_in_their_own_box_below_their_head(preview: Preview) -> None:
+def test_64_workers_scroll_below_their_header(preview: Preview) -> None:
     page = preview("workers", height=1500)
     page.evaluate("preview.kernel.scenario.workers = 64")
     detail = opened(page)
@@ -95,7 +95,7 @@ def test_64_workers_scroll_in_their_own_box_below_their_head(preview: Preview) -
     assert box.evaluate("one => one.getBoundingClientRect().height") <= 200
 
 
-def test_they_are_told_anew_while_the_trial_runs(preview: Preview) -> None:
+def test_workers_are_updated_while_the_trial_runs(preview: Preview) -> None:
     page = preview("workers", height=1500, live="1")
     page.wait_for_function("preview.kernel.trials[0].at > 2")
     detail = opened(page)
@@ -107,7 +107,7 @@ def test_they_are_told_anew_while_the_trial_runs(preview: Preview) -> None:
     assert int(cell.inner_text()) > int(before)
 
 
-def test_names_of_nodes_and_metrics_stay_text(preview: Preview) -> None:
+def test_names_of_nodes_and_metrics_are_never_markup(preview: Preview) -> None:
     page = preview("workers", height=1500)
     detail = opened(page)
     page.evaluate(
@@ -121,7 +121,7 @@ def test_names_of_nodes_and_metrics_stay_text(preview: Preview) -> None:
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_trial_that_is_not_distributed_has_neither_table_nor_choice(preview: Preview) -> None:
+def test_a_trial_that_is_not_distributed_has_no_workers(preview: Preview) -> None:
     detail = opened(preview(20, height=1500))
     expect(log(detail)).to_contain_text("epoch 1")
     expect(detail.get_by_role("table")).to_have_count(0)

@@ -89,7 +89,7 @@ def test_a_space_is_built_by_keyboard_alone(opened: Opened) -> None:
     expect(cell(page)).to_contain_text("lr: loguniform(1e-4, 1e-1) = 1e-2\nhidden: choice([32, 64])")
 
 
-def test_what_is_typed_wrong_is_said_at_its_field_and_the_form_stays_usable(opened: Opened) -> None:
+def test_errors_are_shown_at_their_fields_and_the_form_stays_usable(opened: Opened) -> None:
     page = opened("cell")
     expect(cell(page)).to_contain_text("lr: loguniform(1e-4, 1e-1) = 1e-2")
     for label, wrong, said, right in (
@@ -152,7 +152,7 @@ def test_fields_change_with_the_kind(opened: Opened) -> None:
     expect(cell(page)).to_contain_text("hidden: choice([32, 64, 128]) if epochs > 7 else 8 = 64")
 
 
-def test_what_calls_something_is_looked_at_when_its_field_is_left(opened: Opened) -> None:
+def test_calls_are_checked_when_their_field_loses_the_focus(opened: Opened) -> None:
     page = opened("cell")
     before = page.evaluate("preview.received.length")
     field(page, "lower of epochs").fill("int('5'")
@@ -178,7 +178,7 @@ def test_rows_are_dragged_by_mouse(opened: Opened) -> None:
     expect(cell(page)).to_contain_text(re.compile(r"epochs: .*\n# how fast it learns\nlr: "))
 
 
-def test_each_parameter_shows_what_is_sampled(opened: Opened) -> None:
+def test_each_parameter_has_a_histogram(opened: Opened) -> None:
     page = opened("cell")
     expect(page.locator(".nbt-picture svg.main-svg").first).to_be_visible()
     lr = page.get_by_role("img", name=re.compile("300 samples: from 0.0001.* to .*, log scale"))
@@ -189,7 +189,7 @@ def test_each_parameter_shows_what_is_sampled(opened: Opened) -> None:
     expect(page.get_by_role("img", name=re.compile("^300 samples: 1 [45]. %, 2 [45]. %"))).to_be_visible()
 
 
-def test_a_page_outside_a_notebook_gets_the_cell_on_the_clipboard(opened: Opened) -> None:
+def test_outside_a_notebook_the_cell_is_copied(opened: Opened) -> None:
     page = opened("cell")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     field(page, "lower of lr").fill("1e-5")
@@ -210,7 +210,7 @@ def test_suggestions_are_applied_by_their_buttons(opened: Opened) -> None:
     )
 
 
-def test_values_are_text(opened: Opened) -> None:
+def test_values_are_never_markup(opened: Opened) -> None:
     page = opened("errors")
     expect(cell(page)).to_be_hidden()
     expect(page.locator(".nbt-row small:visible")).not_to_have_count(0)
@@ -219,7 +219,7 @@ def test_values_are_text(opened: Opened) -> None:
     assert page.locator("#space-form :is(img, b, i)").count() == 0
 
 
-def test_a_busy_kernel_is_waited_for_and_a_lost_one_is_told(opened: Opened) -> None:
+def test_a_busy_and_a_lost_kernel(opened: Opened) -> None:
     page = opened("cell")
     page.locator("#busy").check()
     field(page, "lower of lr").fill("1e-6")
@@ -253,7 +253,7 @@ def test_nothing_is_cut_off(opened: Opened, scenario: str, width: str) -> None:
     assert unnamed == []
 
 
-def test_two_views_show_the_same_and_leave_nothing_behind(opened: Opened) -> None:
+def test_two_views_are_equal_and_leave_nothing_behind(opened: Opened) -> None:
     page = opened("cell")
     before = page.evaluate("preview.leaks()")
     page.get_by_role("button", name="one view more").click()

@@ -97,7 +97,7 @@ def test_from_a_form_to_a_sweep_and_from_its_trials_to_the_next(lab: Server, pag
     expect(story.cell(7).locator(".cm-content")).to_contain_text("layers: randint(1, 6)  # kept")
 
 
-def test_notebook_7_takes_the_cell_too(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
+def test_notebook_7_accepts_the_cell(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
     with Server(folder, folder / "settings-space", app="notebook", dark=True) as server:
         write(folder / "seven-space.ipynb", "import nbtune\nnbtune.SpaceForm('a: uniform(0, 1)')", "x = 1")
         story = Notebook(page, server, "seven-space.ipynb")

@@ -45,7 +45,7 @@ def one_cluster() -> Any:
 
 
 @pytest.mark.timeout(400)
-def test_every_report_is_there_exactly_once(lab: Server, page: Page, folder: Path, one_cluster: Any) -> None:  # noqa: F811
+def test_every_report_arrives_exactly_once(lab: Server, page: Page, folder: Path, one_cluster: Any) -> None:  # noqa: F811
     notes, attached = folder / "notes", folder / "attached"
     notes.mkdir()
     write(

@@ -1,4 +1,4 @@
-"""The magics in a real kernel, as a notebook front end drives it."""
+"""The magics in a kernel, as a notebook frontend uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.notebooks
 
 @dataclass
 class Answer:
-    """What one cell gave."""
+    """The outputs of a cell."""
 
     seconds: float = 0.0
     text: str = ""
@@ -26,7 +26,7 @@ class Answer:
 
 
 class Notebook:
-    """A kernel that is told cells by somebody who could answer."""
+    """A kernel that runs cells of an interactive user."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,11 +37,11 @@ class Notebook:
         self._client.wait_for_ready(timeout=120)
 
     def send(self, code: str, *, interactive: bool = True) -> str:
-        """Start a cell; return its message's id."""
+        """Start a cell; return the id of its message."""
         return str(self._client.execute(code, allow_stdin=interactive))
 
     def answer(self, message: str, timeout: float = 120) -> Answer:
-        """Collect what a cell gives until it has ended."""
+        """Collect the outputs of a cell until it has ended."""
         answer, began = Answer(), time.monotonic()
         while True:
             reply = self._client.get_iopub_msg(timeout=timeout)
@@ -108,7 +108,7 @@ def test_the_cell_returns_and_the_next_one_runs_meanwhile(notebook: Notebook) ->
     assert notebook.cell("print(slow.status)").text == "stopped\n"
 
 
-def test_interrupting_a_waiting_cell_stops_the_waiting_only(notebook: Notebook) -> None:
+def test_interrupting_a_waiting_cell_only_stops_waiting(notebook: Notebook) -> None:
     message = notebook.send(
         "%%tune waited --metric acc --mode max --samples 2 --wait\n"
         "lr: uniform(0, 1) = 0.5\n"
@@ -231,7 +231,7 @@ def test_a_dry_run_runs_here_and_starts_nothing(notebook: Notebook) -> None:
     assert notebook.cell("print(ran, 'dry' in globals())").text == "[] False\n"
 
 
-def test_plans_of_what_could_run_and_of_what_ran(notebook: Notebook) -> None:
+def test_plans_of_new_and_of_started_experiments(notebook: Notebook) -> None:
     notebook.cell(
         "import ray.train\ngrid = {'a': nbtune.grid_search([1, 2, 3])}\nworkers = ray.train.ScalingConfig(num_workers=2)"
     )

@@ -15,7 +15,7 @@ import {
   usedText,
 } from "../src/cluster-text.js";
 
-test("what is used is said with the whole, sizes in the whole's unit", () => {
+test("used amounts are shown with the total, sizes in the unit of the total", () => {
   assert.equal(usedText(["CPU", 2, 8]), "2 of 8");
   assert.equal(usedText(["GPU", 0.5, 4]), "0.5 of 4");
   assert.equal(usedText(["memory", 1.5e9, 64e9]), "1.5 of 64 GB");
@@ -28,14 +28,14 @@ test("what is used is said with the whole, sizes in the whole's unit", () => {
   assert.equal(amountText("CPU", 0.25), "0.25");
 });
 
-test("a bar is never more than full, nor less than empty", () => {
+test("a bar is between empty and full", () => {
   assert.equal(share(["CPU", 2, 8]), 0.25);
   assert.equal(share(["CPU", 9, 8]), 1);
   assert.equal(share(["CPU", -1, 8]), 0);
   assert.equal(share(["GPU", 0, 0]), 0);
 });
 
-test("custom resources are told as text, Ray's own are not", () => {
+test("custom resources are text; Ray's own resources are not included", () => {
   const amounts = /** @type {[string, number, number][]} */ ([
     ["CPU", 1, 2],
     ["safe_node", 0.5, 1],
@@ -46,7 +46,7 @@ test("custom resources are told as text, Ray's own are not", () => {
   assert.equal(customText([["CPU", 1, 2]]), "");
 });
 
-test("an address is needed only where there is a cluster already", () => {
+test("an address is required only with a current cluster", () => {
   assert.equal(addressProblem("", "none"), "");
   assert.equal(addressProblem(" ", "gone"), "");
   assert.match(addressProblem(" ", "embedded"), /HOST:PORT/);
@@ -55,7 +55,7 @@ test("an address is needed only where there is a cluster already", () => {
   assert.match(attachHint("attached"), /keeps running/);
 });
 
-test("a silent kernel is told of after some seconds, a closed connection at once", () => {
+test("a silent kernel is reported after some seconds, a closed connection at once", () => {
   assert.equal(silenceText(false, 5.9), "");
   assert.match(silenceText(false, 12.4), /12 s/);
   assert.match(silenceText(true, 0), /No connection/);
@@ -63,7 +63,7 @@ test("a silent kernel is told of after some seconds, a closed connection at once
   assert.equal(plural(0, "node"), "0 nodes");
 });
 
-test("messages bring what has changed, and take away what has left", () => {
+test("messages update the cluster and remove nodes", () => {
   const store = createStore();
   const node = (/** @type {string} */ id, used = 0) => ({ id, amounts: [["CPU", used, 4]] });
   receive(store, {
@@ -85,7 +85,7 @@ test("messages bring what has changed, and take away what has left", () => {
   assert.equal(store.nodes.size, 0);
 });
 
-test("initialize asks for everything, and undoes its listeners", () => {
+test("initialize asks for everything, and removes its listeners on dispose", () => {
   /** @type {string[]} */
   const names = [];
   /** @type {any[]} */

@@ -20,7 +20,7 @@ const columns = [
   { key: "config/old", label: "old", role: "param", kind: null },
 ];
 
-test("a value is read as its parameter's kind says, or it is said what is wrong", () => {
+test("a value is read by its parameter's kind, or is an error", () => {
   /** @type {[string | null, string, any][]} */
   const right = [
     ["int", " 12 ", 12],
@@ -52,12 +52,12 @@ test("a value is read as its parameter's kind says, or it is said what is wrong"
   for (const [kind, text, error] of wrong) assert.deepEqual(readValue(kind, text), { error }, `${kind} ${text}`);
 });
 
-test("only parameters of the space can be given, under their own names", () => {
+test("a point has only parameters of the space", () => {
   assert.deepEqual(pointColumns(columns).map(parameterOf), ["lr", "net/depth", "act", "note"]);
   assert.deepEqual([null, true, 0.00310234, "x"].map(toTyped), ["None", "True", "0.00310234", "x"]);
 });
 
-test("a point has what was changed, and each wrong field its reason", () => {
+test("a point has the changed fields, and an error for each invalid one", () => {
   const fields = pointColumns(columns);
   const before = ["0.1", "3", "0", "x"];
   assert.deepEqual(readPoint(fields, before, before), { config: {}, errors: ["", "", "", ""] });
@@ -69,7 +69,7 @@ test("a point has what was changed, and each wrong field its reason", () => {
   assert.deepEqual(readPoint(fields, ["", "", "", ""], ["", "", "", ""]).config, {}, "all of it is sampled");
 });
 
-test("a trial's second button pauses, takes that back and resumes, where it makes sense", () => {
+test("the Pause button of a trial pauses, cancels a pause and resumes", () => {
   const pausing = /** @type {const} */ ({ command: "pause", accepted: true });
   const asked = /** @type {const} */ ({ command: "pause", accepted: false });
   const stopping = /** @type {const} */ ({ command: "stop", accepted: true });
@@ -113,7 +113,7 @@ function table() {
   return { store, sent, ids, row, press, model };
 }
 
-test("pausing is on its way until the trial is paused, and can be taken back until then", () => {
+test("a pause is pending until the trial is paused, and can be cancelled until then", () => {
   const { store, sent, row, press } = table();
   press("pause");
   press("pause");
@@ -138,7 +138,7 @@ test("pausing is on its way until the trial is paused, and can be taken back unt
   assert.equal(store.commands.get(0), undefined);
 });
 
-test("a refusal says which order it refuses, and stop goes before pause", () => {
+test("a refusal names its command, and stop has precedence over pause", () => {
   const { store, sent, press } = table();
   press("pause");
   receive(store, { type: "refused", command: "pause", trial: 0, message: "no checkpoint" });
@@ -155,7 +155,7 @@ test("a refusal says which order it refuses, and stop goes before pause", () => 
   assert.deepEqual(store.commands.get(0), { command: "stop", accepted: false }, "an answer to an order that is void");
 });
 
-test("the scheduler's pauses are told with the table", () => {
+test("the table has the trials that the scheduler has paused", () => {
   const { store, sent, press } = table();
   receive(store, { type: "table", reset: false, columns: [], rows: [[0, "paused"]], best: null, by_scheduler: [0] });
   press("pause");
@@ -173,7 +173,7 @@ test("a point waits for its answer", () => {
   assert.deepEqual(store.point, { trial: null, phase: "added", message: "" });
 });
 
-test("an order that nobody answers is given up with a sentence, and an answer after all counts", () => {
+test("a command without an answer times out, and a late answer still counts", () => {
   const { store, ids, press, model } = table();
   press("pause");
   mock.timers.tick(ANSWER_TIMEOUT);
@@ -203,7 +203,7 @@ test("an order that nobody answers is given up with a sentence, and an answer af
   assert.equal(store.refusedDetails.size, 0);
 });
 
-test("the head's orders are given up as well, but for what its state has brought", () => {
+test("commands of the header time out unless the state shows them as done", () => {
   const store = createHeaderStore();
   /** @type {any[]} */
   const sent = [];
@@ -246,7 +246,7 @@ test("the head's orders are given up as well, but for what its state has brought
   assert.match(store.refusal, /^Not resumed: the kernel has not answered within 300 s/);
 });
 
-test("an experiment is resuming until its state says more", () => {
+test("an experiment is resuming until the next state", () => {
   const store = createHeaderStore();
   receiveState(store, { live: false });
   store.resume = "waiting";
@@ -267,7 +267,7 @@ test("an experiment is resuming until its state says more", () => {
   assert.equal(store.resume, "", "it has run and come to its end again");
 });
 
-test("how many at once is as it was asked for, until the state has it or it is refused", () => {
+test("the requested limit is shown until the state has it or it is refused", () => {
   const store = createHeaderStore();
   receiveState(store, { live: true, max_concurrent: null });
   store.requestedLimit = 3;
@@ -280,7 +280,7 @@ test("how many at once is as it was asked for, until the state has it or it is r
   assert.deepEqual([store.requestedLimit, store.refusal], [undefined, "Limit not changed: no"]);
 });
 
-test("steps of how many at once, and counts that are typed", () => {
+test("steps of the limit, and typed counts", () => {
   assert.deepEqual([steppedLimit(2, 4, 1), steppedLimit(2, 4, -1), steppedLimit(1, 4, -1)], [3, 1, 1]);
   assert.deepEqual([steppedLimit(null, 4, -1), steppedLimit(null, 4, 1), steppedLimit(null, null, -1)], [3, null, 1]);
   assert.deepEqual(

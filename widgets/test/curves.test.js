@@ -31,7 +31,7 @@ function update(segments, more = {}) {
 /** @param {Map<number, any>} curves @param {number} trial */
 const values = (curves, trial) => [...curves.get(trial).columns[2].subarray(0, curves.get(trial).n)];
 
-test("points are appended, replaced, and forgotten with a reset", () => {
+test("points are appended and replaced, and cleared by a reset", () => {
   const curves = new Map();
   receiveUpdate(curves, ...update([[0, [1, 2]]], { trials: [[0, "running", "lr 0.1"]] }));
   receiveUpdate(
@@ -50,7 +50,7 @@ test("points are appended, replaced, and forgotten with a reset", () => {
   assert.deepEqual([...curves.keys()], [2]);
 });
 
-test("joined lines have a gap after each trial, and tell whose a point is", () => {
+test("joined lines have a gap after each trial, and each point has its trial", () => {
   const curves = new Map();
   receiveUpdate(
     curves,
@@ -70,7 +70,7 @@ test("joined lines have a gap after each trial, and tell whose a point is", () =
   assert.deepEqual([...join(curves, [9], { ...LOOK, x: "time_s" }).x].slice(0, 3), [0.5, 1, 1.5]);
 });
 
-test("smoothing begins with the first value and passes over what is no number", () => {
+test("smoothing starts with the first value and skips values that are not finite", () => {
   assert.deepEqual(
     [...smoothed(Float64Array.of(2, 2, 2), 0.9)].map((v) => v.toFixed(9)),
     Array(3).fill("2.000000000"),
@@ -83,7 +83,7 @@ test("smoothing begins with the first value and passes over what is no number", 
   assert.equal(smoothed(raw, 0), raw);
 });
 
-test("each trial is drawn in one way: best before selected before running", () => {
+test("each trial is in one group: best before selected before running", () => {
   const curves = new Map(
     ["running", "running", "finished", "failed"].map((status, i) => [i, { status, label: "", n: 0, columns: [] }]),
   );
@@ -91,7 +91,7 @@ test("each trial is drawn in one way: best before selected before running", () =
   assert.deepEqual(found, { other: [3], running: [0], selected: [2], best: [1], failed: [3] });
 });
 
-test("the background is joined anew only when it has changed", () => {
+test("the background is joined again only when it has changed", () => {
   const curves = new Map();
   receiveUpdate(
     curves,
@@ -139,7 +139,7 @@ test("a trial that ended after one report is a dot among the lines", () => {
   assert.deepEqual([...drawn.data[4].y], [4, Number.NaN]);
 });
 
-test("of very many curves an even part is drawn, the extremes among them", () => {
+test("many curves are sampled evenly, with the extremes", () => {
   const curves = new Map();
   const trials = Array.from({ length: 1000 }, (_, i) => i);
   receiveUpdate(curves, ...update(trials.map((trial) => [trial, [0, (trial * 7919) % 1000]])));

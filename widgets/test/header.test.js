@@ -14,14 +14,14 @@ test("durations are m:ss, from an hour on h:mm:ss", () => {
   assert.equal(duration(Number.NaN), "0:00");
 });
 
-test("the time left is told with its spread, and counts down", () => {
+test("the remaining time has a range, and counts down", () => {
   assert.equal(remainingText({ low: 30, likely: 40, high: 55 }, 0), "about 0:40 left (0:30 to 0:55)");
   assert.equal(remainingText({ low: 30, likely: 40, high: 55 }, 35), "about 0:05 left (0:01 to 0:20)");
   assert.equal(remainingText({ low: 40.2, likely: 40.5, high: 40.9 }, 0), "about 0:40 left");
   assert.equal(remainingText({ low: 3, likely: 4, high: 5 }, 100), "about 0:01 left");
 });
 
-test("how many run at once is told with what limits it", () => {
+test("the number of concurrent trials is shown with its limit", () => {
   assert.deepEqual(concurrencyText(2, "", "GPU"), ["2 at once", ", limited by GPU"]);
   assert.deepEqual(concurrencyText(4, "", ""), ["4 at once", ""]);
   assert.deepEqual(concurrencyText(null, "2 workers", "GPU"), ["", ""]);
@@ -29,7 +29,7 @@ test("how many run at once is told with what limits it", () => {
   assert.deepEqual(concurrencyText(2, "2 workers", ""), ["2 at once", ", 2 workers each"]);
 });
 
-test("counts leave out what is zero, but running while it runs", () => {
+test("zero counts are left out, except running in a live experiment", () => {
   assert.equal(
     countText({ running: 2, finished: 9, stopped: 2, failed: 0, pending: 5 }, true),
     "2 running · 9 finished · 2 stopped early",
@@ -40,7 +40,7 @@ test("counts leave out what is zero, but running while it runs", () => {
   assert.equal(statusWord("stopped"), "stopped early");
 });
 
-test("the bar's segments are shares of all trials, never more than the whole", () => {
+test("the segments of the bar are shares of all trials", () => {
   assert.deepEqual(segments({ running: 5, finished: 10 }, 20), [
     ["finished", 0.5],
     ["stopped", 0],
@@ -56,7 +56,7 @@ test("the bar's segments are shares of all trials, never more than the whole", (
   assert.ok(segments({}, 0).every(([, share]) => share === 0));
 });
 
-test("a silent kernel is told of after ten seconds, a closed connection at once, an ended experiment never", () => {
+test("a silent kernel is reported after ten seconds, a closed connection at once, after the end neither", () => {
   const hint = "What was reported is kept.";
   assert.equal(silence(true, false, 9.9, hint), null);
   assert.deepEqual(silence(true, false, 12.4, hint), [
@@ -69,7 +69,7 @@ test("a silent kernel is told of after ten seconds, a closed connection at once,
   assert.equal(silence(false, true, 100, ""), null);
 });
 
-test("initialize asks for everything, and undoes its listeners", () => {
+test("initialize asks for everything, and removes its listeners on dispose", () => {
   /** @type {string[]} */
   const names = [];
   /** @type {any[]} */

@@ -191,7 +191,7 @@ test("errors are shown and reported, and disappear when the same place works aga
   assert.ok(error.hidden, "the next message replaces errors of handlers");
 });
 
-test("the kernel is told that a view is visible as long as any is", ({ mock }) => {
+test("the kernel gets messages as long as any view is visible", ({ mock }) => {
   mock.timers.enable({ apis: ["setInterval"] });
   const { model, sent } = makeModel();
   const { widget, store, log, views } = makeWidget({ poll: true });

@@ -19,7 +19,7 @@ import { emptyText, noteText } from "../src/parallel-text.js";
 const param = (key, more = {}) => ({ key, label: key, role: "param", log: false, choices: null, ...more });
 const metric = { key: "m", label: "accuracy", role: "metric" };
 
-test("numbers lie on a linear axis, those of a logarithmic space on their logarithms", () => {
+test("numbers have a linear axis, those of a logarithmic domain a logarithmic one", () => {
   const linear = axisOf(param("x"), [1, 3, 2]);
   assert.deepEqual([linear.kind, linear.values, linear.range, linear.none], ["linear", [1, 3, 2], [1, 3], null]);
   const log = axisOf(param("lr", { log: true }), [0.001, 0.1]);
@@ -34,7 +34,7 @@ test("an axis of one value has an extent", () => {
   assert.deepEqual(axisOf(param("x", { choices: ["a"] }), ["a"]).range, [0, 1]);
 });
 
-test("ticks are round numbers, where plotly's would not be; a single value is the only tick", () => {
+test("ticks are round numbers; a single value is the only tick", () => {
   assert.equal(axisOf(param("x"), [1, 3]).ticks, null);
   const log = (/** @type {number[]} */ ...cells) => axisOf(param("lr", { log: true }), cells);
   assert.deepEqual([log(0.0002512).ticks, log(0.0002512).ends], [[[Math.log10(0.0002512), "0.0002512"]], ["", ""]]);
@@ -61,14 +61,14 @@ test("ticks are round numbers, where plotly's would not be; a single value is th
   assert.deepEqual(roundLogBetween(0.001, 0.1), [0.001, 0.01, 0.1]);
 });
 
-test("a trial without a value of a parameter stands below the others", () => {
+test("a trial without a value of a parameter is below the others", () => {
   const axis = axisOf(param("x"), [0, null, 8, "NaN"]);
   assert.equal(axis.none, -1);
   assert.deepEqual(axis.values, [0, -1, 8, -1]);
   assert.deepEqual(axis.range, [-1, 8]);
 });
 
-test("text, booleans and choices have places in their order", () => {
+test("text, booleans and choices are categories in their order", () => {
   const axis = axisOf(param("act", { choices: ["relu", null, "gelu"] }), ["gelu", null, "new", "relu"]);
   assert.deepEqual(axis.categories, ["relu", "none", "gelu", "new"]);
   assert.deepEqual(axis.values, [2, 1, 3, 0]);
@@ -94,7 +94,7 @@ test("trials without a finite value of the metric are left out", () => {
   assert.equal(none.rows.length, 4);
 });
 
-test("what is said counts the trials that have started; only what runs may still report", () => {
+test("the note counts started trials; only running ones may still report", () => {
   const statuses = ["finished", "failed", "running", "pending", "running", "pending"];
   const rows = statuses.map((status, number) => ({ number, status, cells: [1, number % 4 ? null : 0.5] }));
   const counts = tally([param("x"), metric], rows, [0, 1, 3]);
@@ -111,7 +111,7 @@ test("what is said counts the trials that have started; only what runs may still
   assert.equal(tally([param("x")], rows, []).drawn, 4);
 });
 
-test("of more than twelve axes those stay that vary most, in their order", () => {
+test("with more than twelve axes those with the most values are kept, in their order", () => {
   const columns = [...Array(20).keys()].map((i) => param(`p${i}`));
   const rows = [...Array(30).keys()].map((i) => ({
     number: i,
@@ -134,7 +134,7 @@ test("of more than twelve axes those stay that vary most, in their order", () =>
   );
 });
 
-test("the brush's trials lie within one range of every axis that has any", () => {
+test("brushed trials are within a range of every brushed axis", () => {
   const rows = [...Array(6).keys()].map((i) => ({ number: i, status: "finished", cells: [i, 5 - i] }));
   const { axes } = arrange([param("x"), param("y")], rows);
   const brushed = (/** @type {[string, [number, number][]][]} */ ...entries) => within(axes, rows, new Map(entries));
@@ -153,7 +153,7 @@ test("the brush's trials lie within one range of every axis that has any", () =>
   assert.deepEqual(brushed(["gone", [[7, 8]]]), [0, 1, 2, 3, 4, 5]);
 });
 
-test("the best has the greatest colour in either mode, what is not selected the smallest", () => {
+test("the best trial has the greatest colour in both modes, unselected trials the smallest", () => {
   const rows = [1, 2, 3].map((value, i) => ({ number: i + 1, status: "finished", cells: [value] }));
   const axis = axisOf({ ...metric, role: "metric" }, [1, 2, 3]);
   const theme = { dark: false, grey: "#ddd", single: "#00f" };
@@ -168,7 +168,7 @@ test("the best has the greatest colour in either mode, what is not selected the 
   assert.deepEqual(lineOf(null, rows, false, [], theme).color, [1, 1, 1]);
 });
 
-test("round numbers lie between the ends", () => {
+test("round numbers are between the ends", () => {
   assert.deepEqual(roundBetween(0.806, 0.988), [0.85, 0.9, 0.95]);
   assert.deepEqual(roundBetween(0, 40), [0, 10, 20, 30, 40]);
   assert.ok(roundBetween(-1e-9, 1e-9).length > 2);
@@ -180,7 +180,7 @@ test("text for plotly is neither markup nor TeX; long text keeps both its ends",
   assert.equal(short("short"), "short");
 });
 
-test("messages are kept without a view, and the selection of another is not sent back", () => {
+test("messages are kept without a view, and the selection of another widget is not sent back", () => {
   /** @type {Map<string, (...args: any[]) => void>} */
   const on = new Map();
   /** @type {any[]} */

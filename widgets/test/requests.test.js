@@ -12,7 +12,7 @@ function begun() {
   return { model, sent, refused, requests: makeRequests((refusal) => refused.push(refusal)) };
 }
 
-test("every question has an id of its own, also among pages", () => {
+test("every request has a unique id, also among pages", () => {
   const [one, other] = [begun(), begun()];
   const ids = [one, one, other].map(({ model, requests }) => requests.send(model, { type: "stop" }));
   assert.deepEqual(one.sent, [
@@ -23,7 +23,7 @@ test("every question has an id of its own, also among pages", () => {
   for (const { requests } of [one, other]) requests.dispose();
 });
 
-test("what is not answered in time is answered as refused, once", ({ mock }) => {
+test("a request that times out is refused, once", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
   const id = requests.send(model, { type: "pause", trial: 3 });
@@ -39,7 +39,7 @@ test("what is not answered in time is answered as refused, once", ({ mock }) => 
   assert.equal(refused.length, 1);
 });
 
-test("an answer is its own question's only; a word that it is being done gives it more time", ({ mock }) => {
+test("an answer belongs to its request only; a pending answer extends the timeout", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
   const first = requests.send(model, { type: "stop" });
@@ -55,7 +55,7 @@ test("an answer is its own question's only; a word that it is being done gives i
   assert.deepEqual([refused.length, refused[0].command, refused[0].trial], [1, "resume", null]);
 });
 
-test("nothing is waited for once the connection is closed, or the model gone", ({ mock }) => {
+test("a closed connection refuses open requests, and dispose forgets them", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { model, refused, requests } = begun();
   requests.send(model, { type: "stop" });
@@ -67,7 +67,7 @@ test("nothing is waited for once the connection is closed, or the model gone", (
   assert.equal(refused.length, 1);
 });
 
-test("what cannot be sent is not waited for", ({ mock }) => {
+test("a request that cannot be sent is not open", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { refused, requests } = begun();
   const model = /** @type {any} */ ({

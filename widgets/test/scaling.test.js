@@ -5,13 +5,13 @@ import { ALL, isShown, MODES, placeholderOf } from "../src/scaling-fields.js";
 
 const one = (/** @type {string} */ name) => /** @type {any} */ (ALL.find((field) => field.name === name));
 
-test("every field has a name of its own, a label and a hint", () => {
+test("every field has a unique name, a label and a hint", () => {
   assert.equal(new Set(ALL.map(({ name }) => name)).size, ALL.length);
   for (const { label, hint } of ALL) assert.ok(label && hint);
   assert.deepEqual(Object.keys(MODES), ["one", "distributed"]);
 });
 
-test("a field is there for the Ray Train that has it, and where another says something", () => {
+test("a field depends on the version of Ray Train, and on another field", () => {
   assert.equal(isShown(one("trainer_resources"), {}, true), false);
   assert.equal(isShown(one("trainer_resources"), {}, false), true);
   assert.equal(isShown(one("label_selector"), {}, false), false);
@@ -20,7 +20,7 @@ test("a field is there for the Ray Train that has it, and where another says som
   assert.equal(isShown(one("topology"), { use_tpu: true }, true), true);
 });
 
-test("an empty field says what Ray takes", () => {
+test("the placeholder of an empty field is Ray's default", () => {
   assert.equal(placeholderOf(one("worker_cpus"), {}), "1");
   assert.equal(placeholderOf(one("worker_cpus"), { use_gpu: true }), "0");
   assert.equal(placeholderOf(one("worker_cpus"), { worker_memory: "2GiB" }), "0");
@@ -28,7 +28,7 @@ test("an empty field says what Ray takes", () => {
   assert.equal(placeholderOf(one("worker_gpus"), {}), "0");
 });
 
-test("initialize listens, and undoes its listeners", () => {
+test("initialize listens, and removes its listeners on dispose", () => {
   /** @type {string[]} */
   const names = [];
   const model = /** @type {any} */ ({

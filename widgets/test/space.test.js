@@ -51,7 +51,7 @@ const answer = (/** @type {any} */ store, /** @type {any} */ more = {}) => ({
   ...more,
 });
 
-test("a new row has an id of its own", () => {
+test("a new row has a unique id", () => {
   const one = newRow([], "number");
   const two = newRow([one], "choice");
   assert.notEqual(one.id, two.id);
@@ -59,7 +59,7 @@ test("a new row has an id of its own", () => {
   assert.equal(newRow([{ ...two, id: "r7" }], "require").id, "n1");
 });
 
-test("a row goes to another place, and no further than the ends", () => {
+test("a row is moved, at most to the ends", () => {
   const rows = ["a", "b", "c"].map(row);
   const names = (/** @type {any[]} */ all) => all.map(({ name }) => name).join("");
   assert.equal(names(moved(rows, "a", 1)), "bac");
@@ -68,7 +68,7 @@ test("a row goes to another place, and no further than the ends", () => {
   assert.equal(names(moved(rows, "gone", 0)), "abc");
 });
 
-test("another kind keeps what was typed for the way back", () => {
+test("another kind keeps the texts of the row", () => {
   const typed = { ...row("a"), lower: "1", upper: "9", log: true };
   const choice = withKind(typed, "choice");
   assert.deepEqual([choice.kind, choice.lower, choice.log], ["choice", "1", false]);
@@ -76,7 +76,7 @@ test("another kind keeps what was typed for the way back", () => {
   assert.equal(withKind(choice, "number").upper, "9");
 });
 
-test("whole numbers without a step end below their upper bound", () => {
+test("the upper bound of an integer without a step is exclusive", () => {
   const whole = { ...row("a"), kind: "integer" };
   const labels = (/** @type {any} */ one) => fieldsOf(one).map((field) => shownField(one, field).label);
   assert.deepEqual(labels(whole), ["lower", "below", "step"]);
@@ -85,14 +85,14 @@ test("whole numbers without a step end below their upper bound", () => {
   assert.deepEqual(labels({ ...whole, kind: "require" }), ["require"]);
 });
 
-test("an empty field is not complained about before anybody was there", () => {
+test("an empty field of a new row has no error before it was visited", () => {
   const problems = { name: "a name is needed", lower: "abc is no number" };
   const typed = { ...row(""), lower: "abc" };
   assert.deepEqual(Object.keys(shownProblems(typed, problems, () => false)), ["lower"]);
   assert.deepEqual(Object.keys(shownProblems(typed, problems, () => true)), ["name", "lower"]);
 });
 
-test("a suggestion changes the fields of its parameter alone", () => {
+test("a suggestion changes only the fields of its parameter", () => {
   const rows = [row("lr"), row("b"), { ...row("lr"), kind: "require" }];
   const after = withSuggestion(rows, { lr: { upper: "1" } });
   assert.deepEqual(
@@ -101,12 +101,12 @@ test("a suggestion changes the fields of its parameter alone", () => {
   );
 });
 
-test("what calls something is looked at when its field is left", () => {
+test("a call is checked when its field loses the focus", () => {
   assert.ok(isCall("load("));
   assert.ok(!isCall("1e-3"));
 });
 
-test("the kernel is asked once when nothing more is typed", async () => {
+test("the kernel is asked once after a pause in typing", async () => {
   const [asked, store] = [model(), createStore()];
   const end = connectModel(asked, store, connection);
   assert.deepEqual(asked.sent, [{ type: "ready", token: store.token, seq: 0, id: store.requestId }]);
@@ -125,7 +125,7 @@ async function settledBy(asked, store) {
   await waiting;
 }
 
-test("an answer to what was typed before is not taken", () => {
+test("an answer to an earlier change is ignored", () => {
   const [asked, store] = [model(), createStore()];
   const end = connectModel(asked, store, connection);
   edit(asked, store, [row("a")], "now");
@@ -140,7 +140,7 @@ test("an answer to what was typed before is not taken", () => {
   end();
 });
 
-test("what a busy kernel does not check is said, and no more once it does", ({ mock }) => {
+test("an unchecked change is reported until the kernel answers", ({ mock }) => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const [asked, store] = [model(), createStore()];
   const end = connectModel(asked, store, connection);
@@ -153,7 +153,7 @@ test("what a busy kernel does not check is said, and no more once it does", ({ m
   end();
 });
 
-test("a kernel that is gone is not waited for", async () => {
+test("a closed connection is not waited for", async () => {
   const [asked, store] = [model(), createStore()];
   const end = connectModel(asked, store, connection);
   edit(asked, store, [row("a")], "now");
@@ -162,7 +162,7 @@ test("a kernel that is gone is not waited for", async () => {
   end();
 });
 
-test("a picture has a bar for each interval, and one apart for those without a value", () => {
+test("a picture has a bar for each interval, and a separate one for samples without a value", () => {
   const [[trace], layout] = /** @type {any} */ (pictured({ text: "", counts: [1, 4, 3], labels: null, none: 8 }, look));
   assert.deepEqual(trace.y, [0.25, 1, 0.75, 0.5]);
   assert.deepEqual(trace.marker.color, ["blue", "blue", "blue", "grey"]);
@@ -170,7 +170,7 @@ test("a picture has a bar for each interval, and one apart for those without a v
   assert.equal(layout.annotations.length, 0);
 });
 
-test("the few values of a choice stand below their bars, as text", () => {
+test("few values of a choice are labels below their bars", () => {
   const labels = ["<b>sgd</b>", "adam"];
   const [, layout] = /** @type {any} */ (pictured({ text: "", counts: [1, 1], labels, none: 0 }, look));
   assert.deepEqual(

@@ -26,7 +26,7 @@ const found = (text) => {
   return error || rows.filter(matches).map((row) => row[0]);
 };
 
-test("numbers have four significant digits, and an exponent where they are small or large", () => {
+test("numbers have four significant digits, and an exponent if they are small or large", () => {
   /** @type {[import("../src/trial-rows.js").Cell, string][]} */
   const cases = [
     [0.98, "0.98"],
@@ -59,7 +59,7 @@ test("numbers have four significant digits, and an exponent where they are small
   for (const [value, text] of cases) assert.equal(format(value), text);
 });
 
-test("cells are ordered as numbers, then text, and what is missing is last in both directions", () => {
+test("numbers are before text, and missing values are last in both directions", () => {
   const cells = ["b", 10, null, 9, "NaN", "Infinity", "a", "-Infinity"];
   const sorted = (/** @type {number} */ direction) => [...cells].sort((a, b) => compareCells(a, b, direction));
   assert.deepEqual(sorted(1), ["-Infinity", 9, 10, "Infinity", "a", "b", null, "NaN"]);
@@ -87,7 +87,7 @@ test("10,000 rows are sorted by a number in a few milliseconds", () => {
   assert.ok(many.every((row, i) => i === 0 || Number(many[i - 1][2]) <= Number(row[2])));
 });
 
-test("a filter knows words and comparisons", () => {
+test("a filter has words and comparisons", () => {
   assert.deepEqual(found(""), [0, 1, 2, 3, 4]);
   assert.deepEqual(found("ADAM"), [0, 2]);
   assert.deepEqual(found('"adam w"'), [2]);
@@ -114,21 +114,21 @@ test("a filter knows words and comparisons", () => {
   assert.deepEqual(found('"<img>"'), [3]);
 });
 
-test("a filter says what is wrong with it", () => {
+test("errors of a filter", () => {
   assert.equal(found("foo < 1"), "unknown column foo");
   assert.equal(found("lr <"), "expected a value after <");
   assert.equal(found("lr < abc"), "expected a number after <, got abc");
   assert.equal(found("= 3"), "expected a column name before =");
 });
 
-test("names with signs of regular expressions are names", () => {
+test("names with characters of regular expressions", () => {
   const odd = [{ key: "a.b(c)[0]", label: "a.b(c)[0]", role: "param" }];
   /** @type {Row} */
   const row = [0, "running", 2];
   assert.deepEqual([parseFilter("a.b(c)[0] > 1", odd).error, parseFilter("a.b(c)[0] > 1", odd).test(row)], ["", true]);
 });
 
-test("rows are merged by number, and voided by a reset", () => {
+test("rows are merged by number, and cleared by a reset", () => {
   /** @type {Map<number, Row>} */
   const known = new Map();
   mergeRows(known, { reset: true, rows: rows.slice(0, 3) });
@@ -139,7 +139,7 @@ test("rows are merged by number, and voided by a reset", () => {
   assert.equal(known.size, 0);
 });
 
-test("only the rows in sight and some around them are in the document", () => {
+test("only visible rows and some around them are in the document", () => {
   assert.deepEqual(visibleWindow(0, 10000), [0, 21]);
   assert.deepEqual(visibleWindow(26 * 100, 10000), [92, 121]);
   assert.deepEqual(visibleWindow(1e9, 10000), [9980, 10000]);
@@ -148,7 +148,7 @@ test("only the rows in sight and some around them are in the document", () => {
   assert.deepEqual(visibleWindow(-20, 100), [0, 21]);
 });
 
-test("a model's data is asked for when it comes, and it is no longer listened to when it goes", () => {
+test("initialize asks for the data, and removes its listeners on dispose", () => {
   /** @type {object[]} */
   const sent = [];
   const heard = new Set();
@@ -164,7 +164,7 @@ test("a model's data is asked for when it comes, and it is no longer listened to
   assert.equal(heard.size, 0);
 });
 
-test("an error is shown whenever it is thrown, and told once", () => {
+test("an error is shown each time, and reported once", () => {
   /** @type {any[]} */
   const sent = [];
   /** @type {string[]} */

@@ -12,7 +12,7 @@ import { secondsShare, WORKER_HEADERS, workersTitle, workerTexts } from "../src/
  */
 const worker = (rank, seconds, slow = false) => [rank, "10.0.0.1", "0, 1", 12, seconds, 0.25, null, "NaN", slow];
 
-test("a worker's cells are texts, a dash where nothing is known", () => {
+test("the cells of a worker are texts, with a dash for unknown values", () => {
   assert.deepEqual(workerTexts(worker(3, 0.123456)), ["3", "10.0.0.1", "0, 1", "12", "0.1235", "0.25", "–", "NaN"]);
   assert.deepEqual(workerTexts([0, "", "", 0, null, null, null, null, false]), [
     "0",
@@ -24,7 +24,7 @@ test("a worker's cells are texts, a dash where nothing is known", () => {
   assert.equal(workerTexts(worker(0, 1)).length, WORKER_HEADERS.length + 1);
 });
 
-test("the slowest worker's bar is whole, the others' are their share of it", () => {
+test("the bar of the slowest worker is full", () => {
   const all = [worker(0, 0.5), worker(1, 2), worker(2, null)];
   assert.deepEqual(
     all.map((one) => secondsShare(one, all)),
@@ -37,7 +37,7 @@ test("the slowest worker's bar is whole, the others' are their share of it", () 
   );
 });
 
-test("the title counts the workers and names the slow ones", () => {
+test("the title counts the workers and names the stragglers", () => {
   const of = (/** @type {number[]} */ slow, count = 8) =>
     workersTitle(Array.from({ length: count }, (_, rank) => worker(rank, 1, slow.includes(rank))));
   assert.equal(of([], 1), "1 worker");

@@ -51,7 +51,7 @@ def test_commands(digits, command, line, given):
     assert said
 
 
-def test_a_clone_takes_the_rest_from_its_trial(digits):
+def test_a_clone_has_the_other_values_of_its_trial(digits):
     experiment, source = digits
     said = execute("clone", "digits 1 --checkpoint hidden=64", {"digits": experiment})
     config = {**experiment.trials[1].config, "hidden": 64}

@@ -12,7 +12,7 @@ from nbtune.errors import NbtuneError, SpecError
 from nbtune.spec.space.domain import Domain
 from nbtune.testing import replay
 from nbtune.views.base.channel import BaseWidget
-from tests.browser.space_kernel import CELL, swept
+from tests.browser.space_kernel import CELL, sweep_events
 
 LR = {"kind": "number", "id": "n1", "name": "lr", "lower": "1e-4", "upper": "1e-1", "log": True}
 
@@ -49,7 +49,7 @@ def test_an_empty_form_has_no_space_yet():
         form.write()
 
 
-def test_what_is_typed_becomes_the_space(sent):
+def test_the_fields_become_the_space(sent):
     form = nbtune.SpaceForm()
     edit(form, LR)
     assert form.space == nbtune.Space.from_cell("lr: loguniform(1e-4, 1e-1)")
@@ -61,7 +61,7 @@ def test_what_is_typed_becomes_the_space(sent):
     assert answer["text"] == form.text
 
 
-def test_the_last_space_that_was_right_stays(sent):
+def test_the_latest_valid_space_is_kept(sent):
     form = nbtune.SpaceForm()
     edit(form, LR)
     space, text = form.space, form.text
@@ -85,7 +85,7 @@ def test_changes_can_be_observed(sent):
     assert [value for name, value in seen if name == "valid"] == [True, False]
 
 
-def test_a_page_that_asks_is_told_everything(sent):
+def test_a_ready_message_is_answered_with_the_form(sent):
     form = nbtune.SpaceForm(CELL)
     form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
     settle()
@@ -114,7 +114,7 @@ def test_each_parameter_has_a_picture_of_its_samples(sent):
     assert pictures["optimizer"]["labels"] == ["sgd", "adam"]
 
 
-def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent, monkeypatch):
+def test_without_a_cluster_there_is_no_plan_and_none_is_started(sent, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)  # an earlier test's may be there
 
     def starts(**options):
@@ -126,14 +126,14 @@ def test_without_a_cluster_nothing_is_planned_and_none_is_started(sent, monkeypa
     assert of(sent, "plan")[0]["lines"] == ["no cluster is connected, so there is no plan"]
 
 
-def test_a_constraint_that_nothing_fulfils_is_told(sent):
+def test_a_constraint_that_no_sample_fulfils_is_reported(sent):
     form = nbtune.SpaceForm("a: uniform(0, 1)\nrequire(a > 2)")
     form._received(form, {"type": "ready", "token": "t", "seq": 0}, [])
     settle()
     assert "require(a > 2)" in of(sent, "pictures")[0]["sampling_error"]
 
 
-def test_how_many_trials_a_grid_makes(sent):
+def test_the_number_of_trials_of_a_grid(sent):
     form = nbtune.SpaceForm("%%tune --samples 3\na: grid_search([1, 2])\nb: grid_search([1, 2])")
     edit(form, *map(dataclasses.asdict, form._rows))
     assert of(sent, "checked")[0]["grid"] == "12 trials: 3 x a grid of 4"
@@ -152,8 +152,8 @@ def test_a_form_sees_the_variables_that_it_is_given():
     assert form.space["layer"].domain == Domain("choice", {"categories": [dict, None]})
 
 
-def test_a_form_from_an_experiment_suggests_what_its_best_trials_say():
-    form = nbtune.SpaceForm(replay(swept()))
+def test_a_form_from_an_experiment_has_suggestions():
+    form = nbtune.SpaceForm(replay(sweep_events()))
     assert form.text == CELL.rstrip("\n")
     assert form.suggestions[0].startswith("widen lr up to 1: 4 of its 4 best trials lie at the upper bound (0.1)")
     assert form.suggestions[-1].startswith("use the values of the best trial (19) as defaults: lr 0.1")
@@ -170,12 +170,12 @@ def test_a_form_from_a_study():
 
 
 @pytest.mark.parametrize("source", [3, object()])
-def test_what_is_no_source_is_refused(source):
+def test_other_sources_are_refused(source):
     with pytest.raises(SpecError, match="expected a search space"):
         nbtune.SpaceForm(source)
 
 
-def test_a_cell_that_is_no_python_is_refused():
+def test_a_cell_with_a_syntax_error_is_refused():
     with pytest.raises(SpecError, match="the cell is not valid Python"):
         nbtune.SpaceForm("a: uniform(0, 1")
 
@@ -185,7 +185,7 @@ def test_writing_needs_a_notebook():
         nbtune.SpaceForm(CELL).write()
 
 
-def test_writing_gives_the_cell_to_the_notebook(monkeypatch):
+def test_writing_inserts_the_cell_into_the_notebook(monkeypatch):
     written = []
 
     class Shell:

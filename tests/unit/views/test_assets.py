@@ -20,20 +20,20 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_checkout_gives_the_source():
+def test_a_checkout_uses_the_source_files():
     path = asset("theme.css")
     assert path.parts[-3:] == ("widgets", "src", "theme.css")
     assert ".nbt" in path.read_text("utf-8")
 
 
-def test_the_wheels_file_comes_first(place):
+def test_the_file_of_the_wheel_has_precedence(place):
     (place / "widgets/src/header.js").touch()
     assert asset("header.js") == place / "widgets/src/header.js"
     (place / "nbtune/static/header.js").touch()
     assert asset("header.js") == place / "nbtune/static/header.js"
 
 
-def test_a_missing_file_is_named_with_the_places_where_it_should_be(place):
+def test_a_missing_file_is_reported_with_both_folders(place):
     with pytest.raises(FileNotFoundError) as raised:
         asset("nothing.js")
     for part in ("'nothing.js'", str(place / "nbtune/static"), str(place / "widgets/src"), "install nbtune again"):
@@ -49,7 +49,7 @@ def test_plotly_js_is_the_installed_one():
     assert plotly_version() == plotly.__version__
 
 
-def test_plotly_js_is_compressed_once_whoever_asks(monkeypatch):
+def test_plotly_js_is_compressed_once(monkeypatch):
     monkeypatch.setattr(assets, "_plotly", None)
     calls, compress = [], gzip.compress
     monkeypatch.setattr(gzip, "compress", lambda *a, **k: calls.append(a) or compress(*a, **k))
@@ -64,12 +64,12 @@ def test_plotly_js_is_compressed_once_whoever_asks(monkeypatch):
     assert len({id(content) for content in got}) == 1
 
 
-def test_plotly_is_not_imported_for_it():
+def test_plotly_js_does_not_import_plotly():
     code = "import sys\nfrom nbtune.views.base.assets import plotly_js\nassert plotly_js()\nassert 'plotly' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_plotly_without_its_file_says_so(monkeypatch):
+def test_a_missing_plotly_js_raises_an_error(monkeypatch):
     monkeypatch.setattr(assets, "_plotly", None)
     monkeypatch.setattr(assets.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="install plotly"):

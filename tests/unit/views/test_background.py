@@ -1,4 +1,4 @@
-"""Work beside the thread that hears the browser."""
+"""The queue of calls on a thread of its own."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import threading
 from nbtune.views.base.background import BackgroundQueue
 
 
-def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behind():
+def test_calls_run_in_order_on_one_thread_at_a_time():
     work, done, names, all_done = BackgroundQueue("nbtune-test"), [], set(), threading.Event()
 
     def do(number):
@@ -30,7 +30,7 @@ def test_things_are_done_in_order_on_one_thread_at_a_time_and_none_is_left_behin
         threading.Event().wait(0.005)
 
 
-def test_what_hangs_does_not_keep_python_from_ending():
+def test_a_hanging_call_does_not_prevent_exit():
     code = """
 import threading
 from nbtune.views.base.background import BackgroundQueue

@@ -1,4 +1,4 @@
-"""The Python halves of the cluster panel and the scaling form: what they tell, and what they do when they are told."""
+"""The widgets of the cluster panel and the scaling form: what they send, and how they answer."""
 
 import time
 
@@ -30,7 +30,7 @@ def until(condition, seconds=20):
 
 
 class Cluster:
-    """A cluster whose picture is set by the test."""
+    """A cluster whose state is set by the test."""
 
     def __init__(self):
         self.shown = {"kind": "none"}
@@ -52,7 +52,7 @@ def node(name, used=0.0):
     return {"id": name, "amounts": [("CPU", used, 4.0)]}
 
 
-def test_only_what_has_changed_is_told(sent):
+def test_only_changes_are_sent(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "alive": 2, "nodes": [node("a"), node("b")]}
     panel = ClusterWidget(source)
@@ -68,7 +68,7 @@ def test_only_what_has_changed_is_told(sent):
     assert third == {"type": "cluster", "reset": False, "cluster": None, "nodes": [], "removed": []}
 
 
-def test_a_new_page_is_told_everything(sent):
+def test_a_new_page_gets_everything(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "nodes": [node("a")]}
     panel = ClusterWidget(source)
@@ -87,7 +87,7 @@ def test_a_new_page_is_told_everything(sent):
     }
 
 
-def test_a_cluster_that_is_gone_is_told_and_its_nodes_leave(sent):
+def test_a_lost_cluster_is_reported_and_its_nodes_are_removed(sent):
     source = Cluster()
     source.shown = {"kind": "attached", "nodes": [node("a")]}
     panel = ClusterWidget(source)
@@ -114,7 +114,7 @@ def test_connecting_is_answered(sent):
     assert source.asked == ["nowhere:1", None]
 
 
-def test_the_panel_of_a_kernel_without_a_cluster_says_so_and_starts_none(sent):
+def test_the_panel_without_a_cluster_does_not_start_one(sent):
     import sys
 
     panel = nbtune.ClusterPanel()
@@ -129,7 +129,7 @@ def typed(form, **fields):
     form.fields = {**form.fields, **fields}
 
 
-def test_a_form_says_what_is_typed_and_keeps_the_last_that_was_valid(sent):
+def test_a_form_keeps_the_latest_valid_value(sent):
     form = nbtune.ScalingForm({"cpus": 2})
     seen = []
     form.observe(lambda change: seen.append(change.new), "value")
@@ -172,14 +172,14 @@ def test_a_form_makes_a_real_scaling_config(sent):
     assert repr(form.scaling_config) == repr(config)
 
 
-def test_of_one_process_the_scaling_config_is_one_worker(sent):
+def test_the_scaling_config_of_one_process_has_one_worker(sent):
     form = nbtune.ScalingForm({"cpus": 2, "gpus": 0.5, "resources": {"disk": 1}})
     assert form.scaling_config.num_workers == 1
     assert form.scaling_config.total_resources == {"CPU": 2, "GPU": 0.5, "disk": 1}
     assert nbtune.ScalingForm().scaling_config.total_resources == {"CPU": 1}
 
 
-def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
+def test_errors_of_rays_own_checks_are_shown(sent):
     form = nbtune.ScalingForm({"cpus": 1})
     typed(form, mode="distributed", worker_resources="TPU=1")
     assert not form.valid
@@ -187,7 +187,7 @@ def test_what_only_ray_knows_to_be_wrong_is_said_too(sent):
     assert form.options == {"cpus": 1}
 
 
-def test_what_is_wrong_is_not_written(sent):
+def test_an_invalid_form_is_not_written(sent):
     form = nbtune.ScalingForm()
     with pytest.raises(nbtune.NbtuneError, match="requires a notebook"):
         form.write()
@@ -196,13 +196,13 @@ def test_what_is_wrong_is_not_written(sent):
         form.write()
 
 
-def test_a_form_does_not_begin_with_what_is_wrong():
+def test_an_invalid_initial_value_is_refused():
     with pytest.raises(SpecError, match="ScalingForm: gpus: 1.5 GPU: Ray allocates"):
         nbtune.ScalingForm({"gpus": 1.5})
 
 
 @pytest.mark.parametrize("name", ["cluster", "scaling"])
-def test_the_browsers_halves_are_whole(name):
+def test_scripts_and_styles_are_inlined(name):
     assert "export default" in script(name)
     assert "import " not in script(name).split("// ", 1)[0]
     assert ".nbt-field" in styles(name)

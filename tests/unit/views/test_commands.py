@@ -1,4 +1,4 @@
-"""What the dashboard's buttons and forms order, and what is answered."""
+"""The commands of the dashboard's buttons and forms, and their answers."""
 
 import threading
 import time
@@ -29,8 +29,8 @@ def relu(x):
     return x
 
 
-class Held(Replay):
-    """A recording that goes on where it ends, and refuses what it is told to."""
+class OpenReplay(Replay):
+    """A recording that does not end, gets more events, and refuses commands on request."""
 
     refusal = None
     closed = False
@@ -41,7 +41,7 @@ class Held(Replay):
             return []
         return super().read(since, timeout)
 
-    def tell(self, *events):
+    def append(self, *events):
         self._chunks += decode(encode(self._chunks[-1].end, list(events)))
 
     def send(self, command):
@@ -51,7 +51,7 @@ class Held(Replay):
 
 
 class Answers(list):
-    """Every message to the browser, as (widget, message); what is asked for is waited for."""
+    """All messages to the browser, as (widget, message)."""
 
     def of(self, kind, count=1):
         until = time.monotonic() + 10
@@ -62,7 +62,7 @@ class Answers(list):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def sent(monkeypatch):
     answers = Answers()
     monkeypatch.setattr(
         BaseWidget, "send", lambda self, content, buffers=None: answers.append((type(self).__name__, content))
@@ -71,9 +71,9 @@ def told(monkeypatch):
 
 
 def start(*more, drop=1, **resume):
-    """An experiment of which all but the end has happened, and more events."""
+    """Return an experiment that has not ended, with more events if given."""
     events = [*list(example(trials=4, reports=4, failing=1))[: -drop or None], *more]
-    source = Held(decode(encode(0, events)))
+    source = OpenReplay(decode(encode(0, events)))
     experiment = Experiment(source, **resume)
     until = time.monotonic() + 10
     while experiment._store.cursor < len(events) and not experiment.over:
@@ -91,7 +91,7 @@ def ended(status, **metadata):
     return ExperimentUpdated(time=1e9, metadata={"status": status, **metadata})
 
 
-def test_every_button_gives_its_order_and_is_answered(told):
+def test_every_button_sends_its_command_and_is_answered(sent):
     experiment, source = start()
     for message in (
         {"type": "max_concurrent", "max_concurrent": 3},
@@ -100,10 +100,10 @@ def test_every_button_gives_its_order_and_is_answered(told):
         {"type": "stop"},
     ):
         ask(experiment, "header", **message)
-    told.of("stopping")
+    sent.of("stopping")
     for order in ("pause", "resume", "stop"):
         ask(experiment, "trials", type=order, trial=2)
-    assert told.of("stopping", 2)[-1] == {"type": "stopping", "trial": 2}
+    assert sent.of("stopping", 2)[-1] == {"type": "stopping", "trial": 2}
     assert source.commands == [
         SetMaxConcurrent(3),
         SetMaxConcurrent(None),
@@ -113,61 +113,61 @@ def test_every_button_gives_its_order_and_is_answered(told):
         ResumeTrial(2),
         StopTrial(2),
     ]
-    assert [message["command"] for message in told.of("done", 3)] == ["max_concurrent", "max_concurrent", "extend"]
-    assert told.of("pausing") == [{"type": "pausing", "trial": 2}]
-    assert told.of("resuming") == [{"type": "resuming", "trial": 2}]
+    assert [message["command"] for message in sent.of("done", 3)] == ["max_concurrent", "max_concurrent", "extend"]
+    assert sent.of("pausing") == [{"type": "pausing", "trial": 2}]
+    assert sent.of("resuming") == [{"type": "resuming", "trial": 2}]
 
 
-def test_every_answer_bears_the_id_of_its_question(told):
+def test_every_answer_has_the_id_of_its_request(sent):
     experiment, _ = start()
     ask(experiment, "header", type="max_concurrent", max_concurrent=3, id="p-1")
     ask(experiment, "trials", type="pause", trial=2, id="p-2")
     ask(experiment, "trials", type="stop", trial=99, id="p-3")
     ask(experiment, "trials", type="add", config={"lr": 0.01}, trial=None, checkpoint=False, id="p-4")
-    assert told.of("done")[0]["id"] == "p-1"
-    assert told.of("pausing")[0]["id"] == "p-2"
-    assert told.of("refused")[0]["id"] == "p-3"
-    assert told.of("added")[0]["id"] == "p-4"
+    assert sent.of("done")[0]["id"] == "p-1"
+    assert sent.of("pausing")[0]["id"] == "p-2"
+    assert sent.of("refused")[0]["id"] == "p-3"
+    assert sent.of("added")[0]["id"] == "p-4"
 
 
-def test_that_it_is_being_resumed_is_no_answer_yet(told, tmp_path):
+def test_resuming_is_a_pending_answer(sent, tmp_path):
     def go_on(where, **how):
-        return Held(decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))), lambda: None
+        return OpenReplay(decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))), lambda: None
 
     ended = ExperimentUpdated(metadata={"status": "stopped", "path": str(tmp_path)})
     experiment, _ = start(ended, resume=go_on)
     experiment.wait(10)
     ask(experiment, "header", type="resume", failed=False, id="p-1")
-    assert told.of("resuming") == [{"type": "resuming", "pending": True, "id": "p-1"}]
-    assert told.of("done") == [{"type": "done", "command": "resume", "id": "p-1"}]
+    assert sent.of("resuming") == [{"type": "resuming", "pending": True, "id": "p-1"}]
+    assert sent.of("done") == [{"type": "done", "command": "resume", "id": "p-1"}]
 
 
-def test_what_cannot_be_told_of_a_trial_is_answered_all_the_same(told, monkeypatch):
+def test_a_detail_that_fails_is_answered_with_a_refusal(sent, monkeypatch):
     experiment, _ = start()
     ask(experiment, "trials", type="detail", trial=99, rank=None, id="p-1")
-    assert told.of("refused") == [
+    assert sent.of("refused") == [
         {"type": "refused", "command": "detail", "trial": 99, "message": "there is no trial 99", "id": "p-1"}
     ]
     ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-2")
-    assert told.of("detail")[0]["id"] == "p-2"
+    assert sent.of("detail")[0]["id"] == "p-2"
 
     def broken(self, *args):
         raise ZeroDivisionError("a mistake")
 
     monkeypatch.setattr("nbtune.results.trial.Trial.logs", broken)
     ask(experiment, "trials", type="detail", trial=1, rank=None, id="p-3")
-    assert told.of("refused", 2)[1]["message"] == "ZeroDivisionError: a mistake"
+    assert sent.of("refused", 2)[1]["message"] == "ZeroDivisionError: a mistake"
     assert experiment.dashboard.errors == ["detail: ZeroDivisionError: a mistake"]
 
 
-def test_a_refusal_says_of_what_and_why(told):
+def test_a_refusal_has_the_command_the_trial_and_the_reason(sent):
     experiment, source = start()
     source.refusal = "no trial has saved a checkpoint so far"
     ask(experiment, "trials", type="pause", trial=1)
     ask(experiment, "trials", type="stop", trial=99)
     ask(experiment, "header", type="extend", samples=0)
     ask(experiment, "header", type="resume", failed=False)
-    found = [(one["command"], one["trial"], one["message"]) for one in told.of("refused", 4)]
+    found = [(one["command"], one["trial"], one["message"]) for one in sent.of("refused", 4)]
     assert found == [
         ("pause", 1, "example: no trial has saved a checkpoint so far"),
         ("stop", 99, "there is no trial 99"),
@@ -176,18 +176,18 @@ def test_a_refusal_says_of_what_and_why(told):
     ]
 
 
-def test_what_is_over_and_has_no_storage_refuses(told):
+def test_an_ended_experiment_without_storage_refuses_commands(sent):
     experiment, _ = start(drop=0)
     experiment.wait(10)
     ask(experiment, "header", type="stop")
     ask(experiment, "header", type="extend", samples=1)
-    assert [one["message"] for one in told.of("refused", 2)] == [
+    assert [one["message"] for one in sent.of("refused", 2)] == [
         "example is finished: it does not run",
         "example cannot be resumed: it has no storage of its own",
     ]
 
 
-def test_an_order_that_takes_its_time_holds_up_nobody(told):
+def test_a_slow_command_does_not_block_messages(sent):
     experiment, source = start()
     free, began = threading.Event(), threading.Event()
 
@@ -202,25 +202,25 @@ def test_an_order_that_takes_its_time_holds_up_nobody(told):
     assert began.wait(10)
     assert source.commands == [ExtendSearch(1)]  # one after another
     free.set()
-    told.of("pausing")
+    sent.of("pausing")
     assert source.commands == [ExtendSearch(1), PauseTrial(0)]
 
 
-def test_what_breaks_is_answered_and_kept(told):
+def test_an_unexpected_exception_is_answered_and_kept(sent):
     experiment, source = start()
     source.send = lambda command: 1 / 0
     ask(experiment, "trials", type="pause", trial=0)
-    (refused,) = told.of("refused")
+    (refused,) = sent.of("refused")
     assert refused["message"] == "ZeroDivisionError: division by zero"
     assert experiment.dashboard.errors == ["command pause: ZeroDivisionError: division by zero"]
 
 
-def test_points_arrive_with_the_types_of_their_parameters(told):
+def test_points_have_the_types_of_their_parameters(sent):
     experiment, source = start()
     ask(experiment, "trials", type="add", config={"lr": 1, "hidden": 64}, trial=None, checkpoint=False)
     ask(experiment, "trials", type="add", config={"hidden": 128}, trial=1, checkpoint=False)
     ask(experiment, "trials", type="add", config={"lr": 0.5}, trial=1, checkpoint=True)
-    assert [one["trial"] for one in told.of("added", 3)] == [None, 1, 1]
+    assert [one["trial"] for one in sent.of("added", 3)] == [None, 1, 1]
     lr, hidden = (experiment.trials[1].config[name] for name in ("lr", "hidden"))
     assert source.commands == [
         AddTrial({"lr": 1.0, "hidden": 64}),
@@ -230,7 +230,7 @@ def test_points_arrive_with_the_types_of_their_parameters(told):
     assert type(source.commands[0].config["lr"]) is float
     for config in ({"lr": "x"}, {"lr": True}, {"hidden": 65}, {"hidden": "64"}, {"what": 1}):
         ask(experiment, "trials", type="add", config=config, trial=None, checkpoint=False)
-    assert [one["message"] for one in told.of("refused", 5)] == [
+    assert [one["message"] for one in sent.of("refused", 5)] == [
         "lr: expected a number, got 'x'",
         "lr: expected a number, got True",
         "hidden: expected one of 32, 64, 128, got 65",
@@ -240,7 +240,7 @@ def test_points_arrive_with_the_types_of_their_parameters(told):
     assert len(source.commands) == 3
 
 
-def test_a_cell_stands_for_the_value_that_it_shows():
+def test_a_cell_represents_a_value_of_its_choice():
     whole = {"kind": "randint", "text": "randint(1, 9)", "lower": 1, "upper": 9}
     assert _read_value("n", 3, whole, []) == 3
     with pytest.raises(Exception, match=r"n: expected an integer, got 1.5"):
@@ -258,8 +258,8 @@ def test_a_cell_stands_for_the_value_that_it_shows():
     assert _read_value("c", [1, 2], {"kind": "constant", "text": "5"}, []) == [1, 2]
 
 
-def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
-    again = Held(decode(encode(0, [ExperimentUpdated(metadata={"status": "pending"})])))
+def test_a_resumed_experiment_is_sent_again_when_its_events_come(sent):
+    again = OpenReplay(decode(encode(0, [ExperimentUpdated(metadata={"status": "pending"})])))
     again._chunks = decode(encode(0, [ExperimentUpdated(metadata={"status": "pending"})]))
     again.read = lambda since, timeout: time.sleep(0.02) or []
     experiment, source = start(
@@ -273,15 +273,15 @@ def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
     head = experiment.dashboard._header
     assert (head.state["live"], head.state["resumable"]) == (False, "failed")  # all are over, one of them has failed
     ask(experiment, "header", type="resume", failed=True)
-    told.of("done")
+    sent.of("done")
     assert source.commands == [("resumed", {"path": "/somewhere/example_1", "failed": True})]
-    told.clear()
+    sent.clear()
     time.sleep(0.2)
     assert head.state["over"] == 4  # what is known stays until there is something new
-    assert not [one for one in told if one[1]["type"] == "table"]
+    assert not [one for one in sent if one[1]["type"] == "table"]
     del again.read
     again._chunks = decode(encode(0, list(example(trials=4, reports=4, failing=1))[:-1]))
-    (table, *_) = told.of("table")
+    (table, *_) = sent.of("table")
     assert table["reset"]
     until = time.monotonic() + 10
     while not head.state["live"]:
@@ -301,12 +301,12 @@ def test_a_resumed_experiment_is_told_anew_when_its_events_come(told):
         ("finished", 0, "failed"),
     ],
 )
-def test_what_can_be_done_again(told, status, left, again):
+def test_what_an_ended_experiment_can_be_resumed_for(sent, status, left, again):
     experiment, _ = start(ended(status, path="/x/example_1", trials=4 + left))
     assert header_state(experiment._store)["resumable"] == again
 
 
-def test_nothing_is_done_again_that_has_finished_or_has_no_storage():
+def test_a_finished_experiment_or_one_without_storage_cannot_be_resumed():
     finished = Experiment(
         Replay(decode(encode(0, list(example(trials=2, reports=2, failing=0))))), metadata={"path": "/x/y"}
     )
@@ -317,7 +317,7 @@ def test_nothing_is_done_again_that_has_finished_or_has_no_storage():
     assert header_state(live._store)["resumable"] == ""
 
 
-def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
+def test_the_hint_how_to_reconnect(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     experiment, _ = start()
     store = experiment._store
@@ -330,7 +330,7 @@ def test_what_to_do_when_the_kernel_is_gone(monkeypatch, tmp_path):
     assert header_state(store)["reconnect"].endswith("%tune attach s3://bucket/example_1")
 
 
-def test_hints_and_how_many_at_once():
+def test_hints_and_concurrent_trials():
     experiment, _ = start()
     store = experiment._store
     store._metadata["warning"] = "checkpoints are not kept"
@@ -355,7 +355,7 @@ def test_hints_and_how_many_at_once():
     assert (header_state(store)["concurrent"], header_state(store)["limited_by"]) == (4, "")
 
 
-def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
+def test_the_hint_distinguishes_waiting_from_starting():
     store = Store()
     assert header_state(store)["hint"].startswith("starting the trials' processes")
     store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
@@ -370,23 +370,23 @@ def test_a_trial_that_waits_for_others_is_told_from_one_that_starts():
     assert header_state(store)["hint"].startswith("starting the trials' processes")
 
 
-def test_paused_trials_are_counted_and_told_who_has_paused_them(told):
+def test_paused_trials_are_counted_with_who_has_paused_them(sent):
     paused = [TrialPaused(trial, 1e9, reason=by) for trial, by in ((0, "user"), (1, "scheduler"))]
     experiment, source = start(*paused)
     state = header_state(experiment._store)
     assert state["counts"]["paused"] == 2
     assert state["hint"] == "2 paused, none running; resume one in the table, or stop the experiment"
     experiment.dashboard  # noqa: B018 - it tells the browser when it is made
-    table = told.of("table")[-1]
+    table = sent.of("table")[-1]
     assert [row[:2] for row in table["rows"][:2]] == [[0, "paused"], [1, "paused"]]
     assert table["by_scheduler"] == [1]
-    source.tell(ended("stopped"))
+    source.append(ended("stopped"))
     source.closed = True
     experiment.wait(10)
     until = time.monotonic() + 10
-    while told.of("table")[-1]["rows"][:1] != [] and told.of("table")[-1]["rows"][0][1] != "unfinished":
+    while sent.of("table")[-1]["rows"][:1] != [] and sent.of("table")[-1]["rows"][0][1] != "unfinished":
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert [row[:2] for row in told.of("table")[-1]["rows"]] == [[0, "unfinished"], [1, "unfinished"]]
+    assert [row[:2] for row in sent.of("table")[-1]["rows"]] == [[0, "unfinished"], [1, "unfinished"]]
     assert header_state(experiment._store)["counts"].get("paused") is None
     assert header_state(experiment._store)["counts"]["unfinished"] == 2

@@ -1,4 +1,4 @@
-"""The dashboard's Python half: what it tells a browser and what it does when the browser asks."""
+"""The dashboard: what it sends to the browser, and how it answers."""
 
 import math
 import threading
@@ -26,7 +26,7 @@ def sent(monkeypatch):
 
 
 def running(trials=4, reports=5):
-    """An experiment of which all but the end has happened."""
+    """Return an experiment that has not ended."""
     from nbtune.engine.protocol.chunk import decode, encode
 
     class Held(Replay):
@@ -59,7 +59,7 @@ def ask(widget, **message):
     widget._received(widget, message, [])
 
 
-def test_a_browser_that_asks_is_told_everything(sent):
+def test_a_ready_message_is_answered_with_everything(sent):
     dashboard = replay(example(trials=5, reports=3)).dashboard
     sent.clear()
     for widget in parts(dashboard):
@@ -75,7 +75,7 @@ def test_a_browser_that_asks_is_told_everything(sent):
     assert part(dashboard, "Header").state["status"] == "finished"
 
 
-def test_updates_are_numbered_without_a_gap(sent):
+def test_updates_have_consecutive_numbers(sent):
     dashboard = replay(example(trials=3, reports=3)).dashboard
     for _ in range(3):
         ask(part(dashboard, "Curves"), type="ready")
@@ -84,7 +84,7 @@ def test_updates_are_numbered_without_a_gap(sent):
     assert len(numbers) == 4
 
 
-def test_another_metric_brings_its_own_points(sent):
+def test_another_metric_sends_its_points(sent):
     dashboard = replay(example(trials=2, reports=3)).dashboard
     curves = part(dashboard, "Curves")
     assert curves.metrics == ["accuracy", "loss"]
@@ -95,7 +95,7 @@ def test_another_metric_brings_its_own_points(sent):
     assert message["metric"] == "loss"
 
 
-def test_what_is_selected_in_the_browser_is_selected_in_python_and_back(sent):
+def test_the_selection_is_shared_by_browser_and_python(sent):
     experiment = replay(example(trials=5, reports=2))
     trials = part(experiment.dashboard, "Trials")
     trials.selection = [1, 3]
@@ -128,7 +128,7 @@ def test_errors_of_the_browser_reach_python(sent):
     assert dashboard.errors == ["drawing: TypeError: x"]
 
 
-def test_plotly_is_sent_when_it_is_asked_for(sent):
+def test_plotly_is_sent_on_request(sent):
     import gzip
 
     dashboard = replay(example(trials=1, reports=1)).dashboard
@@ -151,14 +151,14 @@ def test_its_thread_ends_with_the_experiment(sent):
     assert part(dashboard, "Header").state["live"] is False
 
 
-def test_a_script_holds_what_it_imports_once():
+def test_a_script_has_each_import_once():
     text = script("curves")
     assert "import {" not in text
     assert text.count("export function guard(") == 1
     assert text.count("export default") == 1
 
 
-def test_the_head_at_the_beginning_and_at_the_end():
+def test_the_header_at_the_beginning_and_at_the_end():
     empty = header_state(Store())
     assert (empty["over"], empty["total"], empty["best"], empty["live"]) == (0, 0, None, True)
     assert "starting" in empty["hint"]
@@ -170,7 +170,7 @@ def test_the_head_at_the_beginning_and_at_the_end():
     assert state["remaining"] is None
 
 
-def test_the_time_left_is_that_of_the_trials_that_are_over():
+def test_the_remaining_time_is_estimated_from_ended_trials():
     experiment, _ = running(trials=4, reports=10)
     store = experiment._store
     assert time_left(store) is None  # all are over

@@ -39,24 +39,24 @@ def test_ends_and_extremes_are_kept(values, points):
 
 @given(VALUES, st.lists(st.floats(allow_nan=False), min_size=MOST, max_size=MOST), POINTS)
 @settings(max_examples=300)
-def test_with_any_ascending_places(values, places, points):
+def test_any_ascending_positions(values, places, points):
     check(np.sort(places)[: len(values)], values, points)
 
 
 @given(VALUES, st.lists(ANY, min_size=MOST, max_size=MOST), POINTS)
-def test_places_in_no_order_do_no_harm(values, places, points):
+def test_unsorted_positions_are_accepted(values, places, points):
     check(places[: len(values)], values, points)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_no_extreme(bad):
+def test_values_that_are_not_finite_are_no_extremes(bad):
     y = np.sin(np.linspace(0, 20, 1000))
     y[5:995:7] = bad
     chosen = check(None, y, 50)
     assert np.isfinite(y[chosen]).all()
 
 
-def test_where_nothing_is_finite_the_positions_are_spread():
+def test_without_finite_values_the_indexes_are_spread():
     chosen = check(None, np.full(1000, np.nan), 11)
     assert len(chosen) == 11
     assert set(np.diff(chosen)) <= {99, 100}
@@ -78,16 +78,16 @@ def test_arrays_of_any_kind(dtype):
     assert len(check(None, y, 40)) > 30
 
 
-def test_a_constant_place_is_no_place():
+def test_constant_positions_are_ignored():
     check(np.ones(500), np.arange(500.0), 20)
 
 
-def test_a_peak_of_one_point_stays():
+def test_a_peak_of_one_point_is_kept():
     y = np.zeros(100_000)
     y[54_321] = 1.0
     assert 54_321 in decimate(None, y, 80)
 
 
-def test_the_fewest_are_the_ends_and_the_extremes():
+def test_the_minimum_is_the_ends_and_the_extremes():
     y = np.array([0, 5, -5, 1, 2, 3.0])
     assert decimate(None, y, 4).tolist() == decimate(None, y, 1).tolist() == [0, 1, 2, 5]

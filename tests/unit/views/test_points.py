@@ -17,7 +17,7 @@ def reported(trial, step, **metrics):
 
 
 class Browser:
-    """What the browser does with the messages."""
+    """Does what the browser does with the messages."""
 
     def __init__(self):
         self.curves = {}
@@ -39,7 +39,7 @@ class Browser:
         assert start == len(value)
 
 
-def test_only_what_is_new_travels():
+def test_only_new_points_are_sent():
     store, browser = Store(), Browser()
     points = CurvePoints(store, "loss")
     for step in range(1, 101):
@@ -52,7 +52,7 @@ def test_only_what_is_new_travels():
     assert not reset
 
 
-def test_a_long_curve_is_thinned_with_its_extremes_and_each_point_travels_about_twice():
+def test_a_long_curve_is_decimated_and_each_point_is_sent_about_twice():
     store, browser = Store(), Browser()
     points = CurvePoints(store, "loss")
     values = np.random.default_rng(0).normal(size=20_000)
@@ -70,7 +70,7 @@ def test_a_long_curve_is_thinned_with_its_extremes_and_each_point_travels_about_
     assert [i for i, _, _ in curve] == sorted({i for i, _, _ in curve})
 
 
-def test_many_trials_share_the_screen():
+def test_many_trials_share_the_points():
     store, browser = Store(), Browser()
     feed(store, *(reported(t, i + 1, loss=float(i)) for t in range(500) for i in range(200)))
     points = CurvePoints(store, "loss")
@@ -84,7 +84,7 @@ def test_many_trials_share_the_screen():
     assert len(browser.curves[4]) <= 48
 
 
-def test_what_a_retry_makes_again_replaces_what_was_there():
+def test_reports_of_a_retry_replace_earlier_ones():
     store, browser = Store(), Browser()
     points = CurvePoints(store, "loss")
     feed(store, *(reported(0, i, loss=float(i)) for i in (1, 2, 3, 4)))
@@ -94,7 +94,7 @@ def test_what_a_retry_makes_again_replaces_what_was_there():
     assert [(i, v) for i, _, v in browser.curves[0]] == [(1, 1.0), (2, 2.0), (3, 30.0)]
 
 
-def test_what_is_no_number_is_a_gap_and_a_metric_that_comes_later_is_found():
+def test_nan_is_a_gap_and_a_later_metric_is_included():
     store, browser = Store(), Browser()
     feed(store, reported(0, 1, loss=math.nan), reported(0, 2, loss="x"), reported(0, 3, loss=1), reported(0, 4, b=2.5))
     browser.take(*CurvePoints(store, "loss").update())
@@ -107,7 +107,7 @@ def test_what_is_no_number_is_a_gap_and_a_metric_that_comes_later_is_found():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_the_pieces_in_which_reports_come_do_not_matter(data):
+def test_the_order_of_reports_and_updates_does_not_matter(data):
     lives = data.draw(st.lists(st.integers(0, 20), min_size=1, max_size=4))
     events = [reported(t, i + 1, loss=float(t * 100 + i)) for t, count in enumerate(lives) for i in range(count)]
     events = data.draw(st.permutations(events))

@@ -1,4 +1,4 @@
-"""Work that is done only while somebody looks."""
+"""Polling while a view is visible."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ def short(monkeypatch):
     monkeypatch.setattr(polling, "_HANG_TIMEOUT", 0.2)
 
 
-def test_it_is_done_again_and_again_while_somebody_looks_and_then_no_more():
+def test_it_polls_while_a_view_is_visible_and_then_stops():
     done = []
     work = PollWhileVisible(lambda: done.append(time.monotonic()), 0.02)
     assert not work.alive
@@ -38,7 +38,7 @@ def test_it_is_done_again_and_again_while_somebody_looks_and_then_no_more():
     until(lambda: len(done) > count)
 
 
-def test_it_is_not_done_oftener_than_is_asked_for():
+def test_it_polls_at_most_once_per_interval():
     done = []
     work = PollWhileVisible(lambda: done.append(time.monotonic()), 0.1)
     for _ in range(30):
@@ -49,7 +49,7 @@ def test_it_is_not_done_oftener_than_is_asked_for():
     assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(done))
 
 
-def test_orders_come_between_on_the_same_thread_even_when_nobody_looks():
+def test_calls_run_on_the_same_thread_even_without_a_visible_view():
     names, threads = [], set()
 
     def note(name):
@@ -68,7 +68,7 @@ def test_orders_come_between_on_the_same_thread_even_when_nobody_looks():
     until(lambda: "third" in names, seconds=4)
 
 
-def test_what_is_to_be_done_soon_is_done_once_more():
+def test_poll_now_polls_once():
     done = []
     work = PollWhileVisible(lambda: done.append(1), 60)
     work.poll_now()
@@ -77,7 +77,7 @@ def test_what_is_to_be_done_soon_is_done_once_more():
     until(lambda: len(done) == 2, seconds=10)
 
 
-def test_one_that_hangs_is_replaced():
+def test_a_hanging_thread_is_replaced():
     hangs, done = threading.Event(), []
 
     def do():

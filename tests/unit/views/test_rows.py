@@ -52,7 +52,7 @@ def test_every_cell_is_strict_json(value):
     json.dumps(cell(value), allow_nan=False)
 
 
-def test_first_everything_then_only_what_has_changed():
+def test_the_first_message_has_everything_and_later_ones_only_changes():
     store = feed(Store(), start(), added(0, lr=0.1), added(1, lr=0.2), reported(0, 1, loss=3.0, extra=1))
     rows = TableRows(store)
     first = rows.message()
@@ -75,7 +75,7 @@ def test_first_everything_then_only_what_has_changed():
     assert rows.message(everything=True)["rows"][1][0] == 1
 
 
-def test_a_new_metric_makes_new_columns_and_tells_everything():
+def test_a_new_metric_sends_the_whole_table():
     store = feed(Store(), start(), added(0), added(1), reported(0, 1, loss=1.0))
     rows = TableRows(store)
     rows.message()
@@ -106,7 +106,7 @@ def test_an_error_gets_a_column():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=6))
-def test_the_pieces_add_up_to_the_whole(cuts):
+def test_the_messages_add_up_to_the_table(cuts):
     events = list(example(trials=6, reports=5))
     store, known = Store(), {}
     rows = TableRows(store)

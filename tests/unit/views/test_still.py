@@ -1,4 +1,4 @@
-"""nbtune.views.still.still: the picture that stays in the file, and what it is made of."""
+"""nbtune.views.still: the static picture and its parts."""
 
 import json
 import math
@@ -44,7 +44,7 @@ def store_of(events):
 
 
 def experiment(*trials, status="finished", began=100.0, took=72.0, **metadata):
-    """Each trial is (config, values), and its status and error, if it is not finished."""
+    """Return the state of an experiment of trials (config, values[, status[, error]])."""
     first = {"name": "digits", "metric": "acc", "mode": "max", "trials": len(trials), "path": "/kept/here", **metadata}
     events = [ExperimentUpdated(time=began, metadata={"status": "running", **first})]
     for number, (config, values, *rest) in enumerate(trials):
@@ -80,7 +80,7 @@ def says(store, text):
     return any(text in line for line in words(store))
 
 
-def test_what_a_reader_sees_of_a_finished_experiment():
+def test_a_finished_experiment():
     store = experiment(
         ({"lr": 0.1, "opt": "sgd"}, [0.2, 0.5]),
         ({"lr": 0.01, "opt": "adam"}, [0.3, 0.75]),
@@ -106,7 +106,7 @@ def test_a_loss_has_its_lowest_first():
     assert says(store, "★ acc 1")
 
 
-def test_the_root_can_be_found_and_read_aloud():
+def test_the_root_has_an_id_and_accessible_names():
     root = picture(experiment(({}, [1.0])))
     assert (root.get("id"), root.get("role"), root.get("width")) == ("nbtune-still", "img", "760")
     assert root[0].tag == f"{SVG}title"
@@ -115,14 +115,14 @@ def test_the_root_can_be_found_and_read_aloud():
     assert "best acc 1.0" in root[1].text or "best acc 1," in root[1].text
 
 
-def test_no_other_picture_on_the_page_is_touched():
+def test_the_picture_has_no_ids_that_others_could_have():
     svg = still(store_of(testing.example()))["image/svg+xml"]
     assert re.findall(r'\sid="[^"]*"', svg) == [' id="nbtune-still"']
     assert "<style" not in svg
     assert "url(" not in svg
 
 
-def test_the_text_has_the_summary_and_the_table_but_no_place_on_this_machine():
+def test_the_text_has_the_summary_and_the_table_without_paths():
     bundle = still(experiment(({"lr": 0.1}, [0.5]), ({"lr": 0.2}, [0.6])))
     assert "/kept/here" not in json.dumps(bundle)
     summary, table = bundle["text/plain"].split("\n\n")
@@ -161,14 +161,14 @@ def test_any_text_is_text(name, metric, parameter, value, error):
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n"])
-def test_blank_names_are_no_mistake(blank):
+def test_blank_names_are_accepted(blank):
     trials = ({blank: blank}, [1.0], "failed", blank), ({}, [2.0])
     seen = words(experiment(*trials, name=blank, metric=blank, error=blank))
     assert "✓ finished" in seen[0]
     assert any(line.startswith("✗ trial 0") for line in seen), seen
 
 
-def test_names_show_as_their_characters():
+def test_names_are_shown_literally():
     hostile = "<b>&\"'"
     store = experiment(({hostile: hostile}, [1.0], "failed", hostile), ({hostile: hostile}, [1.0]), name=hostile)
     seen = words(store)
@@ -182,7 +182,7 @@ class Unshowable:
         raise RuntimeError("no")
 
 
-def test_a_value_that_cannot_be_shown_costs_only_its_cell():
+def test_a_value_without_a_repr_loses_only_its_cell():
     store = experiment(({"a": 1}, [1.0]), ({"a": 1}, [2.0], "running"))
     store.trials[0].config = {"a": Unshowable()}
     assert says(store, "<Unshowable,")
@@ -202,7 +202,7 @@ def test_a_value_that_cannot_be_shown_costs_only_its_cell():
         (experiment(({}, [1.0]), error="RayError: gone"), "RayError: gone"),
     ],
 )
-def test_empty_states_say_what_comes_next_or_what_went_wrong(store, text):
+def test_notes_of_experiments_without_a_best_trial(store, text):
     assert says(store, text)
 
 
@@ -235,7 +235,7 @@ def curves_of(store):
     return collect(store, store.metric, ranked(store), store.best())
 
 
-def test_kinds_of_curves_look_different():
+def test_kinds_of_curves_have_different_styles():
     store = experiment(
         ({}, [1.0, 5.0]), ({}, [1.0, 2.0]), ({}, [1.0, 3.0], "stopped"), ({}, [1.0, 2.5], "running"),
         ({}, [1.0, 9.0], "failed", "E"), status="running",
@@ -246,7 +246,7 @@ def test_kinds_of_curves_look_different():
     assert says(store, "━  best ─  running ✗  failed ─  finished ┄  stopped early")
 
 
-def test_a_curve_has_its_values_in_their_places():
+def test_a_curve_has_its_values_at_their_positions():
     (curve,) = curves_of(experiment(({}, [1.0, math.nan, 3.0, math.inf, 2.0]))).curves
     assert curve.x.tolist() == [1, 3, 5]
     assert curve.y.tolist() == [1, 3, 2]
@@ -256,7 +256,7 @@ def test_a_curve_has_its_values_in_their_places():
     assert down == -up > 100
 
 
-def test_what_a_trial_reported_again_is_drawn_once():
+def test_repeated_reports_are_drawn_once():
     events = [ExperimentUpdated(metadata={"status": "running", "metric": "acc", "mode": "max", "trials": 1})]
     events.append(TrialAdded(0, ray_id="a", folder="f", config={}))
     events += [TrialReported(0, 0.0, step, 1.0, metrics={"acc": value}) for step, value in
@@ -265,7 +265,7 @@ def test_what_a_trial_reported_again_is_drawn_once():
     assert curve.y.tolist() == [1, 20, 30]
 
 
-def test_of_many_curves_the_best_the_running_and_an_even_choice_are_drawn():
+def test_many_curves_are_sampled_with_the_best_and_running_ones():
     trials = [({}, [0.0, float(k % 100)], "running" if k in {150, 151} else "finished") for k in range(400)]
     store = experiment(*trials, status="running")
     chart = curves_of(store)
@@ -277,13 +277,13 @@ def test_of_many_curves_the_best_the_running_and_an_even_choice_are_drawn():
     assert says(store, "60 of 400 curves")
 
 
-def test_one_report_each_is_drawn_over_the_trials():
+def test_single_reports_are_drawn_over_the_trials():
     chart = curves_of(experiment(*(({}, [float(k)]) for k in range(9))))
     assert chart.single
     assert [curve.x.tolist() for curve in chart.curves] == [[k] for k in range(9)]
 
 
-def test_extremes_do_not_flatten_all_the_rest():
+def test_extremes_do_not_flatten_the_other_curves():
     store = experiment(*(({}, [1e6, *np.linspace(3, 1, 30)]) for _ in range(5)), mode="min")
     assert says(store, "extreme values are cut off")
     assert not says(experiment(*(({}, list(np.linspace(3, 1, 30))) for _ in range(5))), "extreme")
@@ -322,7 +322,7 @@ def test_the_height_has_a_bound():
     assert float(picture(experiment(*trials, error="word " * 200)).get("height")) <= 482
 
 
-def test_it_is_made_without_what_takes_long_to_import():
+def test_it_needs_no_slow_imports():
     code = "import sys, nbtune.views.still.still; print({'ray', 'IPython', 'plotly', 'ipywidgets', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
@@ -370,7 +370,7 @@ def test_ticks_are_round_and_differ(low, share, count):
     assert len({shown for _, shown in found}) == len(found)
 
 
-def test_whole_ticks():
+def test_integer_ticks():
     assert ticks(0.5, 1.5, 6, whole=True) == [(1.0, "1")]
     assert [shown for _, shown in ticks(1, 10_000, 4, whole=True)][-1] == "10,000"
 

@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_line_says_where_it_is():
+def test_the_line_shows_the_progress():
     text = progress_line(replay(example(trials=4, reports=5, failing=1))._store, 200)
     assert text.startswith("example finished [####################] 4 of 4, ")
     assert "1 failed" in text
@@ -35,7 +35,7 @@ def test_it_fits_and_stays_one_line():
     assert len(progress_line(store, 30)) == 30
 
 
-def test_it_is_written_over_itself_until_the_end():
+def test_the_line_is_overwritten_until_the_end():
     out = Terminal()
     with ProgressLine(replay(example(trials=3, reports=2))._store, out):
         pass
@@ -44,7 +44,7 @@ def test_it_is_written_over_itself_until_the_end():
     assert out.getvalue().count("\n") == 1
 
 
-def test_nothing_is_written_where_there_is_no_terminal():
+def test_nothing_is_written_without_a_terminal():
     out = io.StringIO()
     with ProgressLine(replay(example(trials=3, reports=2))._store, out):
         pass

@@ -56,7 +56,7 @@ def test_counts():
     assert count_line(store) == "1 running, 1 finished, 1 stopped early, 1 failed"
 
 
-def test_paused_trials_are_counted_and_what_an_end_has_cut_off_is_unfinished():
+def test_paused_and_unfinished_trials_are_counted():
     paused = [*trial(0, 1, "running"), TrialPaused(0, 103.0, reason="user")]
     store = store_of(*paused, *trial(1, 1, "running"), *trial(2, 1))
     assert count_line(store) == "1 running, 1 paused, 1 finished"
@@ -87,7 +87,7 @@ def test_a_summary_of_a_finished_experiment():
     ]
 
 
-def test_failures_are_told_once_and_counted():
+def test_failures_are_counted_and_the_first_is_shown():
     text = summary(store_of(*trial(3, 1, "failed"), *trial(4, 1, "failed"), error="the end"))
     assert text.splitlines()[1:] == [
         "the end",
