@@ -1,4 +1,4 @@
-"""Connecting the kernel: to what is there, to an address, or to a Ray of its own."""
+"""Connecting the kernel: to the current cluster, to an address, or to a Ray of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nbtune.cluster.embedded import embedded, warm
 from nbtune.cluster.link import address as addresses
 from nbtune.cluster.link import auth
 from nbtune.cluster.link.address import Address, UnreachableError
-from nbtune.cluster.link.attach import NAMESPACE, adopt, attach, leave_if_gone
+from nbtune.cluster.link.attach import NAMESPACE, adopt, attach, disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
-from nbtune.cluster.link.link import Cluster, Link, current, describe, remember
+from nbtune.cluster.link.link import Cluster, Link, current_link, describe, set_link
 from nbtune.cluster.link.probe import probe
 from nbtune.cluster.local import local
 from nbtune.errors import ClusterError
@@ -20,71 +20,78 @@ __all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "is_connected_to", "
 
 
 def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Cluster:
-    """Connect this kernel to a cluster, and return what it has.
+    """Connect this kernel to a cluster, and return the cluster's resources.
 
-    What Ray is connected to already is kept. Otherwise `address`, or the environment's ``RAY_ADDRESS``, is
-    attached to; without either, a cluster that runs on this machine: nbtune's own, or one that this user has
-    started with ``ray start``. Where there is none, Ray is started here and ends with the kernel.
+    An existing connection of Ray is used as it is. Otherwise the kernel connects to `address`, or to ``RAY_ADDRESS`` of
+    the environment. Without either, it connects to a cluster on this machine: nbtune's local cluster, or one that this
+    user has started with ``ray start``. If there is none, an embedded Ray is started, which ends with the kernel.
 
     Args:
         address: HOST:PORT of a cluster with a node on this machine; ray://HOST:PORT of a Ray Client server;
-            "auto" for a cluster that runs on this machine; "local" for an embedded Ray in any case.
-        cpus: how many CPUs an embedded Ray has; all of this machine's if None. Logical ones: they
-            are what trials are scheduled by. To give it is to ask for an embedded Ray.
-        gpus: how many GPUs an embedded Ray has; those it finds if None. Logical ones as well.
+            "auto" for a cluster on this machine; "local" for an embedded Ray.
+        cpus: number of logical CPUs of an embedded Ray, by which trials are scheduled; by default those of this
+            machine. Implies ``address="local"``.
+        gpus: number of logical GPUs of an embedded Ray; by default those that Ray detects. Implies
+            ``address="local"``.
+
+    Returns:
+        The cluster as it is now.
 
     Raises:
-        ClusterError: the address cannot be reached, Ray cannot start here, or what is asked for does not
-            go together with what is there.
+        ClusterError: the address cannot be reached, Ray cannot start, or the arguments conflict with each other or
+            with the existing connection.
     """
-    wanted = {"address": address, "cpus": cpus, "gpus": gpus}
-    asked = ", ".join(f"{name}={value!r}" for name, value in wanted.items() if value is not None)
+    arguments = {"address": address, "cpus": cpus, "gpus": gpus}
+    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items() if value is not None)
     ray = import_ray()
-    gone = leave_if_gone(ray) if ray.is_initialized() else None
-    if gone and not asked:
+    gone = disconnect_if_gone(ray) if ray.is_initialized() else None
+    if gone and not given:
         raise ClusterError(
-            f"the cluster at {gone}, which this kernel was connected to, is no more, and its experiments have ended."
-            " Call connect() or %tune cluster again for another one"
+            f"the cluster at {gone}, to which this kernel was connected, has ended, and its experiments with it."
+            " Call connect() or %tune cluster again to connect to another one"
         )
     if ray.is_initialized():
-        if current(ray) is None:
+        if current_link(ray) is None:
             adopt(ray)
-        there = describe(ray)
-        if asked and not (
-            address and cpus is None and gpus is None and is_connected_to(ray, addresses.parse(address), there)
+        cluster = describe(ray)
+        if given and not (
+            address and cpus is None and gpus is None and is_connected_to(ray, addresses.parse(address), cluster)
         ):
             raise ClusterError(
-                f"connect({asked}): this kernel is connected to {there} already."
+                f"connect({given}): this kernel is already connected to {cluster}."
                 " Call ray.shutdown() first, which ends an embedded cluster with its experiments"
             )
-        return there
-    named = address or os.environ.get("RAY_ADDRESS") or None
-    given = addresses.parse(named) if named else None
+        return cluster
+    text = address or os.environ.get("RAY_ADDRESS") or None
+    requested = addresses.parse(text) if text else None
     if (cpus, gpus) != (None, None):
-        if given is not None and given.kind != "local":
-            origin = "" if address else ", which RAY_ADDRESS names,"
+        if requested is not None and requested.kind != "local":
+            origin = "" if address else " from RAY_ADDRESS"
             raise ClusterError(
-                f"connect({asked}): cpus and gpus are for an embedded Ray, and the cluster at {given}{origin} has"
-                ' its own. Leave them out, or give address="local"'
+                f"connect({given}): cpus= and gpus= are for an embedded Ray; the cluster at {requested}{origin} has its"
+                ' own resources. Omit them, or use address="local"'
             )
-        given = Address("local")
+        requested = Address("local")
     warm.stop()
-    auth.forget()
-    if given is None or given.kind == "auto":
-        if not local.join(given) and not _attach_found(ray, given):
-            _embed(ray, cpus, gpus, given)
-    elif given.kind == "local":
-        _embed(ray, cpus, gpus, given)
+    auth.reset_mode()
+    if requested is None or requested.kind == "auto":
+        if not local.join(requested) and not _attach_on_this_machine(ray, requested):
+            _embed(ray, cpus, gpus, requested)
+    elif requested.kind == "local":
+        _embed(ray, cpus, gpus, requested)
     else:
-        attach(ray, given, probe(given), given)
+        attach(ray, requested, probe(requested), requested)
     return describe(ray)
 
 
 def reach() -> bool:
-    """Connect to a cluster that runs already, if there is one; tell whether this kernel is connected.
+    """Connect to a running cluster if there is one, without starting one.
+
+    Returns:
+        Whether this kernel is connected.
 
     Raises:
-        ClusterError: there is one, and it cannot be connected to.
+        ClusterError: there is a cluster, but the kernel cannot connect to it.
     """
     ray = import_ray()
     if ray.is_initialized():
@@ -92,59 +99,66 @@ def reach() -> bool:
     if os.environ.get("RAY_ADDRESS"):
         connect()
         return True
-    return local.join(None) or _attach_found(ray, None)
+    return local.join(None) or _attach_on_this_machine(ray, None)
 
 
-def is_connected_to(ray: Any, address: Address, there: Cluster) -> bool:
-    """Tell whether an address is the one that the kernel is connected to."""
-    link = current(ray)
-    if link is not None and link.given == address:
+def is_connected_to(ray: Any, address: Address, cluster: Cluster) -> bool:
+    """Tell whether the kernel is connected to an address.
+
+    Args:
+        ray: the module.
+        address: the address in question.
+        cluster: the cluster to which the kernel is connected.
+    """
+    link = current_link(ray)
+    if link is not None and link.requested == address:
         return True
     if address.kind == "local":
-        return there.embedded
+        return cluster.embedded
     if address.kind == "auto":
-        return not there.embedded
-    return address.kind == "gcs" and address.target == there.address
+        return not cluster.embedded
+    return address.kind == "gcs" and address.target == cluster.address
 
 
-def _attach_found(ray: Any, given: Address | None) -> bool:
+def _attach_on_this_machine(ray: Any, requested: Address | None) -> bool:
     """Connect to a cluster of `ray start` on this machine, and tell whether there is one.
 
     Raises:
-        ClusterError: it runs and does not go together with this kernel; or it was asked for and there is none.
+        ClusterError: the cluster does not fit this kernel; or "auto" was requested and there is no cluster.
     """
-    found = addresses.ordinary()
+    address = addresses.from_address_file()
     try:
-        if found is None and given is not None:
-            there = addresses.running()
-            if len(there) > 1:
+        if address is None and requested is not None:
+            running = addresses.running_clusters()
+            if len(running) > 1:
                 raise ClusterError(
-                    f"auto: {len(there)} Rays run on this machine; name one: {', '.join(map(str, there))}"
+                    f"auto: several Ray clusters are running on this machine; use one of their addresses:"
+                    f" {', '.join(map(str, running))}"
                 )
-            found = there[0] if there else None
-        if found is not None:
-            facts = probe(found)
+            address = running[0] if running else None
+        if address is not None:
+            probed = probe(address)
     except UnreachableError:
-        found = None  # a file that a cluster has left behind which was killed
+        address = None  # the address file of a cluster that was killed
     except ClusterError as error:
-        if given is not None:
+        if requested is not None:
             raise
         raise ClusterError(
-            f'{error}. It was found on this machine; %tune cluster local, or nbtune.connect("local"), starts a Ray of'
-            " this kernel's own"
+            f'{error}. This cluster was found on this machine; %tune cluster local, or nbtune.connect("local"), starts'
+            " an embedded Ray instead"
         ) from error
-    if found is not None:
-        attach(ray, found, facts, given)
+    if address is not None:
+        attach(ray, address, probed, requested)
         return True
-    if given is not None:
+    if requested is not None:
         raise ClusterError(
-            "auto: no cluster runs on this machine. %tune cluster start starts one, and %tune cluster local a Ray of"
-            " this kernel's own"
+            "auto: no cluster is running on this machine. %tune cluster start starts one, and %tune cluster local an"
+            " embedded Ray"
         )
     return False
 
 
-def _embed(ray: Any, cpus: int | None, gpus: int | None, given: Address | None) -> None:
+def _embed(ray: Any, cpus: int | None, gpus: int | None, requested: Address | None) -> None:
     embedded.start(ray, NAMESPACE, cpus, gpus)
-    remember(ray, Link("embedded", given))
+    set_link(ray, Link("embedded", requested))
     warm.start(int(describe(ray).total("CPU")))

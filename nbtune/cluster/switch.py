@@ -1,4 +1,4 @@
-"""From one cluster to another: what this kernel is connected to is left only for one that can be had."""
+"""Switching from one cluster to another: the kernel disconnects only if the other cluster is available."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nbtune.cluster.connect import connect, is_connected_to
 from nbtune.cluster.link import address as addresses
 from nbtune.cluster.link.address import Address
-from nbtune.cluster.link.attach import leave_if_gone
+from nbtune.cluster.link.attach import disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
 from nbtune.cluster.link.link import Cluster, describe
 from nbtune.cluster.link.probe import probe
@@ -18,49 +18,51 @@ __all__ = ["switch"]
 
 
 def switch(address: str | None, running: Sequence[str], used: float) -> Cluster:
-    """Connect this kernel, and leave first what it is connected to.
+    """Disconnect this kernel, and connect it to another cluster.
 
-    An attached cluster and the local one go on without this kernel. An embedded Ray ends, and so it is not left
-    while anything runs on it.
+    An attached or local cluster continues to run. An embedded Ray would end, so the kernel stays connected to it while
+    anything is running there.
 
     Args:
-        address: as for `connect`; None for what is there, or else a Ray of this kernel's own.
-        running: the names of this kernel's experiments that run.
-        used: how many CPUs and GPUs are given away for anything else.
+        address: as for `connect`; None for the current cluster, or any if there is no connection.
+        running: names of this kernel's running experiments.
+        used: number of CPUs and GPUs in use by anything else.
 
     Raises:
-        ClusterError: the other one cannot be had, or an embedded Ray is in use. The connection is what it was.
+        ClusterError: the other cluster is not available, or an embedded Ray is in use. The connection is unchanged.
     """
     ray = import_ray()
-    if not ray.is_initialized() or leave_if_gone(ray):
+    if not ray.is_initialized() or disconnect_if_gone(ray):
         return connect(address)
-    there = describe(ray)
-    given = addresses.parse(address) if address else None
-    if given is None or is_connected_to(ray, given, there):
-        return there
-    if there.embedded and running:
+    cluster = describe(ray)
+    requested = addresses.parse(address) if address else None
+    if requested is None or is_connected_to(ray, requested, cluster):
+        return cluster
+    if cluster.embedded and running:
         raise ClusterError(
-            f"this kernel's embedded Ray would end, and {', '.join(running)} with it, which"
-            f" run{'s' if len(running) == 1 else ''} there. Wait for the end, or call {running[0]}.stop();"
-            " ray.shutdown() ends all of it"
+            f"disconnecting would end this kernel's embedded Ray and its running"
+            f" experiment{'s' if len(running) > 1 else ''}: {', '.join(running)}. Wait for the end, or call"
+            f" {running[0]}.stop(); ray.shutdown() ends everything"
         )
-    if there.embedded and used:
+    if cluster.embedded and used:
         raise ClusterError(
-            f"this kernel's embedded Ray would end, and {used:g} CPUs or GPUs of it are in use. End what uses them"
-            " first; ray.shutdown() ends all of it"
+            f"disconnecting would end this kernel's embedded Ray, of which {used:g} CPUs or GPUs are in use. End their"
+            " users first; ray.shutdown() ends everything"
         )
-    _see(given)
+    _check_available(requested)
     ray.shutdown()
     return connect(address)
 
 
-def _see(given: Address) -> None:
-    """See that there is a cluster, as long as the connection to the other is there.
+def _check_available(requested: Address) -> None:
+    """Check a cluster while the kernel is still connected to another one.
 
     Raises:
-        ClusterError: there is none, or it does not go together with this kernel.
+        ClusterError: there is no cluster, or it does not fit this kernel.
     """
-    if given.kind in {"gcs", "client"}:
-        probe(given)
-    elif given.kind == "auto" and state.read() is None and addresses.ordinary() is None:
-        raise ClusterError("auto: no other cluster runs on this machine. %tune cluster start starts one that stays")
+    if requested.kind in {"gcs", "client"}:
+        probe(requested)
+    elif requested.kind == "auto" and state.read() is None and addresses.from_address_file() is None:
+        raise ClusterError(
+            "auto: no other cluster is running on this machine. %tune cluster start starts one that outlives the kernel"
+        )

@@ -70,15 +70,15 @@ def plan_spec(spec: Spec, trials: int, cluster: Cluster) -> Plan:
         cluster: the cluster.
     """
     from nbtune.cluster.connect import import_ray
-    from nbtune.cluster.resources.capacity import free_now, growth
+    from nbtune.cluster.resources.capacity import autoscaling_nodes, available_per_node
 
     ray = import_ray()
-    free = free_now(ray)
+    free = available_per_node(ray)
     state: dict[str, Any] = {"free": free if free is not None and len(free) == len(cluster.nodes) else None}
     planned = _plan_with_most_workers(spec, trials, cluster, state)
     # Over Ray Client, asking for the growth starts a process on the cluster, so it is done only where it matters.
     if planned.problems or free is not None:
-        state["growth"] = growth(ray, cluster)
+        state["growth"] = autoscaling_nodes(ray, cluster)
         if state["growth"] is not None:
             planned = _plan_with_most_workers(spec, trials, cluster, state)
     problem = driver_problem(spec.driver_resources, cluster.nodes)

@@ -172,6 +172,6 @@ def resume_experiment(
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
     request = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)
-    warm.began()
+    warm.experiment_started()
     source = resume(request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
-    return source, warm.ended
+    return source, warm.experiment_ended

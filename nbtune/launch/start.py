@@ -43,7 +43,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     """
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.cluster.embedded import warm
-    from nbtune.cluster.resources.shared import settle
+    from nbtune.cluster.resources.shared import check_storage
     from nbtune.results.experiment import Experiment
 
     began = time.time()
@@ -62,7 +62,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         prepared = replace(prepared, spec=replace(prepared.spec, max_concurrent=planned.max_concurrent))
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
-    place = settle(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
+    place = check_storage(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
     planned = replace(planned, notes=(*planned.notes, *place.notes))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
@@ -78,7 +78,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         metadata={"began": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
         environment=secret,
     )
-    warm.began()
+    warm.experiment_started()
     source = launch(
         start,
         prepared.packed.large,
@@ -93,7 +93,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         source,
         plan=planned,
         where=where,
-        on_end=warm.ended,
+        on_end=warm.experiment_ended,
         metadata=metadata,
         fixed=("path",),
         resume=resume_experiment,

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from nbtune.cluster.connect import NAMESPACE
-from nbtune.cluster.resources.usage import Held, Node, look, total_of
+from nbtune.cluster.resources.usage import Node, Reservation, cluster_usage, total_of
 from nbtune.cluster.switch import switch
 from nbtune.errors import ClusterError
 from nbtune.launch.registry import running_experiments
@@ -56,13 +56,13 @@ class _Connected:
         self._names: dict[str, str] = {}  # folder -> name, of other kernels' experiments
 
     def snapshot(self) -> Mapping[str, Any]:
-        usage = look()
+        usage = cluster_usage()
         if usage is None:
             return {"kind": "none"}
         alive = [node for node in usage.nodes if node.alive]
         dead = [node for node in usage.nodes if not node.alive]
         total, used = total_of(node.total for node in alive), total_of(node.used for node in alive)
-        users = self._users(usage.held)
+        users = self._users(usage.reservations)
         held = total_of(user["resources"] for user in users)
         # Ray does not report the owners of objects in the object store.
         others = {name: used[name] - held.get(name, 0) for name in used if name != "object_store_memory"}
@@ -92,7 +92,7 @@ class _Connected:
         others = cluster.get("others", {}) if cluster.get("kind") == "embedded" else {}
         return float(others.get("CPU", 0) + others.get("GPU", 0))
 
-    def _users(self, held: Mapping[str, Held]) -> list[dict[str, Any]]:
+    def _users(self, held: Mapping[str, Reservation]) -> list[dict[str, Any]]:
         """Return the users with their resources: this kernel's experiments, then those of others."""
         mine = {PurePosixPath(path).name: one for path, one in running_experiments().items()}
         users = []
@@ -105,7 +105,7 @@ class _Connected:
                 )
         return users
 
-    def _name_elsewhere(self, folder: str, holds: Held) -> str | None:
+    def _name_elsewhere(self, folder: str, holds: Reservation) -> str | None:
         """Return the name of another kernel's experiment; None where it has ended and its driver has not exited yet."""
         if folder not in self._names or not holds.trials:
             from nbtune.engine.client.launch import find

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtune.cluster.resources.usage import look
+from nbtune.cluster.resources.usage import cluster_usage
 from nbtune.errors import SpecError
 from nbtune.shell import insert_cell_below
 from nbtune.spec.forms.scaling import Scaling, read_scaling
@@ -112,7 +112,7 @@ class _Source:
     def plan(self, value: Scaling) -> Mapping[str, Any]:
         from nbtune.cluster.connect import connect
 
-        if look() is None:  # only the user's click on Connect starts a cluster
+        if cluster_usage() is None:  # only the user's click on Connect starts a cluster
             return {"state": "none", "lines": [], "cluster": ""}
         cluster = connect()
         planned = _plan(value)

@@ -55,7 +55,7 @@ def test_a_cluster_is_connected_polled_and_planned_for(lab: Server, page: Page, 
     address = panel.get_by_label("address")
     address.fill("nowhere")
     address.press("Enter")
-    expect(panel).to_contain_text("'nowhere' is no address")
+    expect(panel).to_contain_text("got 'nowhere'")
     address.fill("")
     address.press("Enter")
     expect(panel.locator("strong")).to_have_text("embedded Ray")

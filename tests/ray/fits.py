@@ -18,7 +18,7 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group, placement_group_table, remove_placement_group
 
-from nbtune.cluster.resources.capacity import free_now
+from nbtune.cluster.resources.capacity import available_per_node
 from nbtune.spec.plan.fit import count_fitting
 from nbtune.spec.plan.placement import to_nodes, to_units
 from nbtune.spec.plan.shape import Shape
@@ -51,8 +51,8 @@ def remove(groups: list[Any]) -> None:
     groups.clear()
     totals = [node["Resources"] for node in ray.nodes()]
     end = time.monotonic() + SECONDS
-    while not all(free == total for free, total in zip(free_now(ray) or [], totals, strict=True)):
-        assert time.monotonic() < end, (free_now(ray), totals)
+    while not all(free == total for free, total in zip(available_per_node(ray) or [], totals, strict=True)):
+        assert time.monotonic() < end, (available_per_node(ray), totals)
         time.sleep(0.01)
 
 

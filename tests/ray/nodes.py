@@ -47,9 +47,9 @@ def check(storage: Path) -> None:
             assert node.poll() is None
             assert time.monotonic() < end, "the second node did not start"
             time.sleep(0.1)
-        shared.WITHIN = 60.0  # the machine may be busy
-        found = shared.settle(Storage(str(storage.parent)), checkpoints=True, retries=True)
-        assert found == shared.Place()
+        shared.TIMEOUT = 60.0  # the machine may be busy
+        found = shared.check_storage(Storage(str(storage.parent)), checkpoints=True, retries=True)
+        assert found == shared.StoragePlacement()
         assert not list(storage.parent.glob(".nbtune*")), "a marker file was not deleted"
         with pytest.raises(nbtune.SpecError, match="not see .*storage, and the code may report checkpoints.*NFS"):
             start(saving, storage)
@@ -57,12 +57,12 @@ def check(storage: Path) -> None:
             start(plain, storage, max_failures=1)
         assert not list(storage.iterdir()), "something was started, or a marker file was not deleted"
         experiment = start(plain, storage)
-        assert "what trials print on it stays there" in str(experiment.plan)
+        assert "the output of trials on it stays there" in str(experiment.plan)
         experiment.wait(120)
         assert experiment.status == "finished", experiment.error
         assert nbtune.load(experiment.path).df["status"].tolist() == ["finished", "finished"]
-        shared.WITHIN = 0.0
-        (note,) = shared.settle(Storage(str(storage)), checkpoints=True, retries=True).notes
+        shared.TIMEOUT = 0.0
+        (note,) = shared.check_storage(Storage(str(storage)), checkpoints=True, retries=True).notes
         assert "has not said within 0 s" in note
     finally:
         node.terminate()

@@ -81,8 +81,8 @@ def test_an_embedded_ray_listens_on_loopback_alone(ray_folder: Path, tmp_path: P
         stale.unlink()
     same, cpus, other, hosts = ended.stdout.splitlines()
     assert same == "True True True"
-    assert cpus.startswith("refused: connect(cpus=2): this kernel is connected to embedded Ray")
-    assert other.startswith("refused: connect(address='127.0.0.1:1'): this kernel is connected to embedded Ray")
+    assert cpus.startswith("refused: connect(cpus=2): this kernel is already connected to embedded Ray")
+    assert other.startswith("refused: connect(address='127.0.0.1:1'): this kernel is already connected to embedded Ray")
     assert hosts == "127.0.0.1"
 
 
@@ -100,9 +100,9 @@ def test_a_token_that_does_not_fit_is_told_apart(guarded: ForeignCluster, ray_fo
     )
     ended = python(code, tmp_path, HOME=str(tmp_path))
     missing, wrong, client, disabled = ended.stdout.splitlines()
-    assert "wants a token, and there is none here" in missing
-    assert "wants another token than the one here, which is from the environment variable RAY_AUTH_TOKEN" in wrong
-    assert client.startswith(f"refused: {guarded.client} wants another token")
+    assert "needs a token, and none was found" in missing
+    assert "needs another token than the one from the environment variable RAY_AUTH_TOKEN" in wrong
+    assert client.startswith(f"refused: {guarded.client} needs another token")
     assert "RAY_AUTH_MODE=disabled turns it off here" in disabled
     assert TOKEN not in ended.stdout + ended.stderr
     assert "of-somewhere-else" not in ended.stdout + ended.stderr
@@ -124,8 +124,8 @@ def test_an_address_that_no_cluster_answers_is_said(guarded: ForeignCluster, ray
     nobody, nothing, other, client, no_client, cpus = ended.stdout.splitlines()
     assert "127.0.0.1:1 cannot be reached: " in nobody
     assert "Is the cluster up, and the address right?" in nobody
-    assert "'nowhere' is no address; write HOST:PORT" in nothing
-    assert f"127.0.0.1:{port} cannot be reached: somebody listens there, but no Ray cluster has answered" in other
+    assert "expected HOST:PORT, auto, local, or ray://HOST:PORT, got 'nowhere'" in nothing
+    assert f"127.0.0.1:{port} cannot be reached: the port accepts connections, but no Ray cluster answers" in other
     assert "write ray:// before it" in client
     assert "no Ray Client server has answered" in no_client
     assert "cpus and gpus are for an embedded Ray" in cpus
@@ -223,7 +223,7 @@ def test_one_kernel_goes_from_cluster_to_cluster(
     )
     ended = python(code, tmp_path, HOME=str(guarded.home))
     version, mode, fits, again = ended.stdout.splitlines()
-    assert f"nbtune is {nbtune.__version__} here and 0.0.9 on " in version
+    assert f"nbtune 0.0.9 instead of {nbtune.__version__} on " in version
     assert "is a cluster without token authentication, and RAY_AUTH_MODE=token asks for it here" in mode
     assert fits == f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs"
     assert again == version

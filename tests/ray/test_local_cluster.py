@@ -54,8 +54,8 @@ class Place:
         return json.loads((self.folder / "nbtune" / "cluster.json").read_text())
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes of the cluster, its keeper first."""
-        found = [psutil.Process(self.state["keeper"][0])]
+        """Return the processes of the cluster, its guardian first."""
+        found = [psutil.Process(self.state["guardian"][0])]
         return found + processes.marked(self.state["folder"])
 
 
@@ -114,8 +114,8 @@ def test_a_cluster_outlives_its_kernel_and_ends_when_told(
         RAY_AUTH_TOKEN="wrong",
     )
     wrong, none = refused.stdout.splitlines()
-    assert "wants another token than the one here, which is from the environment variable RAY_AUTH_TOKEN" in wrong
-    assert "wants a token, and there is none here" in none
+    assert "needs another token than the one from the environment variable RAY_AUTH_TOKEN" in wrong
+    assert "needs a token, and none was found" in none
 
     third = place.python(
         "import nbtune, os\n"
@@ -146,7 +146,7 @@ def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path,
     kernel = place.popen(START.format(idle=2) + "sys.stdin.read()")
     assert kernel.stdout.readline().startswith("local cluster")
     found, folder = place.processes(), Path(place.state["folder"])
-    # Longer than it would take if the kernel did not count: the keeper asks every second.
+    # Longer than it would take if the kernel did not count: the guardian asks every second.
     with pytest.raises(psutil.TimeoutExpired):
         found[0].wait(6)
     assert folder.exists()
@@ -160,7 +160,7 @@ def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path,
 def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
     """Its experiment is lost, which it says; it leaves the cluster, and the next one is there for the asking.
 
-    A Ray of which a part has died is cleared away by its keeper, and why it has ended is kept.
+    A Ray of which a part has died is cleared away by its guardian, and why it has ended is kept.
     """
     kernel = place.popen(
         START.format(idle="1h") + "import time\n"
@@ -193,12 +193,12 @@ def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Call
     said, _ = kernel.communicate("\n", timeout=150)
     status, ended, other = said.strip().splitlines()[-3:]
     assert status == "lost"
-    assert ended.startswith(f"the cluster at {where}, which this kernel was connected to, is no more")
+    assert ended.startswith(f"the cluster at {where}, to which this kernel was connected, has ended")
     assert other.startswith("embedded Ray: 1 node, ")
 
 
 def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[..., None]) -> None:
-    """The keeper and the `ray start` are killed: the rest of Ray is nobody's child. Another Ray is not touched."""
+    """The guardian and the `ray start` are killed: the rest of Ray is nobody's child. Another Ray is not touched."""
     kernel = place.popen(
         "import nbtune\n"
         "try:\n"
@@ -216,7 +216,7 @@ def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[.
     found, folder = place.processes(), Path(place.state["folder"])
     raylet = next(process for process in found if "raylet" in process.name())
     gcs = next(process for process in found if "gcs_server" in process.name())
-    for identity in (place.state["keeper"], place.state["ray"]):
+    for identity in (place.state["guardian"], place.state["ray"]):
         psutil.Process(identity[0]).kill()
     assert raylet.is_running()
     assert gcs.is_running()
@@ -240,6 +240,6 @@ def test_why_it_cannot_start_is_said(place: Place, tmp_path: Path) -> None:
         "    print(error)\n",
         CUDA_VISIBLE_DEVICES="0",
     )
-    assert ended.stdout.startswith("the local cluster could not start. Ray says:\n"), ended.stdout + ended.stderr
+    assert ended.stdout.startswith("the local cluster could not start. Ray's message:\n"), ended.stdout + ended.stderr
     assert "4 GPU" in ended.stdout
     assert not (tmp_path / "nbtune" / "cluster.json").exists()

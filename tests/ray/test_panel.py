@@ -244,6 +244,6 @@ def test_a_cluster_dies_while_it_is_shown_and_another_is_attached(place: Place, 
     assert "CPU in use" in own["text"]
     assert still == {"still": True}
     assert local == {"answer": "connected"}
-    assert why == {"why": f"the cluster at {ready['ready']} is no more: nobody answers there"}
+    assert why == {"why": f"the cluster at {ready['ready']} has ended: nothing answers at its address"}
     assert back == {"answer": "connected"}
     assert ended == {"ended": True}

@@ -17,7 +17,7 @@ import nbtune
 
 ROOT = Path(nbtune.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-ROOMS = ("engine/_ray/", "cluster/link/_ray.py", "cluster/link/ask.py")
+ROOMS = ("engine/_ray/", "cluster/link/_ray.py", "cluster/link/query.py")
 """Where Ray's private names are imported. The last is a program, which imports nothing of nbtune."""
 
 REPLACED = (

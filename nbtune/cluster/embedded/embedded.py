@@ -1,4 +1,4 @@
-"""A Ray of this kernel's own, which ends with it."""
+"""A Ray that this kernel starts, and that ends with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from nbtune.cluster.forkserver.start import forked_workers
 from nbtune.cluster.link import auth
-from nbtune.cluster.link.imports import SOFT_LIMIT, loopback, process_variables, variables
+from nbtune.cluster.link.imports import EXTRA_IDLE_WORKERS, environment_variables, loopback, process_variables
 from nbtune.engine.protocol import environment
 from nbtune.errors import ClusterError
 
@@ -20,8 +20,14 @@ __all__ = ["start"]
 def start(ray: Any, namespace: str, cpus: int | None, gpus: int | None) -> None:
     """Start Ray on this machine, on loopback and with a token, and connect to it.
 
+    Args:
+        ray: the module.
+        namespace: Ray's namespace of the connection.
+        cpus: number of logical CPUs; None for those of this machine.
+        gpus: number of logical GPUs; None for those that Ray detects.
+
     Raises:
-        ClusterError: it does not start.
+        ClusterError: Ray does not start.
     """
     slots = cpus or os.cpu_count() or 1
     options = {
@@ -34,32 +40,32 @@ def start(ray: Any, namespace: str, cpus: int | None, gpus: int | None) -> None:
         "logging_level": "ERROR",
         "_system_config": {
             "preload_python_modules": [environment.PRELOAD],
-            "num_workers_soft_limit": slots + SOFT_LIMIT,
+            "num_workers_soft_limit": slots + EXTRA_IDLE_WORKERS,
         },
     }
-    if auth.said() is None:  # a user who has turned it off has his way, as with Ray itself
-        auth.ensure()
-        auth.use("token")
-    with variables(process_variables()), loopback(), forked_workers():
+    if auth.requested_mode() is None:  # the user may have disabled authentication, as for Ray itself
+        auth.ensure_token()
+        auth.use_mode("token")
+    with environment_variables(process_variables()), loopback(), forked_workers():
         try:
-            _staying(ray.init, options)
-        except Exception:  # Ray's node gives up where one of its helpers needs over 15 s to start
+            _call_on_lasting_thread(ray.init, options)
+        except Exception:  # Ray fails if one of its agents takes over 15 s to start
             ray.shutdown()
             try:
-                _staying(ray.init, options)
+                _call_on_lasting_thread(ray.init, options)
             except Exception as error:
                 ray.shutdown()
                 raise ClusterError(
-                    f"Ray could not start on this machine, tried twice: {error}. If the machine is very busy, try"
-                    " again later; Ray's own logs are in its session folder, /tmp/ray/session_latest/logs"
+                    f"Ray could not start on this machine in two attempts: {error}. If the machine is very busy, try"
+                    " again later; Ray's logs are in its session folder, /tmp/ray/session_latest/logs"
                 ) from error
 
 
-def _staying(start: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Call what starts processes on a thread that stays as long as this process.
+def _call_on_lasting_thread(start: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Call a function that starts processes on a thread that lives as long as this process.
 
-    Ray asks Linux to end its processes with their parent, and Linux takes the thread that has started them for that:
-    they would not outlive a button's thread.
+    Ray's processes end with their parent, which for Linux is the thread that has started them. They would end with the
+    thread of a button's callback.
     """
     if threading.current_thread() is threading.main_thread():
         start(**options)

@@ -1,9 +1,8 @@
-"""Processes started ahead: the next driver and trials find theirs running, with Tune imported.
+"""Worker processes that are started in advance, with Tune imported, for the next driver and trials.
 
-Ray starts a process for an actor when the actor is created, and gives an idle one to the next actor
-with the same runtime environment, but only one that has not run a task. So actors that do nothing
-are created and given up while their processes are still starting: the processes stay, idle. Where
-that does not work, the trials start their own, as they would without this.
+Ray starts a process for an actor when the actor is created, and gives an idle process to the next actor with the same
+runtime environment, if it has not run a task before. So placeholder actors are created and killed while their
+processes are still starting: the processes remain, idle. If that fails, trials start processes of their own.
 """
 
 from __future__ import annotations
@@ -18,50 +17,50 @@ from typing import Any
 
 from nbtune.engine.protocol import environment
 
-__all__ = ["began", "ended", "start", "stop"]
+__all__ = ["experiment_ended", "experiment_started", "start", "stop"]
 
 _NAME = "nbtune-warm"
-_MOST = 8  # processes; each holds some 200 MB
-_STARTING = 0.1  # seconds: Ray has begun to start the process, which needs longer than that until it is there
-_QUIET = 1.0  # seconds after an experiment in which the next one may come at once
+_MAX_PROCESSES = 8  # each takes about 200 MB
+_STARTING = 0.1  # seconds after which Ray has begun to start the processes, and before which none is ready
+_QUIET = 1.0  # seconds after an experiment in which the next one may start at once
 _slots = 0
 _running = 0
 _closing = threading.Event()
 
 
-class _Nothing:
-    """An actor that is given up before it is there."""
+class _Placeholder:
+    """An actor that is killed before it has started."""
 
 
 def start(slots: int) -> None:
-    """Start processes ahead on this machine's embedded or local cluster, from now on.
+    """Begin to start processes in advance, on an embedded or local cluster.
 
     Args:
-        slots: how many trials run at once.
+        slots: number of trials that run at once.
     """
     global _slots
-    _slots = min(slots, _MOST)
-    # Ray takes the whole process down if it is shut down while a thread calls it. So what can be called here
-    # is, and Python's end waits for the rest (this is registered after Ray's own, and so comes before it).
+    _slots = min(slots, _MAX_PROCESSES)
+    # Ray aborts the process if it is shut down during a call on another thread. So actors are created on this thread,
+    # and Python's exit waits for the other one (this function is registered after Ray's own, and so called earlier).
     atexit.register(_close)
-    _in_background(_give_up, _create())
-    _when_idle(_import)
+    _in_background(_kill, _create())
+    _call_when_idle(_import)
 
 
 def stop() -> None:
-    """Start no more: the next cluster may be somebody else's."""
+    """Start no more processes: the next cluster may be a shared one."""
     global _slots
     _slots = 0
 
 
-def began() -> None:
-    """Note that an experiment runs: its processes must not compete with others that start."""
+def experiment_started() -> None:
+    """Start no processes while this experiment runs: they would compete with its own."""
     global _running
     _running += 1
 
 
-def ended() -> None:
-    """Note that an experiment is over, and start processes for the next one if no other runs."""
+def experiment_ended() -> None:
+    """Start processes for the next experiment if no other one is running."""
     global _running
     _running -= 1
     if _slots:
@@ -72,13 +71,13 @@ def _in_background(function: Callable[..., None], *args: Any) -> None:
     threading.Thread(target=function, args=args, name=_NAME, daemon=True).start()
 
 
-def _when_idle(function: Callable[[], None]) -> None:
-    """Call a function on this thread, after the cell that runs; nowhere else than in a notebook.
+def _call_when_idle(function: Callable[[], None]) -> None:
+    """In a notebook, call a function on this thread after the running cell.
 
-    Imports are not for another thread: ray.train and ray.tune import each other, and where two threads begin at
-    different ends, Python gives one of them a module that is not whole yet.
+    Importing on another thread is not safe: ray.train and ray.tune import each other, and a second thread that imports
+    the other one first gets a partially initialized module.
     """
-    with suppress(RuntimeError):  # a program has no loop that runs, and imports what it needs when it needs it
+    with suppress(RuntimeError):  # outside of notebooks there is no running event loop
         asyncio.get_running_loop().call_soon(function)
 
 
@@ -93,15 +92,15 @@ def _create() -> list[Any]:
     import ray
 
     options: list[dict[str, Any]] = [{"runtime_env": {"env_vars": _trial_environment()}}] * _slots + [{}]
-    return [ray.remote(num_cpus=0, **option)(_Nothing).remote() for option in options]
+    return [ray.remote(num_cpus=0, **option)(_Placeholder).remote() for option in options]
 
 
-def _give_up(actors: list[Any]) -> None:
+def _kill(actors: list[Any]) -> None:
     import ray
 
     if _closing.wait(_STARTING) or not ray.is_initialized():
         return
-    with suppress(Exception):  # the cluster may be going down; nothing depends on this
+    with suppress(Exception):  # the cluster may be ending; nothing depends on these processes
         for actor in actors:
             ray.kill(actor)
 
@@ -111,11 +110,11 @@ def _replace() -> None:
 
     if not _closing.wait(_QUIET) and not _running and ray.is_initialized():
         with suppress(Exception):
-            _give_up(_create())
+            _kill(_create())
 
 
 def _import() -> None:
-    """Do the kernel's own part of a start while the user still reads: over a second, most of it for Tune."""
+    """Import what the kernel needs to start an experiment, which takes over a second, before the user starts one."""
     import pandas  # noqa: F401
     import ray.tune  # noqa: F401
 
@@ -125,10 +124,10 @@ def _import() -> None:
 
 
 def _trial_environment() -> dict[str, str]:
-    """Return the environment variables that Tune gives its trials (ray.tune.execution.class_cache)."""
-    handed_on = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+    """Return the environment variables that Tune sets for trials (ray.tune.execution.class_cache)."""
+    inherited = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
     return {
         "PL_DISABLE_FORK": "1",
         **environment.TRIAL_VARIABLES,
-        **{name: os.environ[name] for name in handed_on if name in os.environ},
+        **{name: os.environ[name] for name in inherited if name in os.environ},
     }

@@ -1,7 +1,7 @@
-"""The fork server: a process that has everything imported, and of which each worker process is a copy.
+"""The fork server: a process that has imported what workers need, and whose forks are the worker processes.
 
-A program that the raylet's first worker process has started (see `nbtune.cluster.forkserver.launcher`), and that ends
-with the raylet.
+A program that `nbtune.cluster.forkserver.launcher` starts for the raylet's first worker process. It ends with the
+raylet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """A program to run: its command line, environment, working directory, and standard files."""
+    """A program to run.
+
+    Attributes:
+        arguments: its command line.
+        variables: its environment.
+        folder: its working directory.
+        files: descriptors of its standard input, output and error.
+    """
 
     arguments: list[str]
     variables: dict[str, str]
@@ -35,13 +42,13 @@ def serve(listener: socket.socket, raylet: int) -> Request | None:
     """Fork a process for each request.
 
     Args:
-        listener: the socket where the requests come in.
-        raylet: the id of the raylet's process.
+        listener: the socket for requests.
+        raylet: the raylet's process id.
 
     Returns:
-        In each new process its request; in the server None, once the raylet has ended.
+        In each new process its request; in the server None, after the raylet has ended.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes the processes that have ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended processes do not stay as zombies
     with selectors.DefaultSelector() as waiting:
         waiting.register(listener, selectors.EVENT_READ)
         waiting.register(os.pidfd_open(raylet), selectors.EVENT_READ)
@@ -50,27 +57,30 @@ def serve(listener: socket.socket, raylet: int) -> Request | None:
                 if key.fileobj is not listener:
                     return None
                 connection, _ = listener.accept()
-                with connection, suppress(OSError, ValueError):  # one that has asked and is gone
+                with connection, suppress(OSError, ValueError):  # the client has ended
                     request = _receive(connection)
                     if os.fork() == 0:
                         listener.close()
                         return request
-                    for file in request.files:  # before the answer, which may fail
+                    for file in request.files:  # before sending, which may fail
                         os.close(file)
                     connection.sendall(b"1")
 
 
 def _receive(connection: socket.socket) -> Request:
-    head, files, _, _ = socket.recv_fds(connection, 4, 3)
-    with connection.makefile("rb") as rest:
-        length = int.from_bytes(head, "big")
-        text = rest.read(length)
+    header, files, _, _ = socket.recv_fds(connection, 4, 3)
+    with connection.makefile("rb") as stream:
+        text = stream.read(int.from_bytes(header, "big"))
     arguments, variables, folder = json.loads(text)
     return Request(arguments, variables, folder, files)
 
 
-def become(request: Request) -> None:
-    """Run what was asked for in this process, a copy of the server, as if it had just been started."""
+def run_request(request: Request) -> None:
+    """Run a program in this process, a fork of the server, as if the process had just been started.
+
+    Args:
+        request: the program.
+    """
     os.setpgid(0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, file in enumerate(request.files):
@@ -80,33 +90,33 @@ def become(request: Request) -> None:
     os.environ.update(request.variables)
     os.chdir(request.folder)
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # Python's own are seeded anew by the fork
+        numpy.random.seed()  # Python reseeds its own generator after a fork
     sys.argv = request.arguments
     sys.path[0] = os.path.dirname(request.arguments[0])
     runpy.run_path(request.arguments[0], run_name="__main__")
 
 
 def _import() -> None:
-    """Import what worker processes need: Tune, nbtune, and the packages that the notebook has imported."""
+    """Import what worker processes need: Tune, nbtune, and packages that the notebook has imported."""
     from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE, PRELOAD
 
     gpus = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/kfd")
     if gpus:
-        # A package that looks for a GPU while it is imported initializes CUDA, which a copy cannot use any more.
+        # A package that looks for GPUs while it is imported initializes CUDA, which does not work in forks.
         os.environ.pop(EXTRA_PACKAGES_VARIABLE, None)
     importlib.import_module(PRELOAD)
     if gpus:
-        del sys.modules[PRELOAD]  # each copy imports it again, with those packages
-    elif "torch" in sys.modules:  # without it, only trials with workers need these
+        del sys.modules[PRELOAD]  # each fork imports it again, with those packages
+    elif "torch" in sys.modules:  # without PyTorch, only trials with workers need these
         importlib.import_module("ray.train.torch")
         importlib.import_module("nbtune.engine.train.distributed")
 
 
 @contextlib.contextmanager
-def _random_state_untouched() -> Iterator[None]:
-    """Keep Ray's generator of random ids from being seeded here: all copies would draw the same ids.
+def _without_random_ids() -> Iterator[None]:
+    """Keep Ray's generator of random ids from being seeded inside: all forks would draw the same ids.
 
-    Modules that define actor classes draw one for each. It names a class, and may be the same in all copies.
+    Modules that define actor classes draw an id for each. It is the id of a class, and may be the same in all forks.
     """
     import ray.actor
 
@@ -124,8 +134,8 @@ def _random_state_untouched() -> Iterator[None]:
         ray.actor.ActorClassID = ids
 
 
-def _copies_differ() -> bool:
-    """Tell whether two copies of this process draw different random ids of Ray's."""
+def _forks_draw_different_ids() -> bool:
+    """Tell whether two forks of this process draw different random ids from Ray."""
     import ray
 
     drawn = []
@@ -141,30 +151,30 @@ def _copies_differ() -> bool:
 
 
 def main() -> None:
-    """Serve to the end. Arguments: the socket's number, and its path."""
+    """Serve until the raylet ends. Arguments: the socket's descriptor, and its path."""
     number, path = sys.argv[1:]
     listener = socket.socket(fileno=int(number))
-    folder = sys.path.pop(0)  # this file's: its modules must not hide others
-    from nbtune.cluster.forkserver.launcher import OFF, RAYLET
+    folder = sys.path.pop(0)  # that of this file, whose modules must not hide others
+    from nbtune.cluster.forkserver.launcher import DISABLED_SUFFIX, RAYLET_PID
 
-    with _random_state_untouched():
+    with _without_random_ids():
         _import()
     sys.path.insert(0, folder)
     gc.collect()
-    gc.freeze()  # or the copies' garbage collectors would write into all of the memory that they share
+    gc.freeze()  # otherwise the forks' garbage collectors would write to the shared memory, which copies it
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
-    raylet = int(os.environ[RAYLET])
-    if not _copies_differ():  # whoever asks starts a process of its own
-        open(path + OFF, "w").close()
+    raylet = int(os.environ[RAYLET_PID])
+    if not _forks_draw_different_ids():  # launchers start ordinary processes then
+        open(path + DISABLED_SUFFIX, "w").close()
         return
     request = serve(listener, raylet)
     if request is not None:
-        become(request)
+        run_request(request)
         return
     for file in (path, f"{path}.lock"):
         with suppress(OSError):
             os.unlink(file)
-    with suppress(OSError):  # another raylet's is there
+    with suppress(OSError):  # it contains the socket of another raylet
         os.rmdir(os.path.dirname(path))
 
 

@@ -1,4 +1,4 @@
-"""A Ray whose worker processes come from a fork server."""
+"""Starts a Ray whose worker processes are forks of a fork server."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbtune.cluster.forkserver.launcher import FOLDER
-from nbtune.cluster.link.imports import variables
+from nbtune.cluster.forkserver.launcher import FOLDER_VARIABLE
+from nbtune.cluster.link.imports import environment_variables
 
 __all__ = ["forked_workers"]
 
 
 @contextlib.contextmanager
 def forked_workers(folder: str | None = None) -> Iterator[None]:
-    """Have a Ray that is started inside take its worker processes from a fork server. On Linux only.
+    """Let a Ray that is started inside fork its worker processes from a fork server. Only on Linux.
 
     Args:
-        folder: where the server's socket is to be. It is made, for this user only, and removed at the end; its path
-            has to be short. None for one among the temporary files.
+        folder: folder for the server's socket, with a short path. It is created, accessible for this user only, and
+            removed at the end. None for a temporary folder.
     """
-    if sys.platform != "linux":  # elsewhere a copy of a process may not use the system's libraries
+    if sys.platform != "linux":  # elsewhere system libraries do not support fork without exec
         yield
         return
     from nbtune.cluster.link._ray import setup_worker_program
@@ -31,12 +31,15 @@ def forked_workers(folder: str | None = None) -> Iterator[None]:
         folder = tempfile.mkdtemp(prefix="nbt-fork-", dir="/tmp")
     else:
         Path(folder).mkdir(mode=0o700)
-    with variables({FOLDER: folder}), setup_worker_program(str(Path(__file__).parent / "launcher.py")):
+    with (
+        environment_variables({FOLDER_VARIABLE: folder}),
+        setup_worker_program(str(Path(__file__).parent / "launcher.py")),
+    ):
         yield
 
 
 def main() -> None:
-    """Run Ray's own command line so. Arguments: the folder, and what the command ``ray`` takes."""
+    """Run the command ``ray`` with a fork server. Arguments: the folder, and those of ``ray``."""
     folder = sys.argv.pop(1)
     from ray.scripts.scripts import main as ray
 

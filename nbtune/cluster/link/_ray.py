@@ -1,7 +1,7 @@
 """Everything private to Ray that connecting uses, each with the reason; imported only when it is needed.
 
-`tests/unit/test_private_ray.py` checks the names. `nbtune.cluster.link.ask`, a program that imports nothing of nbtune,
-has its own.
+`tests/unit/test_private_ray.py` checks the names. The program `nbtune.cluster.link.query` imports nothing of nbtune,
+and so has its own private imports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Addresses of clusters: what may be given, and which cluster this machine has."""
+"""Addresses of clusters: their syntax, and the clusters that run on this machine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 from nbtune.errors import ClusterError, did_you_mean
 
-__all__ = ["Address", "UnreachableError", "listening", "ordinary", "parse", "running"]
+__all__ = ["Address", "UnreachableError", "check_reachable", "from_address_file", "parse", "running_clusters"]
 
-_HINT = "write HOST:PORT, auto, local, or ray://HOST:PORT"
+_EXPECTED = "expected HOST:PORT, auto, local, or ray://HOST:PORT"
 
 
 class UnreachableError(ClusterError):
-    """Nobody answers at an address, or somebody who is no cluster."""
+    """No cluster answers at an address."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A checked address.
+    """A parsed address.
 
     Attributes:
-        kind: "local", "auto", "gcs" (host:port) or "client" (ray://host:port).
+        kind: "local", "auto", "gcs" (HOST:PORT) or "client" (ray://HOST:PORT).
         host: the host, without brackets.
         port: the port.
     """
@@ -35,7 +35,7 @@ class Address:
 
     @property
     def target(self) -> str:
-        """The address as Ray takes it, without ``ray://``."""
+        """The address as HOST:PORT, without ``ray://``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
@@ -45,43 +45,50 @@ class Address:
 
 
 def parse(text: str) -> Address:
-    """Read an address.
+    """Parse an address.
+
+    Args:
+        text: HOST:PORT, "auto", "local" or ray://HOST:PORT.
 
     Raises:
-        ClusterError: it is none.
+        ClusterError: the text has another form.
     """
     word = text.strip()
     if word in {"auto", "local"}:
         return Address(word)
     scheme, slashes, rest = word.partition("://")
     if slashes and scheme != "ray":
-        raise ClusterError(f"{text!r} is no address of a cluster: {scheme}:// is not known here; {_HINT}")
+        raise ClusterError(f"cluster address: {_EXPECTED}, got {text!r} ({scheme}:// is not supported)")
     host, colon, port = (rest if slashes else word).rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         suggestion = did_you_mean(word, ["auto", "local"])
-        raise ClusterError(f"{text!r} is no address{suggestion}; {_HINT}")
+        raise ClusterError(f"cluster address: {_EXPECTED}, got {text!r}{suggestion}")
     host = host.removeprefix("[").removesuffix("]")
     return Address("client" if slashes else "gcs", host, int(port))
 
 
-def listening(address: Address, timeout: float = 5) -> None:
-    """Find out at once whether anybody listens: Ray itself tries for minutes.
+def check_reachable(address: Address, timeout: float = 5) -> None:
+    """Check that an address accepts connections; Ray itself would retry for minutes.
+
+    Args:
+        address: of kind "gcs" or "client".
+        timeout: in seconds.
 
     Raises:
-        UnreachableError: nobody does.
+        UnreachableError: it does not.
     """
     try:
         socket.create_connection((address.host, address.port), timeout).close()
     except OSError as error:
         raise UnreachableError(
-            f"{address} cannot be reached: {error}. Is the cluster up, and the address right?"
+            f"{address} cannot be reached: {error}. Check the address, and that the cluster is running"
         ) from error
 
 
-def ordinary() -> Address | None:
-    """Return the address that this user's last `ray start` on this machine has left, or None.
+def from_address_file() -> Address | None:
+    """Return the address that this user's last `ray start` on this machine has written to a file, or None.
 
-    The cluster may be gone since: Ray leaves the file where it was killed.
+    The cluster may have ended since: Ray does not remove the file of a killed cluster.
     """
     from nbtune.cluster.link._ray import get_ray_address_file
 
@@ -92,8 +99,8 @@ def ordinary() -> Address | None:
     return None
 
 
-def running() -> list[Address]:
-    """Return the address of every Ray whose processes are on this machine, other kernels' embedded ones too."""
+def running_clusters() -> list[Address]:
+    """Return the addresses of all Ray clusters with processes on this machine, embedded ones of other kernels too."""
     from nbtune.cluster.link._ray import find_gcs_addresses
 
     return [parse(address) for address in sorted(find_gcs_addresses())]

@@ -1,4 +1,4 @@
-"""Joining a cluster that runs, and making sure that nbtune can work there."""
+"""Connecting to a running cluster, and checking that nbtune can work there."""
 
 from __future__ import annotations
 
@@ -8,99 +8,108 @@ import re
 from typing import Any
 
 from nbtune.cluster.link import auth, survey
-from nbtune.cluster.link.address import Address, UnreachableError, listening, parse
-from nbtune.cluster.link.imports import PACKAGE, loopback, variables, version
-from nbtune.cluster.link.link import Link, remember
-from nbtune.cluster.link.probe import Found, no_token, other_token
+from nbtune.cluster.link.address import Address, UnreachableError, check_reachable, parse
+from nbtune.cluster.link.imports import PACKAGE, environment_variables, loopback, version
+from nbtune.cluster.link.link import Link, set_link
+from nbtune.cluster.link.probe import ProbeResult, missing_token, wrong_token
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "adopt", "attach", "enter", "leave_if_gone"]
+__all__ = ["NAMESPACE", "adopt", "attach", "attach_local", "disconnect_if_gone"]
 
 NAMESPACE = "nbtune"
 """The Ray namespace of all of nbtune's actors."""
 
-# A cluster that has gone for this long takes the kernel's process with it, by Ray's default after a minute, and the
-# notebook's variables with that. `leave_if_gone` does better.
-_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
+# Ray ends the kernel's process, and so its variables, when a cluster has not answered for this long; a minute by
+# default. `disconnect_if_gone` disconnects instead.
+_RECONNECT_TIMEOUT = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 _CLIENT_ATTEMPTS = 3
-"""How often to connect through Ray Client.
+"""How many times to try to connect through Ray Client.
 
-Its server forks a process for each client while gRPC's threads run, and about one in 25 of them dies as it starts
-(measured with Ray 2.60). Ray aborts the connection then. The next attempt gets another process, on another port.
+Its server forks a process for each client while gRPC's threads are running, and about one in 25 of these processes
+crashes at the start (measured with Ray 2.60), which aborts the connection. Each attempt gets a new process.
 """
 
 
-def attach(ray: Any, address: Address, found: Found, given: Address | None) -> None:
-    """Connect to a cluster that a probe has found.
+def attach(ray: Any, address: Address, probed: ProbeResult, requested: Address | None) -> None:
+    """Connect to a cluster.
+
+    Args:
+        ray: the module.
+        address: where the cluster is.
+        probed: what `nbtune.cluster.link.probe.probe` has returned for it.
+        requested: the address that the user has given, if any.
 
     Raises:
         ClusterError: Ray cannot connect, or nbtune cannot work there.
     """
-    auth.use(found.mode)
-    _init(ray, address, found.loopback)
+    auth.use_mode(probed.mode)
+    _init(ray, address, probed.loopback)
     try:
         reports = survey.survey(ray)
-        survey.compare(reports)
-        if survey.lacks_nbtune(reports):
-            # The job's runtime environment takes it there, and is set when connecting.
+        survey.check_compatible(reports)
+        if survey.nodes_without_nbtune(reports):
+            # The job's runtime environment uploads it, and can only be set when connecting.
             ray.shutdown()
-            _init(ray, address, found.loopback, py_modules=[str(PACKAGE)])
+            _init(ray, address, probed.loopback, py_modules=[str(PACKAGE)])
             reports = survey.survey(ray)
-            survey.compare(reports)
-            if lacking := survey.lacks_nbtune(reports):
+            survey.check_compatible(reports)
+            if nodes := survey.nodes_without_nbtune(reports):
                 raise ClusterError(
-                    f"nbtune could not be taken to the cluster's processes on {lacking[0]}. Install it there:"
+                    f"nbtune could not be uploaded to the cluster's node {nodes[0]}. Install it there:"
                     f" pip install nbtune=={version()}"
                 )
     except BaseException:
         ray.shutdown()
         raise
-    remember(ray, Link("attached", given, survey.missing(reports)))
+    set_link(ray, Link("attached", requested, survey.missing_packages(reports)))
 
 
-def enter(ray: Any, address: Address, given: Address | None, same: bool) -> None:
+def attach_local(ray: Any, address: Address, requested: Address | None, *, same_versions: bool) -> None:
     """Connect to nbtune's own local cluster.
 
     Args:
         ray: the module.
-        address: where it is.
-        given: the address that was asked for, if any.
-        same: whether it runs what this kernel runs, so that there is nothing to ask.
+        address: where the cluster is.
+        requested: the address that the user has given, if any.
+        same_versions: whether it is known to have this kernel's Python, Ray and nbtune, and need not be asked.
 
     Raises:
-        ClusterError: the token is another one, or the cluster runs another Python, Ray or nbtune.
+        ClusterError: it needs another token, or has another Python, Ray or nbtune.
     """
-    if not same:
+    if not same_versions:
         from nbtune.cluster.link.probe import probe
 
         probe(address)
-    where = auth.source()
-    if where is None:
-        raise no_token(address)
-    auth.use("token")
-    # It is there, or its keeper would have cleared it away: so this answers at once, unlike `ray.init`.
+    token_source = auth.token_source()
+    if token_source is None:
+        raise missing_token(address)
+    auth.use_mode("token")
+    # Its guardian is alive, and so is the cluster: this returns at once, while `ray.init` with a wrong token does not.
     from nbtune.cluster.link._ray import GcsClient
 
     try:
         GcsClient(address=address.target)
     except ray.exceptions.AuthenticationError:
-        raise other_token(address, where) from None
+        raise wrong_token(address, token_source) from None
     _init(ray, address, on_loopback=True)
     missing: tuple[str, ...] = ()
-    if not same:
+    if not same_versions:
         try:
             reports = survey.survey(ray)
-            survey.compare(reports)
-            missing = survey.missing(reports)
+            survey.check_compatible(reports)
+            missing = survey.missing_packages(reports)
         except BaseException:
             ray.shutdown()
             raise
-    remember(ray, Link("local", given, missing))
+    set_link(ray, Link("local", requested, missing))
 
 
 def adopt(ray: Any) -> None:
-    """Take the connection that the user has made with Ray itself.
+    """Use the connection that the user has made with Ray itself.
+
+    Args:
+        ray: the module.
 
     Raises:
         ClusterError: nbtune cannot work there.
@@ -108,35 +117,38 @@ def adopt(ray: Any) -> None:
     from nbtune.cluster.link._ray import is_own_head_node
 
     if is_own_head_node():
-        remember(ray, Link("embedded"))
+        set_link(ray, Link("embedded"))
         return
     reports = survey.survey(ray)
-    survey.compare(reports)
-    if lacking := survey.lacks_nbtune(reports):
+    survey.check_compatible(reports)
+    if nodes := survey.nodes_without_nbtune(reports):
         raise ClusterError(
-            f"the cluster's processes on {lacking[0]} do not have nbtune. Install it there"
+            f"nbtune is not installed on the cluster's node {nodes[0]}. Install it there"
             f" (pip install nbtune=={version()}), or call ray.shutdown() and connect with nbtune.connect()"
-            " or %tune cluster, which take it along"
+            " or %tune cluster, which upload it"
         )
-    remember(ray, Link("attached", None, survey.missing(reports)))
+    set_link(ray, Link("attached", None, survey.missing_packages(reports)))
 
 
-def leave_if_gone(ray: Any) -> str | None:
-    """Leave a cluster that is no more: whatever asks it for something would wait for it.
+def disconnect_if_gone(ray: Any) -> str | None:
+    """Disconnect from a cluster that has ended: every call to it would block.
+
+    Args:
+        ray: the module.
 
     Returns:
-        The address that it had, or None if it is there.
+        The cluster's address if it has ended, else None.
     """
     from nbtune.cluster.link._ray import is_own_head_node
 
-    if is_own_head_node() or ray.util.client.ray.is_connected():  # Ray notices these itself
+    if is_own_head_node() or ray.util.client.ray.is_connected():  # Ray itself notices their end
         return None
-    where = str(ray.get_runtime_context().gcs_address)
+    address = str(ray.get_runtime_context().gcs_address)
     try:
-        listening(parse(where))
+        check_reachable(parse(address))
     except UnreachableError:
         ray.shutdown()
-        return where
+        return address
     return None
 
 
@@ -144,10 +156,10 @@ def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> 
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": "ERROR"}
     if runtime_env:
         options["runtime_env"] = runtime_env
-    patience = {} if _PATIENCE in os.environ else {_PATIENCE: str(10 * 24 * 3600)}
+    timeout = {} if _RECONNECT_TIMEOUT in os.environ else {_RECONNECT_TIMEOUT: str(10 * 24 * 3600)}
     attempts = _CLIENT_ATTEMPTS if address.kind == "client" else 1
     try:
-        with variables(patience), loopback() if on_loopback else contextlib.nullcontext():
+        with environment_variables(timeout), loopback() if on_loopback else contextlib.nullcontext():
             for attempt in range(1, attempts + 1):
                 try:
                     ray.init(address=str(address), **options)
@@ -156,7 +168,7 @@ def _init(ray: Any, address: Address, on_loopback: bool, **runtime_env: Any) -> 
                     if attempt == attempts:
                         raise
                     ray.shutdown()
-    except Exception as error:  # of many kinds, grpc's own among them
+    except Exception as error:  # of many types, gRPC's own among them
         ray.shutdown()
         mismatch = _version_mismatch(error)
         problem = "has other versions than this kernel" if mismatch else "cannot be used"

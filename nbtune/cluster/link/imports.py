@@ -1,4 +1,4 @@
-"""How Ray is imported, and what its processes are given when nbtune starts them."""
+"""Importing Ray, and the environment of the Ray processes that nbtune starts."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import Any
 from nbtune.engine.protocol import environment
 
 __all__ = [
+    "EXTRA_IDLE_WORKERS",
     "LOOPBACK",
     "PACKAGE",
-    "SOFT_LIMIT",
+    "environment_variables",
     "import_ray",
     "lazy_folder",
     "loopback",
     "process_variables",
-    "variables",
     "version",
 ]
 
 PACKAGE = Path(__file__).parents[2]
-"""The folder of nbtune itself."""
+"""The folder of the package nbtune."""
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray's own switch for a Ray that lives on 127.0.0.1 alone, its default on macOS. An address of 127.0.0.1
-alone does not do it: where the switch is on, Ray replaces it by the one that other machines can reach, and
-then listens on all of them."""
-SOFT_LIMIT = 2
-"""How many idle processes Ray keeps beyond one for each CPU: those that were started ahead are the
-trials', and one is for a driver."""
+"""Ray's switch for listening on 127.0.0.1 only, which is its default on macOS and Windows.
+
+The address 127.0.0.1 does not suffice: without the switch Ray replaces it by an address that other machines can
+reach."""
+EXTRA_IDLE_WORKERS = 2
+"""How many idle worker processes Ray keeps in addition to one for each CPU, for the drivers of experiments."""
 
 
 def import_ray() -> Any:
-    """Import Ray without the part that has nothing to do with it (see `nbtune.cluster.embedded.lazy`)."""
+    """Return the module ray, imported without a slow dependency that it does not use, see ``cluster/embedded/lazy``."""
     if "ray" not in sys.modules:
         with _lazy_path():
             import ray
@@ -47,22 +47,22 @@ def import_ray() -> Any:
 
 
 def lazy_folder() -> str | None:
-    """Return the folder that makes the slow import lazy, or None where that package is not installed."""
-    # Not importlib.util.find_spec: that one finds the lazy module itself, once it is imported.
-    found = importlib.machinery.PathFinder.find_spec("rfc3987_syntax")
-    return str(PACKAGE / "cluster" / "embedded" / "lazy") if found else None
+    """Return the folder of the lazy module, for ``sys.path``; None if the package that it replaces is not installed."""
+    # Not importlib.util.find_spec, which returns the lazy module once that is imported.
+    spec = importlib.machinery.PathFinder.find_spec("rfc3987_syntax")
+    return str(PACKAGE / "cluster" / "embedded" / "lazy") if spec else None
 
 
 def version() -> str:
-    """Return nbtune's version, without importing the package: its public names lie above this one."""
+    """Return nbtune's version, without importing the package `nbtune`, which is above this one."""
     return str(sys.modules["nbtune"].__version__)
 
 
 def process_variables() -> dict[str, str]:
-    """Return the environment variables for a Ray that nbtune starts: what its processes import, and from where."""
+    """Return the environment variables for a Ray that nbtune starts: what its processes import, and the path."""
     package = PACKAGE.parent
     installed = [*site.getsitepackages(), site.getusersitepackages()]
-    # Not where it is importable anyway: what comes first on this path hides the standard library's modules.
+    # Not if it is importable anyway: modules on this path take precedence over the standard library's.
     own = None if str(package) in installed else str(package)
     before = os.environ.get("PYTHONPATH", "")
     path = [entry for entry in (lazy_folder(), *before.split(os.pathsep), own) if entry]
@@ -75,16 +75,20 @@ def process_variables() -> dict[str, str]:
 
 @contextlib.contextmanager
 def loopback() -> Iterator[None]:
-    """Have Ray take this machine for 127.0.0.1 while it starts here, or connects to one that does."""
+    """Let Ray use 127.0.0.1 as this machine's address inside, for a Ray that starts or one that listens there only."""
     from nbtune.cluster.link._ray import loopback_only
 
-    with variables(LOOPBACK), loopback_only():  # the variables are for the processes that Ray starts
+    with environment_variables(LOOPBACK), loopback_only():  # the variables are for the processes that Ray starts
         yield
 
 
 @contextlib.contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for what is started inside."""
+def environment_variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables inside, and restore them afterwards.
+
+    Args:
+        values: their values, by their names.
+    """
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,4 +1,4 @@
-"""Asks a cluster who it is before this process joins it, and says in one message what stands against it."""
+"""Query a cluster before this process connects to it, and report in one message what prevents the connection."""
 
 from __future__ import annotations
 
@@ -13,115 +13,132 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.cluster.link import auth
-from nbtune.cluster.link.address import Address, UnreachableError, listening
+from nbtune.cluster.link.address import Address, UnreachableError, check_reachable
 from nbtune.cluster.link.imports import lazy_folder
 from nbtune.errors import ClusterError
 
-__all__ = ["Found", "ask", "no_token", "other_token", "probe"]
+__all__ = ["ProbeResult", "missing_token", "probe", "query", "wrong_token"]
 
-_PATIENCE = 30.0  # seconds for the whole answer, importing Ray on a busy machine among them
+_TIMEOUT = 30.0  # seconds for the whole query, which includes importing Ray on a busy machine
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a probe has found.
+class ProbeResult:
+    """How to connect to a cluster.
 
     Attributes:
-        mode: the authentication that the cluster wants: "token" or "disabled".
-        loopback: whether it lives on this machine's 127.0.0.1 alone.
+        mode: the cluster's authentication mode, "token" or "disabled".
+        loopback: whether the cluster listens on 127.0.0.1 only.
     """
 
     mode: str
     loopback: bool = False
 
 
-def probe(address: Address) -> Found:
+def probe(address: Address) -> ProbeResult:
     """Find out how to connect to a cluster.
 
+    Args:
+        address: of kind "gcs" or "client".
+
     Raises:
-        ClusterError: it cannot be reached, wants another token, or does not go together with this kernel.
+        ClusterError: the cluster cannot be reached, needs another token, or has other versions than this kernel.
     """
     if address.kind == "client" and importlib.util.find_spec("grpc") is None:
         raise ClusterError(
-            f"{address} is for Ray Client, which needs the package grpcio here. Install it into this kernel's"
+            f"cannot connect to {address}: Ray Client needs the package grpcio. Install it in this kernel's"
             ' environment: pip install "nbtune[client]", or pip install grpcio'
         )
-    listening(address)
-    where = auth.source()
-    answer = ask(address)
-    _check_token(address, answer["auth"], where)
+    check_reachable(address)
+    token_source = auth.token_source()
+    answer = query(address)
+    _check_token(address, answer["auth"], token_source)
     if address.kind == "client":
-        return Found(answer["auth"])
+        return ProbeResult(answer["auth"])
     _check_versions(address, answer)
-    if not answer["here"]:
+    if not answer["has_local_node"]:
         raise ClusterError(
-            f"no node of the cluster at {address} is on this machine, and a kernel joins a cluster through one. Give"
-            " its Ray Client's address, ray://HOST:10001 by default, or start a node here:"
+            f"the cluster at {address} has no node on this machine, and a kernel connects through a local node. Use"
+            " the address of its Ray Client server, by default ray://HOST:10001, or start a node on this machine:"
             f" ray start --address={address}"
         )
-    return Found(answer["auth"], answer["head"] in {"127.0.0.1", "::1"})
+    return ProbeResult(answer["auth"], answer["head"] in {"127.0.0.1", "::1"})
 
 
-def no_token(address: Address) -> ClusterError:
-    """Return the error for a cluster that wants a token where there is none."""
+def missing_token(address: Address) -> ClusterError:
+    """Return the error for a cluster that needs a token if this machine has none.
+
+    Args:
+        address: the cluster's.
+    """
     return ClusterError(
-        f"{address} wants a token, and there is none here: RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are not set, and"
-        " there is no ~/.ray/auth_token. Copy the cluster's: `ray get-auth-token` prints it there"
+        f"{address} needs a token, and none was found: RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are not set, and"
+        " ~/.ray/auth_token does not exist. Copy the cluster's token: `ray get-auth-token` prints it on its head node"
     )
 
 
-def other_token(address: Address, where: str | None) -> ClusterError:
-    """Return the error for a cluster that wants another token than the one that is here."""
+def wrong_token(address: Address, source: str | None) -> ClusterError:
+    """Return the error for a cluster that needs another token than the one found on this machine.
+
+    Args:
+        address: the cluster's.
+        source: where the token was found, see `nbtune.cluster.link.auth.token_source`.
+    """
     return ClusterError(
-        f"{address} wants another token than the one here, which is from {where}."
-        " `ray get-auth-token` prints the cluster's on its head node"
+        f"{address} needs another token than the one from {source}."
+        " `ray get-auth-token` prints the cluster's token on its head node"
     )
 
 
-def ask(address: Address, *more: str, patience: float = _PATIENCE) -> dict[str, Any]:
-    """Return what `nbtune.cluster.link.ask` says of a cluster.
+def query(address: Address, *arguments: str, timeout: float = _TIMEOUT) -> dict[str, Any]:
+    """Return what `nbtune.cluster.link.query` prints about a cluster.
+
+    Args:
+        address: of kind "gcs" or "client".
+        *arguments: "activity", or nothing.
+        timeout: in seconds.
 
     Raises:
-        UnreachableError: no cluster answers there.
+        UnreachableError: no cluster answers.
     """
-    program = Path(__file__).with_name("ask.py")
+    program = Path(__file__).with_name("query.py")
     variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [lazy_folder(), os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-P", str(program), str(address), *more]
+    command = [sys.executable, "-P", str(program), str(address), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603
-            command, env=variables, capture_output=True, text=True, timeout=patience, stdin=subprocess.DEVNULL
+        process = subprocess.run(  # noqa: S603
+            command, env=variables, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        done = None
+        process = None
     try:
-        answer = json.loads(done.stdout.splitlines()[-1]) if done else None
+        answer = json.loads(process.stdout.splitlines()[-1]) if process else None
     except (ValueError, IndexError):
         answer = None
     if isinstance(answer, dict):
         return answer
     kind = "Ray Client server" if address.kind == "client" else "Ray cluster"
-    other = "" if address.kind == "client" else ". If it is the port of its Ray Client, write ray:// before it"
-    raise UnreachableError(f"{address} cannot be reached: somebody listens there, but no {kind} has answered{other}")
+    hint = "" if address.kind == "client" else ". For the port of a Ray Client server, write ray:// before the address"
+    raise UnreachableError(f"{address} cannot be reached: the port accepts connections, but no {kind} answers{hint}")
 
 
-def _check_token(address: Address, state: str, where: str | None) -> None:
-    said = auth.said()
+def _check_token(address: Address, state: str, source: str | None) -> None:
+    requested = auth.requested_mode()
     if state == "missing":
-        raise no_token(address)
+        raise missing_token(address)
     if state == "wrong":
-        raise other_token(address, where)
-    if state == "token" and said == "disabled":
+        raise wrong_token(address, source)
+    if state == "token" and requested == "disabled":
         raise ClusterError(
-            f"{address} wants a token, and RAY_AUTH_MODE=disabled turns it off here, though there is one: {where}."
+            f"{address} needs a token, but RAY_AUTH_MODE=disabled disables the token from {source}."
             " Unset RAY_AUTH_MODE, or set it to token"
         )
-    if state == "disabled" and said not in {None, "disabled"}:
+    if state == "disabled" and requested not in {None, "disabled"}:
         raise ClusterError(
-            f"{address} is a cluster without token authentication, and RAY_AUTH_MODE={said} asks for it here:"
-            " Ray's processes would not understand each other. Unset RAY_AUTH_MODE to connect all the same"
+            f"{address} is a cluster without token authentication, but RAY_AUTH_MODE={requested} requires it."
+            " Unset RAY_AUTH_MODE to connect without a token"
         )
 
 
@@ -131,13 +148,13 @@ def _check_versions(address: Address, answer: dict[str, Any]) -> None:
     level = os.environ.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "patch")  # Ray's own setting
     parts = 2 if level == "minor" else 3
     differences = []
-    theirs = answer["python"]
-    if theirs and theirs.split(".")[:parts] != platform.python_version().split(".")[:parts]:
-        differences.append(f"Python is {platform.python_version()} here and {theirs} there")
+    python = answer["python"]
+    if python and python.split(".")[:parts] != platform.python_version().split(".")[:parts]:
+        differences.append(f"Python {python} instead of {platform.python_version()}")
     if answer["ray"] and answer["ray"] != ray.__version__:
-        differences.append(f"Ray is {ray.__version__} here and {answer['ray']} there")
+        differences.append(f"Ray {answer['ray']} instead of {ray.__version__}")
     if differences:
         raise ClusterError(
-            f"the cluster at {address} and this kernel differ: {'; '.join(differences)}. Ray needs the same ones on"
-            " both sides: use a kernel with the cluster's, or a cluster with this kernel's"
+            f"the cluster at {address} has other versions than this kernel: {' and '.join(differences)}. Use a kernel"
+            " with the cluster's versions, or a cluster with this kernel's"
         )

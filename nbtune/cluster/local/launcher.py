@@ -1,4 +1,4 @@
-"""The local cluster as processes: looked up, started, ended."""
+"""Finds, starts and ends the processes of the local cluster."""
 
 from __future__ import annotations
 
@@ -21,37 +21,42 @@ from typing import Any
 import psutil
 
 from nbtune.cluster.link import auth
-from nbtune.cluster.link.imports import LOOPBACK, PACKAGE, SOFT_LIMIT, process_variables, version
+from nbtune.cluster.link.imports import EXTRA_IDLE_WORKERS, LOOPBACK, PACKAGE, process_variables, version
 from nbtune.cluster.local import processes, state
-from nbtune.cluster.local.guardian import Orders
+from nbtune.cluster.local.guardian import GuardianConfig
 from nbtune.engine.protocol import environment
 from nbtune.errors import ClusterError
 from nbtune.spec.units import parse_duration
 
-__all__ = ["find", "runs_the_same", "start", "stop"]
+__all__ = ["find", "has_same_versions", "start", "stop"]
 
-_HELPERS = 15.0  # seconds that Ray gives its helpers to start: on a very busy machine it gives up, and is tried again
+_AGENT_TIMEOUT = 15.0  # seconds after which Ray fails if its agents have not started; the start is repeated then
 
-_keepers: list[subprocess.Popen[str]] = []
-"""The keepers that this kernel has started: one that has ended is to be waited for, or it stays as a zombie."""
+_guardians: list[subprocess.Popen[str]] = []
+"""The guardians that this kernel has started. Those that have ended are polled, or they would stay as zombies."""
 
 
 def find() -> state.State | None:
-    """Return the local cluster that runs, or None. What is left of one that has died is cleared away."""
-    there = state.read()
-    if there is None:
+    """Return the running local cluster, or None. Remaining processes of a crashed one are terminated."""
+    cluster = state.read()
+    if cluster is None:
         return None
-    if processes.alive(there.keeper) and processes.alive(there.ray):
-        return there
-    _clear(there)
+    if processes.alive(cluster.guardian) and processes.alive(cluster.ray):
+        return cluster
+    _clear(cluster)
     return None
 
 
 def start(cpus: int | None, gpus: int | None, idle: float | str) -> state.State:
-    """Start a local cluster, or return the one that runs if it is what is asked for. To be called under the lock.
+    """Start a local cluster, or return the running one. The caller holds the lock.
+
+    Args:
+        cpus: number of logical CPUs; None for those of this machine, or of the running cluster.
+        gpus: number of logical GPUs; None for those that Ray detects, or of the running cluster.
+        idle: time without use after which the cluster ends: seconds, or a duration such as "30m".
 
     Raises:
-        ClusterError: another one runs, or it does not start.
+        ClusterError: a cluster with other resources is running, or the cluster does not start.
     """
     try:
         seconds = parse_duration(idle)
@@ -59,133 +64,137 @@ def start(cpus: int | None, gpus: int | None, idle: float | str) -> state.State:
         raise ClusterError(f"idle: {error}") from None
     for name, value in (("cpus", cpus), ("gpus", gpus)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < (name == "cpus")):
-            raise ClusterError(
-                f"{name}={value!r} is no number of {name.upper()[:-1]}s; give a whole number, or leave it out"
-            )
-    there = find()
-    if there is not None:
-        _compare(there, {"cpus": cpus, "gpus": gpus})
-        return there
-    auth.ensure()
-    facts = {"cpus": cpus, "gpus": gpus, "idle": seconds, "python": sys.executable, "versions": _versions()}
+            raise ClusterError(f"{name}=: expected an integer >= {int(name == 'cpus')}, got {value!r}")
+    cluster = find()
+    if cluster is not None:
+        _check_resources(cluster, {"cpus": cpus, "gpus": gpus})
+        return cluster
+    auth.ensure_token()
+    metadata = {"cpus": cpus, "gpus": gpus, "idle": seconds, "python": sys.executable, "versions": _versions()}
     began = time.monotonic()
-    why = _launch(cpus, gpus, facts)
-    if why and time.monotonic() - began > _HELPERS:
-        why = _launch(cpus, gpus, facts)
-    there = state.read()
-    if why or there is None:
-        raise ClusterError(f"the local cluster could not start. Ray says:\n{why}")
-    return there
+    failure = _launch(cpus, gpus, metadata)
+    if failure and time.monotonic() - began > _AGENT_TIMEOUT:
+        failure = _launch(cpus, gpus, metadata)
+    cluster = state.read()
+    if failure or cluster is None:
+        raise ClusterError(f"the local cluster could not start. Ray's message:\n{failure}")
+    return cluster
 
 
 def stop() -> bool:
-    """End the local cluster, whatever is left of it, and nothing else. To be called under the lock.
+    """End the local cluster, or what remains of a crashed one. The caller holds the lock.
 
     Returns:
         Whether there was one.
     """
-    there = state.read()
-    if there is None:
+    cluster = state.read()
+    if cluster is None:
         return False
-    _clear(there)
+    _clear(cluster)
     return True
 
 
-def runs_the_same(there: state.State) -> bool:
-    """Tell whether a cluster's processes are what this kernel's own would be."""
-    return there.python == sys.executable and there.versions == _versions()
+def has_same_versions(cluster: state.State) -> bool:
+    """Tell whether a cluster runs in this kernel's environment, with its versions.
+
+    Args:
+        cluster: the state of a local cluster.
+    """
+    return cluster.python == sys.executable and cluster.versions == _versions()
 
 
 def _versions() -> tuple[str, str, str]:
-    """Return the versions of Python, Ray and nbtune here."""
+    """Return this kernel's versions of Python, Ray and nbtune."""
     import ray
 
     return platform.python_version(), ray.__version__, version()
 
 
-def _clear(there: state.State) -> None:
-    """End what is left of a cluster: by its keeper, or without one."""
-    keeper = processes.alive(there.keeper)
-    processes.end(there.folder, [keeper] if keeper else [])
-    if keeper and processes.alive(there.keeper):
+def _clear(cluster: state.State) -> None:
+    """Terminate all processes of a cluster, and remove its folder and state file."""
+    guardian = processes.alive(cluster.guardian)
+    processes.terminate(cluster.folder, [guardian] if guardian else [])
+    if guardian and processes.alive(cluster.guardian):
         with suppress(psutil.Error):
-            keeper.kill()
-    for process in _keepers:
+            guardian.kill()
+    for process in _guardians:
         process.poll()
-    state.remove(there.folder)
-    shutil.rmtree(there.folder, ignore_errors=True)
+    state.remove(cluster.folder)
+    shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
-def _compare(there: state.State, wanted: Mapping[str, int | None]) -> None:
-    other = {name: value for name, value in wanted.items() if value is not None and getattr(there, name) != value}
-    if other:
-        asked = ", ".join(f"{name}={value}" for name, value in other.items())
-        has = ", ".join(f"{name}={getattr(there, name) or 'those of this machine'}" for name in other)
+def _check_resources(cluster: state.State, requested: Mapping[str, int | None]) -> None:
+    different = {
+        name: value for name, value in requested.items() if value is not None and getattr(cluster, name) != value
+    }
+    if different:
+        expected = ", ".join(f"{name}={value}" for name, value in different.items())
+        actual = ", ".join(f"{name}={getattr(cluster, name) or 'those of this machine'}" for name in different)
         raise ClusterError(
-            f"a local cluster runs already, at {there.address}, and it is not what is asked for: {asked}, but it has"
-            f" {has}. End it with nbtune.stop_cluster(), or %tune cluster stop, or take it as it is"
+            f"a local cluster is already running at {cluster.address}, with {actual} instead of {expected}. End it with"
+            " nbtune.stop_cluster() or %tune cluster stop, or omit the numbers to use it as it is"
         )
 
 
-def _launch(cpus: int | None, gpus: int | None, facts: dict[str, Any]) -> str:
-    """Start a cluster in a folder of its own. Return what has gone wrong, or nothing."""
-    # Not tempfile's own folder: on macOS and under many schedulers it is too long for the names of unix sockets.
+def _launch(cpus: int | None, gpus: int | None, metadata: dict[str, Any]) -> str:
+    """Start a cluster in a new folder; return an error message, or an empty text."""
+    # Not tempfile's default folder: on macOS and many batch systems its path is too long for Unix sockets.
     root = "/tmp" if os.path.isdir("/tmp") else None  # noqa: S108
-    folder = tempfile.mkdtemp(prefix="nbt-", dir=root)  # only this user's; Ray opens its own below it for everybody
-    why = _keep(Orders(folder, _command(folder, cpus, gpus), facts))
-    if why:
+    folder = tempfile.mkdtemp(prefix="nbt-", dir=root)  # accessible for this user only, unlike Ray's folders in it
+    error = _start_guardian(GuardianConfig(folder, _command(folder, cpus, gpus), metadata))
+    if error:
         shutil.rmtree(folder, ignore_errors=True)
-    return why
+    return error
 
 
-def _keep(orders: Orders) -> str:
-    """Start a keeper and wait until its cluster is up. Return what has gone wrong, or nothing."""
+def _start_guardian(config: GuardianConfig) -> str:
+    """Start a guardian, and wait until its cluster is ready; return an error message, or an empty text."""
     package = str(PACKAGE.parent)
     variables = {**os.environ, **process_variables(), **LOOPBACK, auth.MODE: "token"}
-    # What would lead its processes to another Ray, or its files to another place.
+    # These would make its processes use another Ray, or another folder.
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", processes.MARK):
         variables.pop(name, None)
     program = f"import sys; sys.path.append({package!r}); from nbtune.cluster.local.guardian import main; main()"
-    log = os.open(Path(orders.folder) / "keeper.log", os.O_WRONLY | os.O_CREAT, 0o600)
+    log = os.open(Path(config.folder) / "guardian.log", os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        keeper = subprocess.Popen(  # noqa: S603
+        guardian = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             env=variables,
-            cwd=orders.folder,
+            cwd=config.folder,
             text=True,
             start_new_session=True,
         )
     finally:
         os.close(log)
-    _keepers.append(keeper)
-    assert keeper.stdin is not None
-    assert keeper.stdout is not None
-    with keeper.stdin, keeper.stdout:
+    _guardians.append(guardian)
+    assert guardian.stdin is not None
+    assert guardian.stdout is not None
+    with guardian.stdin, guardian.stdout:
         with suppress(BrokenPipeError):
-            keeper.stdin.write(json.dumps(asdict(orders)) + "\n")
-            keeper.stdin.flush()
-        line = keeper.stdout.readline()
+            guardian.stdin.write(json.dumps(asdict(config)) + "\n")
+            guardian.stdin.flush()
+        line = guardian.stdout.readline()
     if line:
         return str(json.loads(line))
     with suppress(OSError):
-        return (Path(orders.folder) / "keeper.log").read_text("utf-8", "replace")[-1000:]
-    return "its keeper has ended"
+        return (Path(config.folder) / "guardian.log").read_text("utf-8", "replace")[-1000:]
+    return "its guardian process has ended"
 
 
 def _command(folder: str, cpus: int | None, gpus: int | None) -> list[str]:
     config = {
         "preload_python_modules": [environment.PRELOAD],
-        "num_workers_soft_limit": (cpus or os.cpu_count() or 1) + SOFT_LIMIT,
+        "num_workers_soft_limit": (cpus or os.cpu_count() or 1) + EXTRA_IDLE_WORKERS,
     }
     options = {
         "port": 0,
         "temp-dir": f"{folder}/ray",
         "include-dashboard": "false",
         "system-config": json.dumps(config),
-        # Of its own, not of the range that every other Ray on the machine takes them from.
+        # Any free ports, not those of the range that all Rays on a machine use by default.
         "min-worker-port": 0,
         "max-worker-port": 0,
         **_client_port(),
@@ -193,14 +202,14 @@ def _command(folder: str, cpus: int | None, gpus: int | None) -> list[str]:
         **({} if gpus is None else {"num-gpus": gpus}),
     }
     start = [sys.executable, "-m", "nbtune.cluster.forkserver.start", f"{folder}/fork", "start", "--head", "--block"]
-    # The monitor is for clusters that grow.
+    # The monitor process is for autoscaling.
     return [*start, "--no-monitor", "--disable-usage-stats", *(f"--{name}={value}" for name, value in options.items())]
 
 
 def _client_port() -> dict[str, int]:
-    """Return the option for the port of the Ray Client server, which Ray starts wherever grpcio is installed.
+    """Return the option for the port of the Ray Client server, which Ray starts if grpcio is installed.
 
-    Its default is one for all of a machine's Rays, and a second one would end for want of it.
+    The default port is the same for all Rays on a machine, and a second one with it would fail.
     """
     if importlib.util.find_spec("grpc") is None:
         return {}

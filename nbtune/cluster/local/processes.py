@@ -1,4 +1,4 @@
-"""The processes of one local cluster, and how they end: those and no others."""
+"""Finding and terminating the processes of a local cluster, and no others."""
 
 from __future__ import annotations
 
@@ -8,62 +8,76 @@ from contextlib import suppress
 
 import psutil
 
-__all__ = ["MARK", "Identity", "alive", "end", "identity", "marked"]
+__all__ = ["MARK", "Identity", "alive", "cluster_processes", "identity", "terminate"]
 
 MARK = "NBTUNE_CLUSTER"
-"""The environment variable that every process of a local cluster has from its keeper: the cluster's folder.
-Ray's processes lose their parents where one of them is killed; this they keep."""
+"""The environment variable with the cluster's folder, which all its processes inherit from its guardian.
+
+Unlike a parent process, it does not change when another process is killed."""
 
 Identity = tuple[int, float]
-"""A process's id with the time of its creation: an id alone is another process's one day."""
+"""A process id with the process's creation time, since process ids are reused."""
 
-_GRACE = 10.0  # seconds for Ray to end its own; it needs two
+_GRACE_PERIOD = 10.0  # seconds for Ray to terminate its processes, which usually takes two
 
 
 def identity(pid: int | None = None) -> Identity:
-    """Return who a process is; this one, if no id is given."""
+    """Return the identity of a process.
+
+    Args:
+        pid: its id; None for this process.
+    """
     process = psutil.Process(pid)
     return process.pid, process.create_time()
 
 
-def alive(who: Identity) -> psutil.Process | None:
-    """Return a process if it is still that one, and runs."""
+def alive(process_identity: Identity) -> psutil.Process | None:
+    """Return a process if it is running, else None.
+
+    Args:
+        process_identity: what `identity` has returned for it.
+    """
+    pid, created = process_identity
     with suppress(psutil.Error, ValueError):
-        process = psutil.Process(who[0])
-        # Read twice, the time may differ in its last digits: it is the clock's less the machine's time since its start.
-        if abs(process.create_time() - who[1]) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+        process = psutil.Process(pid)
+        # The creation time is computed from the clock and the time since boot, so its last digits vary.
+        if abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE:
             return process
     return None
 
 
-def marked(folder: str) -> list[psutil.Process]:
-    """Return the processes of the cluster with this folder, but for this one."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            ours = process.pid != os.getpid() and process.environ().get(MARK) == folder
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def end(folder: str, first: Iterable[psutil.Process] = ()) -> None:
-    """End the processes of a cluster.
+def cluster_processes(folder: str) -> list[psutil.Process]:
+    """Return the processes of a cluster, except this one.
 
     Args:
-        folder: its folder, by which they are known.
-        first: those that are asked to end the others by themselves; the rest is killed.
+        folder: the cluster's folder.
     """
-    asked = list(first)
-    for process in asked:
+    matching = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            belongs = process.pid != os.getpid() and process.environ().get(MARK) == folder
+            if belongs and process.status() != psutil.STATUS_ZOMBIE:
+                matching.append(process)
+    return matching
+
+
+def terminate(folder: str, roots: Iterable[psutil.Process] = ()) -> None:
+    """Terminate the processes of a cluster.
+
+    Args:
+        folder: the cluster's folder.
+        roots: processes that terminate the others if they get SIGTERM. Those that do not end in time are killed.
+    """
+    terminated = list(roots)
+    for process in terminated:
         with suppress(psutil.Error):
             process.terminate()
-    psutil.wait_procs(asked, _GRACE)
-    for _ in range(5):  # one that is being started meanwhile is found the next time
-        left = marked(folder)
-        if not left:
+    psutil.wait_procs(terminated, _GRACE_PERIOD)
+    for _ in range(5):  # a process may start others meanwhile
+        remaining = cluster_processes(folder)
+        if not remaining:
             return
-        for process in left:
+        for process in remaining:
             with suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, 2)
+        psutil.wait_procs(remaining, 2)

@@ -1,6 +1,6 @@
-"""The file that says where nbtune's local cluster is, and the lock of those who start, join and end it.
+"""The state file of nbtune's local cluster, and the lock for starting it, connecting to it and ending it.
 
-Both lie in ``$NBTUNE_HOME``, by default ``~/.nbtune``. The token is not in them.
+Both are in ``$NBTUNE_HOME``, by default ``~/.nbtune``. They do not contain the token.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ __all__ = ["State", "home", "locked", "read", "remove", "write"]
 
 @dataclass(frozen=True)
 class State:
-    """What is known of a running local cluster.
+    """A running local cluster.
 
     Attributes:
-        address: host:port.
-        folder: the folder with Ray's own, which is removed at the end.
-        keeper: the process that ends it.
-        ray: the `ray start` below the keeper.
-        cpus: how many CPUs were asked for, or None.
-        gpus: how many GPUs were asked for, or None.
-        idle: after how many seconds without use it ends.
-        python: the interpreter that its processes run.
-        versions: of Python, Ray and nbtune.
+        address: HOST:PORT.
+        folder: the cluster's folder, which is removed at the end.
+        guardian: the process that ends the cluster.
+        ray: the process of `ray start`, a child of the guardian.
+        cpus: the requested number of CPUs, or None.
+        gpus: the requested number of GPUs, or None.
+        idle: seconds without use after which the cluster ends.
+        python: path of the interpreter.
+        versions: those of Python, Ray and nbtune.
     """
 
     address: str
     folder: str
-    keeper: Identity
+    guardian: Identity
     ray: Identity
     cpus: int | None
     gpus: int | None
@@ -47,39 +47,51 @@ class State:
 
 
 def home() -> Path:
-    """Return nbtune's own folder, made if it is not there."""
+    """Return nbtune's folder in the home directory, created if necessary.
+
+    Raises:
+        ClusterError: it cannot be created.
+    """
     folder = Path(os.environ.get("NBTUNE_HOME") or Path.home() / ".nbtune").expanduser()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ClusterError(
-            f"nbtune's folder {folder} cannot be made: {error}. NBTUNE_HOME names another one"
+            f"nbtune's folder {folder} cannot be created: {error}. Set NBTUNE_HOME to use another one"
         ) from error
     return folder
 
 
 def read() -> State | None:
-    """Return what the file says, or None where there is none that can be read."""
+    """Return the content of the state file, or None if there is no valid one."""
     try:
         data = json.loads(_file().read_text("utf-8"))
-        tuples = {name: tuple(data[name]) for name in ("keeper", "ray", "versions")}
+        tuples = {name: tuple(data[name]) for name in ("guardian", "ray", "versions")}
         return State(**{**data, **tuples})
     except (OSError, ValueError, TypeError, KeyError, ClusterError):
         return None
 
 
 def write(state: State) -> None:
-    """Keep a state, for this user's eyes only."""
+    """Write the state file, readable for this user only.
+
+    Args:
+        state: its content.
+    """
     file = _file()
-    new = file.with_suffix(f".{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+    temporary = file.with_suffix(f".{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
         json.dump(asdict(state), opened)
-    new.replace(file)
+    temporary.replace(file)
 
 
 def remove(folder: str) -> None:
-    """Remove the file, if it is about the cluster with this folder."""
+    """Remove the state file, unless it describes another cluster.
+
+    Args:
+        folder: the cluster's folder.
+    """
     state = read()
     if state is None or state.folder == folder:
         _file().unlink(missing_ok=True)
@@ -87,7 +99,11 @@ def remove(folder: str) -> None:
 
 @contextlib.contextmanager
 def locked(wait: bool = True) -> Iterator[bool]:
-    """Hold the lock; give whether it is held, which it is not where another has it and we do not wait."""
+    """Hold the lock inside; yield whether it was acquired.
+
+    Args:
+        wait: whether to wait for it. Otherwise it is not acquired if another process holds it.
+    """
     descriptor = os.open(home() / "cluster.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -1,4 +1,4 @@
-"""What a cluster has to spare: what is free on its nodes now, and which nodes it may still start."""
+"""A cluster's capacity for trials: what is free on its nodes now, and which nodes it may still start."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ import psutil
 from nbtune.cluster.link.link import Cluster
 from nbtune.spec.plan.plan import NodeType
 
-__all__ = ["free_now", "growth"]
+__all__ = ["autoscaling_nodes", "available_per_node"]
 
-_READ_ONLY = "node_"  # how the types of nodes are called that Ray's autoscaler only looks at
+_READ_ONLY = "node_"  # prefix of the node types that Ray's autoscaler does not manage
 
 
-def free_now(ray: Any) -> list[Mapping[str, float]] | None:
-    """Return what is free on each node that is alive, in the order of `ray.nodes()`.
+def available_per_node(ray: Any) -> list[Mapping[str, float]] | None:
+    """Return the free resources of each living node, in the order of `ray.nodes()`.
 
-    Other experiments' and other people's trials hold the rest. None over Ray Client, which does not tell.
+    Args:
+        ray: the module.
+
+    Returns:
+        None with Ray Client, which has no such function.
     """
     if ray.util.client.ray.is_connected():
         return None
@@ -31,23 +35,27 @@ def free_now(ray: Any) -> list[Mapping[str, float]] | None:
     return [free.get(node["NodeID"], {}) for node in ray.nodes() if node["Alive"]]
 
 
-def growth(ray: Any, cluster: Cluster) -> tuple[NodeType, ...] | None:
-    """Return the nodes that a cluster may still start by itself; none where it does not say which.
+def autoscaling_nodes(ray: Any, cluster: Cluster) -> tuple[NodeType, ...] | None:
+    """Return the nodes that a cluster may still start by itself.
+
+    Args:
+        ray: the module.
+        cluster: the connected cluster.
 
     Returns:
-        None for a cluster that has the nodes that it has.
+        None for a cluster without an autoscaler; an empty tuple if the nodes are not known.
     """
     if cluster.embedded or cluster.local:
         return None
-    with suppress(Exception):  # it is none of Ray's public answers, and no experiment may fail for want of it
+    with suppress(Exception):  # this is not public in Ray, and no experiment may fail because of it
         if not ray.util.client.ray.is_connected():
-            return _read()
-        # Only processes of the cluster itself can ask for it.
-        return ray.get(ray.remote(_read).options(num_cpus=0).remote(), timeout=60)  # type: ignore[no-any-return]
+            return _read_node_types()
+        # Only processes of the cluster itself can read it.
+        return ray.get(ray.remote(_read_node_types).options(num_cpus=0).remote(), timeout=60)  # type: ignore[no-any-return]
     return None
 
 
-def _read() -> tuple[NodeType, ...] | None:
+def _read_node_types() -> tuple[NodeType, ...] | None:
     import ray
 
     from nbtune.engine._ray.core import global_state
@@ -55,16 +63,16 @@ def _read() -> tuple[NodeType, ...] | None:
     config = global_state.get_cluster_config()
     present = [node for node in ray.nodes() if node["Alive"]]
     if config is not None and config.node_group_configs:
-        kinds = [(group.name, dict(group.resources), group.max_count) for group in config.node_group_configs]
-        return tuple(_more(kinds, present)) or None
-    if not any(name and not name.startswith(_READ_ONLY) for name in _node_types(ray)):
+        types = [(group.name, dict(group.resources), group.max_count) for group in config.node_group_configs]
+        return tuple(_remaining(types, present)) or None
+    if not any(name and not name.startswith(_READ_ONLY) for name in _active_node_types(ray)):
         return None
-    kinds = _from_file(ray.get_runtime_context().gcs_address)
-    return (tuple(_more(kinds, present)) or None) if kinds else ()
+    types = _read_autoscaler_file(ray.get_runtime_context().gcs_address)
+    return (tuple(_remaining(types, present)) or None) if types else ()
 
 
-def _node_types(ray: Any) -> Iterable[str]:
-    """Return how the autoscaler calls the types of the nodes that are there; nothing where there is no autoscaler."""
+def _active_node_types(ray: Any) -> Iterable[str]:
+    """Return the autoscaler's names of the existing nodes' types; empty without an autoscaler."""
     from nbtune.cluster.link._ray import (
         DEBUG_AUTOSCALING_STATUS,
         GCS_AUTOSCALER_STATE_NAMESPACE,
@@ -77,13 +85,17 @@ def _node_types(ray: Any) -> Iterable[str]:
 
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
         return [node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes)]
-    told = internal_kv_get(DEBUG_AUTOSCALING_STATUS)
-    report = json.loads(told).get("autoscaler_report") if told else None
+    text = internal_kv_get(DEBUG_AUTOSCALING_STATUS)
+    report = json.loads(text).get("autoscaler_report") if text else None
     return list((report or {}).get("active_nodes", {}))
 
 
-def _from_file(address: str) -> list[tuple[str, dict[str, float], int]]:
-    """Return the node types in the autoscaler's file, if this is the machine that it runs on."""
+def _read_autoscaler_file(address: str) -> list[tuple[str, dict[str, float], int]]:
+    """Return the node types of the autoscaler's file, if the autoscaler runs on this machine.
+
+    Returns:
+        For each type its name, resources and maximal number.
+    """
     import yaml  # type: ignore[import-untyped]
 
     for process in psutil.process_iter(["cmdline"]):
@@ -95,26 +107,26 @@ def _from_file(address: str) -> list[tuple[str, dict[str, float], int]]:
             if flag == "--autoscaling-config" and path:
                 with suppress(OSError, ValueError, KeyError, AttributeError, yaml.YAMLError):
                     config = yaml.safe_load(Path(path).expanduser().read_text("utf-8"))
-                    most = int(config.get("max_workers", 2))  # Ray's own default
+                    limit = int(config.get("max_workers", 2))  # Ray's default
                     return [
-                        (name, dict(kind.get("resources", {})), min(most, int(kind.get("max_workers", most))))
-                        for name, kind in config["available_node_types"].items()
+                        (name, dict(spec.get("resources", {})), min(limit, int(spec.get("max_workers", limit))))
+                        for name, spec in config["available_node_types"].items()
                         if name != config.get("head_node_type")
                     ]
     return []
 
 
-def _more(
-    kinds: Sequence[tuple[str, Mapping[str, float], int]], present: Sequence[Mapping[str, Any]]
+def _remaining(
+    types: Sequence[tuple[str, Mapping[str, float], int]], present: Sequence[Mapping[str, Any]]
 ) -> Iterable[NodeType]:
-    """Yield the kinds of which more may start than there are."""
-    for name, resources, most in kinds:
-        there = sum(_is(node, name, resources) for node in present)
-        if most < 0 or most > there:
-            yield NodeType(resources, most if most < 0 else most - there)
+    """Yield the node types of which more nodes may start. A negative number stands for no limit."""
+    for name, resources, limit in types:
+        existing = sum(_has_type(node, name, resources) for node in present)
+        if limit < 0 or limit > existing:
+            yield NodeType(resources, limit if limit < 0 else limit - existing)
 
 
-def _is(node: Mapping[str, Any], name: str, resources: Mapping[str, float]) -> bool:
+def _has_type(node: Mapping[str, Any], name: str, resources: Mapping[str, float]) -> bool:
     group = (node.get("Labels") or {}).get("ray.io/node-group")
     if group:
         return bool(group == name)

@@ -1,4 +1,4 @@
-"""Whether all nodes of a cluster see the folder that an experiment is to be kept in: found out by looking."""
+"""Checks by trying whether all nodes of a cluster can access the folder where an experiment is stored."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from uuid import uuid4
 
 from nbtune.errors import ExperimentError, Problem, SpecError, option_ref
 
-if TYPE_CHECKING:  # the nodes' processes import this module, and need no more of it than `_sees`
+if TYPE_CHECKING:  # processes on the nodes import this module, and only for `_can_access`
     from nbtune.engine.storage.storage import Storage
 
-__all__ = ["Place", "settle"]
+__all__ = ["StoragePlacement", "check_storage"]
 
-WITHIN = 8.0
-"""Seconds that the nodes have for their answers: a process may have to start there."""
-_INSTEAD = (
-    "Give a folder that all nodes share (NFS), a URI (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER), or"
+TIMEOUT = 8.0
+"""Seconds for the nodes to answer, which may include starting a process."""
+_ALTERNATIVES = (
+    "Use a folder that all nodes share (NFS), a URI (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER), or"
     f" {option_ref('storage_filesystem')}"
 )
 
 
 @dataclass(frozen=True)
-class Place:
-    """What was found.
+class StoragePlacement:
+    """Where a storage can be accessed.
 
     Attributes:
-        node: the id of the node that the driver has to run on, since the storage is there; None for any.
-        notes: what a person should know, one sentence each.
+        node: the id of the node where the driver has to run; None for any node.
+        notes: sentences for the user.
     """
 
     node: str | None = None
     notes: tuple[str, ...] = ()
 
 
-def settle(storage: Storage, *, checkpoints: bool, retries: bool) -> Place:
-    """See that an experiment can be kept in a storage, whichever nodes its trials run on.
+def check_storage(storage: Storage, *, checkpoints: bool, retries: bool) -> StoragePlacement:
+    """Check that an experiment can be stored, whichever nodes its trials run on.
 
     Args:
-        storage: where to keep it.
+        storage: where to store it.
         checkpoints: whether its trials may report checkpoints.
-        retries: whether failed trials are tried again, perhaps on another node.
+        retries: whether failed trials may be restarted, perhaps on another node.
 
     Raises:
-        SpecError: it is a folder that some nodes do not see and would have to, or that the kernel does not see.
-        ExperimentError: it cannot be written.
+        SpecError: the storage is a folder that some nodes would have to access and cannot, or the kernel cannot.
+        ExperimentError: the storage is not writable.
     """
     import ray
 
-    outside = bool(ray.util.client.ray.is_connected())  # by ray://
+    outside = bool(ray.util.client.ray.is_connected())  # through ray://
     if storage.local_path is None:
         storage.probe()
-        return Place()
+        return StoragePlacement()
     path = storage.local_path
     nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     home = _head(nodes) if outside else ray.get_runtime_context().get_node_id()
@@ -63,84 +63,86 @@ def settle(storage: Storage, *, checkpoints: bool, retries: bool) -> Place:
     if not outside:
         storage.probe()
         if not others:
-            return Place()
+            return StoragePlacement()
         Path(marker).touch()
     else:
-        _mark_from(home, path, marker)
+        _create_marker(home, path, marker)
         if not os.path.exists(marker):
-            _unmark_from(home, marker)
+            _remove_marker(home, marker)
             text = (
-                f"{path} would be a folder of the cluster's node {_name(nodes[home])}, which this kernel, outside of"
-                f" the cluster, cannot read. {_INSTEAD}"
+                f"{path} would be a folder on the cluster's node {_name(nodes[home])}, which this kernel cannot read"
+                f" from outside of the cluster. {_ALTERNATIVES}"
             )
             raise SpecError([Problem(text, option="storage")])
     try:
-        apart, silent = _ask(others, marker)
+        without_access, unknown = _query_nodes(others, marker)
     finally:
         with suppress(OSError):
             os.remove(marker)
-    names = ([_name(nodes[node]) for node in found] for found in (apart, silent))
-    notes = _judge(path, *names, checkpoints=checkpoints, retries=retries)
-    return Place(home if notes else None, notes)  # where all see it, the driver may go to any
+    names = ([_name(nodes[node]) for node in group] for group in (without_access, unknown))
+    notes = _notes(path, *names, checkpoints=checkpoints, retries=retries)
+    return StoragePlacement(home if notes else None, notes)  # if all nodes have access, the driver may run anywhere
 
 
-def _judge(path: str, apart: list[str], silent: list[str], *, checkpoints: bool, retries: bool) -> tuple[str, ...]:
-    """Return what to tell a person.
+def _notes(
+    path: str, without_access: list[str], unknown: list[str], *, checkpoints: bool, retries: bool
+) -> tuple[str, ...]:
+    """Return sentences for the user.
 
     Raises:
-        SpecError: it cannot go well.
+        SpecError: trials would fail.
     """
-    blind = f"{', '.join(apart)} {'does' if len(apart) == 1 else 'do'} not see {path}"
-    if apart and (checkpoints or retries):
+    problem = f"{', '.join(without_access)} cannot access {path}"
+    if without_access and (checkpoints or retries):
         retry = f"{option_ref('max_failures')} may restart a trial on another node"
         why = "the code may report checkpoints" if checkpoints else retry
-        text = f"{blind}, and {why}: trials there could not save or find checkpoints. {_INSTEAD}"
+        text = f"{problem}, and {why}: trials there could not save or find checkpoints. {_ALTERNATIVES}"
         raise SpecError([Problem(text, option="storage")])
     notes = []
-    if apart:
-        notes.append(f"{blind}: what trials print on {'it' if len(apart) == 1 else 'them'} stays there")
-    if silent:
+    if without_access:
+        notes.append(f"{problem}: the output of trials on {'it' if len(without_access) == 1 else 'them'} stays there")
+    if unknown:
         notes.append(
-            f"{', '.join(silent)} {'has' if len(silent) == 1 else 'have'} not said within {WITHIN:g} s whether"
-            f" {path} is there"
+            f"{', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'} not answered within {TIMEOUT:g} s whether"
+            f" {path} exists there"
         )
     return tuple(notes)
 
 
-def _ask(nodes: list[str], marker: str) -> tuple[list[str], list[str]]:
-    """Return which nodes do not see a file, and which have not answered."""
+def _query_nodes(nodes: list[str], marker: str) -> tuple[list[str], list[str]]:
+    """Return which nodes cannot access a file, and which have not answered."""
     import ray
 
-    asked = {_on(node, _sees).remote(marker): node for node in nodes}
-    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=WITHIN) if asked else ([], [])
-    apart, silent = [], [asked[answer] for answer in late]
-    for answer in answered:
+    tasks = {_task(node, _can_access).remote(marker): node for node in nodes}
+    done, pending = ray.wait(list(tasks), num_returns=len(tasks), timeout=TIMEOUT) if tasks else ([], [])
+    without_access, unknown = [], [tasks[task] for task in pending]
+    for task in done:
         try:
-            if not ray.get(answer):
-                apart.append(asked[answer])
-        except Exception:  # the node has gone, or has no nbtune: its trials will say so
-            silent.append(asked[answer])
-    for answer in late:
+            if not ray.get(task):
+                without_access.append(tasks[task])
+        except Exception:  # the node has ended, or has no nbtune, which its trials will report
+            unknown.append(tasks[task])
+    for task in pending:
         with suppress(Exception):
-            ray.cancel(answer)
-    return apart, silent
+            ray.cancel(task)
+    return without_access, unknown
 
 
-def _on(node: str, function: Any) -> Any:
+def _task(node: str, function: Any) -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=there)
+    strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0)(function).options(scheduling_strategy=strategy)
 
 
-def _sees(marker: str) -> bool:
-    """On another node: tell whether a file is there, in a folder that can be written."""
+def _can_access(marker: str) -> bool:
+    """Tell, on another node, whether a file exists in a writable folder."""
     return os.path.exists(marker) and os.access(os.path.dirname(marker), os.W_OK)
 
 
 def _mark(folder: str, marker: str) -> str | None:
-    """On the driver's node: make a folder and a file in it; return why that does not work."""
+    """Create a folder and a file in it, on the driver's node; return the error, or None."""
     try:
         os.makedirs(folder, exist_ok=True)
         Path(marker).touch()
@@ -149,20 +151,20 @@ def _mark(folder: str, marker: str) -> str | None:
     return None
 
 
-def _mark_from(node: str, folder: str, marker: str) -> None:
+def _create_marker(node: str, folder: str, marker: str) -> None:
     import ray
 
-    problem = ray.get(_on(node, _mark).remote(folder, marker))
+    problem = ray.get(_task(node, _mark).remote(folder, marker))
     if problem:
-        text = f"cannot write to {folder!r} on the cluster: {problem}. Give a writable folder or URI"
+        text = f"cannot write to {folder!r} on the cluster: {problem}. Use a writable folder or URI"
         raise ExperimentError(Problem(text, option="storage"))
 
 
-def _unmark_from(node: str, marker: str) -> None:
+def _remove_marker(node: str, marker: str) -> None:
     import ray
 
     with suppress(Exception):
-        ray.get(_on(node, os.remove).remote(marker), timeout=WITHIN)
+        ray.get(_task(node, os.remove).remote(marker), timeout=TIMEOUT)
 
 
 def _head(nodes: dict[str, Any]) -> str:
@@ -172,5 +174,5 @@ def _head(nodes: dict[str, Any]) -> str:
 
 
 def _name(node: Any) -> str:
-    """Return a node as a person knows it: several may have one address."""
+    """Return a node's address and id: several nodes may have the same address."""
     return f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})"

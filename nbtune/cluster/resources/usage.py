@@ -1,4 +1,4 @@
-"""What a cluster's nodes have and what of it is given away, as Ray itself accounts, and which experiments hold it."""
+"""The resources of a cluster's nodes, how much of them is in use, and what each experiment has reserved."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from nbtune.cluster.link.address import UnreachableError, listening, parse
+from nbtune.cluster.link.address import UnreachableError, check_reachable, parse
 from nbtune.cluster.link.attach import NAMESPACE
-from nbtune.cluster.link.link import current
+from nbtune.cluster.link.link import current_link
 from nbtune.errors import ClusterError
 
-__all__ = ["Held", "Node", "Usage", "look", "total_of"]
+__all__ = ["Node", "Reservation", "Usage", "cluster_usage", "total_of"]
 
-_WITHIN = 10.0  # seconds that a cluster behind Ray Client has for its answer
+_TIMEOUT = 10.0  # seconds for a query through Ray Client
 _ACCELERATOR = "accelerator_type:"
 _DEATHS = {
-    1: "it was taken out of the cluster",
+    1: "it was removed from the cluster",
     2: "it has failed",
     3: "it was preempted",
-    4: "it was idle, and taken away by the autoscaler",
+    4: "it was idle, and removed by the autoscaler",
 }
-"""Ray's reasons for a node's death, in words."""
+"""Descriptions of Ray's `NodeDeathInfo.Reason`."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Node:
     """One node of a cluster.
 
     Attributes:
-        id: Ray's, hexadecimal.
-        name: the name that it was started with, or its address.
+        id: Ray's node id, hexadecimal.
+        name: the name given to `ray start`, or the address.
         head: whether it is the head node.
-        alive: whether it is; a dead one has nothing.
+        alive: whether it is alive; a dead node has no resources.
         why: why it is dead, as far as Ray knows.
-        accelerator: the type of its accelerators, as Ray calls it; empty where it has none.
-        total: what it has, by Ray's names; memory and object store in bytes.
-        used: what of that is given away, by the same names.
+        accelerator: Ray's accelerator type; empty without accelerators.
+        total: the node's resources, by Ray's names; memory and object store in bytes.
+        used: how much of them is in use, by the same names.
     """
 
     id: str
@@ -52,12 +52,12 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What an experiment holds: Ray has reserved it for its trials.
+class Reservation:
+    """The resources that Ray has reserved for an experiment.
 
     Attributes:
-        trials: for how many trials.
-        resources: how much, by Ray's names.
+        trials: number of trials with reserved resources.
+        resources: the amounts, by Ray's names.
     """
 
     trials: int = 0
@@ -66,65 +66,65 @@ class Held:
 
 @dataclass(frozen=True)
 class Usage:
-    """A cluster as it was when asked.
+    """The use of a cluster, at the time of a call of `cluster_usage`.
 
     Attributes:
-        address: its address, host:port.
+        address: HOST:PORT.
         kind: "embedded", "local" or "attached".
-        nodes: every node that Ray knows, dead ones too.
-        held: what experiments hold, by the names of their folders.
+        nodes: all nodes that Ray knows, dead ones too.
+        reservations: those of experiments, by the names of their folders.
     """
 
     address: str
     kind: str
     nodes: tuple[Node, ...]
-    held: Mapping[str, Held]
+    reservations: Mapping[str, Reservation]
 
 
-def look() -> Usage | None:
-    """Ask the connected cluster, some milliseconds; None where this kernel is connected to none.
+def cluster_usage() -> Usage | None:
+    """Return the use of the connected cluster, which takes some milliseconds; None without a connection.
 
     Raises:
-        ClusterError: it is gone, or does not answer.
+        ClusterError: the cluster has ended, or does not answer.
     """
     ray: Any = sys.modules.get("ray")
-    if not getattr(ray, "is_initialized", bool)():  # it may be about to be imported, on another thread
+    if not getattr(ray, "is_initialized", bool)():  # another thread may be importing it
         return None
     try:
         outside = bool(ray.util.client.ray.is_connected())
         address = str(ray.get_runtime_context().gcs_address)
         if outside:
-            facts = ray.get(_task().remote(), timeout=_WITHIN)
+            tables = ray.get(_task().remote(), timeout=_TIMEOUT)
         else:
-            listening(parse(address))  # Ray itself would wait for one that is gone, for minutes and longer
-            facts = _read()
+            check_reachable(parse(address))  # Ray itself would wait for minutes if the cluster has ended
+            tables = _read_tables()
         from nbtune.cluster.link._ray import is_own_head_node
 
-        link = current(ray)
+        link = current_link(ray)
         kind = link.kind if link else "embedded" if is_own_head_node() else "attached"
     except UnreachableError as error:
-        raise ClusterError(f"the cluster at {address} is no more: nobody answers there") from error
-    except Exception as error:  # of many kinds, where the connection is just being made or given up
+        raise ClusterError(f"the cluster at {address} has ended: nothing answers at its address") from error
+    except Exception as error:  # of many types, while another thread connects or disconnects
         if not ray.is_initialized():
             return None
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ClusterError(f"the cluster does not say what it has: {why}") from error
-    return Usage(address, kind, _nodes(facts), _held(facts))
+        raise ClusterError(f"the cluster's resources cannot be read: {why}") from error
+    return Usage(address, kind, _nodes(tables), _reservations(tables))
 
 
 @cache
 def _task() -> Any:
     import ray
 
-    return ray.remote(num_cpus=0, max_retries=0)(_read)
+    return ray.remote(num_cpus=0, max_retries=0)(_read_tables)
 
 
-def _read() -> dict[str, Any]:
-    """Read Ray's tables, in this process or, for Ray Client, in one of the cluster. There is no dashboard to ask."""
+def _read_tables() -> dict[str, Any]:
+    """Read Ray's tables, in this process or, for Ray Client, in a task: there may be no dashboard to ask."""
     from nbtune.engine._ray.core import REMOVED, actor_table, global_state, placement_group_table
 
     actors = actor_table()
-    # Ray keeps every placement group that there was, so their table grows: read only where it is needed.
+    # Ray keeps removed placement groups, so their table grows: it is read only if needed.
     groups = placement_group_table() if any(_is_driver(a.ray_namespace, a.name) for a in actors) else []
     return {
         "nodes": global_state.node_table(),
@@ -140,47 +140,47 @@ def _read() -> dict[str, Any]:
     }
 
 
-def _nodes(facts: Mapping[str, Any]) -> tuple[Node, ...]:
-    return tuple(_node(one, facts["free"].get(one["NodeID"])) for one in facts["nodes"])
+def _nodes(tables: Mapping[str, Any]) -> tuple[Node, ...]:
+    return tuple(_node(record, tables["free"].get(record["NodeID"])) for record in tables["nodes"])
 
 
-def _node(one: Mapping[str, Any], free: Mapping[str, float] | None) -> Node:
-    name = one.get("NodeName") or one["NodeManagerAddress"]
-    if not one["Alive"]:
-        known = _DEATHS.get(one.get("DeathReason", 0), "")
-        told = " ".join(str(one.get("DeathReasonMessage") or "").split())
-        return Node(one["NodeID"], name, alive=False, why=": ".join(filter(None, [known, told])))
-    names = sorted(one["Resources"])
-    total = {name: one["Resources"][name] for name in names if not name.startswith(("node:", _ACCELERATOR))}
-    # Of a node that has just come Ray may know nothing yet. Where nothing is left of a resource, it is not named.
+def _node(record: Mapping[str, Any], free: Mapping[str, float] | None) -> Node:
+    name = record.get("NodeName") or record["NodeManagerAddress"]
+    if not record["Alive"]:
+        reason = _DEATHS.get(record.get("DeathReason", 0), "")
+        message = " ".join(str(record.get("DeathReasonMessage") or "").split())
+        return Node(record["NodeID"], name, alive=False, why=": ".join(filter(None, [reason, message])))
+    names = sorted(record["Resources"])
+    total = {name: record["Resources"][name] for name in names if not name.startswith(("node:", _ACCELERATOR))}
+    # Ray may not know yet what is free on a new node. A resource that is used up has no entry.
     used = {name: 0.0 if free is None else max(0.0, amount - free.get(name, 0.0)) for name, amount in total.items()}
     kinds = [name.removeprefix(_ACCELERATOR) for name in names if name.startswith(_ACCELERATOR)]
-    head = "node:__internal_head__" in one["Resources"]
-    return Node(one["NodeID"], name, head, accelerator=", ".join(kinds), total=total, used=used)
+    head = "node:__internal_head__" in record["Resources"]
+    return Node(record["NodeID"], name, head, accelerator=", ".join(kinds), total=total, used=used)
 
 
-def _held(facts: Mapping[str, Any]) -> dict[str, Held]:
-    """Return what each experiment holds: its driver's placement groups, and those that its trials have made."""
-    drivers = {worker: name for _, worker, _, namespace, name in facts["actors"] if _is_driver(namespace, name)}
-    process = {actor: worker for actor, worker, *_ in facts["actors"]}
-    owner = {worker: owner for _, worker, owner, *_ in facts["actors"]}
+def _reservations(tables: Mapping[str, Any]) -> dict[str, Reservation]:
+    """Return the reservation of each experiment: the placement groups of its driver and of its trials."""
+    drivers = {worker: name for _, worker, _, namespace, name in tables["actors"] if _is_driver(namespace, name)}
+    process = {actor: worker for actor, worker, *_ in tables["actors"]}
+    owner = {worker: owner for _, worker, owner, *_ in tables["actors"]}
     bundles: dict[str, list[Mapping[str, float]]] = {name: [] for name in drivers.values()}
     trials = dict.fromkeys(bundles, 0)
-    for creator, placed in facts["groups"]:
-        made_by = process.get(creator, b"")
-        folder = _driver_of(made_by, drivers, owner)
+    for creator, placed in tables["groups"]:
+        creator_worker = process.get(creator, b"")
+        folder = _driver_of(creator_worker, drivers, owner)
         if folder is not None and placed:
             bundles[folder] += placed
-            trials[folder] += made_by in drivers
-    return {folder: Held(trials[folder], total_of(found)) for folder, found in bundles.items()}
+            trials[folder] += creator_worker in drivers
+    return {folder: Reservation(trials[folder], total_of(reserved)) for folder, reserved in bundles.items()}
 
 
 def _is_driver(namespace: str, name: str) -> bool:
-    return namespace == NAMESPACE and name != "" and not name.startswith("_")  # those are helpers
+    return namespace == NAMESPACE and name != "" and not name.startswith("_")  # helper actors
 
 
 def _driver_of(worker: bytes, drivers: Mapping[bytes, str], owner: Mapping[bytes, bytes]) -> str | None:
-    """Return the experiment that a process works for: what has started it, or has started that."""
+    """Return the experiment of a process: that of the driver which has started it, directly or not."""
     seen = set()
     while worker and worker not in seen:
         if worker in drivers:
@@ -191,7 +191,11 @@ def _driver_of(worker: bytes, drivers: Mapping[bytes, str], owner: Mapping[bytes
 
 
 def total_of(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Return the sum of amounts, by their names."""
+    """Return the sums of amounts.
+
+    Args:
+        parts: amounts, by their names.
+    """
     total: dict[str, float] = {}
     for part in parts:
         for name, amount in part.items():

@@ -13,7 +13,7 @@ from nbtune.cluster.link.address import Address, parse
 from nbtune.cluster.link.link import Cluster
 from nbtune.cluster.link.probe import _check_versions
 from nbtune.cluster.local import processes, state
-from nbtune.cluster.local.guardian import reason
+from nbtune.cluster.local.guardian import failure_reason
 from nbtune.errors import ClusterError, SpecError
 from nbtune.notebook.cluster_line import ClusterCommand, parse_cluster_line
 
@@ -45,14 +45,14 @@ def test_addresses(text, address, shown):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nowhere", "'nowhere' is no address; write HOST:PORT, auto, local, or ray://HOST:PORT"),
+        ("nowhere", "cluster address: expected HOST:PORT, auto, local, or ray://HOST:PORT, got 'nowhere'"),
         ("lcoal", "did you mean 'local'?"),
-        ("head:", "'head:' is no address"),
-        ("head:0", "'head:0' is no address"),
-        ("head:99999", "'head:99999' is no address"),
-        (":6379", "':6379' is no address"),
-        ("http://head:8265", "http:// is not known here"),
-        ("ray://head", "'ray://head' is no address"),
+        ("head:", "got 'head:'"),
+        ("head:0", "got 'head:0'"),
+        ("head:99999", "got 'head:99999'"),
+        (":6379", "got ':6379'"),
+        ("http://head:8265", "http:// is not supported"),
+        ("ray://head", "got 'ray://head'"),
     ],
 )
 def test_what_is_no_address(text, words):
@@ -80,7 +80,7 @@ def test_lines(line, command):
     ("line", "words"),
     [
         ("strat", ["unknown command 'strat' (did you mean 'start'?)", "%tune cluster [HOST:PORT"]),
-        ("head:port", ["'head:port' is no address"]),
+        ("head:port", ["got 'head:port'"]),
         ("stop now", ["%tune cluster stop: unexpected 'now'"]),
         ("head:1 2", ["unexpected '2'"]),
         ("start --cpu 2", ["unknown argument --cpu (did you mean '--cpus'?)", "start [--cpus N] [--gpus N]"]),
@@ -101,42 +101,42 @@ def test_lines_that_are_wrong(line, words):
 
 
 def test_a_token_is_created_once_and_for_this_user_alone(home):
-    assert auth.source() is None
-    auth.ensure()
+    assert auth.token_source() is None
+    auth.ensure_token()
     file = home / ".ray" / "auth_token"
     token = file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(token) >= 32
-    auth.ensure()
+    auth.ensure_token()
     assert file.read_text() == token
-    assert auth.source() == str(file)
+    assert auth.token_source() == str(file)
 
 
 def test_where_a_token_is_found(home, monkeypatch):
-    auth.ensure()
+    auth.ensure_token()
     named = home / "other"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(named))
-    with pytest.raises(ClusterError, match="RAY_AUTH_TOKEN_PATH names .*other, and there is no such file"):
-        auth.source()
+    with pytest.raises(ClusterError, match="the file of RAY_AUTH_TOKEN_PATH does not exist: .*other"):
+        auth.token_source()
     named.write_text("\n")
-    assert auth.source() is None
+    assert auth.token_source() is None
     named.write_text("secret")
-    assert auth.source() == str(named)
+    assert auth.token_source() == str(named)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    assert auth.source() == "the environment variable RAY_AUTH_TOKEN"
+    assert auth.token_source() == "the environment variable RAY_AUTH_TOKEN"
 
 
 def test_a_mode_that_nbtune_has_set_is_not_the_users(home, monkeypatch):
     monkeypatch.setattr("nbtune.cluster.link._ray.reload_authentication", lambda: None)
-    auth.use("token")
-    assert (os.environ["RAY_AUTH_MODE"], auth.said()) == ("token", None)
-    auth.use("disabled")
-    assert (os.environ["RAY_AUTH_MODE"], auth.said()) == ("disabled", None)
-    auth.forget()
+    auth.use_mode("token")
+    assert (os.environ["RAY_AUTH_MODE"], auth.requested_mode()) == ("token", None)
+    auth.use_mode("disabled")
+    assert (os.environ["RAY_AUTH_MODE"], auth.requested_mode()) == ("disabled", None)
+    auth.reset_mode()
     assert "RAY_AUTH_MODE" not in os.environ
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    auth.use("token")
-    auth.forget()
+    auth.use_mode("token")
+    auth.reset_mode()
     assert os.environ["RAY_AUTH_MODE"] == "token"
 
 
@@ -146,18 +146,18 @@ HERE = (".".join(map(str, sys.version_info[:3])), "2.60.0", nbtune.__version__)
 def report(node="10.0.0.1", python=HERE[0], ray=None, own=HERE[2], missing=()):
     import importlib.metadata
 
-    return survey.Report(node, python, ray or importlib.metadata.version("ray"), own, missing)
+    return survey.NodeReport(node, python, ray or importlib.metadata.version("ray"), own, missing)
 
 
 def test_a_cluster_that_fits():
-    survey.compare([report(), report(own=None, missing=("torch",))])
-    assert survey.missing([report(), report(missing=("torch",))]) == ("torch",)
-    assert survey.lacks_nbtune([report(), report("10.0.0.2", own=None)]) == ["10.0.0.2"]
+    survey.check_compatible([report(), report(own=None, missing=("torch",))])
+    assert survey.missing_packages([report(), report(missing=("torch",))]) == ("torch",)
+    assert survey.nodes_without_nbtune([report(), report("10.0.0.2", own=None)]) == ["10.0.0.2"]
 
 
 def test_every_difference_is_named_with_its_node():
     with pytest.raises(ClusterError) as caught:
-        survey.compare(
+        survey.check_compatible(
             [
                 report("a", python="3.9.1"),
                 report("b", ray="2.1.0", own="0.0.9", missing=("pandas", "pyarrow", "torch")),
@@ -165,17 +165,16 @@ def test_every_difference_is_named_with_its_node():
             ]
         )
     message = str(caught.value)
-    assert f"Python is {HERE[0]} here and 3.9.1 on a" in message
-    assert "here and 2.1.0 on b" in message
-    assert f"nbtune is {HERE[2]} here and 0.0.9 on 2 nodes, b among them" in message
+    assert f"Python 3.9.1 instead of {HERE[0]} on a" in message
+    assert "Ray 2.1.0 instead of " in message
+    assert f"nbtune 0.0.9 instead of {HERE[2]} on 2 nodes, for example b" in message
     assert "pandas, pyarrow not installed on b" in message
 
 
 def test_what_a_cluster_says_of_itself_before_anybody_joins_it():
     with pytest.raises(ClusterError) as caught:
         _check_versions(parse("head:1"), {"python": "3.9.1", "ray": "2.1.0"})
-    assert f"Python is {HERE[0]} here and 3.9.1 there; Ray is " in str(caught.value)
-    assert "here and 2.1.0 there" in str(caught.value)
+    assert f"Python 3.9.1 instead of {HERE[0]} and Ray 2.1.0 instead of " in str(caught.value)
     _check_versions(parse("head:1"), {"python": None, "ray": None})
 
 
@@ -184,7 +183,7 @@ def test_a_cluster_as_text():
     assert str(Cluster("a:1", False, nodes)) == "Ray at a:1: 2 nodes, 8 CPUs, 1 GPUs"
     assert pretty(Cluster("a:1", False, nodes)) == str(Cluster("a:1", False, nodes)), "as the last line of a cell"
     assert str(Cluster("a:1", False, nodes, local=True)).startswith("local cluster at a:1: ")
-    assert str(Cluster("a:1", False, nodes, missing=("optuna",))).endswith("; its processes lack optuna")
+    assert str(Cluster("a:1", False, nodes, missing=("optuna",))).endswith("; not installed: optuna")
 
 
 STATE = state.State("127.0.0.1:1", "/nowhere", (1, 2.0), (3, 4.0), 2, None, 60.0, "python", ("3", "2", "1"))
@@ -224,7 +223,7 @@ def test_only_the_clusters_own_processes_end(tmp_path):
         pid, created = processes.identity(ours.pid)
         assert processes.alive((pid, created))
         assert processes.alive((pid, created - 100)) is None  # the id of an earlier process
-        processes.end(str(tmp_path))
+        processes.terminate(str(tmp_path))
         assert processes.alive((pid, created)) is None
         assert other.poll() is None
     finally:
@@ -235,13 +234,13 @@ def test_only_the_clusters_own_processes_end(tmp_path):
 
 
 def test_why_ray_did_not_start_is_found_in_its_logs(tmp_path):
-    assert reason(tmp_path) == "Ray has said nothing"
+    assert failure_reason(tmp_path) == "Ray's logs are empty"
     (tmp_path / "ray.log").write_text(
         "Local node IP: 127.0.0.1\nTraceback (most recent call last):\n  x = y\nValueError: too many\n"
     )
-    assert reason(tmp_path) == "ValueError: too many"
+    assert failure_reason(tmp_path) == "ValueError: too many"
     logs = tmp_path / "ray" / "session_latest" / "logs"
     logs.mkdir(parents=True)
     (logs / "gcs_server.err").write_text("no room left\n")
     (tmp_path / "ray.log").write_text("")
-    assert reason(tmp_path) == "no room left"
+    assert failure_reason(tmp_path) == "no room left"

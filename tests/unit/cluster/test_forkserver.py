@@ -19,7 +19,7 @@ WORKER = "import sys, os\nprint(sys.argv[1:], os.environ.get('OWN'))\n"
 
 
 @pytest.mark.parametrize(
-    ("context", "copies"),
+    ("context", "forked"),
     [
         ({}, True),
         ({"env_vars": {"OWN": "x", "AWS_REGION": "y", "RAY_CHDIR_TO_TRIAL_DIR": "0"}}, True),
@@ -35,8 +35,8 @@ WORKER = "import sys, os\nprint(sys.argv[1:], os.environ.get('OWN'))\n"
         ({"env_vars": {"RAY_task_retry_delay_ms": "1"}}, False),
     ],
 )
-def test_a_copy_has_only_the_environment_that_it_can_have(context: dict[str, Any], copies: bool) -> None:
-    assert launcher.copies(context) is copies
+def test_a_copy_has_only_the_environment_that_it_can_have(context: dict[str, Any], forked: bool) -> None:
+    assert launcher.can_fork(context) is forked
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def launched(worker: Path, folder: Path, **context: Any) -> str:
     """Return what a worker process prints."""
     arguments = [f"--serialized-runtime-env-context={json.dumps(context)}", "--language=PYTHON"] if context else []
     command = [sys.executable, launcher.__file__, str(worker), "--node-id=1", *arguments]
-    variables = {**os.environ, launcher.FOLDER: str(folder)}
+    variables = {**os.environ, launcher.FOLDER_VARIABLE: str(folder)}
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.strip()
@@ -59,7 +59,7 @@ def launched(worker: Path, folder: Path, **context: Any) -> str:
 
 @pytest.fixture(autouse=True)
 def raylet(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(launcher.RAYLET, "77")
+    monkeypatch.setenv(launcher.RAYLET_PID, "77")
     return "77"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbtune.cluster.resources.usage import Held, _held, _nodes, look, total_of
+from nbtune.cluster.resources.usage import Reservation, _nodes, _reservations, cluster_usage, total_of
 
 
 def node(number, alive=True, **more):
@@ -79,15 +79,15 @@ def test_an_experiment_holds_what_its_driver_and_its_trials_have_reserved():
         (b"actor b'foreign'", [{"CPU": 4.0}]),
         (b"", [{"CPU": 8.0}]),
     ]
-    assert _held(facts(actors=actors, groups=groups)) == {
-        "digits_2026": Held(2, {"CPU": 4.0, "GPU": 0.5, "memory": 1e9}),
-        "other_2026": Held(),
+    assert _reservations(facts(actors=actors, groups=groups)) == {
+        "digits_2026": Reservation(2, {"CPU": 4.0, "GPU": 0.5, "memory": 1e9}),
+        "other_2026": Reservation(),
     }
 
 
 def test_processes_that_own_one_another_end_nothing():
     actors = [actor("", b"one", owner=b"two"), actor("", b"two", owner=b"one")]
-    assert _held(facts(actors=actors, groups=[(b"actor b'one'", [{"CPU": 1.0}])])) == {}
+    assert _reservations(facts(actors=actors, groups=[(b"actor b'one'", [{"CPU": 1.0}])])) == {}
 
 
 def test_sums_are_by_name():
@@ -98,10 +98,10 @@ def test_without_a_cluster_there_is_nothing_and_ray_is_not_imported(monkeypatch)
     import sys
 
     monkeypatch.delitem(sys.modules, "ray", raising=False)
-    assert look() is None
+    assert cluster_usage() is None
     assert "ray" not in sys.modules
     monkeypatch.setitem(sys.modules, "ray", type(sys)("ray"))  # as it is while another thread imports it
-    assert look() is None
+    assert cluster_usage() is None
 
 
 @pytest.mark.parametrize("kinds", [1, 2, 3, 4])

@@ -305,18 +305,18 @@ def test_repair_is_retried(log, clock):
 
 def test_messages_on_nodes_that_do_not_see_the_folder():
     fine = {"checkpoints": False, "retries": False}
-    assert shared._judge("/f", [], [], checkpoints=True, retries=True) == ()
-    assert shared._judge("/f", ["a"], [], **fine) == ("a does not see /f: what trials print on it stays there",)
-    (late,) = shared._judge("/f", [], ["a", "b"], checkpoints=True, retries=True)
-    assert late == "a, b have not said within 8 s whether /f is there"
+    assert shared._notes("/f", [], [], checkpoints=True, retries=True) == ()
+    assert shared._notes("/f", ["a"], [], **fine) == ("a cannot access /f: the output of trials on it stays there",)
+    (late,) = shared._notes("/f", [], ["a", "b"], checkpoints=True, retries=True)
+    assert late == "a, b have not answered within 8 s whether /f exists there"
     for why, words in [("checkpoints", "may report checkpoints"), ("retries", "max_failures=… may restart")]:
-        with pytest.raises(SpecError, match=f"a, b do not see /f, and .*{words}.*s3://BUCKET"):
-            shared._judge("/f", ["a", "b"], [], **{**fine, why: True})
+        with pytest.raises(SpecError, match=f"a, b cannot access /f, and .*{words}.*s3://BUCKET"):
+            shared._notes("/f", ["a", "b"], [], **{**fine, why: True})
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_there_counts_as_not_seen(tmp_path):
     (tmp_path / "marker").touch()
-    assert shared._sees(str(tmp_path / "marker"))
+    assert shared._can_access(str(tmp_path / "marker"))
     tmp_path.chmod(0o500)
-    assert not shared._sees(str(tmp_path / "marker"))
+    assert not shared._can_access(str(tmp_path / "marker"))

@@ -1,4 +1,4 @@
-"""Stands in front of the package of the same name, and loads it when it is first used.
+"""Precedes the package of the same name on the path, and imports it when it is first used.
 
 In a Jupyter environment `jsonschema` finds that package and imports it, which builds a grammar for
 about a second of CPU; and every process of Ray imports `jsonschema`. `jsonschema` uses only this one

@@ -1,12 +1,12 @@
-"""Asks a Ray cluster who it is, without becoming a job of it. A program: its answer is one line of JSON.
+"""Query a Ray cluster without becoming one of its jobs. A program that prints its answer as one line of JSON.
 
-It runs in a process of its own (see `nbtune.cluster.link.probe`), because Ray's C++ half ends the process that
-it is in where it misses a token, waits for 40 s where nobody answers, and keeps the first token that it sees.
-It imports nothing of nbtune, and never prints what a token is.
+It runs in a process of its own (see `nbtune.cluster.link.probe`), because Ray's C++ half ends the process if a token
+is missing, waits for 40 s if there is no answer, and caches the first token that it reads. The program imports nothing
+of nbtune and never prints a token.
 
-    python ask.py ADDRESS            the kind of authentication, the versions, whether a node is on this machine
-    python ask.py ADDRESS activity   also what is alive in the namespace of nbtune, and when the last job ended
-    python ask.py ray://HOST:PORT    the kind of authentication only
+    python query.py ADDRESS            authentication mode, versions, whether a node is on this machine
+    python query.py ADDRESS activity   also the number of jobs and experiments, and when the last job ended
+    python query.py ray://HOST:PORT    authentication mode only
 """
 
 from __future__ import annotations
@@ -18,16 +18,24 @@ import threading
 from typing import Any
 
 NAMESPACE = "nbtune"
-_ANSWER = 5.0  # seconds for the cluster to answer, once Ray is imported
+_TIMEOUT = 5.0  # seconds for the cluster to answer, after Ray was imported
 
 
 def main(address: str, activity: bool) -> dict[str, Any]:
-    """Return the answer: ``auth`` is disabled, token, missing or wrong, and the rest is there for the first two."""
+    """Return the answer.
+
+    Args:
+        address: HOST:PORT or ray://HOST:PORT.
+        activity: whether to count jobs and experiments too.
+
+    Returns:
+        ``auth`` is "disabled", "token", "missing" or "wrong"; the other keys exist with the first two only.
+    """
     # The cached mode and token: this process tries one mode after the other.
     from ray._raylet import AuthenticationTokenLoader, Config
 
-    # A server of another kind may never answer Ray's questions, and some of these have no time limit.
-    limit = threading.Timer(_ANSWER, os._exit, [1])
+    # A server of another kind may never answer, and some of Ray's requests have no timeout.
+    limit = threading.Timer(_TIMEOUT, os._exit, [1])
     limit.daemon = True
     limit.start()
     client = address.startswith("ray://")
@@ -38,21 +46,21 @@ def main(address: str, activity: bool) -> dict[str, Any]:
         if mode == "token" and not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
             return {"auth": "missing"}
         if client:
-            if _client_answers(address.removeprefix("ray://")):
+            if _client_server_accepts(address.removeprefix("ray://")):
                 return {"auth": mode}
             continue
         from ray.exceptions import AuthenticationError
 
         try:
-            facts = _facts(address)
+            metadata = _metadata(address)
         except AuthenticationError:
             continue
-        return {"auth": mode, **facts, **(_activity(address) if activity else {})}
+        return {"auth": mode, **metadata, **(_activity(address) if activity else {})}
     return {"auth": "wrong"}
 
 
-def _client_answers(target: str) -> bool:
-    """Tell whether a Ray Client server answers, rather than refuses for want of the right token."""
+def _client_server_accepts(target: str) -> bool:
+    """Tell whether a Ray Client server accepts the token, or the absence of one."""
     import grpc
 
     # A channel with the token; the public `ray.util.client` retries for a long time.
@@ -70,7 +78,7 @@ def _client_answers(target: str) -> bool:
     return True
 
 
-def _facts(address: str) -> dict[str, Any]:
+def _metadata(address: str) -> dict[str, Any]:
     # The cluster's metadata and nodes; in public only a job of the cluster can ask for these.
     from ray._private import services
     from ray._raylet import GcsClient
@@ -79,12 +87,12 @@ def _facts(address: str) -> dict[str, Any]:
     metadata = json.loads(gcs.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=5) or b"{}")
     alive = [node for node in gcs.get_all_node_info(timeout=5).values() if node.state == node.ALIVE]
     heads = [node.node_manager_address for node in alive if node.is_head_node]
-    here = services.find_node_ids()
+    local_nodes = services.find_node_ids()
     return {
         "ray": metadata.get("ray_version"),
         "python": metadata.get("python_version"),
         "head": heads[0] if heads else None,
-        "here": any(node.node_id.hex() in here for node in alive),
+        "has_local_node": any(node.node_id.hex() in local_nodes for node in alive),
     }
 
 
@@ -104,10 +112,10 @@ def _activity(address: str) -> dict[str, Any]:
     return {
         "jobs": sum(not job.is_dead for job in jobs),
         "experiments": sum(bool(name) and not name.startswith("_") for name in named),
-        "last": max((job.end_time / 1000 for job in jobs if job.is_dead), default=0),
+        "last_job_end": max((job.end_time / 1000 for job in jobs if job.is_dead), default=0),
     }
 
 
 if __name__ == "__main__":
     print(json.dumps(main(sys.argv[1], "activity" in sys.argv[2:])), flush=True)
-    os._exit(0)  # Ray's threads would take their time
+    os._exit(0)  # Ray's threads would delay the end
