@@ -6,7 +6,8 @@ import { clusterOf } from "./clusters.js";
 
 const DELAY = 20; // milliseconds until it answers
 const CONNECTING = 400; // milliseconds that connecting takes
-const REFUSAL = "10.0.0.9:6379 cannot be reached: Connection refused. Check the address, and that the cluster is running";
+const REFUSAL =
+  "10.0.0.9:6379 cannot be reached: Connection refused. Check the address, and that the cluster is running";
 
 export class ClusterKernel {
   /** @type {Record<string, Widget>} */
