@@ -1,4 +1,4 @@
-"""A whole cluster that is killed with an experiment on it and two kernels that watch."""
+"""A whole cluster is killed while an experiment runs and two kernels follow it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
 
 
 @pytest.mark.timeout(400)
-def test_two_kernels_see_it_lost_and_one_goes_on(place: Place, until: Callable[..., None]) -> None:
+def test_two_kernels_report_the_loss_and_one_resumes(place: Place, until: Callable[..., None]) -> None:
     first = place.popen(TRAIN + FIRST)
     assert first.stdout is not None
     assert first.stdout.readline().startswith("local cluster")

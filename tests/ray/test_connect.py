@@ -1,4 +1,4 @@
-"""Connecting and leaving, each in a process of its own."""
+"""Connecting and disconnecting, each in a separate process."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def open_one(without_nbtune: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("leave", ["import ray; ray.shutdown()", "import time; time.sleep(0.3)", ""])
-def test_leaving_while_processes_are_started_ahead(leave: str, ray_folder: Path, tmp_path: Path) -> None:
+def test_disconnecting_while_processes_are_prestarted(leave: str, ray_folder: Path, tmp_path: Path) -> None:
     ended = python(f"import nbtune; print(nbtune.connect(cpus=1)); {leave}", tmp_path)
     assert ended.stdout == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n", ended.stderr
     assert ended.returncode == 0, ended.stderr
 
 
-def test_an_embedded_ray_listens_on_loopback_alone(ray_folder: Path, tmp_path: Path) -> None:
-    """Also where it replaces a cluster that was killed, which has left its address; and connecting again."""
+def test_an_embedded_ray_listens_on_loopback_only(ray_folder: Path, tmp_path: Path) -> None:
+    """Also if a killed cluster has left its address; and connecting again."""
     (ray_folder / "ray").mkdir(exist_ok=True)
     stale = ray_folder / "ray" / "ray_current_cluster"
     stale.write_text("127.0.0.1:1")
@@ -86,7 +86,7 @@ def test_an_embedded_ray_listens_on_loopback_alone(ray_folder: Path, tmp_path: P
     assert hosts == "127.0.0.1"
 
 
-def test_a_token_that_does_not_fit_is_told_apart(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
+def test_missing_and_wrong_tokens_are_reported(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     code = (
         f"{SAY}\n"
         f"address, client = {guarded.address!r}, {guarded.client!r}\n"
@@ -108,7 +108,7 @@ def test_a_token_that_does_not_fit_is_told_apart(guarded: ForeignCluster, ray_fo
     assert "of-somewhere-else" not in ended.stdout + ended.stderr
 
 
-def test_an_address_that_no_cluster_answers_is_said(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
+def test_an_unreachable_address_is_reported(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         code = (
@@ -131,8 +131,8 @@ def test_an_address_that_no_cluster_answers_is_said(guarded: ForeignCluster, ray
     assert "cpus and gpus are for an embedded Ray" in cpus
 
 
-def test_nbtune_is_taken_to_a_cluster_that_lacks_it(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
-    """Found by the address that `ray start` leaves, as no address is given."""
+def test_nbtune_is_uploaded_to_a_cluster_without_it(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
+    """The cluster is found by the address file of `ray start`."""
     code = (
         f"{SAY}\n"
         "go()\n"
@@ -177,7 +177,7 @@ def first_server_killed(cluster: ForeignCluster) -> Iterator[list[int]]:
 
 
 def test_ray_client_runs_an_experiment(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
-    """Also where the process that the server starts for this client dies at its start."""
+    """Also if the process that the server starts for this client dies at its start."""
     pytest.importorskip("grpc")
     code = (
         f"{SAY}\n"
@@ -207,7 +207,7 @@ def test_ray_client_runs_an_experiment(guarded: ForeignCluster, ray_folder: Path
     ]
 
 
-def test_one_kernel_goes_from_cluster_to_cluster(
+def test_one_kernel_switches_clusters(
     guarded: ForeignCluster, open_one: ForeignCluster, ray_folder: Path, tmp_path: Path
 ) -> None:
     code = (
@@ -229,9 +229,7 @@ def test_one_kernel_goes_from_cluster_to_cluster(
     assert again == version
 
 
-def test_a_connection_of_the_users_own_that_lacks_nbtune(
-    guarded: ForeignCluster, ray_folder: Path, tmp_path: Path
-) -> None:
+def test_a_connection_by_the_user_without_nbtune(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
     code = f"{SAY}\nray.init({guarded.address!r}, log_to_driver=False, logging_level='ERROR')\ngo()\n"
     ended = python(code, tmp_path, HOME=str(guarded.home), RAY_AUTH_MODE="token")
     assert "do not have nbtune. Install it there (pip install nbtune==" in ended.stdout, ended.stderr

@@ -1,4 +1,4 @@
-"""Steering a sweep while it runs, with every scheduler and search algorithm that there is so far."""
+"""Control of running sweeps, with all schedulers and search algorithms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def counting() -> Any:
 
 @pytest.fixture
 def waiting(tmp_path: Any) -> Any:
-    """A trial that reports once a second until the test lets it end."""
+    """A training function that reports once a second until the test creates a file."""
     gate = str(tmp_path / "gate")
 
     def train(config: dict[str, Any]) -> None:
@@ -49,8 +49,8 @@ def waiting(tmp_path: Any) -> Any:
     return train
 
 
-def without_gap(experiment: Any) -> bool:
-    """Tell whether every trial has each of its reports exactly once, in order."""
+def has_all_reports_once(experiment: Any) -> bool:
+    """Return whether every trial has each of its reports exactly once, in order."""
     history = experiment.history.groupby("trial")["iteration"].apply(list)
     return all(made == list(range(1, len(made) + 1)) for made in history)
 
@@ -80,7 +80,7 @@ def test_pause_resume_stop_and_add(run: Any, until: Any, counting: Any, schedule
     assert len(experiment.df) == 4
     assert set(experiment.df["status"]) <= {"finished", "stopped"}
     assert scheduler != "fifo" or experiment.df["iterations"].tolist() == [REPORTS] * 4
-    assert without_gap(experiment)
+    assert has_all_reports_once(experiment)
 
 
 def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting: Any) -> None:
@@ -96,7 +96,7 @@ def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting
         experiment.trials[0].pause()
 
 
-def test_fewer_and_more_at_once(run: Any, until: Any, waiting: Any) -> None:
+def test_the_number_of_concurrent_trials_can_be_changed(run: Any, until: Any, waiting: Any) -> None:
     experiment = run(waiting, {"a": nbtune.uniform(0, 1)}, samples=4, max_concurrent=1)
     until(lambda: len(experiment.history) > 2, "reports")
     assert experiment.df["status"].tolist() == ["running"]
@@ -116,7 +116,7 @@ def test_fewer_and_more_at_once(run: Any, until: Any, waiting: Any) -> None:
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_more_samples_while_it_runs_and_after_its_end(run: Any, until: Any, counting: Any, search: str) -> None:
+def test_samples_are_added_during_the_run_and_after_its_end(run: Any, until: Any, counting: Any, search: str) -> None:
     experiment = run(
         counting, {"a": nbtune.uniform(0.1, 1)}, samples=2, metric="acc", mode="max", search=search, seed=3
     )
@@ -130,13 +130,13 @@ def test_more_samples_while_it_runs_and_after_its_end(run: Any, until: Any, coun
     assert experiment.df["a"].tolist()[:3] == before
     assert experiment.df["status"].tolist() == ["finished"] * 5
     assert len(set(experiment.df["a"])) == 5
-    assert without_gap(experiment)
+    assert has_all_reports_once(experiment)
     assert len(experiment.results) == 5
     with pytest.raises(nbtune.ExperimentError, match="nothing to resume: all 5 trials are over"):
         experiment.resume()
 
 
-def test_a_clone_starts_where_the_other_one_is(run: Any, until: Any, counting: Any) -> None:
+def test_a_clone_starts_from_the_checkpoint(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": nbtune.uniform(0.1, 1), "b": nbtune.choice(["x", "y"])}, samples=1)
     until(lambda: experiment.trials and len(experiment.trials[0].checkpoints) > 2, "checkpoints")
     experiment.trials[0].clone(a=0.5, checkpoint=True)

@@ -1,4 +1,4 @@
-"""Stopping, killing, failing: caused for real."""
+"""Stopped, killed and failing trials and drivers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbtune.testing import recorded
 
 
 def trial_processes() -> list[psutil.Process]:
-    """Return the processes that run trials on the tests' cluster."""
+    """Return the processes that run trials on the cluster of the tests."""
     found = []
     for process in psutil.process_iter(["cmdline", "username"]):
         line = " ".join(process.info["cmdline"] or [])
@@ -86,7 +86,7 @@ def test_stop_ends_everything(run: Any, until: Any, hanging: Any) -> None:
         experiment.stop()
 
 
-def test_stopping_one_trial_frees_its_place(run: Any, until: Any, hanging: Any) -> None:
+def test_stopping_one_trial_frees_its_resources(run: Any, until: Any, hanging: Any) -> None:
     experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=3, metric="acc", mode="max")
     until(lambda: len(experiment.history) == 2, "two trials reporting")
     experiment.trials[0].stop()
@@ -105,7 +105,7 @@ def test_a_time_budget_ends_hanging_trials(run: Any, hanging: Any) -> None:
     assert set(experiment.df["status"]) == {"stopped"}
 
 
-def test_a_killed_trial_goes_on_from_its_checkpoint(run: Any, until: Any, counting: Any) -> None:
+def test_a_killed_trial_continues_from_its_checkpoint(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": nbtune.uniform(0, 1)}, max_failures=1)
     until(lambda: len(experiment.history) >= 4, "four reports")
     killed = int(experiment.trials[0].metrics["process"])
@@ -132,7 +132,7 @@ def test_a_killed_trial_without_retries_has_failed(run: Any, until: Any, countin
     assert experiment.status == "finished"
 
 
-def test_a_killed_driver_is_lost_and_what_was_reached_is_kept(run: Any, until: Any, hanging: Any) -> None:
+def test_an_experiment_with_a_killed_driver_is_lost_with_its_results_stored(run: Any, until: Any, hanging: Any) -> None:
     experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=2, metric="acc", mode="max")
     until(lambda: len(experiment.history) == 2, "two reports")
     until(lambda: reports_in_storage(experiment.path) == 2, "both reports in storage", 10)

@@ -1,4 +1,4 @@
-"""Worker processes that are copies of one: on a real Ray, as processes that were started one by one."""
+"""Forked worker processes on a real Ray behave as separately started ones."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def train(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def sweep(run: Any, **options: Any) -> list[dict[str, Any]]:
-    """Return what four trials report, each from a process of its own."""
+    """Return the reports of four trials, each in a separate process."""
     experiment = run(train, {"a": nbtune.grid_search([1, 2, 3, 4])}, reuse_actors=False, **options).wait()
     assert experiment.status == "finished", experiment.df["error"].tolist()
     return [trial.metrics for trial in experiment.trials.values()]
 
 
-def test_each_is_a_process_of_its_own_and_none_draws_what_another_does(run: Any) -> None:
+def test_forked_processes_are_independent_and_have_different_random_numbers(run: Any) -> None:
     found = sweep(run)
     assert len({one["process"] for one in found}) == 4
     assert all(one["group"] == one["process"] for one in found), "Ray ends a worker's children by its process group"
@@ -58,7 +58,7 @@ def test_each_is_a_process_of_its_own_and_none_draws_what_another_does(run: Any)
     assert all(one["threads"] == one["asked"] == 1 for one in found)
 
 
-def test_a_server_that_was_killed_is_started_again(run: Any) -> None:
+def test_a_killed_server_is_restarted(run: Any) -> None:
     (server,) = {one["parent"] for one in sweep(run)}
     os.kill(server, signal.SIGKILL)
     found = sweep(run)

@@ -1,4 +1,4 @@
-"""A trial that eats the machine's memory, and reports that come faster than anybody can read them."""
+"""A trial that uses up the memory of the machine, and reports that arrive faster than they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import ray
 
 import nbtune
-from tests.ray.test_control import without_gap
+from tests.ray.test_control import has_all_reports_once
 
 HUNGRY = """
 import time
@@ -47,7 +47,7 @@ print(">", experiment.history["trial"].tolist().count(0))
 
 
 @pytest.mark.timeout(320)
-def test_a_trial_that_eats_memory_is_killed_and_says_why(ray_folder: Path, tmp_path: Path) -> None:
+def test_a_trial_that_uses_up_memory_is_killed_with_the_reason(ray_folder: Path, tmp_path: Path) -> None:
     memory = psutil.virtual_memory()
     if memory.available < 0.55 * memory.total:
         pytest.skip("too little memory to eat")
@@ -61,8 +61,8 @@ def test_a_trial_that_eats_memory_is_killed_and_says_why(ray_folder: Path, tmp_p
 
 
 @pytest.mark.timeout(400)
-def test_a_flood_of_reports_is_neither_dropped_nor_kept_in_memory(run: Any, until: Any) -> None:
-    """Each trial reports as fast as Tune takes it; the same at length, with 50 trials, is in `make bench`."""
+def test_a_flood_of_reports_is_neither_dropped_nor_held_in_memory(run: Any, until: Any) -> None:
+    """Each trial reports as fast as Tune accepts it; `make bench` does the same with 50 trials."""
 
     def train(config: dict[str, Any]) -> None:
         for step in range(1500):
@@ -75,5 +75,5 @@ def test_a_flood_of_reports_is_neither_dropped_nor_kept_in_memory(run: Any, unti
     experiment.wait(300)
     grown = driver.memory_info().rss - before
     assert experiment.df["iterations"].tolist() == [1500] * 6
-    assert without_gap(experiment)
+    assert has_all_reports_once(experiment)
     assert grown < 150e6, f"{grown / 1e6:.0f} MB"

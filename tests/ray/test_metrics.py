@@ -1,4 +1,4 @@
-"""Every name that a user may think of is a metric's: it arrives with its value, and means nothing to Tune."""
+"""Metrics may have any name: they are stored with their values, and have no effect on Tune."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ TAKEN = {"history": ("trial", "iteration", "time_s"), "df": ("status", "iteratio
 RAYS = ("timestamp", "checkpoint_dir_name", "time_this_iter_s")
 
 
-def drawn(count: int) -> list[str]:
-    """Return names from a fixed seed: pieces that mean something somewhere, and any characters."""
+def random_names(count: int) -> list[str]:
+    """Return pseudo-random names: combinations of reserved words, and arbitrary characters."""
     chance = random.Random(7)
     pieces = [
         *CONSTANTS,
@@ -62,11 +62,11 @@ def drawn(count: int) -> list[str]:
     return sorted(names)
 
 
-ALL = [*DANGEROUS, *drawn(200)]
+ALL = [*DANGEROUS, *random_names(200)]
 
 
 def values(names: list[str], step: int) -> dict[str, Any]:
-    """Return what is reported: numbers and text that Tune could not count with."""
+    """Return the metrics of a report: numbers and texts that Tune could not use."""
     return {name: 500 + step if len(name) % 2 else f"{name} {step}" for name in names}
 
 
@@ -86,14 +86,14 @@ def by_return(config: dict[str, Any]) -> dict[str, Any]:
     return values(config["names"], 2)
 
 
-def by_rays_own(config: dict[str, Any]) -> None:
+def by_ray(config: dict[str, Any]) -> None:
     import ray.tune
 
     for step in range(3):
         ray.tune.report(values(config["names"], step))
 
 
-def by_both_of_a_worker(config: dict[str, Any]) -> None:
+def by_worker(config: dict[str, Any]) -> None:
     import ray.train
 
     for step in range(3):
@@ -101,7 +101,7 @@ def by_both_of_a_worker(config: dict[str, Any]) -> None:
 
 
 def check(experiment: Any) -> None:
-    """Check that all reports of all trials are there, and each value of each."""
+    """Check that all reports of all trials have all values."""
     assert experiment.wait().status == "finished", experiment.df["error"].tolist()
     history, frame = experiment.history, experiment.df
     names = [name for trial in experiment.trials.values() for name in trial.metrics]
@@ -117,18 +117,18 @@ def check(experiment: Any) -> None:
             assert frame[column][number] == values(names, 2)[name], name
 
 
-@pytest.mark.parametrize("train", [by_report, by_yield, by_return, by_rays_own])
-def test_every_name_arrives(run: Any, train: Any) -> None:
+@pytest.mark.parametrize("train", [by_report, by_yield, by_return, by_ray])
+def test_every_name_is_stored(run: Any, train: Any) -> None:
     lists = [ALL] if train in (by_yield, by_return) else [ALL, *([name] for name in DANGEROUS)]
-    if train is by_rays_own:
+    if train is by_ray:
         lists = [[name for name in names if name not in RAYS] for names in lists]
         lists[0].remove("__duplicate__")  # of a report that has it, Ray writes over "should_checkpoint"
     check(run(train, {"names": nbtune.grid_search([names for names in lists if names])}))
 
 
-def test_every_name_arrives_from_workers(run: Any) -> None:
+def test_every_name_is_stored_from_workers(run: Any) -> None:
     lists = [ALL, *([name] for name in ("done", "training_iteration", "__duplicate__", "@ranks", "@seconds"))]
-    experiment = run(by_both_of_a_worker, {"names": nbtune.grid_search(lists)}, workers=2)
+    experiment = run(by_worker, {"names": nbtune.grid_search(lists)}, workers=2)
     check(experiment)
     shown = headings(ALL, "metrics", ("trial", "crew", "rank", "iteration", "time_s", "seconds", "waited", "cpu"))
     for rank in (0, 1):
@@ -138,7 +138,7 @@ def test_every_name_arrives_from_workers(run: Any) -> None:
             assert rows[shown[name]].tolist() == [values(ALL, step)[name] for step in range(3)], name
 
 
-def test_names_that_could_not_be_told_apart_are_refused(run: Any) -> None:
+def test_ambiguous_names_are_an_error(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         nbtune.report({"a/b": 1, "a": {"b": 2}})
 
@@ -150,7 +150,7 @@ METRICS = ["done", "training_iteration", "time_total_s", "pid", "config/lr", "nb
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_metric_is_what_the_user_reports(run: Any, metric: str) -> None:
+def test_the_metric_is_the_reported_value(run: Any, metric: str) -> None:
     def train(config: dict[str, Any]) -> None:
         for step in range(3):
             nbtune.report({config["metric"]: 1000.0 * config["a"] - step}, checkpoint={"step": step})
@@ -170,7 +170,7 @@ def test_the_metric_is_what_the_user_reports(run: Any, metric: str) -> None:
     assert [report[f"nbtune/{metric}"] for _, report in best.best_checkpoints] == [3000.0]
 
 
-def test_the_metric_is_tunes_own_where_nothing_of_that_name_is_reported(run: Any) -> None:
+def test_the_metric_is_tunes_own_if_none_of_that_name_is_reported(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         import time
 
@@ -185,7 +185,7 @@ def test_the_metric_is_tunes_own_where_nothing_of_that_name_is_reported(run: Any
     assert experiment.best is None, "it is none of the trial's metrics"
 
 
-def test_search_and_schedulers_count_with_what_the_user_reports(run: Any) -> None:
+def test_search_and_schedulers_use_the_reported_values(run: Any) -> None:
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
@@ -212,7 +212,7 @@ def test_search_and_schedulers_count_with_what_the_user_reports(run: Any) -> Non
     assert optuna.best.metrics["time_total_s"] == -optuna.df["a"].max()
 
 
-def test_stop_conditions_see_what_the_user_reports(run: Any) -> None:
+def test_stop_conditions_use_the_reported_values(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         for step in range(1, 6):
             nbtune.report({"training_iteration": 500 * step, "done": step, "acc": step / 10, "val": {"acc": step / 10}})
@@ -230,7 +230,7 @@ def test_stop_conditions_see_what_the_user_reports(run: Any) -> None:
     assert iterations(lambda trial_id, result: result["done"] == 2 and result["val"]["acc"] == 0.2) == 2
 
 
-def test_a_trial_goes_on_from_its_checkpoint_whatever_its_metrics_are_called(run: Any) -> None:
+def test_a_trial_continues_from_its_checkpoint_with_any_names(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         found = nbtune.get_checkpoint()
         for step in range(0 if found is None else found["step"] + 1, 6):

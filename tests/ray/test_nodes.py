@@ -1,4 +1,4 @@
-"""Clusters of several nodes: where the driver goes, and a node that is lost."""
+"""Clusters with several nodes: the placement of the driver, and the loss of a node."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def until(condition):
 """
 
 
-def shown(body: str, storage: Path, seconds: float = 280, preload: str = "") -> list[str]:
-    """Return what a program prints that runs on a cluster of three nodes: nodes are added in a main thread only."""
+def run_program(body: str, storage: Path, seconds: float = 280, preload: str = "") -> list[str]:
+    """Run a program on a cluster of three nodes and return its lines; nodes can be added in a main thread only."""
     code = PROGRAM.format(storage=str(storage), body=TRAIN + body)
     # The nodes that are added have no token of their own.
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "NBTUNE_PRELOAD": preload}
@@ -77,8 +77,8 @@ def shown(body: str, storage: Path, seconds: float = 280, preload: str = "") -> 
 
 
 @pytest.mark.timeout(320)
-def test_a_lost_node_takes_no_report_with_it(ray_folder: Path, tmp_path: Path) -> None:
-    lines = shown(
+def test_no_report_is_lost_with_a_node(ray_folder: Path, tmp_path: Path) -> None:
+    lines = run_program(
         """
 experiment = nbtune.tune(train, {"a": nbtune.grid_search([1, 2, 3, 4])}, max_failures=2, storage=STORAGE, wait=False)
 head = cluster.head_node.node_id
@@ -106,8 +106,8 @@ say(gone.node_id not in experiment.history.groupby("trial")["node"].last().tolis
 
 
 @pytest.mark.timeout(320)
-def test_the_driver_goes_where_it_is_safe(ray_folder: Path, tmp_path: Path) -> None:
-    lines = shown(
+def test_the_driver_is_placed_by_its_resources(ray_folder: Path, tmp_path: Path) -> None:
+    lines = run_program(
         """
 def short(config):
     nbtune.report(x=config["a"])

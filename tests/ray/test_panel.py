@@ -1,4 +1,4 @@
-"""The cluster panel and the scaling form on real clusters: their numbers are Ray's, whoever uses what."""
+"""The cluster panel and the scaling form on real clusters: their numbers are those of Ray."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
     made.python("import nbtune; nbtune.stop_cluster()")
 
 
-def said(text: str) -> list[dict[str, Any]]:
+def parse_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("> ")) for line in text.splitlines() if line.startswith("> ")]
 
 
 def run(body: str, folder: Path, seconds: float = 300) -> list[dict[str, Any]]:
-    """Return what a program says that has a panel: nodes are added in a main thread only."""
+    """Run a program with a panel and return its output; nodes can be added in a main thread only."""
     stop, storage = str(folder / "stop"), str(folder)
     head = f"STOP, STORAGE = {stop!r}, {storage!r}\nOTHER = {OTHER.format(stop=stop, storage=storage)!r}\n"
     # The nodes that are added have no token of their own; a busy machine needs more than the 30 s that Ray waits.
@@ -140,11 +140,11 @@ def run(body: str, folder: Path, seconds: float = 300) -> list[dict[str, Any]]:
     )
     assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
     print(ended.stderr)
-    return said(ended.stdout)
+    return parse_lines(ended.stdout)
 
 
 @pytest.mark.timeout(340)
-def test_three_nodes_two_kernels_and_somebody_else(ray_folder: Path, tmp_path: Path) -> None:
+def test_three_nodes_two_kernels_and_another_user(ray_folder: Path, tmp_path: Path) -> None:
     idle, mine, all_of_it, plan, ended, lost = run(NODES, tmp_path)
     assert idle == {
         "kind": "attached",
@@ -219,7 +219,7 @@ say(ended=True)
 
 
 @pytest.mark.timeout(400)
-def test_a_cluster_dies_while_it_is_shown_and_another_is_attached(place: Place, until: Callable[..., None]) -> None:
+def test_a_displayed_cluster_dies_and_another_is_attached(place: Place, until: Callable[..., None]) -> None:
     kernel = place.popen(COMMON + WATCHED)
     assert kernel.stdin is not None
     assert kernel.stdout is not None
@@ -233,7 +233,7 @@ def test_a_cluster_dies_while_it_is_shown_and_another_is_attached(place: Place, 
     kernel.stdin.write("\n")
     kernel.stdin.flush()
     lines += kernel.communicate(timeout=200)[0].splitlines()
-    found = said("\n".join(lines))
+    found = parse_lines("\n".join(lines))
     assert kernel.returncode == 0, lines
     first, embedded, busy, refused, own, still, local, ready, why, back, ended = found
     assert first == {"connected": "refused"}

@@ -1,4 +1,4 @@
-"""The plan beside what Ray really does: on simulated nodes, with GPUs, groups and workers, and on a cluster that grows."""
+"""The plan compared to what Ray does: simulated nodes, GPUs, placement groups, workers, an autoscaling cluster."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ NODES = {
 }
 
 
-def said(program: str, *arguments: str, seconds: float = 500) -> list[str]:
-    """Return the lines that a program marks."""
+def marked_lines(program: str, *arguments: str, seconds: float = 500) -> list[str]:
+    """Run a program, and return the lines that it marks with ">"."""
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": clusters.path()}
     ended = subprocess.run(
         [sys.executable, HERE / program, *arguments], env=environment, timeout=seconds, capture_output=True, text=True
@@ -41,14 +41,16 @@ def said(program: str, *arguments: str, seconds: float = 500) -> list[str]:
 
 @pytest.fixture(scope="module")
 def placed(ray_folder: Path) -> Iterator[dict[str, Future[list[str]]]]:
-    """What Ray places, on all clusters at once: it is a second before it tries again what it has not placed."""
+    """Starts fits.py for all clusters at the same time, since Ray waits a second between two attempts to place a group."""
     with ThreadPoolExecutor() as pool:
-        yield {name: pool.submit(said, "fits.py", json.dumps(nodes), "7", "16") for name, nodes in NODES.items()}
+        yield {
+            name: pool.submit(marked_lines, "fits.py", json.dumps(nodes), "7", "16") for name, nodes in NODES.items()
+        }
 
 
 @pytest.mark.timeout(540)
 @pytest.mark.parametrize("nodes", NODES)
-def test_as_many_fit_as_ray_places(placed: dict[str, Future[list[str]]], nodes: str) -> None:
+def test_the_plan_is_what_ray_places(placed: dict[str, Future[list[str]]], nodes: str) -> None:
     found = [json.loads(line) for line in placed[nodes].result()]
     assert len(found) == 25
     assert [one for one in found if one["planned"] != one["real"]] == []
@@ -56,8 +58,8 @@ def test_as_many_fit_as_ray_places(placed: dict[str, Future[list[str]]], nodes: 
 
 
 @pytest.mark.timeout(540)
-def test_as_many_trials_are_alive_and_see_their_own_gpus(ray_folder: Path, tmp_path: Path) -> None:
-    assert said("alive.py", str(tmp_path / "kept")) == ["refused", "devices", "groups", "workers"]
+def test_the_planned_number_of_trials_runs_with_their_gpus(ray_folder: Path, tmp_path: Path) -> None:
+    assert marked_lines("alive.py", str(tmp_path / "kept")) == ["refused", "devices", "groups", "workers"]
 
 
 CONFIG: dict[str, Any] = {
@@ -102,7 +104,7 @@ print(">", nbtune.plan(samples=9, cpus=3))
 
 
 @pytest.mark.timeout(540)
-def test_a_cluster_that_grows_is_told_from_one_that_does_not(ray_folder: Path, tmp_path: Path) -> None:
+def test_an_autoscaling_cluster_is_detected(ray_folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("", 0)) as free:  # the nodes that it starts need to know its port beforehand
         port = free.getsockname()[1]
     address = f"{get_node_ip_address()}:{port}"

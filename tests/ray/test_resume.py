@@ -1,4 +1,4 @@
-"""Going on after a stop, a crash and a failure: nothing missing, nothing twice."""
+"""Resuming after a stop, a crash and a failure, without missing or duplicate reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import ray
 from ray.tune.schedulers import ASHAScheduler
 
 import nbtune
-from tests.ray.test_control import without_gap
+from tests.ray.test_control import has_all_reports_once
 from tests.ray.test_faults import placement_groups, reports_in_storage, trial_processes
 
 
@@ -33,12 +33,12 @@ def counting() -> Any:
 
 
 def driver_of(experiment: Any) -> psutil.Process:
-    """Return the process of an experiment's driver."""
+    """Return the process of the driver of an experiment."""
     return psutil.Process(ray.get(experiment._source._driver.pid.remote()))
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_a_stopped_experiment_goes_on(run: Any, until: Any, counting: Any, search: str) -> None:
+def test_a_stopped_experiment_is_resumed(run: Any, until: Any, counting: Any, search: str) -> None:
     experiment = run(
         counting, {"a": nbtune.uniform(0.1, 1)}, samples=4, metric="acc", mode="max", search=search, seed=1
     )
@@ -58,12 +58,12 @@ def test_a_stopped_experiment_goes_on(run: Any, until: Any, counting: Any, searc
     assert experiment.df["status"].tolist() == ["finished"] * 4
     assert experiment.df["a"].tolist()[: len(before)] == before["a"].tolist()
     assert experiment.df["iterations"].tolist() == [20] * 4
-    assert without_gap(experiment)
+    assert has_all_reports_once(experiment)
     assert len(experiment.results) == 4
     assert nbtune.load(experiment.path).history["step"].tolist() == experiment.history["step"].tolist()
 
 
-def test_a_killed_driver_is_lost_then_resumed_in_another_handle(run: Any, until: Any, counting: Any) -> None:
+def test_an_experiment_with_a_killed_driver_is_resumed_in_another_handle(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=3, metric="acc", mode="max", search="optuna")
     until(lambda: len(experiment.history) > 10, "reports")
     driver_of(experiment).kill()
@@ -78,12 +78,12 @@ def test_a_killed_driver_is_lost_then_resumed_in_another_handle(run: Any, until:
     assert again.status == "finished", again.error
     assert again.error is None
     assert again.df["iterations"].tolist() == [20] * 3
-    assert without_gap(again)
+    assert has_all_reports_once(again)
     until(lambda: not placement_groups(), "no placement group", 20)
     until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 20)
 
 
-def test_a_driver_killed_before_tune_has_written_anything(run: Any, until: Any, counting: Any) -> None:
+def test_a_driver_that_was_killed_before_tune_has_written_its_state(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=2, seed=1)
     until(lambda: experiment.status != "pending" or len(experiment.df), "it has begun")
     driver_of(experiment).kill()
@@ -93,10 +93,10 @@ def test_a_driver_killed_before_tune_has_written_anything(run: Any, until: Any, 
     experiment.wait(120)
     assert experiment.status == "finished", experiment.error
     assert experiment.df["iterations"].tolist() == [20, 20]
-    assert without_gap(experiment)
+    assert has_all_reports_once(experiment)
 
 
-def test_failed_trials_on_request(run: Any, until: Any, tmp_path: Path) -> None:
+def test_failed_trials_are_resumed_on_request(run: Any, until: Any, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.touch()
 
@@ -122,8 +122,8 @@ def test_failed_trials_on_request(run: Any, until: Any, tmp_path: Path) -> None:
     assert experiment.trials[1].history["step"].tolist() == list(range(6))
 
 
-def test_the_scheduler_keeps_what_it_knew(run: Any, until: Any, tmp_path: Path) -> None:
-    """The first trials were good: one that begins after the stop is measured by them at once."""
+def test_the_scheduler_keeps_its_state(run: Any, until: Any, tmp_path: Path) -> None:
+    """The first trials are good, so a trial that starts after the resumption is stopped by comparison with them."""
     gate = tmp_path / "gate"
 
     def train(config: dict[str, Any]) -> None:
@@ -154,8 +154,8 @@ def test_the_scheduler_keeps_what_it_knew(run: Any, until: Any, tmp_path: Path) 
     assert experiment.df["iterations"].tolist() == [8, 8, 1]
 
 
-def test_the_kernel_dies_with_its_embedded_ray(ray_folder: Path, tmp_path: Path) -> None:
-    """What was captured in the notebook is kept as well, big values too."""
+def test_a_kernel_that_died_with_its_embedded_ray(ray_folder: Path, tmp_path: Path) -> None:
+    """The captured variables of the notebook are stored, too, including large ones."""
     code = f"""
 import os, time, numpy, nbtune
 nbtune.connect(cpus=2)
@@ -191,7 +191,7 @@ print([made == list(range(12)) for made in experiment.history.groupby("trial")["
     ], shown.stderr
 
 
-def test_what_cannot_be_resumed_is_said(run: Any, tmp_path: Path) -> None:
+def test_errors_of_resuming(run: Any, tmp_path: Path) -> None:
     from ray import tune
 
     def train(config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What every source promises its reader: the same tests for a driver, a stored log, a foreign folder and a replay."""
+"""The contract of sources of events: the same tests for a driver, a stored log, a folder of Ray Tune and a replay."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def over(cluster: Any, folder: Path) -> Any:
-    """An experiment that has come to its end, and its log in storage."""
+def finished(cluster: Any, folder: Path) -> Any:
+    """A finished experiment with its log in storage."""
 
     def train(config: dict[str, Any]) -> None:
         for step in range(5):
@@ -44,7 +44,7 @@ def over(cluster: Any, folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def foreign(cluster: Any, folder: Path) -> Path:
-    """The folder of an experiment that nbtune has not run."""
+    """The folder of an experiment of Ray Tune without nbtune."""
     from ray import tune
 
     def train(config: dict[str, Any]) -> None:
@@ -57,8 +57,8 @@ def foreign(cluster: Any, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def held(cluster: Any, folder: Path) -> Iterator[Any]:
-    """An experiment that goes on until the tests of this file are over."""
+def running(cluster: Any, folder: Path) -> Iterator[Any]:
+    """An experiment that runs until all tests of this file have finished."""
     gate = str(folder / "gate")
 
     def train(config: dict[str, Any]) -> None:
@@ -81,19 +81,19 @@ def held(cluster: Any, folder: Path) -> Iterator[Any]:
 def source(request: pytest.FixtureRequest, until: Callable[..., None]) -> Source:
     kind = request.param
     if kind == "driver":
-        held = request.getfixturevalue("held")
-        until(lambda: len(held.history) == 10, "all reports")
-        found = find(Path(held.path).name, NAMESPACE, events_since)
+        running = request.getfixturevalue("running")
+        until(lambda: len(running.history) == 10, "all reports")
+        found = find(Path(running.path).name, NAMESPACE, events_since)
         assert found is not None
         return found[0]
     if kind == "replay":
-        return testing.Replay(testing.recorded(request.getfixturevalue("over").path))
-    path = request.getfixturevalue("foreign") if kind == "foreign" else request.getfixturevalue("over").path
+        return testing.Replay(testing.recorded(request.getfixturevalue("finished").path))
+    path = request.getfixturevalue("foreign") if kind == "foreign" else request.getfixturevalue("finished").path
     return open_experiment(Storage(str(path)))
 
 
 def all_of(source: Source, since: int = 0) -> list[Chunk]:
-    """Read on until nothing more comes."""
+    """Read until there are no more events."""
     chunks: list[Chunk] = []
     while True:
         try:
@@ -126,14 +126,14 @@ def test_events_are_numbered_from_0_without_a_gap(source: Source) -> None:
 
 
 @each
-def test_a_read_from_a_number_on_has_just_the_rest(source: Source) -> None:
+def test_a_read_returns_the_events_from_a_number(source: Source) -> None:
     whole = events(all_of(source))
     for since in (1, 2, len(whole) // 2, len(whole) - 1):
         assert events(all_of(source, since)) == whole[since:], since
 
 
 @each
-def test_each_trial_is_added_before_it_reports_and_its_reports_are_in_order(source: Source) -> None:
+def test_events_of_a_trial_are_in_order(source: Source) -> None:
     added: set[int] = set()
     made: dict[int, list[int]] = {}
     for _, kind, trial, iteration in events(all_of(source)):
@@ -147,7 +147,7 @@ def test_each_trial_is_added_before_it_reports_and_its_reports_are_in_order(sour
 
 
 @each
-def test_what_was_read_does_not_change_when_more_is_read(source: Source) -> None:
+def test_chunks_do_not_change_when_more_is_read(source: Source) -> None:
     first = all_of(source)
     before = events(first)
     all_of(source)
@@ -155,7 +155,7 @@ def test_what_was_read_does_not_change_when_more_is_read(source: Source) -> None
 
 
 @each
-def test_where_there_is_nothing_more_a_read_ends_in_time(source: Source) -> None:
+def test_a_read_without_new_events_times_out(source: Source) -> None:
     end = all_of(source)[-1].end
     began = time.monotonic()
     with suppress(SourceLostError):
@@ -164,7 +164,7 @@ def test_where_there_is_nothing_more_a_read_ends_in_time(source: Source) -> None
 
 
 @each
-def test_a_command_is_executed_or_refused_with_a_reason(source: Source) -> None:
+def test_a_command_is_executed_or_rejected_with_a_reason(source: Source) -> None:
     if isinstance(source, testing.Replay):
         source.send(StopTrial(10_000))
         assert source.commands == [StopTrial(10_000)]
@@ -174,6 +174,6 @@ def test_a_command_is_executed_or_refused_with_a_reason(source: Source) -> None:
 
 
 @each
-def test_it_may_be_closed_twice_and_without_having_been_read(source: Source) -> None:
+def test_closing_twice_and_without_reading(source: Source) -> None:
     source.close()
     source.close()

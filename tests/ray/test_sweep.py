@@ -1,4 +1,4 @@
-"""Sweeps from start to end on a real Ray."""
+"""Complete sweeps on a real Ray."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import nbtune
 
 
-def test_the_sweep_of_a_hundred_models(run: Any) -> None:
+def test_a_sweep_of_a_hundred_models(run: Any) -> None:
     def train_model(config: dict[str, Any]) -> dict[str, Any]:
         return {"score": config["model_id"]}
 
@@ -44,7 +44,7 @@ def test_results_are_typed(run: Any) -> None:
     assert frame["text"].tolist() == ["a"] * 3
 
 
-def test_choices_may_be_any_object_and_come_back(run: Any) -> None:
+def test_choices_may_be_any_object(run: Any) -> None:
     def train(config: dict[str, Any]) -> dict[str, Any]:
         return {"value": config["f"](4) + sum(config["layers"])}
 
@@ -55,7 +55,7 @@ def test_choices_may_be_any_object_and_come_back(run: Any) -> None:
     assert experiment.best.metrics["value"] == math.exp(4) + 48
 
 
-def test_a_parameter_named_like_a_metric_and_names_that_are_taken(run: Any) -> None:
+def test_parameters_named_like_metrics_or_columns(run: Any) -> None:
     def train(config: dict[str, Any]) -> dict[str, Any]:
         return {"lr": config["lr"] * 2, "status": 5}
 
@@ -66,7 +66,7 @@ def test_a_parameter_named_like_a_metric_and_names_that_are_taken(run: Any) -> N
     assert frame["status"].tolist() == ["finished"]
 
 
-def test_df_while_running_is_as_good_as_after(run: Any, until: Any) -> None:
+def test_df_while_running_has_the_final_types(run: Any, until: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         import time
 
@@ -88,7 +88,7 @@ def test_df_while_running_is_as_good_as_after(run: Any, until: Any) -> None:
     assert (experiment.df["iterations"] >= frame["iterations"]).all()
 
 
-def test_a_failing_trial_leaves_the_others_alone(run: Any) -> None:
+def test_a_failing_trial_does_not_affect_the_others(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         nbtune.report(acc=config["a"])
         if config["a"] == 2:
@@ -104,7 +104,7 @@ def test_a_failing_trial_leaves_the_others_alone(run: Any) -> None:
     assert experiment.best.id == 0
 
 
-def test_an_experiment_of_failures_has_failed(run: Any) -> None:
+def test_an_experiment_whose_trials_all_fail_has_failed(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         nbtune.report(acc=1)
         raise KeyError("gone")
@@ -131,7 +131,7 @@ def test_a_report_without_the_metric_does_not_end_the_experiment(run: Any) -> No
 
 
 @pytest.mark.parametrize("search", ["random", "grid", "optuna"])
-def test_a_seed_repeats_the_sweep(run: Any, search: str) -> None:
+def test_a_seed_reproduces_the_sweep(run: Any, search: str) -> None:
     def train(config: dict[str, Any]) -> dict[str, Any]:
         import random
 
@@ -231,7 +231,7 @@ def test_functions_take_parameters_by_name_and_generators_report(run: Any) -> No
     assert run(generator, {"lr": 1.5}).wait().history["acc"].tolist() == [0, 1, 2]
 
 
-def test_rays_own_reports_work_too(run: Any) -> None:
+def test_reports_of_ray_tune_work(run: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         from ray import tune
 
@@ -267,7 +267,7 @@ def test_waiting_times_out_and_can_be_awaited(run: Any) -> None:
     assert experiment.status == "finished"
 
 
-def test_unplaceable_is_refused_before_anything_starts(run: Any, tmp_path: Any) -> None:
+def test_unplaceable_trials_are_an_error_before_anything_starts(run: Any, tmp_path: Any) -> None:
     with pytest.raises(nbtune.SpecError, match="3 CPU, but the largest node has 2"):
         run(lambda config: {"a": 1}, {"x": 1}, cpus=3)
     with pytest.raises(nbtune.SpecError, match="1 special, but the largest node has 0"):
@@ -275,7 +275,7 @@ def test_unplaceable_is_refused_before_anything_starts(run: Any, tmp_path: Any) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_storage_that_cannot_be_written_is_refused(run: Any, tmp_path: Any) -> None:
+def test_storage_that_is_not_writable_is_an_error(run: Any, tmp_path: Any) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(nbtune.ExperimentError, match="cannot write to"):
         run(lambda config: {"a": 1}, {"x": 1}, storage=str(tmp_path / "file" / "below"))

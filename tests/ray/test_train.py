@@ -1,4 +1,4 @@
-"""Trials that are Ray Train runs of several workers: reports, checkpoints, logs, faults, and what they leave behind."""
+"""Distributed trials: reports, checkpoints, output, failures, and the release of resources."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 
 import nbtune
 
-HALF = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}  # of the two CPUs: two trials at once
+HALF = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}  # half of the two CPUs: two trials at once
 
 
 def train(config: dict[str, Any]) -> None:
-    """Report the rank and the sum of ones over all workers, and go on from a checkpoint."""
+    """Report the rank and the sum of ones over all workers; continue from a checkpoint."""
     import torch
     import torch.distributed as dist
 
@@ -42,39 +42,39 @@ def train(config: dict[str, Any]) -> None:
 
 
 def contiguous(trial: Any) -> bool:
-    """Tell whether each iteration is there once, and what it has reported is of the same step."""
+    """Return whether the history has each iteration once, with the report of the same step."""
     history = trial.history
     steps = list(range(len(history)))
     return list(history["step"]) == steps and list(history["iteration"] - 1) == steps
 
 
-def kept(trial: Any) -> list[str]:
-    """Return the checkpoints of a trial that are in storage."""
+def stored_checkpoints(trial: Any) -> list[str]:
+    """Return the folders of a trial's checkpoints in storage."""
     return [str(path) for path in Path(trial.checkpoint.path).parent.glob("checkpoint_*") if path.is_dir()]
 
 
-def free(until: Callable[..., None]) -> None:
-    """Wait until nothing runs any more, and all CPUs are back."""
+def wait_until_free(until: Callable[..., None]) -> None:
+    """Wait until all processes have ended and all CPUs are free."""
     import ray
 
     names = ("TrainWorker", "SynchronizationActor", "TrialProcess")
 
-    def left() -> list[str]:
-        found = []
+    def remaining() -> list[str]:
+        commands = []
         for process in psutil.process_iter(["cmdline"]):
             text = " ".join(process.info["cmdline"] or ())
             if any(f"ray::{name}" in text for name in names) and _ours(process):
-                found.append(text)
-        return found
+                commands.append(text)
+        return commands
 
-    until(lambda: not left(), "the end of all processes")
+    until(lambda: not remaining(), "the end of all processes")
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], "all CPUs")
     table = ray.util.placement_group_table
     until(lambda: all(group["state"] == "REMOVED" for group in table().values()), "the end of all placement groups")
 
 
 def _ours(process: psutil.Process) -> bool:
-    """Tell whether a process is a worker process of this test's Ray."""
+    """Return whether a process is a worker process of the Ray of this test."""
     import ray
 
     (raylet,) = ray._private.worker._global_node.all_processes["raylet"]
@@ -84,7 +84,7 @@ def _ours(process: psutil.Process) -> bool:
         return False
 
 
-def test_what_all_workers_report(run: Any, until: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_reports_of_all_workers(run: Any, until: Any, tmp_path: Path, monkeypatch: Any) -> None:
     def report(config: dict[str, Any]) -> None:
         import ray.train
 
@@ -139,8 +139,8 @@ def test_what_all_workers_report(run: Any, until: Any, tmp_path: Path, monkeypat
     assert trial.logs() == "--- rank 0 ---\nhere is 0\n--- rank 1 ---\nhere is 1\n"
     parts = sorted(path.name for path in Path(trial.checkpoint).iterdir())
     assert parts[-2:] == ["part-0", "part-1"], "each worker's part, side by side"
-    assert kept(trial) == [trial.checkpoint.path], "in storage once"
-    free(until)
+    assert stored_checkpoints(trial) == [trial.checkpoint.path], "in storage once"
+    wait_until_free(until)
 
 
 def test_the_number_of_workers_is_a_parameter(run: Any, until: Any) -> None:
@@ -154,14 +154,14 @@ def test_the_number_of_workers_is_a_parameter(run: Any, until: Any) -> None:
         assert (trial.history["size"] == trial.config["n"]).all()
         assert len(trial.workers) == trial.config["n"]
         assert contiguous(trial)
-        assert kept(trial) == [trial.checkpoint.path], "the best, which is the last"
+        assert stored_checkpoints(trial) == [trial.checkpoint.path], "the best, which is the last"
         state = [trial.checkpoint.load(rank) for rank in range(trial.config["n"])]
         assert state == [{"step": 2, "rank": rank} for rank in range(trial.config["n"])]
     assert experiment.best.checkpoint["step"] == 2
-    free(until)
+    wait_until_free(until)
 
 
-def test_workers_that_have_ended_well_train_the_next_trial(run: Any, until: Any) -> None:
+def test_workers_of_a_finished_trial_run_the_next_one(run: Any, until: Any) -> None:
     def save(config: dict[str, Any]) -> None:
         import ray.train
         import torch
@@ -195,11 +195,11 @@ def test_workers_that_have_ended_well_train_the_next_trial(run: Any, until: Any)
         assert list(trials[number].history["size"]) == [2, 2]
         assert (Path(trials[number].checkpoint) / "number").read_text() == str(-number)
         assert trials[number].logs(rank=1) == f"trial {number}\n"
-    free(until)
+    wait_until_free(until)
 
 
 @pytest.mark.parametrize("reuse", [True, False])
-def test_a_single_worker_trains_the_next_trial_if_it_may(run: Any, until: Any, reuse: bool) -> None:
+def test_a_single_worker_runs_the_next_trial_if_reuse_is_on(run: Any, until: Any, reuse: bool) -> None:
     def alone(config: dict[str, Any]) -> None:
         import torch.distributed as dist
 
@@ -211,10 +211,10 @@ def test_a_single_worker_trains_the_next_trial_if_it_may(run: Any, until: Any, r
     assert list(experiment.df["size"]) == [1, 1, 1]
     pids = {pid for trial in experiment.trials.values() for pid in trial.workers["pid"]}
     assert len(pids) == (1 if reuse else 3)
-    free(until)
+    wait_until_free(until)
 
 
-def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any) -> None:
+def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, until: Any) -> None:
     space = {"lr": 1.0, "steps": 400, "pause": 0.05}
     experiment = run(train, space, **HALF, max_failures=2)
     until(lambda: len(experiment.history) > 3, "reports", 200)
@@ -235,14 +235,14 @@ def test_killed_workers_and_processes_go_on_where_they_were(run: Any, until: Any
     trial.stop()
     experiment.wait(60)
     assert trial.status == "stopped"
-    free(until)
+    wait_until_free(until)
 
 
 def _is_trial(process: psutil.Process) -> bool:
     return "ray::TrialProcess" in " ".join(process.info["cmdline"] or ()) and _ours(process)
 
 
-def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:
+def test_stopped_trials_release_their_resources(run: Any, until: Any) -> None:
     from ray.tune.schedulers import ASHAScheduler
 
     scheduler = ASHAScheduler(max_t=30, grace_period=1, reduction_factor=2)
@@ -254,10 +254,10 @@ def test_trials_that_are_stopped_make_room(run: Any, until: Any) -> None:
     assert "scheduler" in reasons, "ASHA has stopped one"
     assert len(reasons) == 4
     assert all(contiguous(trial) for trial in experiment.trials.values())
-    free(until)
+    wait_until_free(until)
 
 
-def test_an_error_is_that_of_the_worker_that_made_it(run: Any, until: Any) -> None:
+def test_the_error_is_that_of_the_worker_that_failed_first(run: Any, until: Any) -> None:
     def fail(config: dict[str, Any]) -> None:
         import torch
         import torch.distributed as dist
@@ -271,10 +271,10 @@ def test_an_error_is_that_of_the_worker_that_made_it(run: Any, until: Any) -> No
     assert experiment.status == "failed"
     assert experiment.df["error"][0] == "worker 1: RuntimeError: no more data"
     assert 'raise RuntimeError("no more data")' in experiment.trials[0].error
-    free(until)
+    wait_until_free(until)
 
 
-def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> None:
+def test_an_elastic_run_uses_the_free_resources(run: Any, until: Any) -> None:
     space = {"lr": nbtune.grid_search([1.0, 2.0]), "steps": 400, "pause": 0.05}
     experiment = run(train, space, workers=(1, 2), metric="loss", mode="min")
     assert experiment.plan.max_concurrent == 1
@@ -285,38 +285,38 @@ def test_a_run_that_takes_what_is_there_leaves_nothing(run: Any, until: Any) -> 
     until(lambda: len(experiment.trials) > 1 and experiment.trials[1].metrics, "the next trial's report", 200)
     experiment.stop()
     experiment.wait(60)
-    free(until)
+    wait_until_free(until)
 
 
-def test_a_run_takes_more_workers_when_there_are_places(run: Any, until: Any) -> None:
+def test_an_elastic_run_grows_when_resources_are_free(run: Any, until: Any) -> None:
     import ray
     from ray.train import ScalingConfig
 
-    held = ray.util.placement_group([{"CPU": 1}])
-    ray.get(held.ready())
+    reserved = ray.util.placement_group([{"CPU": 1}])
+    ray.get(reserved.ready())
     scaling = ScalingConfig(num_workers=(1, 2), elastic_resize_monitor_interval_s=1)
     experiment = run(train, {"lr": 1.0, "steps": 400, "pause": 0.05}, scaling=scaling, metric="loss", mode="min")
     until(lambda: len(experiment.history) > 2, "reports", 200)
     trial = experiment.trials[0]
     assert len(trial.workers) == 1
-    ray.util.remove_placement_group(held)
+    ray.util.remove_placement_group(reserved)
     until(lambda: trial.metrics["size"] == 2, "the second worker", 200)
     assert len(trial.workers) == 2
     assert contiguous(trial), "it goes on from the latest checkpoint, and each report is there once"
     assert trial._state.failures == 0
     experiment.stop()
     experiment.wait(60)
-    free(until)
+    wait_until_free(until)
 
 
-def test_an_experiment_goes_on_after_its_driver_was_killed(run: Any, until: Any) -> None:
+def test_an_experiment_is_resumed_after_its_driver_was_killed(run: Any, until: Any) -> None:
     import ray
 
     experiment = run(train, {"lr": 1.0, "steps": 400, "pause": 0.05}, **HALF)
     until(lambda: len(experiment.history) > 3, "reports", 200)
     os.kill(ray.get(experiment._source._driver.pid.remote()), signal.SIGKILL)
     until(lambda: experiment.status == "lost", "its loss is seen")
-    free(until)
+    wait_until_free(until)
     reached = experiment.trials[0].metrics["step"]
     experiment.resume()
     until(
@@ -327,10 +327,10 @@ def test_an_experiment_goes_on_after_its_driver_was_killed(run: Any, until: Any)
     assert "worker 1 begins at 0\n--- started again ---\nworker 1 begins at" in trial.logs(rank=1)
     experiment.stop()
     experiment.wait(60)
-    free(until)
+    wait_until_free(until)
 
 
-def test_what_cannot_be_is_said_before(run: Any) -> None:
+def test_errors_before_anything_starts(run: Any) -> None:
     with pytest.raises(nbtune.SpecError, match="request 3 CPU, but the node has 2"):
         run(train, {"lr": 1.0}, workers=3, metric="loss", mode="min")
     with pytest.raises(nbtune.SpecError, match="backend=…: expected gloo, nccl, .* got 'nncl'"):
@@ -341,7 +341,7 @@ def test_what_cannot_be_is_said_before(run: Any) -> None:
         run(train, {"lr": nbtune.uniform(0, 1)}, workers="lr", metric="loss", mode="min")
 
 
-def test_a_dry_run_is_one_worker_here(cluster: Any, capsys: Any) -> None:
+def test_a_dry_run_runs_one_worker_in_the_kernel(cluster: Any, capsys: Any) -> None:
     from nbtune.launch.prepare import prepare_function
     from nbtune.launch.start import dry_run
 

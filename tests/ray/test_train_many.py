@@ -1,4 +1,4 @@
-"""More trials of several workers than there are places for, and nobody has said how many run at once."""
+"""More distributed trials than fit on the cluster, without a limit of concurrent trials."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ if __name__ == "__main__":
 def test_eight_trials_of_two_workers_on_four_cpus(tmp_path: Path) -> None:
     ended = python(PROGRAM.replace("STORAGE", repr(str(tmp_path))), tmp_path, 500)
     assert ended.returncode == 0, ended.stderr
-    said = ["planned 2 CPU", "finished 3 3 3 3 3 3 3 3", "processes 4"]
-    assert ended.stdout.splitlines()[-3:] == said, ended.stdout
+    output = ["planned 2 CPU", "finished 3 3 3 3 3 3 3 3", "processes 4"]
+    assert ended.stdout.splitlines()[-3:] == output, ended.stdout

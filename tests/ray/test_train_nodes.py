@@ -1,10 +1,10 @@
-"""Trials of several workers on a cluster of three nodes: where they go, and what is lost, killed or stopped."""
+"""Distributed trials on a cluster of three nodes: placement, lost nodes, killed and stopped trials."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.ray.test_nodes import shown
+from tests.ray.test_nodes import run_program
 
 BODY = """
 def together(config):
@@ -51,9 +51,9 @@ say("free")
 """
 
 
-def test_workers_on_several_nodes_survive_one_of_them(tmp_path: Path) -> None:
-    said = shown(BODY, tmp_path, 500, "torch")
-    assert said == [
+def test_workers_on_several_nodes_survive_the_loss_of_one(tmp_path: Path) -> None:
+    output = run_program(BODY, tmp_path, 500, "torch")
+    assert output == [
         "2",
         "cheap safe_node",
         "cheap safe_node",
@@ -129,6 +129,6 @@ say("free")
 """
 
 
-def test_what_is_killed_and_stopped_on_several_nodes(tmp_path: Path) -> None:
-    said = shown(FAULTS, tmp_path, 500, "torch")
-    assert said == ["True", "True", "stopped True", "free", "finished 4 True True", "free"]
+def test_killed_and_stopped_trials_on_several_nodes(tmp_path: Path) -> None:
+    output = run_program(FAULTS, tmp_path, 500, "torch")
+    assert output == ["True", "True", "stopped True", "free", "finished 4 True True", "free"]

@@ -1,4 +1,4 @@
-"""Training on two workers through nbtune is the training that torchrun does."""
+"""Training on two workers with nbtune gives the same losses as torchrun."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from tests.ray import parity
 
 
-def test_the_losses_are_those_of_torchrun(run: Any, tmp_path: Path) -> None:
+def test_the_losses_equal_those_of_torchrun(run: Any, tmp_path: Path) -> None:
     found = tmp_path / "losses.json"
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", parity.__file__]
     settings = {"epochs": 2, "width": 8}

@@ -1,15 +1,15 @@
-"""Trials of several workers that give up their places and come back: schedulers that pause them, and people."""
+"""Distributed trials that are paused and resumed, by schedulers and by the user."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import nbtune
-from tests.ray.test_train import HALF, contiguous, free, train
+from tests.ray.test_train import HALF, contiguous, train, wait_until_free
 
 
 def learn(config: dict[str, Any]) -> None:
-    """Grow by the learning rate, from a checkpoint where there is one."""
+    """Increase a value by the learning rate; continue from a checkpoint if there is one."""
     import time
 
     import torch
@@ -27,23 +27,23 @@ def learn(config: dict[str, Any]) -> None:
         nbtune.report(value=value, step=done, checkpoint=checkpoint)
 
 
-def test_a_paused_trial_goes_on_with_new_workers(run: Any, until: Any) -> None:
+def test_a_paused_trial_is_resumed_with_new_workers(run: Any, until: Any) -> None:
     experiment = run(train, {"lr": 1.0, "steps": 60, "pause": 0.1}, **HALF)
     until(lambda: len(experiment.history) > 3, "reports", 200)
     trial = experiment.trials[0]
     trial.pause()
     until(lambda: trial.status == "paused", "it is paused")
-    free(until)
+    wait_until_free(until)
     reached = trial.metrics["step"]
     trial.resume()
     until(lambda: trial.metrics["step"] > reached + 2, "it goes on", 200)
     assert contiguous(trial)
     trial.stop()
     experiment.wait(60)
-    free(until)
+    wait_until_free(until)
 
 
-def test_the_better_trial_of_a_population_is_copied_to_the_other(run: Any, until: Any) -> None:
+def test_population_based_training_copies_the_better_trial(run: Any, until: Any) -> None:
     from ray.tune.schedulers import PopulationBasedTraining
 
     scheduler = PopulationBasedTraining(
@@ -61,10 +61,10 @@ def test_the_better_trial_of_a_population_is_copied_to_the_other(run: Any, until
     assert worse["value"].iloc[0] < 0.01
     assert worse["value"].max() > 1, "it has gone on from the other one's checkpoint"
     assert all(list(trial.history["step"])[-1] == 8 for trial in experiment.trials.values())
-    free(until)
+    wait_until_free(until)
 
 
-def test_trials_that_hyperband_pauses_come_to_their_end(run: Any, until: Any) -> None:
+def test_trials_that_hyperband_pauses_finish(run: Any, until: Any) -> None:
     from ray.tune.schedulers import HyperBandScheduler
 
     scheduler = HyperBandScheduler(time_attr="training_iteration", max_t=9, reduction_factor=3)
@@ -73,4 +73,4 @@ def test_trials_that_hyperband_pauses_come_to_their_end(run: Any, until: Any) ->
     assert experiment.status == "finished", [trial.error for trial in experiment.trials.values()]
     assert all(contiguous(trial) for trial in experiment.trials.values())
     assert max(len(trial.history) for trial in experiment.trials.values()) == 9
-    free(until)
+    wait_until_free(until)

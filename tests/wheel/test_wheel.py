@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that a sweep runs from it."""
+"""The contents of the wheel, and a sweep with the installed wheel."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
+def test_contents_of_the_wheel(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     packaged = {name for name in names if ".dist-info/" not in name}
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "nbtune").rglob("*.py")}
@@ -72,7 +72,7 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the wheel is installed, and nothing else."""
+    """A folder in which only the wheel is installed."""
     folder = tmp_path_factory.mktemp("site")
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder), str(wheel)]
     subprocess.run([sys.executable, *install], check=True)
@@ -93,7 +93,7 @@ def test_the_installed_package_finds_its_front_end(site: Path, tmp_path: Path) -
     assert found.stdout.split() == [str(site / "nbtune/static" / name) for name in ("header.js", "theme.css")]
 
 
-def test_a_sweep_runs_from_it(site: Path, tmp_path: Path, ray_folder: Path) -> None:
+def test_a_sweep_runs_with_the_installed_wheel(site: Path, tmp_path: Path, ray_folder: Path) -> None:
     (tmp_path / "sweep.py").write_text(SWEEP)
     ran = subprocess.run(
         [sys.executable, "sweep.py", str(tmp_path / "results")],
