@@ -128,7 +128,7 @@ def test_a_scaling_config_is_written_by_mouse_and_from_python(lab: Server, page:
     expect(form.get_by_role("radio", name="distributed")).to_be_checked()
     expect(form.locator("pre")).to_contain_text("ScalingConfig(num_workers=4, use_gpu=True)")
     form.get_by_label("use GPUs").click()
-    form.get_by_label("placement").select_option("SPREAD")
+    form.get_by_label("strategy").select_option("SPREAD")
     workers = form.get_by_label("workers", exact=True)
     workers.fill("some")
     expect(form).to_contain_text("expected an integer >= 0, got 'some'")

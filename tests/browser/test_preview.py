@@ -374,10 +374,10 @@ def test_a_trial_is_paused_and_resumed_by_its_button(preview: Preview) -> None:
     page = preview(20, live="half")
     trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
     line = row(page, trial)
-    page.check("#slow")  # it has kept no checkpoint yet
+    page.check("#slow")  # no checkpoint is saved yet
     line.get_by_role("button", name="Pause").click()
     expect(line.get_by_role("button", name="pausing")).to_be_visible()
-    line.get_by_role("button", name="pausing").click()  # taken back
+    line.get_by_role("button", name="pausing").click()  # cancels it
     expect(line.get_by_role("button", name="Pause")).to_be_visible()
     assert [len(received(page, "trials", kind)) for kind in ("pause", "resume")] == [1, 1]
     page.uncheck("#slow")
@@ -391,7 +391,7 @@ def test_a_trial_is_paused_and_resumed_by_its_button(preview: Preview) -> None:
     other = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
     button(page, "trials", f"Pause trial {other}$").click()
     expect(page.locator("#trials .nbt-command-refusal")).to_have_text(
-        f"trial {other} is not paused: no trial has kept a checkpoint so far, and a paused trial goes on from its latest"
+        f"trial {other} is not paused: no trial has saved a checkpoint yet, and a paused trial resumes from its latest checkpoint"
     )
     expect(button(page, "trials", f"Pause trial {other}$")).to_be_visible()
 
@@ -430,7 +430,7 @@ def test_failed_trials_are_run_again(preview: Preview) -> None:
     page = preview(20)
     page.check("#refuses")
     button(page, "header", "Retry failed").click()
-    expect(page.locator("#header [role=status]:visible")).to_contain_text("Not resumed: no trial has kept")
+    expect(page.locator("#header [role=status]:visible")).to_contain_text("Not resumed: no trial has saved")
     page.uncheck("#refuses")
     button(page, "header", "Retry failed").click()
     expect(page.locator("#header")).to_contain_text("● running")
@@ -519,7 +519,7 @@ def test_a_new_point_is_added(preview: Preview) -> None:
     assert received(page, "trials", "add") == [sent]
     page.check("#refuses")
     form.get_by_role("button", name="Try this next").click()
-    expect(form).to_contain_text("no trial has kept a checkpoint so far")
+    expect(form).to_contain_text("no trial has saved a checkpoint yet")
     form.get_by_role("button", name="Try this next").press("Escape")
     expect(form).to_be_hidden()
     expect(opens).to_be_focused()

@@ -80,7 +80,7 @@ def test_nodes_users_and_dead_nodes(show: Show) -> None:
     users = panel(page).get_by_role("table", name="Users").locator("tbody tr")
     expect(users).to_have_count(3)
     expect(users.nth(0)).to_contain_text("digits")
-    expect(users.nth(1)).to_contain_text("of another kernel")
+    expect(users.nth(1)).to_contain_text("another kernel")
     expect(users.nth(2)).to_contain_text("others")
 
 
@@ -183,7 +183,7 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
     page.keyboard.type("4")
     page.keyboard.press("Tab")
     expect(field_of(page, "GPUs")).to_be_focused()
-    written = form(page).get_by_role("region", name="the cell as it would be written")
+    written = form(page).get_by_role("region", name="text of the cell")
     expect(written).to_contain_text("%%tune --metric loss --mode min --cpus 4 --gpus 0.5 --memory 2GiB --samples 10")
     form(page).get_by_role("radio", name="one process").focus()
     page.keyboard.press("ArrowDown")

@@ -33,7 +33,7 @@ def field(page: Page, label: str) -> Locator:
 
 
 def cell(page: Page) -> Locator:
-    return page.get_by_role("region", name="the cell as it would be written")
+    return page.get_by_role("region", name="text of the cell")
 
 
 def why(page: Page, label: str) -> Locator:
@@ -256,7 +256,7 @@ def test_nothing_is_cut_off(opened: Opened, scenario: str, width: str) -> None:
 def test_two_views_are_equal_and_leave_nothing_behind(opened: Opened) -> None:
     page = opened("cell")
     before = page.evaluate("preview.leaks()")
-    page.get_by_role("button", name="one view more").click()
+    page.get_by_role("button", name="add a view").click()
     views = page.locator(".nbt-space")
     expect(views).to_have_count(2)
     views.nth(0).get_by_label("lower of lr", exact=True).fill("1e-3")

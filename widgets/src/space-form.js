@@ -34,7 +34,7 @@ function render(view, store) {
   const tools = make("div", { className: "nbt-tools" }, [add, require, removedText, undo, count]);
   const general = make("div", { className: "nbt-general", role: "status", hidden: true });
   const plan = make("div", { className: "nbt-plan", role: "status", ariaLabel: "plan", hidden: true });
-  const offline = make("div", { className: "nbt-error nbt-offline-note", role: "alert", hidden: true });
+  const offline = make("div", { className: "nbt-offline-note", role: "alert", hidden: true });
   const suggestions = make("ul", {
     className: "nbt-suggestions",
     ariaLabel: "suggestions from the last experiment",

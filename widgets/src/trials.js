@@ -37,7 +37,7 @@ function render(view, store) {
   const { model, on, guarded } = view;
   const id = `nbt-${Math.random().toString(36).slice(2)}`;
   const state = newState();
-  const refusal = make("div", { className: "nbt-error nbt-command-refusal", role: "alert", hidden: true });
+  const refusal = make("div", { className: "nbt-command-refusal", role: "alert", hidden: true });
   const filter = make("input", {
     type: "search",
     placeholder: "filter: lr < 0.01 and status = failed",
