@@ -99,7 +99,7 @@ def attach_to_driver(folder: str) -> Experiment | None:
     metadata = Metadata(name=info.name, path=where.place)
     experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
     register(experiment)
-    experiment.arrive()
+    experiment.wait_for_events()
     return experiment
 
 

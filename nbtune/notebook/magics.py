@@ -284,7 +284,7 @@ class NbTune(_Defaults):
         known = self.shell.user_ns.get(name)
         experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
         experiment.resume(failed=failed)
-        experiment.arrive()
+        experiment.wait_for_events()
         self._bind_and_show(experiment, variable or name)
 
     def _name_and_variable(self, usage: str, words: list[str], flags: str = "") -> tuple[str, str | None]:

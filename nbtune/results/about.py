@@ -1,4 +1,4 @@
-"""What is known of an experiment as a whole: its name, its state, what it was started with."""
+"""An experiment as a whole: its name, its status, and what it was started with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["About"]
 
 
 class About:
-    """What the log tells of an experiment as a whole."""
+    """The attributes of an experiment as a whole."""
 
     _store: Store
     _plan: Plan | None
@@ -26,7 +26,7 @@ class About:
 
     @property
     def name(self) -> str:
-        """The name that it was given."""
+        """Its name."""
         return str(self._store.metadata.get("name", "experiment"))
 
     @property
@@ -36,7 +36,7 @@ class About:
 
     @property
     def where(self) -> Storage | None:
-        """Its folder in storage, with what opens it; None where it has none."""
+        """Its folder in storage, with its filesystem; None if it has none."""
         if self._where is None and self.path:
             from nbtune.engine.storage.storage import Storage
 
@@ -47,52 +47,52 @@ class About:
     def status(self) -> str:
         """Return "pending", "running", "finished", "stopped", "failed", "lost" or "unread".
 
-        It is "lost" where its driver or its cluster is gone, and "unread" where nbtune itself has failed to read
-        what its driver tells; `error` says why.
+        It is "lost" if its driver or its cluster is gone, and "unread" if nbtune has failed to read its events; `error`
+        has the reason.
         """
         return self._store.status
 
     @property
     def plan(self) -> Plan | None:
-        """What was planned before it started, or went on: how many trials, how many at once, limited by what."""
+        """The plan before it was started or resumed: how many trials, how many at once, and what limits that."""
         found = self._store.metadata.get("plan")
         return Plan.from_json(found) if found is not None else self._plan
 
     @property
     def time_left(self) -> TimeLeft | None:
-        """The seconds that it may have left, with their spread: from how long its trials have taken so far.
+        """The estimated remaining time in seconds, with its spread, from the durations of the trials so far.
 
-        None while none of them is over, and when it is.
+        None while no trial is over, and when the experiment is over.
         """
         return time_left(self._store) if self.status not in ENDED else None
 
     @property
     def source(self) -> str:
-        """The text of the cell or function that it runs."""
+        """The text of its cell or function."""
         return str(self._store.metadata.get("source", ""))
 
     @property
     def space(self) -> Space:
-        """The search space that it was started with. Classes and functions in it are there by their names only, and
-        expressions that call the notebook's functions are shown, but cannot be sampled.
+        """Its search space. Classes and functions in it are represented by their names, and expressions that call
+        functions of the notebook are shown, but cannot be sampled.
 
         Raises:
-            ExperimentError: it is one of Ray Tune's, which keeps no space.
+            ExperimentError: it was not started by nbtune, so its space is not stored.
         """
         from nbtune.space import Space
         from nbtune.spec.space.json import space_from_json
 
-        kept = self._store.metadata.get("definition")
-        if kept is None:
-            raise ExperimentError(f"{self.name} was not started by nbtune: its folder does not say what its space was")
-        return Space.from_spec(space_from_json(kept, display_only=True))
+        definition = self._store.metadata.get("definition")
+        if definition is None:
+            raise ExperimentError(f"{self.name} was not started by nbtune: its folder has no search space")
+        return Space.from_spec(space_from_json(definition, display_only=True))
 
     @property
     def error(self) -> str | None:
-        """Why the experiment as a whole failed, was lost or is unread, or None; a trial has its own."""
+        """Why the experiment as a whole failed, was lost or is unread, in one line; else None."""
         return self._store.metadata.get("error")
 
     @property
     def traceback(self) -> str | None:
-        """The whole text of an error that is not a trial's but of the experiment, its driver or nbtune; or None."""
+        """The full text of an error of the experiment, its driver or nbtune, but not of a trial; None without one."""
         return self._store.metadata.get("traceback")

@@ -1,4 +1,4 @@
-"""Analysis is optuna's: an experiment as a study, and optuna's figures of it."""
+"""Analysis with Optuna: an experiment as a study, and figures of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLOTS = {
     "timeline": "plot_timeline",
     "edf": "plot_edf",
 }
-"""The kinds of figures, and the functions of `optuna.visualization` that draw them."""
+"""Kind of a figure -> the function of `optuna.visualization` that draws it."""
 
 
 def to_study(store: Store) -> Any:
@@ -41,7 +41,7 @@ def to_study(store: Store) -> Any:
     """
     metric, mode = store.metric, store.metadata.get("mode")
     if metric is None or mode is None:
-        raise ExperimentError("no metric is known of the experiment, so there is nothing to compare trials by")
+        raise ExperimentError("the experiment has no metric: start it with metric= and mode= to compare its trials")
     import optuna
 
     history = store.reports.history()
@@ -56,7 +56,7 @@ def to_study(store: Store) -> Any:
     configs = {state.number: _suggested(state, space) for state in states}
     distributions = _distributions(space, list(configs.values()))
     with warnings.catch_warnings():
-        # A category that is a class or a function is kept under its name.
+        # Categories that are classes or functions are represented by their names.
         warnings.simplefilter("ignore")
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -73,24 +73,24 @@ def to_study(store: Store) -> Any:
 
 
 def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial's parameters as values that optuna knows, without those whose condition was not met."""
+    """Return a trial's parameters as values that Optuna supports, without those whose condition is not met."""
     return {
-        name: _known(value)
+        name: _supported(value)
         for name, value in flat(state.config)
         if value is not None or space.get(name, {}).get("kind") != "derived"
     }
 
 
-def _known(value: Any) -> Any:
-    """Return a value as one that optuna knows: itself, or its name."""
+def _supported(value: Any) -> Any:
+    """Return a value that Optuna supports: the value itself, or its label."""
     return value if type(value) in (bool, int, float, str) or value is None else label(value)
 
 
 def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an optuna distribution for each parameter that varies, wide enough for every value seen."""
+    """Return an Optuna distribution that contains all values, for each parameter that varies."""
     import optuna.distributions as od
 
-    found: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
     for name in dict.fromkeys(name for config in configs for name in config):
         values = [config[name] for config in configs if name in config]
         domain = recorded_domain(space.get(name))
@@ -98,19 +98,19 @@ def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> d
             continue  # a constant
         numeric = all(type(value) in (int, float) and math.isfinite(value) for value in values)
         if not numeric or (domain and domain["kind"] in {"choice", "grid_search"}):
-            choices = [_known(value) for value in (domain or {}).get("values", [])]
-            found[name] = od.CategoricalDistribution(list({repr(v): v for v in [*choices, *values]}.values()))
+            choices = [_supported(value) for value in (domain or {}).get("values", [])]
+            distributions[name] = od.CategoricalDistribution(list({repr(v): v for v in [*choices, *values]}.values()))
             continue
         bounds = [*values, *(domain[end] for end in ("lower", "upper") if domain and end in domain)]
         low, high = min(bounds), max(bounds)
         log = bool(domain and "log" in domain["kind"] and low > 0)
         kind = od.IntDistribution if all(type(value) is int for value in values) else od.FloatDistribution
-        found[name] = kind(
+        distributions[name] = kind(
             math.floor(low) if kind is od.IntDistribution else low,
             math.ceil(high) if kind is od.IntDistribution else high,
             log=log,
         )
-    return found
+    return distributions
 
 
 def _frozen(
@@ -151,10 +151,10 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
     Args:
         store: the experiment's state.
         kind: a key of `PLOTS`.
-        options: what optuna's function takes.
+        options: arguments of Optuna's function.
 
     Raises:
-        ExperimentError: there is no such kind, or nothing to draw yet.
+        ExperimentError: there is no such kind of figure, or no data for it yet.
     """
     if kind not in PLOTS:
         raise ExperimentError(f"there is no plot {kind!r}{did_you_mean(kind, PLOTS)}; there are {', '.join(PLOTS)}")
@@ -163,16 +163,16 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
     study = to_study(store)
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not done and kind not in {"curves", "timeline"}:
-        raise ExperimentError(f"plot {kind!r} needs a trial that has finished with a value of {store.metric}")
+        raise ExperimentError(f"plot {kind!r} needs at least one finished trial with a value of {store.metric}")
     if kind == "importance":
         if len(done) < 2:
-            raise ExperimentError("importances need at least two finished trials")
+            raise ExperimentError("plot 'importance' needs at least two finished trials")
         options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
-        except (ValueError, TypeError) as error:  # an option that optuna does not take
+        except (ValueError, TypeError) as error:  # an option that Optuna does not support
             raise ExperimentError(f"plot {kind!r}: {error}") from error
     figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}")
     return figure

@@ -1,4 +1,4 @@
-"""Columns: values of any kind, gathered as they come, as typed pandas Series."""
+"""Columns: values of any types, added one after another, as typed pandas Series."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["ABSENT", "Column", "column_of", "groups", "headings", "python_values", "still_true", "value_type"]
+__all__ = ["ABSENT", "Column", "column_of", "current_rows", "groups", "headings", "python_values", "value_type"]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
-"""Stands for no value at all, since None is one."""
+"""Represents a missing value, since None is a value."""
 
 
 class Column:
-    """A column that grows: values at rows, of one type as long as they are of one type."""
+    """A growing column: values at rows. It has a type as long as all values have the same one."""
 
     def __init__(self) -> None:
         self._rows: list[np.ndarray] = []
@@ -24,7 +24,12 @@ class Column:
         self._types: set[type] = set()
 
     def add(self, rows: np.ndarray, values: Any) -> None:
-        """Add values at rows that are above all before."""
+        """Add values.
+
+        Args:
+            rows: the rows of the values, ascending and above all earlier ones.
+            values: an array or a list.
+        """
         self._rows.append(rows)
         self._values.append(values)
         if isinstance(values, np.ndarray):
@@ -38,28 +43,33 @@ class Column:
         return bool(self._types & {int, float})
 
     def floats(self, since: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows from `since` on that have a value, and these as float64; NaN for what is no number."""
+        """Return the rows with a value, and the values as float64. A value that is not a number is NaN.
+
+        Args:
+            since: the first row.
+        """
         rows: list[np.ndarray] = []
         floats: list[np.ndarray] = []
-        for found, values in zip(reversed(self._rows), reversed(self._values), strict=True):
-            if found[-1] < since:
+        for part, values in zip(reversed(self._rows), reversed(self._values), strict=True):
+            if part[-1] < since:
                 break
-            start = int(np.searchsorted(found, since))
-            rows.append(found[start:])
+            start = int(np.searchsorted(part, since))
+            rows.append(part[start:])
             floats.append(_floats(values[start:]))
         if not rows:
             return np.array([], np.int64), np.array([], float)
         return np.concatenate(rows[::-1]), np.concatenate(floats[::-1])
 
     def series(self, length: int) -> pd.Series[Any]:
-        """Return the column with `length` rows; where nothing is, it is missing.
+        """Return the column as a Series. Integers and booleans keep their types even if some values are missing.
 
-        Integers stay integers and booleans booleans, where some are missing too.
+        Args:
+            length: the number of rows.
         """
         rows = np.concatenate(self._rows)
         if self._types <= {int, float} or self._types == {bool}:
             values = np.concatenate(self._values)
-            if len(self._types) == 1:  # joined with fractions, whole numbers would not stay whole
+            if len(self._types) == 1:  # concatenated with floats, integers would become floats
                 self._rows, self._values = [rows], [values]
             full = len(rows) == length
             if values.dtype.kind == "f":
@@ -79,40 +89,52 @@ class Column:
 
 
 def headings(names: Iterable[str], prefix: str, taken: Collection[str]) -> dict[str, str]:
-    """Return what columns of these names are called in a table: themselves, or PREFIX/NAME where that is taken.
+    """Return name -> heading in a table: the name itself, or PREFIX/NAME if another column has the name.
 
     Args:
         names: metrics or parameters.
-        prefix: what to put before.
-        taken: the names of other columns.
+        prefix: "metrics" or "config".
+        taken: the headings of other columns.
     """
     names = list(dict.fromkeys(names))
     used = {*taken, *names}
-    found = {}
+    headings_of = {}
     for name in names:
         shown = name
         if name in taken:
             while shown in used:
                 shown = f"{prefix}/{shown}"
             used.add(shown)
-        found[name] = shown
-    return found
+        headings_of[name] = shown
+    return headings_of
 
 
 def python_values(values: Any) -> list[Any]:
-    """Return an array's values, or a list's, as Python's own."""
+    """Return the values of an array or a list as Python objects.
+
+    Args:
+        values: the array or list.
+    """
     return list(values.tolist()) if isinstance(values, np.ndarray) else list(values)
 
 
 def groups(numbers: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return each number with the positions at which it stands, ascending."""
+    """Return each distinct number with its positions, ascending.
+
+    Args:
+        numbers: integers, shape (n,).
+    """
     order = np.argsort(numbers, kind="stable")
-    found, starts = np.unique(numbers[order], return_index=True)
-    return list(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(found) else []
+    unique, starts = np.unique(numbers[order], return_index=True)
+    return list(zip(unique.tolist(), np.split(order, starts[1:]), strict=True)) if len(unique) else []
 
 
-def still_true(reports: pd.DataFrame) -> pd.Series[bool]:
-    """Tell which reports, rows with "trial" and "iteration", no later one of the same trial has taken back."""
+def current_rows(reports: pd.DataFrame) -> pd.Series[bool]:
+    """Return which reports are not repeated by a later attempt of the same trial.
+
+    Args:
+        reports: rows with "trial" and "iteration", in the order of the reports.
+    """
     backwards = reports.iloc[::-1]
     lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
     later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
@@ -126,7 +148,7 @@ def _floats(values: Any) -> np.ndarray:
 
 
 def _objects(values: list[Any]) -> np.ndarray:
-    """Return a one-dimensional array of these very objects, lists among them left as they are."""
+    """Return a one-dimensional array of the objects. Lists among them are not converted."""
     array = np.empty(len(values), dtype=object)
     for position, value in enumerate(values):
         array[position] = value
@@ -134,11 +156,15 @@ def _objects(values: list[Any]) -> np.ndarray:
 
 
 class _BigInt:
-    """Stands for the type of an integer beyond 64 bits, which no array holds."""
+    """Represents the type of integers beyond 64 bits, which do not fit into an array."""
 
 
 def value_type(value: Any) -> type:
-    """Return a value's type, and another than `int` for an integer beyond 64 bits."""
+    """Return the type of a value. Integers beyond 64 bits have another type than `int`.
+
+    Args:
+        value: any value.
+    """
     return _BigInt if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
@@ -147,7 +173,12 @@ def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
 
 
 def column_of(values: list[Any], index: pd.Index) -> pd.Series[Any]:
-    """Return a column: numbers as numbers, whole numbers whole although some are absent, the rest as it is."""
+    """Return a Series of the narrowest type. Integers keep their type even if some values are absent.
+
+    Args:
+        values: the values, or `ABSENT`.
+        index: the index.
+    """
     present = [value for value in values if value is not ABSENT]
     types = {value_type(value) for value in present}
     full = len(present) == len(values)

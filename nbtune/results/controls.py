@@ -28,7 +28,7 @@ class Controls(About):
     _source: Source
 
     @abstractmethod
-    def _begin_again(self, **how: Any) -> None: ...
+    def _restart(self, **how: Any) -> None: ...
 
     def stop(self) -> None:
         """End the experiment: its trials' processes end, what they have reported stays.
@@ -59,7 +59,7 @@ class Controls(About):
         """
         if self.status not in ENDED:
             raise ExperimentError(f"{self.name} is {self.status}: there is nothing to resume")
-        self._begin_again(failed=failed)
+        self._restart(failed=failed)
         return self
 
     def add(self, point: Mapping[str, Any] | None = None, /, **parameters: Any) -> None:
@@ -122,7 +122,7 @@ class Controls(About):
         if self.status in ENDED:
             if not isinstance(command, SearchCommand):
                 raise ExperimentError(f"{self.name} is {self.status}: it does not run")
-            self._begin_again(commands=(command,))
+            self._restart(commands=(command,))
             return
         try:
             self._source.send(command)

@@ -1,4 +1,4 @@
-"""The handle on an experiment: its state and results at any time, and its controls."""
+"""The handle of an experiment: its state and results at any time, and its commands."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ __all__ = ["Experiment"]
 class Experiment(Controls):
     """An experiment, running or over.
 
-    Made by `nbtune.tune`, ``%%tune``, `nbtune.load` and `nbtune.testing.replay`; not by hand.
+    Created by `nbtune.tune`, ``%%tune``, `nbtune.load` and `nbtune.testing.replay`.
 
     Args:
-        source: where its events come from.
-        plan: what was planned before it started, or None.
-        where: its folder in storage; None where its events say it.
+        source: the source of its events.
+        plan: the plan before its start, or None.
+        where: its folder in storage; None if its events have it.
         on_end: called once when it is over.
-        metadata: what is known of it before its first event.
-        fixed: which of these its events do not change.
-        resume: starts it again from its storage, see `nbtune.launch.resume.resume_experiment`; None where it cannot be.
+        metadata: entries that are known before its first event.
+        fixed: the names of those that its events do not change.
+        resume: resumes it from storage, as `nbtune.launch.resume.resume_experiment`; None if that is impossible.
     """
 
     def __init__(
@@ -54,28 +54,28 @@ class Experiment(Controls):
         resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
     ) -> None:
         self._plan = plan
-        self._source, self._where, self._on_end, self._go_on = source, where, on_end, resume
+        self._source, self._where, self._on_end, self._resume = source, where, on_end, resume
         self._store = Store(metadata, fixed)
         self._listeners = Listeners()
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
-        self._resuming = threading.Lock()  # held by the one call that begins it again
+        self._resuming = threading.Lock()  # held by the call that resumes it
         self._reader = Reader(self._store, self._listeners)
-        self._reader.start(source, self._ended)
+        self._reader.start(source, self._on_over)
 
-    # -- what it is -------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------
 
     @property
     def trials(self) -> dict[int, Trial]:
-        """Every trial by its id."""
+        """All trials by their ids."""
         return {state.number: Trial(self, state.number) for state in self._store.states()}
 
     @property
     def best(self) -> Trial | None:
-        """The trial whose last value of the metric is best, or None where there is none.
+        """The trial with the best last value of the metric, or None.
 
-        It is judged by the last value, as Ray Tune judges (ResultGrid.get_best_result) and as `df`
-        shows; failed trials, NaN and infinity do not count.
+        The last value counts, as in Ray Tune (`ResultGrid.get_best_result`) and in `df`. Failed trials, NaN and
+        infinity do not count.
         """
         state = self._store.best()
         return Trial(self, state.number) if state else None
@@ -84,10 +84,9 @@ class Experiment(Controls):
     def df(self) -> pd.DataFrame:
         """One row for each trial, at any time.
 
-        The index "trial" is the trial's id. Columns: `status`; each parameter under its own name; the
-        last value of each metric; `iterations`, how many reports; `time_s`, seconds of training;
-        `checkpoint`, the path of the latest; `error`, one line. A parameter whose name a metric also
-        has becomes ``config/NAME``.
+        The index "trial" is the trial's id. Columns: `status`; each parameter under its own name; the last value of
+        each metric; `iterations`, the number of reports; `time_s`, the seconds of training; `checkpoint`, the path of
+        the latest one; `error`, one line. A parameter with the same name as a metric becomes ``config/NAME``.
         """
         return self._store.frame()
 
@@ -95,7 +94,7 @@ class Experiment(Controls):
     def history(self) -> pd.DataFrame:
         """One row for each report, in the order in which they came: trial, iteration, time_s, metrics.
 
-        Reports that a retry from a checkpoint has made again are there once, as they were the last time.
+        Reports that a retry from a checkpoint has repeated occur once, as they were the last time.
         """
         return self._store.reports.history()
 
@@ -103,10 +102,10 @@ class Experiment(Controls):
     def selected(self) -> pd.DataFrame:
         """The rows of `df` that are selected in the dashboard: in its curves, its table or by brushing.
 
-        It can be set: to trials' ids, or to a part of `df`, ``exp.selected = exp.df.query("lr < 0.01")``.
+        It can be set to ids of trials, or to a part of `df`: ``exp.selected = exp.df.query("lr < 0.01")``.
 
         Raises:
-            ExperimentError: one of the ids that it is set to is no trial's.
+            ExperimentError: it is set to an id that no trial has.
         """
         frame = self.df
         return frame[frame.index.isin(self._selection)]
@@ -126,12 +125,16 @@ class Experiment(Controls):
             self._dashboard.select(self._selection)
 
     def select(self, trials: Iterable[int]) -> None:
-        """Take what was selected in a view."""
+        """Set the selection of trials.
+
+        Args:
+            trials: ids of trials.
+        """
         self._selection = sorted(set(trials))
 
     @property
     def dashboard(self) -> Dashboard:
-        """The live view: what a ``%%tune`` cell shows. Display it in as many places as you like."""
+        """The live view that a ``%%tune`` cell shows. It may be displayed in several places."""
         if self._dashboard is None:
             from nbtune.views.live.dashboard import Dashboard
 
@@ -140,27 +143,26 @@ class Experiment(Controls):
 
     @property
     def results(self) -> Any:
-        """The experiment as Ray Tune's own `ray.tune.ResultGrid`, read from its folder.
+        """The `ray.tune.ResultGrid` of the experiment, read from its folder.
 
         Raises:
-            ExperimentError: it still runs; `df` and `history` are there all the time.
+            ExperimentError: it still runs, or is not in storage. `df` and `history` are always available.
         """
         if self.status not in ENDED:
             raise ExperimentError(
-                f"{self.name} is {self.status}: results come at its end; use df and history until then"
+                f"{self.name} is {self.status}: results are available at its end; until then use df and history"
             )
         from nbtune.engine.client.stored import result_grid
 
         metadata = self._store.metadata
         if self.where is None:
-            raise ExperimentError(f"{self.name} is not in storage: there are no results of Ray Tune's")
+            raise ExperimentError(f"{self.name} is not in storage, so it has no ResultGrid")
         return result_grid(self.where, metadata.get("metric"), metadata.get("mode"))
 
     def to_optuna(self) -> Any:
-        """Return an `optuna.Study` with every trial, so that all of optuna's tools work on it.
+        """Return an `optuna.Study` with every trial, for the tools of Optuna.
 
-        Finished trials are complete, those that were stopped early are pruned, with all their
-        reports as intermediate values.
+        Finished trials are complete, and those that were stopped early are pruned. All reports are intermediate values.
 
         Raises:
             ExperimentError: the experiment has no metric.
@@ -170,15 +172,15 @@ class Experiment(Controls):
         return to_study(self._store)
 
     def plot(self, kind: str = "curves", **options: Any) -> Any:
-        """Return a plotly figure, drawn by optuna.
+        """Return a plotly figure, drawn by Optuna.
 
         Args:
             kind: "curves" (the metric over iterations), "history" (over trials), "parallel", "slice",
                 "contour", "rank", "importance", "timeline" or "edf".
-            options: what optuna's function takes, ``params=["lr"]`` for instance.
+            options: arguments of Optuna's function, ``params=["lr"]`` for instance.
 
         Raises:
-            ExperimentError: there is no such kind, or nothing to draw yet.
+            ExperimentError: there is no such kind of figure, or no data for it yet.
         """
         from nbtune.results.analysis import plot
 
@@ -186,65 +188,75 @@ class Experiment(Controls):
 
     @property
     def over(self) -> bool:
-        """Whether it has come to its end, and all its events are here."""
+        """Whether it is over, and all its events have been read."""
         return self._reader.over.is_set()
 
     # -- waiting ----------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = None) -> Experiment:
-        """Wait until it is over; return itself. Interrupting stops the waiting, not the experiment.
+        """Wait until it is over. Interrupting the kernel ends the waiting, not the experiment.
 
         Args:
-            timeout: seconds, or None for as long as it takes.
+            timeout: seconds, or None for no limit.
+
+        Returns:
+            This experiment.
 
         Raises:
-            TimeoutError: it is not over by then.
+            TimeoutError: it is not over in time.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not self._reader.over.is_set():
-            rest = 0.2 if until is None else min(0.2, until - time.monotonic())
-            if rest <= 0:
+            interval = 0.2 if until is None else min(0.2, until - time.monotonic())
+            if interval <= 0:
                 raise TimeoutError(f"{self.name} is still {self.status} after {timeout:g} s")
-            self._reader.over.wait(rest)  # short, so that an interrupt comes through at once
+            self._reader.over.wait(interval)  # short, so that an interrupt takes effect at once
         return self
 
-    def arrive(self, timeout: float = 30) -> None:
-        """Wait until the first events are here, or nothing more will come.
+    def wait_for_events(self, timeout: float = 30) -> None:
+        """Wait until the first events have been read, or none will come.
 
         Args:
-            timeout: seconds to wait, at most.
+            timeout: seconds to wait.
         """
-        self._reader.arrived.wait(timeout)
+        self._reader.has_events.wait(timeout)
 
     def __await__(self) -> Generator[Any, None, Experiment]:
         return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
 
-    def _begin_again(self, **how: Any) -> None:
-        if self._go_on is None or self.where is None:
+    def _restart(self, **how: Any) -> None:
+        if self._resume is None or self.where is None:
             raise ExperimentError(f"{self.name} cannot be resumed: it has no storage of its own")
         if not self._resuming.acquire(blocking=False):
             raise ExperimentError(f"{self.name} is being resumed at this moment: try this again once it runs")
         try:
-            if self.status not in ENDED:  # somebody else was quicker
+            if self.status not in ENDED:  # another call has resumed it
                 raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
-            self.wait()  # the reader has still to let go of what was before
-            self._source, self._on_end = self._go_on(self.where, **how)
+            self.wait()  # the reader has yet to close the earlier source
+            self._source, self._on_end = self._resume(self.where, **how)
             self._store.reset()
-            self._reader.start(self._source, self._ended)
+            self._reader.start(self._source, self._on_over)
         finally:
             self._resuming.release()
         if self._dashboard is not None:
             self._dashboard.follow()
-        self._listeners.tell()
+        self._listeners.notify()
 
-    def _ended(self) -> None:
-        """Say that it is over. Its reader holds this method, and so the experiment while it runs: no variable need."""
+    def _on_over(self) -> None:
+        """Call `on_end`. The reader refers to this method, which keeps the experiment alive while it runs."""
         self._on_end()
 
-    # -- following --------------------------------------------------------------------------------
+    # -- listeners --------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` after each change, on the reader's thread; return what ends that."""
+        """Call a function after each change, on the reader's thread.
+
+        Args:
+            listener: the function.
+
+        Returns:
+            A function that removes the listener.
+        """
         return self._listeners.add(listener)
 
     # -- display ----------------------------------------------------------------------------------
@@ -260,6 +272,6 @@ class Experiment(Controls):
         return still(self._store)
 
     def __getattr__(self, name: str) -> Any:
-        # Called only for what is not there.
+        # Called only for missing attributes.
         public = [known for known in dir(type(self)) if not known.startswith("_")]
-        raise AttributeError(f"an experiment has no {name!r}{did_you_mean(name, public)}")
+        raise AttributeError(f"an experiment has no attribute {name!r}{did_you_mean(name, public)}")

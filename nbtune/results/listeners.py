@@ -1,4 +1,4 @@
-"""Listeners: who is told after each change of an experiment."""
+"""Listeners: functions that are called after each change of an experiment."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ __all__ = ["Listeners"]
 _log = logging.getLogger("nbtune")
 
 
-@dataclass(eq=False)  # the same function may listen twice
+@dataclass(eq=False)  # the same function may be added twice
 class _Listener:
     call: Callable[[], None]
     failed: bool = False
 
 
 class Listeners:
-    """Those who are told, in the order in which they came. Safe to use from several threads."""
+    """Functions that are called after each change, in the order in which they were added. Thread-safe."""
 
     def __init__(self) -> None:
         self._all: list[_Listener] = []
 
     def add(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Call something after each change; return what ends that."""
+        """Add a listener.
+
+        Args:
+            call: called after each change.
+
+        Returns:
+            A function that removes the listener.
+        """
         listener = _Listener(call)
         self._all.append(listener)
 
@@ -34,20 +41,20 @@ class Listeners:
 
         return remove
 
-    def tell(self) -> None:
-        """Tell everybody. Whoever raises is told again next time; its first error is logged, with its traceback.
+    def notify(self) -> None:
+        """Call all listeners. One that raises stays subscribed; its first error is logged with its traceback.
 
-        A view's fault must stop neither the others nor who tells them, and one that could not draw something may
-        well draw what comes next.
+        An error of a view must stop neither the other views nor the caller, and the view may succeed with the next
+        change.
         """
         for listener in list(self._all):
             try:
                 listener.call()
-            except Exception:  # whatever a view raises
-                if not listener.failed:  # once: it is told twenty times a second
+            except Exception:  # a view may raise anything
+                if not listener.failed:  # once, since it is called twenty times per second
                     listener.failed = True
                     _log.exception(
-                        "%r raised an error when it was told of a change. It stays subscribed; its further errors are"
-                        " not logged",
+                        "%r raised an error when it was notified of a change. It stays subscribed; its further"
+                        " errors are not logged",
                         listener.call,
                     )

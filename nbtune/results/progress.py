@@ -1,4 +1,4 @@
-"""How far an experiment is: how many of its trials run at once, what limits that, and the time that it has left."""
+"""The progress of an experiment: how many of its trials run at once, what limits that, and the remaining time."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import TrialReported
-from nbtune.results.columns import Column, headings, still_true
+from nbtune.results.columns import Column, current_rows, headings
 
 __all__ = ["Points", "Reports"]
 
@@ -118,6 +118,6 @@ class Reports:
             named = {shown[name]: column for name, column in columns.items()}
             frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
             if self._is_repeated:
-                frame = frame[still_true(frame)].reset_index(drop=True)
+                frame = frame[current_rows(frame)].reset_index(drop=True)
             self._history = (self._length, frame)
             return frame.copy()

@@ -1,4 +1,4 @@
-"""What is known of one trial: the record that the store keeps up to date, and its configuration."""
+"""The state of a trial, which the store keeps up to date, and its parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TrialState", "config_of"]
 
 @dataclass
 class TrialState:
-    """What is known of one trial.
+    """The state of one trial.
 
     Attributes:
         number: its number, counted from 0 as trials are added.
@@ -22,17 +22,17 @@ class TrialState:
         folder: the name of its folder in the experiment's.
         status: "pending", "running", "paused", "finished", "stopped" or "failed".
         reason: why it ended: "done", "scheduler", "user", "experiment" or "error"; or who has paused it.
-        iterations: how many reports it has made.
-        time_s: seconds it has trained.
+        iterations: the number of its reports.
+        time_s: the seconds that it has trained.
         metrics: the last value of each metric.
         best: the best finite value of the experiment's metric, or None.
         checkpoints: the paths of its checkpoints, the latest last.
         error: one line, or None.
         traceback: the whole text, or None.
-        failures: how many of its attempts have failed.
+        failures: the number of its failed attempts.
         started: seconds since the epoch, or None.
         ended: seconds since the epoch, or None.
-        changed: the store's version with the latest change of it.
+        changed: the store's version after its latest change.
     """
 
     number: int
@@ -54,7 +54,7 @@ class TrialState:
     changed: int = field(default=0, compare=False)
 
     def copy(self) -> TrialState:
-        """Return the same as a record of its own, which does not change when this one does."""
+        """Return a copy, which does not change with this state."""
         return replace(self, config=dict(self.config), metrics=dict(self.metrics), checkpoints=list(self.checkpoints))
 
 

@@ -1,8 +1,7 @@
-"""The store: events in, columns and DataFrames out. The one place that knows an experiment's state.
+"""The store: the state of an experiment, made from its events.
 
-It is fed by one thread and read by any: what it gives away is read under its lock, and what it counts and
-maps is given as a copy. Nothing in it depends on when or in what pieces events arrive, only on their order
-within each trial.
+One thread adds events, and any thread reads: all reading is done under a lock, and mappings are returned as copies. The
+state depends only on the order of the events of each trial, and not on when or in which chunks they arrive.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from nbtune.results.workers import Workers
 __all__ = ["ENDED", "Store", "flat"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
-"""The final states of an experiment, as far as this kernel is told. A trial has neither "lost" nor "unread"."""
+"""The final states of an experiment in this kernel. A trial is never "lost" or "unread"."""
 _ONE_BY_ONE = (
     ExperimentUpdated,
     TrialAdded,
@@ -53,18 +52,18 @@ _ONE_BY_ONE = (
 
 
 class Store:
-    """All that is known of an experiment.
+    """The state of an experiment.
 
     Attributes:
         cursor: the number of the next event.
         reports: all reports, as columns.
-        workers: those of distributed trials.
-        version: grows with every change.
-        generation: grows when all is forgotten, so that views begin anew.
+        workers: the workers of distributed trials.
+        version: increases with every change.
+        generation: increases when the state is reset, so that views start again.
 
     Args:
-        metadata: what is known before the first event.
-        fixed: which of these events do not change.
+        metadata: entries that are known before the first event.
+        fixed: the names of those that events do not change.
     """
 
     def __init__(self, metadata: Metadata | None = None, fixed: tuple[str, ...] = ()) -> None:
@@ -90,33 +89,36 @@ class Store:
 
     @property
     def trials(self) -> dict[int, TrialState]:
-        """Every trial by number: a copy of the mapping, of states that go on changing while the experiment runs."""
+        """Every trial by number: a copy of the mapping. The states themselves change while the experiment runs."""
         with self._lock:
             return dict(self._trials)
 
     @property
     def counts(self) -> Counter[str]:
-        """Status -> how many trials. A copy, and of one moment: its numbers add up to that of the trials."""
+        """Status -> number of trials. A consistent copy: the numbers add up to the number of all trials."""
         with self._lock:
             return Counter(self._counts)
 
     @property
     def status(self) -> str:
-        """The experiment's state."""
+        """The experiment's status."""
         with self._lock:
             return self._metadata["status"]
 
     @property
     def metric(self) -> str | None:
-        """The metric that is optimised."""
+        """The metric that is optimized, or None."""
         with self._lock:
             return self._metadata.get("metric")
 
     def apply(self, chunk: Chunk) -> None:
-        """Take in the next events. Those that are known already are skipped.
+        """Add the next events. Events that are already known are skipped.
+
+        Args:
+            chunk: the events.
 
         Raises:
-            ValueError: events between the last known and these are missing.
+            ValueError: events between the last known one and these are missing.
         """
         with self._lock:
             chunk = chunk.since(self.cursor)
@@ -132,17 +134,21 @@ class Store:
             self.version += 1
 
     def reset(self) -> None:
-        """Forget all events: they will be told again, from the first on.
+        """Reset the state before all events are read again.
 
-        A driver that has died may have told what it has not kept; the log is right.
+        A driver that has died may have sent events that it has not stored; the log in storage counts.
         """
         with self._lock:
             self._clear()
             self.generation += 1
             self.version += 1
 
-    def declare(self, **metadata: Unpack[Metadata]) -> None:
-        """Set the experiment's state from outside the log: what only its reader can know ("lost", "unread")."""
+    def set_metadata(self, **metadata: Unpack[Metadata]) -> None:
+        """Change metadata without an event, for what only the reader knows: that the experiment is "lost" or "unread".
+
+        Args:
+            metadata: the entries to change. The experiment's end is set to its latest event, unless it is given.
+        """
         with self._lock:
             self._metadata.update({"over": self._latest, **metadata})
             self.version += 1
@@ -219,7 +225,7 @@ class Store:
             self._metadata["over"] = event.time
 
     def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a configuration in the order of the space: Optuna gives it in that of its questions."""
+        """Return a configuration in the order of the space; Optuna's is in the order of its suggestions."""
         known = dict.fromkeys(name.partition("/")[0] for name in self._metadata.get("space", {}))
         return {**{name: config[name] for name in known if name in config}, **config}
 
@@ -240,12 +246,16 @@ class Store:
         return self.reports.metrics()
 
     def states(self) -> list[TrialState]:
-        """Return every trial, by number. Their fields go on changing while the experiment runs."""
+        """Return all trials by their numbers. Their fields change while the experiment runs."""
         with self._lock:
             return [self._trials[number] for number in sorted(self._trials)]
 
     def state(self, number: int) -> TrialState | None:
-        """Return what is known of a trial at this moment, as a copy; None where nothing is known of it."""
+        """Return a copy of the present state of a trial; None for an unknown one.
+
+        Args:
+            number: the trial's number.
+        """
         with self._lock:
             found = self._trials.get(number)
             return None if found is None else found.copy()
@@ -258,7 +268,7 @@ class Store:
     def best(self) -> TrialState | None:
         """Return the trial whose last value of the metric is best, or None.
 
-        Failed trials and values that are no finite number do not count. Of equals the earlier wins.
+        Failed trials and values that are not finite numbers do not count. Of equal trials the earlier one is returned.
         """
         with self._lock:
             metric = self.metric
@@ -270,28 +280,28 @@ class Store:
             return self._trials[min(ranked)[1]] if ranked else None
 
     def progress(self) -> tuple[int, int]:
-        """Return how many trials are over, and how many there will be."""
+        """Return the number of trials that are over, and the expected number of all trials."""
         with self._lock:
             over = sum(self._counts[status] for status in ("finished", "stopped", "failed"))
             return over, max(self._metadata.get("trials", 0), len(self._trials))
 
     def elapsed(self) -> float:
-        """Return how many seconds the experiment has taken so far, or took."""
+        """Return the seconds that the experiment has run, without the time between a stop and a resumption."""
         with self._lock:
             metadata = self._metadata
             began = metadata.get("began")
-            away = metadata.get("away", 0.0)  # seconds between its ends and its resumptions
+            away = metadata.get("away", 0.0)  # seconds between a stop and a resumption
             return 0.0 if began is None else max(0.0, (metadata.get("over") or time.time()) - began - away)
 
     def frame(self) -> pd.DataFrame:
-        """Return one row for each trial; see `Experiment.df` for the columns."""
+        """Return one row for each trial, with the columns of `Experiment.df`."""
         with self._lock:
             states = self.states()
             configs = [dict(flat(state.config)) for state in states]
             metrics = self.reports.metrics()
-            # Those of the space are there before the first trial is.
-            known = self._metadata.get("space", {})
-            parameters = list(dict.fromkeys([*known, *(name for config in configs for name in config)]))
+            # Parameters of the space have columns before the first trial.
+            space = self._metadata.get("space", {})
+            parameters = list(dict.fromkeys([*space, *(name for config in configs for name in config)]))
             columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
             shown_metrics = headings(metrics, "metrics", _FIXED)
             for name, shown in headings(parameters, "config", {*_FIXED, *shown_metrics.values()}).items():

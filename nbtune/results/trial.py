@@ -1,4 +1,4 @@
-"""The handle on one trial: its parameters, results, checkpoints and error, and its stop button."""
+"""The handle of a trial: its parameters, results, checkpoints, error and commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Host", "Trial"]
 
 
 class Host(Protocol):
-    """The experiment, as far as its trials need it."""
+    """The part of an experiment that its trials use."""
 
     _store: Store
 
@@ -35,9 +35,9 @@ class Host(Protocol):
 
 
 class Trial:
-    """One trial, as it is now. What it tells is looked up each time, so it is right after a resumption as well.
+    """One trial. Its attributes have the present state, also after the experiment was resumed.
 
-    In the moment between a resumption and the first events that are told anew it is pending, with nothing known.
+    Between the resumption and the first events that are read again it is pending, without parameters and results.
 
     Attributes:
         id: its number, counted from 0 as trials were added; the index of `Experiment.df`.
@@ -84,28 +84,28 @@ class Trial:
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints that it has reported, the latest last; `keep_checkpoints` may have removed some."""
+        """All checkpoints that it has reported, the latest last. `keep_checkpoints` may have deleted some."""
         where = self._experiment.where
         return [Checkpoint(path, where.open()[0]) for path in self._state.checkpoints] if where else []
 
     @property
     def error(self) -> str | None:
-        """Why it failed: the traceback, with the cell's own lines. None if it did not."""
+        """The traceback of its failure, with the lines of the cell; None if it has not failed."""
         state = self._state
         return state.traceback or state.error
 
     @property
     def workers(self) -> pd.DataFrame:
-        """One row for each worker of a distributed trial, as they are now; none if it is not distributed.
+        """One row for each present worker of a distributed trial; none if it is not distributed.
 
-        The index "rank" is the worker's. Columns: `node`, `pid` and `gpus`, where it runs; `iteration`; of its
-        last ten reports the medians `seconds`, its own from one report to the next without waiting, `waited`,
-        then for the others, and `cpu`, its process's seconds of CPU; `straggler`; the last value of each metric.
-        A straggler is a worker whose `seconds` are more than 1.2 times the median over the workers, and at
-        least 0.05 s above it, once they have reported three times.
+        The index "rank" is the worker's rank. Columns: `node`, `pid` and `gpus`, where it runs; `iteration`; the
+        medians over its last ten reports of `seconds`, the time from one report to the next without waiting, `waited`,
+        the time that it then waited for the other workers, and `cpu`, the CPU time of its process; `straggler`; the
+        last value of each metric. A straggler is a worker whose `seconds` are more than 1.2 times the median over the
+        workers, and at least 0.05 s above it, after three reports of each.
 
-        Workers that wait for each other at every step, as those of PyTorch's DDP do, have the same `seconds`
-        whoever is slow: there `cpu` tells more, and no straggler is found.
+        Workers that wait for each other at every step, as in PyTorch's DDP, have the same `seconds` whichever of them
+        is slow. Then `cpu` shows more, and there are no stragglers.
         """
         return self._experiment._store.workers.frame(self.id)
 
@@ -115,17 +115,17 @@ class Trial:
         return self._experiment._store.workers.history(self.id)
 
     def logs(self, tail: int | None = None, rank: int | None = None) -> str:
-        """Return what its code has printed so far: stdout and stderr as they came, also logging and warnings.
+        """Return its output so far: stdout and stderr, including logging and warnings.
 
-        While it runs this is a second or two behind, up to five where an object store keeps it. It is read
-        from storage and stays there. The attempts of a trial that was tried again come one after another.
-        Progress bars are shown as a terminal leaves them. Of very much text the first megabyte and the
-        last ones are kept. What other processes of its own print (DataLoader workers) is only in Ray's logs.
-        Of a distributed trial, what each worker has printed comes below a line with its rank.
+        The output is read from storage. While the trial runs, it is one or two seconds old, up to five in an object
+        store. The attempts of a retried trial follow one another. Progress bars are shown as in a terminal. Of very
+        long outputs the first megabyte and the last ones are stored. The output of the trial's own subprocesses
+        (DataLoader workers) is only in Ray's logs. The output of each worker of a distributed trial follows a line with
+        its rank.
 
         Args:
-            tail: how many of the last lines, of each worker; all of them if None.
-            rank: of which worker of a distributed trial; of all of them if None.
+            tail: the number of lines from the end, for each worker; None for all.
+            rank: the rank of one worker of a distributed trial; None for all workers.
 
         Raises:
             ExperimentError: the storage cannot be read, or there is no such worker.
@@ -138,7 +138,7 @@ class Trial:
         )
 
     def stop(self) -> None:
-        """End this trial. Its place goes to the next one.
+        """End this trial. Its resources become available to the next one.
 
         Raises:
             ExperimentError: the experiment does not run.
@@ -146,16 +146,16 @@ class Trial:
         self._experiment._execute(StopTrial(self.id))
 
     def pause(self) -> None:
-        """Let this trial give up its place after its next checkpoint, until `resume`.
+        """Pause this trial after its next checkpoint, until `resume`. Its resources become available to other trials.
 
         Raises:
-            ExperimentError: it does not run, or no trial of the experiment keeps checkpoints: what it has
-                trained would be lost.
+            ExperimentError: it does not run, or no trial of the experiment has saved a checkpoint, so that it would
+                lose what it has trained.
         """
         self._experiment._execute(PauseTrial(self.id))
 
     def resume(self) -> None:
-        """Let this trial go on from its checkpoint after `pause`, once there is a place.
+        """Resume this trial from its checkpoint after `pause`, as soon as resources are available.
 
         Raises:
             ExperimentError: it was not paused by `pause`.
@@ -166,14 +166,14 @@ class Trial:
         """Try this trial's point again with changes, next, also after the experiment's end.
 
         Args:
-            point: parameter -> value, for names that are no Python identifiers ("a/b"), or "checkpoint".
-            checkpoint: whether the new trial starts from this one's latest checkpoint, as population based
-                training does; else it starts afresh.
+            point: parameter -> value, for names that are not Python identifiers ("a/b"), or "checkpoint".
+            checkpoint: whether the new trial starts from the latest checkpoint of this one, as in population based
+                training.
             parameters: parameter=value.
 
         Raises:
-            ExperimentError: there is no such parameter, no checkpoint, or the experiment cannot be reached or does
-                not have this trial (yet) after a resumption.
+            ExperimentError: there is no such parameter, no checkpoint, the experiment cannot be reached, or it was just
+                resumed and has not read this trial yet.
         """
         experiment, changes = self._experiment, {**(point or {}), **parameters}
         experiment._check_parameters(changes)

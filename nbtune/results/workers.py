@@ -1,4 +1,4 @@
-"""The workers of distributed trials: who they are, what each reports and how long it takes."""
+"""The workers of distributed trials: where they run, what each reports, and which are slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import statistics
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,37 +14,37 @@ import numpy as np
 import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
-from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, WorkerInfo, WorkerReported, WorkersStarted
-from nbtune.results.columns import ABSENT, Column, column_of, groups, headings, python_values, still_true
+from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, WorkerReported, WorkersStarted
+from nbtune.results.columns import ABSENT, Column, column_of, current_rows, groups, headings, python_values
 
 __all__ = ["Worker", "Workers"]
 
 _OWN = (SECONDS, WAITED, CPU)
-_RECENT = 10  # reports whose median is shown: the first ones, with their warming up, are soon out of it
-_RANKS = 1 << 15  # more than there are: ranks are int16
-# What takes a worker longer than chance: a fifth more than the middle one, beside some ms of jitter. Of two
-# workers the middle is between them, so that one has to take half as long again as the other.
+_RECENT = 10  # reports whose median is shown, so that slow first reports soon do not count
+_RANKS = 1 << 15  # more than any rank, which is an int16
+# A straggler takes a fifth longer than the median, and longer than jitter of some ms. The median of two workers is
+# between them, so that one has to take half as long again as the other.
 _SLOWER, _SLOWER_S = 1.2, 0.05
-_ENOUGH = 3  # reports of a worker before it is judged
+_MIN_REPORTS = 3  # reports of a worker before it can be a straggler
 _FIXED = ("node", "pid", "gpus", "iteration", *_OWN, "straggler")
-_HEAD = ("trial", "crew", "rank", "iteration", "time_s")
+_KEYS = ("trial", "worker_group", "rank", "iteration", "time_s")
 _TYPES = (np.int32, np.int32, np.int16, np.int32, np.float64)
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker, as it is now.
+    """One worker at present.
 
     Attributes:
         rank: its rank.
         node: the address of its node, or "".
         pid: its process, or None.
         gpus: the numbers of its GPUs.
-        iteration: how many reports its trial had made with its last one, or when it was started.
-        seconds: of its own between two reports, the median of its last ten; NaN where none is known.
-        waited: then for the others, the same.
-        cpu: of its process, the same.
-        straggler: whether its seconds stand out.
+        iteration: the number of its trial's reports at its last report, or at its start.
+        seconds: the median time between two of its last ten reports, without waiting for other workers; NaN if unknown.
+        waited: the median time that it then waited for other workers, or NaN.
+        cpu: the median CPU time of its process between two reports, or NaN.
+        straggler: whether its `seconds` are clearly above the median of all workers.
         metrics: the last value of each metric.
     """
 
@@ -62,7 +62,7 @@ class Worker:
 
 @dataclass(eq=False)
 class _Live:
-    """What is gathered of a worker since it was started."""
+    """The state of a worker since its start."""
 
     node: str = ""
     pid: int | None = None
@@ -71,12 +71,12 @@ class _Live:
     metrics: dict[str, Any] = field(default_factory=dict)
     recent: dict[str, deque[float]] = field(default_factory=lambda: {name: deque(maxlen=_RECENT) for name in _OWN})
 
-    def typical(self, name: str) -> float:
+    def median(self, name: str) -> float:
         return statistics.median(self.recent[name]) if self.recent[name] else math.nan
 
 
 class Workers:
-    """The workers of an experiment's trials, fed and read as its store is.
+    """The workers of an experiment's trials. It is written and read under the store's lock.
 
     Args:
         lock: the store's.
@@ -85,66 +85,73 @@ class Workers:
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
         self._now: defaultdict[int, dict[int, _Live]] = defaultdict(dict)  # trial -> rank -> worker
-        self._known: defaultdict[int, set[int]] = defaultdict(set)  # trial -> every rank that it ever had
-        self._crews: dict[int, int] = {}  # trial -> how often its workers were started
-        self._head: list[tuple[np.ndarray, ...]] = []
+        self._ranks: defaultdict[int, set[int]] = defaultdict(set)  # trial -> every rank that it ever had
+        self._groups: dict[int, int] = {}  # trial -> how often its workers were started
+        self._keys: list[tuple[np.ndarray, ...]] = []
         self._columns: dict[str, Column] = {}
         self._took: dict[str, Column] = {}
         self._length = 0
         self._history: tuple[int, pd.DataFrame] | None = None
 
     def apply(self, chunk: Chunk) -> None:
-        """Take in the next events."""
-        worked = chunk.rows_of(WorkerReported)
-        trials = chunk.trial[worked]
-        crew = np.array([self._crews.get(trial, 0) for trial in trials.tolist()], np.int32)
-        begun = np.full(len(worked), -1)  # the row where the workers that a row is of were replaced
-        rows = chunk.rows_of(WorkersStarted).tolist()
-        for row, event in zip(rows, chunk.events_of(WorkersStarted), strict=True):
-            trial = event.trial
-            self._start(trial, event.iteration, event.workers)
-            crew[(trials == trial) & (worked > row)] = self._crews[trial]
-            begun[trials == trial] = row
-        if not len(worked):
-            return
-        self._head.append((trials, crew, *(column[worked] for column in (chunk.rank, chunk.iteration, chunk.time_s))))
-        place, now = np.full(len(chunk), -1), np.zeros(len(chunk), bool)
-        place[worked], now[worked] = np.arange(self._length, self._length + len(worked)), worked > begun
-        self._length += len(worked)
-        whose = chunk.trial.astype(np.int64) * _RANKS + chunk.rank
-        for key, at in groups(whose[worked]):
-            trial, rank = divmod(key, _RANKS)
-            self._known[trial].add(rank)
-            if now[worked[at[-1]]]:
-                self._worker(trial, rank).iteration = int(chunk.iteration[worked[at[-1]]])
-        for name, rows, values in chunk.metrics_of(WorkerReported):
-            self._columns.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
-            for worker, fresh in self._fresh(whose[rows], now[rows], values):
-                worker.metrics[name] = fresh[-1]
-        for name, (rows, values) in chunk.took.items():
-            self._took.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
-            for worker, fresh in self._fresh(whose[rows], now[rows], values):
-                worker.recent[name].extend(fresh)
-
-    def _fresh(self, whose: np.ndarray, now: np.ndarray, values: Any) -> Iterator[tuple[_Live, list[Any]]]:
-        """Yield the workers that some of these values are of, each with its latest of them.
+        """Add the next events.
 
         Args:
-            whose: which worker a value is of.
-            now: whether it is one of those that the trial has now.
-            values: as in a chunk.
+            chunk: the events.
         """
-        told = python_values(values)
-        for key, at in groups(whose):
-            if fresh := [told[one] for one in at[-_RECENT:] if now[one]]:
-                yield self._worker(*divmod(key, _RANKS)), fresh
+        reported = chunk.rows_of(WorkerReported)
+        trials = chunk.trial[reported]
+        group = np.array([self._groups.get(trial, 0) for trial in trials.tolist()], np.int32)
+        started = np.full(len(reported), -1)  # the row of the last start of the trial's workers
+        rows = chunk.rows_of(WorkersStarted).tolist()
+        for row, event in zip(rows, chunk.events_of(WorkersStarted), strict=True):
+            self._start(event)
+            group[(trials == event.trial) & (reported > row)] = self._groups[event.trial]
+            started[trials == event.trial] = row
+        if not len(reported):
+            return
+        self._keys.append(
+            (trials, group, *(values[reported] for values in (chunk.rank, chunk.iteration, chunk.time_s)))
+        )
+        place, is_current = np.full(len(chunk), -1), np.zeros(len(chunk), bool)
+        place[reported] = np.arange(self._length, self._length + len(reported))
+        is_current[reported] = reported > started
+        self._length += len(reported)
+        keys = chunk.trial.astype(np.int64) * _RANKS + chunk.rank
+        for key, at in groups(keys[reported]):
+            trial, rank = divmod(key, _RANKS)
+            self._ranks[trial].add(rank)
+            if is_current[reported[at[-1]]]:
+                self._worker(trial, rank).iteration = int(chunk.iteration[reported[at[-1]]])
+        for name, rows, values in chunk.metrics_of(WorkerReported):
+            self._columns.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
+            for worker, latest in self._latest(keys[rows], is_current[rows], values):
+                worker.metrics[name] = latest[-1]
+        for name, (rows, values) in chunk.took.items():
+            self._took.setdefault(name, Column()).add(place[rows].astype(np.int32), values)
+            for worker, latest in self._latest(keys[rows], is_current[rows], values):
+                worker.recent[name].extend(latest)
 
-    def _start(self, trial: int, iteration: int, workers: Iterable[WorkerInfo]) -> None:
-        self._crews[trial] = self._crews.get(trial, 0) + 1
-        self._now[trial] = {
-            worker["rank"]: _Live(worker["node"], worker["pid"], worker["gpus"], iteration) for worker in workers
+    def _latest(self, keys: np.ndarray, is_current: np.ndarray, values: Any) -> Iterator[tuple[_Live, list[Any]]]:
+        """Yield current workers, each with the latest of its values.
+
+        Args:
+            keys: trial * _RANKS + rank of each value.
+            is_current: whether the value is of a worker that the trial has now.
+            values: the values, as in a chunk.
+        """
+        listed = python_values(values)
+        for key, at in groups(keys):
+            if latest := [listed[position] for position in at[-_RECENT:] if is_current[position]]:
+                yield self._worker(*divmod(key, _RANKS)), latest
+
+    def _start(self, event: WorkersStarted) -> None:
+        self._groups[event.trial] = self._groups.get(event.trial, 0) + 1
+        self._now[event.trial] = {
+            worker["rank"]: _Live(worker["node"], worker["pid"], worker["gpus"], event.iteration)
+            for worker in event.workers
         }
-        self._known[trial].update(self._now[trial])
+        self._ranks[event.trial].update(self._now[event.trial])
 
     def _worker(self, trial: int, rank: int) -> _Live:
         return self._now[trial].setdefault(rank, _Live())
@@ -154,12 +161,20 @@ class Workers:
             return list(self._columns)
 
     def ranks(self, trial: int) -> list[int]:
-        """Return the ranks of all workers that a trial has ever had; none where it is not distributed."""
+        """Return the ranks of all workers that a trial has ever had; none if it is not distributed.
+
+        Args:
+            trial: the trial's number.
+        """
         with self._lock:
-            return sorted(self._known.get(trial, ()))
+            return sorted(self._ranks.get(trial, ()))
 
     def of(self, trial: int) -> list[Worker]:
-        """Return the workers that a trial has now, by rank."""
+        """Return the workers that a trial has now, by rank.
+
+        Args:
+            trial: the trial's number.
+        """
         with self._lock:
             now = sorted(self._now.get(trial, {}).items())
             slow = _stragglers([live for _, live in now])
@@ -170,9 +185,9 @@ class Workers:
                     live.pid,
                     list(live.gpus),
                     live.iteration,
-                    live.typical(SECONDS),
-                    live.typical(WAITED),
-                    live.typical(CPU),
+                    live.median(SECONDS),
+                    live.median(WAITED),
+                    live.median(CPU),
                     live in slow,
                     dict(live.metrics),
                 )
@@ -180,7 +195,11 @@ class Workers:
             ]
 
     def frame(self, trial: int) -> pd.DataFrame:
-        """Return one row for each worker that a trial has now; see `Trial.workers` for the columns."""
+        """Return one row for each worker that a trial has now, with the columns of `Trial.workers`.
+
+        Args:
+            trial: the trial's number.
+        """
         workers = self.of(trial)
         columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
         columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
@@ -190,27 +209,30 @@ class Workers:
         return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
 
     def history(self, trial: int) -> pd.DataFrame:
-        """Return one row for each report of each worker of a trial; see `Trial.worker_history` for the columns.
+        """Return one row for each report of each worker, with the columns of `Trial.worker_history`.
 
-        What was reported again after a failure is there once, as in `Store.history`.
+        Reports that were repeated after a failure occur once, as in `Reports.history`.
+
+        Args:
+            trial: the trial's number.
         """
-        frame = self._whole()
+        frame = self._all_rows()
         return frame[frame["trial"] == trial].drop(columns="trial").reset_index(drop=True)
 
-    def _whole(self) -> pd.DataFrame:
+    def _all_rows(self) -> pd.DataFrame:
         with self._lock:
             if self._history is not None and self._history[0] == self._length:
                 return self._history[1]
             empty = tuple(np.array([], kind) for kind in _TYPES)
-            self._head = [tuple(np.concatenate(column) for column in zip(*(self._head or [empty]), strict=True))]
-            head = pd.DataFrame(dict(zip(_HEAD, self._head[0], strict=True)))
+            self._keys = [tuple(np.concatenate(column) for column in zip(*(self._keys or [empty]), strict=True))]
+            keys = pd.DataFrame(dict(zip(_KEYS, self._keys[0], strict=True)))
             columns = {name: _series(self._took.get(name), self._length) for name in _OWN}
-            for name, shown in headings(self._metrics(), "metrics", (*_HEAD, *_OWN)).items():
+            for name, shown in headings(self._metrics(), "metrics", (*_KEYS, *_OWN)).items():
                 columns[shown] = _series(self._columns[name], self._length)
-            frame = pd.concat([head, pd.DataFrame(columns)], axis=1)
-            if (head["crew"] > 1).any():
-                frame = frame[_still_true(head)].reset_index(drop=True)
-            frame = frame.drop(columns="crew").astype({"rank": "int64", "iteration": "int64"})
+            frame = pd.concat([keys, pd.DataFrame(columns)], axis=1)
+            if (keys["worker_group"] > 1).any():
+                frame = frame[_current_rows(keys)].reset_index(drop=True)
+            frame = frame.drop(columns="worker_group").astype({"rank": "int64", "iteration": "int64"})
             self._history = (self._length, frame)
             return frame
 
@@ -219,19 +241,19 @@ def _series(column: Column | None, length: int) -> pd.Series[Any]:
     return pd.Series(np.full(length, math.nan)) if column is None else column.series(length)
 
 
-def _still_true(head: pd.DataFrame) -> pd.Series[bool]:
-    """Tell which rows belong to reports that no later workers have made again, be they fewer."""
-    report = ["trial", "crew", "iteration"]
-    reports = head[report].drop_duplicates()
-    number = head.groupby(report, sort=False).ngroup()  # of a row's report, in the order in which they came
-    return pd.Series(still_true(reports).to_numpy()[number], head.index)
+def _current_rows(keys: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows belong to reports that later workers have not repeated, even if those are fewer."""
+    report = ["trial", "worker_group", "iteration"]
+    reports = keys[report].drop_duplicates()
+    number = keys.groupby(report, sort=False).ngroup()  # of a row's report, in the order of the reports
+    return pd.Series(current_rows(reports).to_numpy()[number], keys.index)
 
 
 def _stragglers(workers: list[_Live]) -> list[_Live]:
     """Return the workers that take clearly longer than the others."""
-    judged = [worker for worker in workers if len(worker.recent[SECONDS]) >= _ENOUGH]
-    if len(judged) < 2:
+    candidates = [worker for worker in workers if len(worker.recent[SECONDS]) >= _MIN_REPORTS]
+    if len(candidates) < 2:
         return []
-    middle = statistics.median(worker.typical(SECONDS) for worker in judged)
-    limit = max(_SLOWER * middle, middle + _SLOWER_S)
-    return [worker for worker in judged if worker.typical(SECONDS) > limit]
+    median = statistics.median(worker.median(SECONDS) for worker in candidates)
+    limit = max(_SLOWER * median, median + _SLOWER_S)
+    return [worker for worker in candidates if worker.median(SECONDS) > limit]

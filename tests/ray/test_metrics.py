@@ -130,7 +130,9 @@ def test_every_name_is_stored_from_workers(run: Any) -> None:
     lists = [ALL, *([name] for name in ("done", "training_iteration", "__duplicate__", "@ranks", "@seconds"))]
     experiment = run(by_worker, {"names": nbtune.grid_search(lists)}, workers=2)
     check(experiment)
-    shown = headings(ALL, "metrics", ("trial", "crew", "rank", "iteration", "time_s", "seconds", "waited", "cpu"))
+    shown = headings(
+        ALL, "metrics", ("trial", "worker_group", "rank", "iteration", "time_s", "seconds", "waited", "cpu")
+    )
     for rank in (0, 1):
         rows = experiment.trials[0].worker_history.query(f"rank == {rank}")
         assert rows["seconds"].max() < 100, "its own, not the metric of that name"

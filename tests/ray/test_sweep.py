@@ -252,7 +252,7 @@ def test_waiting_times_out_and_can_be_awaited(run: Any) -> None:
     experiment = run(train, {"x": 1})
     with pytest.raises(TimeoutError, match="still (pending|running)"):
         experiment.wait(0.1)
-    with pytest.raises(nbtune.ExperimentError, match="results come at its end"):
+    with pytest.raises(nbtune.ExperimentError, match="results are available at its end"):
         _ = experiment.results
 
     async def both() -> tuple[Any, Any]:

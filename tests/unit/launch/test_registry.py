@@ -26,7 +26,7 @@ class Held(Replay):
 def test_one_that_is_over_is_let_go_once_nobody_has_it():
     source = Held(decode(encode(0, [ExperimentUpdated(metadata={"status": "running", "path": "/kept/one"})])))
     experiment = Experiment(source)
-    experiment.arrive()
+    experiment.wait_for_events()
     registry.register(experiment)
     gone = weakref.ref(experiment)
     del experiment

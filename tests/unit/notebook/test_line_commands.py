@@ -25,7 +25,7 @@ def digits():
     events = list(example(trials=3, reports=4, failing=0))[:-1]  # it still runs
     source = Replay(decode(encode(0, events)), speed=math.inf)
     experiment = Experiment(source)
-    experiment.arrive()
+    experiment.wait_for_events()
     return experiment, source
 
 

@@ -107,7 +107,7 @@ def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_trac
     listeners.add(second)
     listeners.add(lambda: heard.append("after"))
     for _ in range(3):
-        listeners.tell()
+        listeners.notify()
     assert heard == ["broken", "after"] * 3
     assert len(caplog.records) == 2, "once for each listener"
     assert {record.name for record in caplog.records} == {"nbtune"}
@@ -115,7 +115,7 @@ def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_trac
     assert "in broken" in caplog.text
     end()
     end()
-    listeners.tell()
+    listeners.notify()
     assert heard[-1] == "after"
     assert heard.count("broken") == 3
 
@@ -156,12 +156,12 @@ def test_an_error_of_nbtunes_own_is_told_as_such_with_its_traceback(monkeypatch,
     experiment = Experiment(going, metadata={"name": "exp"}).wait(10)
     assert experiment.status == "unread"
     assert "ZeroDivisionError: a mistake in the store" in experiment.error
-    assert "a fault of nbtune's, not of the experiment" in experiment.error
+    assert "a bug of nbtune, not of the experiment" in experiment.error
     assert "driver is gone" not in experiment.error
     assert 'raise ZeroDivisionError("a mistake in the store")' in experiment.traceback
     assert "ZeroDivisionError: a mistake in the store" in caplog.text
     assert [record.name for record in caplog.records if record.levelno >= logging.ERROR] == ["nbtune"]
-    assert going._closed.is_set(), "its driver is let go: it need not wait for this reader"
+    assert going._closed.is_set(), "the driver need not wait for this reader"
 
 
 def test_a_driver_that_is_gone_is_still_lost():
@@ -212,10 +212,10 @@ def test_nothing_has_arrived_while_the_driver_only_starts():
 
     slow = Slow(decode(encode(0, run("finished"))))
     experiment = Experiment(slow)
-    experiment.arrive(0.2)
-    assert not experiment._reader.arrived.is_set()
+    experiment.wait_for_events(0.2)
+    assert not experiment._reader.has_events.is_set()
     slow.begun = True
-    experiment.arrive(10)
+    experiment.wait_for_events(10)
     assert experiment.name == "exp"
     experiment.wait(10)
 
@@ -256,7 +256,7 @@ def test_of_two_resumptions_at_once_exactly_one_wins(tmp_path):
     with pytest.raises(ExperimentError, match="there is nothing to resume"):
         experiment.resume()
     with pytest.raises(ExperimentError, match="was resumed a moment ago"):  # one that had looked before the first won
-        experiment._begin_again(failed=False)
+        experiment._restart(failed=False)
     assert calls == [{"failed": False}]
 
 

@@ -104,7 +104,7 @@ def test_fixed_facts_do_not_change():
 def test_an_experiment_that_was_lost():
     store = store_of(added(0), started(0), reported(0, loss=1))
     before = store.version
-    store.declare(status="lost", error="the cluster is gone")
+    store.set_metadata(status="lost", error="the cluster is gone")
     assert (store.status, store.metadata["error"], store.elapsed()) == ("lost", "the cluster is gone", 3.0)
     assert store.version > before
 

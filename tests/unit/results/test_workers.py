@@ -263,7 +263,7 @@ def test_the_log_of_one_worker(where):
         ([0, 1, 2], "rank=7: the ranks of this trial are 0 to 2; leave rank out for all of them"),
         ([0], "rank=7: this trial's only worker has rank 0"),
         ([1, 3], "rank=7: the ranks of this trial are 1, 3; leave rank out for all of them"),
-        ([], "rank=7: this trial has no workers that are known; leave rank out"),
+        ([], "rank=7: this trial has no known workers; leave rank out"),
     ],
 )
 def test_a_rank_that_is_none(where, ranks, message):

@@ -208,7 +208,7 @@ def test_notes_of_experiments_without_a_best_trial(store, text):
 
 def test_a_lost_experiment():
     store = experiment(({}, [1.0], "running"), status="running")
-    store.declare(status="lost", error="the cluster is gone")
+    store.set_metadata(status="lost", error="the cluster is gone")
     assert words(store)[0] == "digits ✗ lost"
     assert says(store, "the cluster is gone")
 
