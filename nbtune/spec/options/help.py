@@ -22,13 +22,13 @@ Run a cell as a hyperparameter sweep on Ray.
         accuracy = train_one_epoch(model, X, y, lr)
         report(accuracy=accuracy)
 
-A line `name: SPACE = default` is a parameter; everything else is what a trial runs. It sees the
-notebook's variables and functions as any cell does. `report`, `get_checkpoint` and `get_context` are
-there without import, and so are the space functions:
+A line `name: SPACE = default` declares a parameter; a trial runs everything else. It can use the
+notebook's variables and functions. These functions need no import: `report`, `get_checkpoint`,
+`get_context`, and the space functions:
 """
 _SPACES = """\
-A parameter may depend on others, be there on a condition only, or be a dictionary of parameters;
-require(...) keeps samples that break it from being tried:
+A parameter may depend on others, exist under a condition only, or be a dictionary of parameters.
+Samples that do not fulfil a require(...) are not tried:
 
     momentum: uniform(0.8, 0.99) if optimizer == "sgd" else None = 0.9
     warmup: uniform(0, lr) = 1e-3
@@ -36,33 +36,33 @@ require(...) keeps samples that break it from being tried:
     require(batch_size * workers <= 1024)
 """
 _AFTER = """\
-With --workers N each trial is a distributed run of Ray Train: N processes run the cell together, each with
---cpus, --gpus and --memory, as ray.train.torch.prepare_model and the like expect; get_context() has the rank.
+With --workers N each trial is a Ray Train run: N processes run the cell together, each with --cpus, --gpus
+and --memory. Use ray.train.torch.prepare_model and the like; get_context() has the rank.
 
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
-digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs here,
-with its defaults; `from nbtune import *` brings it its names.
+digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs in the
+notebook, with the default values; `from nbtune import *` imports the names that it needs.
 
-Where an option takes VAR or an object, and wherever a value is the name of a notebook variable, the
-variable's value is taken. Defaults for the session: %config NbTune.storage = "/data/sweeps"; for a
-project: [tool.nbtune] in pyproject.toml. A flag beats both.
+If a value is the name of a notebook variable, the variable's value is used; VAR is always one. Defaults of
+the session: %config NbTune.storage = "/data/sweeps"; of a project: [tool.nbtune] in pyproject.toml. A flag
+overrides both.
 """
 _LINE = """\
     %tune                                  experiments of this session, and the cluster
-    %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space that exist
+    %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space
     %tune list [STORAGE]                   the experiments on the cluster and in storage
-    %tune attach NAME [VARIABLE]           bring one of them back: curves, table, buttons, all of it
-    %tune resume NAME [--failed]           go on with one after a stop or a crash, in this notebook or another
-    %tune stop NAME [TRIAL]                end an experiment, or one of its trials
-    %tune pause NAME TRIAL                 let a trial give up its place; %tune resume NAME TRIAL goes on
-    %tune add NAME lr=0.01 ...             try this point next; what is not given is sampled
-    %tune clone NAME TRIAL lr=0.01 ...     try a trial's point with changes; --checkpoint starts where it is
-    %tune extend NAME SAMPLES              try so many samples more, also after the end
-    %tune limit NAME N|none                how many trials run at once
+    %tune attach NAME [VARIABLE]           show one of them again: curves, table, buttons
+    %tune resume NAME [--failed]           resume one after a stop or a crash, in any notebook
+    %tune stop NAME [TRIAL]                stop an experiment, or one of its trials
+    %tune pause NAME TRIAL                 pause a trial; %tune resume NAME TRIAL resumes it
+    %tune add NAME lr=0.01 ...             try this point next; parameters that are not given are sampled
+    %tune clone NAME TRIAL lr=0.01 ...     try a trial's point with changes; --checkpoint continues from it
+    %tune extend NAME SAMPLES              add samples, also after the end
+    %tune limit NAME N|none                change the maximum number of concurrent trials
     %tune plan OPTIONS [--space VAR]       how many trials would run at once, and what limits that
-    %tune plan NAME                        the plan of an experiment, and the time that it has left
-    %tune load PATH [NAME]                 open one of them
-    %tune cluster [ADDRESS]                connect, and show what is there; ADDRESS is HOST:PORT,
+    %tune plan NAME                        the plan of an experiment, its progress and remaining time
+    %tune load PATH [NAME]                 open a stored experiment
+    %tune cluster [ADDRESS]                connect, and show the cluster; ADDRESS is HOST:PORT,
                                            ray://HOST:PORT, auto or local (a Ray of this kernel's own)
     %tune cluster start [--cpus N] [--gpus N] [--idle TIME]
                                            a cluster on this machine that outlives the kernel; it ends
@@ -89,6 +89,6 @@ def help_page() -> str:
             )
             parts.append(f"    {label:<26} {option.help}{shown}")
     parts.append("Also:")
-    parts.append(f"    {'--space VAR':<26} further parameters: a Space, a form or a dictionary")
-    parts.append(f"    {'--dry-run':<26} run the cell once, here, to its first report, and show the plan\n")
+    parts.append(f"    {'--space VAR':<26} more parameters: a Space, a form or a dictionary")
+    parts.append(f"    {'--dry-run':<26} run the cell once in the notebook, to its first report, and show the plan\n")
     return "\n".join([*parts, _AFTER, _LINE])
