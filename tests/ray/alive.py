@@ -108,7 +108,7 @@ def workers(storage: Path) -> None:
 
 
 def refused(storage: Path) -> None:
-    with pytest.raises(nbtune.SpecError, match="8 GPU, but the largest node has 4. Ask .* that fits is 1 CPU, 4 GPU"):
+    with pytest.raises(nbtune.SpecError, match="8 GPU, but the largest node has 4. .* that fits is 1 CPU, 4 GPU"):
         nbtune.tune(train, {"a": 1}, storage=str(storage), gpus=8)
     reserved = ray.util.placement_group([{"CPU": 3}])
     ray.get(reserved.ready())

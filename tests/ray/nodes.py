@@ -51,7 +51,7 @@ def check(storage: Path) -> None:
         found = shared.check_storage(Storage(str(storage.parent)), checkpoints=True, retries=True)
         assert found == shared.StoragePlacement()
         assert not list(storage.parent.glob(".nbtune*")), "a marker file was not deleted"
-        with pytest.raises(nbtune.SpecError, match="not see .*storage, and the code may report checkpoints.*NFS"):
+        with pytest.raises(nbtune.SpecError, match="cannot access .*storage, and the code may report checkpoints.*NFS"):
             start(saving, storage)
         with pytest.raises(nbtune.SpecError, match="max_failures=… may restart"):
             start(plain, storage, max_failures=1)
@@ -63,7 +63,7 @@ def check(storage: Path) -> None:
         assert nbtune.load(experiment.path).df["status"].tolist() == ["finished", "finished"]
         shared.TIMEOUT = 0.0
         (note,) = shared.check_storage(Storage(str(storage)), checkpoints=True, retries=True).notes
-        assert "has not said within 0 s" in note
+        assert "has not answered within 0 s" in note
     finally:
         node.terminate()
         node.wait()

@@ -1,4 +1,4 @@
-"""nbtune's own local cluster: real ones, started and joined by Pythons of their own."""
+"""The local cluster: started and joined by separate Python processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ shell.run_line_magic("tune", "{line}")
 
 
 class Place:
-    """A home of a test's own, and what lies there."""
+    """A temporary home folder, and the local cluster in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,24 +67,24 @@ def place(tmp_path: Path, ray_folder: Path) -> Iterator[Place]:
 
 
 def command(process: psutil.Process) -> list[str]:
-    """Return a process's command line; one that has just ended has none."""
+    """Return the command line of a process; none if it has just ended."""
     try:
         return process.cmdline()
     except psutil.Error:
         return []
 
 
-def gone(found: list[psutil.Process]) -> bool:
+def have_ended(found: list[psutil.Process]) -> bool:
     return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in found)
 
 
-def test_a_cluster_outlives_its_kernel_and_ends_when_told(
+def test_a_cluster_outlives_its_kernel_until_it_is_stopped(
     place: Place, tmp_path: Path, until: Callable[..., None]
 ) -> None:
-    """Two kernels start one at once, and are killed; a third finds it, runs an experiment, and ends it."""
+    """Two kernels start it at the same time and are killed; a third finds it, runs an experiment and stops it."""
     kernels = [place.popen(START.format(idle="1h") + "sys.stdin.read()") for _ in range(2)]
-    said = [kernel.stdout.readline() for kernel in kernels]
-    assert said[0] == said[1] == f"local cluster at {place.state['address']}: 1 node, 2 CPUs, 0 GPUs\n"
+    output = [kernel.stdout.readline() for kernel in kernels]
+    assert output[0] == output[1] == f"local cluster at {place.state['address']}: 1 node, 2 CPUs, 0 GPUs\n"
     for kernel in kernels:
         kernel.kill()
         kernel.communicate()
@@ -132,17 +132,17 @@ def test_a_cluster_outlives_its_kernel_and_ends_when_told(
     assert third.returncode == 0, third.stdout + third.stderr
     joined, other, result, stopped = third.stdout.splitlines()
     assert joined == "True True"
-    assert "it is not what is asked for: cpus=3, but it has cpus=2. End it with nbtune.stop_cluster()" in other
+    assert "with cpus=2 instead of cpus=3. End it with nbtune.stop_cluster()" in other
     assert result == "finished {'x': 2}"
     assert stopped == "True False"
     assert token not in third.stdout + third.stderr + refused.stdout + refused.stderr
     assert not folder.exists()
     assert not (tmp_path / "nbtune" / "cluster.json").exists()
-    until(lambda: gone(found), "its processes have ended")
+    until(lambda: have_ended(found), "its processes have ended")
 
 
-def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
-    """As long as a kernel is attached it is used; with the last one gone, the time counts."""
+def test_an_unused_cluster_shuts_down(place: Place, tmp_path: Path, until: Callable[..., None]) -> None:
+    """An attached kernel counts as use; the idle time starts when the last one has gone."""
     kernel = place.popen(START.format(idle=2) + "sys.stdin.read()")
     assert kernel.stdout.readline().startswith("local cluster")
     found, folder = place.processes(), Path(place.state["folder"])
@@ -152,7 +152,7 @@ def test_a_cluster_that_nobody_uses_ends_by_itself(place: Place, tmp_path: Path,
     assert folder.exists()
     kernel.kill()
     kernel.communicate()
-    until(lambda: gone(found), "its processes have ended")
+    until(lambda: have_ended(found), "its processes have ended")
     assert not folder.exists()
     assert not (tmp_path / "nbtune" / "cluster.json").exists()
 
@@ -185,20 +185,20 @@ def test_a_kernel_outlives_its_cluster(place: Place, tmp_path: Path, until: Call
     assert kernel.stdout.readline() == "runs\n"
     found, folder = place.processes(), Path(place.state["folder"])
     next(process for process in found if "gcs_server" in process.name()).kill()
-    until(lambda: gone(found), "its processes have ended")
+    until(lambda: have_ended(found), "its processes have ended")
     until(lambda: not folder.exists(), "its folder has been removed")
     why = (tmp_path / "nbtune" / "cluster.log").read_text()
     assert "the local cluster has ended by itself" in why
     assert "gcs_server" in why
-    said, _ = kernel.communicate("\n", timeout=150)
-    status, ended, other = said.strip().splitlines()[-3:]
+    output, _ = kernel.communicate("\n", timeout=150)
+    status, ended, other = output.strip().splitlines()[-3:]
     assert status == "lost"
     assert ended.startswith(f"the cluster at {where}, to which this kernel was connected, has ended")
     assert other.startswith("embedded Ray: 1 node, ")
 
 
-def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[..., None]) -> None:
-    """The guardian and the `ray start` are killed: the rest of Ray is nobody's child. Another Ray is not touched."""
+def test_a_partly_dead_cluster_is_ended_and_replaced(place: Place, until: Callable[..., None]) -> None:
+    """The guardian and the `ray start` are killed, so Ray's other processes are orphans. Another Ray is not affected."""
     kernel = place.popen(
         "import nbtune\n"
         "try:\n"
@@ -223,15 +223,15 @@ def test_what_is_half_dead_is_ended_and_replaced(place: Place, until: Callable[.
     again = place.python(MAGIC.format(line="cluster start --cpus 1 --idle 2h"))
     assert again.stdout.endswith(": 1 node, 1 CPUs, 0 GPUs\n"), again.stdout + again.stderr
     assert place.state["idle"] == 7200
-    assert gone(found)
+    assert have_ended(found)
     assert not folder.exists()
     ended = place.python(MAGIC.format(line="cluster stop") + MAGIC.format(line="cluster stop"))
     assert ended.stdout == "the local cluster has ended\nno local cluster is running\n", ended.stderr
-    said, _ = kernel.communicate("\n", timeout=60)
-    assert said == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n"
+    output, _ = kernel.communicate("\n", timeout=60)
+    assert output == "embedded Ray: 1 node, 1 CPUs, 0 GPUs\n"
 
 
-def test_why_it_cannot_start_is_said(place: Place, tmp_path: Path) -> None:
+def test_an_error_of_the_start_is_reported(place: Place, tmp_path: Path) -> None:
     ended = place.python(
         "import nbtune\n"
         "try:\n"

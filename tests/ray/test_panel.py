@@ -238,9 +238,9 @@ def test_a_displayed_cluster_dies_and_another_is_attached(place: Place, until: C
     first, embedded, busy, refused, own, still, local, ready, why, back, ended = found
     assert first == {"connected": "refused"}
     assert embedded == {"answer": "connected"}
-    assert "embedded Ray would end, and kept with it" in busy["refused"]
+    assert "end this kernel's embedded Ray and its running experiment: kept" in busy["refused"]
     assert "127.0.0.1:1 cannot be reached" in refused["again"]
-    assert "1 CPUs or GPUs of it are in use" in own["own"]
+    assert "of which 1 CPUs or GPUs are in use" in own["own"]
     assert "CPU in use" in own["text"]
     assert still == {"still": True}
     assert local == {"answer": "connected"}

@@ -112,7 +112,7 @@ def test_failed_trials_are_resumed_on_request(run: Any, until: Any, tmp_path: Pa
     experiment = run(train, {"a": nbtune.grid_search([1, 2]), "file": str(broken)})
     experiment.wait(60)
     assert experiment.df["status"].tolist() == ["finished", "failed"]
-    with pytest.raises(nbtune.ExperimentError, match=r"1 of them failed: resume\(failed=True\)"):
+    with pytest.raises(nbtune.ExperimentError, match=r"resume\(failed=True\) retries the 1 that failed"):
         experiment.resume()
     broken.unlink()
     experiment.resume(failed=True)
