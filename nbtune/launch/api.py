@@ -194,7 +194,7 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
                 "trials": len(store.trials),
                 "metric": store.metric,
                 "best": best.metrics[store.metric] if best and store.metric else None,
-                "started": pd.Timestamp(store.metadata.get("began", 0), unit="s"),
+                "started": pd.Timestamp(store.metadata.get("started", 0), unit="s"),
                 "seconds": round(store.elapsed(), 1),
             }
         )

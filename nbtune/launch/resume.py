@@ -162,9 +162,9 @@ def resume_experiment(
         raise SpecError(planned.problems)
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
-    away = past.metadata.get("away", 0.0) + now - ended
+    interruptions_s = past.metadata.get("interruptions_s", 0.0) + now - ended
     metadata: Metadata = {
-        "away": away,
+        "interruptions_s": interruptions_s,
         "path": where.redacted,
         "name": past.metadata.get("name", ""),
         "detached": not cluster.embedded,

@@ -75,7 +75,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.fixed_slots,
-        metadata={"began": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
+        metadata={"started": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
         environment=secret,
     )
     warm.experiment_started()
@@ -178,7 +178,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "plan": planned.to_json(),
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, keep_names=True),
-        "per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
+        "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
         "options": plain_options,
         "source": prepared.source,
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": version()},

@@ -55,8 +55,8 @@ class About:
     @property
     def plan(self) -> Plan | None:
         """The plan before it was started or resumed: how many trials, how many at once, and what limits that."""
-        found = self._store.metadata.get("plan")
-        return Plan.from_json(found) if found is not None else self._plan
+        plan = self._store.metadata.get("plan")
+        return Plan.from_json(plan) if plan is not None else self._plan
 
     @property
     def time_left(self) -> TimeLeft | None:

@@ -12,23 +12,31 @@ __all__ = ["concurrent_trials", "limited_by", "time_left"]
 
 
 def concurrent_trials(store: Store) -> int | None:
-    """Return how many trials can run at once, as far as is known."""
+    """Return how many trials can run at once, or None if that is unknown.
+
+    Args:
+        store: the experiment's state.
+    """
     bounds = _bounds(store)
     return min(bounds.values()) if len(bounds) > 1 else None
 
 
 def limited_by(store: Store) -> str:
-    """Return what limits how many run at once: a resource, "max_concurrent", or nothing where all of them can."""
+    """Return what limits the number of concurrent trials: a resource, "max_concurrent", or "" if all can run at once.
+
+    Args:
+        store: the experiment's state.
+    """
     bounds = _bounds(store)
     return min(bounds, key=lambda name: bounds[name])
 
 
 def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
-    """Return the time that may be left, or None: from how long the trials took that are over.
+    """Return the estimated remaining time, from the durations of the trials that are over; None without any.
 
     Args:
         store: the experiment's state.
-        now: seconds since the epoch; the present by default.
+        now: seconds since the epoch; None for the present.
     """
     budget = (store.metadata.get("options") or {}).get("time_budget")
     return left(
@@ -41,7 +49,7 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
 
 
 def _bounds(store: Store) -> dict[str, int]:
-    """Return what limits how many trials run at once -> to how many; "" stands for the number of trials."""
+    """Return limit -> the number of trials that can run at once with it; "" is the number of trials."""
     metadata = store.metadata
     plan = metadata.get("plan") or {}
     fit = plan.get("slots") or metadata.get("concurrent") or 0

@@ -28,7 +28,7 @@ class TrialState:
         best: the best finite value of the experiment's metric, or None.
         checkpoints: the paths of its checkpoints, the latest last.
         error: one line, or None.
-        traceback: the whole text, or None.
+        traceback: the full text, or None.
         failures: the number of its failed attempts.
         started: seconds since the epoch, or None.
         ended: seconds since the epoch, or None.

@@ -150,7 +150,7 @@ class Store:
             metadata: the entries to change. The experiment's end is set to its latest event, unless it is given.
         """
         with self._lock:
-            self._metadata.update({"over": self._latest, **metadata})
+            self._metadata.update({"ended": self._latest, **metadata})
             self.version += 1
 
     def _add_reports(self, chunk: Chunk) -> None:
@@ -180,8 +180,8 @@ class Store:
         values = values[finite]
         for trial, at in groups(trials[finite]):
             state = self._trial(trial)
-            found = values[at] if state.best is None else np.append(values[at], state.best)
-            state.best = float(better(found))
+            candidates = values[at] if state.best is None else np.append(values[at], state.best)
+            state.best = float(better(candidates))
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, ExperimentUpdated):
@@ -220,9 +220,9 @@ class Store:
         for name in self._fixed:
             update.pop(name, None)  # type: ignore[misc]  # any name
         self._metadata.update(update)
-        self._metadata.setdefault("began", event.time)
+        self._metadata.setdefault("started", event.time)
         if update.get("status") in ENDED:
-            self._metadata["over"] = event.time
+            self._metadata["ended"] = event.time
 
     def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return a configuration in the order of the space; Optuna's is in the order of its suggestions."""
@@ -257,8 +257,8 @@ class Store:
             number: the trial's number.
         """
         with self._lock:
-            found = self._trials.get(number)
-            return None if found is None else found.copy()
+            state = self._trials.get(number)
+            return None if state is None else state.copy()
 
     def numeric_metrics(self) -> list[str]:
         """Return the names of the metrics that have numbers among their values; the experiment's own comes first."""
@@ -289,9 +289,11 @@ class Store:
         """Return the seconds that the experiment has run, without the time between a stop and a resumption."""
         with self._lock:
             metadata = self._metadata
-            began = metadata.get("began")
-            away = metadata.get("away", 0.0)  # seconds between a stop and a resumption
-            return 0.0 if began is None else max(0.0, (metadata.get("over") or time.time()) - began - away)
+            started = metadata.get("started")
+            if started is None:
+                return 0.0
+            ended = metadata.get("ended") or time.time()
+            return max(0.0, ended - started - metadata.get("interruptions_s", 0.0))
 
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial, with the columns of `Experiment.df`."""

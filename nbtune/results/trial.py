@@ -79,8 +79,8 @@ class Trial:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """Its latest checkpoint, or None."""
-        found = self.checkpoints
-        return found[-1] if found else None
+        checkpoints = self.checkpoints
+        return checkpoints[-1] if checkpoints else None
 
     @property
     def checkpoints(self) -> list[Checkpoint]:

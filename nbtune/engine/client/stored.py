@@ -89,8 +89,8 @@ def events_since(where: Storage, number: int) -> list[Chunk]:
 def _has_state(filesystem: pafs.FileSystem, folder: str) -> bool:
     if filesystem.get_file_info(folder).type != pafs.FileType.Directory:
         return False
-    found = filesystem.get_file_info(pafs.FileSelector(folder))
-    return any(info.base_name.startswith(_STATE) for info in found)
+    files = filesystem.get_file_info(pafs.FileSelector(folder))
+    return any(info.base_name.startswith(_STATE) for info in files)
 
 
 def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Event]:

@@ -127,7 +127,7 @@ class Driver:
         stored = read_launch(filesystem, path)
         self._large = [ray.put(value) for value in read_large(filesystem, path, stored.large_count)]
         launch = replace(stored, storage=resume.storage, slots=resume.slots, environment=resume.environment)
-        self._begin(launch, reader, {"error": None, "traceback": None, "over": None, **resume.metadata})
+        self._begin(launch, reader, {"error": None, "traceback": None, "ended": None, **resume.metadata})
         self._start_thread(self._run, launch, resume)
         return os.getpid()
 

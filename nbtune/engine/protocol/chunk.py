@@ -96,9 +96,9 @@ class Chunk:
         Args:
             kind: `TrialReported` or `WorkerReported`.
         """
-        wanted = self.kind == CODES[kind]
+        is_kind = self.kind == CODES[kind]
         for name, (rows, values) in self.metrics.items():
-            selected = wanted[rows]
+            selected = is_kind[rows]
             if selected.all():
                 yield name, rows, values
             elif selected.any():

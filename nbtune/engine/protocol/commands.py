@@ -1,4 +1,4 @@
-"""Commands: what an experiment can be told to do. The kernel sends them, the driver executes them.
+"""Commands to a running experiment. The kernel sends them, and the driver executes them.
 
 A method of `nbtune.Experiment` or `nbtune.Trial`, a ``%tune`` line and a message of a widget become one of these in the
 kernel; `Source.send` carries it to the driver, and `nbtune.engine.tune.control.Control` executes it.
@@ -67,7 +67,7 @@ class AddTrial:
     """Try a point next.
 
     Attributes:
-        config: parameter -> value, nested or flat; what is not given is sampled.
+        config: parameter -> value, nested or flat. The other parameters are sampled.
         start_from: the number of the trial from whose latest checkpoint it starts, or None.
     """
 
@@ -100,5 +100,5 @@ class SetMaxConcurrent:
 TrialCommand = StopTrial | PauseTrial | ResumeTrial
 """Commands about one trial of a running experiment."""
 SearchCommand = AddTrial | ExtendSearch | SetMaxConcurrent
-"""Commands about what is tried next. One that comes after the experiment's end resumes it."""
+"""Commands about what is tried next. After the experiment's end they resume it."""
 Command = StopExperiment | TrialCommand | SearchCommand

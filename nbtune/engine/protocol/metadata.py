@@ -1,4 +1,4 @@
-"""What is recorded of an experiment as a whole, and its form in the event log."""
+"""The metadata of an experiment, and its form in the event log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Metadata", "decode_metadata", "encode_metadata"]
 
 
 class Metadata(TypedDict, total=False):
-    """What is recorded of an experiment as a whole.
+    """The metadata of an experiment.
 
     An event has the entries that change; the latest value of each entry is the valid one.
     """
@@ -23,13 +23,13 @@ class Metadata(TypedDict, total=False):
     traceback: str | None
     """The full text of `error`."""
     warning: str
-    """What does not end the experiment, but should be known: it cannot be resumed after a crash, for instance."""
+    """A problem that does not end the experiment, for instance that it cannot be resumed after a crash."""
     name: str
     """Its name."""
     path: str
     """Its folder in storage, without credentials."""
     detached: bool
-    """Whether it goes on when its kernel ends."""
+    """Whether it continues when its kernel ends."""
     foreign: bool
     """Whether it was run by another tool, and only Ray Tune's own files are known."""
     notes: list[str]
@@ -39,13 +39,13 @@ class Metadata(TypedDict, total=False):
     mode: str | None
     """ "min" or "max"."""
     trials: int
-    """How many trials there will be, as far as is known."""
-    per_sample: int
-    """How many trials one sample makes: the size of the grid."""
+    """The expected number of trials."""
+    trials_per_sample: int
+    """The number of trials of one sample: the size of the grid; 1 without one."""
     concurrent: int
-    """How many trials run at once by the plan."""
+    """The number of trials that run at once, according to the plan."""
     max_concurrent: int | None
-    """The user's limit on that."""
+    """The user's limit of trials that run at once, or None."""
     workers: str
     """The workers of each trial, as text; empty without any."""
     plan: dict[str, Any]
@@ -60,12 +60,12 @@ class Metadata(TypedDict, total=False):
     """The text of the cell or function."""
     versions: dict[str, str]
     """Package -> version: of python, ray and nbtune."""
-    began: float
+    started: float
     """Start, in seconds since the epoch."""
-    over: float | None
+    ended: float | None
     """End, in seconds since the epoch; None while it runs."""
-    away: float
-    """Seconds between its ends and its resumptions."""
+    interruptions_s: float
+    """Seconds between a stop and a resumption, summed over all resumptions."""
 
 
 _NAMES = frozenset(Metadata.__annotations__)

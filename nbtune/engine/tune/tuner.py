@@ -80,7 +80,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         stopping,
         recorder,
         complete=partial(_completed, launch),
-        trials_per_sample=metadata.get("per_sample", 1),
+        trials_per_sample=metadata.get("trials_per_sample", 1),
         past=past,
         failed=failed,
     )

@@ -55,7 +55,7 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
     lines = _header(store, y)
     y += 26
     lines += _best(store, best, y) if best is not None else _note(store, y)
-    if store.metadata.get("began"):  # a separate element: all others are equal in another run with the same seed
+    if store.metadata.get("started"):  # a separate element: all others are equal in another run with the same seed
         lines.append(texts(_RIGHT, y, Run(format_duration(store.elapsed()), DIM), text_anchor="end"))
     errors = wrap(clean(store.metadata["error"]), _RIGHT - _LEFT, 3) if store.metadata.get("error") else []
     for error in errors:

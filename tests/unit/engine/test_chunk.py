@@ -46,7 +46,13 @@ OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
 REPORTED = {"metrics": st.dictionaries(METRICS, VALUES, max_size=4)}
 METADATA = st.fixed_dictionaries(
     {},
-    optional={"status": TEXT, "error": st.none() | TEXT, "trials": st.integers(), "options": OBJECTS, "began": NUMBERS},
+    optional={
+        "status": TEXT,
+        "error": st.none() | TEXT,
+        "trials": st.integers(),
+        "options": OBJECTS,
+        "started": NUMBERS,
+    },
 )
 WORKER = st.fixed_dictionaries(
     {"rank": st.integers(), "node": TEXT, "node_id": TEXT, "pid": st.integers(), "gpus": st.lists(TEXT, max_size=2)}

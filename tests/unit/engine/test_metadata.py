@@ -16,8 +16,8 @@ def through_json(metadata):
     "metadata",
     [
         {},
-        {"status": "running", "name": "digits", "trials": 4, "max_concurrent": None, "began": 1.5},
-        {"error": None, "traceback": None, "over": None},
+        {"status": "running", "name": "digits", "trials": 4, "max_concurrent": None, "started": 1.5},
+        {"error": None, "traceback": None, "ended": None},
         {"space": {"lr": {"kind": "uniform", "lower": 0.0}}, "notes": ["a"], "versions": {"ray": "2.56"}},
     ],
 )

@@ -358,11 +358,11 @@ def test_hints_and_concurrent_trials():
 def test_the_hint_distinguishes_waiting_from_starting():
     store = Store()
     assert header_state(store)["hint"].startswith("starting the trials' processes")
-    store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, began=time.time())
+    store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, started=time.time())
     assert header_state(store)["hint"].startswith(
         "starting the trials' processes"
     )  # what is used may be on its way back
-    store._metadata["began"] -= 10
+    store._metadata["started"] -= 10
     assert header_state(store)["hint"].startswith("waiting for the cluster to start the driver")
     store.cursor = 1
     assert header_state(store)["hint"].startswith("others use 2 CPU: the first trial waits")

@@ -186,7 +186,7 @@ def test_the_remaining_time_is_estimated_from_ended_trials():
     left = time_left(store, now=200.0)  # 4 more of 10 s and 6 s of the one that runs, on 2
     assert left.low < 26 < left.high
     assert header_state(store)["remaining"] is not None
-    store._metadata.update(options={"time_budget": 1.0}, began=100.0, over=200.0)
+    store._metadata.update(options={"time_budget": 1.0}, started=100.0, ended=200.0)
     assert time_left(store, now=200.0).high == 0
 
 
