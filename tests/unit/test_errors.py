@@ -4,12 +4,28 @@ import pickle
 
 import pytest
 
-from nbtune.errors import ClusterError, ExperimentError, NbtuneError, Problem, SpecError, did_you_mean
+from nbtune.errors import ClusterError, ExperimentError, NbtuneError, Problem, SpecError, did_you_mean, option_ref
 
 
 def test_the_text_of_a_problem_includes_its_line():
     assert str(Problem("it is wrong", 3)) == "line 3: it is wrong"
     assert str(Problem("it is wrong")) == "it is wrong"
+
+
+def test_the_parts_of_a_problem_are_rendered_on_request():
+    problem = Problem(
+        f"must be less than upper, see {option_ref('samples')}", 3, "invalid", parameter="lr", field="lower"
+    )
+    assert str(problem) == "line 3: lr: must be less than upper, see samples=…"
+    assert problem.render("line", line=False) == "lr: must be less than upper, see --samples"
+    assert problem.render("line", subject=False, line=False) == "must be less than upper, see --samples"
+    assert Problem("expected a value", option="time_budget").render("line") == "--time-budget: expected a value"
+
+
+def test_the_spelling_of_an_error_is_kept_when_it_is_pickled():
+    error = SpecError([Problem("invalid", option="gpus")])
+    error.spelling = "line"
+    assert str(pickle.loads(pickle.dumps(error))) == "--gpus: invalid"
 
 
 def test_the_text_of_a_single_problem():

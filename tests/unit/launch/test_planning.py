@@ -1,4 +1,4 @@
-"""nbtune.launch.planning: plans as a notebook asks for them."""
+"""nbtune.launch.planning: plans without a cluster."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from nbtune.spec.plan.shape import Shape
 from nbtune.testing import example, replay
 
 
-def test_an_experiments_plan_is_told_with_how_far_it_is():
+def test_the_text_has_the_plan_and_the_progress():
     experiment = replay(example(trials=4, reports=5))
     assert (
         describe_progress(experiment)
@@ -22,17 +22,17 @@ def test_an_experiments_plan_is_told_with_how_far_it_is():
     assert describe_progress(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"
 
 
-def test_while_it_runs_the_time_left_is_told_too():
+def test_the_text_of_a_running_experiment_has_the_remaining_time():
     experiment = replay(example(trials=4, reports=5))
     experiment._store._metadata.update(status="running", trials=8)
     assert experiment.time_left.low <= experiment.time_left.likely <= experiment.time_left.high
     assert "\nrunning, 4 of 8 trials are over, about " in describe_progress(experiment)
 
 
-def test_what_is_wrong_is_said_before_any_cluster_is_asked():
-    with pytest.raises(nbtune.SpecError) as refused:
+def test_every_mistake_is_reported_before_a_cluster_is_used():
+    with pytest.raises(nbtune.SpecError) as caught:
         nbtune.plan({"a": nbtune.uniform(3, 1)}, scaling=3, gpus=1.5, sampels=3)
-    text = str(refused.value)
+    text = str(caught.value)
     assert "unknown option 'sampels' (did you mean 'samples'?)" in text
     assert "1.5 GPU: Ray allocates a part of one GPU" in text
     assert "scaling=…: expected a ray.train.ScalingConfig" in text

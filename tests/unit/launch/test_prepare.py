@@ -1,4 +1,4 @@
-"""Pre-flight: what is wrong is a message, whatever it is."""
+"""nbtune.launch.prepare: every mistake is reported before anything starts."""
 
 import textwrap
 import threading
@@ -10,7 +10,7 @@ from nbtune.errors import SpecError
 from nbtune.launch.prepare import prepare_cell, prepare_function
 
 
-def test_a_function_that_cannot_be_pickled_is_a_message():
+def test_a_function_that_cannot_be_pickled_is_reported():
     lock = threading.Lock()
 
     def train(config):
@@ -29,15 +29,15 @@ class Notebook(dict):
         exec(textwrap.dedent(source), self)
 
 
-def test_a_shell_line_does_not_hide_what_else_is_wrong():
+def test_a_shell_line_is_reported_with_the_other_mistakes():
     with pytest.raises(SpecError) as caught:
         prepare_cell("!ls\nlr: uniform(2, 1)\nreport(accuracy=lr + nowhere)", {"metric": "acuracy", "mode": "max"}, {})
-    told = str(caught.value)
+    text = str(caught.value)
     for part in ("a shell command (!ls)", "lr: ", "'nowhere' is not defined", "did you mean 'accuracy'"):
-        assert part in told, part
+        assert part in text, part
 
 
-def test_too_large_a_grid_is_told_with_what_else_is_wrong():
+def test_a_large_grid_is_reported_with_the_other_mistakes():
     space = "a: grid_search(range(1000))\nb: grid_search(range(1000))\nreport(accuracy=a + b)"
     with pytest.raises(SpecError) as caught:
         prepare_cell(space, {"metric": "acuracy", "mode": "max"}, {})
@@ -45,7 +45,7 @@ def test_too_large_a_grid_is_told_with_what_else_is_wrong():
     assert "did you mean 'accuracy'" in str(caught.value)
 
 
-def test_variable_that_cannot_be_pickled_is_named_if_a_function_uses_it():
+def test_a_variable_that_cannot_be_pickled_is_named_if_a_function_uses_it():
     variables = Notebook("""
         import threading
         lock = threading.Lock()
@@ -62,7 +62,7 @@ def test_variable_that_cannot_be_pickled_is_named_if_a_function_uses_it():
         prepare_function(variables["train"], {"a": 1}, {}, variables)
 
 
-def test_what_a_function_takes_along_is_told():
+def test_the_variables_that_a_function_captures_are_described():
     variables = Notebook("""
         import numpy as np
         big = np.zeros(1_000_000)
@@ -70,6 +70,19 @@ def test_what_a_function_takes_along_is_told():
         def train(config): return {"acc": config["a"] * big.sum()}
     """)
     prepared = prepare_function(variables["train"], {"a": 1}, {}, variables)
-    told = describe_captured(prepared.packed.captured)
-    assert "big  ndarray, 8.0 MB, through the object store" in told
-    assert "lock" not in told
+    text = describe_captured(prepared.packed.captured)
+    assert "big  ndarray, 8.0 MB, through the object store" in text
+    assert "lock" not in text
+
+
+def test_arguments_of_a_function_that_do_not_match_the_space_are_reported():
+    def train(lr, hidden):
+        return {"acc": lr * hidden}
+
+    with pytest.raises(SpecError, match=r"train\(\) requires hidden, but the space has lr"):
+        prepare_function(train, {"lr": 0.1}, {})
+    with pytest.raises(
+        SpecError, match=r"train\(\) does not take extra; give it one argument, config, or one for each"
+    ):
+        prepare_function(train, {"lr": 0.1, "hidden": 1, "extra": 2}, {})
+    assert prepare_function(train, {"lr": 0.1, "hidden": 1}, {}).program.by_name

@@ -1,4 +1,4 @@
-"""The experiments of this session: there as long as they run or somebody has them, and then let go."""
+"""nbtune.launch.registry: experiments are registered while they run or are referenced, and then released."""
 
 import gc
 import weakref
@@ -10,8 +10,8 @@ from nbtune.results.experiment import Experiment
 from nbtune.testing import Replay
 
 
-class Held(Replay):
-    """A recording that comes to its end when it is told to."""
+class OpenReplay(Replay):
+    """A recording to which events can be added."""
 
     def read(self, since, timeout):
         if since >= self._chunks[-1].end:
@@ -19,37 +19,37 @@ class Held(Replay):
             return []
         return super().read(since, timeout)
 
-    def tell(self, *events):
+    def append(self, *events):
         self._chunks += decode(encode(self._chunks[-1].end, list(events)))
 
 
-def test_one_that_is_over_is_let_go_once_nobody_has_it():
-    source = Held(decode(encode(0, [ExperimentUpdated(metadata={"status": "running", "path": "/kept/one"})])))
+def test_an_experiment_that_is_over_is_released_without_references():
+    source = OpenReplay(decode(encode(0, [ExperimentUpdated(metadata={"status": "running", "path": "/kept/one"})])))
     experiment = Experiment(source)
     experiment.wait_for_events()
     registry.register(experiment)
-    gone = weakref.ref(experiment)
+    reference = weakref.ref(experiment)
     del experiment
     gc.collect()
     running = registry.running_experiments()
-    assert list(running) == ["/kept/one"], "it runs, although no variable has it"
+    assert list(running) == ["/kept/one"], "a running experiment was released"
     experiment = running.pop("/kept/one")
     assert registry.lookup("/kept/one") is experiment
 
-    source.tell(ExperimentUpdated(metadata={"status": "finished"}))
+    source.append(ExperimentUpdated(metadata={"status": "finished"}))
     experiment.wait(10)
     assert registry.running_experiments() == {}
-    assert registry.lookup("/kept/one") is experiment, "somebody still has it"
-    for _ in range(200):  # its reader may just be leaving
+    assert registry.lookup("/kept/one") is experiment, "a referenced experiment was released"
+    for _ in range(200):  # its reading thread may still hold it for a moment
         experiment = None
         gc.collect()
-        if gone() is None:
+        if reference() is None:
             break
-    assert gone() is None
+    assert reference() is None
     assert registry.lookup("/kept/one") is None
 
 
-def test_of_two_with_one_path_the_later_counts():
+def test_a_later_experiment_replaces_one_with_the_same_path():
     events = [ExperimentUpdated(metadata={"status": "finished", "path": "/kept/two"})]
     one, two = (Experiment(Replay(decode(encode(0, events)))).wait(10) for _ in range(2))
     registry.register(one)
