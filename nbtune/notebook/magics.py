@@ -246,7 +246,7 @@ class NbTune(_Defaults):
 
         parsed = parse_line(line, self.shell.user_ns)
         name = parsed.options.pop("name", None)
-        if name is not None and (parsed.options or parsed.space is not None):
+        if name is not None and (parsed.options or parsed.space is not None or parsed.dry_run):
             parsed.problems.append(
                 Problem(f"%tune plan NAME takes no options; to plan a new experiment leave out {name!r}")
             )

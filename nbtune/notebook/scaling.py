@@ -43,7 +43,7 @@ class ScalingForm(ScalingWidget):
         fields, source = scaling_fields(value), _Source()
         read, problems = source.read(fields)
         if read is None:
-            raise SpecError([f"ScalingForm: {name}: {why}" if name else why for name, why in problems.items()])
+            raise SpecError([f"ScalingForm: {name}: {error}" if name else error for name, error in problems.items()])
         super().__init__(source, fields)
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class ScalingForm(ScalingWidget):
             NbtuneError: there is no notebook.
         """
         if not self.valid:
-            raise SpecError([f"{name}: {why}" if name else why for name, why in self.checked["problems"].items()])
+            raise SpecError([f"{name}: {error}" if name else error for name, error in self.checked["problems"].items()])
         insert_cell_below(self.text)
 
 

@@ -197,7 +197,7 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "label", "text", "why"),
+    ("mode", "label", "text", "error"),
     [
         ("one", "CPUs", "two", "expected a number >= 0, got 'two'"),
         ("one", "CPUs", "-1", "expected a number >= 0, got '-1'"),
@@ -211,14 +211,14 @@ def test_the_form_is_filled_by_keyboard(show: Show) -> None:
         ("distributed", "labels", "zone", "KEY=VALUE"),
     ],
 )
-def test_errors_are_shown_at_their_fields(show: Show, mode: str, label: str, text: str, why: str) -> None:
+def test_errors_are_shown_at_their_fields(show: Show, mode: str, label: str, text: str, error: str) -> None:
     page = show("three", form=mode)
     field = field_of(page, label)
     before = field.input_value()
     field.fill(text)
     expect(field).to_have_attribute("aria-invalid", "true")
-    said = page.locator(f"[id='{field.get_attribute('aria-describedby')}']")
-    expect(said).to_contain_text(why)
+    message = page.locator(f"[id='{field.get_attribute('aria-describedby')}']")
+    expect(message).to_contain_text(error)
     write = form(page).get_by_role("button", name="Write cell")
     expect(write).to_have_attribute("aria-disabled", "true")
     write.click(force=True)
@@ -226,7 +226,7 @@ def test_errors_are_shown_at_their_fields(show: Show, mode: str, label: str, tex
     assert form(page).locator("b").count() == 0
     field.fill(before)
     expect(field).to_have_attribute("aria-invalid", "false")
-    expect(said).to_be_hidden()
+    expect(message).to_be_hidden()
     expect(write).to_have_attribute("aria-disabled", "false")
 
 

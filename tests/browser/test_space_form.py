@@ -36,8 +36,8 @@ def cell(page: Page) -> Locator:
     return page.get_by_role("region", name="text of the cell")
 
 
-def why(page: Page, label: str) -> Locator:
-    """Return what is said to be wrong with a field."""
+def error_of(page: Page, label: str) -> Locator:
+    """Return the element with the error of a field."""
     return page.locator(f"[id='{field(page, label).get_attribute('aria-describedby')}']")
 
 
@@ -92,7 +92,7 @@ def test_a_space_is_built_by_keyboard_alone(opened: Opened) -> None:
 def test_errors_are_shown_at_their_fields_and_the_form_stays_usable(opened: Opened) -> None:
     page = opened("cell")
     expect(cell(page)).to_contain_text("lr: loguniform(1e-4, 1e-1) = 1e-2")
-    for label, wrong, said, right in (
+    for label, wrong, message, right in (
         ("lower of lr", "abc", "abc is neither a number nor", "1e-5"),
         ("lower of lr", "1", "must be less than upper (0.1), got 1", "1e-3"),
         ("lower of lr", "0", "must be > 0 in a log space", "1e-4"),
@@ -106,16 +106,16 @@ def test_errors_are_shown_at_their_fields_and_the_form_stays_usable(opened: Open
         before = cell(page).inner_text()
         field(page, label).fill(wrong)
         field(page, label).blur()
-        expect(why(page, label)).to_contain_text(said)
+        expect(error_of(page, label)).to_contain_text(message)
         expect(field(page, label)).to_have_attribute("aria-invalid", "true")
         expect(cell(page)).to_have_text(before)
         expect(page.get_by_role("button", name="Write cell")).to_have_attribute("aria-disabled", "true")
         field(page, label).fill(right)
         field(page, label).blur()
         expect(field(page, label)).to_have_attribute("aria-invalid", "false")
-        expect(why(page, label)).to_be_hidden()
+        expect(error_of(page, label)).to_be_hidden()
         expect(cell(page)).to_contain_text(right)
-    for wrong, said in (
+    for wrong, message in (
         ("hidden", "a parameter named hidden already exists"),
         ("2 fast", "got '2 fast'"),
         ("report", "report is a name that nbtune defines"),
@@ -124,7 +124,7 @@ def test_errors_are_shown_at_their_fields_and_the_form_stays_usable(opened: Open
         name = page.locator(".nbt-row [data-field=name]").nth(2)
         name.fill(wrong)
         name.blur()
-        expect(page.locator(".nbt-row").nth(2).locator("small:visible").first).to_contain_text(said)
+        expect(page.locator(".nbt-row").nth(2).locator("small:visible").first).to_contain_text(message)
     page.locator(".nbt-row [data-field=name]").nth(2).fill("optimizer")
     expect(page.get_by_role("button", name="Write cell")).to_have_attribute("aria-disabled", "false")
 

@@ -243,7 +243,7 @@ def test_plans_of_new_and_of_started_experiments(notebook: Notebook) -> None:
     assert "requests 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
     assert "--scaling: expected a ray.train.ScalingConfig" in notebook.cell("%tune plan --scaling grid").error
     assert "there is no experiment 'nowhere'" in notebook.cell("%tune plan nowhere").error
-    assert "takes no options; leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
+    assert "takes no options; to plan a new experiment leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
     assert notebook.cell("%tune plan slow").text == (
         "2 trials, 2 at once (limited by CPU), 1 wave\nstopped, 2 of 2 trials are over\n"
     )
@@ -280,7 +280,7 @@ def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     assert notebook.cell("print(len(experiment.df))").text == "2\n"
     assert "embedded Ray: 1 node, 2 CPUs" in notebook.cell("%tune").text
     assert "did you mean 'stop'" in notebook.cell("%tune stopp").error
-    assert "train is no function" not in notebook.cell("%tune list").error
+    assert "expected the name of a function" not in notebook.cell("%tune list").error
     helped = notebook.cell("%tune help").text
     assert "--metric NAME" in helped
     assert "loguniform" in helped

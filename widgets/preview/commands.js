@@ -17,8 +17,8 @@ export function execute(kernel, widget, message) {
   const { model } = kernel.widgets[widget];
   const { type: command, trial } = message;
   const answer = (/** @type {object} */ content) => model.receive({ ...content, id: message.id });
-  const refuse = (/** @type {string} */ why) =>
-    answer({ type: "refused", command, trial: trial ?? null, message: why });
+  const refuse = (/** @type {string} */ reason) =>
+    answer({ type: "refused", command, trial: trial ?? null, message: reason });
   if (kernel.refuses) refuse(REFUSAL);
   else if (widget === "header") executeForExperiment(kernel, message, answer, refuse);
   else if (command === "add") {
@@ -32,7 +32,7 @@ export function execute(kernel, widget, message) {
  * @param {Kernel} kernel
  * @param {any} message
  * @param {(content: object) => void} answer
- * @param {(why: string) => void} refuse
+ * @param {(reason: string) => void} refuse
  */
 function executeForExperiment(kernel, message, answer, refuse) {
   const { type: command } = message;
@@ -66,7 +66,7 @@ function executeForExperiment(kernel, message, answer, refuse) {
  * @param {string} command
  * @param {number} number
  * @param {(content: object) => void} answer
- * @param {(why: string) => void} refuse
+ * @param {(reason: string) => void} refuse
  */
 function executeForTrial(kernel, command, number, answer, refuse) {
   const trial = kernel.trials[number];

@@ -37,15 +37,15 @@ export function makeCellPreview(on, upToDate = async () => {}) {
 
   /**
    * @param {string} cell the text
-   * @param {string} [why] why it cannot be written; the text is shown in any case
+   * @param {string} [reason] why it cannot be written; the text is shown in any case
    */
-  function show(cell, why = "") {
-    if (cell !== text || why !== problem) showText(status, why);
-    [text, problem] = [cell, why];
+  function show(cell, reason = "") {
+    if (cell !== text || reason !== problem) showText(status, reason);
+    [text, problem] = [cell, reason];
     if (code.textContent !== text) code.textContent = text;
     code.hidden = text === "";
-    code.classList.toggle("nbt-stale", why !== "");
-    write.ariaDisabled = copy.ariaDisabled = String(why !== ""); // unlike disabled, it keeps the focus
+    code.classList.toggle("nbt-stale", reason !== "");
+    write.ariaDisabled = copy.ariaDisabled = String(reason !== ""); // unlike disabled, it keeps the focus
   }
   return { root, show };
 }

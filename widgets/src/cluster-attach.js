@@ -24,10 +24,10 @@ export function makeAttach(store, { on, send }, redraw) {
     placeholder: "HOST:PORT, ray://HOST:PORT, auto, local",
   });
   const go = make("button", { type: "submit", className: "nbt-main" });
-  const why = make("small", { id: `${id}-why`, role: "status", hidden: true });
+  const errorText = make("small", { id: `${id}-error`, role: "status", hidden: true });
   const hint = make("p", { id: `${id}-hint` });
-  input.setAttribute("aria-describedby", `${why.id} ${hint.id}`);
-  const field = make("label", { className: "nbt-field" }, [make("span", { textContent: "address" }), input, why]);
+  input.setAttribute("aria-describedby", `${errorText.id} ${hint.id}`);
+  const field = make("label", { className: "nbt-field" }, [make("span", { textContent: "address" }), input, errorText]);
   const form = make("form", { id, noValidate: true, autocomplete: "off", className: "nbt-cluster-attach" });
   form.append(make("div", {}, [field, go]), hint);
   form.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys that are typed here
@@ -83,7 +83,7 @@ export function makeAttach(store, { on, send }, redraw) {
     if (go.textContent !== label) go.textContent = label;
     go.ariaDisabled = String(store.connecting || store.closed); // unlike disabled, it keeps the focus
     const error = problem || store.refusal;
-    showText(why, error);
+    showText(errorText, error);
     input.ariaInvalid = String(error !== "");
     showText(hint, attachHint(kind()));
   }

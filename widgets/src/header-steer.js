@@ -27,9 +27,9 @@ export function makeSteer(store, { on, send }, redraw) {
   const limit = make("span", { role: "group", ariaLabel: "trials at once" }, ["at once", fewer, shown, more, all]);
   const count = make("input", { type: "text", inputMode: "numeric", value: "5", ariaLabel: "more samples" });
   const add = make("button", { type: "submit" });
-  const why = make("span", { className: "nbt-header-why", role: "status", id: `${id}-why` });
-  count.setAttribute("aria-describedby", why.id);
-  const extend = make("form", { noValidate: true, autocomplete: "off" }, ["more samples", count, add, why]);
+  const errorText = make("span", { className: "nbt-header-count-status", role: "status", id: `${id}-error` });
+  count.setAttribute("aria-describedby", errorText.id);
+  const extend = make("form", { noValidate: true, autocomplete: "off" }, ["more samples", count, add, errorText]);
   const panel = make("div", { className: "nbt-header-steer", id, role: "group", ariaLabel: "steering", hidden: true });
   panel.append(limit, extend);
   panel.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys that are typed here
@@ -72,7 +72,7 @@ export function makeSteer(store, { on, send }, redraw) {
   on(count, "input", () => {
     store.extend = "";
     count.ariaInvalid = "false";
-    showText(why, "");
+    showText(errorText, "");
   });
   on(count, "keydown", (event) => {
     if (event.key !== "Enter") return;
@@ -85,7 +85,7 @@ export function makeSteer(store, { on, send }, redraw) {
     const samples = readCount(count.value);
     count.ariaInvalid = String(typeof samples === "string");
     if (typeof samples === "string") {
-      showText(why, samples);
+      showText(errorText, samples);
       return count.focus();
     }
     [store.extend, store.refusal] = ["waiting", ""];
@@ -115,7 +115,7 @@ export function makeSteer(store, { on, send }, redraw) {
     const label = store.extend === "waiting" ? "waiting for the kernel…" : live ? "Add" : "Add and resume";
     if (add.textContent !== label) add.textContent = label;
     add.ariaDisabled = String(store.closed || store.extend === "waiting" || store.resume !== "");
-    if (count.ariaInvalid !== "true") showText(why, store.extend === "done" ? "✓ added" : "");
+    if (count.ariaInvalid !== "true") showText(errorText, store.extend === "done" ? "✓ added" : "");
   }
 
   return { button, panel, draw, dispose: () => clearTimeout(timer) };

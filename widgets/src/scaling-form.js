@@ -5,7 +5,7 @@ import { ALL, isShown, MODES, NO_TRAINER, placeholderOf, SAMPLES } from "./scali
 
 /** @typedef {import("./scaling-fields.js").Field} Field */
 /** @typedef {import("./scaling-fields.js").Fields} Fields */
-/** @typedef {{field: Field, root: HTMLElement, input: any, why: HTMLElement}} Made */
+/** @typedef {{field: Field, root: HTMLElement, input: any, errorText: HTMLElement}} Made */
 
 /**
  * @param {(name: string, value: string | boolean) => void} set called with the new value of a field
@@ -18,21 +18,21 @@ export function makeFields(set, on) {
 
   /** @param {Field} field */
   function makeField(field) {
-    const why = make("small", { id: `${id}-${field.name}`, hidden: true });
+    const errorText = make("small", { id: `${id}-${field.name}`, hidden: true });
     const input = makeInput(field);
     input.title = field.hint;
     input.name = field.name;
     input.ariaLabel = field.label; // the label also has the error, which is not part of the name
-    input.setAttribute("aria-describedby", why.id);
+    input.setAttribute("aria-describedby", errorText.id);
     const label = make("span", { textContent: field.label, title: field.hint });
-    const root = make("label", { className: `nbt-field nbt-scaling-${field.name}` }, [label, input, why]);
+    const root = make("label", { className: `nbt-field nbt-scaling-${field.name}` }, [label, input, errorText]);
     if (field.list) {
       const list = make("datalist", { id: `${id}-list` });
       list.append(...field.list.map((value) => make("option", { value })));
       input.setAttribute("list", list.id);
       root.append(list);
     }
-    made.set(field.name, { field, root, input, why });
+    made.set(field.name, { field, root, input, errorText });
     return root;
   }
 
@@ -86,7 +86,7 @@ export function makeFields(set, on) {
     [one.checked, many.checked] = [fields.mode !== "distributed", fields.mode === "distributed"];
     for (const group of groups) group.root.hidden = group.mode !== fields.mode;
     trainer.hidden = !trainV2 || fields.mode !== "distributed";
-    for (const { field, root: container, input, why } of made.values()) {
+    for (const { field, root: container, input, errorText } of made.values()) {
       const value = fields[field.name] ?? "";
       if (field.kind === "check") input.checked = Boolean(value);
       else if (input.value !== value) input.value = value;
@@ -95,7 +95,7 @@ export function makeFields(set, on) {
       if (field.kind === "text" && input.placeholder !== hint) input.placeholder = hint;
       const problem = problems[field.name] ?? "";
       input.ariaInvalid = String(problem !== "");
-      showText(why, problem);
+      showText(errorText, problem);
     }
     showText(general, problems[""] ?? "");
   }

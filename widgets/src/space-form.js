@@ -129,7 +129,7 @@ function render(view, store) {
     showText(plan, lines.length ? `${possible ? "plan: " : "✗ "}${lines.join("\n")}` : "");
     plan.classList.toggle("nbt-impossible", !possible);
     preview.root.hidden = !store.loaded;
-    preview.show(store.text, store.why);
+    preview.show(store.text, store.blockedReason);
     showText(offline, store.closed ? OFFLINE : "");
     pictures.draw();
   };

@@ -20,19 +20,19 @@ const OPTIONS = [
  * @param {string} id prefix of the ids of its elements
  */
 export function makeLine(store, id) {
-  /** @type {Map<string, {input: any, why: HTMLElement}>} */
+  /** @type {Map<string, {input: any, errorText: HTMLElement}>} */
   const fields = new Map();
   const root = make("fieldset", { className: "nbt-line", ariaLabel: "options of the experiment" });
   for (const [key, label, title] of OPTIONS) {
-    const why = make("small", { id: `${id}-${key}`, hidden: true });
+    const errorText = make("small", { id: `${id}-${key}`, hidden: true });
     const isSelect = ["mode", "search", "scheduler"].includes(key);
     const input = make(isSelect ? "select" : "input", { title, ariaLabel: label });
     if (!isSelect) Object.assign(input, { type: "text", spellcheck: false, autocomplete: "off" });
     input.dataset.option = key;
-    input.setAttribute("aria-describedby", why.id);
-    fields.set(key, { input, why });
+    input.setAttribute("aria-describedby", errorText.id);
+    fields.set(key, { input, errorText });
     const name = make("span", { textContent: label });
-    root.append(make("label", { className: `nbt-field nbt-line-${key}` }, [name, input, why]));
+    root.append(make("label", { className: `nbt-field nbt-line-${key}` }, [name, input, errorText]));
   }
 
   /** Offer nbtune's values, the default, and the current value, which may be the name of a variable.
@@ -48,12 +48,12 @@ export function makeLine(store, id) {
   }
 
   function draw() {
-    for (const [key, { input, why }] of fields) {
+    for (const [key, { input, errorText }] of fields) {
       if (input.tagName === "SELECT") offer(input, key);
       const value = store.line[key] ?? "";
       if (input.value !== value) input.value = value;
       input.ariaInvalid = String(key in store.lineProblems);
-      showText(why, store.lineProblems[key] ?? "");
+      showText(errorText, store.lineProblems[key] ?? "");
     }
   }
   return { root, draw };

@@ -6,7 +6,7 @@ import { fieldsOf, KINDS, shownField, shownProblems } from "./space-rows.js";
 /** @typedef {import("./space-rows.js").Row} Row */
 /** @typedef {import("./space-rows.js").Field} Field */
 /** @typedef {import("./space-store.js").Store} Store */
-/** @typedef {{root: any, fields: Map<string, {input: any, why: HTMLElement, name: HTMLElement}>, kind: string, [part: string]: any}} Parts */
+/** @typedef {{root: any, fields: Map<string, {input: any, errorText: HTMLElement, name: HTMLElement}>, kind: string, [part: string]: any}} Parts */
 
 const WHEN = {
   key: "when",
@@ -31,17 +31,17 @@ const button = (text, title, act) => {
  */
 export function makeRow(id) {
   const fields = new Map();
-  const whys = make("div", { className: "nbt-whys" });
+  const errorTexts = make("div", { className: "nbt-field-errors" });
   /** @param {Field} field */
   function makeField({ key, label, title, wide, hint = "" }) {
-    const why = make("small", { id: `${id}-${key}`, hidden: true });
+    const errorText = make("small", { id: `${id}-${key}`, hidden: true });
     const name = make("span", { textContent: label });
     const input = make("input", { type: "text", spellcheck: false, autocomplete: "off", placeholder: hint, title });
     input.dataset.field = key;
-    input.setAttribute("aria-describedby", why.id);
-    fields.set(key, { input, why, name });
+    input.setAttribute("aria-describedby", errorText.id);
+    fields.set(key, { input, errorText, name });
     const className = `nbt-field${wide ? " nbt-wide" : ""}${label ? "" : " nbt-bare"}`;
-    whys.append(why);
+    errorTexts.append(errorText);
     return make("label", { className }, [...(label ? [name] : []), input]);
   }
   const handle = make("span", { className: "nbt-handle", textContent: "⠿", title: "drag to move", ariaHidden: "true" });
@@ -70,13 +70,13 @@ export function makeRow(id) {
     up: button("↑", "move up", "up"),
     down: button("↓", "move down", "down"),
     remove: button("✕", "remove", "remove"),
-    why: make("small", { hidden: true }),
+    errorText: make("small", { hidden: true }),
     root: make("fieldset", { className: "nbt-row" }),
     makeField,
   };
   const acts = make("span", { className: "nbt-acts" }, [parts.only, parts.up, parts.down, parts.remove]);
-  whys.append(parts.why);
-  parts.root.append(handle, parts.name, kinds, parts.args, parts.given, parts.picture, acts, parts.when, whys);
+  errorTexts.append(parts.errorText);
+  parts.root.append(handle, parts.name, kinds, parts.args, parts.given, parts.picture, acts, parts.when, errorTexts);
   return parts;
 }
 
@@ -86,7 +86,7 @@ function setKind(parts, row) {
   const constraint = row.kind === "require";
   parts.kind = row.kind;
   for (const key of ["lower", "upper", "step", "mean", "sd", "values", "expression"]) {
-    parts.fields.get(key)?.why.remove();
+    parts.fields.get(key)?.errorText.remove();
     parts.fields.delete(key);
   }
   parts.args.replaceChildren(...fieldsOf(row).map(parts.makeField));
@@ -124,7 +124,7 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
   const problems = shownProblems(row, store.problems[row.id] ?? {}, visited);
   const notes = store.notes[row.id] ?? {};
   const labels = new Map(fieldsOf(row).map((field) => [field.key, shownField(row, field)]));
-  for (const [key, { input, why, name }] of parts.fields) {
+  for (const [key, { input, errorText, name }] of parts.fields) {
     if (input.value !== row[key]) input.value = row[key];
     const field = labels.get(key);
     if (field && name.textContent !== field.label) name.textContent = field.label;
@@ -132,9 +132,9 @@ export function drawRow(parts, row, store, { position, count, open, visited }) {
     input.ariaLabel = `${name.textContent || key} of ${title}`;
     input.ariaInvalid = String(key in problems);
     const [text, label] = [problems[key] ?? notes[key] ?? "", name.textContent || key];
-    showText(why, text && `${label}: ${text}`);
-    why.classList.toggle("nbt-note", !(key in problems));
+    showText(errorText, text && `${label}: ${text}`);
+    errorText.classList.toggle("nbt-note", !(key in problems));
   }
   const general = Object.keys(problems).find((key) => !parts.fields.has(key));
-  showText(parts.why, general === undefined ? "" : problems[general]);
+  showText(parts.errorText, general === undefined ? "" : problems[general]);
 }

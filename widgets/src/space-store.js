@@ -31,7 +31,7 @@ const initialState = () => ({
   general: /** @type {string[]} */ ([]), // errors that belong to no field
   samplingError: "",
   text: "",
-  why: "", // why the cell cannot be written
+  blockedReason: "", // why the cell cannot be written
   grid: "", // how many trials the form makes
   plan: { lines: /** @type {string[]} */ ([]), possible: true },
   pictures: /** @type {Record<string, Picture>} */ ({}),
@@ -113,8 +113,9 @@ export function receive(store, message) {
     Object.assign(store, { rows, line, choices, suggestions, loaded: true });
   }
   if (message.type === "checked") {
-    const { problems, notes, line_problems, general, text, why, grid, seq } = message;
-    Object.assign(store, { problems, notes, lineProblems: line_problems, general, text, why, grid, checkedSeq: seq });
+    const { problems, notes, line_problems, general, text, blocked_reason, grid, seq } = message;
+    Object.assign(store, { problems, notes, lineProblems: line_problems, general });
+    Object.assign(store, { text, blockedReason: blocked_reason, grid, checkedSeq: seq });
     resumeWaiting(store);
   }
   if (message.type === "plan") store.plan = { lines: message.lines, possible: message.possible };

@@ -5,7 +5,7 @@ import { pointColumns, readPoint, toTyped } from "./trial-point.js";
 
 /** @typedef {import("./trial-rows.js").Column} Column */
 /** @typedef {import("./trial-store.js").Store} Store */
-/** @typedef {{input: any, why: HTMLElement, before: string}} Field */
+/** @typedef {{input: any, errorText: HTMLElement, before: string}} Field */
 
 /**
  * @param {Store} store
@@ -35,7 +35,7 @@ export function makeForm(store, send, on, id) {
   function makeField(column, i) {
     const row = trial === null ? undefined : store.rows.get(trial);
     const cell = row?.[store.columns.indexOf(column) + 2];
-    const why = make("small", { id: `${id}-why-${i}`, hidden: true });
+    const errorText = make("small", { id: `${id}-error-${i}`, hidden: true });
     const choices = column.kind === "choice" ? (column.choices ?? []) : null;
     const at = choices && row ? choices.indexOf(cell ?? null) : -1;
     const before = choices ? (at < 0 ? "" : String(at)) : row ? toTyped(cell) : "";
@@ -46,10 +46,10 @@ export function makeForm(store, send, on, id) {
         ])
       : make("input", { type: "text", spellcheck: false, placeholder: row ? "" : "sampled" });
     Object.assign(input, { value: before, title: column.space ?? "" });
-    input.setAttribute("aria-describedby", why.id);
+    input.setAttribute("aria-describedby", errorText.id);
     const name = make("span", { textContent: column.label, title: column.label });
-    grid.append(make("label", {}, [name, input, why]));
-    return { input, why, before };
+    grid.append(make("label", {}, [name, input, errorText]));
+    return { input, errorText, before };
   }
 
   function build() {
@@ -129,9 +129,9 @@ export function makeForm(store, send, on, id) {
   });
 
   /** @param {Field} field @param {string} error */
-  function mark({ input, why }, error) {
+  function mark({ input, errorText }, error) {
     input.ariaInvalid = String(error !== "");
-    showText(why, error);
+    showText(errorText, error);
   }
 
   return { root, show, draw, trial: () => (root.hidden ? undefined : trial) };

@@ -45,7 +45,7 @@ function render(view, store) {
     ariaLabel: "Filter the trials",
   });
   const count = make("span", { className: "nbt-count" });
-  const filterError = make("span", { className: "nbt-why", role: "status", id: `${id}-why` });
+  const filterError = make("span", { className: "nbt-filter-error", role: "status", id: `${id}-filter-error` });
   filter.setAttribute("aria-describedby", filterError.id);
   const clear = make("button", { type: "button", className: "nbt-clear", title: "clear the selection" });
   const add = make("button", {

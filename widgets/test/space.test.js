@@ -46,7 +46,7 @@ const answer = (/** @type {any} */ store, /** @type {any} */ more = {}) => ({
   line_problems: {},
   general: [],
   text: "the cell",
-  why: "",
+  blocked_reason: "",
   grid: "",
   ...more,
 });

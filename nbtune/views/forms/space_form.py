@@ -114,7 +114,7 @@ class SpaceEditor(BaseWidget):
                 "line_problems": checked.line_problems,
                 "general": list(checked.general),
                 "text": checked.text or self.text,
-                "why": checked.blocked_reason,
+                "blocked_reason": checked.blocked_reason,
                 "grid": _trial_count(checked.space, self._line),
             }
         )

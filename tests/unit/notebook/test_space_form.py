@@ -57,7 +57,7 @@ def test_the_fields_become_the_space(sent):
     assert form.valid
     assert form.text.startswith("%%tune sweep --metric score --mode max --samples 10\nlr: loguniform(1e-4, 1e-1)\n")
     answer = of(sent, "checked")[0]
-    assert (answer["token"], answer["seq"], answer["why"], answer["grid"]) == ("t", 1, "", "10 trials")
+    assert (answer["token"], answer["seq"], answer["blocked_reason"], answer["grid"]) == ("t", 1, "", "10 trials")
     assert answer["text"] == form.text
 
 
@@ -70,7 +70,7 @@ def test_the_latest_valid_space_is_kept(sent):
     answer = of(sent, "checked")[-1]
     assert list(answer["problems"]) == ["n1"]
     assert answer["text"] == text
-    assert answer["why"] == "correct the marked fields first"
+    assert answer["blocked_reason"] == "correct the marked fields first"
     assert repr(form) == f"SpaceForm (the last valid cell):\n{text}"
 
 
