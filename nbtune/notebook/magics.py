@@ -170,13 +170,13 @@ class NbTune(_Defaults):
     def _command(self, line: str) -> Any:
         from nbtune.notebook.commands import COMMANDS
 
-        word, rest = split_first(line)
+        word, arguments = split_first(line)
         commands: dict[str, Callable[[str], Any]] = {
             **{command: partial(self._execute, command) for command in COMMANDS},
-            "": lambda rest: print(self._overview()),
+            "": lambda arguments: print(self._overview()),
             "attach": self._attach,
             "cluster": self._cluster,
-            "help": lambda rest: print(help_page()),
+            "help": lambda arguments: print(help_page()),
             "list": self._list,
             "load": self._load,
             "plan": self._plan,
@@ -188,7 +188,7 @@ class NbTune(_Defaults):
             raise SpecError(
                 [f"unknown command %tune {word}{did_you_mean(word, commands)}; known are {known}; %%tune runs a cell"]
             )
-        return commands[word](rest)
+        return commands[word](arguments)
 
     def _overview(self) -> str:
         from nbtune.results.experiment import Experiment
@@ -225,16 +225,16 @@ class NbTune(_Defaults):
 
             print(connect(**command.options))
 
-    def _list(self, rest: str) -> Any:
+    def _list(self, arguments: str) -> Any:
         from nbtune.launch.api import experiments
 
-        storage = " ".join(split_line(rest))
+        storage = " ".join(split_line(arguments))
         return experiments(storage or self.storage, None if storage else self.storage_filesystem)
 
-    def _load(self, rest: str) -> Any:
+    def _load(self, arguments: str) -> Any:
         from nbtune.launch.api import load
 
-        path, variable = self._name_and_variable("load PATH", split_line(rest))
+        path, variable = self._name_and_variable("load PATH", split_line(arguments))
         experiment = load(path)
         self.shell.user_ns[variable or experiment.name] = experiment
         return experiment
@@ -257,26 +257,26 @@ class NbTune(_Defaults):
         else:
             print(plan(parsed.space, **parsed.options))
 
-    def _execute(self, command: str, rest: str) -> None:
+    def _execute(self, command: str, arguments: str) -> None:
         from nbtune.notebook.commands import execute
 
-        print(execute(command, rest, self.shell.user_ns))
+        print(execute(command, arguments, self.shell.user_ns))
 
-    def _attach(self, rest: str) -> None:
+    def _attach(self, arguments: str) -> None:
         """``%tune attach NAME [VARIABLE]``: attach to an experiment and show its dashboard."""
         from nbtune.launch.resume import attach
 
-        name, variable = self._name_and_variable("attach NAME", split_line(rest))
+        name, variable = self._name_and_variable("attach NAME", split_line(arguments))
         self._bind_and_show(attach(name, self.storage), variable)
 
-    def _resume(self, rest: str) -> None:
+    def _resume(self, arguments: str) -> None:
         """``%tune resume NAME [VARIABLE] [--failed]``: resume an experiment of this notebook or of another."""
         from nbtune.launch.resume import attach
         from nbtune.results.experiment import Experiment
 
-        words = split_line(rest)
+        words = split_line(arguments)
         if len(words) == 2 and words[1].isdigit():
-            self._execute("resume", rest)
+            self._execute("resume", arguments)
             return
         failed = "--failed" in words
         words = [word for word in words if word != "--failed"]
@@ -310,9 +310,9 @@ class NbTune(_Defaults):
             display(experiment)
 
     def _run_function(self, line: str) -> None:
-        word, rest = split_first(line)
+        word, arguments = split_first(line)
         namespace = self.shell.user_ns
-        parsed = parse_line(rest, namespace)
+        parsed = parse_line(arguments, namespace)
         problems = parsed.problems
         function = namespace.get(word)
         if not callable(function) or inspect.isclass(function):

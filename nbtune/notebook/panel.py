@@ -63,9 +63,9 @@ class _Connected:
         dead = [node for node in usage.nodes if not node.alive]
         total, used = total_of(node.total for node in alive), total_of(node.used for node in alive)
         users = self._users(usage.reservations)
-        held = total_of(user["resources"] for user in users)
+        reserved = total_of(user["resources"] for user in users)
         # Ray does not report the owners of objects in the object store.
-        others = {name: used[name] - held.get(name, 0) for name in used if name != "object_store_memory"}
+        others = {name: used[name] - reserved.get(name, 0) for name in used if name != "object_store_memory"}
         return {
             "kind": usage.kind,
             "address": usage.address,
@@ -92,16 +92,21 @@ class _Connected:
         others = cluster.get("others", {}) if cluster.get("kind") == "embedded" else {}
         return float(others.get("CPU", 0) + others.get("GPU", 0))
 
-    def _users(self, held: Mapping[str, Reservation]) -> list[dict[str, Any]]:
+    def _users(self, reservations: Mapping[str, Reservation]) -> list[dict[str, Any]]:
         """Return the users with their resources: this kernel's experiments, then those of others."""
         mine = {PurePosixPath(path).name: one for path, one in running_experiments().items()}
         users = []
-        for folder in sorted(held, key=lambda folder: (folder not in mine, folder)):
-            name = mine[folder].name if folder in mine else self._name_elsewhere(folder, held[folder])
+        for folder in sorted(reservations, key=lambda folder: (folder not in mine, folder)):
+            name = mine[folder].name if folder in mine else self._name_elsewhere(folder, reservations[folder])
             if name is not None:
-                trials = mine[folder]._store.counts["running"] if folder in mine else held[folder].trials
+                trials = mine[folder]._store.counts["running"] if folder in mine else reservations[folder].trials
                 users.append(
-                    {"name": name, "here": folder in mine, "trials": trials, "resources": held[folder].resources}
+                    {
+                        "name": name,
+                        "here": folder in mine,
+                        "trials": trials,
+                        "resources": reservations[folder].resources,
+                    }
                 )
         return users
 

@@ -243,7 +243,9 @@ def test_plans_of_new_and_of_started_experiments(notebook: Notebook) -> None:
     assert "requests 8 GPU, but the largest node has 0" in notebook.cell("%tune plan --gpus 8").text
     assert "--scaling: expected a ray.train.ScalingConfig" in notebook.cell("%tune plan --scaling grid").error
     assert "there is no experiment 'nowhere'" in notebook.cell("%tune plan nowhere").error
-    assert "takes no options; to plan a new experiment leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
+    assert (
+        "takes no options; to plan a new experiment leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
+    )
     assert notebook.cell("%tune plan slow").text == (
         "2 trials, 2 at once (limited by CPU), 1 wave\nstopped, 2 of 2 trials are over\n"
     )

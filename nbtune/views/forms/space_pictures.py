@@ -55,7 +55,7 @@ def _picture(domain: Any, samples: Sequence[Any]) -> dict[str, Any]:
         )
     else:
         log = bool(parts) and all("log" in part.kind for part in parts)
-        counts, labels = _histogram(numbers, log=log, whole=all(value.is_integer() for value in numbers)), None
+        counts, labels = _histogram(numbers, log=log, integers=all(value.is_integer() for value in numbers)), None
         middle = sorted(numbers)[len(numbers) // 2]
         text = f"from {number(min(numbers))} to {number(max(numbers))}{', log scale' if log else ''}"
         text += f", half of them below {number(middle)}"
@@ -75,11 +75,11 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return distinct[:100]
 
 
-def _histogram(numbers: Sequence[float], *, log: bool, whole: bool) -> list[int]:
+def _histogram(numbers: Sequence[float], *, log: bool, integers: bool) -> list[int]:
     positions = [math.log(value) if log else value for value in numbers]
     low, high = min(positions), max(positions)
     width, bars = (high - low) / _BARS or 1.0, _BARS
-    if whole and not log:  # each bar has the same number of integers
+    if integers and not log:  # each bar has the same number of integers
         width = math.ceil((high - low + 1) / _BARS)
         bars = math.ceil((high - low + 1) / width)
     counts = [0] * bars

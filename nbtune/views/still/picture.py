@@ -34,9 +34,9 @@ def clean(text: object, longest: int = _MAX_TEXT) -> str:
         text: any object; its `str` is used.
         longest: the maximum number of characters.
     """
-    whole = str(text)
-    line = " ".join(_FORBIDDEN.sub("\ufffd", whole[:longest]).split())
-    return line if len(whole) <= longest else f"{line[: longest - 1]}…"
+    string = str(text)
+    line = " ".join(_FORBIDDEN.sub("\ufffd", string[:longest]).split())
+    return line if len(string) <= longest else f"{line[: longest - 1]}…"
 
 
 @cache
@@ -154,29 +154,29 @@ def texts(x: float, y: float, *runs: Run, **attributes: float | str | None) -> s
         runs: the pieces.
         attributes: as for `element`.
     """
-    first, *rest = [run for run in runs if run.text] or [Run("")]
-    if rest:
-        return element("text", "".join(span(run) for run in (first, *rest)), x=x, y=y, **attributes)
+    first, *others = [run for run in runs if run.text] or [Run("")]
+    if others:
+        return element("text", "".join(span(run) for run in (first, *others)), x=x, y=y, **attributes)
     weight = "600" if first.bold else None
     return element("text", html.escape(first.text), x=x, y=y, fill=first.fill, font_weight=weight, **attributes)
 
 
-def ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[tuple[float, str]]:
+def ticks(low: float, high: float, count: int, *, integers: bool = False) -> list[tuple[float, str]]:
     """Return about `count` round numbers from `low` to `high`, each with a text of enough digits to distinguish them.
 
     Args:
         low: the lower end of the axis.
         high: its upper end, above `low`.
         count: the approximate number of ticks.
-        whole: whether only integers are allowed.
+        integers: whether only integers are allowed.
     """
     target = high / count - low / count  # `high - low` may overflow
     power = 10.0 ** math.floor(math.log10(target))
     step = next((factor * power for factor in (1, 2, 5) if factor * power >= 0.7 * target), 10 * power)
-    step = max(1.0, step) if whole else step
+    step = max(1.0, step) if integers else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [float(f"{index * step:.14g}") for index in range(first, last + 1)]
-    if whole:
+    if integers:
         return [(value, f"{value:,.0f}") for value in values]
     return list(zip(values, _distinct_texts(values), strict=True))
 

@@ -142,7 +142,7 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
         path = f"M{plot_left} {y:g}H{plot_right}"
         lines.append(element("path", d=path, stroke=_GRID))
         lines.append(texts(plot_left - 6, y + 3.5, Run(shown), text_anchor="end"))
-    for value, shown in ticks(first, last, 6, whole=True):
+    for value, shown in ticks(first, last, 6, integers=True):
         x = plot_left + plot.x(np.array([value]))[0] / 2
         lines.append(texts(x, base + 14, Run(shown), text_anchor="middle"))
     name = "trial" if chart.single else "iteration"
@@ -194,7 +194,7 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class _Plot:
-    """From values to whole half pixels."""
+    """Maps values to integer positions in half pixels."""
 
     first: float
     last: float

@@ -371,8 +371,8 @@ def test_ticks_are_round_and_differ(low, share, count):
 
 
 def test_integer_ticks():
-    assert ticks(0.5, 1.5, 6, whole=True) == [(1.0, "1")]
-    assert [shown for _, shown in ticks(1, 10_000, 4, whole=True)][-1] == "10,000"
+    assert ticks(0.5, 1.5, 6, integers=True) == [(1.0, "1")]
+    assert [shown for _, shown in ticks(1, 10_000, 4, integers=True)][-1] == "10,000"
 
 
 def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
