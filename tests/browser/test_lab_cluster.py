@@ -20,14 +20,14 @@ import os, time
 while not os.path.exists({stop!r}):
     time.sleep(0.05)
 report(x=a)"""
-LOOKS = "import time\ntime.sleep(8)\npanel._looked.alive"  # longer than the browser's word counts
+POLLS = "import time\ntime.sleep(8)\npanel._polling.alive"  # longer than VISIBLE_TIMEOUT
 CHANGES = """end = time.monotonic() + 60
-while panel._looked.alive != {} and time.monotonic() < end:
+while panel._polling.alive != {} and time.monotonic() < end:
     time.sleep(0.05)
-panel._looked.alive"""
+panel._polling.alive"""
 
 
-TALL = {"width": 1200, "height": 2400}  # as high as the notebooks, so that nothing is scrolled away
+TALL = {"width": 1200, "height": 2400}  # as high as the notebooks, so that everything is visible
 
 
 def test_a_cluster_is_connected_polled_and_planned_for(lab: Server, page: Page, folder: Path) -> None:  # noqa: F811
@@ -40,7 +40,7 @@ def test_a_cluster_is_connected_polled_and_planned_for(lab: Server, page: Page, 
         "form = nbtune.ScalingForm()\nform",
         "form.options, form.samples, form.valid",
         BUSY.format(storage=folder / "results", stop=str(stop)),
-        LOOKS,
+        POLLS,
         CHANGES.format(False),
         CHANGES.format(True),
     )

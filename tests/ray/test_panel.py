@@ -24,7 +24,7 @@ def say(**values):
 def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, panel._source.picture()
+        assert time.monotonic() < end, panel._source.snapshot()
         time.sleep(0.1)
     return found
 
@@ -59,10 +59,10 @@ def rays():
 
 def same():
     # Between Ray's two answers a trial may have begun: asked until both are of one moment.
-    found = amounts(panel._source.picture())
+    found = amounts(panel._source.snapshot())
     return found if {name: found[name] for name in rays()} == rays() else None
 
-idle = panel._source.picture()
+idle = panel._source.snapshot()
 say(kind=idle["kind"], address=idle["address"] == cluster.address, alive=idle["alive"], dead=idle["dead"],
     used=[amounts(idle)[name] for name in ("CPU", "GPU", "memory", "disk")], users=idle["users"], others=idle["others"],
     heads=[one["head"] for one in idle["nodes"]].count(True), names=sorted(one["name"] for one in idle["nodes"])[1:])
@@ -70,19 +70,19 @@ say(kind=idle["kind"], address=idle["address"] == cluster.address, alive=idle["a
 mine = nbtune.tune(hold, {"a": nbtune.grid_search([1, 2])}, name="mine", cpus=1, gpus=0.5, memory="1GB",
                    resources={"disk": 0.5}, storage=STORAGE, wait=False)
 until(lambda: mine._store.counts["running"] == 2)
-say(users=users(panel._source.picture()), same=until(same) is not None, others=panel._source.picture()["others"])
+say(users=users(panel._source.snapshot()), same=until(same) is not None, others=panel._source.snapshot()["others"])
 
 other = subprocess.Popen([sys.executable, "-c", OTHER.format(address=cluster.address)])
-until(lambda: users(panel._source.picture()).get("theirs", (0, 0))[1] == 1)
+until(lambda: users(panel._source.snapshot()).get("theirs", (0, 0))[1] == 1)
 own = ray.remote(num_cpus=0.5)(type("Own", (), {"ready": lambda self: 1})).remote()
 ray.get(own.ready.remote())
-until(lambda: panel._source.picture()["others"])
+until(lambda: panel._source.snapshot()["others"])
 found = until(same)
-say(users=users(panel._source.picture()), used=[found["CPU"], found["GPU"]], others=panel._source.picture()["others"])
+say(users=users(panel._source.snapshot()), used=[found["CPU"], found["GPU"]], others=panel._source.snapshot()["others"])
 
 begun = time.perf_counter()
 for _ in range(50):
-    panel._source.picture()
+    panel._source.snapshot()
 print("one question takes", round((time.perf_counter() - begun) / 50 * 1000, 2), "ms", file=sys.stderr)
 
 form = nbtune.ScalingForm({"cpus": 1, "gpus": 0.5, "samples": 6})
@@ -92,14 +92,14 @@ say(concurrent=form._source.plan(form.value)["lines"][0], state=form.planned["st
 open(STOP, "w").close()
 mine.wait(60)
 other.wait(60)
-until(lambda: not panel._source.picture()["users"])
-say(others=panel._source.picture()["others"])
+until(lambda: not panel._source.snapshot()["users"])
+say(others=panel._source.snapshot()["others"])
 
 cluster.remove_node(nodes[1], allow_graceful=False)
-lost = until(lambda: [one for one in panel._source.picture()["nodes"] if not one["alive"]])
-after = panel._source.picture()
-say(name=lost[0]["name"], why=bool(lost[0]["why"]), alive=after["alive"], dead=after["dead"], total=dict((n, t) for n, u, t in after["amounts"])["GPU"])
-print(lost[0]["why"], file=sys.stderr)
+lost = until(lambda: [one for one in panel._source.snapshot()["nodes"] if not one["alive"]])
+after = panel._source.snapshot()
+say(name=lost[0]["name"], why=bool(lost[0]["reason"]), alive=after["alive"], dead=after["dead"], total=dict((n, t) for n, u, t in after["amounts"])["GPU"])
+print(lost[0]["reason"], file=sys.stderr)
 ray.shutdown()
 cluster.shutdown()
 """
@@ -168,29 +168,29 @@ def test_three_nodes_two_kernels_and_another_user(ray_folder: Path, tmp_path: Pa
     assert lost == {"name": "second", "why": True, "alive": 2, "dead": 1, "total": 1}
 
 
-WATCHED = """
+SCRIPT = """
 from nbtune.errors import ClusterError
 from nbtune.views.base.channel import BaseWidget
 
-told = []
-BaseWidget.send = lambda self, content, buffers=None: told.append(content)
+sent = []
+BaseWidget.send = lambda self, content, buffers=None: sent.append(content)
 STOP = "stop"
-def facts():
-    return [one["facts"] for one in told if one["type"] == "cluster" and one["facts"]]
-def look(kind):
-    def there():
-        panel._received(panel, {"type": "look"}, [])
-        return facts() and facts()[-1]["kind"] == kind
-    until(there)
+def states():
+    return [one["cluster"] for one in sent if one["type"] == "cluster" and one["cluster"]]
+def wait_for_kind(kind):
+    def reached():
+        panel._received(panel, {"type": "visible"}, [])
+        return states() and states()[-1]["kind"] == kind
+    until(reached)
 def connect(address):
-    told.clear()
+    sent.clear()
     panel._received(panel, {"type": "connect", "address": address}, [])
-    return until(lambda: [one for one in told if one["type"] in ("refused", "connected")])[0]
+    return until(lambda: [one for one in sent if one["type"] in ("refused", "connected")])[0]
 
-look("none")
+wait_for_kind("none")
 say(connected=connect("127.0.0.1:1")["type"])
 say(answer=connect("")["type"])
-look("embedded")
+wait_for_kind("embedded")
 kept = nbtune.tune(hold, {"a": 1}, name="kept", wait=False)
 until(lambda: kept._store.counts["running"] == 1)
 say(refused=connect("127.0.0.1:1")["message"])
@@ -202,25 +202,25 @@ own = ray.remote(num_cpus=1)(type("Own", (), {"ready": lambda self: 1})).remote(
 ray.get(own.ready.remote())
 say(own=connect("127.0.0.1:1")["message"], text=repr(panel).rpartition(",")[2])
 ray.kill(own)
-until(lambda: not panel._source.picture()["others"])
+until(lambda: not panel._source.snapshot()["others"])
 say(still=ray.is_initialized())
 subprocess.run([sys.executable, "-c", "import nbtune; nbtune.start_cluster(cpus=1)"], check=True)
 say(answer=connect("auto")["type"])
-look("local")
-print("> " + json.dumps({"ready": facts()[-1]["address"]}), flush=True)
+wait_for_kind("local")
+print("> " + json.dumps({"ready": states()[-1]["address"]}), flush=True)
 sys.stdin.readline()
-look("gone")
-say(why=facts()[-1]["why"])
+wait_for_kind("gone")
+say(why=states()[-1]["reason"])
 say(answer=connect("local")["type"])
-look("embedded")
-until(lambda: not panel._looked.alive)
+wait_for_kind("embedded")
+until(lambda: not panel._polling.alive)
 say(ended=True)
 """
 
 
 @pytest.mark.timeout(400)
 def test_a_displayed_cluster_dies_and_another_is_attached(place: Place, until: Callable[..., None]) -> None:
-    kernel = place.popen(COMMON + WATCHED)
+    kernel = place.popen(COMMON + SCRIPT)
     assert kernel.stdin is not None
     assert kernel.stdout is not None
     lines = []
