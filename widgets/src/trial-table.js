@@ -26,7 +26,7 @@ export const newState = () => ({
 /**
  * @param {Store} store
  * @param {State} state
- * @param {string} id what the ids of its elements begin with
+ * @param {string} id prefix of the ids of its elements
  */
 export function makeTable(store, state, id) {
   const spacer = () => make("tr", { ariaHidden: "true" }, [make("td")]);
