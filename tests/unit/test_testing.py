@@ -45,14 +45,14 @@ def test_a_replay_reads_from_anywhere_and_ends():
         source.read(6, 0)
 
 
-def test_a_slow_replay_gives_only_what_is_due():
+def test_a_slow_replay_returns_only_due_events():
     events = [TrialStarted(0, time=0.0), TrialStarted(1, time=1e9)]
     source = testing.Replay(decode(encode(0, events)), speed=1.0)
     assert [row for chunk in source.read(0, 0) for row in chunk.trial] == [0]
     assert source.read(1, 0) == []
 
 
-def test_a_replay_remembers_what_it_was_told():
+def test_a_replay_records_commands():
     source = testing.Replay([], speed=math.inf)
     source.send(StopTrial(3))
     source.send(StopExperiment())

@@ -90,7 +90,7 @@ EVENTS = st.lists(st.one_of(st.builds(kind, **COLUMNS, **own) for kind, own in O
 
 
 def fields_of(event):
-    """Return an event's fields; those that are mappings by their names, since columns do not keep their order."""
+    """Return an event's fields, with sorted metrics, whose order columns do not preserve."""
     values = vars(event)
     return [(name, sorted(value.items()) if name in {"metrics", "took"} else value) for name, value in values.items()]
 
@@ -100,13 +100,13 @@ def exactly(events):
     return repr([(type(event), fields_of(event)) for event in events])
 
 
-def test_every_class_of_events_is_tried_here():
+def test_the_strategy_has_every_class_of_events():
     assert list(OWN) == list(EVENT_TYPES)
 
 
 @settings(max_examples=50, deadline=None)
 @given(EVENTS, st.integers(0, 10**9))
-def test_events_come_back_exactly(events, first):
+def test_decoded_events_equal_the_encoded_ones(events, first):
     (chunk,) = decode(encode(first, events))
     assert (chunk.first, len(chunk), chunk.end) == (first, len(events), first + len(events))
     assert exactly(chunk.events()) == exactly(events)
@@ -114,7 +114,7 @@ def test_events_come_back_exactly(events, first):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(EVENTS, max_size=4))
-def test_chunks_one_after_another_come_back_one_by_one(runs):
+def test_concatenated_chunks_are_decoded_one_by_one(runs):
     data, first = b"", 0
     for events in runs:
         data += encode(first, events)
@@ -128,7 +128,7 @@ def test_chunks_one_after_another_come_back_one_by_one(runs):
 
 @settings(max_examples=50, deadline=None)
 @given(EVENTS, st.integers(0, 5), st.integers(-2, 20))
-def test_since_leaves_out_what_is_below(events, first, number):
+def test_since_and_until_return_a_part(events, first, number):
     (chunk,) = decode(encode(first, events))
     rest = chunk.since(number)
     skip = min(max(number - first, 0), len(events))
@@ -157,7 +157,7 @@ def test_other_values_are_a_list(values):
     assert list(map(type, chunk.metrics["x"][1])) == list(map(type, values))
 
 
-def test_every_way_of_cutting_off_the_last_chunk_loses_only_that():
+def test_an_incomplete_last_chunk_is_left_out():
     one = encode(0, [TrialAdded(0, ray_id="a", config={}, folder="f"), TrialReported(0, metrics={"loss": 0.5})])
     two = encode(2, [TrialReported(0, metrics={"loss": 0.25, "name": "b"})])
     for length in range(len(one), len(one) + len(two)):
@@ -166,7 +166,7 @@ def test_every_way_of_cutting_off_the_last_chunk_loses_only_that():
         assert len(chunks) == 1 or (len(chunks) == 2 and next(chunks[1].events()).metrics["loss"] == 0.25)
 
 
-def test_every_way_of_cutting_off_the_only_chunk_is_nothing_or_all_of_it():
+def test_an_incomplete_only_chunk_is_left_out():
     data = encode(0, [TrialReported(0, metrics={"loss": 0.5})])
     for length in range(len(data)):
         assert sum(map(len, decode(data[:length]))) in {0, 1}
@@ -174,7 +174,7 @@ def test_every_way_of_cutting_off_the_only_chunk_is_nothing_or_all_of_it():
 
 @settings(max_examples=30, deadline=None)
 @given(EVENTS, st.sampled_from([TrialReported, WorkerReported]))
-def test_metrics_of_one_kind_are_those_of_its_events_alone(events, kind):
+def test_metrics_of_one_class_are_those_of_its_events_only(events, kind):
     (chunk,) = decode(encode(0, events))
     found = {}
     for name, rows, values in chunk.metrics_of(kind):
@@ -188,7 +188,7 @@ def test_metrics_of_one_kind_are_those_of_its_events_alone(events, kind):
 
 @settings(max_examples=30, deadline=None)
 @given(EVENTS, st.sets(st.sampled_from(EVENT_TYPES), min_size=1))
-def test_events_of_some_classes_come_in_order_and_alone(events, kinds):
+def test_only_events_of_the_given_classes_are_returned_in_order(events, kinds):
     (chunk,) = decode(encode(0, events))
     assert exactly(chunk.events_of(*kinds)) == exactly(event for event in events if type(event) in kinds)
     assert chunk.rows_of(*kinds).tolist() == [row for row, event in enumerate(events) if type(event) in kinds]
@@ -225,7 +225,7 @@ def test_what_json_does_not_know_becomes_its_repr():
     assert added.config == {"a": {"b": "range(0, 3)"}}
 
 
-def test_hostile_values_and_names_do_not_stop_the_others():
+def test_unusual_values_and_names_do_not_affect_others():
     events = [
         TrialReported(metrics={"loss": 0.5, "\ud800": 1, "x": Broken()}),
         TrialAdded(0, ray_id="a", config={"\ud800": "\ud800"}, folder="f"),
@@ -235,7 +235,7 @@ def test_hostile_values_and_names_do_not_stop_the_others():
     assert chunk.metrics["loss"][1].tolist() == [0.5, 0.25]
 
 
-def test_plain_makes_python_of_numpy_and_torch_values():
+def test_plain_converts_numpy_and_torch_values():
     torch = pytest.importorskip("torch")
     assert plain(np.float32(0.5)) == 0.5
     assert type(plain(np.int8(3))) is int

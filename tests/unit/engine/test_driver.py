@@ -1,4 +1,4 @@
-"""The driver's loop: what it waits for, and that nobody waits for another's files."""
+"""The driver's event loop: what it waits for, and that no request is blocked by another one."""
 
 import asyncio
 import inspect
@@ -21,7 +21,7 @@ from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartEr
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.log import EventLog
 
-SOON = 5.0  # seconds, in which whatever is not waited for happens on the slowest machine
+SOON = 5.0  # seconds that suffice on the slowest machine for what does not wait for anything
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def numbers(answer, since=0):
 
 @pytest.fixture
 def slow_storage(monkeypatch):
-    """Storage whose files come only when they may; says that somebody waits for one."""
+    """A storage whose files can be read after the event `go`; the event `asked` is set when one is requested."""
     asked, go = threading.Event(), threading.Event()
     real = log_module._read
 
@@ -76,14 +76,14 @@ def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, lo
             await asyncio.sleep(0.005)
         began = time.monotonic()
         await driver.execute(StopExperiment())
-        live = await driver.events(30, 1.0, "live")  # neither does one wait that is up to date
+        live = await driver.events(30, 1.0, "live")  # a reader that is up to date does not wait either
         took = time.monotonic() - began
         assert not reading.done()
-        add(log, 7)  # what comes meanwhile is the next answer's
+        add(log, 7)  # later events belong to the next answer
         go.set()
         return took, live, await reading
 
-    threading.Timer(SOON, go.set).start()  # so that a loop that is blocked fails, and does not hang
+    threading.Timer(SOON, go.set).start()  # so that the test fails with a blocked loop, and does not hang
     took, live, answer = asyncio.run(late_reader_and_stop())
     assert took < 0.5
     assert driver._stop_requested
@@ -91,7 +91,7 @@ def test_a_stop_is_acknowledged_while_a_late_reader_waits_for_storage(driver, lo
     assert numbers(answer) == list(range(35))
 
 
-def test_what_is_in_memory_is_answered_from_there(log, slow_storage):
+def test_events_in_memory_are_read_from_memory(log, slow_storage):
     add(log, 35)
     assert numbers(log.read_from_memory(12), 12) == list(range(12, 35)), "sealed, but not written yet"
     log.flush()
@@ -100,7 +100,7 @@ def test_what_is_in_memory_is_answered_from_there(log, slow_storage):
     assert log.read_from_memory(35) == []
 
 
-def test_pieces_read_in_any_way_make_the_whole_log(driver, log):
+def test_concatenated_answers_are_the_whole_log(driver, log):
     driver._log = log
 
     async def read_all():
@@ -120,7 +120,7 @@ def test_pieces_read_in_any_way_make_the_whole_log(driver, log):
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def test_the_driver_waits_for_events_and_not_again_and_again():
+def test_the_driver_waits_for_events_without_polling():
     assert "asyncio.sleep" not in inspect.getsource(driver_module)
 
 
@@ -145,13 +145,13 @@ def on_a_thread(do):
 
 
 async def waits(task):
-    """Let a task come to where it waits; it must not be done."""
+    """Run a task until it waits, and check that it is not done."""
     for _ in range(5):
         await asyncio.sleep(0)
     assert not task.done()
 
 
-def test_a_command_before_tune_runs_waits_for_it(driver):
+def test_a_command_before_tune_runs_waits_for_tune(driver):
     control = Control()
 
     def steerable():
@@ -177,7 +177,7 @@ def test_a_command_before_tune_runs_waits_for_it(driver):
 
 
 @pytest.mark.parametrize("steerable", [False, True])
-def test_a_command_that_the_end_comes_before_is_refused(driver, steerable):
+def test_a_command_is_refused_if_the_experiment_ends_first(driver, steerable):
     def end():
         driver._over = True
         driver._set(driver._accepts_commands)
@@ -198,7 +198,7 @@ def test_a_command_that_the_end_comes_before_is_refused(driver, steerable):
         asyncio.run(give())
 
 
-def test_a_reader_leaves_at_once_unless_the_log_of_an_end_is_still_to_be_written(driver):
+def test_a_reader_leaves_at_once_unless_the_final_log_is_not_written_yet(driver):
     async def leave():
         await begun(driver)
         driver._readers = {"one": 1.0, "two": 1.0}
@@ -215,7 +215,7 @@ def test_a_reader_leaves_at_once_unless_the_log_of_an_end_is_still_to_be_written
     asyncio.run(leave())
 
 
-def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypatch):
+def test_the_start_waits_for_all_large_values_in_any_order(driver, monkeypatch):
     import ray
 
     monkeypatch.setattr(ray, "put", lambda value: value)
@@ -245,7 +245,7 @@ def test_the_start_waits_for_every_big_value_however_they_come(driver, monkeypat
 
 @pytest.fixture
 def starting(monkeypatch):
-    """A driver that has not begun, on a cluster that is there until it is not."""
+    """A driver that has not started, on a simulated cluster."""
     from ray.exceptions import GetTimeoutError
 
     state = {"there": True, "asked": [], "answer": GetTimeoutError("not yet"), "ray": True}
@@ -263,14 +263,14 @@ def starting(monkeypatch):
     return state, Remote(None, lambda number: [], lambda reader: ["started"])
 
 
-def test_a_driver_that_has_not_begun_is_waited_for_in_slices(starting):
+def test_each_read_waits_for_the_start_only_until_its_timeout(starting):
     state, remote = starting
     assert remote.read(0, 0.25) == []
     assert remote.read(0, 0.25) == []
     assert state["asked"] == [0.25, 0.25]
 
 
-def test_a_cluster_that_is_gone_before_its_driver_has_begun_ends_the_waiting(starting):
+def test_a_cluster_that_is_lost_before_the_driver_starts_is_an_error(starting):
     state, remote = starting
     state["there"] = False
     with pytest.raises(SourceLostError, match="its cluster is gone"):
@@ -280,7 +280,7 @@ def test_a_cluster_that_is_gone_before_its_driver_has_begun_ends_the_waiting(sta
         remote.read(0, 0.25)
 
 
-def test_a_driver_that_cannot_begin_is_told_as_before(starting):
+def test_a_driver_that_cannot_start_is_an_error(starting):
     from ray.exceptions import ActorDiedError
 
     state, remote = starting
@@ -289,7 +289,7 @@ def test_a_driver_that_cannot_begin_is_told_as_before(starting):
         remote.read(0, 0.25)
 
 
-def test_one_that_has_begun_is_asked_no_more_whether_it_has(starting):
+def test_a_driver_that_has_started_is_not_asked_again(starting):
     state, remote = starting
     state["answer"] = [1]
     assert remote._is_started(0.25)

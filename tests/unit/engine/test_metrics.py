@@ -1,4 +1,4 @@
-"""The user's metrics on their way: by themselves, and as Tune sees them."""
+"""The user's metrics on their way from `report` to the event, and as Tune sees them."""
 
 import pickle
 
@@ -34,7 +34,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampl
 )
 
 
-def test_names_become_text_and_values_plain_and_dictionaries_stay():
+def test_names_become_text_values_plain_and_dictionaries_remain():
     assert reported({1: np.float32(0.5), "a": {"b": np.arange(2), 2: {}}}) == {"1": 0.5, "a": {"b": [0, 1], "2": {}}}
     assert dict(flat({"a": {"b": 1, "c": {}}, "": 2})) == {"a/b": 1, "a/c": {}, "": 2}
 
@@ -43,18 +43,18 @@ def test_names_become_text_and_values_plain_and_dictionaries_stay():
     ("metrics", "name"),
     [({"a/b": 1, "a": {"b": 2}}, "a/b"), ({1: 1, "1": 2}, "1"), ({"a": {True: 1, "True": 2}}, "a/True")],
 )
-def test_names_that_could_not_be_told_apart(metrics, name):
+def test_duplicate_names_are_an_error(metrics, name):
     with pytest.raises(ValueError, match=f"two metrics of this report have the name '{name}'"):
         reported(metrics)
 
 
-def test_a_report_travels():
+def test_a_report_can_be_pickled():
     report = Report({"done": 1}, (Share({"pid": 2}, {SECONDS: 0.5}),), 3)
     assert pickle.loads(pickle.dumps(report)) == report
 
 
 @given(st.dictionaries(NAMES, st.integers() | st.text()))
-def test_tune_sees_every_metric_and_none_for_its_own(metrics):
+def test_tune_sees_every_metric_but_not_as_its_own_entry(metrics):
     seen = tune_metrics(metrics)
     own = {name: f"own {name}" for name in OVERWRITTEN | ACTED_ON}
     assert not (OVERWRITTEN | ACTED_ON) & seen.keys()
@@ -66,7 +66,7 @@ def test_tune_sees_every_metric_and_none_for_its_own(metrics):
     assert {name: result[name] for name in own} == own
 
 
-def test_names_of_tunes_are_known():
+def test_the_names_of_tunes_entries_are_known():
     assert OVERWRITTEN | ACTED_ON | {REPORT} <= TUNE_ENTRIES
     assert tune_name("config/lr") == "nbtune/config/lr"
     assert tune_name("nbtune/done") == "nbtune/nbtune/done"
@@ -74,13 +74,13 @@ def test_names_of_tunes_are_known():
         assert tune_name(name) == name
 
 
-def test_steps_are_still_added_up_by_tune_where_they_are_numbers():
+def test_tune_sums_steps_if_they_are_numbers():
     assert tune_metrics({"timesteps_this_iter": 5})["timesteps_this_iter"] == 5
     assert tune_metrics({"timesteps_this_iter": "five"}) == {"nbtune/timesteps_this_iter": "five"}
     assert tune_metrics({"episodes_this_iter": True}) == {"nbtune/episodes_this_iter": True}
 
 
-def test_an_entry_of_tunes_is_the_metric_where_none_is_reported():
+def test_an_entry_of_tune_is_the_metric_if_none_is_reported():
     result = {"time_total_s": 2.0, "config": {"lr": 0.5}, "acc": 1}
     add_metric(result, "time_total_s")
     add_metric(result, "config/lr")
@@ -97,7 +97,7 @@ def test_an_entry_of_tunes_is_the_metric_where_none_is_reported():
     assert reported_one == before
 
 
-def test_a_report_of_the_log_as_a_result():
+def test_the_result_of_a_report_in_the_log():
     result = tune_result({"training_iteration": 500, "acc": 1}, 3, 2.5)
     assert (result["training_iteration"], result["time_total_s"], result["acc"]) == (3, 2.5, 1)
     assert (result["nbtune/training_iteration"], result["nbtune/time_total_s"]) == (500, 2.5)
@@ -108,7 +108,7 @@ def test_a_result_without_such_names_is_not_copied():
     assert as_reported(result, ["acc", "done"]) is result, "HyperBandForBOHB tells TuneBOHB something by it"
 
 
-def test_the_metrics_that_a_scheduler_or_search_looks_at():
+def test_the_metrics_of_a_scheduler_or_search_algorithm():
     assert [metric_names(metric) for metric in (None, "a", ["a", "b"])] == [[], ["a"], ["a", "b"]]
 
 
@@ -132,15 +132,15 @@ RESULT = {
         (lambda trial_id, result: result["done"] == 7 and result["val"]["acc"] == 3 and result["acc"] == 0.5, True),
     ],
 )
-def test_stop_conditions_see_what_is_reported(conditions, stops):
+def test_stop_conditions_see_reported_metrics(conditions, stops):
     assert Stopping(conditions, None, None, None)("ab", dict(RESULT)) is stops
 
 
-def test_the_end_of_a_trial_that_has_not_reported():
+def test_the_end_of_a_trial_without_reports():
     assert Stopping({"iterations": 1}, None, None, None)("ab", {"done": True}) is False
 
 
-def test_what_a_share_took_is_apart_from_metrics_of_such_names():
+def test_measurements_do_not_collide_with_metrics_of_the_same_names():
     metrics = {"seconds": "mine", "@seconds": 1, "took:cpu": 2}
     took = {SECONDS: 0.5, WAITED: 0.25, CPU: 0.125}
     events = [TrialReported(0), WorkerReported(0, metrics=metrics, rank=0, took=took), WorkerReported(0, rank=1)]
@@ -158,7 +158,7 @@ def test_names_that_were_once_nbtunes_own_are_aggregated_as_others():
     assert aggregated([{"@x": 1}, {"@x": 3}], "mean") == {"@x": 2.0}
 
 
-def test_a_column_whose_name_is_taken_takes_none_of_another():
+def test_a_renamed_column_does_not_take_the_name_of_another():
     assert headings(["trial", "a", "metrics/trial"], "metrics", {"trial"}) == {
         "trial": "metrics/metrics/trial", "a": "a", "metrics/trial": "metrics/trial",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""nbtune.engine.protocol.replay: what a driver that goes on learns from the log."""
+"""nbtune.engine.protocol.replay: the state of an experiment according to its event log."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def reported(iteration, **metrics):
     return TrialReported(0, iteration=iteration, time_s=0.5 * iteration, metrics=metrics)
 
 
-def test_a_checkpoint_comes_with_its_report():
+def test_a_checkpoint_has_the_metrics_of_its_report():
     found = past(
         ExperimentUpdated(metadata={"status": "running", "trials": 4}),
         TrialAdded(0, **ADDED),
@@ -49,7 +49,7 @@ def test_a_checkpoint_comes_with_its_report():
     assert trial.is_resumed(failed=False)
 
 
-def test_what_single_workers_have_reported_is_not_the_trials():
+def test_reports_of_workers_are_not_reports_of_the_trial():
     (trial,) = past(
         TrialAdded(0, **ADDED),
         WorkersStarted(0, workers=[]),
@@ -71,7 +71,7 @@ def test_what_single_workers_have_reported_is_not_the_trials():
         ("failed", "error", (False, True)),
     ],
 )
-def test_which_trials_go_on(status, reason, is_resumed):
+def test_which_trials_are_resumed(status, reason, is_resumed):
     found = past(TrialAdded(0, **ADDED), TrialEnded(0, status=status, reason=reason))
     trial = found.trials["ab_00000"]
     assert (trial.is_resumed(failed=False), trial.is_resumed(failed=True)) == is_resumed

@@ -24,7 +24,7 @@ def fill(search_alg, names="abcdefgh"):
     return taken
 
 
-def test_as_many_as_can_run_and_one_in_reserve(search_alg):
+def test_as_many_trials_as_can_run_and_one_in_reserve_are_proposed(search_alg):
     assert fill(search_alg) == ["a", "b", "c"]
     for name in "ab":
         search_alg.on_started(name)
@@ -36,7 +36,7 @@ def test_as_many_as_can_run_and_one_in_reserve(search_alg):
     assert fill(search_alg, "ef") == ["e"]
 
 
-def test_a_limit_counts_all_that_are_not_over(search_alg):
+def test_the_limit_counts_all_trials_that_are_not_over(search_alg):
     search_alg.max_concurrent = 2
     assert fill(search_alg) == ["a", "b"]
     search_alg.on_started("a")
@@ -45,7 +45,7 @@ def test_a_limit_counts_all_that_are_not_over(search_alg):
     assert fill(search_alg, "cd") == ["c"]
 
 
-def test_what_the_user_has_paused_asks_for_no_place(search_alg):
+def test_trials_paused_by_the_user_do_not_count(search_alg):
     search_alg.max_concurrent = 1
     assert fill(search_alg) == ["a"]
     search_alg.on_started("a")
@@ -56,7 +56,7 @@ def test_what_the_user_has_paused_asks_for_no_place(search_alg):
     assert fill(search_alg, "c") == []
 
 
-def test_what_the_scheduler_has_paused_does_not_keep_others_from_being_proposed(search_alg):
+def test_trials_paused_by_the_scheduler_do_not_prevent_proposals(search_alg):
     for name in "abcdefgh":
         assert fill(search_alg, name) == [name]
         search_alg.on_started(name)

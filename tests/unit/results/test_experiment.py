@@ -1,4 +1,4 @@
-"""The handle on an experiment: its trials after a resumption, who listens, errors of nbtune's own, two resumptions at once."""
+"""The handle of an experiment: its trials after a resumption, listeners, errors of nbtune, concurrent resumptions."""
 
 import logging
 import threading
@@ -37,7 +37,7 @@ def run(status, *more, value=1.0):
 
 
 class Going(Replay):
-    """A recording that waits for more where it ends, as a driver does."""
+    """A recording that waits for more events at its end, as a driver does."""
 
     def read(self, since, timeout):
         if since >= self._chunks[-1].end:
@@ -57,7 +57,7 @@ def resumable(tmp_path, go_on):
 # -- trials after a resumption ---------------------------------------------------------------------
 
 
-def test_a_trial_that_was_held_before_a_resumption_tells_what_is_so_after_it(tmp_path):
+def test_a_trial_has_the_present_state_after_a_resumption(tmp_path):
     ended = TrialEnded(0, 4.0, 2, status="finished", reason="done")
     more = [TrialReported(0, 3.0, 2, 2.0, metrics={"loss": 0.25}), ended]
     experiment = resumable(tmp_path, lambda where, **how: (source(run("finished", *more)), lambda: None)).wait()
@@ -69,7 +69,7 @@ def test_a_trial_that_was_held_before_a_resumption_tells_what_is_so_after_it(tmp
     assert (best.status, best.metrics) == ("finished", {"loss": 0.25})
 
 
-def test_a_trial_that_is_not_told_anew_yet_is_pending_and_no_point_to_be_tried_again(tmp_path):
+def test_a_trial_without_events_after_a_resumption_is_pending_and_cannot_be_cloned(tmp_path):
     told = ExperimentUpdated(time=5.0, metadata={"status": "running", "space": {"lr": {}}})
     new = source([told])
     experiment = resumable(tmp_path, lambda where, **how: (new, lambda: None)).wait()
@@ -83,7 +83,7 @@ def test_a_trial_that_is_not_told_anew_yet_is_pending_and_no_point_to_be_tried_a
     experiment.stop()
 
 
-def test_what_a_trial_gives_away_is_not_the_stores_own():
+def test_a_trial_returns_copies_of_the_state():
     experiment = Experiment(source(run("finished"))).wait()
     trial = experiment.trials[0]
     trial.config["lr"], trial.metrics["loss"] = 7, 7
@@ -93,7 +93,7 @@ def test_what_a_trial_gives_away_is_not_the_stores_own():
 # -- who listens -----------------------------------------------------------------------------------
 
 
-def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_traceback(caplog):
+def test_a_listener_that_raises_stays_and_its_error_is_logged_once(caplog):
     listeners, heard = Listeners(), []
 
     def broken():
@@ -120,7 +120,7 @@ def test_a_listener_that_raises_stays_and_its_error_is_logged_once_with_its_trac
     assert heard.count("broken") == 3
 
 
-def test_a_view_that_could_not_draw_once_goes_on_and_the_reading_too(caplog):
+def test_an_error_of_a_view_ends_neither_the_view_nor_the_reader(caplog):
     events = run(None)
     going = source(events[:3])
     experiment = Experiment(going)
@@ -147,7 +147,7 @@ class Gone(Replay):
         raise SourceLostError("its node has died")
 
 
-def test_an_error_of_nbtunes_own_is_told_as_such_with_its_traceback(monkeypatch, caplog):
+def test_an_error_of_nbtune_is_reported_as_such_with_its_traceback(monkeypatch, caplog):
     def apply(self, chunk):
         raise ZeroDivisionError("a mistake in the store")
 
@@ -164,13 +164,13 @@ def test_an_error_of_nbtunes_own_is_told_as_such_with_its_traceback(monkeypatch,
     assert going._closed.is_set(), "the driver need not wait for this reader"
 
 
-def test_a_driver_that_is_gone_is_still_lost():
+def test_a_lost_driver_is_reported_as_lost():
     experiment = Experiment(Gone([])).wait(10)
     assert (experiment.status, experiment.error) == ("lost", "the driver is gone: its node has died")
     assert experiment.traceback is None
 
 
-def test_what_nbtune_could_not_read_can_be_read_again(tmp_path, monkeypatch):
+def test_an_unread_experiment_can_be_read_again(tmp_path, monkeypatch):
     broken = [True]
     real = Store.apply
 
@@ -187,7 +187,7 @@ def test_what_nbtune_could_not_read_can_be_read_again(tmp_path, monkeypatch):
     assert (experiment.status, experiment.error, experiment.traceback) == ("finished", None, None)
 
 
-def test_an_end_is_told_although_the_source_cannot_be_let_go(caplog):
+def test_the_end_is_reported_even_if_the_source_cannot_be_closed(caplog):
     class Stuck(Going):
         def close(self):
             raise OSError("no way")
@@ -203,7 +203,7 @@ def test_an_end_is_told_although_the_source_cannot_be_let_go(caplog):
 # -- arriving --------------------------------------------------------------------------------------
 
 
-def test_nothing_has_arrived_while_the_driver_only_starts():
+def test_there_are_no_events_while_the_driver_starts():
     class Slow(Going):
         begun = False
 
@@ -223,7 +223,7 @@ def test_nothing_has_arrived_while_the_driver_only_starts():
 # -- two resumptions at once -----------------------------------------------------------------------
 
 
-def test_of_two_resumptions_at_once_exactly_one_wins(tmp_path):
+def test_exactly_one_of_two_concurrent_resumptions_succeeds(tmp_path):
     begun, go = threading.Event(), threading.Event()
     calls, refused, ends = [], [], []
 
@@ -255,12 +255,14 @@ def test_of_two_resumptions_at_once_exactly_one_wins(tmp_path):
     until(lambda: experiment.status == "running")
     with pytest.raises(ExperimentError, match="there is nothing to resume"):
         experiment.resume()
-    with pytest.raises(ExperimentError, match="was resumed a moment ago"):  # one that had looked before the first won
+    with pytest.raises(
+        ExperimentError, match="was resumed a moment ago"
+    ):  # a call that has checked the status before the other one
         experiment._restart(failed=False)
     assert calls == [{"failed": False}]
 
 
-def test_a_resumption_that_fails_does_not_keep_the_next_from_trying(tmp_path):
+def test_a_failed_resumption_does_not_prevent_the_next(tmp_path):
     answers = [ExperimentError("nothing is left to do"), (source(run("finished")), lambda: None)]
 
     def go_on(where, **how):

@@ -1,4 +1,4 @@
-"""nbtune.results.store: from events to tables, however the events arrive."""
+"""nbtune.results.store: from events to tables, in whatever chunks the events arrive."""
 
 import math
 import pickle
@@ -56,7 +56,7 @@ def store_of(*events, metric=None, mode=None):
 # -- states ----------------------------------------------------------------------------------------
 
 
-def test_a_trials_life():
+def test_the_events_of_a_trial():
     store = store_of(added(0, lr=0.1))
     assert (store.status, store.trials[0].status, store.counts["pending"]) == ("running", "pending", 1)
     feed(store, started(0))
@@ -71,7 +71,7 @@ def test_a_trials_life():
     assert (state.ray_id, state.folder, state.config) == ("id0", "trial_0", {"lr": 0.1})
 
 
-def test_a_trial_that_is_tried_again_with_success():
+def test_a_retry_that_succeeds():
     store = store_of(added(0), started(0), reported(0, 1, loss=3), failed(0, False))
     state = store.trials[0]
     assert (state.status, state.failures, state.error, state.traceback) == ("pending", 1, "ValueError: no", "…")
@@ -82,26 +82,26 @@ def test_a_trial_that_is_tried_again_with_success():
     assert +store.counts == {"finished": 1}
 
 
-def test_a_trial_that_failed_keeps_its_error():
+def test_a_failed_trial_keeps_its_error():
     store = store_of(added(0), started(0), failed(0, True), ended(0, "failed", "error"))
     assert store.trials[0].error == "ValueError: no"
     assert store.frame()["error"][0] == "ValueError: no"
     assert +store.counts == {"failed": 1}
 
 
-def test_the_experiments_facts_the_latest_wins():
+def test_the_latest_metadata_is_valid():
     store = store_of(metric="loss", mode="min")
     assert store.metric == "loss"
     feed(store, ExperimentUpdated(time=130.0, metadata={"status": "finished"}))
     assert (store.status, store.metadata["mode"], store.elapsed()) == ("finished", "min", 30.0)
 
 
-def test_fixed_facts_do_not_change():
+def test_fixed_metadata_does_not_change():
     store = feed(Store({"path": "/moved"}, fixed=("path",)), start(path="/old", name="a"))
     assert (store.metadata["path"], store.metadata["name"]) == ("/moved", "a")
 
 
-def test_an_experiment_that_was_lost():
+def test_a_lost_experiment():
     store = store_of(added(0), started(0), reported(0, loss=1))
     before = store.version
     store.set_metadata(status="lost", error="the cluster is gone")
@@ -109,7 +109,7 @@ def test_an_experiment_that_was_lost():
     assert store.version > before
 
 
-def test_before_anything_is_known():
+def test_without_events():
     store = Store()
     assert (store.status, store.metric, store.best(), store.elapsed()) == ("pending", None, None, 0.0)
     assert list(store.frame().columns) == ["status", "iterations", "time_s", "checkpoint", "error"]
@@ -129,7 +129,7 @@ def test_known_events_are_skipped():
     assert store.cursor == 4
 
 
-def test_missing_events_raise_and_change_nothing():
+def test_missing_events_are_an_error():
     store = store_of(added(0))
     (chunk,) = decode(encode(5, [added(1)]))
     with pytest.raises(ValueError, match="events 2 to 5 are missing"):
@@ -137,12 +137,12 @@ def test_missing_events_raise_and_change_nothing():
     assert (store.cursor, list(store.trials)) == (2, [0])
 
 
-def test_a_pickled_configuration_comes_back_as_objects():
+def test_a_pickled_configuration_is_restored():
     event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=pickle.dumps({"f": {1, 2}}))
     assert store_of(event).trials[0].config == {"f": {1, 2}}
 
 
-def test_a_pickle_that_cannot_be_read_leaves_what_was_written_for_people():
+def test_without_a_readable_pickle_the_configuration_is_that_of_the_json():
     event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=b"cnowhere\nNothing\n.")
     assert store_of(event).trials[0].config == {"f": "repr"}
 
@@ -158,13 +158,13 @@ def test_best_is_by_the_last_value(mode, best):
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "9", None, True, [9], 10**400])
-def test_what_is_no_finite_number_is_never_best(mode, value):
+def test_only_finite_numbers_can_be_best(mode, value):
     store = store_of(reported(0, x=value), reported(1, x=0.5), metric="x", mode=mode)
     assert store.best().number == 1
     assert store_of(reported(0, x=value), metric="x", mode=mode).best() is None
 
 
-def test_failed_trials_are_never_best_and_of_equals_the_earlier_is():
+def test_failed_trials_are_never_best_and_the_earlier_of_equals_is():
     store = store_of(reported(2, x=1), reported(1, x=1), reported(0, x=5), metric="x", mode="max")
     feed(store, failed(0, True))
     assert store.best().number == 1
@@ -196,7 +196,7 @@ COLUMNS = [
 @pytest.mark.parametrize(("values", "dtype"), COLUMNS)
 @pytest.mark.parametrize("cuts", [(), (1,), (1, 2, 3)])
 def test_types_of_columns(values, dtype, cuts):
-    """None stands for not reported."""
+    """None means that the metric is not reported."""
     events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
     store = feed(Store(), start(), *events, cuts=cuts)
     for frame in (store.reports.history(), store.frame()):
@@ -233,14 +233,14 @@ def test_a_parameter_named_like_a_metric():
 
 
 @pytest.mark.parametrize("name", ["status", "iterations", "time_s", "checkpoint", "error"])
-def test_names_of_fixed_columns_give_way(name):
+def test_metrics_named_like_a_fixed_column_are_renamed(name):
     frame = store_of(added(0, **{name: 5}), reported(0, 3, **{name: 0.5})).frame()
     assert (frame[f"config/{name}"][0], frame[f"metrics/{name}"][0]) == (5, 0.5)
     assert frame.columns.is_unique
 
 
 @pytest.mark.parametrize("name", ["trial", "iteration", "time_s"])
-def test_names_of_the_historys_columns_give_way(name):
+def test_metrics_named_like_a_column_of_the_history_are_renamed(name):
     history = store_of(reported(0, 3, **{name: "mine"})).reports.history()
     assert history[f"metrics/{name}"].tolist() == ["mine"]
     assert history[["trial", "iteration"]].values.tolist() == [[0, 3]]
@@ -253,7 +253,7 @@ def test_tables_are_copies():
     assert store.reports.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
 
 
-def test_looking_in_between_changes_nothing():
+def test_reading_in_between_changes_nothing():
     store = store_of(reported(0, 1, x=2**60 + 1), reported(0, 2, x=0.5))
     store.reports.history()
     feed(store, reported(0, 3, x="a"))
@@ -297,7 +297,7 @@ def interleaved(data, trials):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), lives(), st.sampled_from(["min", "max"]))
-def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode):
+def test_neither_the_order_among_trials_nor_the_chunks_matter(data, trials, mode):
     first = feed(Store(), start("loss", mode), *[event for events in trials for event in events])
     events = interleaved(data, trials)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))
@@ -315,7 +315,7 @@ def test_neither_the_order_among_trials_nor_the_pieces_matter(data, trials, mode
     )
 
 
-def test_reports_that_a_retry_makes_again_are_there_once():
+def test_repeated_reports_of_a_retry_occur_once():
     rows = [
         (0, 1, 0.1),
         (1, 1, 0.5),
@@ -339,7 +339,7 @@ def test_reports_that_a_retry_makes_again_are_there_once():
     assert history.index.tolist() == list(range(7))
 
 
-def test_points_are_there_before_and_after_the_history_was_asked_for():
+def test_points_before_and_after_the_history_was_read():
     store = feed(Store(), start("loss", "min"), reported(0, 1, loss=1), reported(1, 1, loss=2.5, b=True))
     feed(store, reported(0, 2, loss=3))
     store.reports.history()
@@ -360,7 +360,7 @@ def test_parameters_are_in_the_order_of_the_space():
     assert list(store.states()[0].config) == ["b", "a", "c", "z"]
 
 
-def test_what_is_given_away_is_a_copy():
+def test_returned_mappings_are_copies():
     store = feed(Store(), start(name="a"), started(0))
     store.metadata["name"] = "other"
     store.counts["running"] += 5
@@ -371,8 +371,8 @@ def test_what_is_given_away_is_a_copy():
     assert (store.state(0).metrics, store.state(0).status, store.state(1)) == ({}, "running", None)
 
 
-def test_counts_are_of_one_moment():
-    """Whoever reads while another thread writes must not find a trial in two states, or in none."""
+def test_counts_are_consistent():
+    """A reader must not find a trial in two states or in none while another thread writes."""
     store = store_of(*map(started, range(4)))
     entered, go_on = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""The workers of distributed trials: from events to tables, and what they have printed."""
+"""The workers of distributed trials: from events to tables, and their output."""
 
 import math
 
@@ -67,7 +67,7 @@ def test_the_table_of_workers():
     assert frame["loss"].tolist() == [0.2, 1.2]
 
 
-def test_a_trial_that_is_not_distributed_has_the_columns_and_no_row():
+def test_a_trial_that_is_not_distributed_has_the_columns_but_no_rows():
     store = feed(Store(), TrialReported(0, 1.0, 1, 0.5, metrics={"loss": 1.0}))
     assert list(store.workers.frame(0).columns) == COLUMNS
     assert store.workers.frame(0).empty
@@ -76,7 +76,7 @@ def test_a_trial_that_is_not_distributed_has_the_columns_and_no_row():
     assert store.workers.ranks(0) == []
 
 
-def test_what_workers_report_is_not_the_trials():
+def test_reports_of_workers_are_not_reports_of_the_trial():
     store = feed(Store({"metric": "loss", "mode": "min"}), started(2), *report(1, [0.5, 0.5]), *report(2, [0.5, 0.5]))
     assert store.metrics() == ["loss"]
     assert store.reports.history()["loss"].tolist() == [1.0, 1.0]
@@ -94,21 +94,21 @@ def test_numbers_may_be_missing():
     assert not frame["straggler"].any()
 
 
-def test_workers_before_their_first_report_go_on_from_where_the_event_says():
+def test_workers_before_their_first_report_have_the_iteration_of_their_start():
     frame = feed(Store(), started(1, iteration=7)).workers.frame(0)
     assert frame["iteration"].tolist() == [7]
     assert list(frame.columns) == COLUMNS
     assert frame["seconds"].isna().all()
 
 
-def test_metrics_named_like_a_column_give_way():
+def test_metrics_named_like_a_column_are_renamed():
     store = feed(Store(), started(1), worked(0, 1, node=1, rank=2))
     assert store.workers.frame(0)["metrics/node"].tolist() == [1]
     assert store.workers.history(0)["metrics/rank"].tolist() == [2]
     assert store.workers.history(0)["node"].tolist() == [1]
 
 
-def test_what_is_shown_is_the_median_of_the_last_ten():
+def test_measurements_are_medians_of_the_last_ten_reports():
     events = [event for number in range(1, 15) for event in report(number, [float(number), 1.0])]
     assert feed(Store(), started(2), *events).workers.frame(0)["seconds"].tolist() == [9.5, 1.0]
 
@@ -136,7 +136,7 @@ def test_stragglers(seconds, slow):
     assert frame.index[frame["straggler"]].tolist() == slow
 
 
-def test_nobody_is_judged_by_two_reports():
+def test_there_are_no_stragglers_after_two_reports():
     events = [event for number in range(1, 3) for event in report(number, [1.0, 1.0, 9.0])]
     store = feed(Store(), started(3), *events)
     assert not store.workers.frame(0)["straggler"].any()
@@ -147,20 +147,20 @@ def test_nobody_is_judged_by_two_reports():
 # -- failures --------------------------------------------------------------------------------------
 
 
-def test_after_a_failure_there_are_new_workers_and_each_report_is_there_once():
+def test_after_a_failure_there_are_new_workers_and_repeated_reports_occur_once():
     before = [event for number in range(1, 5) for event in report(number, [1.0, 1.0, 9.0])]
     store = feed(Store(), started(3), *before, started(2, iteration=2, node="b"))
     frame = store.workers.frame(0)
     assert frame["node"].tolist() == ["b0", "b1"]
     assert frame["iteration"].tolist() == [2, 2]
     assert frame["seconds"].isna().all()
-    assert len(store.workers.history(0)) == 12  # until they are made again
+    assert len(store.workers.history(0)) == 12  # until they are repeated
     feed(store, *report(3, [2.0, 4.0]))
     frame = store.workers.frame(0)
     assert frame["iteration"].tolist() == [3, 3]
     assert frame["seconds"].tolist() == [2.0, 4.0]
     history = store.workers.history(0)
-    # The third worker's reports 3 and 4 are gone with the others', although it made no new ones.
+    # The third worker's reports 3 and 4 are replaced with those of the others, although it has repeated none.
     rows = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2), (3, 0), (3, 1)]
     assert list(zip(history["iteration"], history["rank"], strict=True)) == rows
     assert history["seconds"].tolist() == [1.0, 1.0, 9.0, 1.0, 1.0, 9.0, 2.0, 4.0]
@@ -168,7 +168,7 @@ def test_after_a_failure_there_are_new_workers_and_each_report_is_there_once():
 
 
 LIVES = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 2)),  # workers, reports, reports taken back
+    st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(0, 2)),  # workers, reports, repeated reports
     min_size=1,
     max_size=4,
 )
@@ -176,7 +176,7 @@ LIVES = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.lists(LIVES, min_size=1, max_size=3))
-def test_the_pieces_in_which_events_come_do_not_matter(data, lives):
+def test_the_chunks_of_events_do_not_matter(data, lives):
     events = []
     for trial, attempts in enumerate(lives):
         iteration = 0
@@ -197,7 +197,7 @@ def test_the_pieces_in_which_events_come_do_not_matter(data, lives):
         assert set(history["iteration"]) == set(whole.reports.history().query("trial == @trial")["iteration"])
 
 
-def test_looking_in_between_changes_nothing():
+def test_reading_in_between_changes_nothing():
     store = feed(Store(), started(2), *report(1, [1.0, 2.0]))
     table = store.workers.history(0)
     table["rank"] = 9
@@ -244,14 +244,14 @@ def where(tmp_path):
     return storage
 
 
-def test_the_logs_of_all_workers_come_below_their_ranks(where):
+def test_the_output_of_each_worker_follows_its_rank(where):
     assert logs(where, "t", [0, 1, 2]) == "trial\n--- rank 0 ---\na\nb\n--- rank 2 ---\nc\nd\n"
     assert logs(where, "t", [0, 1, 2], tail=1) == "trial\n--- rank 0 ---\nb\n--- rank 2 ---\nd\n"
     assert logs(where, "t", []) == "trial\n"
     assert logs(where, "nothing", [0, 1]) == ""
 
 
-def test_the_log_of_one_worker(where):
+def test_the_output_of_one_worker(where):
     assert logs(where, "t", [0, 1, 2], rank=0) == "a\nb"
     assert logs(where, "t", [0, 1, 2], rank=2, tail=1) == "d\n"
     assert logs(where, "t", [0, 1, 2], rank=1) == ""
@@ -266,7 +266,7 @@ def test_the_log_of_one_worker(where):
         ([], "rank=7: this trial has no known workers; leave rank out"),
     ],
 )
-def test_a_rank_that_is_none(where, ranks, message):
+def test_an_unknown_rank_is_an_error(where, ranks, message):
     with pytest.raises(ExperimentError) as caught:
         logs(where, "t", ranks, rank=7)
     assert str(caught.value) == message

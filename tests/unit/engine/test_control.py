@@ -1,0 +1,117 @@
+"""nbtune.engine.tune.control: each command reaches what executes it, on the thread that calls the callback."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import get_args
+
+import pytest
+from ray.tune.experiment import Trial
+
+from nbtune.engine.protocol.commands import (
+    AddTrial,
+    Command,
+    ExtendSearch,
+    PauseTrial,
+    ResumeTrial,
+    SetMaxConcurrent,
+    StopExperiment,
+    StopTrial,
+)
+from nbtune.engine.protocol.source import RefusedError
+from nbtune.engine.tune.control import Control, InterruptedRun
+from nbtune.engine.tune.stopping import Stopping
+
+
+class Calls:
+    """An object whose methods record their calls as (method, arguments)."""
+
+    def __init__(self, **attributes):
+        self.calls = []
+        self.__dict__.update(attributes)
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: self.calls.append((name, args)) or True
+
+
+class Run:
+    """A control between stand-ins for Tune's parts, with a running and a finished trial."""
+
+    def __init__(self, **options):
+        self.trials = [self._trial("id0", Trial.RUNNING), self._trial("id1", Trial.TERMINATED)]
+        self.scheduler, self.search_alg = Calls(controller=None, pausing={}), Calls()
+        self.recorder = Calls(numbers={"id0": 0, "id1": 1}, stopped_by_user=set())
+        self.stopping = Stopping(None, None, None, None)
+        self.control = Control(
+            self.scheduler, self.search_alg, self.stopping, self.recorder, complete=lambda config: {**config}, **options
+        )
+
+    @staticmethod
+    def _trial(trial_id, status):
+        return SimpleNamespace(
+            trial_id=trial_id,
+            status=status,
+            is_finished=lambda: status == Trial.TERMINATED,
+            latest_checkpoint_result="checkpoint of " + trial_id if trial_id == "id0" else None,
+            temporary_state=SimpleNamespace(ray_actor=None),
+        )
+
+    def execute(self, command) -> Future:
+        future = self.control.submit(command)
+        assert not future.done(), "only Tune's thread executes commands"
+        self.control.on_step_begin(1, self.trials)
+        return future
+
+
+def test_pause_and_resume_reach_the_scheduler():
+    run = Run()
+    assert run.execute(PauseTrial(0)).result(0) is None
+    assert run.execute(ResumeTrial(0)).result(0) is None
+    assert run.scheduler.calls == [("pause", ("id0",)), ("resume", ("id0",))]
+
+
+def test_commands_about_the_search_reach_the_search_algorithm_and_the_log():
+    run = Run(trials_per_sample=4)
+    run.execute(AddTrial({"lr": 0.1}, start_from=0)).result(0)
+    run.execute(ExtendSearch(3)).result(0)
+    run.execute(SetMaxConcurrent(2)).result(0)
+    (request, (requested,)), extend = run.search_alg.calls
+    assert (request, requested.config, requested.start) == ("request", {"lr": 0.1}, "checkpoint of id0")
+    assert (extend, run.search_alg.max_concurrent) == (("extend", (3,)), 2)
+    assert run.recorder.calls == [
+        ("on_trial_count_changed", (1,)),
+        ("on_trial_count_changed", (12,)),
+        ("write_metadata", ({"max_concurrent": 2},)),
+    ]
+
+
+def test_a_stop_of_the_experiment_interrupts_the_run():
+    run = Run()
+    future = run.control.submit(StopExperiment())
+    with pytest.raises(InterruptedRun):
+        run.control.on_step_begin(1, run.trials)
+    assert future.result(0) is None
+    assert run.control.interrupted
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (StopTrial(1), "trial 1 is over"),
+        (PauseTrial(1), "trial 1 is over: only a running trial can be paused"),
+        (StopTrial(7), "there is no trial 7"),
+        (AddTrial({}, start_from=1), "trial 1 has no checkpoint to start from"),
+    ],
+)
+def test_a_command_that_cannot_be_executed_is_refused_with_the_reason(command, message):
+    run = Run()
+    with pytest.raises(RefusedError, match=message):
+        run.execute(command).result(0)
+    assert run.execute(PauseTrial(0)).result(0) is None, "the next command is executed"
+
+
+def test_every_command_is_executed_or_refused():
+    run = Run()
+    examples = [StopTrial(0), PauseTrial(0), ResumeTrial(0), AddTrial({}), ExtendSearch(1), SetMaxConcurrent(None)]
+    assert {type(command) for command in examples} | {StopExperiment} == set(get_args(Command))
+    for command in examples[1:]:
+        assert run.execute(command).exception(0) is None
