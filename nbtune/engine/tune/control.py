@@ -263,11 +263,11 @@ class Control(Live, Callback):
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any] | None:
-        state = self._scheduler.save()
+        state = self._scheduler.dump_state()
         return None if state is None else {"scheduler": state}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._scheduler.load(state["scheduler"])
+        self._scheduler.load_state(state["scheduler"])
 
 
 def _actor(trial: Any) -> Any:

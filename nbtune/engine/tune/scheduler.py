@@ -158,7 +158,7 @@ class SteerableScheduler(Live, TrialScheduler):
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
-    def save(self) -> bytes | None:
+    def dump_state(self) -> bytes | None:
         """Return the state of the scheduler, which refers to trials by their ids; None if it cannot be saved.
 
         Tune does not save the state of schedulers. Population based training keeps checkpoints in memory.
@@ -174,11 +174,11 @@ class SteerableScheduler(Live, TrialScheduler):
             return None
         return file.getvalue()
 
-    def load(self, state: bytes) -> None:
+    def load_state(self, state: bytes) -> None:
         """Restore the state of an earlier run as soon as its trials are added.
 
         Args:
-            state: what `save` has returned.
+            state: what `dump_state` has returned.
         """
         self._saved = state
 
