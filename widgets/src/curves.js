@@ -78,7 +78,7 @@ function render(view, store) {
       ? ""
       : curves.size
         ? `No trial has reported ${store.metric || "anything"} yet.`
-        : "The curves begin with the first report.";
+        : "No reports yet.";
     legend.hidden = !points;
     const shown = layout({ ...settings, x: made.x }, store.metric, colour, style, root.offsetWidth, points > 0);
     library.react(plot, made.data, shown, { displaylogo: false, modeBarButtons: BUTTONS });

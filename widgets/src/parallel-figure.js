@@ -6,6 +6,8 @@ import { lineOf, plain, short } from "./parallel-data.js";
 /** @typedef {import("./parallel-data.js").Ranges} Ranges */
 
 const HEIGHT = 300;
+const LEFT_MARGIN = 72; // px, which has the tick labels of the first axis
+const LEFT_LETTERS = 11; // characters of a tick label that fit there
 
 /**
  * Write the ticks of axes that plotly has no support for: logarithmic ones, and those with missing values.
@@ -72,7 +74,8 @@ export function figure(made, store, selection, style, width) {
   const title = { text: plain(short(made.metric?.label ?? "", 28)), side: "right", font: { size: 10 } };
   const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title, y: 0.5 };
   const text = { color: style.color, family: style.fontFamily };
-  const dimensions = axes.map((axis) => {
+  const dimensions = axes.map((axis, position) => {
+    const tickLetters = Math.max(5, Math.min(position ? 20 : LEFT_LETTERS, letters));
     const each = Math.ceil(axis.categories.length / 16);
     const ranges = store.brushed.get(axis.key);
     const [low, high] = axis.range;
@@ -83,7 +86,7 @@ export function figure(made, store, selection, style, width) {
       range: axis.range,
       ...(axis.kind === "categories" && {
         tickvals: axis.categories.map((_, i) => i),
-        ticktext: axis.categories.map((text, i) => (i % each ? "" : short(text, Math.max(5, Math.min(20, letters))))),
+        ticktext: axis.categories.map((text, i) => (i % each ? "" : short(text, tickLetters))),
       }),
       ...(ranges && {
         constraintrange: asPlotly(ranges.map(([a, b]) => [Math.max(a, low - 1), Math.min(b, high + 1)])),
@@ -102,7 +105,7 @@ export function figure(made, store, selection, style, width) {
   const layout = {
     width,
     height: HEIGHT,
-    margin: { l: 72, r: 92, t: 46, b: 22 },
+    margin: { l: LEFT_MARGIN, r: 92, t: 46, b: 22 },
     paper_bgcolor: "rgba(0,0,0,0)",
     font: text,
   };

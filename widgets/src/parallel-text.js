@@ -26,6 +26,6 @@ export function noteText({ started, drawn, selected, withoutValue, ended }, metr
  * @param {string | null} metric
  */
 export function emptyText({ started, withoutValue }, metric) {
-  if (!started) return "Trials appear here when they have reported.";
+  if (!started) return "No reports yet.";
   return `No trial has reported ${metric ?? "a value"}${withoutValue ? " yet" : ""}.`;
 }

@@ -14,7 +14,7 @@ import { makeTable, newState } from "./trial-table.js";
 /** @typedef {import("./trial-rows.js").Row} Row */
 /** @typedef {import("./trial-store.js").Store} Store */
 
-const EMPTY = "No trials yet. The first appears when its process has started.";
+const EMPTY = "No trials yet.";
 /** @type {Record<string, number>} */
 const STEPS = {
   ArrowDown: 1,
