@@ -14,6 +14,7 @@ from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.optuna_space import DefineByRun, optuna_problem
 from nbtune.engine.search.sampling import Sampler, grid_points
 from nbtune.engine.search.to_ray import to_ray
+from nbtune.engine.search.tokens import Tokens
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.domain import Domain, alternatives
@@ -31,9 +32,10 @@ class Search:
 
     Attributes:
         algorithm: for ``TuneConfig(search_alg=...)``.
-        param_space: for ``Tuner(param_space=...)``.
+        param_space: for ``Tuner(param_space=...)``, with tokens.
+        tokens: from values to tokens.
         samples: for ``TuneConfig(num_samples=...)``.
-        grid: the points of one pass over the grid if they are enumerated, else None.
+        grid: the points of one pass over the grid, with tokens, if they are enumerated, else None.
         accepts: returns whether a configuration satisfies all constraints.
         replaces_rejected: whether a configuration that is not accepted is replaced by another sample.
         seed: the seed of the replacements, or None.
@@ -41,6 +43,7 @@ class Search:
 
     algorithm: Any
     param_space: dict[str, Any]
+    tokens: Tokens
     samples: int
     grid: tuple[dict[str, Any], ...] | None
     accepts: Callable[[dict[str, Any]], bool]
@@ -58,28 +61,30 @@ def make_search(spec: Spec, space: Space) -> Search:
     Raises:
         ValueError: a grid has too many points, or a domain or constraint cannot be evaluated.
     """
-    grid = _grid(spec, space)
-    spec = replace(spec, points=tuple(_completed_points(space, spec.points, spec.seed)))
-    points_to_evaluate = [nested(point) for point in spec.points]
-    samples, param_space = spec.samples, None
+    gridded = _with_grids(spec, space)
+    tokens = Tokens(gridded)
+    grid = None if (points := _grid(spec, space)) is None else [tokens.encode(point) for point in points]
+    given = [tokens.encode(point) for point in _completed_points(space, spec.points, spec.seed)]
+    points_to_evaluate = [nested(point) for point in given]
+    samples, param_space = spec.samples, to_ray(tokens.space)
     if grid is not None:
         # Tune's generator evaluates each as a given point, and samples the parameters that the point does not set.
         points_to_evaluate = [*points_to_evaluate, *(nested(point) for _ in range(spec.samples) for point in grid)]
         samples = len(points_to_evaluate)
-        param_space = to_ray(Space(tuple(map(_as_choice, space.parameters)), space.constraints))
+        param_space = to_ray(Tokens(Space(tuple(map(_as_choice, space.parameters)), space.constraints)).space)
     if spec.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
         algorithm: Any = BasicVariantGenerator(points_to_evaluate=points_to_evaluate or None, random_state=spec.seed)
     elif spec.search == "optuna":
-        algorithm = _optuna(spec, space)
-        param_space = {} if _needs_define_by_run(space) else None
+        algorithm = _optuna(spec, space, given)
+        param_space = {} if _needs_define_by_run(space) else param_space
     else:
         algorithm = spec.search
-    gridded = _with_grids(spec, space)
     return Search(
         algorithm,
-        to_ray(gridded) if param_space is None else param_space,
+        param_space,
+        tokens,
         samples,
         None if grid is None else tuple(map(nested, grid)),
         lambda config: _satisfies(space, config),
@@ -268,7 +273,7 @@ def _needs_define_by_run(space: Space) -> bool:
     return bool(space.dependent or space.constraints)
 
 
-def _optuna(spec: Spec, space: Space) -> Any:
+def _optuna(spec: Spec, space: Space, points: list[dict[str, Any]]) -> Any:
     import optuna
     from ray.tune.search.optuna import OptunaSearch
 
@@ -281,7 +286,7 @@ def _optuna(spec: Spec, space: Space) -> Any:
             if self.metric in result:
                 super().on_trial_result(trial_id, result)
 
-    points_to_evaluate = [dict(point) for point in spec.points] or None
+    points_to_evaluate = points or None
     if _needs_define_by_run(space):
         register_live(define_by_run := DefineByRun(space))
         metric = None if spec.metric is None else tune_name(spec.metric)

@@ -9,6 +9,7 @@ from ray.tune.search.sample import Domain as RayDomain
 from ray.tune.search.variant_generator import RecursiveDependencyError
 
 from nbtune.engine.search.sampling import Rejected, sample_domain
+from nbtune.engine.search.tokens import with_values
 from nbtune.spec.space.domain import depends_on, resolve
 
 __all__ = ["Derived"]
@@ -39,7 +40,7 @@ class Derived(RayDomain):
         Raises:
             RecursiveDependencyError: a parameter that it depends on is not sampled yet. Tune tries again later.
         """
-        sampled = dict(dict.get(config, "config", {}))
+        sampled = with_values(dict.get(config, "config", {}))
         for name in depends_on(self.domain):
             if any(isinstance(value, RayDomain) for value in _leaves(sampled.get(name))):
                 raise RecursiveDependencyError(f"{name} is not sampled yet")

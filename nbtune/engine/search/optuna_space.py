@@ -7,6 +7,7 @@ from typing import Any
 
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.search.sampling import Rejected
+from nbtune.engine.search.tokens import Token, to_tokens
 from nbtune.errors import option_ref
 from nbtune.spec.space.domain import Domain, alternatives, depends_on, resolve
 from nbtune.spec.space.space import Parameter, Space, nested
@@ -44,6 +45,8 @@ def _family(domain: Domain) -> Any:
 def distribution(domain: Domain) -> Any:
     """Convert a domain that does not depend on other parameters to an `optuna.distributions` object.
 
+    Choices that are not plain numbers, text, bool or None are represented by tokens: Optuna stores no others.
+
     In Ray Tune the upper bound of integers is exclusive, except with a step; in Optuna it is inclusive. Optuna has no
     logarithmic distributions with a step: the step is ignored here, and `suggest` rounds the value.
 
@@ -59,7 +62,7 @@ def distribution(domain: Domain) -> Any:
         raise ValueError(f"{domain!r}: {reason}")
     arguments, log = domain.arguments, "log" in domain.kind
     if domain.kind == "choice":
-        return od.CategoricalDistribution(list(arguments["categories"]))
+        return od.CategoricalDistribution(to_tokens(arguments["categories"]))
     step = None if log else arguments.get("q")
     if "int" not in domain.kind:
         return od.FloatDistribution(arguments["lower"], arguments["upper"], log=log, step=step)
@@ -121,7 +124,8 @@ def suggest(trial: Any, parameters: Iterable[Parameter], fixed: Mapping[str, Any
 def _suggest(trial: Any, name: str, domain: Domain) -> Any:
     target, arguments = distribution(domain), domain.arguments
     if domain.kind == "choice":
-        return trial.suggest_categorical(name, target.choices)
+        value = trial.suggest_categorical(name, target.choices)
+        return value.value if isinstance(value, Token) else value
     suggest_number = trial.suggest_int if "int" in domain.kind else trial.suggest_float
     value = suggest_number(name, target.low, target.high, step=target.step, log=target.log)
     q = arguments.get("q")

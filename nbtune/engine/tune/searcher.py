@@ -27,6 +27,7 @@ from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import as_reported, metric_names
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
+from nbtune.engine.search.tokens import from_tokens
 from nbtune.engine.tune.continuation import revive, start_from_checkpoint
 
 __all__ = ["RequestedTrial", "SteerableSearch"]
@@ -206,7 +207,10 @@ class SteerableSearch(Live, SearchAlgorithm):
         """Return the algorithm's next proposal that is accepted; None if there is none now, or none is left."""
         for _ in range(_TRIES):
             trial = self._inner.next_trial()
-            if trial is None or self._may_be_tried(trial.config):
+            if trial is None:
+                return None
+            trial.config = from_tokens(trial.config)
+            if self._may_be_tried(trial.config):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
             if self._search.replaces_rejected and isinstance(self._inner, SearchGenerator):
@@ -226,6 +230,7 @@ class SteerableSearch(Live, SearchAlgorithm):
             # Tune's variant generator cannot replace one of its samples, so another generator draws it.
             state = None if seed is None else zlib.crc32(f"{seed} {self._state.drawn}".encode())
             trial = self._variant(self._state.experiment.spec["config"], state)
+            trial.config = from_tokens(trial.config)
             if self._may_be_tried(trial.config):
                 return trial
         return None
@@ -260,7 +265,7 @@ class SteerableSearch(Live, SearchAlgorithm):
         value = (result or {}).get(self.metric)
         if isinstance(self._inner, SearchGenerator) and value is not None and not error:
             with suppress(Exception):  # most algorithms do not support it, or not for a point outside of the space
-                self._inner.searcher.add_evaluated_point(flatten_dict(dict(config)), value)
+                self._inner.searcher.add_evaluated_point(self._search.tokens.encode(flatten_dict(dict(config))), value)
 
     def skip_proposal(self) -> None:
         """Drop the next proposal, which was already made in an earlier run."""

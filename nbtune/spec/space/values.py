@@ -48,8 +48,11 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     try:
-        return one is other or bool(one == other) or bool(one != one and other != other)
-    except Exception:  # arrays, and other objects that cannot be compared
+        equal = one == other
+        if hasattr(equal, "shape") and hasattr(one, "dtype"):  # arrays and tensors
+            return one.shape == other.shape and one.dtype == other.dtype and bool(equal.all())
+        return one is other or bool(equal) or bool(one != one and other != other)
+    except Exception:  # objects that cannot be compared
         return False
 
 

@@ -1,0 +1,147 @@
+"""Values that Ray Tune does not handle travel through it as tokens."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray import tune
+from ray.tune.experiment import Experiment
+from ray.tune.impl.placeholder import create_resolvers_map, inject_placeholders
+
+from nbtune import Space
+from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.search.tokens import Token, from_tokens, to_tokens
+from nbtune.engine.tune.searcher import Proposals
+from nbtune.spec.options.options import Spec
+from nbtune.spec.space.values import same
+
+
+def relu(x: float) -> float:
+    return max(x, 0.0)
+
+
+VALUES: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.sampled_from([relu, abs, dict, np.float32(0.5), np.int64(3), np.arange(3), (1, 2), (), [1, [2]], {}, {0: 1.0}]),
+    st.dictionaries(st.integers(), st.floats(allow_nan=False), max_size=2),
+    st.builds(object),
+)
+CHOICES = st.lists(VALUES, min_size=1, max_size=5)
+
+
+def configs(folder: Path, space: dict[str, Any], number: int, **options: Any) -> list[dict[str, Any]]:
+    """Return the configurations of the trials that Tune creates, as its controller gets them."""
+    spec = Spec(samples=number, seed=1, metric="y", mode="max", **options)
+    search = make_search(spec, Space.from_dict(space))
+    resolvers = create_resolvers_map()
+    param_space = inject_placeholders(search.param_space, resolvers)
+    assert not resolvers, "Tune fails to replace its placeholders where a choice has objects beside numbers"
+    proposals = Proposals(search, None, None)
+    experiment = Experiment(
+        "tokens", tune.Trainable, config=param_space, num_samples=search.samples, storage_path=str(folder)
+    )
+    proposals.set_search_properties("y", "max", param_space)
+    proposals.add_configurations([experiment])
+    found = []
+    while (trial := proposals.next_trial()) is not None:
+        found.append(trial.config)
+        proposals.on_trial_complete(trial.trial_id, {"y": 1.0, "training_iteration": 1})
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tokens")
+
+
+@given(CHOICES, VALUES)
+@settings(max_examples=40, deadline=None)
+def test_a_trial_has_the_values_of_a_grid_and_a_constant(folder: Path, values: list[Any], constant: Any) -> None:
+    space = {"n": tune.grid_search(values), "c": {"d": constant}, "m": tune.choice(values)}
+    found = configs(folder, space, 1)
+    assert len(found) == len(values)
+    for config, value in zip(found, values, strict=True):
+        assert same(config["n"], value)
+        assert any(same(config["m"], other) for other in values)
+        assert same(config["c"]["d"], constant) or constant == {}
+
+
+@given(CHOICES, st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_point_of_the_user_is_the_first_trial(folder: Path, values: list[Any], data: st.DataObject) -> None:
+    value = data.draw(st.sampled_from(values))
+    for search in ("random", "optuna"):
+        found = configs(folder, {"n": tune.choice(values)}, 1, search=search, points=({"n": value},))
+        assert any(same(found[0]["n"], other) for other in values)
+        assert same(found[0]["n"], value) or found[0]["n"] == value
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_every_search_draws_all_values(folder: Path, search: str) -> None:
+    values = [relu, 3, "g", np.float32(0.5), {0: 1.0, 1: 5.0}, None, [1, 2]]
+    found = [config["n"] for config in configs(folder, {"n": tune.choice(values)}, 80, search=search)]
+    for value in values:
+        assert any(same(value, drawn) for drawn in found), value
+    assert all(any(same(value, drawn) for value in values) for drawn in found)
+
+
+def test_equal_values_of_numpy_are_points_of_a_choice(folder: Path) -> None:
+    space = {"n": tune.choice(list(np.arange(1, 5)))}
+    for search in ("random", "optuna"):
+        found = configs(folder, space, 2, search=search, points=({"n": 2},))
+        assert same(found[0]["n"], np.int64(2))
+
+
+def test_a_condition_has_the_value(folder: Path) -> None:
+    text = "act: choice([relu, 3])\nx: uniform(0, 1) if act is relu else act"
+    space = Space.from_cell(text, {"relu": relu})
+    for search in ("random", "optuna"):
+        spec = Spec(samples=20, seed=1, metric="y", mode="max", search=search)
+        made = make_search(spec, space)
+        proposals = Proposals(made, None, None)
+        experiment = Experiment(
+            "tokens", tune.Trainable, config=made.param_space, num_samples=20, storage_path=str(folder)
+        )
+        proposals.set_search_properties("y", "max", made.param_space)
+        proposals.add_configurations([experiment])
+        kinds = set()
+        while (trial := proposals.next_trial()) is not None:
+            assert isinstance(trial.config["x"], float) if trial.config["act"] is relu else trial.config["x"] == 3
+            kinds.add(trial.config["act"])
+            proposals.on_trial_complete(trial.trial_id, {"y": 1.0, "training_iteration": 1})
+        assert kinds == {relu, 3}
+
+
+def test_sample_from_sees_the_values_of_the_other_parameters(folder: Path) -> None:
+    space = {"b": tune.sample_from(lambda config: config["act"]), "act": tune.choice([relu, 3])}
+    for config in configs(folder, space, 6):
+        assert config["b"] is config["act"] or config["b"] == config["act"]
+
+
+def test_tokens_of_one_domain_differ() -> None:
+    first, second, plain = to_tokens([{0: 1}, {0: 1}, 7])
+    assert first != second
+    assert plain == 7
+    assert from_tokens({"a": first, "b": {"c": second}}) == {"a": {0: 1}, "b": {"c": {0: 1}}}
+
+
+def test_a_token_survives_copies_and_pickling() -> None:
+    value = object()
+    (token,) = to_tokens([value])
+    assert copy.deepcopy({"a": [token]})["a"][0].value is value
+    (token,) = to_tokens([np.float32(2)])
+    again = pickle.loads(pickle.dumps(token))
+    assert isinstance(again, Token)
+    assert again == token
+    assert same(again.value, np.float32(2))
