@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from nbtune.errors import Problem, SpecError
 from nbtune.spec.space.domain import Domain
 
 __all__ = ["flatten_ray_space"]
@@ -16,15 +17,43 @@ def flatten_ray_space(space: Mapping[str, Any], prefix: str = "") -> Iterator[tu
     Args:
         space: the dictionary, as in ``Tuner(param_space=...)``.
         prefix: prepended to the names; the names of nested dictionaries are joined by "/".
+
+    Raises:
+        SpecError: a name is not text, or contains "/".
     """
     for key, value in space.items():
         name = f"{prefix}{key}"
+        if not isinstance(key, str) or not key or "/" in key:
+            raise SpecError([Problem(_name_problem(key), parameter=name)])
         if isinstance(value, Mapping) and set(value) == {"grid_search"}:
             yield name, Domain.call("grid_search", value["grid_search"])
-        elif isinstance(value, Mapping) and value:
+        elif _is_nested(value):
             yield from flatten_ray_space(value, f"{name}/")
         else:
             yield name, _as_domain(value)
+
+
+def _name_problem(key: Any) -> str:
+    if isinstance(key, str) and key:
+        parts = [part for part in key.split("/") if part]
+        return (
+            f'expected a name without "/", which joins the names of nested parameters, got {key!r};'
+            f" for a nested parameter write {{{parts[0]!r}: {{{parts[-1]!r}: …}}}}"
+        )
+    return f"expected a name that is a str and not empty, got {key!r}"
+
+
+def _is_nested(value: Any) -> bool:
+    """Return whether a dictionary has parameters of its own: one with other keys than text is a value."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return all(isinstance(key, str) for key in value) or any(map(_has_domain, value.values()))
+
+
+def _has_domain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_domain, value.values()))
+    return isinstance(_as_domain(value), Domain)
 
 
 def _as_domain(value: Any) -> Any:

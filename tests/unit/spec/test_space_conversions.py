@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import optuna
@@ -293,3 +294,22 @@ def test_require_outside_of_a_trial():
     nbtune.require(1 < 2)
     with pytest.raises(ValueError, match="expected a true condition, got False"):
         nbtune.require(2 < 1)
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"model/depth": 3}, "write {'model': {'depth': …}}"),
+        ({"a": {"b/c": Domain.call("uniform", 0, 1)}}, 'expected a name without "/"'),
+        ({3: 1}, "expected a name that is a str and not empty, got 3"),
+        ({"weights": {0: Domain.call("uniform", 0, 1), 1: 2.0}}, "expected a name that is a str"),
+        ({"": 1}, "not empty, got ''"),
+    ],
+)
+def test_a_name_that_would_come_back_as_another_one_is_refused(space, words):
+    with pytest.raises(SpecError, match=re.escape(words)):
+        Space.from_dict(space)
+
+
+def test_a_dictionary_with_other_keys_than_text_is_a_value():
+    assert Space.from_dict({"weights": {0: 1.0, 1: 5.0}}).parameters[0].domain == {0: 1.0, 1: 5.0}
