@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from nbtune.errors import Problem, SpecError
 from nbtune.launch import planning
 from nbtune.launch.prepare import as_space
-from nbtune.results.store import flat
 from nbtune.shell import insert_cell_below, shell
 from nbtune.space import Space
 from nbtune.spec.forms.form import Form
@@ -119,10 +118,10 @@ def _scored_trials(experiment: Experiment) -> list[ScoredTrial]:
     sign = -1 if experiment._store.metadata.get("mode") == "max" else 1
     if metric is None:
         return []
-    for number, trial in experiment.trials.items():
-        value = trial.metrics.get(metric) if trial.status != "failed" else None
+    for state in experiment._store.states():
+        value = state.metrics.get(metric) if state.status != "failed" else None
         if isinstance(value, (int, float)) and math.isfinite(value):
-            scored.append(ScoredTrial(number, dict(flat(trial.config)), sign * float(value)))
+            scored.append(ScoredTrial(state.number, state.parameters, sign * float(value)))
     return scored
 
 

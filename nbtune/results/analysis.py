@@ -11,7 +11,7 @@ from typing import Any
 from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.results.state import TrialState
-from nbtune.results.store import Store, flat
+from nbtune.results.store import Store
 from nbtune.spec.space.values import label
 
 __all__ = ["PLOTS", "plot", "to_study"]
@@ -76,7 +76,7 @@ def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trial's parameters as values that Optuna supports, without those whose condition is not met."""
     return {
         name: _supported(value)
-        for name, value in flat(state.config)
+        for name, value in state.parameters.items()
         if value is not None or space.get(name, {}).get("kind") != "derived"
     }
 

@@ -1,4 +1,4 @@
-"""The state of a trial, which the store keeps up to date, and its parameters."""
+"""The state of a trial, which the store keeps up to date."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nbtune.engine.protocol.events import TrialAdded
-
-__all__ = ["TrialState", "config_of"]
+__all__ = ["TrialState"]
 
 
 @dataclass
@@ -18,7 +16,8 @@ class TrialState:
     Attributes:
         number: its number, counted from 0 as trials are added.
         ray_id: Tune's id.
-        config: its parameters.
+        config: its parameters, nested.
+        parameters: the same by name: nested parameters have joined names, "a/b".
         folder: the name of its folder in the experiment's.
         status: "pending", "running", "paused", "finished", "stopped" or "failed".
         reason: why it ended: "done", "scheduler", "user", "experiment" or "error"; or who has paused it.
@@ -38,6 +37,7 @@ class TrialState:
     number: int
     ray_id: str = ""
     config: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     folder: str = ""
     status: str = "pending"
     reason: str = ""
@@ -56,15 +56,3 @@ class TrialState:
     def copy(self) -> TrialState:
         """Return a copy, which does not change with this state."""
         return replace(self, config=dict(self.config), metrics=dict(self.metrics), checkpoints=list(self.checkpoints))
-
-
-def config_of(event: TrialAdded) -> dict[str, Any]:
-    """Return the parameters of a trial: the original ones if they can be unpickled here, else as JSON shows them.
-
-    Args:
-        event: the trial's first event.
-    """
-    try:
-        return event.original_config()
-    except Exception:  # made by code that this process does not have
-        return dict(event.config)

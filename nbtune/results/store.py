@@ -29,13 +29,13 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.metadata import Metadata
-from nbtune.engine.protocol.metrics import flat
+from nbtune.engine.protocol.recorded_space import parameters_of
 from nbtune.results.columns import ABSENT, column_of, groups, headings, python_values, value_type
 from nbtune.results.reports import Reports
-from nbtune.results.state import TrialState, config_of
+from nbtune.results.state import TrialState
 from nbtune.results.workers import Workers
 
-__all__ = ["ENDED", "Store", "flat"]
+__all__ = ["ENDED", "Store"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
 """The final states of an experiment in this kernel. A trial is never "lost" or "unread"."""
@@ -192,7 +192,8 @@ class Store:
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
-                state.config = self._in_order(config_of(event))
+                state.config = self._in_order(event.parameters())
+                state.parameters = parameters_of(state.config, self._metadata.get("space", {}))
             case TrialStarted():
                 state.started, state.reason = state.started or event.time, ""
                 self._set_status(state, "running")
@@ -299,7 +300,7 @@ class Store:
         """Return one row for each trial, with the columns of `Experiment.df`."""
         with self._lock:
             states = self.states()
-            configs = [dict(flat(state.config)) for state in states]
+            configs = [state.parameters for state in states]
             metrics = self.reports.metrics()
             # Parameters of the space have columns before the first trial.
             space = self._metadata.get("space", {})

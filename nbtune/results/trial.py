@@ -9,7 +9,7 @@ from nbtune.engine.protocol.commands import AddTrial, Command, PauseTrial, Resum
 from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError
 from nbtune.results.state import TrialState
-from nbtune.results.store import Store, flat
+from nbtune.results.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,5 +180,5 @@ class Trial:
         state = experiment._store.state(self.id)
         if state is None:  # without its parameters, all would be sampled
             raise ExperimentError(f"trial {self.id} of {experiment.name} is not known yet: the experiment was resumed")
-        config = {**dict(flat(state.config)), **changes}
+        config = {**state.parameters, **changes}
         experiment._execute(AddTrial(config, start_from=self.id if checkpoint else None))

@@ -77,7 +77,7 @@ def best_line(store: Store) -> str:
     best = store.best()
     if best is None or store.metric is None:
         return ""
-    parameters = ", ".join(f"{name}={number(value)}" for name, value in best.config.items())
+    parameters = ", ".join(f"{name}={number(value)}" for name, value in best.parameters.items())
     return f"best {store.metric} {number(best.metrics[store.metric])} (trial {best.number}: {parameters})"
 
 

@@ -19,7 +19,6 @@ import pyarrow as pa
 from nbtune.engine.protocol.events import (
     EVENT_TYPES,
     Event,
-    TrialAdded,
     TrialReported,
     WorkerReported,
     event_data,
@@ -50,7 +49,6 @@ class Chunk:
         metrics: metric -> (rows, values): the rows of the events that have the metric, and its values there. The values
             are an int64, float64 or bool array, or a list if they have other or different types.
         data: row -> `event_data`, of the events that have any.
-        pickled: row -> `TrialAdded.pickled_config`, where it is not None.
         took: the name of a measurement -> (rows, values), as for `metrics`; float64.
     """
 
@@ -63,7 +61,6 @@ class Chunk:
     rank: np.ndarray
     metrics: dict[str, tuple[np.ndarray, Any]]
     data: dict[int, dict[str, Any]]
-    pickled: dict[int, bytes]
     took: dict[str, tuple[np.ndarray, Any]]
 
     def __len__(self) -> int:
@@ -126,8 +123,6 @@ class Chunk:
                 own = {"metrics": metrics.get(row, {})}
             elif kind is WorkerReported:
                 own = {"rank": int(self.rank[row]), "metrics": metrics.get(row, {}), "took": took.get(row, {})}
-            elif kind is TrialAdded:
-                own = {"pickled_config": self.pickled.get(row)}
             yield make_event(kind, self.data.get(row), common, **own)
 
     def _part(self, skip: int, stop: int) -> Chunk:
@@ -143,7 +138,6 @@ class Chunk:
             self.rank[skip:stop],
             _between(self.metrics, skip, stop),
             {row - skip: data for row, data in self.data.items() if skip <= row < stop},
-            {row - skip: data for row, data in self.pickled.items() if skip <= row < stop},
             _between(self.took, skip, stop),
         )
 
@@ -192,7 +186,6 @@ _HEADER = pa.schema(
         pa.field("time_s", pa.float64()),
         pa.field("rank", pa.int16()),
         pa.field("data", pa.string()),
-        pa.field("pickled", pa.binary()),
     ]
 )
 # Keep a metric named "kind" apart from the columns above, and one named "seconds" from the measurements.
@@ -215,7 +208,6 @@ def encode(first: int, events: Sequence[Event]) -> bytes:
         pa.array([event.time_s for event in events], pa.float64()),
         pa.array([event.rank if isinstance(event, WorkerReported) else -1 for event in events], pa.int16()),
         pa.array([None if one is None else _to_json(one) for one in data], pa.string()),
-        pa.array([event.pickled_config if isinstance(event, TrialAdded) else None for event in events], pa.binary()),
     ]
     schema_fields = list(_HEADER)
     metrics = [event.metrics if isinstance(event, (TrialReported, WorkerReported)) else _NONE for event in events]
@@ -286,8 +278,7 @@ def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:
         )
         named[prefix][column.name[len(prefix) :]] = (rows, decoded)
     data = {row: json.loads(text) for row, text in _present(batch.column("data"))}
-    pickled = dict(_present(batch.column("pickled")))
-    return Chunk(first, **numbers, metrics=named[_METRIC], data=data, pickled=pickled, took=named[_TOOK])
+    return Chunk(first, **numbers, metrics=named[_METRIC], data=data, took=named[_TOOK])
 
 
 def _present(column: pa.Array) -> Iterable[tuple[int, Any]]:

@@ -7,13 +7,13 @@ in which they are sent and stored.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
 from nbtune.engine.protocol.metadata import Metadata, decode_metadata, encode_metadata
 from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.protocol.typed_values import from_typed_json
 
 __all__ = [
     "CPU",
@@ -84,21 +84,21 @@ class TrialAdded(Event):
 
     Attributes:
         ray_id: Tune's id.
-        config: its parameters as JSON: objects that JSON does not have are replaced by their `repr`.
+        config: its parameters as `nbtune.engine.protocol.typed_values.to_typed_json` encodes them.
         folder: the name of its folder in the experiment's.
         by: who has added it, "user" or "search".
-        pickled_config: the original parameters, if `config` is not the same.
     """
 
     ray_id: str
     config: Mapping[str, Any]
     folder: str
     by: str = "search"
-    pickled_config: bytes | None = None
 
-    def original_config(self) -> dict[str, Any]:
-        """Return the parameters as they were. Raises anything if they cannot be unpickled in this process."""
-        return dict(self.config if self.pickled_config is None else pickle.loads(self.pickled_config))
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that
+        cannot be unpickled in this process.
+        """
+        return {name: from_typed_json(value, unpickle=True) for name, value in self.config.items()}
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkerReported,
 )
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
-_IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took", "pickled_config"}
+_IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}
 _IN_DATA = {kind: [name for one in fields(kind) if (name := one.name) not in _IN_COLUMNS] for kind in EVENT_TYPES}
 
 

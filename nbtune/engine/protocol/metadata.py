@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.protocol.typed_values import from_typed_json, to_typed_json
 
 __all__ = ["Metadata", "decode_metadata", "encode_metadata"]
 
@@ -73,7 +74,7 @@ _NAMES = frozenset(Metadata.__annotations__)
 
 def encode_metadata(metadata: Metadata) -> dict[str, Any]:
     """Return metadata as the JSON object that the event log keeps."""
-    return {name: plain(value) for name, value in metadata.items()}
+    return {name: to_typed_json(value) if name == "space" else plain(value) for name, value in metadata.items()}
 
 
 def decode_metadata(data: Mapping[str, Any]) -> Metadata:
@@ -82,4 +83,7 @@ def decode_metadata(data: Mapping[str, Any]) -> Metadata:
     Args:
         data: what `encode_metadata` has returned, after its way through JSON.
     """
-    return cast(Metadata, {name: value for name, value in data.items() if name in _NAMES})
+    known = {name: value for name, value in data.items() if name in _NAMES}
+    if "space" in known:
+        known["space"] = from_typed_json(known["space"], unpickle=False)
+    return cast(Metadata, known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nbtune.spec.space.domain import Conditional, Domain, alternatives
@@ -10,7 +10,7 @@ from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
 
-__all__ = ["recorded", "recorded_domain"]
+__all__ = ["parameters_of", "recorded", "recorded_domain"]
 
 
 def recorded(space: Space) -> dict[str, Any]:
@@ -52,3 +52,22 @@ def recorded_domain(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None
     if entry is None or entry["kind"] == "constant":
         return None
     return entry if entry["kind"] != "derived" else entry["of"]
+
+
+def parameters_of(config: Mapping[str, Any], space: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Return the parameters of a configuration, by name.
+
+    Args:
+        config: the configuration, nested.
+        space: the names of the parameters of the space, nested ones joined by "/". A parameter of the space is not
+            taken apart, also if its value is a dictionary.
+        prefix: prepended to the names.
+    """
+    parameters: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if name not in space and isinstance(value, Mapping) and value and all(isinstance(item, str) for item in value):
+            parameters |= parameters_of(value, space, f"{name}/")
+        else:
+            parameters[name] = value
+    return parameters

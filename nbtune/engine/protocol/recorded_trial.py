@@ -8,9 +8,9 @@ from typing import Any
 import ray.cloudpickle as cloudpickle
 
 from nbtune.engine.protocol.events import TrialAdded
-from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.protocol.typed_values import to_typed_json
 
-__all__ = ["added_event", "error_of", "is_json"]
+__all__ = ["added_event", "error_of"]
 
 
 def added_event(trial: Any, number: int, time: float, folder: str, by: str = "search") -> TrialAdded:
@@ -23,22 +23,8 @@ def added_event(trial: Any, number: int, time: float, folder: str, by: str = "se
         folder: the name of its folder in the experiment's.
         by: who has added it, "user" or "search".
     """
-    config = plain(trial.config)
-    pickled = None if is_json(config) else cloudpickle.dumps(config)
-    return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by, pickled_config=pickled)
-
-
-def is_json(value: Any) -> bool:
-    """Return whether a value is the same after its way through JSON.
-
-    Args:
-        value: any value.
-    """
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and is_json(item) for key, item in value.items())
-    if type(value) is list:
-        return all(map(is_json, value))
-    return value is None or type(value) in (bool, int, float, str)
+    config = {str(name): to_typed_json(value) for name, value in trial.config.items()}
+    return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by)
 
 
 def error_of(trial: Any) -> Any:

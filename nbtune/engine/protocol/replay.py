@@ -104,7 +104,7 @@ def _apply(trial: PastTrial, event: Event) -> None:
     match event:
         case TrialAdded():
             trial.ray_id, trial.folder, trial.by = event.ray_id, event.folder, event.by
-            trial.config = event.original_config()
+            trial.config = event.parameters()
         case TrialReported():
             trial.iterations = event.iteration
             trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)

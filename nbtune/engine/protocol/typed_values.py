@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from nbtune.spec.space.values import label
+
 __all__ = ["TYPE", "NotLoaded", "from_typed_json", "to_typed_json"]
 
 TYPE = "$type"
 """The key that tells an encoded value from a dictionary."""
-
-_MAX_TEXT = 200
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NotLoaded:
     """Stands for an object that was not unpickled.
 
     Attributes:
-        text: the object's `repr`, shortened.
+        text: the object as text, see `nbtune.spec.space.values.label`.
         pickled: the pickled object; empty if it could not be pickled.
     """
 
@@ -133,12 +133,7 @@ def _object(value: Any) -> dict[str, Any]:
         pickled = cloudpickle.dumps(value)
     except Exception:  # the trial has it all the same; the table shows its text
         pickled = b""
-    try:
-        text = repr(value)
-    except Exception as error:
-        text = f"<{type(value).__name__}: repr raised {type(error).__name__}>"
-    text = text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
-    return _typed("object", text=text, pickled=base64.b64encode(pickled).decode())
+    return _typed("object", text=label(value), pickled=base64.b64encode(pickled).decode())
 
 
 # -- types that are data ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from nbtune.errors import ExperimentError, NbtuneError
-from nbtune.results.store import ENDED, Store, flat
+from nbtune.results.store import ENDED, Store
 from nbtune.results.trial import Trial
 from nbtune.spec.space.domain import Domain
 from nbtune.views.base.background import BackgroundQueue
@@ -111,7 +111,7 @@ class CommandHandlers:
 
     def _add(self, message: Message) -> Message:
         space, number = self._store.metadata.get("space", {}), message.get("trial")
-        configs = [dict(flat(state.config)) for state in self._store.states()]
+        configs = [state.parameters for state in self._store.states()]
         point = {
             name: _read_value(name, value, space.get(name), [config[name] for config in configs if name in config])
             for name, value in message["config"].items()

@@ -12,7 +12,7 @@ import ipywidgets
 
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.state import TrialState
-from nbtune.results.store import ENDED, Store, flat
+from nbtune.results.store import ENDED, Store
 from nbtune.views.base.channel import ErrorLog, answer_to
 from nbtune.views.live.commands import CommandHandlers, ControllableExperiment
 from nbtune.views.live.points import CurvePoints
@@ -255,5 +255,5 @@ class Dashboard(ipywidgets.VBox):
 
 
 def _label(state: TrialState) -> str:
-    text = "  ".join(f"{name} {number(value)}" for name, value in flat(state.config))
+    text = "  ".join(f"{name} {number(value)}" for name, value in state.parameters.items())
     return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"

@@ -8,7 +8,7 @@ from typing import Any
 
 from nbtune.results.columns import ABSENT
 from nbtune.results.state import TrialState
-from nbtune.results.store import Store, flat
+from nbtune.results.store import Store
 from nbtune.spec.space.values import label
 from nbtune.views.text import status_of
 
@@ -82,7 +82,7 @@ class TableRows:
             s for s in states if s.changed > self._sent_version or statuses[s.number] != self._statuses.get(s.number)
         ]
         for state in changed:
-            self._parameters.update(dict.fromkeys(name for name, _ in flat(state.config)))
+            self._parameters.update(dict.fromkeys(state.parameters))
         columns = self._describe(any(state.error for state in states))
         best = store.best()
         number = best.number if best else None
@@ -128,7 +128,7 @@ class TableRows:
 
     def _row(self, state: TrialState) -> list[Any]:
         assert self._columns is not None
-        config = dict(flat(state.config))
+        config = state.parameters
         values = {"iterations": state.iterations, "time_s": None if math.isnan(state.time_s) else state.time_s}
         row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nbtune.engine.storage.storage import default_storage
 from nbtune.results.progress import concurrent_trials, limited_by, time_left
-from nbtune.results.store import ENDED, Store, flat
+from nbtune.results.store import ENDED, Store
 from nbtune.spec.plan.shape import format_resources
 from nbtune.views.text import number, shown_counts
 
@@ -75,7 +75,7 @@ def _best(store: Store) -> dict[str, Any] | None:
     best, metric = store.best(), store.metric
     if best is None or metric is None:
         return None
-    params = [[name, number(value)[:_MAX_VALUE]] for name, value in flat(best.config)]
+    params = [[name, number(value)[:_MAX_VALUE]] for name, value in best.parameters.items()]
     value = number(best.metrics[metric])
     return {"metric": metric, "value": value, "trial": best.number, "params": params[:_MAX_PARAMETERS]}
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from nbtune.results.state import TrialState
-from nbtune.results.store import ENDED, Store, flat
+from nbtune.results.store import ENDED, Store
 from nbtune.spec.units import format_duration
 from nbtune.views.still.picture import Run, clean, cut, element, span, text_width, texts, wrap
 from nbtune.views.still.still_curves import BEST, DIM, FAILED, FINISHED, HEIGHT, RUNNING, STOPPED, collect, draw
@@ -136,7 +136,7 @@ def _best(store: Store, best: TrialState, y: float) -> list[str]:
     metric = cut(clean(store.metric), 220, _title_width)
     runs = [Run(f"★ {metric} {value}", BEST, bold=True), Run(f"trial {best.number}", gap=14)]
     room = _RIGHT - _LEFT - 90 - sum(text_width(run.text, bold=run.bold) + run.gap for run in runs)
-    parameters = [(clean(name, 60), shown(value)) for name, value in flat(best.config)]
+    parameters = [(clean(name, 60), shown(value)) for name, value in best.parameters.items()]
     for position, (name, value) in enumerate(parameters):
         remaining = len(parameters) - position
         more = text_width(f"+ {remaining} more") + 14

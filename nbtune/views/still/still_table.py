@@ -9,7 +9,7 @@ from typing import Any
 
 from nbtune.results.columns import ABSENT, value_type
 from nbtune.results.state import TrialState
-from nbtune.results.store import Store, flat
+from nbtune.results.store import Store
 from nbtune.views.still.picture import Measure, clean, cut
 from nbtune.views.text import number, status_of, status_word
 
@@ -80,7 +80,7 @@ def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -
         states: the trials.
         best: the best trial, which has a star.
     """
-    configs = [dict(flat(state.config)) for state in states]
+    configs = [state.parameters for state in states]
     parameters = list(
         dict.fromkeys([*store.metadata.get("space", {}), *(name for config in configs for name in config)])
     )

@@ -64,7 +64,6 @@ OWN = {
         "config": OBJECTS,
         "folder": TEXT,
         "by": st.sampled_from(["user", "search"]),
-        "pickled_config": st.none() | st.binary(max_size=20),
     },
     TrialStarted: {},
     TrialReported: REPORTED,

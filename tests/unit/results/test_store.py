@@ -1,7 +1,7 @@
 """nbtune.results.store: from events to tables, in whatever chunks the events arrive."""
 
+import base64
 import math
-import pickle
 import threading
 from collections import Counter
 
@@ -21,6 +21,7 @@ from nbtune.engine.protocol.events import (
     TrialReported,
     TrialStarted,
 )
+from nbtune.engine.protocol.typed_values import to_typed_json
 from nbtune.results.store import Store
 from tests.unit.feed import feed
 
@@ -137,14 +138,32 @@ def test_missing_events_are_an_error():
     assert (store.cursor, list(store.trials)) == (2, [0])
 
 
-def test_a_pickled_configuration_is_restored():
-    event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=pickle.dumps({"f": {1, 2}}))
-    assert store_of(event).trials[0].config == {"f": {1, 2}}
+def test_a_configuration_comes_back_equal_and_of_its_types():
+    config = {"f": {1, 2}, "weights": {0: 1.0, 1: 5.0}, "x": np.float32(0.5)}
+    event = TrialAdded(0, ray_id="a", folder="b", config=to_typed_json(config))
+    back = store_of(event).trials[0].config
+    assert back == config
+    assert type(back["x"]) is np.float32
 
 
-def test_without_a_readable_pickle_the_configuration_is_that_of_the_json():
-    event = TrialAdded(0, ray_id="a", folder="b", config={"f": "repr"}, pickled_config=b"cnowhere\nNothing\n.")
-    assert store_of(event).trials[0].config == {"f": "repr"}
+def test_an_object_that_cannot_be_unpickled_is_shown_as_text():
+    value = {**to_typed_json(object()), "text": "relu", "pickled": base64.b64encode(b"cnowhere\nNothing\n.").decode()}
+    event = TrialAdded(0, ray_id="a", folder="b", config={"f": value})
+    assert repr(store_of(event).trials[0].config) == "{'f': relu}"
+
+
+def test_a_value_that_is_a_dictionary_is_one_parameter():
+    metadata = {"space": {"weights": {"kind": "choice"}, "model/depth": {"kind": "randint"}}}
+    config = {"weights": {"a": 1.0, "b": 5.0}, "model": {"depth": 3}, "extra": {"y": 1}}
+    store = store_of(
+        ExperimentUpdated(metadata=metadata), TrialAdded(0, ray_id="a", folder="b", config=to_typed_json(config))
+    )
+    assert store.trials[0].config == config
+    parameters = {"weights": {"a": 1.0, "b": 5.0}, "model/depth": 3, "extra/y": 1}
+    assert store.trials[0].parameters == parameters
+    frame = store.frame()
+    assert {name: frame[name][0] for name in parameters} == parameters
+    assert "weights/a" not in frame
 
 
 # -- best ------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ class Unshowable:
 
 def test_a_value_without_a_repr_loses_only_its_cell():
     store = experiment(({"a": 1}, [1.0]), ({"a": 1}, [2.0], "running"))
-    store.trials[0].config = {"a": Unshowable()}
+    store.trials[0].parameters = {"a": Unshowable()}
     assert says(store, "<Unshowable,")
 
 
