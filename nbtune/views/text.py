@@ -20,7 +20,7 @@ def number(value: Any) -> str:
     Args:
         value: of a metric or a parameter.
     """
-    if not isinstance(value, float):
+    if not isinstance(value, float):  # np.float64 is one
         return value if isinstance(value, str) else label(value)
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 

@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import nbtune
+from nbtune.spec.space.values import label, same
 
 TEXT = """
 optimizer: choice(["sgd", "adam"]) = "sgd"
@@ -176,3 +178,56 @@ def test_a_study_of_a_conditional_space(run: Any) -> None:
     assert type(study.trials[0].distributions["size"]).__name__ == "CategoricalDistribution"
     sgd = next(trial for trial in study.trials if trial.params["optimizer"] == "sgd")
     assert (sgd.distributions["momentum"].low, sgd.distributions["momentum"].high) == (0.8, 0.9)
+
+
+def relu(x: float) -> float:
+    return max(x, 0.0)
+
+
+VALUES = [relu, 3, "g", np.float32(0.5), {0: 1.0, 1: 5.0}, None, (1, 2), np.arange(3)]
+"""What a choice may hold beside plain numbers and text."""
+
+
+def test_every_value_of_a_choice_arrives_and_comes_back(run: Any, tmp_path: Path) -> None:
+    """In the trial, live, loaded, after a resume; as points, added and cloned."""
+
+    def train(config: dict[str, Any]) -> dict[str, Any]:
+        return {"score": 1.0, "type": type(config["x"]).__name__, "text": label(config["x"])}
+
+    space = {"x": nbtune.grid_search(VALUES), "constant": {0: np.int64(1)}}
+    experiment = run(train, space, metric="score", mode="max").wait()
+    experiment.add(x=VALUES[4])
+    experiment.trials[0].clone()
+    experiment.extend(1)
+    experiment.wait()
+    assert experiment.status == "finished", experiment
+
+    def check(experiment: nbtune.Experiment) -> None:
+        expected = [*VALUES, VALUES[4], relu, *VALUES]
+        assert len(experiment.trials) == len(expected)
+        for trial, value in zip(experiment.trials.values(), expected, strict=True):
+            assert trial.metrics["type"] == type(value).__name__
+            assert trial.metrics["text"] == label(value)
+            back = trial.config["x"]
+            assert same(back, value) or (value is relu and back(-1) == 0)
+            assert same(trial.config["constant"], {0: np.int64(1)})
+        frame = experiment.df
+        assert [label(value) for value in frame["x"]] == [label(value) for value in expected]
+        assert not [name for name in frame if name.startswith(("x/", "constant/"))]
+
+    check(experiment)
+    check(nbtune.Experiment.load(experiment.path))
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_points_are_values_of_the_choice(run: Any, search: str) -> None:
+    points = [{"x": 2, "f": relu}, {"x": np.int64(3), "f": 7}]
+    space = {"x": nbtune.choice(list(np.arange(1, 5))), "f": nbtune.choice([relu, 7])}
+
+    def train(config: dict[str, Any]) -> dict[str, Any]:
+        return {"score": float(config["x"]), "type": type(config["x"]).__name__}
+
+    experiment = run(train, space, metric="score", mode="max", samples=4, points=points, search=search).wait()
+    assert experiment.status == "finished", experiment
+    assert [trial.config["x"] for trial in list(experiment.trials.values())[:2]] == [2, 3]
+    assert set(experiment.df["type"]) == {"int64"}

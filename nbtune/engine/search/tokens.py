@@ -78,7 +78,8 @@ def to_tokens(values: Iterable[Any]) -> list[Any]:
         values: the values.
     """
     found: list[Any] = []
-    texts: set[str] = set()
+    values = list(values)
+    texts = {value for value in values if type(value) is str}
     for position, value in enumerate(values):
         if _is_plain(value):
             found.append(value)

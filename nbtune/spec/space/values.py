@@ -12,10 +12,13 @@ def label(value: Any) -> str:
     """Return a text of at most 60 characters for a value.
 
     Args:
-        value: any value. A class or function is shown by its name, other values by `repr`.
+        value: any value. A class or function is shown by its name, a scalar of NumPy's as a number, other values by
+            `repr`.
     """
     name = getattr(value, "__name__", None)
     try:
+        if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+            value = value.item()
         text = name if isinstance(name, str) and callable(value) else repr(value)
     except Exception as error:  # an experiment must be displayable even if a `repr` fails
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

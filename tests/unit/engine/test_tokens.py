@@ -18,7 +18,7 @@ from ray.tune.impl.placeholder import create_resolvers_map, inject_placeholders
 from nbtune import Space
 from nbtune.engine.search.algorithms import make_search
 from nbtune.engine.search.tokens import Token, from_tokens, to_tokens
-from nbtune.engine.tune.searcher import Proposals
+from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.values import same
 
@@ -47,7 +47,7 @@ def configs(folder: Path, space: dict[str, Any], number: int, **options: Any) ->
     resolvers = create_resolvers_map()
     param_space = inject_placeholders(search.param_space, resolvers)
     assert not resolvers, "Tune fails to replace its placeholders where a choice has objects beside numbers"
-    proposals = Proposals(search, None, None)
+    proposals = SteerableSearch(search, None, None)
     experiment = Experiment(
         "tokens", tune.Trainable, config=param_space, num_samples=search.samples, storage_path=str(folder)
     )
@@ -109,7 +109,7 @@ def test_a_condition_has_the_value(folder: Path) -> None:
     for search in ("random", "optuna"):
         spec = Spec(samples=20, seed=1, metric="y", mode="max", search=search)
         made = make_search(spec, space)
-        proposals = Proposals(made, None, None)
+        proposals = SteerableSearch(made, None, None)
         experiment = Experiment(
             "tokens", tune.Trainable, config=made.param_space, num_samples=20, storage_path=str(folder)
         )
@@ -133,6 +133,7 @@ def test_tokens_of_one_domain_differ() -> None:
     first, second, plain = to_tokens([{0: 1}, {0: 1}, 7])
     assert first != second
     assert plain == 7
+    assert len(set(to_tokens(["2", np.int64(2), np.int64(2), np.int32(2)]))) == 4
     assert from_tokens({"a": first, "b": {"c": second}}) == {"a": {0: 1}, "b": {"c": {0: 1}}}
 
 
