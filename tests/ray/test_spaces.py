@@ -197,7 +197,9 @@ def test_every_value_of_a_choice_arrives_and_comes_back(run: Any, tmp_path: Path
     space = {"x": nbtune.grid_search(VALUES), "constant": {0: np.int64(1)}}
     experiment = run(train, space, metric="score", mode="max").wait()
     experiment.add(x=VALUES[4])
+    experiment.wait()
     experiment.trials[0].clone()
+    experiment.wait()
     experiment.extend(1)
     experiment.wait()
     assert experiment.status == "finished", experiment
@@ -216,7 +218,7 @@ def test_every_value_of_a_choice_arrives_and_comes_back(run: Any, tmp_path: Path
         assert not [name for name in frame if name.startswith(("x/", "constant/"))]
 
     check(experiment)
-    check(nbtune.Experiment.load(experiment.path))
+    check(nbtune.load(experiment.path))
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
