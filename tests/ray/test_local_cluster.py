@@ -56,7 +56,7 @@ class Place:
     def processes(self) -> list[psutil.Process]:
         """Return the processes of the cluster, its guardian first."""
         found = [psutil.Process(self.state["guardian"][0])]
-        return found + processes.marked(self.state["folder"])
+        return found + processes.cluster_processes(self.state["folder"])
 
 
 @pytest.fixture
