@@ -244,9 +244,9 @@ def _as_worker(prepared: Prepared) -> AbstractContextManager[None]:
     """Return a context in which code for workers of Ray Train runs in this process, as the only worker."""
     if prepared.spec.worker_group is None:
         return nullcontext()
-    from nbtune.engine.train.worker import alone
+    from nbtune.engine.train.worker import without_workers
 
-    return alone(prepared.spec.name)
+    return without_workers(prepared.spec.name)
 
 
 def _read_only(value: Any) -> Any:

@@ -40,6 +40,7 @@ CALLED = (
     ("ray.train._internal.session", "_TrainSession", "_report_training_result", 2),
     ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_count_possible_workers", 2),
     ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_get_resize_decision", 2),
+    ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_get_reserved_resources", 1),
     ("ray.train.v2._internal.execution.scaling_policy", "ScalingPolicy", "_maybe_send_resource_request", 1),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_assign_worker_ranks", 4),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_create_placement_group", 3),

@@ -22,56 +22,56 @@ from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
-from nbtune.engine.train.worker import SHARE, Start, Worker, put_environment, quiet, work
+from nbtune.engine.train.worker import SHARE, Start, Worker, set_environment, silence_ray_train, work
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
 
 __all__ = ["aggregated", "run_workers"]
 
-_ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: how many reports there had been
-_SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's own memory of its checkpoints
+_ITERATION = "nbtune_iteration"  # in a checkpoint's metadata: the number of reports before it
+_SNAPSHOT = "checkpoint_manager_snapshot.json"  # Ray Train's file about a run's checkpoints
 
-_HERE = {
-    # Seconds from one look at the workers to the next, which then waits for news itself.
+_TRIAL_ENVIRONMENT = {
+    # Seconds between two polls of the workers. Each poll waits for news.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.01",
-    # One process more for each trial, to announce the end of nodes that are about to go: they are gone soon enough.
+    # It would start another process for each trial, which announces nodes that are about to end.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
 }
-"""Set in the trial's process."""
+"""Variables of the trial's process."""
 
-_THERE = {
-    # What workers print goes where they print it; Ray Train would make log records of it.
+_WORKER_ENVIRONMENT = {
+    # Otherwise Ray Train converts the output of workers to log records.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    # Nor does it set up their loggers.
+    # Otherwise it configures their loggers.
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
 }
-"""Set in those of its workers."""
+"""Variables of its workers."""
 
 
 def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context, storage: Any) -> None:
-    """Run one trial's workers to their end.
+    """Run the workers of one trial until they end.
 
     Args:
         config: the trial's parameters.
-        payload: of a trial with workers.
-        place: where this process runs.
+        payload: that of a trial with workers.
+        place: the context of this process.
         storage: the trial's folder, as Tune's `StorageContext`.
 
     Raises:
-        TrialError: a worker's program raised, or its process was lost.
+        TrialError: the program of a worker raised, or its process has died.
     """
     training = payload.training
     assert training is not None, "a trial without workers"
-    for name, value in _HERE.items():
+    for name, value in _TRIAL_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    quiet()
+    silence_ray_train()
     _check_places(training.workers, config)
     start = _start(storage)
     environment = {**payload.environment, **_environment(training)}
-    reports = _Reports(start, training.aggregate, environment, partial(_tell, payload.driver, place.get_trial_id()))
+    reports = _Reports(start, training.aggregate, environment, partial(_notify, payload.driver, place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
         partial(work, dict(config), payload.program, place),
@@ -81,9 +81,9 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
             storage_path=storage.experiment_fs_path,
             storage_filesystem=storage.storage_filesystem,
             # Tune tries the whole trial again, from its latest checkpoint, and counts that.
-            # Only an elastic run asks for places, and goes on asking until there are some.
+            # Only an elastic run reserves resources, and retries until they are available.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1 if elastic else 0),
-            # What the user sets may have to be there before a library is imported.
+            # The user's variables may have to be set before a library is imported.
             worker_runtime_env={"env_vars": dict(training.variables)} if training.variables else {},
         ),
         **framework.arguments(training.backend),
@@ -95,25 +95,25 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
 
 
 def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
-    """Refuse more workers than the trial has places for: a scheduler that changes their number keeps the places.
+    """Refuse more workers than the trial has bundles: a scheduler that changes their number keeps the bundles.
 
     Raises:
-        TrialError: there are too many.
+        TrialError: there are too many workers.
     """
     if workers.elastic is None:
         group = ray.util.get_current_placement_group()
         places, number = group.bundle_count - bool(workers.trainer_resources), workers.count(config)
         if number > places:
             raise TrialError(
-                f"{number} workers, but places for {places}",
-                f"this trial has places for {places} workers, and is to have {number} now. A scheduler cannot change"
-                " how many there are: leave that parameter out of what it mutates",
+                f"{number} workers, but resources for {places}",
+                f"this trial has reserved resources for {places} workers, and now needs {number}. A scheduler cannot"
+                " change the number of workers: exclude that parameter from its mutations",
             )
 
 
-def _tell(driver: Any, *told: Any) -> None:
-    with suppress(RayActorError):  # without its driver this trial is about to end
-        ray.get(driver.workers.remote(*told))
+def _notify(driver: Any, *arguments: Any) -> None:
+    with suppress(RayActorError):  # if the driver has died, this trial is about to end
+        ray.get(driver.workers.remote(*arguments))
 
 
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
@@ -127,20 +127,20 @@ def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
 
 
 def _environment(training: Training) -> dict[str, str]:
-    # Ray shows a process that has asked for no GPU all of them.
+    # Ray does not hide the GPUs from a process that has requested none.
     hidden = {} if training.workers.resources_per_worker.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
-    return {**_THERE, **hidden, **training.variables}
+    return {**_WORKER_ENVIRONMENT, **hidden, **training.variables}
 
 
 def _start(storage: Any) -> Start:
-    """Return where the workers begin: at the checkpoint that Tune says, whatever Ray Train remembers."""
+    """Return where the workers start: at Tune's checkpoint of the trial, not that of Ray Train's snapshot."""
     filesystem, folder = storage.storage_filesystem, storage.trial_fs_path
     with suppress(OSError):
         filesystem.delete_file(f"{folder}/{_SNAPSHOT}")
     for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
         one = info.base_name.startswith("checkpoint_") and info.type == pafs.FileType.Directory
         if one and _ITERATION not in Checkpoint(info.path, filesystem).get_metadata():
-            with suppress(OSError):  # it was not whole when the workers were killed; nobody knows of it
+            with suppress(OSError):  # incomplete when the workers were killed, and not registered
                 filesystem.delete_dir(info.path)
     found = ray.tune.get_checkpoint()
     if found is None:
@@ -149,13 +149,13 @@ def _start(storage: Any) -> Start:
 
 
 class _Reports(ReportCallback, WorkerGroupCallback):
-    """Brings what the workers report to Tune, in the trial's own process.
+    """Reports to Tune what the workers report, in the trial's process.
 
     Args:
-        start: where they begin.
+        start: where the workers start.
         aggregate: how their metrics become the trial's.
-        environment: what is set in their processes before Ray Train's part of them begins; some of it is secret.
-        tell: what to call when they have started, with the number of reports before, and who they are.
+        environment: variables of their processes, partly secret, which are set before Ray Train initializes them.
+        on_start: called when the workers have started, with the number of reports before, and their descriptions.
     """
 
     def __init__(
@@ -163,18 +163,18 @@ class _Reports(ReportCallback, WorkerGroupCallback):
         start: Start,
         aggregate: str,
         environment: Mapping[str, str],
-        tell: Callable[[int, list[dict[str, Any]]], None],
+        on_start: Callable[[int, list[dict[str, Any]]], None],
     ) -> None:
-        self._aggregate, self._environment, self._tell = aggregate, dict(environment), tell
+        self._aggregate, self._environment, self._on_start = aggregate, dict(environment), on_start
         self._iteration = self._saved_at = start.iteration
 
     def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
-        """Set what the workers need to write into storage, and what Ray Train is to leave alone."""
-        ray.get([worker.execute_async(put_environment, self._environment) for worker in workers])
+        """Set the workers' environment: credentials of the storage, and settings of Ray Train."""
+        ray.get([worker.execute_async(set_environment, self._environment) for worker in workers])
         return {}
 
     def after_worker_group_start(self, worker_group: Any) -> None:
-        """Count on from the latest checkpoint: after a change of their number the workers are new ones."""
+        """Continue to count reports from the latest checkpoint: after a resize the workers have restarted from it."""
         self._iteration = self._saved_at
         workers = [
             {
@@ -186,10 +186,10 @@ class _Reports(ReportCallback, WorkerGroupCallback):
             }
             for worker in worker_group.get_workers()
         ]
-        self._tell(self._iteration, workers)
+        self._on_start(self._iteration, workers)
 
     def after_report(self, training_report: Any, metrics: list[dict[str, Any]]) -> None:
-        """Report to Tune what all workers have reported."""
+        """Report to Tune, after all workers have reported."""
         self._iteration += 1
         shares: tuple[Share, ...] = tuple(of_rank[SHARE] for of_rank in metrics)
         metrics_of_trial = aggregated([share.metrics for share in shares], self._aggregate)

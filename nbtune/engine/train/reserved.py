@@ -1,10 +1,10 @@
-"""A Ray Train run inside of a Tune trial: in the trial's own process, with the resources that Tune has reserved.
+"""A Ray Train run inside of a Tune trial: in the trial's process, with the resources that Tune has reserved.
 
-Ray Train as it is asks for a placement group of its own, from a process of its own. Under Tune, trials then hold what
-others wait for, and a group whose trial is stopped early is held for ever. Here Tune reserves everything at once, a
-placement group whose last bundles are the workers', and takes it back as that of any other trial; with the trial's
-process its workers end. The public callbacks of Ray Train are too late for that; the classes below and those of
-`nbtune.engine.train.worker_group` are its own, each changed where it reserves.
+Ray Train itself requests a placement group, from a process of its own. Under Tune this leads to deadlocks, where
+trials reserve what others need, and the group of a trial that is stopped early is never removed. Here Tune reserves
+everything at once: a placement group whose last bundles are for the workers. It is removed with the trial, and the
+workers end with the trial's process. Ray Train has no public hooks for that; the classes below and in
+`nbtune.engine.train.worker_group` are subclasses of its own, which differ in how they reserve.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from nbtune.engine._ray.train import (
     TrainController,
     resources_per_worker,
 )
-from nbtune.engine.train.worker_group import Crew, ReservedCrew
+from nbtune.engine.train.worker_group import PollingWorkerGroup, ReservedWorkerGroup
 
 __all__ = ["reserved_trainer"]
 
-_MOMENT = 0.3  # seconds after which Ray's nodes have told what they have free
+_UPDATE_TIME = 0.3  # seconds after which Ray's nodes have reported their free resources
 
 
-class _Unasked(ScalingPolicy):
-    """Asks no coordinator of the cluster for nodes: the placement groups do, Tune's or those of an elastic run."""
+class _WithoutCoordinator(ScalingPolicy):
+    """Does not request nodes from Ray Train's coordinator: the placement groups do that."""
 
     def _maybe_send_resource_request(self) -> None:
         pass
@@ -47,24 +47,24 @@ class _Unasked(ScalingPolicy):
         pass
 
 
-class _Fixed(_Unasked, FixedScalingPolicy):
-    """As many workers as there are bundles."""
+class _Fixed(_WithoutCoordinator, FixedScalingPolicy):
+    """As many workers as bundles."""
 
 
-class _Elastic(_Unasked, ElasticScalingPolicy):
-    """As many workers as there are free places for, at least the least, for which it waits.
+class _Elastic(_WithoutCoordinator, ElasticScalingPolicy):
+    """As many workers as fit on the free resources; waits for those of the minimal number.
 
-    Ray Train's own policy asks a coordinator of the cluster, which keeps for some minutes what a trial has asked for
-    that was stopped.
+    Ray Train's own policy asks a coordinator of the cluster, which reserves the resources of a stopped trial for some
+    more minutes.
     """
 
     def __init__(self, scaling_config: Any) -> None:
         super().__init__(scaling_config)
-        self._own: Counter[str] = Counter()  # node -> how many workers of this trial are there
+        self._own: Counter[str] = Counter()  # node -> number of this trial's workers on it
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
         self._own.clear()
-        time.sleep(_MOMENT)
+        time.sleep(_UPDATE_TIME)
         possible = self._count_possible_workers(self._get_reserved_resources())
         return self._get_resize_decision(max(possible, self.scaling_config.min_workers))
 
@@ -75,24 +75,24 @@ class _Elastic(_Unasked, ElasticScalingPolicy):
         return super().make_decision_for_running_worker_group(worker_group_state, worker_group_status)
 
     def _get_reserved_resources(self) -> dict[str, dict[str, float]]:
-        each = resources_per_worker(self.scaling_config)
-        there = {node: dict(free) for node, free in available_resources_per_node().items()}
+        per_worker = resources_per_worker(self.scaling_config)
+        available = {node: dict(free) for node, free in available_resources_per_node().items()}
         for node, number in self._own.items():
-            for name, amount in each.items():
-                there.setdefault(node, {})[name] = there.get(node, {}).get(name, 0) + number * amount
-        return there
+            for name, amount in per_worker.items():
+                available.setdefault(node, {})[name] = available.get(node, {}).get(name, 0) + number * amount
+        return available
 
 
-class _OfElastic(TrainController):
-    worker_group_cls = Crew
+class _ElasticController(TrainController):
+    worker_group_cls = PollingWorkerGroup
 
 
-class _OfFixed(TrainController):
-    worker_group_cls = ReservedCrew
+class _FixedController(TrainController):
+    worker_group_cls = ReservedWorkerGroup
 
 
-class _EndAtOnce(ControllerCallback):
-    """Ends all workers as soon as one of them has failed: the others may wait for it in a collective."""
+class _KillWorkersOnFailure(ControllerCallback):
+    """Kills all workers as soon as one has failed: the others may be waiting for it in a collective operation."""
 
     def __init__(self) -> None:
         self.controller: Any = None
@@ -102,46 +102,49 @@ class _EndAtOnce(ControllerCallback):
 
 
 def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) -> type:
-    """Return a trainer class whose `fit` runs in this process.
+    """Return a trainer class whose `fit` runs the controller in this process.
 
     Args:
         trainer: one of Ray Train's, a `DataParallelTrainer`.
-        callbacks: its callbacks besides its own.
-        elastic: whether it asks for its workers' resources itself, since their number changes.
+        callbacks: callbacks in addition to Ray Train's.
+        elastic: whether Ray Train reserves the resources of its workers, since their number changes.
     """
 
     class Trainer(trainer):
         def _create_default_callbacks(self) -> list[Any]:
-            # Each of these is a process for each trial. Where Tune reserves there is no group to clean away, and
-            # elsewhere the driver does it; and without data sets nobody has to hand them out.
-            idle = (PlacementGroupCleanerCallback, *(() if self.datasets else (DatasetsCallback,)))
-            return [*(one for one in super()._create_default_callbacks() if not isinstance(one, idle)), *callbacks]
+            # Each of these starts a process for each trial. Neither is needed: Tune or the driver removes the placement
+            # groups, and without data sets there is nothing to distribute.
+            unused = (PlacementGroupCleanerCallback, *(() if self.datasets else (DatasetsCallback,)))
+            return [
+                *(callback for callback in super()._create_default_callbacks() if not isinstance(callback, unused)),
+                *callbacks,
+            ]
 
         def _initialize_and_run_controller(self, **given: Any) -> Any:
-            at_once = _EndAtOnce()
-            given["callbacks"] = [*given["callbacks"], at_once]
+            killer = _KillWorkersOnFailure()
+            given["callbacks"] = [*given["callbacks"], killer]
             given["scaling_policy"] = (_Elastic if elastic else _Fixed)(self.scaling_config)
-            return asyncio.run(_run(_OfElastic if elastic else _OfFixed, at_once, given))
+            return asyncio.run(_run(_ElasticController if elastic else _FixedController, killer, given))
 
     return Trainer
 
 
-async def _run(kind: type, at_once: _EndAtOnce, given: dict[str, Any]) -> Any:
-    controller = at_once.controller = kind(**given)
-    with _ended(controller):
+async def _run(kind: type, killer: _KillWorkersOnFailure, given: dict[str, Any]) -> Any:
+    controller = killer.controller = kind(**given)
+    with _kill_at_end(controller):
         await controller.run()
     return controller.get_result()
 
 
 @contextmanager
-def _ended(controller: Any) -> Iterator[None]:
-    """End the workers where the trial is ended in between."""
+def _kill_at_end(controller: Any) -> Iterator[None]:
+    """Kill the workers if the run is interrupted."""
     try:
         yield
     finally:
         if not controller.get_state().is_terminal():
             _kill(controller)
-            with suppress(Exception):  # what else the group has: a group may be half started
+            with suppress(Exception):  # the rest of a group that has not started completely
                 controller.get_worker_group().abort()
 
 
@@ -150,5 +153,5 @@ def _kill(controller: Any) -> None:
     if group is None or not group.has_started():
         return
     for worker in group.get_workers():
-        with suppress(Exception):  # it is gone already
+        with suppress(Exception):  # it has already died
             ray.kill(worker.actor)

@@ -1,4 +1,4 @@
-"""One worker of a trial that is a Ray Train run: what runs in its process."""
+"""The process of a worker, in a trial that is a Ray Train run."""
 
 from __future__ import annotations
 
@@ -32,76 +32,90 @@ from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.trial.program import run_program
 
-__all__ = ["SHARE", "Start", "TrainWorker", "Worker", "alone", "put_environment", "quiet", "tidied", "work"]
+__all__ = [
+    "SHARE",
+    "Start",
+    "TrainWorker",
+    "Worker",
+    "reset_process",
+    "set_environment",
+    "silence_ray_train",
+    "without_workers",
+    "work",
+]
 
 SHARE = "share"
 """Where a worker's share is in what it hands to Ray Train."""
-_SETTLED = ("accelerate", "deepspeed", "horovod")
-_ANSWER = 1.0  # seconds after which a worker that has nothing to tell says so
+_KEEP_SETTINGS = ("accelerate", "deepspeed", "horovod")
+_MAX_WAIT = 1.0  # seconds after which a worker without news answers a poll
 
 
 class TrainWorker(RayTrainWorker):
-    """The actor of a worker. Asked for its status it answers as soon as there is something to tell.
+    """The actor of a worker, which answers a poll of its status as soon as there is news.
 
-    Ray Train's own answers at once, and is asked again and again: that takes time from the training, and a report is
-    heard of only when it is asked the next time.
+    Ray Train's own class answers at once and is polled repeatedly, which takes time from the training, and delays each
+    report until the next poll.
     """
 
     def run_train_fn(self, train_fn_ref: Any) -> None:
         """Start the training code on its thread."""
         super().run_train_fn(train_fn_ref)
-        threading.Thread(target=_tell_end, args=(get_train_context().execution_context,), daemon=True).start()
+        threading.Thread(target=_notify_at_end, args=(get_train_context().execution_context,), daemon=True).start()
 
     def poll_status(self) -> Any:
-        """Return the status, after a moment if there is no news."""
-        here = get_train_context().execution_context
-        reports = here.result_queue
+        """Return the status, after at most `_MAX_WAIT` without news."""
+        execution = get_train_context().execution_context
+        reports = execution.result_queue
         with reports.not_empty:
             reports.not_empty.wait_for(
-                lambda: reports.queue or not here.training_thread_runner.is_running(), timeout=_ANSWER
+                lambda: reports.queue or not execution.training_thread_runner.is_running(), timeout=_MAX_WAIT
             )
         return super().poll_status()
 
 
-def _tell_end(execution: Any) -> None:
+def _notify_at_end(execution: Any) -> None:
     join_training_thread(execution)
     with execution.result_queue.not_empty:
         execution.result_queue.not_empty.notify_all()
 
 
-def quiet() -> None:
-    """Keep what Ray Train tells of its own work out of what the training code prints."""
+def silence_ray_train() -> None:
+    """Keep Ray Train's log messages out of the output of the training code."""
     logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
-def put_environment(variables: Mapping[str, str]) -> None:
-    """Set environment variables in this process: a pickled `os.environ.update` would set those of a copy."""
+def set_environment(variables: Mapping[str, str]) -> None:
+    """Set environment variables in this process; a pickled `os.environ.update` would update a copy.
+
+    Args:
+        variables: their values, by their names.
+    """
     os.environ.update(variables)
 
 
-def tidied() -> bool:
-    """Ready this process, whose training code has come to its end, for that of the next trial.
+def reset_process() -> bool:
+    """Prepare this process, whose training code has finished, for that of the next trial.
 
     Returns:
-        Whether it can have one: some packages keep a run's settings for as long as their process lives.
+        Whether it can run another trial: some packages keep the settings of a run until their process ends.
     """
-    if any(name in sys.modules for name in _SETTLED):
+    if any(name in sys.modules for name in _KEEP_SETTINGS):
         return False
-    # Ray Train leaves the process group of a single worker.
+    # Ray Train does not destroy the process group of a single worker.
     dist = sys.modules.get("torch.distributed")
     if dist is not None and dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
-    gc.collect()  # what the trial has left, which may hold memory and data loading processes
+    gc.collect()  # the trial's objects, which may own memory and data loading processes
     return True
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where workers begin.
+    """Where workers start.
 
     Attributes:
-        iteration: how many reports there were before.
-        checkpoint: what they go on from, a `ray.train.Checkpoint`, or None.
+        iteration: number of reports before.
+        checkpoint: the `ray.train.Checkpoint` to start from, or None.
     """
 
     iteration: int = 0
@@ -109,48 +123,48 @@ class Start:
 
 
 class Worker(WorkerCallback, TrainContextCallback):
-    """Follows a worker; made in the trial's process, and used in each of its workers'.
+    """Measures a worker; created in the trial's process, and used in that of each worker.
 
     Args:
-        start: where they begin.
+        start: where the workers start.
     """
 
     def __init__(self, start: Start) -> None:
         self.start = start
-        self._took: dict[str, float] = {}
+        self._times: dict[str, float] = {}
         self._since = self._cpu = 0.0
 
     def after_init_train_context(self) -> None:
-        """Take the place of what `ray.train`'s functions call in this process, which may have run a trial before."""
-        set_train_fn_utils(_Functions(self))
-        context = get_train_context()  # the default of each of these is one for all of a process's runs
+        """Replace what `ray.train`'s functions call in this process, which may have run another trial before."""
+        set_train_fn_utils(_WorkerFunctions(self))
+        context = get_train_context()  # by default each of these is shared by all runs of a process
         context.checkpoint_upload_threadpool = ThreadPoolExecutor(max_workers=1)
         context.report_order_condition = threading.Condition()
-        quiet()
+        silence_ray_train()
 
     def begin(self) -> None:
-        """Note that the training code begins, or goes on after a report."""
+        """Start to measure, at the start of the training code and after each report."""
         self._since, self._cpu = time.perf_counter(), time.process_time()
 
     def measured(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what Ray Train is to report: this worker's share, with what it has taken so far.
+        """Return what the worker reports to Ray Train: its share, with the times since the last report.
 
         Args:
             metrics: what the worker reports.
         """
-        self._took = {SECONDS: time.perf_counter() - self._since, CPU: time.process_time() - self._cpu}
-        return {SHARE: Share(metrics, self._took)}
+        self._times = {SECONDS: time.perf_counter() - self._since, CPU: time.process_time() - self._cpu}
+        return {SHARE: Share(metrics, self._times)}
 
     @contextmanager
     def on_checkpoint_sync(self) -> Iterator[None]:
-        """Measure how long `report` waits for the other workers: it is called around that, once for each report."""
-        began = time.perf_counter()
+        """Measure how long a report waits for the other workers; Ray Train enters it once for each report."""
+        started = time.perf_counter()
         yield
-        self._took[WAITED] = time.perf_counter() - began
+        self._times[WAITED] = time.perf_counter() - started
 
 
-class _Functions(DistributedTrainFnUtils):
-    """What `ray.train.report` and its like do in a worker: the same, measured, and on from where the trial is."""
+class _WorkerFunctions(DistributedTrainFnUtils):
+    """The functions behind `ray.train.report` and others in a worker: measured, and from the trial's checkpoint on."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -159,8 +173,14 @@ class _Functions(DistributedTrainFnUtils):
         self.send(reported(metrics), *given, **named)
 
     def send(self, metrics: Mapping[str, Any], *given: Any, **named: Any) -> None:
-        """Report metrics that are plain already; the rest is as for ``ray.train.report``."""
-        output.flush()  # before the scheduler can end the trial here
+        """Report metrics that `reported` has already converted.
+
+        Args:
+            metrics: the worker's metrics.
+            *given: as for ``ray.train.report``.
+            **named: as for ``ray.train.report``.
+        """
+        output.flush()  # before the scheduler can stop the trial
         super().report(self._worker.measured(metrics), *given, **named)
         self._worker.begin()
 
@@ -169,45 +189,45 @@ class _Functions(DistributedTrainFnUtils):
 
     def get_dataset_shard(self, dataset_info: Any) -> Any:
         if get_train_context().dataset_shard_provider is None:
-            raise KeyError(f"there is no data set {dataset_info.dataset_name!r}: a trial of nbtune's has none of Ray's")
+            raise KeyError(f"data set {dataset_info.dataset_name!r}: trials of nbtune have no data sets of Ray Train")
         return super().get_dataset_shard(dataset_info)
 
     def get_all_reported_checkpoints(self, *given: Any, **named: Any) -> Any:
         raise NotImplementedError(
-            "ray.train.get_all_reported_checkpoints is not there in a trial of nbtune's; Trial.checkpoints has them"
+            "ray.train.get_all_reported_checkpoints is not available in trials of nbtune; use Trial.checkpoints"
         )
 
 
-class _Alone(LocalTrainFnUtils):
-    """What `ray.train`'s functions do where the code of workers runs without any."""
+class _FunctionsWithoutWorkers(LocalTrainFnUtils):
+    """The functions behind `ray.train.report` and others where training code runs without workers."""
 
     def report(self, metrics: dict[str, Any], checkpoint: Any = None, *given: Any, **named: Any) -> None:
         session.report(metrics, checkpoint=checkpoint)
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Let `ray.train`'s functions work in this process, as in a run of one worker, and report to the session.
+def without_workers(name: str) -> Iterator[None]:
+    """Let `ray.train`'s functions work in this process, as in a run with one worker, and report to the session.
 
     Args:
-        name: of the experiment.
+        name: the name of the experiment.
     """
-    set_train_fn_utils(_Alone(name))
+    set_train_fn_utils(_FunctionsWithoutWorkers(name))
     try:
         yield
     finally:
         set_train_fn_utils(None)
 
 
-class _InWorker:
-    """In a worker: what Ray Train's functions do there (ray.train.report, ray.train.get_checkpoint)."""
+class _WorkerSession:
+    """The session of a worker, which uses Ray Train's functions."""
 
     def __init__(self, context: session.Context) -> None:
         self.context = context
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         functions = get_train_fn_utils()
-        assert isinstance(functions, _Functions)
+        assert isinstance(functions, _WorkerFunctions)
         with as_ray_checkpoint(checkpoint, self.context.get_world_rank()) as ready:
             functions.send(metrics, checkpoint=ready)
 
@@ -224,13 +244,13 @@ def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Cont
     Args:
         config: the trial's parameters.
         payload: the packed program.
-        place: where the trial's own process runs.
+        place: the context of the trial's own process.
 
     Raises:
         TrialError: the program raised.
     """
     train = get_train_context()
-    here = replace(
+    context = replace(
         place,
         world_size=train.get_world_size(),
         world_rank=train.get_world_rank(),
@@ -242,6 +262,6 @@ def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Cont
     for callback in train.get_context_callbacks():
         if isinstance(callback, Worker):
             callback.begin()
-    folder = f"{storage.experiment_fs_path}/{output.RANK_FOLDER.format(here.get_world_rank())}"
+    folder = f"{storage.experiment_fs_path}/{output.RANK_FOLDER.format(context.get_world_rank())}"
     with output.capture(storage.storage_filesystem, folder):
-        run_program(config, payload, _InWorker(here))
+        run_program(config, payload, _WorkerSession(context))

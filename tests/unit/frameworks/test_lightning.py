@@ -174,10 +174,10 @@ def worker():
     """Provides a process group of one process, and the functions of `ray.train` as in a worker."""
     from torch import distributed
 
-    from nbtune.engine.train.worker import alone
+    from nbtune.engine.train.worker import without_workers
 
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
-    with alone("experiment"):
+    with without_workers("experiment"):
         yield
     distributed.destroy_process_group()
 
