@@ -44,7 +44,7 @@ def to_study(store: Store) -> Any:
         raise ExperimentError("the experiment has no metric: start it with metric= and mode= to compare its trials")
     import optuna
 
-    history = store.reports.history()
+    history = store.history()
     reports: dict[int, dict[int, float]] = {}
     if metric in history:
         rows = history[["trial", "iteration", metric]].dropna()

@@ -94,9 +94,10 @@ class Experiment(Controls):
     def history(self) -> pd.DataFrame:
         """One row for each report, in the order in which they came: trial, iteration, time_s, metrics.
 
-        Reports that a retry from a checkpoint has repeated occur once, as they were the last time.
+        Reports that a retry from a checkpoint has repeated occur once, as they were the last time. Parameters that the
+        scheduler has changed, as population based training does, have a column with the value of each report.
         """
-        return self._store.reports.history()
+        return self._store.history()
 
     @property
     def selected(self) -> pd.DataFrame:

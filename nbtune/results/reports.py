@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import TrialReported
-from nbtune.results.columns import Column, current_rows, headings
+from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings
+from nbtune.spec.space.values import same
 
 __all__ = ["Points", "Reports"]
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of the reports that have a metric: trial (int32), iteration (int32), time_s (float64), value (float64)."""
 _Keys = tuple[np.ndarray, np.ndarray, np.ndarray]  # trial, iteration, time_s
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A change of a trial's parameters before the report with the number `row`."""
+
+    row: int
+    trial: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
 
 
 class Reports:
@@ -31,7 +45,8 @@ class Reports:
         self._metrics: dict[str, Column] = {}
         self._length = 0
         self._is_repeated = False
-        self._history: tuple[int, pd.DataFrame] | None = None
+        self._changes: list[_Change] = []
+        self._history: tuple[tuple[int, int], pd.DataFrame] | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -51,6 +66,17 @@ class Reports:
             self._metrics.setdefault(name, Column()).add(self._length + place[rows], values)
         self._length += len(reported)
         self._is_repeated = self._is_repeated or is_repeated
+
+    def add_change(self, row: int, trial: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Add a change of a trial's parameters.
+
+        Args:
+            row: the number of the first report after it, of any trial.
+            trial: the trial's number.
+            before: the parameters of the trial before the change.
+            after: the parameters after it.
+        """
+        self._changes.append(_Change(row, trial, before, after))
 
     def values(self, metric: str, since: int) -> np.ndarray:
         """Return the values of a metric in the reports from number `since` on, as float64.
@@ -98,14 +124,20 @@ class Reports:
             )
             return self._length, (trial, iteration, time_s, values)
 
-    def history(self) -> pd.DataFrame:
+    def history(self, parameters: Callable[[int], Mapping[str, Any]]) -> pd.DataFrame:
         """Return one row for each report: trial, iteration, time_s and the metrics.
+
+        Parameters that a scheduler has changed in any trial have a column each, with the value of each report.
+
+        Args:
+            parameters: returns the present parameters of a trial, by its number.
 
         A trial that is retried resumes from its last checkpoint, and repeats the reports that came after it. The
         reports of the failed attempt are left out, so that each iteration occurs once.
         """
         with self._lock:
-            if self._history is not None and self._history[0] == self._length:
+            state = (self._length, len(self._changes))
+            if self._history is not None and self._history[0] == state:
                 return self._history[1].copy()
             empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
             trial, iteration, time_s = (np.concatenate(column) for column in zip(*(self._keys or [empty]), strict=True))
@@ -116,8 +148,31 @@ class Reports:
             columns = {name: column.series(self._length) for name, column in self._metrics.items()}
             shown = headings(columns, "metrics", frame.columns)
             named = {shown[name]: column for name, column in columns.items()}
+            changed = self._changed_parameters(trial, parameters)
+            shown = headings(changed, "config", [*frame.columns, *named])
+            named |= {shown[name]: column for name, column in changed.items()}
             frame = pd.concat([frame, pd.DataFrame(named)], axis=1)
             if self._is_repeated:
                 frame = frame[current_rows(frame)].reset_index(drop=True)
-            self._history = (self._length, frame)
+            self._history = (state, frame)
             return frame.copy()
+
+    def _changed_parameters(
+        self, trial: np.ndarray, parameters: Callable[[int], Mapping[str, Any]]
+    ) -> dict[str, pd.Series[Any]]:
+        """Return the parameters that were changed in any trial -> the value with which each report was made."""
+        names = dict.fromkeys(
+            name
+            for change in self._changes
+            for name in {**change.before, **change.after}
+            if not same(change.before.get(name, ABSENT), change.after.get(name, ABSENT))
+        )
+        columns: dict[str, pd.Series[Any]] = {}
+        for name in names:
+            present = {number: parameters(number).get(name, ABSENT) for number in np.unique(trial).tolist()}
+            values = [present[number] for number in trial.tolist()]
+            for change in reversed(self._changes):  # from the present values back
+                for row in np.flatnonzero(trial[: change.row] == change.trial).tolist():
+                    values[row] = change.before.get(name, ABSENT)
+            columns[name] = column_of(values, pd.RangeIndex(len(values)))
+        return columns

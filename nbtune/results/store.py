@@ -25,6 +25,7 @@ from nbtune.engine.protocol.events import (
     TrialEnded,
     TrialPaused,
     TrialQueued,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
 )
@@ -42,6 +43,7 @@ ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
 _ONE_BY_ONE = (
     ExperimentUpdated,
     TrialAdded,
+    TrialReconfigured,
     TrialStarted,
     CheckpointSaved,
     AttemptFailed,
@@ -124,7 +126,11 @@ class Store:
             chunk = chunk.since(self.cursor)
             if chunk.first > self.cursor:
                 raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
+            reported, changed = chunk.rows_of(TrialReported), chunk.rows_of(TrialReconfigured)
+            positions = iter((len(self.reports) + np.searchsorted(reported, changed)).tolist())
             for event in chunk.events_of(*_ONE_BY_ONE):
+                if isinstance(event, TrialReconfigured):
+                    self._reconfigure(event, next(positions))
                 self._apply(event)  # before the reports, which need to know the experiment's metric
             self._add_reports(chunk)
             self.workers.apply(chunk)
@@ -216,6 +222,13 @@ class Store:
                     state.error = state.traceback = None  # a retry has succeeded
                 self._set_status(state, event.status)
 
+    def _reconfigure(self, event: TrialReconfigured, position: int) -> None:
+        state = self._trial(event.trial)
+        before = state.parameters
+        state.config = self._in_order(event.parameters())
+        state.parameters = parameters_of(state.config, self._metadata.get("space", {}))
+        self.reports.add_change(position, event.trial, before, state.parameters)
+
     def _update(self, event: ExperimentUpdated) -> None:
         update = event.metadata.copy()
         for name in self._fixed:
@@ -295,6 +308,11 @@ class Store:
                 return 0.0
             ended = metadata.get("ended") or time.time()
             return max(0.0, ended - started - metadata.get("interruptions_s", 0.0))
+
+    def history(self) -> pd.DataFrame:
+        """Return one row for each report, with the columns of `Experiment.history`."""
+        with self._lock:
+            return self.reports.history(lambda number: self._trial(number).parameters)
 
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial, with the columns of `Experiment.df`."""

@@ -28,6 +28,7 @@ __all__ = [
     "TrialEnded",
     "TrialPaused",
     "TrialQueued",
+    "TrialReconfigured",
     "TrialReported",
     "TrialStarted",
     "WorkerInfo",
@@ -98,7 +99,22 @@ class TrialAdded(Event):
         """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that
         cannot be unpickled in this process.
         """
-        return {name: from_typed_json(value, unpickle=True) for name, value in self.config.items()}
+        return _decode_config(self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReconfigured(Event):
+    """The parameters of a trial have changed, as population based training does. Later reports are made with them.
+
+    Attributes:
+        config: all of its parameters, encoded as in `TrialAdded`.
+    """
+
+    config: Mapping[str, Any]
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters, decoded as those of `TrialAdded`."""
+        return _decode_config(self.config)
 
 
 @dataclass(frozen=True)
@@ -211,10 +227,15 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     TrialQueued,
     WorkersStarted,
     WorkerReported,
+    TrialReconfigured,
 )
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
 _IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}
 _IN_DATA = {kind: [name for one in fields(kind) if (name := one.name) not in _IN_COLUMNS] for kind in EVENT_TYPES}
+
+
+def _decode_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: from_typed_json(value, unpickle=True) for name, value in config.items()}
 
 
 def event_data(event: Event) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import ray.cloudpickle as cloudpickle
 from nbtune.engine.protocol.events import TrialAdded
 from nbtune.engine.protocol.typed_values import to_typed_json
 
-__all__ = ["added_event", "error_of"]
+__all__ = ["added_event", "encode_config", "error_of"]
 
 
 def added_event(trial: Any, number: int, time: float, folder: str, by: str = "search") -> TrialAdded:
@@ -23,8 +24,17 @@ def added_event(trial: Any, number: int, time: float, folder: str, by: str = "se
         folder: the name of its folder in the experiment's.
         by: who has added it, "user" or "search".
     """
-    config = {str(name): to_typed_json(value) for name, value in trial.config.items()}
+    config = encode_config(trial.config)
     return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by)
+
+
+def encode_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration as the events have it.
+
+    Args:
+        config: the configuration, nested.
+    """
+    return {str(name): to_typed_json(value) for name, value in config.items()}
 
 
 def error_of(trial: Any) -> Any:

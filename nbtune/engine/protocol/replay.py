@@ -15,6 +15,7 @@ from nbtune.engine.protocol.events import (
     TrialAdded,
     TrialEnded,
     TrialQueued,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
 )
@@ -104,6 +105,8 @@ def _apply(trial: PastTrial, event: Event) -> None:
     match event:
         case TrialAdded():
             trial.ray_id, trial.folder, trial.by = event.ray_id, event.folder, event.by
+            trial.config = event.parameters()
+        case TrialReconfigured():
             trial.config = event.parameters()
         case TrialReported():
             trial.iterations = event.iteration

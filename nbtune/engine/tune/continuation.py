@@ -43,12 +43,15 @@ def last_result(past: PastTrial) -> dict[str, Any]:
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
-    """Give a restored trial the checkpoint that it has saved after Tune's snapshot, if there is one.
+    """Give a restored trial its parameters, and the checkpoint that it has saved after Tune's snapshot, if any.
+
+    Tune restores parameters from JSON, which loses the types of some.
 
     Args:
         trial: Tune's trial.
         past: the same trial according to the log.
     """
+    trial.set_config(dict(past.config))
     known = trial.latest_checkpoint_result
     if past.checkpoint is None or (
         known is not None and known.metrics.get("training_iteration", 0) >= past.checkpoint_iteration

@@ -17,6 +17,7 @@ from nbtune.engine.protocol.events import (
     TrialEnded,
     TrialPaused,
     TrialQueued,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
     WorkerInfo,
@@ -26,7 +27,7 @@ from nbtune.engine.protocol.events import (
 from nbtune.engine.protocol.failures import UnsavedCheckpoint, describe, unsaved_checkpoint
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import Report, flat
-from nbtune.engine.protocol.recorded_trial import added_event, error_of
+from nbtune.engine.protocol.recorded_trial import added_event, encode_config, error_of
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past
 from nbtune.engine.protocol.result import REPORT
@@ -73,6 +74,7 @@ class Recorder(Live, Callback):
         self.stopped_by_scheduler: set[str] = set()
         self.staging: str | None = None
         self.releases_groups = False
+        self._configs: dict[str, dict[str, Any]] = {}  # the recorded configurations of the trials of this run
         self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
         self.on_failure: Callable[[UnsavedCheckpoint | None, bool], None] = lambda unsaved, final: None
 
@@ -104,6 +106,7 @@ class Recorder(Live, Callback):
         elif trial_id in self._to_resume and not trial.is_finished():
             catch_up(trial, self._to_resume.pop(trial_id))
             self.on_queued(trial)
+        self._configs.setdefault(trial_id, trial.config)
 
     def on_queued(self, trial: Any) -> None:
         """Record that a trial waits for resources again.
@@ -148,6 +151,7 @@ class Recorder(Live, Callback):
         self._search_alg.on_started(trial.trial_id)
         if self.releases_groups and (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[trial.trial_id] = actor_id(actor)
+        self._record_config(trial)
         self._append(TrialStarted, trial)
 
     def on_trial_result(
@@ -194,6 +198,19 @@ class Recorder(Live, Callback):
         if ends == {"failed"}:
             return "failed"
         return "stopped" if self._cut_short else "finished"
+
+    def _record_config(self, trial: Any) -> None:
+        """Record the parameters of a trial if the scheduler has changed them, which replaces the dictionary.
+
+        They are those of the reports only from the next start on: a report made before may still arrive.
+        """
+        known = self._configs.get(trial.trial_id)
+        if trial.config is known:
+            return
+        self._configs[trial.trial_id] = trial.config
+        config = encode_config(trial.config)
+        if known is None or config != encode_config(known):
+            self._append(TrialReconfigured, trial, iteration=_reports(trial), config=config)
 
     def _release(self, trial: Any) -> None:
         if (actor := self._actors.pop(trial.trial_id, None)) is not None:

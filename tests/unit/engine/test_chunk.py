@@ -21,6 +21,7 @@ from nbtune.engine.protocol.events import (
     TrialEnded,
     TrialPaused,
     TrialQueued,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
     WorkerReported,
@@ -78,6 +79,7 @@ OWN = {
         "rank": st.integers(0, 2**15 - 1),
         "took": st.dictionaries(st.sampled_from([SECONDS, WAITED, CPU]), st.floats()),
     },
+    TrialReconfigured: {"config": OBJECTS},
 }
 COLUMNS = {
     "trial": st.integers(-1, 2**31 - 1),

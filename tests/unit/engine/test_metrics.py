@@ -167,7 +167,7 @@ def test_a_renamed_column_does_not_take_the_name_of_another():
     metrics = {"trial": 1, "metrics/trial": 2, "status": 3, "metrics/status": 4, "lr": 5, "config/lr": 6}
     (chunk,) = decode(encode(0, [added, TrialReported(0, iteration=1, metrics=metrics)]))
     store.apply(chunk)
-    history, frame = store.reports.history().iloc[0], store.frame().iloc[0]
+    history, frame = store.history().iloc[0], store.frame().iloc[0]
     assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
     assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
     assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)

@@ -98,4 +98,4 @@ def test_the_store_follows_a_pause_and_a_resumption():
     before = store.generation
     store.reset()
     assert (store.generation, store.cursor, store.trials, store.counts.total()) == (before + 1, 0, {}, 0)
-    assert store.reports.history().empty
+    assert store.history().empty

@@ -18,6 +18,7 @@ from nbtune.engine.protocol.events import (
     ExperimentUpdated,
     TrialAdded,
     TrialEnded,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
 )
@@ -79,7 +80,7 @@ def test_a_retry_that_succeeds():
     feed(store, started(0, 200.0), reported(0, 2, loss=2), ended(0))
     assert (state.status, state.failures, state.error, state.traceback) == ("finished", 1, None, None)
     assert state.started == 102.0
-    assert len(store.reports.history()) == 2
+    assert len(store.history()) == 2
     assert +store.counts == {"finished": 1}
 
 
@@ -116,8 +117,8 @@ def test_without_events():
     assert list(store.frame().columns) == ["status", "iterations", "time_s", "checkpoint", "error"]
     assert store.frame().index.name == "trial"
     assert len(store.frame()) == 0
-    assert list(store.reports.history().columns) == ["trial", "iteration", "time_s"]
-    assert len(store.reports.history()) == 0
+    assert list(store.history().columns) == ["trial", "iteration", "time_s"]
+    assert len(store.history()) == 0
 
 
 def test_known_events_are_skipped():
@@ -126,7 +127,7 @@ def test_known_events_are_skipped():
         events = [start("loss", "min"), added(0), reported(0, 1, loss=3), reported(0, 2, loss=2)]
         for chunk in decode(encode(first, events[first:])):
             store.apply(chunk)
-    assert store.reports.history()["loss"].tolist() == [3, 2]
+    assert store.history()["loss"].tolist() == [3, 2]
     assert store.cursor == 4
 
 
@@ -164,6 +165,30 @@ def test_a_value_that_is_a_dictionary_is_one_parameter():
     frame = store.frame()
     assert {name: frame[name][0] for name in parameters} == parameters
     assert "weights/a" not in frame
+
+
+def test_each_report_has_the_parameters_that_it_was_made_with():
+    def changed(trial, **config):
+        return TrialReconfigured(trial, config=to_typed_json(config))
+
+    events = [added(0, lr=0.1, depth=3), added(1, lr=0.2, depth=3), reported(0, 1, x=1.0), reported(1, 1, x=1.0)]
+    events += [changed(1, lr=0.5, depth=3), reported(0, 2, x=2.0), reported(1, 2, x=2.0)]
+    events += [changed(0, lr=0.7, depth=3), changed(1, lr=0.9, depth=3), reported(1, 3, x=3.0)]
+    for store in (store_of(*events), feed(Store(), start(), *events, cuts=range(1, len(events) + 1))):
+        history = store.history()
+        assert history["lr"].tolist() == [0.1, 0.2, 0.1, 0.5, 0.9]
+        assert "depth" not in history, "it was not changed"
+        assert store.trials[0].config == {"lr": 0.7, "depth": 3}
+        assert store.frame()["lr"].tolist() == [0.7, 0.9]
+    store.apply(decode(encode(store.cursor, [changed(1, lr=1.0, depth=None)]))[0])
+    assert store.history()["depth"].tolist() == [3] * 5
+
+
+def test_a_changed_parameter_beside_a_metric_of_its_name():
+    events = [added(0, lr=0.1), reported(0, 1, lr=7.0)]
+    store = store_of(*events, TrialReconfigured(0, config={"lr": 0.2}), reported(0, 2, lr=8.0))
+    assert store.history()["lr"].tolist() == [7.0, 8.0]
+    assert store.history()["config/lr"].tolist() == [0.1, 0.2]
 
 
 # -- best ------------------------------------------------------------------------------------------
@@ -218,7 +243,7 @@ def test_types_of_columns(values, dtype, cuts):
     """None means that the metric is not reported."""
     events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
     store = feed(Store(), start(), *events, cuts=cuts)
-    for frame in (store.reports.history(), store.frame()):
+    for frame in (store.history(), store.frame()):
         assert str(frame["x"].dtype) == dtype
         missing = [n for n, value in enumerate(values) if value is None]
         assert frame["x"].isna()[missing].all()
@@ -230,7 +255,7 @@ def test_types_of_columns(values, dtype, cuts):
 @pytest.mark.parametrize("values", [["a", "b", "c"], ["a", None, "c"]])
 def test_text_columns(values):
     events = [reported(n, 1, other=0, **({} if value is None else {"x": value})) for n, value in enumerate(values)]
-    for frame in (store_of(*events).reports.history(), store_of(*events).frame()):
+    for frame in (store_of(*events).history(), store_of(*events).frame()):
         assert [None if pd.isna(value) else value for value in frame["x"]] == values
         assert frame["x"].dtype == pd.Series(values).dtype
 
@@ -260,23 +285,23 @@ def test_metrics_named_like_a_fixed_column_are_renamed(name):
 
 @pytest.mark.parametrize("name", ["trial", "iteration", "time_s"])
 def test_metrics_named_like_a_column_of_the_history_are_renamed(name):
-    history = store_of(reported(0, 3, **{name: "mine"})).reports.history()
+    history = store_of(reported(0, 3, **{name: "mine"})).history()
     assert history[f"metrics/{name}"].tolist() == ["mine"]
     assert history[["trial", "iteration"]].values.tolist() == [[0, 3]]
 
 
 def test_tables_are_copies():
     store = store_of(added(0), reported(0, loss=1))
-    history, frame = store.reports.history(), store.frame()
+    history, frame = store.history(), store.frame()
     history["loss"] = frame["loss"] = 5
-    assert store.reports.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
+    assert store.history()["loss"].tolist() == store.frame()["loss"].tolist() == [1]
 
 
 def test_reading_in_between_changes_nothing():
     store = store_of(reported(0, 1, x=2**60 + 1), reported(0, 2, x=0.5))
-    store.reports.history()
+    store.history()
     feed(store, reported(0, 3, x="a"))
-    assert store.reports.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
+    assert store.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
 
 
 # -- any order, any pieces -------------------------------------------------------------------------
@@ -323,7 +348,7 @@ def test_neither_the_order_among_trials_nor_the_chunks_matter(data, trials, mode
     second = feed(Store(), start("loss", mode))
     feed(second, *events, cuts=cuts)
     pd.testing.assert_frame_equal(first.frame(), second.frame(), check_like=True)
-    tables = [store.reports.history() for store in (first, second)]
+    tables = [store.history() for store in (first, second)]
     for number in first.trials:
         one, two = (table[table["trial"] == number].reset_index(drop=True) for table in tables)
         pd.testing.assert_frame_equal(one, two, check_like=True)
@@ -351,7 +376,7 @@ def test_repeated_reports_of_a_retry_occur_once():
     store = Store()
     for chunk in decode(encode(0, events)):
         store.apply(chunk)
-    history = store.reports.history()
+    history = store.history()
     assert history[history["trial"] == 0]["iteration"].tolist() == [1, 2, 3, 4, 5]
     assert history[history["trial"] == 0]["acc"].tolist() == [0.1, 0.2, 0.33, 0.44, 0.55]
     assert history[history["trial"] == 1]["acc"].tolist() == [0.5, 0.6]
@@ -361,7 +386,7 @@ def test_repeated_reports_of_a_retry_occur_once():
 def test_points_before_and_after_the_history_was_read():
     store = feed(Store(), start("loss", "min"), reported(0, 1, loss=1), reported(1, 1, loss=2.5, b=True))
     feed(store, reported(0, 2, loss=3))
-    store.reports.history()
+    store.history()
     feed(store, reported(1, 2, loss="x"), reported(0, 3, b=False))
     for since in range(6):
         known, (trial, iteration, _, value) = store.reports.points("loss", since)

@@ -79,7 +79,7 @@ def test_a_trial_that_is_not_distributed_has_the_columns_but_no_rows():
 def test_reports_of_workers_are_not_reports_of_the_trial():
     store = feed(Store({"metric": "loss", "mode": "min"}), started(2), *report(1, [0.5, 0.5]), *report(2, [0.5, 0.5]))
     assert store.metrics() == ["loss"]
-    assert store.reports.history()["loss"].tolist() == [1.0, 1.0]
+    assert store.history()["loss"].tolist() == [1.0, 1.0]
     assert (store.trials[0].metrics, store.trials[0].iterations, store.trials[0].best) == ({"loss": 1.0}, 2, 1.0)
     assert store.reports.points("loss", 0)[1][3].tolist() == [1.0, 1.0]
 
@@ -194,7 +194,7 @@ def test_the_chunks_of_events_do_not_matter(data, lives):
         history = whole.workers.history(trial)
         pd.testing.assert_frame_equal(history, pieces.workers.history(trial))
         assert not history.duplicated(["rank", "iteration"]).any()
-        assert set(history["iteration"]) == set(whole.reports.history().query("trial == @trial")["iteration"])
+        assert set(history["iteration"]) == set(whole.history().query("trial == @trial")["iteration"])
 
 
 def test_reading_in_between_changes_nothing():
