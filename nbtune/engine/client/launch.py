@@ -269,7 +269,10 @@ def find(
     except ValueError:
         return None
     try:
-        info: DriverInfo = ray.get(driver.info.remote(), timeout=10)
+        info: DriverInfo | None = ray.get(driver.info.remote(), timeout=10)
     except (RayActorError, GetTimeoutError):
         return None
-    return Remote(driver, lambda since: stored(info.where, since)), info
+    if info is None:  # it has not started its experiment yet
+        return None
+    where = info.where
+    return Remote(driver, lambda since: stored(where, since)), info

@@ -193,10 +193,9 @@ class Driver:
         """Return the id of this process."""
         return os.getpid()
 
-    async def info(self) -> DriverInfo:
-        """Return which experiment it runs, and whether that is over."""
-        assert self._info is not None, "start comes first"
-        return replace(self._info, over=self._over)
+    async def info(self) -> DriverInfo | None:
+        """Return which experiment it runs, and whether that is over; None before `start`."""
+        return None if self._info is None else replace(self._info, over=self._over)
 
     async def exit(self) -> None:
         """Exit without waiting for readers: the experiment is over, and is about to be resumed."""

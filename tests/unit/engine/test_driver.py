@@ -295,3 +295,8 @@ def test_a_driver_that_has_started_is_not_asked_again(starting):
     assert remote._is_started(0.25)
     state["answer"] = AssertionError("asked again")
     assert remote._is_started(0.25)
+
+
+def test_a_driver_that_has_not_started_has_no_info(driver):
+    """Other kernels may find it by its name before `start`, when the cluster panel looks for its experiment."""
+    assert asyncio.run(driver.info()) is None
