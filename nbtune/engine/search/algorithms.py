@@ -11,7 +11,7 @@ from typing import Any
 
 from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.result import tune_name
-from nbtune.engine.search.optuna_space import DefineByRun, optuna_problem
+from nbtune.engine.search.optuna_space import DefineByRun, distribution, on_grid, optuna_problem
 from nbtune.engine.search.sampling import Sampler, grid_points
 from nbtune.engine.search.to_ray import to_ray
 from nbtune.engine.search.tokens import Tokens
@@ -78,7 +78,9 @@ def make_search(spec: Spec, space: Space) -> Search:
         algorithm: Any = BasicVariantGenerator(points_to_evaluate=points_to_evaluate or None, random_state=spec.seed)
     elif spec.search == "optuna":
         algorithm = _optuna(spec, space, given)
-        param_space = {} if _needs_define_by_run(space) else param_space
+        # The search has the space; Tune has what does not vary.
+        constants = () if _needs_define_by_run(space) else tokens.space.parameters
+        param_space = to_ray(Space(tuple(p for p in constants if not isinstance(p.domain, Domain)), ()))
     else:
         algorithm = spec.search
     return Search(
@@ -276,21 +278,32 @@ def _needs_define_by_run(space: Space) -> bool:
 def _optuna(spec: Spec, space: Space, points: list[dict[str, Any]]) -> Any:
     import optuna
     from ray.tune.search.optuna import OptunaSearch
+    from ray.tune.utils.util import flatten_dict, unflatten_dict
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    class TolerantOptunaSearch(OptunaSearch):
-        """OptunaSearch that ignores reports without the metric: they raise in Ray's, which ends the experiment."""
+    domains = {p.name: p.domain for p in space.parameters if isinstance(p.domain, Domain)}
+
+    class GridOptunaSearch(OptunaSearch):
+        """OptunaSearch whose values are those of the domains.
+
+        Reports without the metric are ignored: they raise in Ray's, which ends the experiment.
+        """
+
+        def suggest(self, trial_id: str) -> Any:
+            config = super().suggest(trial_id)
+            if not isinstance(config, dict) or _needs_define_by_run(space):
+                return config
+            return unflatten_dict({name: on_grid(domains[name], value) for name, value in flatten_dict(config).items()})
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
             if self.metric in result:
                 super().on_trial_result(trial_id, result)
 
-    points_to_evaluate = points or None
+    searched: Any
     if _needs_define_by_run(space):
-        register_live(define_by_run := DefineByRun(space))
-        metric = None if spec.metric is None else tune_name(spec.metric)
-        return TolerantOptunaSearch(
-            define_by_run, metric=metric, mode=spec.mode, points_to_evaluate=points_to_evaluate, seed=spec.seed
-        )
-    return TolerantOptunaSearch(points_to_evaluate=points_to_evaluate, seed=spec.seed)
+        register_live(searched := DefineByRun(space))
+    else:
+        searched = {name: distribution(domain) for name, domain in domains.items()}
+    metric = None if spec.metric is None else tune_name(spec.metric)
+    return GridOptunaSearch(searched, metric=metric, mode=spec.mode, points_to_evaluate=points or None, seed=spec.seed)

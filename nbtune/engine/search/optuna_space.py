@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from nbtune.errors import option_ref
 from nbtune.spec.space.domain import Domain, alternatives, depends_on, resolve
 from nbtune.spec.space.space import Parameter, Space, nested
 
-__all__ = ["DefineByRun", "distribution", "domain_of", "optuna_problem", "suggest"]
+__all__ = ["DefineByRun", "distribution", "domain_of", "on_grid", "optuna_problem", "suggest"]
 
 
 def optuna_problem(domain: Any) -> str | None:
@@ -48,7 +49,7 @@ def distribution(domain: Domain) -> Any:
     Choices that are not plain numbers, text, bool or None are represented by tokens: Optuna stores no others.
 
     In Ray Tune the upper bound of integers is exclusive, except with a step; in Optuna it is inclusive. Optuna has no
-    logarithmic distributions with a step: the step is ignored here, and `suggest` rounds the value.
+    logarithmic distributions with a step: the step is ignored here, and `on_grid` rounds the value.
 
     Args:
         domain: the domain.
@@ -61,13 +62,51 @@ def distribution(domain: Domain) -> Any:
     if (reason := optuna_problem(domain)) is not None:
         raise ValueError(f"{domain!r}: {reason}")
     arguments, log = domain.arguments, "log" in domain.kind
+    lower, upper = _bounds(domain) if "lower" in arguments else (None, None)
     if domain.kind == "choice":
         return od.CategoricalDistribution(to_tokens(arguments["categories"]))
     step = None if log else arguments.get("q")
     if "int" not in domain.kind:
-        return od.FloatDistribution(arguments["lower"], arguments["upper"], log=log, step=step)
-    high = int(arguments["upper"]) - (arguments.get("q", 1) == 1)
-    return od.IntDistribution(int(arguments["lower"]), high, log=log, step=int(step or 1))
+        return od.FloatDistribution(lower, upper, log=log, step=step)
+    return od.IntDistribution(lower, upper, log=log, step=int(step or 1))
+
+
+def on_grid(domain: Domain, value: Any) -> Any:
+    """Return the value of a domain that is nearest to a value of its Optuna distribution.
+
+    It is the multiple of the domain's step that Ray Tune draws: Optuna adds steps to the lower bound instead, which
+    gives other floating-point numbers, and has no logarithmic distributions with a step.
+
+    Args:
+        domain: the domain.
+        value: the value that Optuna suggests.
+    """
+    q = domain.arguments.get("q")
+    if q is None:
+        return value
+    first, last = _multiples(domain)
+    nearest = min(max(round(value / q), first), last) * q
+    return int(nearest) if "int" in domain.kind else float(nearest)
+
+
+def _bounds(domain: Domain) -> tuple[Any, Any]:
+    """Return the least and the greatest value of a domain of numbers."""
+    lower, upper, q = domain.arguments["lower"], domain.arguments["upper"], domain.arguments.get("q")
+    if "int" in domain.kind and (q is None or q == 1):
+        return int(lower), int(upper) - 1
+    if q is None:
+        return lower, upper
+    first, last = _multiples(domain)
+    if "int" in domain.kind:
+        return int(first * q), int(last * q)
+    return round(first * q, 12), round(last * q, 12)  # Optuna compares decimal fractions: 0.3, not 3 * 0.1
+
+
+def _multiples(domain: Domain) -> tuple[int, int]:
+    """Return the least and the greatest factor of the step whose multiples are within the bounds."""
+    lower, upper, q = (domain.arguments[name] for name in ("lower", "upper", "q"))
+    last = math.floor(round(upper / q, 9))  # 0.3 / 0.1 is 2.9999999999999996
+    return math.ceil(round(lower / q, 9)), last - ("int" in domain.kind and q == 1)  # see `Domain.values`
 
 
 def domain_of(distribution: Any) -> Domain:
@@ -122,17 +161,12 @@ def suggest(trial: Any, parameters: Iterable[Parameter], fixed: Mapping[str, Any
 
 
 def _suggest(trial: Any, name: str, domain: Domain) -> Any:
-    target, arguments = distribution(domain), domain.arguments
+    target = distribution(domain)
     if domain.kind == "choice":
         value = trial.suggest_categorical(name, target.choices)
         return value.value if isinstance(value, Token) else value
     suggest_number = trial.suggest_int if "int" in domain.kind else trial.suggest_float
-    value = suggest_number(name, target.low, target.high, step=target.step, log=target.log)
-    q = arguments.get("q")
-    if q is None or not target.log:
-        return value
-    rounded = min(max(round(value / q) * q, arguments["lower"]), arguments["upper"])
-    return int(rounded) if "int" in domain.kind else rounded
+    return on_grid(domain, suggest_number(name, target.low, target.high, step=target.step, log=target.log))
 
 
 class DefineByRun(Live):

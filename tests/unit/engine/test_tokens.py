@@ -146,3 +146,13 @@ def test_a_token_survives_copies_and_pickling() -> None:
     assert isinstance(again, Token)
     assert again == token
     assert same(again.value, np.float32(2))
+
+
+def test_the_search_draws_numbers_that_are_values_of_the_domains(folder: Path) -> None:
+    space = {"a": {"n": tune.qrandint(1, 64, 8)}, "x": tune.quniform(0, 1, 0.1), "c": 7, "y": tune.qloguniform(2, 8, 2)}
+    for search in ("random", "optuna"):
+        for config in configs(folder, space, 30, search=search):
+            assert config["a"]["n"] in range(8, 65, 8)
+            assert config["x"] == round(config["x"] / 0.1) * 0.1
+            assert config["y"] in (2.0, 4.0, 6.0, 8.0)
+            assert config["c"] == 7
