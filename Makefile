@@ -2,12 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FLOOR := .venv-floor
+# Everything but what takes long and does not depend on these versions: browsers, wheels, storages, and large clusters.
+FLOOR_TESTS := tests/unit tests/kernel $(addprefix tests/ray/test_,checkpoints_and_storage.py control.py forkserver.py \
+	groups.py metrics.py resume.py sweep.py train.py train_steered.py)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # An installed Chromium. If there is none, `make test` installs one: the system's package, or that of Playwright.
 CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
-.PHONY: demo test check lab bench notebooks preview browser clean
+.PHONY: demo test test-floor check lab bench notebooks preview browser clean
 
 demo: $(VENV)/.demo  ## run the quickstart headless; prints its table of trials
 	$(BIN)/python -m tests.run_notebook notebooks/01_quickstart.ipynb
@@ -15,6 +19,9 @@ demo: $(VENV)/.demo  ## run the quickstart headless; prints its table of trials
 test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run every test
 	npm test --silent --prefix widgets
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 30
+
+test-floor: $(FLOOR)/.test  ## test with the oldest versions that pyproject.toml allows
+	$(FLOOR)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(FLOOR_TESTS)
 
 check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/ruff check .
@@ -35,7 +42,7 @@ notebooks: $(VENV)/.demo  ## run the tutorials and store their outputs
 	for notebook in notebooks/*.ipynb; do $(BIN)/python -m tests.run_notebook $$notebook --keep || exit 1; done
 
 clean:
-	rm -rf $(VENV) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +56,16 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+# constraints.txt with the versions of constraints-floor.txt in place of its own.
+$(FLOOR)/.test: pyproject.toml constraints.txt constraints-floor.txt
+	test -x $(FLOOR)/bin/python || $(PYTHON) -m venv $(FLOOR)
+	awk -F== 'NR == FNR { floor[$$1] = 1; print; next } !($$1 in floor)' constraints-floor.txt constraints.txt \
+		> $(FLOOR)/constraints.txt
+	$(FLOOR)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt torch
+	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable . --group test
 	touch $@
 
 widgets/node_modules/.installed: widgets/package.json widgets/package-lock.json

@@ -207,3 +207,20 @@ def test_every_imported_package_is_a_declared_dependency():
     foreign = imported - sys.stdlib_module_names - {"nbtune", "rfc3987_syntax"}
     # grpc comes with the extra `client`, ipykernel with a kernel: both are imported only if they are installed.
     assert {distribution_names.get(name, name) for name in foreign} - names <= {"grpc", "ipykernel"}
+
+
+def test_the_oldest_versions_that_are_tested_are_those_that_are_allowed():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    allowed = dict(re.match(r"([\w-]+)(?:\[.*\])?>=([\d.]+)", entry).groups() for entry in project["dependencies"])
+    lines = (ROOT.parent / "constraints-floor.txt").read_text("utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert set(tested) == {"anywidget", "ipywidgets", "optuna", "pandas", "plotly", "ray"}
+    for name, version in tested.items():
+        shortest = re.sub(r"(\.0)+$", "", version)
+        assert re.sub(r"(\.0)+$", "", allowed[name]) == shortest, name
+
+
+def test_rays_next_minor_version_is_not_allowed():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    (ray,) = (entry for entry in project["dependencies"] if entry.startswith("ray["))
+    assert re.fullmatch(r"ray\[train,tune\]>=[\d.]+,<[\d.]+", ray)
