@@ -261,6 +261,6 @@ def test_two_views_are_equal_and_leave_nothing_behind(opened: Opened) -> None:
     expect(views).to_have_count(2)
     views.nth(0).get_by_label("lower of lr", exact=True).fill("1e-3")
     expect(views.nth(1).get_by_label("lower of lr", exact=True)).to_have_value("1e-3")
-    page.get_by_role("button", name="one view fewer").click()
+    page.get_by_role("button", name="remove a view").click()
     expect(views).to_have_count(1)
     assert page.evaluate("preview.leaks()") == before
