@@ -7,7 +7,7 @@ import { lineOf, plain, short } from "./parallel-data.js";
 
 const HEIGHT = 300;
 const LEFT_MARGIN = 72; // px, which has the tick labels of the first axis
-const LEFT_LETTERS = 11; // characters of a tick label that fit there
+const LEFT_LETTERS = 9; // characters of a tick label that fit there
 
 /**
  * Write the ticks of axes that plotly has no support for: logarithmic ones, and those with missing values.
