@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 import ray.tune.result
+import torch
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule
 
 import nbtune
 from nbtune.results.columns import headings
@@ -245,3 +251,56 @@ def test_a_trial_continues_from_its_checkpoint_with_any_names(run: Any) -> None:
     assert experiment.history["iteration"].tolist() == [1, 2, 3, 4, 5, 6]
     assert experiment.history["training_iteration"].tolist() == [7] * 6
     assert experiment.history["done"].tolist() == [True] * 6
+
+
+ODD: dict[str, Callable[[int], Any]] = {
+    "number": float,
+    "tensor": lambda step: torch.tensor([step + 0.5]),
+    "array": lambda step: np.array([[step + 0.5]]),
+    "decimal": lambda step: Decimal(step),
+    "first": lambda step: None if step else 0.5,
+    "none": lambda step: None,
+    "nan": lambda step: math.nan,
+    "complex": lambda step: 1j * step,
+    "text": lambda step: "0.5",
+    "list": lambda step: [step, step],
+}
+"""Values of the metric: those that are numbers but for their type, and others."""
+NUMBERS = {"number", "tensor", "array", "decimal"}
+SCHEDULERS: dict[str, Callable[[], Any]] = {
+    "fifo": lambda: "fifo",
+    "asha": lambda: "asha",
+    "hyperband": lambda: HyperBandScheduler(max_t=3),
+    "median": lambda: MedianStoppingRule(grace_period=1, min_samples_required=1),
+}
+
+
+@pytest.mark.parametrize(("search", "scheduler"), [("optuna", "fifo"), *(("random", name) for name in SCHEDULERS)])
+def test_a_metric_that_is_not_a_number_ends_no_other_trial(run: Any, search: str, scheduler: str) -> None:
+    odd = ODD
+
+    def train(config: dict[str, Any]) -> None:
+        for step in range(3):
+            nbtune.report(loss=odd[config["value"]](step), other=1j, checkpoint={"step": step})
+
+    space = {"value": nbtune.choice(list(ODD)), "x": nbtune.choice([1, 2])}
+    points = [{"value": name, "x": 1} for name in ODD]
+    experiment = run(
+        train,
+        space,
+        metric="loss",
+        mode="min",
+        samples=len(ODD),
+        points=points,
+        search=search,
+        scheduler=SCHEDULERS[scheduler](),
+    ).wait(150)
+    assert experiment.status == "finished", experiment
+    assert set(experiment.df["status"]) <= {"finished", "stopped"}, experiment.df
+    history = experiment.history
+    for number, trial in experiment.trials.items():
+        values = history[history["trial"] == number]["loss"].tolist()
+        assert values, trial
+        if trial.config["value"] in NUMBERS:
+            assert all(isinstance(value, (int, float)) for value in values), values
+    assert experiment.best.config["value"] in NUMBERS

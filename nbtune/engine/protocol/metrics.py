@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -62,10 +64,11 @@ def reported(metrics: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a metric's or parameter's value as plain Python, if it has an equivalent there.
+    """Return a metric's value as plain Python, if it has an equivalent there.
 
-    NumPy scalars and zero-dimensional tensors become numbers, arrays and tensors become lists. The items of
-    dictionaries, lists and tuples are converted in the same way. Everything else is returned as it is.
+    NumPy scalars, decimals, fractions, and arrays and tensors with a single element become numbers, other arrays and
+    tensors lists. The items of dictionaries, lists and tuples are converted in the same way. Everything else is
+    returned as it is.
 
     Args:
         value: any value.
@@ -78,10 +81,10 @@ def plain(value: Any) -> Any:
         return type(value)(plain(item) for item in value)
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor
         value = value.detach().cpu()
-        return value.item() if value.ndim == 0 else value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value.tolist() if isinstance(value, np.ndarray) else value
+        return value.item() if value.numel() == 1 else value.tolist()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.item() if value.size == 1 else value.tolist()
+    return float(value) if isinstance(value, (Decimal, Fraction)) else value
 
 
 def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -32,6 +32,7 @@ __all__ = [
     "TUNE_ENTRIES",
     "add_metric",
     "as_reported",
+    "has_metrics",
     "metric_names",
     "tune_metrics",
     "tune_name",
@@ -75,8 +76,34 @@ def tune_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         metrics: metric -> value, as `nbtune.engine.protocol.metrics.reported` returns them.
     """
+    metrics = _without_complex(metrics)
     summed = {name: metrics[name] for name in SUMMED_ENTRIES & metrics.keys() if type(metrics[name]) in (int, float)}
     return {**{tune_name(name): value for name, value in metrics.items()}, **summed}
+
+
+def has_metrics(result: Mapping[str, Any], metrics: Iterable[str]) -> bool:
+    """Return whether a result has a number for each metric.
+
+    Schedulers and search algorithms fail for other values, some of them also for NaN.
+
+    Args:
+        result: a result of Tune's, with the metrics under the names that are looked for.
+        metrics: these names.
+    """
+    values = (result.get(name) for name in metrics)
+    return all(isinstance(value, (int, float)) and value == value for value in values)
+
+
+def _without_complex(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics with text in place of complex numbers: Tune computes the extremes of all numbers, and fails."""
+    return {
+        name: _without_complex(value)
+        if isinstance(value, Mapping)
+        else repr(value)
+        if isinstance(value, complex)
+        else value
+        for name, value in metrics.items()
+    }
 
 
 def add_metric(result: dict[str, Any], metric: str | None) -> None:

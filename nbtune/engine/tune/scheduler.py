@@ -18,7 +18,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.result import REPORT, as_reported, metric_names
+from nbtune.engine.protocol.result import REPORT, as_reported, has_metrics, metric_names
 from nbtune.engine.tune.groups import defer_removals
 
 __all__ = ["SteerableScheduler"]
@@ -51,6 +51,7 @@ class SteerableScheduler(Live, TrialScheduler):
         self._to_pause: set[str] = set()  # the user has requested their pause
         self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
         self._to_resume: list[str] = []  # the user has resumed them, in order
+        self._last_results: dict[str, dict[str, Any]] = {}  # trial id -> its last result with a number as metric
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
 
@@ -108,7 +109,10 @@ class SteerableScheduler(Live, TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         result.pop(REPORT, None)  # it is for the recorder, which gets it from Tune's own dictionary
-        decision: str = self._inner.on_trial_result(self._visible(tune_controller), trial, self._with_metric(result))
+        decision: str = TrialScheduler.CONTINUE
+        if has_metrics(seen := self._with_metric(result), metric_names(self.metric)):
+            self._last_results[trial.trial_id] = seen
+            decision = self._inner.on_trial_result(self._visible(tune_controller), trial, seen)
         requested = trial.trial_id in self._to_pause
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
@@ -122,8 +126,14 @@ class SteerableScheduler(Live, TrialScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._restore(tune_controller)
+        last = self._last_results.get(trial.trial_id)
         self._forget(trial)
-        self._inner.on_trial_complete(tune_controller, trial, self._with_metric(result))
+        if has_metrics(seen := self._with_metric(result), metric_names(self.metric)):
+            self._inner.on_trial_complete(tune_controller, trial, seen)
+        elif last is not None:
+            self._inner.on_trial_complete(tune_controller, trial, last)
+        else:
+            self._inner.on_trial_remove(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
@@ -155,6 +165,7 @@ class SteerableScheduler(Live, TrialScheduler):
         self._to_pause.discard(trial.trial_id)
         self._paused_by_user.discard(trial.trial_id)
         self.pausing.pop(trial.trial_id, None)
+        self._last_results.pop(trial.trial_id, None)
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine._ray.tune import add_samples, restart_generator
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import PastTrial
-from nbtune.engine.protocol.result import as_reported, metric_names
+from nbtune.engine.protocol.result import as_reported, has_metrics, metric_names
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
@@ -92,6 +92,7 @@ class SteerableSearch(Live, SearchAlgorithm):
         self._paused_by_scheduler: set[str] = set()
         self._configs: dict[str, dict[str, Any]] = {}  # of the requested trials that are not over
         self.results: dict[str, dict[str, Any]] = {}
+        self._last_results: dict[str, dict[str, Any]] = {}  # trial id -> its last result with a number as metric
 
     # -- the user's commands ----------------------------------------------------------------------
 
@@ -240,14 +241,20 @@ class SteerableSearch(Live, SearchAlgorithm):
         return not rejected and self._search.accepts(config)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if trial_id not in self._configs:  # else the algorithm has not proposed it
-            self._inner.on_trial_result(trial_id, as_reported(result, metric_names(self.metric)))
+        names = metric_names(self.metric)
+        if trial_id not in self._configs and has_metrics(seen := as_reported(result, names), names):
+            self._last_results[trial_id] = seen
+            self._inner.on_trial_result(trial_id, seen)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         for trials in (self._open, self._started, self._paused_by_scheduler):
             trials.discard(trial_id)
+        last, names = self._last_results.pop(trial_id, None), metric_names(self.metric)
         if (result := result or self.results.get(trial_id)) is not None:
-            result = as_reported(result, metric_names(self.metric))
+            result = as_reported(result, names)
+            # The last number is the result of a trial that ends without one. Without any, the trial has failed.
+            result = result if has_metrics(result, names) else last
+            error = error or result is None
         config = self._configs.pop(trial_id, None)
         if config is not None:
             self.add_result(config, result, error=error)
@@ -262,7 +269,7 @@ class SteerableSearch(Live, SearchAlgorithm):
             result: its last result, or None.
             error: whether its trial has failed.
         """
-        value = (result or {}).get(self.metric)
+        value = (result or {}).get(self.metric) if isinstance(self.metric, str) else None
         if isinstance(self._inner, SearchGenerator) and value is not None and not error:
             with suppress(Exception):  # most algorithms do not support it, or not for a point outside of the space
                 self._inner.searcher.add_evaluated_point(self._search.tokens.encode(flatten_dict(dict(config))), value)

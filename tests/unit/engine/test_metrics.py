@@ -1,10 +1,14 @@
 """The user's metrics on their way from `report` to the event, and as Tune sees them."""
 
+import math
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import ray.tune.result
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.utils.util import flatten_dict
@@ -17,6 +21,7 @@ from nbtune.engine.protocol.result import (
     TUNE_ENTRIES,
     add_metric,
     as_reported,
+    has_metrics,
     metric_names,
     tune_metrics,
     tune_name,
@@ -37,6 +42,35 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampl
 def test_names_become_text_values_plain_and_dictionaries_remain():
     assert reported({1: np.float32(0.5), "a": {"b": np.arange(2), 2: {}}}) == {"1": 0.5, "a": {"b": [0, 1], "2": {}}}
     assert dict(flat({"a": {"b": 1, "c": {}}, "": 2})) == {"a/b": 1, "a/c": {}, "": 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (np.array([0.5]), 0.5),
+        (np.array([[2]]), 2),
+        (np.array(3), 3),
+        (np.float32(0.5), 0.5),
+        (torch.tensor([0.5], requires_grad=True), 0.5),
+        (torch.tensor(0.5, dtype=torch.bfloat16), 0.5),
+        (Decimal("1.50"), 1.5),
+        (Fraction(1, 2), 0.5),
+    ],
+)
+def test_what_is_a_number_but_for_its_type_is_a_number(value, number):
+    found = reported({"x": value})["x"]
+    assert found == number
+    assert type(found) is type(number)
+
+
+@pytest.mark.parametrize("value", [None, "0.5", 1j, [0.5, 0.6], math.nan, {}, np.arange(2), Decimal("NaN")])
+def test_schedulers_do_not_get_other_values(value):
+    result = tune_metrics(reported({"x": value, "y": 1}))
+    assert not has_metrics(result, ["x"])
+    assert has_metrics(result, ["y"])
+    assert not has_metrics(result, ["y", "absent"])
+    assert has_metrics(result, [])
+    assert not any(isinstance(item, complex) for item in flatten_dict(result).values())
 
 
 @pytest.mark.parametrize(
