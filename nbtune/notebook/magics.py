@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
@@ -23,6 +23,9 @@ from nbtune.spec.options.help import help_page
 from nbtune.spec.options.line import parse_line
 from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.options.tokenizer import split_first, split_line
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["NbTune", "register"]
 
@@ -64,12 +67,17 @@ for _option in OPTIONS.values():
     _trait = AnyTrait(None, allow_none=True, help=f"Default of {_option.flag}: {_option.help}.").tag(config=True)
     setattr(_Defaults, _option.name, _trait)
     _trait.class_init(_Defaults, _option.name)
-_Defaults.setup_class(_Defaults.__dict__)
+_Defaults.setup_class(dict(_Defaults.__dict__))
 
 
 @magics_class
 class NbTune(_Defaults):
     """Turn a cell into a hyperparameter sweep on Ray."""
+
+    if TYPE_CHECKING:
+        shell: InteractiveShell  # IPython's is optional; a magic has one
+        storage: Any  # an option, as all traits of `_Defaults`
+        storage_filesystem: Any
 
     @line_cell_magic
     def tune(self, line: str, cell: str | None = None) -> Any:  # the docstring is the help page, set below

@@ -62,7 +62,8 @@ class ScalingForm(ScalingWidget):
     @property
     def scaling_config(self) -> ScalingConfig:
         """The same as a `ray.train.ScalingConfig`; one process becomes one worker with the same resources."""
-        return _scaling_config(self.value)
+        config: ScalingConfig = _scaling_config(self.value)
+        return config
 
     @property
     def samples(self) -> int:

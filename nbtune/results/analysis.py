@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
@@ -60,7 +60,8 @@ def to_study(store: Store) -> Any:
         warnings.simplefilter("ignore")
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(study_name=store.metadata.get("name"), direction=f"{mode}imize")
+        direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
+        study = optuna.create_study(study_name=store.metadata.get("name"), direction=direction)
         optuna.logging.set_verbosity(verbosity)
         study.set_metric_names([metric])
         study.add_trials(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,9 @@ def report_result(checkpoint: Any, metrics: dict[str, Any]) -> None:
         checkpoint: a `ray.tune.Checkpoint` that is in the trial's storage already, or None.
         metrics: the result.
     """
-    get_session()._report_training_result(TrainingResult(checkpoint=checkpoint, metrics=metrics))
+    session = get_session()
+    assert session is not None
+    session._report_training_result(TrainingResult(checkpoint=checkpoint, metrics=metrics))
 
 
 def tune_controller(wrapped: Any) -> Any:
@@ -104,7 +106,7 @@ def set_start_checkpoint(trial: Any, result: TrainingResult) -> None:
     trial._restore_checkpoint_result = result
 
 
-def restart_generator(generator: BasicVariantGenerator, experiment: Any, points: Sequence[Any]) -> None:
+def restart_generator(generator: BasicVariantGenerator, experiment: Any, points: list[dict[str, Any]]) -> None:
     """Let a generator of variants, which has come to its end, generate those of another experiment.
 
     `add_configurations` is public, but the generator would stay at its end, and repeat its first points.

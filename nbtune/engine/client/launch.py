@@ -269,9 +269,10 @@ def find(
     except ValueError:
         return None
     try:
-        info: DriverInfo | None = ray.get(driver.info.remote(), timeout=10)
+        answer: Any = ray.get(driver.info.remote(), timeout=10)
     except (RayActorError, GetTimeoutError):
         return None
+    info: DriverInfo | None = answer
     if info is None:  # it has not started its experiment yet
         return None
     where = info.where

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -101,7 +101,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
     from nbtune.engine.protocol.recorded_trial import added_event, error_of
 
     analysis = ExperimentAnalysis(folder, storage_filesystem=filesystem)
-    trials = sorted(analysis.trials, key=_position)
+    trials: list[Any] = sorted(analysis.trials, key=_position)
     statuses = {trial.status for trial in trials}
     running = statuses - {"TERMINATED", "ERROR"}
     starts = [trial.run_metadata.start_time or time.time() for trial in trials]
@@ -140,7 +140,7 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
         yield ExperimentUpdated(time=max([last, *starts]), metadata={"status": final})
 
 
-def _metrics_of(row: dict[str, Any]) -> dict[str, Any]:
+def _metrics_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the metrics that another tool's trial has reported: the entries of a result that are not Tune's own."""
     from ray.tune.result import AUTO_RESULT_KEYS
 

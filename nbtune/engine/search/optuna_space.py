@@ -62,9 +62,9 @@ def distribution(domain: Domain) -> Any:
     if (reason := optuna_problem(domain)) is not None:
         raise ValueError(f"{domain!r}: {reason}")
     arguments, log = domain.arguments, "log" in domain.kind
-    lower, upper = _bounds(domain) if "lower" in arguments else (None, None)
     if domain.kind == "choice":
         return od.CategoricalDistribution(to_tokens(arguments["categories"]))
+    lower, upper = _bounds(domain)
     step = None if log else arguments.get("q")
     if "int" not in domain.kind:
         return od.FloatDistribution(lower, upper, log=log, step=step)

@@ -76,13 +76,15 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
         partial(work, dict(config), payload.program, place),
         scaling_config=_scaling(training.workers, config),
-        run_config=RunConfig(
+        run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
             name=storage.trial_dir_name,
             storage_path=storage.experiment_fs_path,
             storage_filesystem=storage.storage_filesystem,
             # Tune tries the whole trial again, from its latest checkpoint, and counts that.
             # Only an elastic run reserves resources, and retries until they are available.
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=-1 if elastic else 0),
+            failure_config=FailureConfig(  # type: ignore[call-arg]
+                max_failures=0, controller_failure_limit=-1 if elastic else 0
+            ),
             # The user's variables may have to be set before a library is imported.
             worker_runtime_env={"env_vars": dict(training.variables)} if training.variables else {},
         ),
@@ -102,6 +104,7 @@ def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
     """
     if workers.elastic is None:
         group = ray.util.get_current_placement_group()
+        assert group is not None
         places, number = group.bundle_count - bool(workers.trainer_resources), workers.count(config)
         if number > places:
             raise TrialError(
@@ -118,7 +121,7 @@ def _notify(driver: Any, *arguments: Any) -> None:
 
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
     return ScalingConfig(
-        num_workers=workers.elastic or workers.count(config),
+        num_workers=workers.elastic or workers.count(config),  # type: ignore[arg-type]
         use_gpu=bool(workers.resources_per_worker.get("GPU")),
         resources_per_worker=dict(workers.resources_per_worker),
         placement_strategy=workers.strategy,

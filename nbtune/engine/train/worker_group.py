@@ -61,7 +61,9 @@ class ReservedWorkerGroup(PollingWorkerGroup):
         self._worker_group_state = _ReusableState(**vars(state))
 
     def _create_placement_group(self, *given: Any) -> _Reservation:
-        return _Reservation(ray.util.get_current_placement_group())
+        group = ray.util.get_current_placement_group()
+        assert group is not None
+        return _Reservation(group)
 
     def _create_workers(self, num_workers: int, placement_group: Any, *given: Any, **named: Any) -> Any:
         if self._reused is not None:
@@ -129,11 +131,11 @@ def _get_all(*references: Any) -> list[Any] | None:
 def _synchronized_by(actor: Any) -> Iterator[None]:
     """Let Ray Train use an existing actor for the synchronization of workers, instead of a new one."""
     before = worker_group.SynchronizationActor
-    worker_group.SynchronizationActor = _ActorAsClass(actor)
+    worker_group.SynchronizationActor = _ActorAsClass(actor)  # type: ignore[misc,assignment]
     try:
         yield
     finally:
-        worker_group.SynchronizationActor = before
+        worker_group.SynchronizationActor = before  # type: ignore[misc]
 
 
 @dataclass(frozen=True)

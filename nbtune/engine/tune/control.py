@@ -193,7 +193,7 @@ class Control(Live, Callback):
 
     # -- what Tune calls --------------------------------------------------------------------------
 
-    def setup(self, **info: Any) -> None:
+    def setup(self, **info: Any) -> None:  # type: ignore[override]  # Tune gives all by name
         """Bring a resumed experiment up to date before its first step: Tune's snapshot is older than the event log.
 
         Commands that came with the resumption are executed here, since there is no first step if all trials are over.

@@ -30,7 +30,9 @@ class TrialProcess(FunctionTrainable):
     `train` adds the report itself, which Tune does not store with checkpoints.
     """
 
-    def setup(self, config: dict[str, Any], payload: TrialPayload, metric: str | None) -> None:
+    def setup(  # type: ignore[override]  # by `with_parameters`
+        self, config: dict[str, Any], payload: TrialPayload, metric: str | None
+    ) -> None:
         """Prepare the actor for its first trial.
 
         Args:
@@ -51,6 +53,7 @@ class TrialProcess(FunctionTrainable):
         entries: dict[str, Any] = super().step()
         if _is_end(entries):
             return entries
+        assert self._last_training_result is not None
         checkpoint = self._last_training_result.checkpoint
         # Entries that Ray has added. They have replaced metrics of these names, if `ray.tune.report` was called with
         # any.

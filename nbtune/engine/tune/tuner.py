@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "make_run"]
 
-_MIN_RESOURCES = {"memory": 1_000_000}
+_MIN_RESOURCES: dict[str, float] = {"memory": 1_000_000}
 """What a trial requests if it reserves nothing for its workers. Tune does not place a trial without any resources."""
 
 
@@ -188,7 +188,7 @@ def _resources(launch: Launch) -> Any:
 
 def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Return the bundles of a trial with workers: for its own process, which may be empty, and for each worker."""
-    trial = dict(workers.trainer_resources)
+    trial: dict[str, float] = dict(workers.trainer_resources)
     if workers.elastic is not None:  # Ray Train reserves resources for its workers
         return tune.PlacementGroupFactory([trial or _MIN_RESOURCES])
     number, labels = workers.count(config), workers.scaling_fields.get("label_selector")

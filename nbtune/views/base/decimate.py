@@ -41,5 +41,5 @@ def _extremes(
         span = positions[-1] - positions[0]
         if not (np.isfinite(span) and span > 0 and np.all(np.diff(positions) >= 0)):  # and with these
             positions = np.arange(len(values))
-    downsampler = MinMaxDownsampler()  # type: ignore[no-untyped-call]
+    downsampler = MinMaxDownsampler()
     return np.asarray(downsampler.downsample(positions, values, n_out=points // 2 * 2), dtype=np.int64)

@@ -37,10 +37,10 @@ class Curves(BaseWidget):
     _esm = script("curves")
     _css = styles("curves")
     metric = traitlets.Unicode("").tag(sync=True)
-    metrics = traitlets.List().tag(sync=True)
+    metrics: traitlets.List[str] = traitlets.List().tag(sync=True)
     mode = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     settings = traitlets.Dict({"x": "iteration", "logx": False, "logy": False, "smooth": 0}).tag(sync=True)
-    selection = traitlets.List().tag(sync=True)
+    selection: traitlets.List[int] = traitlets.List().tag(sync=True)
 
 
 class Trials(BaseWidget):
@@ -52,7 +52,7 @@ class Trials(BaseWidget):
 
     _esm = script("trials")
     _css = styles("trials")
-    selection = traitlets.List().tag(sync=True)
+    selection: traitlets.List[int] = traitlets.List().tag(sync=True)
 
 
 class Parallel(BaseWidget):
@@ -64,4 +64,4 @@ class Parallel(BaseWidget):
 
     _esm = script("parallel")
     _css = styles("parallel")
-    selection = traitlets.List().tag(sync=True)
+    selection: traitlets.List[int] = traitlets.List().tag(sync=True)
