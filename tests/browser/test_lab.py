@@ -197,11 +197,11 @@ def test_a_sweep_is_controlled_by_its_buttons(lab: Server, page: Page, folder: P
     head.get_by_role("button", name="Stop").click()
     head.get_by_role("button", name="Yes").click()
     expect(head).to_contain_text("■ stopped")
-    head.get_by_role("button", name="Resume").click()
+    head.get_by_role("button", name="Resume", exact=True).click()
     expect(head).to_contain_text("● running")
     expect(head).to_contain_text("✓ finished", timeout=60_000)
     expect(head).to_contain_text("4 of 4")
-    expect(head.get_by_role("button", name="Resume")).to_be_hidden()
+    expect(head.get_by_role("button", name="Resume", exact=True)).to_be_hidden()
     outcome = story.run(2).locator(".jp-OutputArea-output").inner_text()
     assert outcome.strip() == "(['finished', 'finished', 'finished', 'finished'], True, {60})"
 

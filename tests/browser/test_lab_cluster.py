@@ -99,7 +99,7 @@ def test_a_cluster_is_connected_polled_and_planned_for(lab: Server, page: Page, 
     panel.get_by_role("button", name="Attach to another").click()
     address.fill("127.0.0.1:1")
     panel.get_by_role("button", name="Connect", exact=True).click()
-    expect(panel).to_contain_text("embedded Ray would end, and busy with it")
+    expect(panel).to_contain_text("would end this kernel's embedded Ray and its running experiment: busy")
     stop.touch()
     expect(page.locator(".nbt-header").last).to_contain_text("✓ finished")
     expect(panel).to_contain_text("Nothing is in use")
