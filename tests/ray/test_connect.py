@@ -126,7 +126,7 @@ def test_an_unreachable_address_is_reported(guarded: ForeignCluster, ray_folder:
     assert "Check the address, and that the cluster is running" in nobody
     assert "expected HOST:PORT, auto, local, or ray://HOST:PORT, got 'nowhere'" in nothing
     assert f"127.0.0.1:{port} cannot be reached: the port accepts connections, but no Ray cluster answers" in other
-    assert "write ray:// before it" in client
+    assert "write ray:// before the address" in client
     assert "no Ray Client server answers" in no_client
     assert "cpus= and gpus= are for an embedded Ray" in cpus
 
