@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import ray.tune.result
 import torch
-from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, PopulationBasedTraining
 
 import nbtune
 from nbtune.results.columns import headings
@@ -272,6 +272,9 @@ SCHEDULERS: dict[str, Callable[[], Any]] = {
     "asha": lambda: "asha",
     "hyperband": lambda: HyperBandScheduler(max_t=3),
     "median": lambda: MedianStoppingRule(grace_period=1, min_samples_required=1),
+    "pbt": lambda: PopulationBasedTraining(
+        time_attr="training_iteration", perturbation_interval=1, hyperparam_mutations={"x": [1, 2]}
+    ),
 }
 
 
@@ -280,7 +283,8 @@ def test_a_metric_that_is_not_a_number_ends_no_other_trial(run: Any, search: str
     odd = ODD
 
     def train(config: dict[str, Any]) -> None:
-        for step in range(3):
+        checkpoint = nbtune.get_checkpoint()  # a scheduler may pause a trial
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 3):
             nbtune.report(loss=odd[config["value"]](step), other=1j, checkpoint={"step": step})
 
     space = {"value": nbtune.choice(list(ODD)), "x": nbtune.choice([1, 2])}
