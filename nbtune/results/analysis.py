@@ -12,7 +12,7 @@ from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
-from nbtune.spec.space.values import label
+from nbtune.spec.space.values import is_plain, label
 
 __all__ = ["PLOTS", "plot", "to_study"]
 
@@ -84,7 +84,7 @@ def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
 
 def _supported(value: Any) -> Any:
     """Return a value that Optuna supports: the value itself, or its label."""
-    return value if type(value) in (bool, int, float, str) or value is None else label(value)
+    return value if is_plain(value) else label(value)
 
 
 def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:

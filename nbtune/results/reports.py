@@ -129,11 +129,11 @@ class Reports:
 
         Parameters that a scheduler has changed in any trial have a column each, with the value of each report.
 
-        Args:
-            parameters: returns the present parameters of a trial, by its number.
-
         A trial that is retried resumes from its last checkpoint, and repeats the reports that came after it. The
         reports of the failed attempt are left out, so that each iteration occurs once.
+
+        Args:
+            parameters: returns the present parameters of a trial, by its number.
         """
         with self._lock:
             state = (self._length, len(self._changes))

@@ -198,8 +198,7 @@ class Store:
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
-                state.config = self._in_order(event.parameters())
-                state.parameters = parameters_of(state.config, self._metadata.get("space", {}))
+                self._set_config(state, event.parameters())
             case TrialStarted():
                 state.started, state.reason = state.started or event.time, ""
                 self._set_status(state, "running")
@@ -225,8 +224,7 @@ class Store:
     def _reconfigure(self, event: TrialReconfigured, position: int) -> None:
         state = self._trial(event.trial)
         before = state.parameters
-        state.config = self._in_order(event.parameters())
-        state.parameters = parameters_of(state.config, self._metadata.get("space", {}))
+        self._set_config(state, event.parameters())
         self.reports.add_change(position, event.trial, before, state.parameters)
 
     def _update(self, event: ExperimentUpdated) -> None:
@@ -238,10 +236,12 @@ class Store:
         if update.get("status") in ENDED:
             self._metadata["ended"] = event.time
 
-    def _in_order(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a configuration in the order of the space; Optuna's is in the order of its suggestions."""
-        known = dict.fromkeys(name.partition("/")[0] for name in self._metadata.get("space", {}))
-        return {**{name: config[name] for name in known if name in config}, **config}
+    def _set_config(self, state: TrialState, config: dict[str, Any]) -> None:
+        """Set the parameters of a trial in the order of the space; Optuna's are in the order of its suggestions."""
+        space = self._metadata.get("space", {})
+        known = dict.fromkeys(name.partition("/")[0] for name in space)
+        state.config = {**{name: config[name] for name in known if name in config}, **config}
+        state.parameters = parameters_of(state.config, space)
 
     def _trial(self, number: int) -> TrialState:
         state = self._trials.get(number)

@@ -285,20 +285,13 @@ def _optuna(spec: Spec, space: Space, points: list[dict[str, Any]]) -> Any:
     domains = {p.name: p.domain for p in space.parameters if isinstance(p.domain, Domain)}
 
     class GridOptunaSearch(OptunaSearch):
-        """OptunaSearch whose values are those of the domains.
-
-        Reports without the metric are ignored: they raise in Ray's, which ends the experiment.
-        """
+        """OptunaSearch whose values are those of the domains."""
 
         def suggest(self, trial_id: str) -> Any:
             config = super().suggest(trial_id)
             if not isinstance(config, dict) or _needs_define_by_run(space):
                 return config
             return unflatten_dict({name: on_grid(domains[name], value) for name, value in flatten_dict(config).items()})
-
-        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-            if self.metric in result:
-                super().on_trial_result(trial_id, result)
 
     searched: Any
     if _needs_define_by_run(space):

@@ -17,10 +17,7 @@ def to_ray(space: Space) -> dict[str, Any]:
     Args:
         space: the search space.
     """
-    referenced = frozenset().union(
-        *(parameter.depends for parameter in space.parameters),
-        *(constraint.test.depends for constraint in space.constraints),
-    )
+    referenced = space.referenced
     return nested({parameter.name: _ray_parameter(parameter, referenced) for parameter in space.ordered})
 
 

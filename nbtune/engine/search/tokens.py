@@ -14,7 +14,7 @@ from typing import Any
 from nbtune.engine.search.sampling import sample_domain
 from nbtune.spec.space.domain import Domain
 from nbtune.spec.space.space import Parameter, Space, top_level
-from nbtune.spec.space.values import label, same
+from nbtune.spec.space.values import is_plain, label, same
 
 __all__ = ["Token", "Tokens", "from_tokens", "to_tokens", "with_values"]
 
@@ -57,8 +57,7 @@ class Tokens:
     """
 
     def __init__(self, space: Space) -> None:
-        depends = (parameter.depends for parameter in space.parameters)
-        referenced = frozenset().union(*depends, *(constraint.test.depends for constraint in space.constraints))
+        referenced = space.referenced
         self.space = Space(tuple(_with_tokens(p, referenced) for p in space.parameters), space.constraints)
         self._by_parameter = {p.name: list(_tokens_of(p.domain)) for p in self.space.parameters}
 
@@ -81,7 +80,7 @@ def to_tokens(values: Iterable[Any]) -> list[Any]:
     values = list(values)
     texts = {value for value in values if type(value) is str}
     for position, value in enumerate(values):
-        if _is_plain(value):
+        if is_plain(value):
             found.append(value)
             continue
         text = label(value)
@@ -164,7 +163,3 @@ def _token_for(value: Any, tokens: Sequence[Token]) -> Any:
         except Exception:  # noqa: S112 - arrays, and whatever cannot be compared
             continue
     return to_tokens([value])[0]
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or type(value) in (bool, int, float, str)

@@ -129,6 +129,12 @@ class Space:
         return math.prod(len(domain.values or []) for domain in grids)
 
     @property
+    def referenced(self) -> frozenset[str]:
+        """The top-level names of the parameters that other parameters or constraints depend on."""
+        depends = (parameter.depends for parameter in self.parameters)
+        return frozenset().union(*depends, *(constraint.test.depends for constraint in self.constraints))
+
+    @property
     def ordered(self) -> tuple[Parameter, ...]:
         """The parameters, each after those that it depends on, otherwise in their order.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["is_finite", "is_number", "label", "literal", "same"]
+__all__ = ["is_finite", "is_number", "is_plain", "label", "literal", "same"]
 
 
 def label(value: Any) -> str:
@@ -57,6 +57,15 @@ def same(one: Any, other: Any) -> bool:
         return one is other or bool(equal) or bool(one != one and other != other)
     except Exception:  # objects that cannot be compared
         return False
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is None, a bool, a number or text of Python's own types, not of a subclass.
+
+    Args:
+        value: any value.
+    """
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def is_number(value: Any) -> bool:
