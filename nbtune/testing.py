@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbtune.engine.protocol.chunk import Chunk, decode, encode
 from nbtune.engine.protocol.commands import Command
@@ -27,6 +27,7 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.storage import Storage
 
@@ -123,7 +124,7 @@ def example(trials: int = 20, reports: int = 30, *, failing: int = 1, seed: int 
     """
     numbers = random.Random(seed)  # noqa: S311 - not for cryptography
     clock = 1_700_000_000.0
-    space: dict[str, dict[str, Any]] = {
+    space: dict[str, RecordedParameter] = {
         "lr": {"kind": "loguniform", "text": "loguniform(0.0001, 0.1)", "lower": 1e-4, "upper": 1e-1},
         "hidden": {"kind": "choice", "text": "choice([32, 64, 128])", "values": [32, 64, 128]},
     }

@@ -168,7 +168,7 @@ def resume_experiment(
         "path": where.redacted,
         "name": past.metadata.get("name", ""),
         "detached": not cluster.embedded,
-        "plan": planned.to_json(),
+        "plan": planned,
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
     request = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)

@@ -175,7 +175,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "concurrent": planned.concurrent,
         "max_concurrent": spec.max_concurrent,
         "workers": str(spec.worker_group or ""),
-        "plan": planned.to_json(),
+        "plan": planned,
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, keep_names=True),
         "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),

@@ -55,8 +55,7 @@ class About:
     @property
     def plan(self) -> Plan | None:
         """The plan before it was started or resumed: how many trials, how many at once, and what limits that."""
-        plan = self._store.metadata.get("plan")
-        return Plan.from_json(plan) if plan is not None else self._plan
+        return self._store.metadata.get("plan", self._plan)
 
     @property
     def time_left(self) -> TimeLeft | None:

@@ -38,7 +38,8 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
         store: the experiment's state.
         now: seconds since the epoch; None for the present.
     """
-    budget = (store.metadata.get("options") or {}).get("time_budget")
+    given = (store.metadata.get("options") or {}).get("time_budget")
+    budget = given if isinstance(given, (int, float)) else None
     return left(
         store.states(),
         store.progress()[1],
@@ -51,13 +52,13 @@ def time_left(store: Store, now: float | None = None) -> TimeLeft | None:
 def _bounds(store: Store) -> dict[str, int]:
     """Return limit -> the number of trials that can run at once with it; "" is the number of trials."""
     metadata = store.metadata
-    plan = metadata.get("plan") or {}
-    fit = plan.get("slots") or metadata.get("concurrent") or 0
-    if plan.get("autoscaling"):
+    plan = metadata.get("plan")
+    fit = (plan and plan.slots) or metadata.get("concurrent") or 0
+    if plan and plan.autoscaling:
         fit = max(fit, store.counts["running"])  # there may be more nodes by now
     bounds = {
         "": max(1, store.progress()[1]),
-        plan.get("bottleneck") or "cluster": fit,
+        (plan and plan.bottleneck) or "cluster": fit,
         "max_concurrent": metadata.get("max_concurrent") or 0,
     }
     return {name: number for name, number in bounds.items() if number}

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.engine.protocol.typed_values import from_typed_json, to_typed_json
+from nbtune.spec.plan.plan import Plan
 
 __all__ = ["Metadata", "decode_metadata", "encode_metadata"]
 
@@ -49,14 +51,14 @@ class Metadata(TypedDict, total=False):
     """The user's limit of trials that run at once, or None."""
     workers: str
     """The workers of each trial, as text; empty without any."""
-    plan: dict[str, Any]
-    """`nbtune.spec.plan.plan.Plan.to_json`."""
-    space: dict[str, dict[str, Any]]
-    """`nbtune.engine.protocol.recorded_space.recorded`: what views show of each parameter."""
+    plan: Plan
+    """The plan before it was started or resumed."""
+    space: dict[str, RecordedParameter]
+    """What views show of each parameter, by its name."""
     definition: dict[str, Any]
-    """`nbtune.spec.space.json.space_to_json`: the space itself."""
-    options: dict[str, Any]
-    """The options that were given, as text where JSON does not have their values."""
+    """The space itself, as `nbtune.spec.space.json.space_to_json` encodes it."""
+    options: dict[str, int | float | str]
+    """The options that were given, as text where they are neither numbers nor text."""
     source: str
     """The text of the cell or function."""
     versions: dict[str, str]
@@ -74,7 +76,7 @@ _NAMES = frozenset(Metadata.__annotations__)
 
 def encode_metadata(metadata: Metadata) -> dict[str, Any]:
     """Return metadata as the JSON object that the event log keeps."""
-    return {name: to_typed_json(value) if name == "space" else plain(value) for name, value in metadata.items()}
+    return {name: _encode(name, value) for name, value in metadata.items()}
 
 
 def decode_metadata(data: Mapping[str, Any]) -> Metadata:
@@ -83,7 +85,16 @@ def decode_metadata(data: Mapping[str, Any]) -> Metadata:
     Args:
         data: what `encode_metadata` has returned, after its way through JSON.
     """
-    known = {name: value for name, value in data.items() if name in _NAMES}
-    if "space" in known:
-        known["space"] = from_typed_json(known["space"], unpickle=False)
-    return cast(Metadata, known)
+    return cast(Metadata, {name: _decode(name, value) for name, value in data.items() if name in _NAMES})
+
+
+def _encode(name: str, value: Any) -> Any:
+    if name == "space":
+        return to_typed_json(value)
+    return plain(value.to_json() if name == "plan" else value)
+
+
+def _decode(name: str, value: Any) -> Any:
+    if name == "space":
+        return from_typed_json(value, unpickle=False)
+    return Plan.from_json(value) if name == "plan" else value

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypedDict, cast
 
 from nbtune.spec.space.domain import Conditional, Domain, alternatives
 from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
 
-__all__ = ["parameters_of", "recorded", "recorded_domain"]
+__all__ = ["RecordedParameter", "parameters_of", "recorded", "recorded_domain"]
 
 
-def recorded(space: Space) -> dict[str, Any]:
-    """Return what the event log records of a space: parameter -> {"kind", "text", and its bounds or values}.
+class RecordedParameter(TypedDict, total=False):
+    """What the event log keeps of a parameter and its domain."""
 
-    The "kind" of a parameter that depends on others is "derived". Its "of" is the entry of the only domain among its
-    alternatives, or None if there are several or none.
+    kind: str
+    """The name of the domain's function in Ray Tune; "constant" for a value, "derived" if it depends on others."""
+    text: str
+    """The domain or the value as text."""
+    of: RecordedParameter | None
+    """Of a derived parameter: the only domain among its alternatives, or None if there are several or none."""
+    lower: float
+    """The lower bound, included."""
+    upper: float
+    """The upper bound; excluded for integers that are not quantized, as in Ray Tune."""
+    q: float
+    """The step of a quantized domain."""
+    mean: float
+    """The mean of a normal distribution."""
+    sd: float
+    """The standard deviation of a normal distribution."""
+    values: Sequence[Any]
+    """The values of a choice or a grid."""
+
+
+def recorded(space: Space) -> dict[str, RecordedParameter]:
+    """Return what the event log keeps of a space, by the names of its parameters.
 
     Args:
         space: the search space.
     """
-    entries = {}
+    entries: dict[str, RecordedParameter] = {}
     for parameter in space.parameters:
         domain = parameter.domain
         if parameter.depends or isinstance(domain, (Conditional, Expression)):
@@ -34,16 +54,17 @@ def recorded(space: Space) -> dict[str, Any]:
     return entries
 
 
-def _entry(domain: Any) -> dict[str, Any]:
+def _entry(domain: Any) -> RecordedParameter:
     if not isinstance(domain, Domain):
         return {"kind": "constant", "text": label(domain)}
     given = {name: value for name, value in domain.arguments.items() if not isinstance(value, Expression)}
-    bounds = {name: value for name, value in given.items() if name in {"lower", "upper", "q", "mean", "sd"}}
-    values = {"values": domain.values} if domain.kind in {"choice", "grid_search"} and domain.values is not None else {}
-    return {"kind": domain.kind, "text": repr(domain), **bounds, **values}
+    entry = {name: value for name, value in given.items() if name in {"lower", "upper", "q", "mean", "sd"}}
+    if domain.kind in {"choice", "grid_search"} and domain.values is not None:
+        entry["values"] = domain.values
+    return cast(RecordedParameter, {"kind": domain.kind, "text": repr(domain)} | entry)
 
 
-def recorded_domain(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def recorded_domain(entry: RecordedParameter | None) -> RecordedParameter | None:
     """Return the domain that a parameter's values are from, as an entry of `recorded`; None if it has none.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.store import ENDED, Store
 from nbtune.results.trial import Trial
@@ -146,7 +147,7 @@ class CommandHandlers:
         return lambda message: self._background.submit(lambda: run(message))
 
 
-def _read_value(name: str, value: Any, recorded: Mapping[str, Any] | None, tried: list[Any]) -> Any:
+def _read_value(name: str, value: Any, recorded: RecordedParameter | None, tried: list[Any]) -> Any:
     """Return the value of a parameter that the browser has sent.
 
     Args:

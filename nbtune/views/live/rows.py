@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
+from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.results.columns import ABSENT
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
@@ -36,7 +36,7 @@ def cell(value: Any) -> Any:
     return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
 
 
-def parameter_kind(recorded: Mapping[str, Any] | None) -> str | None:
+def parameter_kind(recorded: RecordedParameter | None) -> str | None:
     """Return the kind of a parameter's values: "int", "float", "choice" or "any"; None for one outside the space.
 
     Args:
@@ -105,7 +105,7 @@ class TableRows:
     def _describe(self, failed: bool) -> list[dict[str, Any]]:
         """Return the columns: the experiment's metric, the parameters, the other metrics, the rest."""
         store = self._store
-        space: dict[str, dict[str, Any]] = store.metadata.get("space", {})
+        space = store.metadata.get("space", {})
         metrics = store.metrics()
         columns = []
         if store.metric in metrics:  # the most interesting column is the first
@@ -115,7 +115,7 @@ class TableRows:
                 _column("best", f"best {store.metric}", "best"),
             ]
         for name in {**dict.fromkeys(space), **self._parameters}:
-            recorded = space.get(name, {})
+            recorded = space.get(name, RecordedParameter())
             shown = f"config/{name}" if name in store.metrics() else name
             kind = parameter_kind(space.get(name))
             cells = [*map(cell, recorded["values"])] if kind == "choice" else None

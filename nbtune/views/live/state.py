@@ -109,7 +109,7 @@ def _starting(store: Store) -> str:
     """Return the hint before the first trial runs."""
     if not store.cursor and store.elapsed() > _START_TIMEOUT:
         return "waiting for the cluster to start the driver"
-    plan = store.metadata.get("plan") or {}
-    if plan.get("in_use") and not plan.get("at_first") and store.elapsed() > _START_TIMEOUT:
-        return f"others use {format_resources(plan['in_use'])}: the first trial waits until enough is free"
+    plan = store.metadata.get("plan")
+    if plan is not None and plan.in_use and not plan.at_first and store.elapsed() > _START_TIMEOUT:
+        return f"others use {format_resources(plan.in_use)}: the first trial waits until enough is free"
     return "starting the trials' processes; this takes a few seconds"

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from nbtune.engine.protocol.metadata import decode_metadata, encode_metadata
+from nbtune.spec.plan.plan import make_plan
+from nbtune.spec.plan.shape import Shape
 
 
 def through_json(metadata):
@@ -25,11 +27,16 @@ def test_metadata_comes_back_and_only_the_entries_that_were_given(metadata):
     assert through_json(metadata) == metadata
 
 
-def test_arrays_and_numbers_of_numpy_become_plain():
-    assert through_json({"trials": np.int64(3), "options": {"x": np.array([1.0, 2.0])}}) == {
+def test_numbers_of_numpy_become_plain():
+    assert through_json({"trials": np.int64(3), "options": {"x": np.float32(0.5)}}) == {
         "trials": 3,
-        "options": {"x": [1.0, 2.0]},
+        "options": {"x": 0.5},
     }
+
+
+def test_the_plan_comes_back_as_a_plan():
+    plan = make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 4)
+    assert through_json({"plan": plan}) == {"plan": plan}
 
 
 def test_an_unknown_entry_of_a_log_is_left_out():

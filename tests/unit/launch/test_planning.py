@@ -16,7 +16,7 @@ def test_the_text_has_the_plan_and_the_progress():
         == "no plan: nbtune has not started this experiment\nfinished, 4 of 4 trials are over"
     )
     planned = make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 4)
-    experiment._store._metadata["plan"] = planned.to_json()
+    experiment._store._metadata["plan"] = planned
     assert experiment.plan == planned
     assert experiment.time_left is None
     assert describe_progress(experiment) == f"{planned}\nfinished, 4 of 4 trials are over"

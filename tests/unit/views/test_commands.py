@@ -19,6 +19,7 @@ from nbtune.engine.protocol.events import ExperimentUpdated, TrialPaused
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.results.experiment import Experiment
 from nbtune.results.store import Store
+from nbtune.spec.plan.plan import Plan
 from nbtune.testing import Replay, example
 from nbtune.views.base.channel import BaseWidget
 from nbtune.views.live.commands import _read_value
@@ -85,6 +86,10 @@ def start(*more, drop=1, **resume):
 def ask(experiment, widget, **message):
     part = getattr(experiment.dashboard, f"_{widget}")
     part._received(part, message, [])
+
+
+def planned(**given):
+    return Plan(trials=4, concurrent=1, limited_by="CPU", waves=4, **given)
 
 
 def ended(status, **metadata):
@@ -340,25 +345,25 @@ def test_hints_and_concurrent_trials():
     store._metadata.update(concurrent=2, trials=20)
     assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (None, 2)
     assert header_state(store)["workers"] == ""
-    store._metadata.update(max_concurrent=3, plan={"slots": 8})
+    store._metadata.update(max_concurrent=3, plan=planned(slots=8))
     assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (3, 3)
     assert header_state(store)["limited_by"] == "max_concurrent"
     store._metadata["max_concurrent"] = None
     assert (header_state(store)["concurrent"], header_state(store)["limited_by"]) == (8, "cluster")
-    store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
+    store._metadata["plan"] = planned(slots=8, bottleneck="GPU")
     assert header_state(store)["limited_by"] == "GPU"
-    store._metadata["plan"] = {"slots": 1, "bottleneck": "GPU", "autoscaling": True}
+    store._metadata["plan"] = planned(slots=1, bottleneck="GPU", autoscaling=True)
     store._counts["running"] += 3
     assert header_state(store)["concurrent"] == store.counts["running"]
     store._metadata["trials"] = 4
-    store._metadata["plan"] = {"slots": 8, "bottleneck": "GPU"}
+    store._metadata["plan"] = planned(slots=8, bottleneck="GPU")
     assert (header_state(store)["concurrent"], header_state(store)["limited_by"]) == (4, "")
 
 
 def test_the_hint_distinguishes_waiting_from_starting():
     store = Store()
     assert header_state(store)["hint"].startswith("starting the trials' processes")
-    store._metadata.update(plan={"in_use": {"CPU": 2}, "at_first": 0}, started=time.time())
+    store._metadata.update(plan=planned(in_use={"CPU": 2}, at_first=0), started=time.time())
     assert header_state(store)["hint"].startswith(
         "starting the trials' processes"
     )  # what is used may be on its way back
@@ -366,7 +371,7 @@ def test_the_hint_distinguishes_waiting_from_starting():
     assert header_state(store)["hint"].startswith("waiting for the cluster to start the driver")
     store.cursor = 1
     assert header_state(store)["hint"].startswith("others use 2 CPU: the first trial waits")
-    store._metadata["plan"]["at_first"] = 1
+    store._metadata["plan"] = planned(in_use={"CPU": 2}, at_first=1)
     assert header_state(store)["hint"].startswith("starting the trials' processes")
 
 
