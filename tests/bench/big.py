@@ -38,7 +38,7 @@ def _chunk(
         accuracy[at] = values(int(number), int(iteration[rows[at[0]]]), int(iteration[rows[at[-1]]]) + 1)
     metrics = {"accuracy": (rows, accuracy), "loss": (rows, 1 - accuracy)} if len(rows) else {}
     rank = np.full(len(kind), -1, np.int16)
-    return Chunk(first, kind, trial, _BEGAN + seconds, iteration, seconds, rank, metrics, data, {}, {})
+    return Chunk(first, kind, trial, _BEGAN + seconds, iteration, seconds, rank, metrics, data, {})
 
 
 def finished(trials: int, reports: int, *, over: bool = False) -> list[Chunk]:

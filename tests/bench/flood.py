@@ -9,6 +9,7 @@ import psutil
 import ray
 
 import nbtune
+from nbtune.engine.client.launch import Remote
 from tests.bench.measure import STORAGE, Options, Row, probe, write_result
 
 __all__ = ["measure"]
@@ -44,6 +45,7 @@ def _probe() -> None:
     while len(experiment.history) < TRIALS * 10:
         time.sleep(0.2)
     ready = time.monotonic()
+    assert isinstance(experiment._source, Remote)
     processes = {"driver": psutil.Process(ray.get(experiment._source._driver.pid.remote())), "kernel": psutil.Process()}
     before = {name: process.memory_info().rss for name, process in processes.items()}
     most = dict(before)

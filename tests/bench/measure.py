@@ -132,7 +132,7 @@ def wait_until_idle(timeout: float = 30.0) -> float:
     """
     deadline = time.monotonic() + timeout
     while True:
-        busy = psutil.cpu_percent(interval=1.5) / 100
+        busy = float(psutil.cpu_percent(interval=1.5)) / 100
         if busy < 0.2 or time.monotonic() > deadline:
             return busy
 
