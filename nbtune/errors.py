@@ -4,6 +4,7 @@
     ├── SpecError         the request is invalid; nothing was started
     ├── ClusterError      no cluster could be reached or started
     └── ExperimentError   an experiment failed, was lost, or cannot be read
+        └── WaitTimeoutError   it is not over in time; also a TimeoutError
 
 In a notebook they show as a message, not as a traceback: what was given, what is allowed and
 what to do. In a program they are ordinary exceptions::
@@ -35,6 +36,8 @@ __all__ = [
     "Problem",
     "SpecError",
     "Spelling",
+    "WaitInterrupted",
+    "WaitTimeoutError",
     "did_you_mean",
     "option_ref",
     "spell",
@@ -214,6 +217,17 @@ class ClusterError(NbtuneError):
 
 class ExperimentError(NbtuneError):
     """An experiment failed, was lost, or cannot be read."""
+
+
+class WaitTimeoutError(ExperimentError, TimeoutError):
+    """An experiment is not over in time."""
+
+
+class WaitInterrupted(KeyboardInterrupt):
+    """The user has interrupted a call that waits. In a notebook it shows as its message, and no further cells run."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

@@ -1,13 +1,19 @@
-"""The IPython shell: whether a user can interact with it, and new cells in its notebook."""
+"""The IPython shell: whether a user can interact with it, its variables, texts and new cells in its notebook."""
 
 from __future__ import annotations
 
+import getpass
+import hashlib
+import logging
+import os
+import socket
 import sys
+import threading
 from typing import Any
 
 from nbtune.errors import NbtuneError
 
-__all__ = ["can_interact", "insert_cell_below", "shell"]
+__all__ = ["can_interact", "cell_id", "insert_cell_below", "notebook_id", "say", "shell", "variable_of"]
 
 
 def shell() -> Any:
@@ -28,6 +34,28 @@ def can_interact() -> bool:
     return bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin", True))
 
 
+def cell_id() -> str | None:
+    """Return the id of the notebook's cell that runs, or None if the frontend does not tell."""
+    kernel = getattr(shell(), "kernel", None)
+    if kernel is None:
+        return None
+    metadata = kernel.get_parent("shell").get("metadata") or {}
+    return metadata.get("cellId")
+
+
+def notebook_id() -> str:
+    """Return an id of the notebook, equal in each of its kernels; empty if the notebook is unknown.
+
+    It tells nothing of the path from which it is made.
+    """
+    variables = getattr(shell(), "user_ns", {})
+    path = os.environ.get("JPY_SESSION_NAME") or variables.get("__vsc_ipynb_file__") or ""  # Jupyter Server, VS Code
+    if not path:
+        return ""
+    text = "\n".join([getpass.getuser(), socket.gethostname(), str(path)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def insert_cell_below(text: str) -> None:
     """Insert a cell below the one that runs.
 
@@ -41,3 +69,26 @@ def insert_cell_below(text: str) -> None:
     if ipython is None:
         raise NbtuneError("writing a cell requires a notebook; print the form's .text instead")
     ipython.set_next_input(text, replace=False)
+
+
+def variable_of(value: object) -> str | None:
+    """Return the name of a variable of the notebook that refers to a value, or None.
+
+    Args:
+        value: the value.
+    """
+    ipython = shell()
+    variables = {} if ipython is None else dict(ipython.user_ns)
+    return next((name for name, other in variables.items() if other is value and not name.startswith("_")), None)
+
+
+def say(text: str) -> None:
+    """Tell the user something that needs no action: printed by a cell, logged in a program and on other threads.
+
+    Args:
+        text: one sentence.
+    """
+    if shell() is None or threading.current_thread() is not threading.main_thread():
+        logging.getLogger("nbtune").info(text)
+    else:
+        print(text)

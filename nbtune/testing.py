@@ -109,7 +109,7 @@ def replay(events: str | Path | Iterable[Event], *, speed: float = math.inf) -> 
     chunks = recorded(events) if isinstance(events, (str, Path)) else decode(encode(0, list(events)))
     experiment = Experiment(Replay(chunks, speed))
     if math.isinf(speed):
-        experiment.wait()
+        experiment._wait()
     return experiment
 
 

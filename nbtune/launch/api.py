@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
 from nbtune.launch.prepare import prepare_function
 from nbtune.launch.registry import lookup
+from nbtune.launch.rerun import namesake_note
 from nbtune.launch.start import launch_prepared, should_wait, wait_for_end
 from nbtune.spec.options.options import OPTIONS
 
@@ -124,6 +126,8 @@ def tune(
     given = dict(locals())
     options = {option: given[option] for option in OPTIONS}
     prepared = prepare_function(train, space, options)
+    if note := namesake_note(prepared.spec.name):
+        prepared = replace(prepared, notes=(*prepared.notes, note))
     experiment = launch_prepared(prepared)
     if should_wait(prepared):
         wait_for_end(experiment)
@@ -155,7 +159,7 @@ def load(path: str, filesystem: Any = None) -> Experiment:
     experiment = Experiment(
         open_experiment(where), where=where, metadata=metadata, fixed=("path",), resume=resume_experiment
     )
-    experiment.wait()
+    experiment._wait()
     return experiment
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nbtune.errors import Problem
+from nbtune.spec.cell.capture import may_report
 from nbtune.spec.cell.reports import Reports, find_reports
 from nbtune.spec.space.space import Space, top_level
 
-__all__ = ["globals_used", "source_and_reports", "takes_parameters_by_name"]
+__all__ = ["globals_used", "reported_metrics", "source_and_reports", "takes_parameters_by_name"]
 
 
 def takes_parameters_by_name(function: Callable[..., Any], space: Space, problems: list[Problem]) -> bool:
@@ -53,16 +54,42 @@ def source_and_reports(function: Callable[..., Any]) -> tuple[str, Reports]:
     Args:
         function: the training function.
     """
-    unknown = Reports((), False, True)
+    return _source_of(function), _reports_of(function, returns=True)
+
+
+def _source_of(function: Callable[..., Any]) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(function))
-        node = ast.parse(source).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        return "", unknown
+        ast.parse(source)
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    return source
+
+
+def _reports_of(function: Callable[..., Any], *, returns: bool) -> Reports:
+    """Return the metrics that the source of a function shows; `returns` tells whether what it returns is a report."""
+    unknown = Reports((), False, True)
+    node = next(iter(ast.parse(_source_of(function)).body), None)
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):  # a lambda, for instance
-        return source, unknown
+        return unknown
     generator = any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in ast.walk(node))
-    return source, unknown if generator else find_reports(node.body, returns=True)
+    return unknown if generator else find_reports(node.body, returns=returns)
+
+
+def reported_metrics(reports: Reports, values: Iterable[Any]) -> tuple[str, ...]:
+    """Return the metrics that a cell or function reports, also through the notebook's functions that it uses.
+
+    Args:
+        reports: the reports in its own source.
+        values: the values of the variables that it uses.
+    """
+    called = [
+        metric
+        for value in values
+        if inspect.isfunction(value) and may_report(value)
+        for metric in _reports_of(value, returns=False).metrics
+    ]
+    return tuple(dict.fromkeys([*reports.metrics, *called]))
 
 
 def globals_used(function: Callable[..., Any], namespace: Mapping[str, Any]) -> list[str]:

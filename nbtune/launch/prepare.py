@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.frameworks import framework_of
 from nbtune.launch.check_space import check_samples, check_trial_count
-from nbtune.launch.function import globals_used, source_and_reports, takes_parameters_by_name
+from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
 from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, notebook_sources
 from nbtune.spec.cell.names import FreeNames
@@ -35,6 +35,7 @@ class Prepared:
         packed: the code and the notebook's variables that it uses.
         program: the same, not packed.
         source: the text of the cell or function.
+        metrics: the metrics that it reports, as far as its text shows.
         checkpoints: whether it may report checkpoints, as far as its text shows.
         notes: notes on its space, one sentence each.
     """
@@ -44,6 +45,7 @@ class Prepared:
     packed: Packed
     program: Program
     source: str
+    metrics: tuple[str, ...] = ()
     checkpoints: bool = True
     notes: tuple[str, ...] = ()
 
@@ -108,7 +110,10 @@ def prepare_cell(
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
     checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
-    return _finish(spec, cell.space, program, captured, namespace, cell.source, problems, checkpoints, valid=valid)
+    metrics = reported_metrics(cell.reports, values)
+    return _finish(
+        spec, cell.space, program, captured, namespace, cell.source, problems, metrics, checkpoints, valid=valid
+    )
 
 
 def prepare_function(
@@ -152,7 +157,10 @@ def prepare_function(
     program = Program(function=function, by_name=by_name, sources=sources)
     checkpoints = may_save_checkpoints(reports, used.values())
     nothing, valid = Capture({}, set(), []), not request_problems
-    return _finish(spec, parameters, program, nothing, namespace, source, problems, checkpoints, valid=valid, used=used)
+    metrics = reported_metrics(reports, used.values())
+    return _finish(
+        spec, parameters, program, nothing, namespace, source, problems, metrics, checkpoints, valid=valid, used=used
+    )
 
 
 def as_space(space: Any, problems: list[Problem]) -> Space:
@@ -186,6 +194,7 @@ def _finish(
     namespace: Mapping[str, Any],
     source: str,
     problems: list[Problem],
+    metrics: tuple[str, ...],
     checkpoints: bool,
     *,
     valid: bool,
@@ -219,4 +228,4 @@ def _finish(
     packed = pack_program(program, captured, namespace, spec.seed, problems, used=used)
     if problems or packed is None:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, checkpoints, notes)
+    return Prepared(spec, space, packed, program, source, metrics, checkpoints, notes)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["attach", "attach_to_driver", "resume_experiment", "running_folders"]
+__all__ = ["attach", "attach_to_driver", "name_of", "resume_experiment", "running_folders"]
 
 
 def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Experiment:
@@ -43,7 +43,7 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
 
     wanted = PurePosixPath(name).name
     running = running_folders() if reach() else []
-    matching = [folder for folder in running if wanted in (folder, _name_of(folder))]
+    matching = [folder for folder in running if wanted in (folder, name_of(folder))]
     if matching and (experiment := attach_to_driver(max(matching))) is not None:
         return experiment
     from nbtune.engine.client.stored import stored_experiments
@@ -53,18 +53,22 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
         return load(name, filesystem)
     root = str(storage or default_storage())
     stored = {where.name: where for where in stored_experiments(Storage(root, filesystem))}
-    matching = [folder for folder in stored if wanted in (folder, _name_of(folder))]
+    matching = [folder for folder in stored if wanted in (folder, name_of(folder))]
     if matching:
         return load(stored[max(matching)].place, filesystem)
-    names = sorted({_name_of(folder) for folder in [*running, *stored]})
+    names = sorted({name_of(folder) for folder in [*running, *stored]})
     raise ExperimentError(
         f"there is no experiment {name!r}{did_you_mean(name, names)} on the cluster or in {root}; the experiments are"
         f" {', '.join(names) or 'none'}"
     )
 
 
-def _name_of(folder: str) -> str:
-    """Return the experiment's name in the name of its folder, NAME_DATE_TIME."""
+def name_of(folder: str) -> str:
+    """Return the experiment's name in the name of its folder, NAME_DATE_TIME.
+
+    Args:
+        folder: the name of the folder.
+    """
     return folder.rsplit("_", 2)[0]
 
 

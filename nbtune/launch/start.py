@@ -16,8 +16,8 @@ from nbtune.errors import ExperimentError, SpecError
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import register
-from nbtune.shell import can_interact
-from nbtune.spec.options.options import OPTIONS
+from nbtune.shell import can_interact, notebook_id
+from nbtune.spec.options.options import OPTIONS, Spec
 from nbtune.spec.plan.plan import Plan
 from nbtune.spec.plan.shape import format_factory, is_factory
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["dry_run", "launch_prepared", "should_wait", "wait_for_end"]
+__all__ = ["dry_run", "launch_prepared", "recorded_options", "should_wait", "wait_for_end"]
 
 
 def launch_prepared(prepared: Prepared) -> Experiment:
@@ -111,16 +111,21 @@ def should_wait(prepared: Prepared) -> bool:
     return not can_interact() if prepared.spec.wait is None else prepared.spec.wait
 
 
-def wait_for_end(experiment: Experiment) -> Experiment:
+def wait_for_end(experiment: Experiment, *, line: bool = True) -> Experiment:
     """Wait until an experiment is over, and return it.
 
     Args:
         experiment: the experiment.
+        line: whether a line shows the progress meanwhile.
 
     Raises:
         ExperimentError: it failed, was lost, or nbtune failed to read it.
+        WaitInterrupted: the user has interrupted the waiting.
     """
-    experiment.wait()
+    if line:
+        experiment.wait()
+    else:
+        experiment._wait()
     if experiment.status in {"failed", "lost", "unread"}:
         raise ExperimentError(repr(experiment))
     return experiment
@@ -152,25 +157,16 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
     from nbtune.cluster.link.imports import version
     from nbtune.engine.protocol.recorded_space import recorded
     from nbtune.engine.search.algorithms import trial_count
-    from nbtune.engine.storage.storage import Storage
     from nbtune.spec.space.json import space_to_json
 
     spec = prepared.spec
-    plain_options = {
-        name: value if isinstance(value, (int, float, str)) else repr(value)
-        for name in OPTIONS
-        if (value := getattr(spec, name)) not in (None, (), {})
-    }
-    if is_factory(spec.resources):
-        plain_options["resources"] = format_factory(spec.resources)
-    if spec.storage is not None:
-        plain_options["storage"] = Storage(spec.storage, spec.storage_filesystem).redacted
     return {
         "name": spec.name,
         "path": where.redacted,
         "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,
+        "metrics": list(prepared.metrics),
         "trials": planned.trials,
         "concurrent": planned.concurrent,
         "max_concurrent": spec.max_concurrent,
@@ -179,10 +175,31 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, keep_names=True),
         "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
-        "options": plain_options,
+        "options": recorded_options(spec),
         "source": prepared.source,
+        "notebook": notebook_id(),
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": version()},
     }
+
+
+def recorded_options(spec: Spec) -> dict[str, int | float | str]:
+    """Return the options that were given, as the event log has them: text where they are neither numbers nor text.
+
+    Args:
+        spec: the options.
+    """
+    from nbtune.engine.storage.storage import Storage
+
+    options = {
+        name: value if isinstance(value, (int, float, str)) else repr(value)
+        for name in OPTIONS
+        if (value := getattr(spec, name)) not in (None, (), {})
+    }
+    if is_factory(spec.resources):
+        options["resources"] = format_factory(spec.resources)
+    if spec.storage is not None:
+        options["storage"] = Storage(spec.storage, spec.storage_filesystem).redacted
+    return options
 
 
 def dry_run(prepared: Prepared) -> str:

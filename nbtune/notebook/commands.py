@@ -78,15 +78,21 @@ def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:
 
 def _stop(experiment: Experiment, words: list[str]) -> str:
     if not words:
+        if sentence := experiment.needless("stop"):
+            return sentence
         experiment.stop()
         return f"{experiment.name} is being stopped; %tune resume {experiment.name} goes on"
     trial = _trial("stop", experiment, words)
+    if sentence := experiment.needless("stop") or trial.needless("stop"):
+        return sentence
     trial.stop()
     return f"trial {trial.id} of {experiment.name} is stopped"
 
 
 def _pause(experiment: Experiment, words: list[str]) -> str:
     trial = _trial("pause", experiment, words)
+    if sentence := experiment.needless("pause") or trial.needless("pause"):
+        return sentence
     trial.pause()
     return f"trial {trial.id} of {experiment.name} pauses with its next checkpoint"
 
@@ -123,6 +129,8 @@ def _extend(experiment: Experiment, words: list[str]) -> str:
 def _limit(experiment: Experiment, words: list[str]) -> str:
     if len(words) != 1 or not (words[0].isdigit() or words[0] == "none"):
         raise SpecError([f"%tune limit needs how many trials may run at once: %tune {COMMANDS['limit']}"])
+    if sentence := experiment.needless("limit"):
+        return sentence
     experiment.max_concurrent = int(words[0]) if words[0].isdigit() else None
     return f"{experiment.name} runs {words[0] if words[0].isdigit() else 'as many trials as fit'} at once"
 

@@ -6,7 +6,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.shell import can_interact
 from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
-from nbtune.spec.options.line import parse_line
+from nbtune.spec.options.line import Line, parse_line
 from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.options.tokenizer import split_first, split_line
 
@@ -99,38 +99,34 @@ class NbTune(_Defaults):
             namer=self._cell_name,
             problems=parsed.problems,
         )
-        self._run(prepared, parsed.dry_run)
+        self._run(prepared, parsed)
 
-    def _run(self, prepared: Prepared, dry: bool) -> None:
-        """Start an experiment, bind it to its name and show it; with `dry` only do a dry run."""
+    def _run(self, prepared: Prepared, parsed: Line) -> None:
+        """Start an experiment, bind it to its name and show it; with `--dry-run` only do a dry run.
+
+        If an earlier execution of the same cell has started one that still runs, show that one.
+        """
+        from nbtune.launch.rerun import find_running, free_name, remember_cell
         from nbtune.launch.start import dry_run, launch_prepared, should_wait, wait_for_end
 
-        if dry:
+        if parsed.dry_run:
             print(dry_run(prepared))
             return
-        self._check_name_is_free(prepared.spec.name)
-        experiment = launch_prepared(prepared)
+        if parsed.new:
+            name = free_name(prepared.spec.name, self.shell.user_ns)
+            prepared = replace(prepared, spec=replace(prepared.spec, name=name))
+        running = find_running(prepared, self.shell.user_ns, replaced=parsed.replace)
+        experiment = launch_prepared(prepared) if running is None else running
         self.shell.user_ns[prepared.spec.name] = experiment
+        if running is None:
+            remember_cell(experiment)
         if can_interact():
             self._show(experiment)
         if not should_wait(prepared):
             return
-        try:
-            with self._progress_line(experiment):
-                wait_for_end(experiment)
-        except KeyboardInterrupt:
-            print(f"stopped waiting; {experiment.name} is still running; {experiment.name}.stop() stops it")
-        else:
-            if not can_interact():
-                display(experiment)
-
-    def _progress_line(self, experiment: Any) -> AbstractContextManager[Any]:
-        """Return a context that shows a progress line in a terminal, and nothing in a notebook."""
-        if hasattr(self.shell, "kernel"):
-            return nullcontext()
-        from nbtune.views.terminal import ProgressLine
-
-        return ProgressLine(experiment._store, sys.stdout)
+        wait_for_end(experiment, line=not hasattr(self.shell, "kernel"))  # in a notebook there is the dashboard
+        if not can_interact():
+            display(experiment)
 
     def _check_name_is_free(self, name: str) -> None:
         """Raise if the variable is an experiment that still runs: rebinding it would make that one unreachable."""
@@ -336,7 +332,7 @@ class NbTune(_Defaults):
         prepared = prepare_function(
             function, parsed.space, parsed.options, namespace, namer=self._cell_name, problems=problems
         )
-        self._run(prepared, parsed.dry_run)
+        self._run(prepared, parsed)
 
 
 NbTune.tune.__doc__ = help_page()

@@ -71,6 +71,11 @@ class About:
         return str(self._store.metadata.get("source", ""))
 
     @property
+    def notebook(self) -> str:
+        """The id of the notebook in which it was started; empty if that is unknown."""
+        return str(self._store.metadata.get("notebook", ""))
+
+    @property
     def space(self) -> Space:
         """Its search space. Classes and functions in it are represented by their names, and expressions that call
         functions of the notebook are shown, but cannot be sampled.

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["ABSENT", "Column", "column_of", "current_rows", "groups", "headings", "python_values", "value_type"]
+__all__ = [
+    "ABSENT",
+    "Column",
+    "column_of",
+    "current_rows",
+    "groups",
+    "headings",
+    "python_values",
+    "value_type",
+    "with_expected",
+]
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """Represents a missing value, since None is a value."""
@@ -109,6 +119,18 @@ def headings(names: Iterable[str], prefix: str, taken: Collection[str]) -> dict[
     return headings_of
 
 
+def with_expected(expected: Collection[str], reported: Collection[str]) -> list[str]:
+    """Return the names of the metrics that have a column: the expected ones first, then all others.
+
+    Args:
+        expected: the metrics that the code reports, as far as that is known before it does. One that turned out to be
+            a dictionary is left out, since its items are the metrics.
+        reported: the metrics that were reported.
+    """
+    kept = [name for name in expected if name in reported or not any(r.startswith(f"{name}/") for r in reported)]
+    return list(dict.fromkeys([*kept, *reported]))
+
+
 def python_values(values: Any) -> list[Any]:
     """Return the values of an array or a list as Python objects.
 
@@ -172,14 +194,17 @@ def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
     return {type(value) for value in objects[rows]} <= {str}
 
 
-def column_of(values: list[Any], index: pd.Index) -> pd.Series[Any]:
+def column_of(values: list[Any], index: pd.Index, empty: str = "object") -> pd.Series[Any]:
     """Return a Series of the narrowest type. Integers keep their type even if some values are absent.
 
     Args:
         values: the values, or `ABSENT`.
         index: the index.
+        empty: the type without any value.
     """
     present = [value for value in values if value is not ABSENT]
+    if not present:
+        return pd.Series([None] * len(values), index, dtype=empty)
     types = {value_type(value) for value in present}
     full = len(present) == len(values)
     if types == {float} or types == {int, float}:

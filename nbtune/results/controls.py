@@ -10,35 +10,47 @@ from nbtune.engine.protocol.commands import (
     AddTrial,
     Command,
     ExtendSearch,
+    PauseTrial,
     SearchCommand,
     SetMaxConcurrent,
     StopExperiment,
+    StopTrial,
 )
-from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
+from nbtune.engine.protocol.source import OverError, RefusedError, Source, SourceLostError
 from nbtune.errors import ExperimentError, did_you_mean
 from nbtune.results.about import About
 from nbtune.results.store import ENDED
+from nbtune.shell import say
 
 __all__ = ["Controls"]
 
 
 class Controls(About):
-    """The commands of an experiment. One about its search resumes an experiment that is over."""
+    """The commands of an experiment. One about its search resumes an experiment that is over.
+
+    Attributes:
+        stop_requested: whether `stop` was called since its latest start; it may take seconds until it is over.
+    """
 
     _source: Source
+    stop_requested = False
 
     @abstractmethod
     def _restart(self, **how: Any) -> None: ...
 
+    @abstractmethod
+    def _ends_soon(self) -> bool: ...
+
     def stop(self) -> None:
         """End the experiment: its trials' processes end, what they have reported stays.
 
-        Returns once the cluster has received the command; `wait` waits for the end.
+        Returns once the cluster has received the command; `wait` waits for the end. Nothing happens if it is over.
 
         Raises:
-            ExperimentError: it does not run.
+            ExperimentError: it cannot be reached.
         """
         self._execute(StopExperiment())
+        self.stop_requested = True
 
     def resume(self, *, failed: bool = False) -> Self:
         """Resume it after a stop, after a crash of its driver or cluster, or in a new kernel; return itself.
@@ -54,11 +66,12 @@ class Controls(About):
             This experiment.
 
         Raises:
-            ExperimentError: it runs, nothing remains to be done, or its storage does not have what it needs.
+            ExperimentError: nothing remains to be done, or its storage does not have what it needs.
             ClusterError: no cluster can be reached or started.
         """
         if self.status not in ENDED:
-            raise ExperimentError(f"{self.name} is {self.status}: there is nothing to resume")
+            say(f"{self.name} is {self.status}: there is nothing to resume")
+            return self
         self._restart(failed=failed)
         return self
 
@@ -91,7 +104,8 @@ class Controls(About):
     def max_concurrent(self) -> int | None:
         """How many trials may run at once; None for as many as fit. Setting it takes effect while it runs.
 
-        A lower number does not stop trials that run already, and one that is already waiting still starts.
+        A lower number does not stop trials that run already, and one that is already waiting still starts. Setting it
+        changes nothing if the experiment is over.
         """
         return self._store.metadata.get("max_concurrent")
 
@@ -114,22 +128,51 @@ class Controls(About):
         """Have the driver execute a command. Resume an experiment that is over, if the command is about its search.
 
         Args:
-            command: what to do.
+            command: what to do. One that ends or limits something is fulfilled if the experiment is over.
 
         Raises:
             ExperimentError: the experiment is over, refuses the command or cannot be reached.
         """
         if self.status in ENDED:
-            if not isinstance(command, SearchCommand):
-                raise ExperimentError(f"{self.name} is {self.status}: it does not run")
-            self._restart(commands=(command,))
+            if isinstance(command, SearchCommand):
+                self._restart(commands=(command,))
+            else:
+                self._needs_no(command)
             return
         try:
             self._source.send(command)
-        except RefusedError as error:
-            raise ExperimentError(f"{self.name}: {error}") from None
-        except (SourceLostError, TimeoutError) as error:
-            raise ExperimentError(f"{self.name} cannot be reached: {error}") from error
+        except (RefusedError, SourceLostError, TimeoutError) as error:
+            if isinstance(error, (OverError, SourceLostError)) and type(command) in _NEEDLESS and self._ends_soon():
+                self._needs_no(command)
+            elif isinstance(error, RefusedError):
+                raise ExperimentError(f"{self.name}: {error}") from None
+            else:
+                raise ExperimentError(f"{self.name} cannot be reached: {error}") from error
+
+    def _needs_no(self, command: Command) -> None:
+        """Say that a command has nothing to do, since the experiment is over. Raise if that does not fulfil it."""
+        verb = _NEEDLESS.get(type(command))
+        if verb is None:
+            raise ExperimentError(f"{self.name} is {self.status}: it does not run")
+        say(self.needless(verb) or f"{self.name} is ending: there is nothing to {verb}")
+
+    def needless(self, verb: str) -> str | None:
+        """Return a sentence if the experiment is over, so that there is nothing to stop or limit; else None.
+
+        Args:
+            verb: the command, "stop", "pause" or "limit".
+        """
+        status = self.status
+        return f"{self.name} is {status}: there is nothing to {verb}" if status in ENDED else None
+
+
+_NEEDLESS: dict[type[Any], str] = {
+    StopExperiment: "stop",
+    StopTrial: "stop",
+    PauseTrial: "pause",
+    SetMaxConcurrent: "limit",
+}
+"""The commands that are fulfilled when the experiment is over -> what they do."""
 
 
 def _positive(name: str, number: int) -> int:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import Source
-from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.errors import ExperimentError, WaitInterrupted, WaitTimeoutError, did_you_mean
 from nbtune.results.controls import Controls
 from nbtune.results.listeners import Listeners
+from nbtune.results.no_best import why_no_best
 from nbtune.results.reader import Reader
 from nbtune.results.store import ENDED, Store
 from nbtune.results.trial import Trial
+from nbtune.shell import variable_of
 from nbtune.spec.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from nbtune.views.live.dashboard import Dashboard
 
 __all__ = ["Experiment"]
+
+_LAST_EVENTS = 5.0  # seconds in which the last events of an experiment are read after its driver has gone
 
 
 class Experiment(Controls):
@@ -71,14 +75,19 @@ class Experiment(Controls):
         return {state.number: Trial(self, state.number) for state in self._store.states()}
 
     @property
-    def best(self) -> Trial | None:
-        """The trial with the best last value of the metric, or None.
+    def best(self) -> Trial:
+        """The trial with the best last value of the metric.
 
         The last value counts, as in Ray Tune (`ResultGrid.get_best_result`) and in `df`. Failed trials, NaN and
         infinity do not count.
+
+        Raises:
+            ExperimentError: there is none so far. The message says why.
         """
         state = self._store.best()
-        return Trial(self, state.number) if state else None
+        if state is None:
+            raise ExperimentError(why_no_best(self._store, variable_of(self)))
+        return Trial(self, state.number)
 
     @property
     def df(self) -> pd.DataFrame:
@@ -195,7 +204,9 @@ class Experiment(Controls):
     # -- waiting ----------------------------------------------------------------------------------
 
     def wait(self, timeout: float | None = None) -> Experiment:
-        """Wait until it is over. Interrupting the kernel ends the waiting, not the experiment.
+        """Wait until it is over. In a notebook and in a terminal a line shows the progress meanwhile.
+
+        Interrupting the kernel ends the waiting, not the experiment.
 
         Args:
             timeout: seconds, or None for no limit.
@@ -204,15 +215,33 @@ class Experiment(Controls):
             This experiment.
 
         Raises:
-            TimeoutError: it is not over in time.
+            WaitTimeoutError: it is not over in time. It is a `TimeoutError`, too.
+            WaitInterrupted: the user has interrupted the waiting. It is a `KeyboardInterrupt`.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        while not self._reader.over.is_set():
-            interval = 0.2 if until is None else min(0.2, until - time.monotonic())
-            if interval <= 0:
-                raise TimeoutError(f"{self.name} is still {self.status} after {timeout:g} s")
-            self._reader.over.wait(interval)  # short, so that an interrupt takes effect at once
+        from nbtune.views.waiting import WaitingLine
+
+        with WaitingLine(self._store) as line:
+            self._wait(timeout, line.update)
         return self
+
+    def _wait(self, timeout: float | None = None, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait without a line; call `meanwhile` several times a second."""
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while not self._reader.over.is_set():
+                interval = 0.2 if until is None else min(0.2, until - time.monotonic())
+                if interval <= 0:
+                    raise WaitTimeoutError(f"{self.name} is still {self.status} after {timeout:g} s")
+                meanwhile()
+                self._reader.over.wait(interval)  # short, so that an interrupt takes effect at once
+        except KeyboardInterrupt:
+            variable = variable_of(self)
+            stop = f"; {variable}.stop() stops it" if variable else ""
+            raise WaitInterrupted(f"stopped waiting; {self.name} is still {self.status}{stop}") from None
+
+    def _ends_soon(self) -> bool:
+        """Tell whether it is over, after a moment in which the last events are read."""
+        return self._reader.over.wait(_LAST_EVENTS)
 
     def wait_for_events(self, timeout: float = 30) -> None:
         """Wait until the first events have been read, or none will come.
@@ -223,7 +252,11 @@ class Experiment(Controls):
         self._reader.has_events.wait(timeout)
 
     def __await__(self) -> Generator[Any, None, Experiment]:
-        return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Experiment:
+        await asyncio.get_running_loop().run_in_executor(None, self._wait)
+        return self
 
     def _restart(self, **how: Any) -> None:
         if self._resume is None or self.where is None:
@@ -233,8 +266,9 @@ class Experiment(Controls):
         try:
             if self.status not in ENDED:  # another call has resumed it
                 raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
-            self.wait()  # the reader has yet to close the earlier source
+            self._wait()  # the reader has yet to close the earlier source
             self._source, self._on_end = self._resume(self.where, **how)
+            self.stop_requested = False
             self._store.reset()
             self._reader.start(self._source, self._on_over)
         finally:

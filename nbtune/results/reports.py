@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import TrialReported
-from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings
+from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings, with_expected
 from nbtune.spec.space.values import same
 
 __all__ = ["Points", "Reports"]
@@ -46,7 +46,7 @@ class Reports:
         self._length = 0
         self._is_repeated = False
         self._changes: list[_Change] = []
-        self._history: tuple[tuple[int, int], pd.DataFrame] | None = None
+        self._history: tuple[tuple[int, int, tuple[str, ...]], pd.DataFrame] | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -124,7 +124,7 @@ class Reports:
             )
             return self._length, (trial, iteration, time_s, values)
 
-    def history(self, parameters: Callable[[int], Mapping[str, Any]]) -> pd.DataFrame:
+    def history(self, parameters: Callable[[int], Mapping[str, Any]], expected: Collection[str] = ()) -> pd.DataFrame:
         """Return one row for each report: trial, iteration, time_s and the metrics.
 
         Parameters that a scheduler has changed in any trial have a column each, with the value of each report.
@@ -134,9 +134,10 @@ class Reports:
 
         Args:
             parameters: returns the present parameters of a trial, by its number.
+            expected: metrics that have a column even if they were not reported yet.
         """
         with self._lock:
-            state = (self._length, len(self._changes))
+            state = (self._length, len(self._changes), tuple(expected))
             if self._history is not None and self._history[0] == state:
                 return self._history[1].copy()
             empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
@@ -145,7 +146,11 @@ class Reports:
             frame = pd.DataFrame({"trial": trial, "iteration": iteration, "time_s": time_s}).astype(
                 {"trial": "int64", "iteration": "int64"}
             )
-            columns = {name: column.series(self._length) for name, column in self._metrics.items()}
+            none = pd.Series(np.full(self._length, np.nan))
+            columns = {
+                name: self._metrics[name].series(self._length) if name in self._metrics else none
+                for name in with_expected(expected, self._metrics)
+            }
             shown = headings(columns, "metrics", frame.columns)
             named = {shown[name]: column for name, column in columns.items()}
             changed = self._changed_parameters(trial, parameters)

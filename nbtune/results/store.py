@@ -31,9 +31,10 @@ from nbtune.engine.protocol.events import (
 )
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.recorded_space import parameters_of
-from nbtune.results.columns import ABSENT, column_of, groups, headings, python_values, value_type
+from nbtune.results.columns import groups, python_values, value_type, with_expected
 from nbtune.results.reports import Reports
 from nbtune.results.state import TrialState
+from nbtune.results.table import trial_table
 from nbtune.results.workers import Workers
 
 __all__ = ["ENDED", "Store"]
@@ -259,6 +260,11 @@ class Store:
         """Return the names of all metrics that were reported."""
         return self.reports.metrics()
 
+    def expected_metrics(self) -> list[str]:
+        """Return the names of the metrics that the program reports, as far as they are known beforehand."""
+        with self._lock:
+            return list(dict.fromkeys([*self._metadata.get("metrics", ()), *([self.metric] if self.metric else ())]))
+
     def states(self) -> list[TrialState]:
         """Return all trials by their numbers. Their fields change while the experiment runs."""
         with self._lock:
@@ -312,32 +318,13 @@ class Store:
     def history(self) -> pd.DataFrame:
         """Return one row for each report, with the columns of `Experiment.history`."""
         with self._lock:
-            return self.reports.history(lambda number: self._trial(number).parameters)
+            return self.reports.history(lambda number: self._trial(number).parameters, self.expected_metrics())
 
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial, with the columns of `Experiment.df`."""
         with self._lock:
-            states = self.states()
-            configs = [state.parameters for state in states]
-            metrics = self.reports.metrics()
-            # Parameters of the space have columns before the first trial.
-            space = self._metadata.get("space", {})
-            parameters = list(dict.fromkeys([*space, *(name for config in configs for name in config)]))
-            columns: dict[str, list[Any]] = {"status": [state.status for state in states]}
-            shown_metrics = headings(metrics, "metrics", _FIXED)
-            for name, shown in headings(parameters, "config", {*_FIXED, *shown_metrics.values()}).items():
-                columns[shown] = [config.get(name, ABSENT) for config in configs]
-            for name, shown in shown_metrics.items():
-                columns[shown] = [state.metrics.get(name, ABSENT) for state in states]
-            columns["iterations"] = [state.iterations for state in states]
-            columns["time_s"] = [state.time_s for state in states]
-            columns["checkpoint"] = [state.checkpoints[-1] if state.checkpoints else None for state in states]
-            columns["error"] = [state.error for state in states]
-            index = pd.Index([state.number for state in states], name="trial", dtype="int64")
-        return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
-
-
-_FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
+            metrics = with_expected(self.expected_metrics(), self.reports.metrics())
+            return trial_table(self.states(), self._metadata.get("space", {}), metrics)
 
 
 def _finite(value: Any) -> TypeGuard[float]:

@@ -10,6 +10,7 @@ from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
+from nbtune.shell import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
 
 __all__ = ["Host", "Trial"]
+
+
+_OVER = frozenset({"finished", "stopped", "failed"})
 
 
 class Host(Protocol):
@@ -107,12 +111,14 @@ class Trial:
         Workers that wait for each other at every step, as in PyTorch's DDP, have the same `seconds` whichever of them
         is slow. Then `cpu` shows more, and there are no stragglers.
         """
-        return self._experiment._store.workers.frame(self.id)
+        store = self._experiment._store
+        return store.workers.frame(self.id, store.expected_metrics())
 
     @property
     def worker_history(self) -> pd.DataFrame:
         """One row for each report of each worker: rank, iteration, time_s, seconds, waited, cpu and the metrics."""
-        return self._experiment._store.workers.history(self.id)
+        store = self._experiment._store
+        return store.workers.history(self.id, store.expected_metrics())
 
     def logs(self, tail: int | None = None, rank: int | None = None) -> str:
         """Return its output so far: stdout and stderr, including logging and warnings.
@@ -138,21 +144,23 @@ class Trial:
         )
 
     def stop(self) -> None:
-        """End this trial. Its resources become available to the next one.
+        """End this trial. Its resources become available to the next one. Nothing happens if it is over.
 
         Raises:
-            ExperimentError: the experiment does not run.
+            ExperimentError: the experiment cannot be reached.
         """
-        self._experiment._execute(StopTrial(self.id))
+        self._unless_needless(StopTrial(self.id), "stop")
 
     def pause(self) -> None:
         """Pause this trial after its next checkpoint, until `resume`. Its resources become available to other trials.
 
+        Nothing happens if it is over or already paused.
+
         Raises:
-            ExperimentError: it does not run, or no trial of the experiment has saved a checkpoint, so that it would
-                lose what it has trained.
+            ExperimentError: it is pending, or no trial of the experiment has saved a checkpoint, so that it would lose
+                what it has trained.
         """
-        self._experiment._execute(PauseTrial(self.id))
+        self._unless_needless(PauseTrial(self.id), "pause")
 
     def resume(self) -> None:
         """Resume this trial from its checkpoint after `pause`, as soon as resources are available.
@@ -161,6 +169,23 @@ class Trial:
             ExperimentError: it was not paused by `pause`.
         """
         self._experiment._execute(ResumeTrial(self.id))
+
+    def needless(self, verb: str) -> str | None:
+        """Return a sentence if the trial's status fulfils a command already, else None.
+
+        Args:
+            verb: the command, "stop" or "pause".
+        """
+        status = self.status
+        if status not in _OVER and (verb, status) != ("pause", "paused"):
+            return None
+        return f"trial {self.id} of {self._experiment.name} is {status}: there is nothing to {verb}"
+
+    def _unless_needless(self, command: Command, verb: str) -> None:
+        if sentence := self.needless(verb):
+            say(sentence)
+        else:
+            self._experiment._execute(command)
 
     def clone(self, point: Mapping[str, Any] | None = None, /, *, checkpoint: bool = False, **parameters: Any) -> None:
         """Try this trial's point again with changes, next, also after the experiment's end.

@@ -6,7 +6,7 @@ import math
 import statistics
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,16 @@ import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED, WorkerReported, WorkersStarted
-from nbtune.results.columns import ABSENT, Column, column_of, current_rows, groups, headings, python_values
+from nbtune.results.columns import (
+    ABSENT,
+    Column,
+    column_of,
+    current_rows,
+    groups,
+    headings,
+    python_values,
+    with_expected,
+)
 
 __all__ = ["Worker", "Workers"]
 
@@ -91,7 +100,7 @@ class Workers:
         self._columns: dict[str, Column] = {}
         self._took: dict[str, Column] = {}
         self._length = 0
-        self._history: tuple[int, pd.DataFrame] | None = None
+        self._history: tuple[tuple[int, tuple[str, ...]], pd.DataFrame] | None = None
 
     def apply(self, chunk: Chunk) -> None:
         """Add the next events.
@@ -194,46 +203,53 @@ class Workers:
                 for rank, live in now
             ]
 
-    def frame(self, trial: int) -> pd.DataFrame:
+    def frame(self, trial: int, expected: Collection[str] = ()) -> pd.DataFrame:
         """Return one row for each worker that a trial has now, with the columns of `Trial.workers`.
 
         Args:
             trial: the trial's number.
+            expected: metrics that have a column even if no worker has reported them yet.
         """
         workers = self.of(trial)
         columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
         columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
-        for name, shown in headings(self._metrics(), "metrics", _FIXED).items():
+        for name, shown in headings(with_expected(expected, self._metrics()), "metrics", _FIXED).items():
             columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
         index = pd.Index([worker.rank for worker in workers], name="rank", dtype="int64")
-        return pd.DataFrame({name: column_of(values, index) for name, values in columns.items()}, index=index)
+        shown_columns = {
+            name: column_of(values, index, "object" if name in _FIXED else "float64")
+            for name, values in columns.items()
+        }
+        return pd.DataFrame(shown_columns, index=index)
 
-    def history(self, trial: int) -> pd.DataFrame:
+    def history(self, trial: int, expected: Collection[str] = ()) -> pd.DataFrame:
         """Return one row for each report of each worker, with the columns of `Trial.worker_history`.
 
         Reports that were repeated after a failure occur once, as in `Reports.history`.
 
         Args:
             trial: the trial's number.
+            expected: as for `frame`.
         """
-        frame = self._all_rows()
+        frame = self._all_rows(tuple(expected))
         return frame[frame["trial"] == trial].drop(columns="trial").reset_index(drop=True)
 
-    def _all_rows(self) -> pd.DataFrame:
+    def _all_rows(self, expected: tuple[str, ...]) -> pd.DataFrame:
         with self._lock:
-            if self._history is not None and self._history[0] == self._length:
+            if self._history is not None and self._history[0] == (self._length, expected):
                 return self._history[1]
             empty = tuple(np.array([], kind) for kind in _TYPES)
             self._keys = [tuple(np.concatenate(column) for column in zip(*(self._keys or [empty]), strict=True))]
             keys = pd.DataFrame(dict(zip(_KEYS, self._keys[0], strict=True)))
             columns = {name: _series(self._took.get(name), self._length) for name in _OWN}
-            for name, shown in headings(self._metrics(), "metrics", (*_KEYS, *_OWN)).items():
-                columns[shown] = _series(self._columns[name], self._length)
+            names = with_expected(expected, self._metrics())
+            for name, shown in headings(names, "metrics", (*_KEYS, *_OWN)).items():
+                columns[shown] = _series(self._columns.get(name), self._length)
             frame = pd.concat([keys, pd.DataFrame(columns)], axis=1)
             if (keys["worker_group"] > 1).any():
                 frame = frame[_current_rows(keys)].reset_index(drop=True)
             frame = frame.drop(columns="worker_group").astype({"rank": "int64", "iteration": "int64"})
-            self._history = (self._length, frame)
+            self._history = ((self._length, expected), frame)
             return frame
 
 

@@ -76,7 +76,7 @@ def test_a_loaded_experiment_equals_the_original(run: Any, saving: Any, tmp_path
         pd.testing.assert_frame_equal(loaded.df, experiment.df)
         pd.testing.assert_frame_equal(loaded.history, experiment.history)
         assert loaded.status == experiment.status
-        assert (loaded.best is None) == (experiment.best is None)
+        assert (loaded._store.best() is None) == (experiment._store.best() is None)
     moved = Path(experiment.path).rename(tmp_path / "moved")
     assert nbtune.load(str(moved)).path == str(moved)
 

@@ -190,7 +190,8 @@ def test_the_metric_is_tunes_own_if_none_of_that_name_is_reported(run: Any) -> N
     experiment = run(train, space, metric="time_total_s", mode="min", scheduler="asha", keep_checkpoints=1).wait()
     assert experiment.status == "finished"
     assert experiment.results.get_best_result().config["pause"] == 0.01
-    assert experiment.best is None, "it is none of the trial's metrics"
+    with pytest.raises(nbtune.ExperimentError, match="no trial has reported time_total_s; reported metrics: x"):
+        experiment.best  # noqa: B018
 
 
 def test_search_and_schedulers_use_the_reported_values(run: Any) -> None:

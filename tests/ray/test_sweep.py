@@ -111,7 +111,8 @@ def test_an_experiment_whose_trials_all_fail_has_failed(run: Any) -> None:
 
     experiment = run(train, {"a": nbtune.uniform(0, 1)}, metric="acc", mode="max")
     assert experiment.wait().status == "failed"
-    assert experiment.best is None
+    with pytest.raises(nbtune.ExperimentError, match=r"all 1 trials failed. Trial 0 failed: KeyError: 'gone'"):
+        experiment.best  # noqa: B018
     with pytest.raises(nbtune.ExperimentError, match="KeyError: 'gone'"):
         run(train, {"a": nbtune.uniform(0, 1)}, metric="acc", mode="max", wait=True)
 

@@ -14,7 +14,7 @@ from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
 from nbtune.engine.protocol.events import ExperimentUpdated, WorkerInfo
 from nbtune.engine.protocol.metadata import Metadata
-from nbtune.engine.protocol.source import RefusedError
+from nbtune.engine.protocol.source import OverError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import LogWriter
@@ -224,14 +224,15 @@ class Driver:
             command: what to do.
 
         Raises:
-            RefusedError: it cannot be executed for the trial or the algorithm, or the experiment is over.
+            RefusedError: it cannot be executed for the trial or the algorithm.
+            OverError: the experiment is over.
         """
         if isinstance(command, StopExperiment):
             self._request_stop()
             return
         await self._accepts_commands.wait()
         if self._over:
-            raise RefusedError("the experiment is over")
+            raise OverError("the experiment is over")
         assert self._control is not None
         done = asyncio.wrap_future(self._control.submit(command))
         ended = asyncio.ensure_future(self._ended.wait())
@@ -239,7 +240,7 @@ class Driver:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not done.done():
-            raise RefusedError("the experiment ended before the command was executed")
+            raise OverError("the experiment ended before the command was executed")
         await done
 
     def _request_stop(self) -> None:

@@ -99,6 +99,6 @@ class SetMaxConcurrent:
 
 TrialCommand = StopTrial | PauseTrial | ResumeTrial
 """Commands about one trial of a running experiment."""
-SearchCommand = AddTrial | ExtendSearch | SetMaxConcurrent
+SearchCommand = AddTrial | ExtendSearch
 """Commands about what is tried next. After the experiment's end they resume it."""
-Command = StopExperiment | TrialCommand | SearchCommand
+Command = StopExperiment | SetMaxConcurrent | TrialCommand | SearchCommand

@@ -41,6 +41,8 @@ class Metadata(TypedDict, total=False):
     """The metric that is optimized."""
     mode: str | None
     """ "min" or "max"."""
+    metrics: list[str]
+    """The metrics that the code reports, as far as its source shows."""
     trials: int
     """The expected number of trials."""
     trials_per_sample: int
@@ -61,6 +63,8 @@ class Metadata(TypedDict, total=False):
     """The options that were given, as text where they are neither numbers nor text."""
     source: str
     """The text of the cell or function."""
+    notebook: str
+    """The id of the notebook in which it was started; empty if that is unknown. See `nbtune.shell.notebook_id`."""
     versions: dict[str, str]
     """Package -> version: of python, ray and nbtune."""
     started: float

@@ -10,7 +10,7 @@ from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
 
-__all__ = ["RecordedParameter", "parameters_of", "recorded", "recorded_domain"]
+__all__ = ["RecordedParameter", "has_numbers", "parameters_of", "recorded", "recorded_domain"]
 
 
 class RecordedParameter(TypedDict, total=False):
@@ -73,6 +73,21 @@ def recorded_domain(entry: RecordedParameter | None) -> RecordedParameter | None
     if entry is None or entry["kind"] == "constant":
         return None
     return entry if entry["kind"] != "derived" else entry["of"]
+
+
+def has_numbers(entry: RecordedParameter | None) -> bool:
+    """Tell whether all values of a parameter are numbers.
+
+    Args:
+        entry: the parameter's entry in what `recorded` has returned, or None.
+    """
+    domain = recorded_domain(entry) if entry else None
+    if domain is None:
+        return False
+    if domain["kind"] not in {"choice", "grid_search", "sample_from"}:
+        return True
+    values = domain.get("values", ())
+    return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def parameters_of(config: Mapping[str, Any], space: Collection[str], prefix: str = "") -> dict[str, Any]:

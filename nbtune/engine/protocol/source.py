@@ -7,7 +7,7 @@ from typing import Protocol
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import Command
 
-__all__ = ["RefusedError", "Source", "SourceLostError", "StartError"]
+__all__ = ["OverError", "RefusedError", "Source", "SourceLostError", "StartError"]
 
 
 class SourceLostError(Exception):
@@ -20,6 +20,10 @@ class StartError(Exception):
 
 class RefusedError(Exception):
     """A command cannot be executed for the trial or the experiment in its present state."""
+
+
+class OverError(RefusedError):
+    """A command cannot be executed, since the experiment is over."""
 
 
 class Source(Protocol):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
+from nbtune.spec.cell.assigned import assigned_domains
 from nbtune.spec.cell.bindings import bound_names
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Conditional, Domain
@@ -70,6 +71,9 @@ def extract_space(
             except ValueError as error:
                 problems.append(Problem(str(error), node.lineno, parameter=node.target.id))
                 groups[node.target.id] = (node.lineno, [])
+    for name, problem in assigned_domains(body, namespace):
+        problems.append(problem)
+        groups.setdefault(name, (problem.line or 0, [Parameter(name, None, line=problem.line)]))
     own = Space(tuple(parameter for _, group in groups.values() for parameter in group), tuple(constraints))
     space = own.merged(extra_space)
     # An invalid parameter is reported once, not again by each parameter that depends on it.

@@ -41,7 +41,8 @@ and --memory. Use ray.train.torch.prepare_model and the like; get_context() has 
 
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
 digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs in the
-notebook, with the default values; `from nbtune import *` imports the names that it needs.
+notebook, with the default values; `from nbtune import *` imports the names that it needs. Executed again
+while its experiment runs, the cell shows that one; --replace or --new start another.
 
 If a value is the name of a notebook variable, the variable's value is used; VAR is always one. Defaults of
 the session: %config NbTune.storage = "/data/sweeps"; of a project: [tool.nbtune] in pyproject.toml. A flag
@@ -90,5 +91,7 @@ def help_page() -> str:
             parts.append(f"    {label:<26} {option.help}{shown}")
     parts.append("Also:")
     parts.append(f"    {'--space VAR':<26} more parameters: a Space, a form or a dictionary")
-    parts.append(f"    {'--dry-run':<26} run the cell once in the notebook, to its first report, and show the plan\n")
+    parts.append(f"    {'--dry-run':<26} run the cell once in the notebook, to its first report, and show the plan")
+    parts.append(f"    {'--replace':<26} if an experiment of this name runs, stop it and start anew")
+    parts.append(f"    {'--new':<26} if this name is taken, start under another one: NAME_2, NAME_3...\n")
     return "\n".join([*parts, _AFTER, _LINE])

@@ -13,9 +13,9 @@ from nbtune.spec.options.tokenizer import read_arguments, split_line
 __all__ = ["SWITCHES", "Line", "parse_line"]
 
 
-SWITCHES = {"wait", "no_wait", "dry_run"}
+SWITCHES = {"wait", "no_wait", "dry_run", "replace", "new"}
 """The names of the options without a value."""
-_FLAGS = [*(option.flag for option in OPTIONS.values()), "--no-wait", "--space", "--dry-run"]
+_FLAGS = [*(option.flag for option in OPTIONS.values()), "--no-wait", "--space", "--dry-run", "--replace", "--new"]
 
 
 @dataclass
@@ -26,12 +26,16 @@ class Line:
         options: option -> value, a string or the value of a notebook variable.
         space: the value of the variable that `--space` names, or None.
         dry_run: whether `--dry-run` was given.
+        replace: whether `--replace` was given: a running experiment of the same name is stopped first.
+        new: whether `--new` was given: the experiment gets another name if its own is a variable already.
         problems: the mistakes that were found.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     space: Any = None
     dry_run: bool = False
+    replace: bool = False
+    new: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -76,8 +80,11 @@ def _read_positional(word: str, parsed: Line) -> None:
 
 
 def _read_switch(name: str, parsed: Line) -> None:
-    if name == "dry_run":
-        parsed.dry_run = True
+    if name in {"dry_run", "replace", "new"}:
+        setattr(parsed, name, True)
+        if parsed.replace and parsed.new:
+            text = "--replace and --new exclude each other: one stops the running experiment, the other keeps it"
+            parsed.problems.append(Problem(text, code="conflict"))
     else:
         parsed.options["wait"] = name == "wait"
 

@@ -14,15 +14,18 @@ from nbtune.engine.protocol.commands import (
     StopExperiment,
     StopTrial,
 )
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialEnded
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.notebook.commands import COMMANDS, execute
 from nbtune.results.experiment import Experiment
-from nbtune.testing import Replay, example
+from nbtune.testing import Replay, example, replay
+from tests.unit.results.test_experiment import Going, until
 
 
 @pytest.fixture
 def digits():
-    events = list(example(trials=3, reports=4, failing=0))[:-1]  # it still runs
+    events = [event for event in example(trials=3, reports=4, failing=0) if not isinstance(event, TrialEnded)]
+    events = events[:-1]  # it still runs
     source = Replay(decode(encode(0, events)), speed=math.inf)
     experiment = Experiment(source)
     experiment.wait_for_events()
@@ -90,3 +93,33 @@ def test_every_command_is_on_the_help_page():
     page = help_page()
     for command in COMMANDS:
         assert f"%tune {command} NAME" in page
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        ("stop", "digits", "example is finished: there is nothing to stop"),
+        ("stop", "digits 0", "example is finished: there is nothing to stop"),
+        ("pause", "digits 0", "example is finished: there is nothing to pause"),
+        ("limit", "digits 1", "example is finished: there is nothing to limit"),
+    ],
+)
+def test_what_is_fulfilled_by_the_end_of_the_experiment_is_no_error(command, line, said):
+    assert execute(command, line, {"digits": replay(example(trials=2, reports=2))}) == said
+
+
+def test_what_is_fulfilled_by_the_end_of_a_trial_is_no_error():
+    source = Going(decode(encode(0, list(example(trials=2, reports=2, failing=0))[:-1])))
+    experiment = Experiment(source)
+    until(lambda: experiment.trials and experiment.trials[1].status == "finished")
+    for command in ("stop", "pause"):
+        said = execute(command, "digits 1", {"digits": experiment})
+        assert said == f"trial 1 of example is finished: there is nothing to {command}"
+    experiment.trials[1].stop()
+    experiment.trials[1].pause()
+    assert source.commands == []
+    experiment.stop()
+    assert source.commands == [StopExperiment()]
+    source._chunks += decode(
+        encode(source._chunks[-1].end, [ExperimentUpdated(time=1.0, metadata={"status": "stopped"})])
+    )

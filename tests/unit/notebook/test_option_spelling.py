@@ -64,7 +64,7 @@ COMBINATIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"metric": "acc", "mode": "max"}, ["metric"]),
     ({"samples": 20_000}, []),
 ]
-FLAGS = {option.flag for option in OPTIONS.values()} | {"--space", "--dry-run", "--no-wait"}
+FLAGS = {option.flag for option in OPTIONS.values()} | {"--space", "--dry-run", "--no-wait", "--replace", "--new"}
 
 
 def train(a: float) -> None:

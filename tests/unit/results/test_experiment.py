@@ -3,11 +3,19 @@
 import logging
 import threading
 import time
+import types
 
 import pytest
 
 from nbtune.engine.protocol.chunk import decode, encode
-from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
+from nbtune.engine.protocol.events import (
+    AttemptFailed,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialEnded,
+    TrialReported,
+    TrialStarted,
+)
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.errors import ExperimentError
 from nbtune.results.experiment import Experiment
@@ -253,8 +261,7 @@ def test_exactly_one_of_two_concurrent_resumptions_succeeds(tmp_path):
     assert calls == [{"failed": False}]
     assert refused == ["exp is being resumed at this moment: try this again once it runs"]
     until(lambda: experiment.status == "running")
-    with pytest.raises(ExperimentError, match="there is nothing to resume"):
-        experiment.resume()
+    assert experiment.resume() is experiment, "it runs: there is nothing to resume"
     with pytest.raises(
         ExperimentError, match="was resumed a moment ago"
     ):  # a call that has checked the status before the other one
@@ -275,3 +282,92 @@ def test_a_failed_resumption_does_not_prevent_the_next(tmp_path):
     with pytest.raises(ExperimentError, match="nothing is left"):
         experiment.resume()
     assert experiment.resume().wait(10).status == "finished"
+
+
+# -- no best trial, and commands after the end -----------------------------------------------------
+
+
+def only():
+    """The first events of `run`, without the report."""
+    return [event for event in run(None) if not isinstance(event, TrialReported)]
+
+
+FAILED = AttemptFailed(0, 2.0, 1, error="ValueError: no", traceback="…", final=True)
+ENDED = TrialEnded(0, 2.0, 1, status="finished", reason="done")
+
+
+def end(status, **metadata):
+    return ExperimentUpdated(time=3.0, metadata={"status": status, **metadata})
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (only(), "no report yet; wait with mine.wait()"),
+        (run(None, value=float("nan")), "no finite value of loss yet; wait with mine.wait()"),
+        (run(None)[:1], "no report yet; wait with mine.wait()"),
+        ([*only(), ENDED, end("finished")], "exp is finished, and no trial has reported anything"),
+        ([*run(None, value="x"), ENDED, end("finished")], "and no trial that did not fail has a finite value of loss"),
+        ([*only(), end("stopped")], "was stopped, and no trial has reported anything. mine.resume() goes on"),
+        (
+            [*run(None), FAILED, end("failed")],
+            "exp has failed, and all 1 trials failed. Trial 0 failed: ValueError: no; see mine.trials[0].error",
+        ),
+        ([*only(), end("failed", error="disk full")], "exp has failed, and no trial has reported anything: disk full"),
+        ([*only(), TrialReported(0, 2.0, 1, 1.0, metrics={"acc": 1}), end("finished")], "reported loss; reported metrics: acc"),
+        ([end("running", name="exp")], "exp has no metric to compare its trials by"),
+    ],
+)  # fmt: skip
+def test_without_a_best_trial_the_error_says_why_and_what_to_do(events, message, monkeypatch):
+    monkeypatch.setattr("nbtune.results.experiment.variable_of", lambda value: "mine")
+    going = source(events)
+    experiment = Experiment(going)
+    until(lambda: experiment._store.cursor == len(events))
+    with pytest.raises(ExperimentError) as raised:
+        experiment.best.config  # noqa: B018
+    assert message in str(raised.value)
+    going._chunks += decode(encode(len(events), [end("stopped")]))
+
+
+def test_the_name_is_that_of_the_notebooks_variable(monkeypatch):
+    going = source(run(None)[:1])
+    experiment = Experiment(going)
+    shell = types.SimpleNamespace(user_ns={"_": experiment, "other": 1, "mine": experiment})
+    monkeypatch.setattr("nbtune.shell.shell", lambda: shell)
+    until(lambda: experiment._store.cursor)
+    with pytest.raises(ExperimentError, match=r"^no report yet; wait with mine.wait\(\)$"):
+        experiment.best  # noqa: B018
+    del shell.user_ns["mine"]
+    with pytest.raises(ExperimentError, match=r"^no report yet; wait with wait\(\)$"):
+        experiment.best  # noqa: B018
+    going._chunks += decode(encode(1, [end("stopped")]))
+
+
+def test_commands_that_the_end_fulfils_are_no_errors_and_say_so(monkeypatch, capsys):
+    monkeypatch.setattr("nbtune.shell.shell", lambda: object())
+    experiment = Experiment(source(run("finished"))).wait()
+    experiment.stop()
+    experiment.trials[0].stop()
+    experiment.trials[0].pause()
+    experiment.max_concurrent = 2
+    assert capsys.readouterr().out.splitlines() == [
+        "exp is finished: there is nothing to stop",
+        "exp is finished: there is nothing to stop",
+        "exp is finished: there is nothing to pause",
+        "exp is finished: there is nothing to limit",
+    ]
+    assert experiment._source.commands == []
+    with pytest.raises(ExperimentError, match="exp is finished: it does not run"):
+        experiment.trials[0].resume()
+
+
+def test_a_command_that_arrives_with_the_end_is_no_error():
+    class Leaving(Going):
+        def send(self, command):
+            self._chunks += decode(encode(self._chunks[-1].end, [end("finished")]))
+            raise SourceLostError("the driver has left")
+
+    experiment = Experiment(Leaving(decode(encode(0, run(None)))))
+    until(lambda: experiment._store.cursor)
+    experiment.stop()
+    assert experiment.status == "finished"

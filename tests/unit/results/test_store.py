@@ -3,6 +3,7 @@
 import base64
 import math
 import threading
+import types
 from collections import Counter
 
 import numpy as np
@@ -24,6 +25,7 @@ from nbtune.engine.protocol.events import (
 )
 from nbtune.engine.protocol.typed_values import to_typed_json
 from nbtune.results.store import Store
+from nbtune.results.trial import Trial
 from tests.unit.feed import feed
 
 
@@ -269,6 +271,69 @@ def test_parameters_are_columns():
     assert frame["net/hidden"].dtype == np.int64
     assert frame["lr"].tolist() == [0.5, 1.0]
     assert frame["net/act"][1] is None or pd.isna(frame["net/act"][1])
+
+
+SPACE = {
+    "lr": {"kind": "loguniform", "lower": 1e-4, "upper": 1e-1},
+    "n": {"kind": "randn"},
+    "size": {"kind": "choice", "values": [8, 16]},
+    "act": {"kind": "choice", "values": ["relu", 3]},
+    "gamma": {"kind": "derived", "of": {"kind": "uniform", "lower": 0, "upper": 1}},
+    "fixed": {"kind": "constant", "text": "3"},
+    "drawn": {"kind": "sample_from"},
+}
+
+
+@pytest.mark.parametrize("events", [[], [added(0, lr=0.1)], [added(0, lr=0.1), started(0), reported(0, 1, other=1)]])
+def test_what_the_code_reports_has_columns_before_the_first_report(events):
+    store = feed(Store(), start("accuracy", "max", metrics=["loss", "accuracy"], space=SPACE), *events)
+    frame, history = store.frame(), store.history()
+    for table in (frame, history):
+        assert table["accuracy"].dtype == table["loss"].dtype == "float64"
+        assert math.isnan(table["accuracy"].max())
+        assert len(table.sort_values("accuracy")) == len(table)
+        assert len(table.nsmallest(3, "loss")) in {0, len(table)}
+        assert table.groupby("accuracy")["loss"].mean().empty
+        assert table["loss"].describe()[["count", "min", "50%", "max"]]["count"] == 0
+    assert len(history.pivot(index="iteration", columns="trial", values="accuracy")) == len(history)
+    assert set(SPACE) <= set(frame.columns)
+    if not events:
+        numbers = {name for name in SPACE if frame[name].dtype == "float64"}
+        assert numbers == {"lr", "n", "size", "gamma"}
+        assert frame["iterations"].dtype == "int64"
+        assert np.log10(frame["lr"]).empty
+
+
+def test_expected_metrics_keep_their_columns_when_others_are_reported():
+    store = feed(Store(), start("b", "max", metrics=["a", "b", "part"]), added(0), reported(0, 1, b=2))
+    assert store.history().columns.tolist() == ["trial", "iteration", "time_s", "a", "b", "part"]
+    assert store.frame()["b"].dtype == "int64"
+    feed(store, reported(0, 2, **{"a": 1, "part/x": 2.5}))  # a dictionary, whose items are metrics
+    assert store.history().columns.tolist() == ["trial", "iteration", "time_s", "a", "b", "part/x"]
+    assert store.frame().columns.tolist() == [
+        "status",
+        "a",
+        "b",
+        "part/x",
+        "iterations",
+        "time_s",
+        "checkpoint",
+        "error",
+    ]
+    assert store.metrics() == ["b", "a", "part/x"], "views show what was reported"
+
+
+def test_an_expected_metric_renames_a_parameter_of_its_name_from_the_start():
+    store = feed(Store(), start("loss", "min", space={"loss": {"kind": "uniform"}}), added(0, loss=0.5))
+    assert store.frame()["config/loss"].tolist() == [0.5]
+    assert store.frame()["loss"].isna().all()
+
+
+def test_workers_have_the_expected_columns_before_their_first_report():
+    store = feed(Store(), start("accuracy", "max", metrics=["loss"]), added(0), started(0))
+    trial = Trial(types.SimpleNamespace(_store=store), 0)
+    assert trial.workers[["iteration", "seconds", "accuracy", "loss"]].empty
+    assert trial.worker_history[["rank", "accuracy", "loss"]].empty
 
 
 def test_a_parameter_named_like_a_metric():

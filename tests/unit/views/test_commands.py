@@ -15,7 +15,7 @@ from nbtune.engine.protocol.commands import (
     StopExperiment,
     StopTrial,
 )
-from nbtune.engine.protocol.events import ExperimentUpdated, TrialPaused
+from nbtune.engine.protocol.events import AttemptFailed, ExperimentUpdated, TrialEnded, TrialPaused
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.results.experiment import Experiment
 from nbtune.results.store import Store
@@ -71,9 +71,12 @@ def sent(monkeypatch):
     return answers
 
 
-def start(*more, drop=1, **resume):
-    """Return an experiment that has not ended, with more events if given."""
-    events = [*list(example(trials=4, reports=4, failing=1))[: -drop or None], *more]
+def start(*more, drop=1, going=False, **resume):
+    """Return an experiment that has not ended, with more events if given; `going` if its trials have not ended either."""
+    events = list(example(trials=4, reports=4, failing=1))[: -drop or None]
+    if going:
+        events = [event for event in events if not isinstance(event, (TrialEnded, AttemptFailed))]
+    events += more
     source = OpenReplay(decode(encode(0, events)))
     experiment = Experiment(source, **resume)
     until = time.monotonic() + 10
@@ -97,7 +100,7 @@ def ended(status, **metadata):
 
 
 def test_every_button_sends_its_command_and_is_answered(sent):
-    experiment, source = start()
+    experiment, source = start(going=True)
     for message in (
         {"type": "max_concurrent", "max_concurrent": 3},
         {"type": "max_concurrent", "max_concurrent": None},
@@ -166,25 +169,26 @@ def test_a_detail_that_fails_is_answered_with_a_refusal(sent, monkeypatch):
 
 
 def test_a_refusal_has_the_command_the_trial_and_the_reason(sent):
-    experiment, source = start()
+    experiment, source = start(going=True)
     source.refusal = "no trial has saved a checkpoint so far"
     ask(experiment, "trials", type="pause", trial=1)
     ask(experiment, "trials", type="stop", trial=99)
     ask(experiment, "header", type="extend", samples=0)
-    ask(experiment, "header", type="resume", failed=False)
-    found = [(one["command"], one["trial"], one["message"]) for one in sent.of("refused", 4)]
+    found = [(one["command"], one["trial"], one["message"]) for one in sent.of("refused", 3)]
     assert found == [
         ("pause", 1, "example: no trial has saved a checkpoint so far"),
         ("stop", 99, "there is no trial 99"),
         ("extend", None, "samples: expected an integer >= 1, got 0"),
-        ("resume", None, "example is running: there is nothing to resume"),
     ]
+    ask(experiment, "header", type="resume", failed=False)  # it runs already
+    assert sent.of("done", 1)[-1]["command"] == "resume"
 
 
 def test_an_ended_experiment_without_storage_refuses_commands(sent):
     experiment, _ = start(drop=0)
     experiment.wait(10)
-    ask(experiment, "header", type="stop")
+    ask(experiment, "header", type="stop")  # nothing to do
+    ask(experiment, "trials", type="resume", trial=0)
     ask(experiment, "header", type="extend", samples=1)
     assert [one["message"] for one in sent.of("refused", 2)] == [
         "example is finished: it does not run",
@@ -193,7 +197,7 @@ def test_an_ended_experiment_without_storage_refuses_commands(sent):
 
 
 def test_a_slow_command_does_not_block_messages(sent):
-    experiment, source = start()
+    experiment, source = start(going=True)
     free, began = threading.Event(), threading.Event()
 
     def slow(command):
@@ -212,7 +216,7 @@ def test_a_slow_command_does_not_block_messages(sent):
 
 
 def test_an_unexpected_exception_is_answered_and_kept(sent):
-    experiment, source = start()
+    experiment, source = start(going=True)
     source.send = lambda command: 1 / 0
     ask(experiment, "trials", type="pause", trial=0)
     (refused,) = sent.of("refused")
