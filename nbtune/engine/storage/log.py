@@ -3,13 +3,19 @@
 The log is a folder of segment files. All segments but the last are sealed: they are written once. The last
 segment is rewritten as a whole several times a second while it grows (less often where a write is slow), since
 object stores cannot append. The driver keeps only the open segment, and sealed ones until they are written, in memory.
+
+The name of a segment has the number of its first event, the epoch of its driver (see `nbtune.engine.storage.lease`),
+and the epoch that this driver has continued. A driver that has lost its lease may still write, but never to a file of
+the next driver; and what it adds does not count, since the next driver's events replace it from the first one on.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -23,6 +29,37 @@ __all__ = ["FOLDER", "EventLog", "has_log", "is_file", "read_log", "write_atomic
 FOLDER = "nbtune"
 """The folder of the log, inside an experiment's folder."""
 _SEGMENT_EVENTS = 4000  # events in a sealed segment: about 300 kB, encoded within 20 ms
+_NAME = re.compile(r"events-(\d{10,})-(\d{6,})-(\d{6,})\.arrow")
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """A segment in storage.
+
+    Attributes:
+        path: its file.
+        first: the number of its first event.
+        epoch: the epoch of the driver that has written it.
+        limit: the number from which on its events do not count, since a driver of a higher epoch has written them
+            again; None without one.
+    """
+
+    path: str
+    first: int
+    epoch: int
+    limit: int | None = None
+
+    def chunks(self, storage: pafs.FileSystem) -> list[Chunk]:
+        chunks = decode(_read(storage, self.path))
+        if self.limit is None:
+            return chunks
+        return [part for chunk in chunks if len(part := chunk.until(self.limit))]
+
+    def read(self, storage: pafs.FileSystem) -> list[bytes]:
+        """Return its events as encoded chunks."""
+        if self.limit is None:
+            return [_read(storage, self.path)]
+        return [encode(chunk.first, list(chunk.events())) for chunk in self.chunks(storage)]
 
 
 class EventLog:
@@ -33,20 +70,29 @@ class EventLog:
     Args:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
+        epoch: the epoch of the driver; higher than those of all earlier drivers of the experiment.
 
     Attributes:
         on_append: called after each event that was appended.
     """
 
-    def __init__(self, storage: pafs.FileSystem, path: str) -> None:
-        self._storage, self._folder = storage, f"{path}/{FOLDER}"
+    def __init__(self, storage: pafs.FileSystem, path: str, epoch: int = 1) -> None:
+        self._storage, self._folder, self._epoch = storage, f"{path}/{FOLDER}", epoch
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         storage.create_dir(self._folder, recursive=True)
-        # The half-open range of event numbers (first, end) of each sealed segment.
-        self._sealed = [(chunk.first, chunk.end) for chunk in read_log(storage, path)]
+        # Each sealed segment, with the number of the event after its last.
+        self._sealed: list[tuple[_Segment, int]] = []
+        for segment in _segments(storage, path):
+            if chunks := segment.chunks(storage):
+                self._sealed.append((segment, chunks[-1].end))
         self._unwritten: dict[int, bytes] = {}  # sealed segments that are not in storage yet, by first event number
         self._first = self._sealed[-1][1] if self._sealed else 0
+        self._continued = 0  # the epoch whose events these continue
+        if self._sealed:  # an earlier driver that still lives may add events to its last segment: they do not count
+            last, end = self._sealed[-1]
+            self._sealed[-1] = (replace(last, limit=end), end)
+            self._continued = last.epoch
         self._open: list[Event] = []
         self._written = 0  # how many events of the open segment are in storage
         self.on_append: Callable[[], None] = lambda: None
@@ -64,7 +110,7 @@ class EventLog:
             self._open.append(event)
             if len(self._open) >= _SEGMENT_EVENTS:
                 self._unwritten[self._first] = encode(self._first, self._open)
-                self._sealed.append((self._first, len(self)))
+                self._sealed.append((_Segment(self._path(self._first), self._first, self._epoch), len(self)))
                 self._first, self._open, self._written = len(self), [], 0
         self.on_append()
 
@@ -75,9 +121,9 @@ class EventLog:
             since: the number of the first event. The first chunk may begin before it.
         """
         with self._lock:
-            sealed = [first for first, end in self._sealed if end > since]
+            sealed = [segment for segment, end in self._sealed if end > since]
             open_chunk = self._encode_open(since)
-        return [*(self._segment(first) for first in sealed), *open_chunk]
+        return [*(data for segment in sealed for data in self._read(segment)), *open_chunk]
 
     def read_from_memory(self, since: int) -> list[bytes] | None:
         """Return the same as `read` if all of it is in memory, or None if storage has to be read.
@@ -86,7 +132,7 @@ class EventLog:
             since: the number of the first event.
         """
         with self._lock:
-            sealed = [self._unwritten.get(first) for first, end in self._sealed if end > since]
+            sealed = [self._in_memory(segment) for segment, end in self._sealed if end > since]
             open_chunk = self._encode_open(since)
         in_memory = [data for data in sealed if data is not None]
         return [*in_memory, *open_chunk] if len(in_memory) == len(sealed) else None
@@ -100,9 +146,12 @@ class EventLog:
         """Return all events."""
         return [chunk for data in self.read(0) for chunk in decode(data)]
 
-    def _segment(self, first: int) -> bytes:
-        unwritten = self._unwritten.get(first)
-        return unwritten if unwritten is not None else _read(self._storage, _path(self._folder, first))
+    def _in_memory(self, segment: _Segment) -> bytes | None:
+        return self._unwritten.get(segment.first) if segment.epoch == self._epoch else None
+
+    def _read(self, segment: _Segment) -> list[bytes]:
+        unwritten = self._in_memory(segment)
+        return segment.read(self._storage) if unwritten is None else [unwritten]
 
     def flush(self) -> None:
         """Write all events that are not in storage yet.
@@ -124,7 +173,10 @@ class EventLog:
                         self._written = count
 
     def _write(self, first: int, data: bytes) -> None:
-        write_atomically(self._storage, _path(self._folder, first), data)
+        write_atomically(self._storage, self._path(first), data)
+
+    def _path(self, first: int) -> str:
+        return f"{self._folder}/events-{first:010}-{self._epoch:06}-{self._continued:06}.arrow"
 
 
 def write_atomically(storage: pafs.FileSystem, path: str, data: bytes) -> None:
@@ -171,7 +223,7 @@ def has_log(storage: pafs.FileSystem, path: str) -> bool:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
     """
-    return is_file(storage, _path(f"{path}/{FOLDER}", 0))
+    return bool(_segments(storage, path, missing_ok=True))
 
 
 def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
@@ -184,16 +236,35 @@ def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
     Raises:
         OSError: the folder or one of its segments cannot be read.
     """
-    selector = pafs.FileSelector(f"{path}/{FOLDER}")
-    names = sorted(info.path for info in storage.get_file_info(selector) if info.path.endswith(".arrow"))
-    chunks: list[Chunk] = []
-    for name in names:
-        chunks += decode(_read(storage, name))
-    return chunks
+    return [chunk for segment in _segments(storage, path) for chunk in segment.chunks(storage)]
 
 
-def _path(folder: str, first: int) -> str:
-    return f"{folder}/events-{first:010}.arrow"
+def _segments(storage: pafs.FileSystem, path: str, *, missing_ok: bool = False) -> list[_Segment]:
+    """Return the segments of a log whose events count, in order.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        missing_ok: whether the folder may be missing.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}", allow_not_found=missing_ok))
+    epochs: dict[int, list[tuple[int, str, int]]] = {}  # epoch -> (first, file, the epoch that it continues)
+    for info in infos:
+        if match := _NAME.fullmatch(info.base_name):
+            first, epoch, continued = map(int, match.groups())
+            epochs.setdefault(epoch, []).append((first, info.path, continued))
+    segments: list[_Segment] = []
+    epoch, limit = max(epochs, default=0), None
+    while files := epochs.pop(epoch, []):
+        own = [_Segment(file, first, epoch) for first, file, _ in sorted(files) if limit is None or first < limit]
+        if own:
+            own[-1] = replace(own[-1], limit=limit)  # the others were sealed before
+        segments[:0] = own
+        epoch, limit = files[0][2], min(files)[0]
+    return segments
 
 
 def _read(storage: pafs.FileSystem, path: str) -> bytes:

@@ -4,6 +4,8 @@ import threading
 
 import pyarrow.fs as pafs
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nbtune.engine.protocol.chunk import decode
 from nbtune.engine.protocol.events import TrialReported, TrialStarted
@@ -66,7 +68,7 @@ def test_a_segment_is_sealed_when_it_is_full(log, tmp_path, small_segments):
     add(log, 25)
     log.flush()
     names = sorted(path.name for path in (tmp_path / FOLDER).iterdir())
-    assert names == ["events-0000000000.arrow", "events-0000000010.arrow", "events-0000000020.arrow"]
+    assert names == [f"events-00000000{first}0-000001-000000.arrow" for first in range(3)]
     before = (tmp_path / FOLDER / names[0]).stat().st_mtime_ns
     add(log, 25)
     log.flush()
@@ -109,15 +111,42 @@ def test_a_flush_without_new_events_writes_nothing(log, tmp_path):
 def test_a_truncated_segment_loses_only_its_own_events(log, tmp_path, small_segments):
     add(log, 15)
     log.flush()
-    last = tmp_path / FOLDER / "events-0000000010.arrow"
+    last = tmp_path / FOLDER / "events-0000000010-000001-000000.arrow"
     last.write_bytes(last.read_bytes()[:-200])
     assert stored(tmp_path) == list(range(10))
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(writers=st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 6)), max_size=5), min_size=2, max_size=5))
+def test_late_events_of_earlier_drivers_do_not_count(tmp_path_factory, monkeypatch, writers):
+    """Drivers take over from each other while the earlier ones go on writing: each event is of the highest epoch."""
+    monkeypatch.setattr(log_module, "_SEGMENT_EVENTS", 4)
+    folder = str(tmp_path_factory.mktemp("log"))
+    logs, views, own, expected = [], [], [], []
+    for epoch, writes in enumerate(writers, 1):
+        logs.append(EventLog(LOCAL, folder, epoch))
+        views.append(expected)
+        assert len(logs[-1]) == len(expected)
+        own.append([])
+        for writer, count in writes:
+            writer %= epoch
+            for _ in range(count):
+                own[writer].append(len(own[writer]) + 1000 * writer)
+                logs[writer].append(TrialReported(own[writer][-1], metrics={"x": 1}))
+            logs[writer].flush()
+        counting = max((index for index in range(epoch) if own[index]), default=0)
+        expected = views[counting] + own[counting]
+        assert [trial for chunk in read_log(LOCAL, folder) for trial in chunk.trial.tolist()] == expected
+        mine = views[-1] + own[-1]
+        for since in range(0, len(mine) + 1, 3):
+            read = [chunk.since(since) for data in logs[-1].read(since) for chunk in decode(data)]
+            assert [trial for chunk in read for trial in chunk.trial.tolist()] == mine[since:]
 
 
 def test_a_partial_file_is_not_read(log, tmp_path):
     add(log, 2)
     log.flush()
-    (tmp_path / FOLDER / "events-0000000002.arrow.part").write_bytes(b"half")
+    (tmp_path / FOLDER / "events-0000000002-000001-000000.arrow.part").write_bytes(b"half")
     assert stored(tmp_path) == [0, 1]
 
 
