@@ -59,6 +59,7 @@ class Store:
 
     Attributes:
         cursor: the number of the next event.
+        missing: (first, end) of each range of events that are missing, since they are damaged in storage.
         reports: all reports, as columns.
         workers: the workers of distributed trials.
         version: increases with every change.
@@ -77,6 +78,7 @@ class Store:
 
     def _clear(self) -> None:
         self.cursor = 0
+        self.missing: list[tuple[int, int]] = []
         self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
         self._counts: Counter[str] = Counter()
@@ -86,9 +88,15 @@ class Store:
 
     @property
     def metadata(self) -> Metadata:
-        """What the experiment's own events record of it, the latest value of each entry. A copy."""
+        """What the experiment's own events record of it, the latest value of each entry. A copy.
+
+        The `warning` also names the events that are missing.
+        """
         with self._lock:
-            return self._metadata.copy()
+            metadata = self._metadata.copy()
+            if self.missing:
+                metadata["warning"] = "; ".join(filter(None, (self._missing_text(), metadata.get("warning"))))
+            return metadata
 
     @property
     def trials(self) -> dict[int, TrialState]:
@@ -115,18 +123,15 @@ class Store:
             return self._metadata.get("metric")
 
     def apply(self, chunk: Chunk) -> None:
-        """Add the next events. Events that are already known are skipped.
+        """Add the next events, without those that are already known. Unknown ones before them are missing.
 
         Args:
             chunk: the events.
-
-        Raises:
-            ValueError: events between the last known one and these are missing.
         """
         with self._lock:
             chunk = chunk.since(self.cursor)
             if chunk.first > self.cursor:
-                raise ValueError(f"events {self.cursor} to {chunk.first} are missing")
+                self.missing.append((self.cursor, chunk.first))
             reported, changed = chunk.rows_of(TrialReported), chunk.rows_of(TrialReconfigured)
             positions = iter((len(self.reports) + np.searchsorted(reported, changed)).tolist())
             for event in chunk.events_of(*_ONE_BY_ONE):
@@ -149,6 +154,12 @@ class Store:
             self._clear()
             self.generation += 1
             self.version += 1
+
+    def _missing_text(self) -> str:
+        ranges = [f"{first} to {end - 1}" if end - first > 1 else f"{first}" for first, end in self.missing]
+        if self.missing[-1][1] == self.cursor and self._metadata["status"] in ENDED:
+            ranges[-1] = f"from {self.missing[-1][0]} on"
+        return f"events {', '.join(ranges)} of its log are damaged or missing: reports and states of trials are lost"
 
     def set_metadata(self, **metadata: Unpack[Metadata]) -> None:
         """Change metadata without an event, for what only the reader knows: that the experiment is "lost" or "unread".

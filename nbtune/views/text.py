@@ -100,6 +100,8 @@ def summary(store: Store) -> str:
         lines.append(f"no trial has a finite last value of {store.metric}; reported metrics: {reported}")
     if metadata.get("error"):
         lines.append(f"{metadata['error']}")
+    if metadata.get("warning"):
+        lines.append(f"{metadata['warning']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]
     if failed:
         lines.append(f"trial {failed[0].number} failed: {failed[0].error}")

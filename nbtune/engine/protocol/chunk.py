@@ -1,7 +1,7 @@
 """Chunks: runs of events in columns, and the one encoding in which events are sent and stored.
 
-A chunk is encoded as one Arrow IPC stream. The driver sends such streams, and the files of the event log are sequences
-of them.
+A chunk is encoded as one frame (`nbtune.engine.protocol.frames`) with an Arrow IPC stream. The driver sends such
+frames, and the files of the event log are sequences of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,9 @@ from nbtune.engine.protocol.events import (
     event_data,
     make_event,
 )
+from nbtune.engine.protocol.frames import frames, make_frame
 
-__all__ = ["CODES", "Chunk", "decode", "encode"]
+__all__ = ["CODES", "Chunk", "Decoded", "decode", "decode_damaged", "encode"]
 
 CODES = {kind: code for code, kind in enumerate(EVENT_TYPES)}
 """The class of an event -> its number in `Chunk.kind`."""
@@ -218,11 +219,11 @@ def encode(first: int, events: Sequence[Event]) -> bytes:
             columns.append(column)
             valid_name = name.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is not valid UTF-8
             schema_fields.append(pa.field(prefix + valid_name, column.type, metadata={"as": kind}))
-    schema = pa.schema(schema_fields, metadata={"first": str(first)})
+    schema = pa.schema(schema_fields)
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
-    return sink.getvalue()
+    return make_frame(first, len(events), sink.getvalue())
 
 
 def _column(values: list[Any], present: np.ndarray) -> tuple[pa.Array, str]:
@@ -242,24 +243,69 @@ def _column(values: list[Any], present: np.ndarray) -> tuple[pa.Array, str]:
     return pa.array(texts, pa.string()), "json"
 
 
-def decode(data: bytes) -> list[Chunk]:
-    """Return the chunks in `data`: one encoded chunk, or several concatenated ones.
+class Decoded(NamedTuple):
+    """What is readable of encoded chunks that may be damaged.
 
-    A last chunk that is incomplete, since writing was interrupted, is left out.
+    Attributes:
+        chunks: the readable chunks.
+        end: the number after the last event, as far as it is known. Where the end is damaged, one more than that of
+            the last event that is known. None if nothing is readable.
+        is_damaged: whether anything is not readable.
+    """
+
+    chunks: list[Chunk]
+    end: int | None
+    is_damaged: bool
+
+
+def decode(data: bytes) -> list[Chunk]:
+    """Return the readable chunks in `data`. The numbers of the events tell which ones are missing.
 
     Args:
-        data: what `encode` has returned, or a file of the event log.
+        data: what `encode` has returned, once or several times in sequence.
+
+    Raises:
+        ExperimentError: it was encoded by another version of nbtune.
     """
-    source = pa.BufferReader(data)
-    chunks = []
-    while source.tell() < source.size():
-        try:
-            with pa.ipc.open_stream(source) as reader:
-                first = int(reader.schema.metadata[b"first"])
-                chunks += [_chunk(first, batch) for batch in reader]
-        except (pa.ArrowInvalid, OSError):  # OSError: the batch is incomplete, but not the schema
-            break
-    return chunks
+    return decode_damaged(data).chunks
+
+
+def decode_damaged(data: bytes) -> Decoded:
+    """Return the readable chunks in `data`, and whether anything in it is damaged.
+
+    Args:
+        data: what `encode` has returned, once or several times in sequence.
+
+    Raises:
+        ExperimentError: it was encoded by another version of nbtune.
+    """
+    chunks: list[Chunk] = []
+    end, is_damaged, is_cut = 0, False, False
+    for frame in frames(data):
+        is_cut = frame.first is None
+        chunk = None if frame.first is None or frame.stream is None else _read(frame.first, frame.count, frame.stream)
+        if frame.first is not None:
+            end = max(end, frame.first + frame.count)
+        if chunk is None:
+            is_damaged = True
+        else:
+            chunks.append(chunk)
+    if is_damaged and not end:
+        return Decoded([], None, True)
+    return Decoded(chunks, end + is_cut, is_damaged)
+
+
+def _read(first: int, count: int, stream: bytes) -> Chunk | None:
+    """Return the chunk of an intact frame; None if it is not a chunk, which only a faulty or hostile writer makes."""
+    try:
+        with pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
+            (batch,) = reader
+        batch.validate(full=True)
+        chunk = _chunk(first, batch)
+        intact = len(chunk) == count and (not count or 0 <= chunk.kind.min() <= chunk.kind.max() < len(EVENT_TYPES))
+        return chunk if intact else None
+    except Exception:  # Arrow, NumPy and JSON raise many kinds
+        return None
 
 
 def _chunk(first: int, batch: pa.RecordBatch) -> Chunk:

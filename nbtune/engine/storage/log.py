@@ -3,6 +3,9 @@
 The log is a folder of segment files. All segments but the last are sealed: they are written once. The last
 segment is rewritten as a whole several times a second while it grows (less often where a write is slow), since
 object stores cannot append. The driver keeps only the open segment, and sealed ones until they are written, in memory.
+A segment is a sequence of frames with checksums: damage in storage loses the events of the frames that it hits, and
+readers skip their numbers. No file is written again once its driver has ended, so a damaged one stays as it is. An
+empty file at the end says by its name how many events there are, since a last segment that is missing leaves no trace.
 
 The name of a segment has the number of its first event, the epoch of its driver (see `nbtune.engine.storage.lease`),
 and the epoch that this driver has continued. A driver that has lost its lease may still write, but never to a file of
@@ -13,23 +16,32 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.protocol.chunk import Chunk, decode, encode
-from nbtune.engine.protocol.events import Event
+from nbtune.engine.protocol.chunk import Chunk, Decoded, decode, decode_damaged, encode
+from nbtune.engine.protocol.events import Event, ExperimentUpdated
+from nbtune.engine.protocol.frames import FORMAT, FormatError
 from nbtune.engine.storage.storage import local_base
 
 __all__ = ["FOLDER", "EventLog", "has_log", "is_file", "read_log", "write_atomically"]
 
 FOLDER = "nbtune"
 """The folder of the log, inside an experiment's folder."""
-_SEGMENT_EVENTS = 4000  # events in a sealed segment: about 300 kB, encoded within 20 ms
-_NAME = re.compile(r"events-(\d{10,})-(\d{6,})-(\d{6,})\.arrow")
+_FRAME_EVENTS = 500  # events in a frame: what one wrong byte in storage loses
+_SEGMENT_EVENTS = 4000  # events in a sealed segment: about 300 kB
+_NAME = re.compile(r"events-(\d{10,18})-(\d{6,18})-(\d{6,18})\.arrow")
+_END = re.compile(r"end-(\d{10,18})-(\d{6,18})")
+_OLDER = re.compile(r"events-\d+\.arrow")
+_FINAL = frozenset({"finished", "stopped", "failed"})
+_UNREADABLE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What is wrong with a single file. Other errors are those of the storage, and may pass."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +54,53 @@ class _Segment:
         epoch: the epoch of the driver that has written it.
         limit: the number from which on its events do not count, since a driver of a higher epoch has written them
             again; None without one.
+        is_file: whether there is a file of its name.
     """
 
     path: str
     first: int
     epoch: int
     limit: int | None = None
+    is_file: bool = True
 
-    def chunks(self, storage: pafs.FileSystem) -> list[Chunk]:
-        chunks = decode(_read(storage, self.path))
-        if self.limit is None:
-            return chunks
-        return [part for chunk in chunks if len(part := chunk.until(self.limit))]
+    def decode(self, storage: pafs.FileSystem) -> Decoded:
+        """Return its readable events that count. `Decoded.end` is never None: a segment has at least one event."""
+        try:
+            chunks, end, is_damaged = decode_damaged(_read(storage, self.path) if self.is_file else b"")
+        except _UNREADABLE:
+            chunks, end, is_damaged = [], None, True
+        end = max(end or 0, self.first + 1)
+        if self.limit is not None:
+            chunks = [part for chunk in chunks if len(part := chunk.until(self.limit))]
+            end = min(end, self.limit)
+        return Decoded(chunks, end, is_damaged or not chunks)
 
-    def read(self, storage: pafs.FileSystem) -> list[bytes]:
-        """Return its events as encoded chunks."""
-        if self.limit is None:
-            return [_read(storage, self.path)]
-        return [encode(chunk.first, list(chunk.events())) for chunk in self.chunks(storage)]
+
+class _Sealed(NamedTuple):
+    """A segment that is not written again.
+
+    Attributes:
+        segment: the segment.
+        end: the number after its last event.
+        as_stored: whether its file is read as it is. Otherwise it is decoded, and its readable events that count are
+            encoded again.
+    """
+
+    segment: _Segment
+    end: int
+    as_stored: bool = True
+
+
+class _Segments(NamedTuple):
+    """The segments of a log.
+
+    Attributes:
+        segments: those whose events count, in order.
+        end: the number after the last event, where the last driver has ended properly; else 0.
+    """
+
+    segments: list[_Segment]
+    end: int
 
 
 class EventLog:
@@ -81,24 +122,43 @@ class EventLog:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         storage.create_dir(self._folder, recursive=True)
-        # Each sealed segment, with the number of the event after its last.
-        self._sealed: list[tuple[_Segment, int]] = []
-        for segment in _segments(storage, path):
-            if chunks := segment.chunks(storage):
-                self._sealed.append((segment, chunks[-1].end))
-        self._unwritten: dict[int, bytes] = {}  # sealed segments that are not in storage yet, by first event number
-        self._first = self._sealed[-1][1] if self._sealed else 0
+        segments, end = _segments(storage, path)
+        self._sealed: list[_Sealed] = []
         self._continued = 0  # the epoch whose events these continue
-        if self._sealed:  # an earlier driver that still lives may add events to its last segment: they do not count
-            last, end = self._sealed[-1]
-            self._sealed[-1] = (replace(last, limit=end), end)
-            self._continued = last.epoch
-        self._open: list[Event] = []
-        self._written = 0  # how many events of the open segment are in storage
+        self._open_at(self._add_stored(segments, end))
+        self._unwritten: dict[int, bytes] = {}  # sealed segments that are not in storage yet, by first event number
+        self._ends = False  # whether the last event is the end of the experiment
+        self._end_written = 0  # the number of events for which the end is marked in storage
         self.on_append: Callable[[], None] = lambda: None
 
+    def _add_stored(self, segments: list[_Segment], end: int) -> int:
+        """Add the segments of earlier drivers; return the number of the next event, after the damaged ones as well."""
+        stored = []
+        for segment in segments:
+            chunks, known_end, is_damaged = segment.decode(self._storage)
+            assert known_end is not None
+            as_stored = not is_damaged and segment.limit is None and _is_ordered(chunks)
+            stored.append((chunks[0].first if chunks else segment.first, _Sealed(segment, known_end, as_stored)))
+            end = max(end, known_end)
+        self._sealed = [sealed for _, sealed in sorted(stored, key=lambda one: one[0])]
+        if segments:  # an earlier driver that still lives may add events to its last segment: they do not count
+            last = segments[-1]
+            self._continued = last.epoch
+            self._sealed = [
+                sealed._replace(segment=replace(last, limit=end), as_stored=False) if sealed.segment is last else sealed
+                for sealed in self._sealed
+            ]
+        return end
+
+    def _open_at(self, first: int) -> None:
+        """Begin a new open segment with event `first`."""
+        self._first = self._tail_first = first
+        self._frames: list[tuple[int, bytes]] = []  # first event -> the complete frames of the open segment
+        self._tail: list[Event] = []  # its events that are not in a frame yet
+        self._written = 0  # how many of its events are in storage
+
     def __len__(self) -> int:
-        return self._first + len(self._open)
+        return self._tail_first + len(self._tail)
 
     def append(self, event: Event) -> None:
         """Append one event.
@@ -107,11 +167,17 @@ class EventLog:
             event: the event; its number is the length of the log before.
         """
         with self._lock:
-            self._open.append(event)
-            if len(self._open) >= _SEGMENT_EVENTS:
-                self._unwritten[self._first] = encode(self._first, self._open)
-                self._sealed.append((_Segment(self._path(self._first), self._first, self._epoch), len(self)))
-                self._first, self._open, self._written = len(self), [], 0
+            self._tail.append(event)
+            self._ends = isinstance(event, ExperimentUpdated) and event.metadata.get("status") in _FINAL
+            is_full = len(self) - self._first >= _SEGMENT_EVENTS
+            if is_full or len(self._tail) >= _FRAME_EVENTS:
+                self._frames.append((self._tail_first, encode(self._tail_first, self._tail)))
+                self._tail_first, self._tail = len(self), []
+            if is_full:
+                self._unwritten[self._first] = b"".join(frame for _, frame in self._frames)
+                segment = _Segment(self._path(self._first), self._first, self._epoch)
+                self._sealed.append(_Sealed(segment, len(self)))
+                self._open_at(len(self))
         self.on_append()
 
     def read(self, since: int) -> list[bytes]:
@@ -121,9 +187,9 @@ class EventLog:
             since: the number of the first event. The first chunk may begin before it.
         """
         with self._lock:
-            sealed = [segment for segment, end in self._sealed if end > since]
-            open_chunk = self._encode_open(since)
-        return [*(data for segment in sealed for data in self._read(segment)), *open_chunk]
+            sealed = [one for one in self._sealed if one.end > since]
+            open_chunks = self._encode_open(since)
+        return [*(self._read(one) for one in sealed), *open_chunks]
 
     def read_from_memory(self, since: int) -> list[bytes] | None:
         """Return the same as `read` if all of it is in memory, or None if storage has to be read.
@@ -132,26 +198,33 @@ class EventLog:
             since: the number of the first event.
         """
         with self._lock:
-            sealed = [self._in_memory(segment) for segment, end in self._sealed if end > since]
-            open_chunk = self._encode_open(since)
+            sealed = [self._in_memory(one.segment) for one in self._sealed if one.end > since]
+            open_chunks = self._encode_open(since)
         in_memory = [data for data in sealed if data is not None]
-        return [*in_memory, *open_chunk] if len(in_memory) == len(sealed) else None
+        return [*in_memory, *open_chunks] if len(in_memory) == len(sealed) else None
 
     def _encode_open(self, since: int) -> list[bytes]:
-        """Return the events of the open segment from number `since` on as one chunk, or no chunk. Needs the lock."""
-        start = max(since, self._first)
-        return [encode(start, self._open[start - self._first :])] if start < len(self) else []
+        """Return the events of the open segment from number `since` on as encoded chunks. Needs the lock."""
+        ends = [*(first for first, _ in self._frames[1:]), self._tail_first]
+        chunks = [frame for (_, frame), end in zip(self._frames, ends, strict=bool(self._frames)) if end > since]
+        start = max(since, self._tail_first)
+        return [*chunks, encode(start, self._tail[start - self._tail_first :])] if start < len(self) else chunks
 
     def chunks(self) -> list[Chunk]:
-        """Return all events."""
-        return [chunk for data in self.read(0) for chunk in decode(data)]
+        """Return all readable events."""
+        return _in_order(chunk for data in self.read(0) for chunk in decode(data))
 
     def _in_memory(self, segment: _Segment) -> bytes | None:
         return self._unwritten.get(segment.first) if segment.epoch == self._epoch else None
 
-    def _read(self, segment: _Segment) -> list[bytes]:
-        unwritten = self._in_memory(segment)
-        return segment.read(self._storage) if unwritten is None else [unwritten]
+    def _read(self, sealed: _Sealed) -> bytes:
+        unwritten = self._in_memory(sealed.segment)
+        if unwritten is not None:
+            return unwritten
+        if sealed.as_stored:
+            return _read(self._storage, sealed.segment.path)
+        chunks = _in_order(sealed.segment.decode(self._storage).chunks)
+        return b"".join(encode(chunk.first, list(chunk.events())) for chunk in chunks)
 
     def flush(self) -> None:
         """Write all events that are not in storage yet.
@@ -164,13 +237,17 @@ class EventLog:
                 self._write(sealed, self._unwritten[sealed])
                 del self._unwritten[sealed]
             with self._lock:
-                first, count = self._first, len(self._open)
-                data = encode(first, self._open) if count > self._written else None
+                first, count = self._first, len(self) - self._first
+                data = b"".join(self._encode_open(first)) if count > self._written else None
+                end = len(self) if self._ends else self._end_written
             if data is not None:
                 self._write(first, data)
                 with self._lock:
                     if self._first == first:
                         self._written = count
+            if end != self._end_written:
+                write_atomically(self._storage, f"{self._folder}/end-{end:010}-{self._epoch:06}", b"")
+                self._end_written = end
 
     def _write(self, first: int, data: bytes) -> None:
         write_atomically(self._storage, self._path(first), data)
@@ -223,48 +300,84 @@ def has_log(storage: pafs.FileSystem, path: str) -> bool:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
     """
-    return bool(_segments(storage, path, missing_ok=True))
+    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}", allow_not_found=True))
+    return any(_NAME.fullmatch(info.base_name) or _OLDER.fullmatch(info.base_name) for info in infos)
 
 
 def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
-    """Return all events of a stored experiment, in order.
+    """Return all readable events of a stored experiment, in order.
+
+    The numbers of the events tell which ones are damaged or missing. Where these are the last ones, an empty chunk
+    after them has the number that would be the next.
 
     Args:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
 
     Raises:
-        OSError: the folder or one of its segments cannot be read.
+        OSError: the folder or the storage cannot be read.
+        ExperimentError: the log was written by another version of nbtune.
     """
-    return [chunk for segment in _segments(storage, path) for chunk in segment.chunks(storage)]
+    segments, end = _segments(storage, path)
+    decoded = [segment.decode(storage) for segment in segments]
+    chunks = _in_order(chunk for one in decoded for chunk in one.chunks)
+    end = max([end, *(one.end or 0 for one in decoded)])
+    return [*chunks, *decode(encode(end, []))] if end > (chunks[-1].end if chunks else 0) else chunks
 
 
-def _segments(storage: pafs.FileSystem, path: str, *, missing_ok: bool = False) -> list[_Segment]:
-    """Return the segments of a log whose events count, in order.
+def _in_order(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """Return chunks in the order of their events, each event once: files may have been exchanged or copied."""
+    ordered: list[Chunk] = []
+    for chunk in sorted(chunks, key=lambda chunk: chunk.first):
+        rest = chunk.since(ordered[-1].end) if ordered else chunk
+        if len(rest):
+            ordered.append(rest)
+    return ordered
+
+
+def _is_ordered(chunks: Sequence[Chunk]) -> bool:
+    return all(one.end <= other.first for one, other in pairwise(chunks))
+
+
+def _segments(storage: pafs.FileSystem, path: str) -> _Segments:
+    """Return the segments of a log whose events count.
 
     Args:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
-        missing_ok: whether the folder may be missing.
 
     Raises:
         OSError: the folder cannot be read.
+        ExperimentError: an earlier version of nbtune has written the log.
     """
-    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}", allow_not_found=missing_ok))
-    epochs: dict[int, list[tuple[int, str, int]]] = {}  # epoch -> (first, file, the epoch that it continues)
+    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}"))
+    epochs: dict[int, list[tuple[int, pafs.FileInfo, int]]] = {}  # epoch -> (first, file, the epoch that it continues)
     for info in infos:
         if match := _NAME.fullmatch(info.base_name):
             first, epoch, continued = map(int, match.groups())
-            epochs.setdefault(epoch, []).append((first, info.path, continued))
+            epochs.setdefault(epoch, []).append((first, info, continued))
+    if not epochs and any(_OLDER.fullmatch(info.base_name) for info in infos):
+        raise FormatError(FORMAT - 1)
+    latest = max(epochs, default=0)
+    ends = [(int(match[2]), int(match[1])) for info in infos if (match := _END.fullmatch(info.base_name))]
     segments: list[_Segment] = []
-    epoch, limit = max(epochs, default=0), None
-    while files := epochs.pop(epoch, []):
-        own = [_Segment(file, first, epoch) for first, file, _ in sorted(files) if limit is None or first < limit]
+    epoch, limit = latest, None
+    while epochs:
+        # Where the files of a whole epoch are missing, those before it still count.
+        epoch = max((one for one in epochs if one <= epoch), default=0)
+        if not (files := epochs.pop(epoch, [])):
+            break
+        files.sort(key=itemgetter(0))
+        own = [
+            _Segment(info.path, first, epoch, is_file=info.type == pafs.FileType.File)
+            for first, info, _ in files
+            if limit is None or first < limit
+        ]
         if own:
             own[-1] = replace(own[-1], limit=limit)  # the others were sealed before
         segments[:0] = own
-        epoch, limit = files[0][2], min(files)[0]
-    return segments
+        limit, _, epoch = files[0]
+    return _Segments(segments, max((end for epoch, end in ends if epoch >= latest), default=0))
 
 
 def _read(storage: pafs.FileSystem, path: str) -> bytes:

@@ -86,9 +86,9 @@ def _remaining(store: Store) -> dict[str, float] | None:
 
 
 def _hint(store: Store) -> str:
-    for key in ("error", "warning"):
-        if store.metadata.get(key):
-            return str(store.metadata[key])
+    metadata = store.metadata
+    if problems := [text for text in (metadata.get("error"), metadata.get("warning")) if text]:
+        return "; ".join(problems)
     live, counts = store.status not in ENDED, store.counts
     if live and counts["paused"] and not counts["running"] and not counts["pending"]:
         return f"{counts['paused']} paused, none running; resume one in the table, or stop the experiment"

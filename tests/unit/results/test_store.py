@@ -133,12 +133,18 @@ def test_known_events_are_skipped():
     assert store.cursor == 4
 
 
-def test_missing_events_are_an_error():
+def test_missing_events_are_told_and_the_next_ones_shown():
     store = store_of(added(0))
-    (chunk,) = decode(encode(5, [added(1)]))
-    with pytest.raises(ValueError, match="events 2 to 5 are missing"):
+    for first, warning in ((5, "events 2 to 4 of its log"), (7, "events 2 to 4, 6 of its log")):
+        (chunk,) = decode(encode(first, [added(first)]))
         store.apply(chunk)
-    assert (store.cursor, list(store.trials)) == (2, [0])
+        assert store.metadata["warning"].startswith(warning)
+    assert (store.cursor, list(store.trials)) == (8, [0, 5, 7])
+    store.apply(*decode(encode(9, [])))
+    assert store.missing[-1] == (8, 9)
+    assert "events 2 to 4, 6, 8 of its log" in store.metadata["warning"]
+    store.set_metadata(status="lost")
+    assert "events 2 to 4, 6, from 8 on of its log" in store.metadata["warning"]
 
 
 def test_a_configuration_comes_back_equal_and_of_its_types():
