@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
@@ -147,6 +148,8 @@ def load(path: str, filesystem: Any = None) -> Experiment:
     Raises:
         ExperimentError: the folder contains no experiment.
     """
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.client.ownership import elsewhere
     from nbtune.engine.client.stored import open_experiment
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.storage.storage import Storage
@@ -156,9 +159,8 @@ def load(path: str, filesystem: Any = None) -> Experiment:
     where = Storage(str(path), filesystem)
     # The folder may have been moved, so its present path replaces the one in its log.
     metadata = Metadata(path=str(path))
-    experiment = Experiment(
-        open_experiment(where), where=where, metadata=metadata, fixed=("path",), resume=resume_experiment
-    )
+    source = open_experiment(where, partial(elsewhere, where, NAMESPACE))
+    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
     experiment._wait()
     return experiment
 
@@ -179,8 +181,7 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
     from nbtune.engine.client.stored import stored_experiments
     from nbtune.engine.storage.storage import Storage, default_storage
 
-    rows: list[dict[str, Any]] = []
-    live = _live()
+    live, rows = _live()
     stored = stored_experiments(Storage(str(storage or default_storage()), filesystem))
     for path in dict.fromkeys([*live, *(where.place for where in stored)]):
         try:
@@ -207,15 +208,21 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
     return frame.set_index("path")
 
 
-def _live() -> dict[str, Experiment]:
-    """Return the running experiments of the cluster, by their paths; it connects to one that runs."""
+def _live() -> tuple[dict[str, Experiment], list[dict[str, Any]]]:
+    """Return the running experiments of the cluster by their paths, and rows for the drivers that do not work.
+
+    It connects to a cluster that runs.
+    """
     from nbtune.cluster.connect import reach
-    from nbtune.launch.resume import attach_to_driver, running_folders
+    from nbtune.launch.resume import attach_to_drivers, running_drivers
     from nbtune.results.store import ENDED
 
     with suppress(ClusterError):  # without a cluster, the stored experiments are still listed
         if not reach():
-            return {}
-    running = [experiment for folder in running_folders() if (experiment := attach_to_driver(folder)) is not None]
+            return {}, []
+    running, problems = attach_to_drivers(running_drivers())
     # A driver stays for a moment after the end, until its events have been read.
-    return {experiment.path: experiment for experiment in running if experiment.status not in ENDED}
+    live = {experiment.path: experiment for experiment in running if experiment.status not in ENDED}
+    return live, [
+        {"path": problem.name, "status": f"unreadable: {problem.reason}", "live": True} for problem in problems
+    ]

@@ -137,12 +137,12 @@ def namesake_note(name: str) -> str | None:
 def _on_cluster(name: str) -> list[Experiment]:
     """Return the experiments of a name that have a driver on the cluster, the latest first."""
     from nbtune.cluster.connect import reach
-    from nbtune.launch.resume import attach_to_driver, name_of, running_folders
+    from nbtune.launch.resume import attach_to_drivers, name_of, running_drivers
 
     with suppress(ClusterError):  # the launch itself reports it
         if reach():
-            folders = [folder for folder in reversed(running_folders()) if name_of(folder) == name]
-            return [experiment for folder in folders if (experiment := attach_to_driver(folder)) is not None]
+            drivers = [driver for driver in reversed(running_drivers()) if name_of(driver) == name]
+            return attach_to_drivers(drivers)[0]
     return []
 
 

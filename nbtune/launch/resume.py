@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import lookup, register
+from nbtune.shell import say
 
 if TYPE_CHECKING:
+    from nbtune.engine.client.drivers import BrokenDriver
+    from nbtune.engine.driver.info import DriverInfo
     from nbtune.engine.protocol.commands import Command
     from nbtune.engine.protocol.source import Source
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["attach", "attach_to_driver", "name_of", "resume_experiment", "running_folders"]
+__all__ = ["attach", "attach_to_drivers", "name_of", "resume_experiment", "running_drivers"]
+
+_EVENTS_TIMEOUT = 30.0  # seconds for the first events of all experiments that are attached to at once
 
 
 def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Experiment:
@@ -39,17 +44,24 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
         ClusterError: the cluster cannot be reached.
     """
     from nbtune.cluster.connect import reach
-    from nbtune.engine.storage.storage import Storage, default_storage
-
-    wanted = PurePosixPath(name).name
-    running = running_folders() if reach() else []
-    matching = [folder for folder in running if wanted in (folder, name_of(folder))]
-    if matching and (experiment := attach_to_driver(max(matching))) is not None:
-        return experiment
+    from nbtune.engine.client.identity import same_place
+    from nbtune.engine.client.launch import folder_of
     from nbtune.engine.client.stored import stored_experiments
+    from nbtune.engine.storage.storage import Storage, default_storage
     from nbtune.launch.api import load
 
-    if "/" in name:
+    wanted, is_path = PurePosixPath(name).name, "/" in name
+    drivers = running_drivers() if reach() else []
+    running = [folder_of(driver) for driver in drivers]
+    matching = [driver for driver in drivers if wanted in (folder_of(driver), name_of(driver))]
+    experiments, problems = attach_to_drivers(matching[::-1])
+    for experiment in experiments:  # a copy of a running experiment has the same folder name
+        where = experiment.where
+        if not is_path or (where is not None and same_place(where, Storage(name, filesystem))):
+            return experiment
+    for problem in problems:
+        say(f"{folder_of(problem.name)} cannot be reached on the cluster: {problem.reason}")
+    if is_path:
         return load(name, filesystem)
     root = str(storage or default_storage())
     stored = {where.name: where for where in stored_experiments(Storage(root, filesystem))}
@@ -72,39 +84,60 @@ def name_of(folder: str) -> str:
     return folder.rsplit("_", 2)[0]
 
 
-def running_folders() -> list[str]:
-    """Return the folder names of the experiments that have a driver on the connected cluster."""
+def running_drivers() -> list[str]:
+    """Return the names of the drivers on the connected cluster, the latest experiment last."""
     from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.launch import driver_folders
+    from nbtune.engine.client.drivers import driver_names
 
-    return driver_folders(NAMESPACE)
+    return driver_names(NAMESPACE)
 
 
-def attach_to_driver(folder: str) -> Experiment | None:
-    """Return an experiment that runs, or None if its driver has ended.
+def attach_to_drivers(names: Sequence[str]) -> tuple[list[Experiment], list[BrokenDriver]]:
+    """Return the experiments that drivers run, and the drivers that do not work; without those that have ended.
 
     Args:
-        folder: the name of its folder.
+        names: the names of the drivers.
     """
     from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.launch import find
+    from nbtune.engine.client.drivers import BrokenDriver, find_all
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
-    driver = find(folder, NAMESPACE, events_since)
-    if driver is None:
-        return None
-    source, info = driver
-    where = info.where
-    registered = lookup(where.place)
-    if registered is not None and not registered.over:
-        return registered
-    metadata = Metadata(name=info.name, path=where.place)
-    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
-    register(experiment)
-    experiment.wait_for_events()
-    return experiment
+    experiments: list[Experiment] = []
+    problems: list[BrokenDriver] = []
+    for driver in find_all(names, NAMESPACE, events_since):
+        if isinstance(driver, BrokenDriver):
+            problems.append(driver)
+        elif driver is not None:
+            source, info = driver
+            experiment = lookup(info.where.place)
+            if experiment is None or experiment.over:
+                metadata = Metadata(name=info.name, path=info.where.place)
+                experiment = Experiment(
+                    source, where=info.where, metadata=metadata, fixed=("path",), resume=resume_experiment
+                )
+                register(experiment)
+            experiments.append(experiment)
+    deadline = time.monotonic() + _EVENTS_TIMEOUT
+    for experiment in experiments:
+        experiment.wait_for_events(max(0.0, deadline - time.monotonic()))
+    return experiments, problems
+
+
+def _driver_at(where: Storage) -> tuple[str, Source, DriverInfo] | None:
+    """Return the driver on the cluster that runs the experiment of a folder: its name, and as `find` does; or None."""
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.client.drivers import BrokenDriver, find_all
+    from nbtune.engine.client.identity import same_place
+    from nbtune.engine.client.launch import folder_of
+    from nbtune.engine.client.stored import events_since
+
+    names = [name for name in running_drivers() if folder_of(name) == where.name]
+    for name, driver in zip(names, find_all(names, NAMESPACE, events_since), strict=True):
+        if driver is not None and not isinstance(driver, BrokenDriver) and same_place(driver[1].where, where):
+            return name, *driver
+    return None
 
 
 def resume_experiment(
@@ -121,30 +154,37 @@ def resume_experiment(
         The source of its events, and what to call when it is over.
 
     Raises:
-        ExperimentError: all trials are over, or the folder does not contain the experiment's code.
+        ElsewhereError: it runs elsewhere.
+        ExperimentError: all trials are over, another kernel resumes it at the same time, or the folder does not contain
+            the experiment's code.
         SpecError: the cluster can never run its trials.
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.cluster.embedded import warm
-    from nbtune.engine.client.launch import end_driver, find, resume
+    from nbtune.engine.client.drivers import end_driver
+    from nbtune.engine.client.identity import identity
+    from nbtune.engine.client.launch import driver_name, resume
+    from nbtune.engine.client.ownership import free_epoch
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.engine.protocol.replay import past_of
+    from nbtune.engine.protocol.source import RefusedError
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
     from nbtune.engine.storage.log import read_log
     from nbtune.engine.storage.snapshot import has_launch, read_launch
+    from nbtune.results.store import ENDED
 
     cluster = connect()
     folder = where.name
-    running = find(folder, NAMESPACE, events_since)
-    if running is not None and not running[1].over:  # it was already resumed by another kernel
-        source, _ = running
-        for command in commands:
-            source.send(command)
-        return source, lambda: None
-    end_driver(folder, NAMESPACE)
+    if (running := _driver_at(where)) is not None:
+        name, source, info = running
+        if not info.over:  # it was already resumed by another kernel
+            for command in commands:
+                source.send(command)
+            return source, lambda: None
+        end_driver(name, NAMESPACE)
     filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(
@@ -153,6 +193,11 @@ def resume_experiment(
         )
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
+    is_over = past.metadata.get("status") in ENDED
+    epoch = free_epoch(where, NAMESPACE, past.metadata.get("name", folder), wait=not is_over)
+    if not is_over:  # its driver may have added events until it died
+        chunks = read_log(filesystem, root)
+        past = past_of(chunks)
     over = sum(not trial.is_resumed(failed=failed) for trial in past.trials.values())
     total = max(past.metadata.get("trials", 0), len(past.trials))
     if over >= total and not commands:
@@ -167,7 +212,11 @@ def resume_experiment(
     now = time.time()
     ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
     interruptions_s = past.metadata.get("interruptions_s", 0.0) + now - ended
+    own = identity(where, past.metadata)
+    if driver_name(folder, own["id"]) in running_drivers():  # that of another folder with this name and id
+        own = identity(where, past.metadata, is_taken=True)
     metadata: Metadata = {
+        **own,
         "interruptions_s": interruptions_s,
         "path": where.redacted,
         "name": past.metadata.get("name", ""),
@@ -175,7 +224,13 @@ def resume_experiment(
         "plan": planned,
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    request = Resume(folder, where.parent, planned.fixed_slots, failed, tuple(commands), metadata, secret)
+    request = Resume(folder, where.parent, planned.fixed_slots, epoch, failed, tuple(commands), metadata, secret)
     warm.experiment_started()
-    source = resume(request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain)
+    try:
+        source = resume(
+            request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain
+        )
+    except RefusedError as error:
+        warm.experiment_ended()
+        raise ExperimentError(f"{past.metadata.get('name', folder)} cannot be resumed: {error}") from None
     return source, warm.experiment_ended

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -75,7 +76,12 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         folder=folder,
         storage=storage,
         slots=planned.fixed_slots,
-        metadata={"started": began, "detached": not cluster.embedded, **_metadata(prepared, planned, where)},
+        metadata={
+            "id": uuid.uuid4().hex,
+            "started": began,
+            "detached": not cluster.embedded,
+            **_metadata(prepared, planned, where),
+        },
         environment=secret,
     )
     warm.experiment_started()
@@ -126,7 +132,7 @@ def wait_for_end(experiment: Experiment, *, line: bool = True) -> Experiment:
         experiment.wait()
     else:
         experiment._wait()
-    if experiment.status in {"failed", "lost", "unread"}:
+    if experiment.status in {"failed", "lost", "unread", "running elsewhere"}:
         raise ExperimentError(repr(experiment))
     return experiment
 
@@ -161,6 +167,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
 
     spec = prepared.spec
     return {
+        "id": uuid.uuid4().hex,
         "name": spec.name,
         "path": where.redacted,
         "notes": list(planned.notes),

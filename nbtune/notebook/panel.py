@@ -94,7 +94,12 @@ class _Connected:
 
     def _users(self, reservations: Mapping[str, Reservation]) -> list[dict[str, Any]]:
         """Return the users with their resources: this kernel's experiments, then those of others."""
-        mine = {PurePosixPath(path).name: one for path, one in running_experiments().items()}
+        from nbtune.engine.client.launch import driver_name
+
+        mine = {
+            driver_name(PurePosixPath(path).name, one._store.metadata.get("id", "")): one
+            for path, one in running_experiments().items()
+        }
         users = []
         for folder in sorted(reservations, key=lambda folder: (folder not in mine, folder)):
             name = mine[folder].name if folder in mine else self._name_elsewhere(folder, reservations[folder])
@@ -113,7 +118,7 @@ class _Connected:
     def _name_elsewhere(self, folder: str, holds: Reservation) -> str | None:
         """Return the name of another kernel's experiment; None where it has ended and its driver has not exited yet."""
         if folder not in self._names or not holds.trials:
-            from nbtune.engine.client.launch import find
+            from nbtune.engine.client.drivers import find
             from nbtune.engine.client.stored import events_since
 
             running = find(folder, NAMESPACE, events_since)

@@ -45,10 +45,10 @@ class About:
 
     @property
     def status(self) -> str:
-        """Return "pending", "running", "finished", "stopped", "failed", "lost" or "unread".
+        """Return "pending", "running", "finished", "stopped", "failed", "lost", "running elsewhere" or "unread".
 
-        It is "lost" if its driver or its cluster is gone, and "unread" if nbtune has failed to read its events; `error`
-        has the reason.
+        It is "lost" if its driver or its cluster is gone, "running elsewhere" if its driver is on another cluster, and
+        "unread" if nbtune has failed to read its events; `error` has the reason.
         """
         return self._store.status
 

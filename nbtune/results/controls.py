@@ -66,7 +66,8 @@ class Controls(About):
             This experiment.
 
         Raises:
-            ExperimentError: nothing remains to be done, or its storage does not have what it needs.
+            ExperimentError: it runs elsewhere, nothing remains to be done, or its storage does not have what it needs.
+                Where it may run elsewhere, this waits up to 30 seconds for a sign of life.
             ClusterError: no cluster can be reached or started.
         """
         if self.status not in ENDED:
@@ -136,6 +137,8 @@ class Controls(About):
         if self.status in ENDED:
             if isinstance(command, SearchCommand):
                 self._restart(commands=(command,))
+            elif self.status == "running elsewhere":
+                raise ExperimentError(f"{self.name} cannot be reached from here: {self.error}")
             else:
                 self._needs_no(command)
             return
@@ -163,7 +166,8 @@ class Controls(About):
             verb: the command, "stop", "pause" or "limit".
         """
         status = self.status
-        return f"{self.name} is {status}: there is nothing to {verb}" if status in ENDED else None
+        is_over = status in ENDED and status != "running elsewhere"
+        return f"{self.name} is {status}: there is nothing to {verb}" if is_over else None
 
 
 _NEEDLESS: dict[type[Any], str] = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.protocol.metadata import Metadata
-from nbtune.engine.protocol.source import Source
+from nbtune.engine.protocol.source import ElsewhereError, Source
 from nbtune.errors import ExperimentError, WaitInterrupted, WaitTimeoutError, did_you_mean
 from nbtune.results.controls import Controls
 from nbtune.results.listeners import Listeners
@@ -267,7 +267,12 @@ class Experiment(Controls):
             if self.status not in ENDED:  # another call has resumed it
                 raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
             self._wait()  # the reader has yet to close the earlier source
-            self._source, self._on_end = self._resume(self.where, **how)
+            try:
+                self._source, self._on_end = self._resume(self.where, **how)
+            except ElsewhereError as error:
+                self._store.set_metadata(status="running elsewhere", error=str(error))
+                self._listeners.notify()
+                raise ExperimentError(f"{self.name} cannot be resumed: {error}") from None
             self.stop_requested = False
             self._store.reset()
             self._reader.start(self._source, self._on_over)

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from nbtune.engine.protocol.source import Source, SourceLostError, StartError
+from nbtune.engine.protocol.source import ElsewhereError, Source, SourceLostError, StartError
 from nbtune.results.listeners import Listeners
 from nbtune.results.store import ENDED, Store
 
@@ -56,7 +56,7 @@ class Reader:
             self._listeners.notify()
             time.sleep(_PAUSE)
         try:
-            if self._store.status != "lost":
+            if self._store.status not in {"lost", "running elsewhere"}:
                 source.close()
         except Exception:  # the experiment is over all the same
             _log.exception("the source of an experiment that is over could not be closed")
@@ -73,6 +73,8 @@ class Reader:
                 self._store.apply(chunk)
         except StartError as error:
             self._store.set_metadata(status="failed", error=str(error))
+        except ElsewhereError as error:
+            self._store.set_metadata(status="running elsewhere", error=str(error))
         except SourceLostError as error:
             self._store.set_metadata(status="lost", error=f"the driver is gone: {error}")
         except OSError as error:  # the driver reads older events from its storage

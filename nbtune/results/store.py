@@ -39,8 +39,8 @@ from nbtune.results.workers import Workers
 
 __all__ = ["ENDED", "Store"]
 
-ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread"})
-"""The final states of an experiment in this kernel. A trial is never "lost" or "unread"."""
+ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread", "running elsewhere"})
+"""The final states of an experiment in this kernel. A trial has none of the last three."""
 _ONE_BY_ONE = (
     ExperimentUpdated,
     TrialAdded,
@@ -162,7 +162,7 @@ class Store:
         return f"events {', '.join(ranges)} of its log are damaged or missing: reports and states of trials are lost"
 
     def set_metadata(self, **metadata: Unpack[Metadata]) -> None:
-        """Change metadata without an event, for what only the reader knows: that the experiment is "lost" or "unread".
+        """Change metadata without an event, for what only the reader knows, for instance that it is "lost".
 
         Args:
             metadata: the entries to change. The experiment's end is set to its latest event, unless it is given.

@@ -13,7 +13,8 @@ import pytest
 import nbtune
 from nbtune import testing
 from nbtune.cluster.link.attach import NAMESPACE
-from nbtune.engine.client.launch import find
+from nbtune.engine.client.drivers import find
+from nbtune.engine.client.launch import driver_name
 from nbtune.engine.client.stored import events_since, open_experiment
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import StopTrial
@@ -83,7 +84,7 @@ def source(request: pytest.FixtureRequest, until: Callable[..., None]) -> Source
     if kind == "driver":
         running = request.getfixturevalue("running")
         until(lambda: len(running.history) == 10, "all reports")
-        found = find(Path(running.path).name, NAMESPACE, events_since)
+        found = find(driver_name(Path(running.path).name, running._store.metadata["id"]), NAMESPACE, events_since)
         assert found is not None
         return found[0]
     if kind == "replay":

@@ -1,4 +1,4 @@
-"""Private APIs of Ray Core: its tables of nodes, actors and placement groups."""
+"""Private APIs of Ray Core: its tables of nodes, jobs, actors and placement groups."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = [
     "actor_table",
     "available_resources_per_node",
     "global_state",
+    "is_job_over",
     "placement_group_table",
 ]
 
@@ -41,6 +42,15 @@ def actor_table() -> list[Any]:
     """Return all actors that are alive, as Ray's `ActorTableData`."""
     records = global_state._connect_and_get_accessor().get_actor_table(None, "ALIVE")
     return [ActorTableData.FromString(record) for record in records]
+
+
+def is_job_over(job: str) -> bool:
+    """Return whether a job has ended, or its process is gone; the public API of jobs asks the dashboard.
+
+    Args:
+        job: its id, hexadecimal.
+    """
+    return any(entry["JobID"] == job and entry["IsDead"] for entry in global_state.job_table())
 
 
 def placement_group_table() -> list[Any]:

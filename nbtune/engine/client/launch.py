@@ -1,9 +1,8 @@
-"""Drivers as the kernel sees them: starts a driver or finds one, reads its events, sends it commands."""
+"""Drivers as the kernel sees them: starts a driver, reads its events, sends it commands."""
 
 from __future__ import annotations
 
 import socket
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,15 +13,21 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine._ray.core import actor_id
-from nbtune.engine.driver.driver import Driver, DriverInfo
+from nbtune.engine.driver.driver import Driver
 from nbtune.engine.protocol.chunk import Chunk, decode
 from nbtune.engine.protocol.commands import Command
-from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
+from nbtune.engine.protocol.source import ElsewhereError, RefusedError, SourceLostError, StartError
 from nbtune.engine.storage.launch_spec import Launch, Resume
-from nbtune.engine.storage.storage import Storage
+from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.tune.groups import release
 
-__all__ = ["Remote", "driver_folders", "end_driver", "find", "launch", "resume"]
+__all__ = [
+    "Remote",
+    "driver_name",
+    "folder_of",
+    "launch",
+    "resume",
+]
 
 _EXTRA_TIMEOUT = 10.0  # seconds that a driver may need in addition to those that it waits for events
 _DISCONNECTED = "the cluster was shut down"
@@ -75,7 +80,7 @@ class Remote:
 
         Raises:
             StartError: it cannot start.
-            SourceLostError: its cluster is gone.
+            SourceLostError: its cluster is gone, or another driver has taken the experiment over.
         """
         if not self._started:
             return True
@@ -85,6 +90,8 @@ class Remote:
             return False
         except RayTaskError as error:
             ray.kill(self._driver)
+            if isinstance(error.cause, LeaseLostError):
+                raise ElsewhereError(str(error.cause)) from error
             raise StartError(f"the experiment could not start: {error.cause}") from error
         except RayActorError as error:
             raise StartError(f"the driver's process could not start: {error}") from error
@@ -179,7 +186,7 @@ def launch(
         stored: as for `Remote`.
         placement: as for `_driver`.
     """
-    actor = _driver(start.folder, namespace, **placement)
+    actor = _driver(driver_name(start.folder, start.metadata["id"]), namespace, **placement)
     transfers = [actor.put_large.remote(position, value) for position, value in enumerate(large)]
     return Remote(actor, stored, lambda reader: [*transfers, actor.start.remote(start, reader)])
 
@@ -192,13 +199,19 @@ def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **
         namespace: the Ray namespace of the driver's name.
         stored: as for `Remote`.
         placement: as for `_driver`.
+
+    Raises:
+        RefusedError: another kernel resumes it at the same time.
     """
-    actor = _driver(how.folder, namespace, **placement)
+    try:
+        actor = _driver(driver_name(how.folder, how.metadata["id"]), namespace, **placement)
+    except ValueError as error:  # Ray's for a name that is taken
+        raise RefusedError("another kernel has resumed it a moment ago; attach() shows it") from error
     return Remote(actor, stored, lambda reader: [actor.resume.remote(how, reader)])
 
 
 def _driver(
-    folder: str,
+    name: str,
     namespace: str,
     *,
     resources: Mapping[str, float] | None = None,
@@ -208,13 +221,13 @@ def _driver(
     """Return the handle of a new driver. Its actor is detached: it lives as long as its experiment or its cluster.
 
     Args:
-        folder: the name of the experiment's folder. It is the actor's name, so that there cannot be a second one.
+        name: the actor's name; there cannot be a second one of this name.
         namespace: the Ray namespace of its name.
         resources: custom resources of the nodes on which it may run; None for the head node.
         node: the id of the node on which it has to run, since its storage is there; None for any.
         variables: environment variables of the driver and its trials. Ray may log them.
     """
-    options: dict[str, Any] = {"name": folder, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
+    options: dict[str, Any] = {"name": name, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
     if resources or node is None:
         options["resources"] = dict(resources or _HEAD)
     else:
@@ -224,56 +237,20 @@ def _driver(
     return ray.remote(Driver).options(**options).remote()
 
 
-def driver_folders(namespace: str) -> list[str]:
-    """Return the names of the folders of the experiments that have a driver on the connected cluster.
-
-    Args:
-        namespace: the Ray namespace of the drivers' names.
-    """
-    named = ray.util.list_named_actors(all_namespaces=True)
-    names = [entry["name"] for entry in named if entry["namespace"] == namespace]
-    return sorted(name for name in names if not name.startswith("_"))  # those are nbtune's other actors
-
-
-def end_driver(folder: str, namespace: str) -> None:
-    """End the driver of an experiment that is over, if it still runs: the next driver needs its name.
+def driver_name(folder: str, identifier: str) -> str:
+    """Return the name of the actor of an experiment's driver. A copy of the folder has another one.
 
     Args:
         folder: the name of the experiment's folder.
-        namespace: the Ray namespace of the driver's name.
-
-    Raises:
-        SourceLostError: it does not exit within 30 seconds.
+        identifier: the experiment's id.
     """
-    for _ in range(600):
-        if folder not in driver_folders(namespace):
-            return
-        with suppress(RayActorError, ValueError):
-            ray.get(ray.get_actor(folder, namespace).exit.remote())
-        time.sleep(0.05)
-    raise SourceLostError("its earlier driver is still writing its log into storage: try this again later")
+    return f"{folder}~{identifier[:12]}"
 
 
-def find(
-    folder: str, namespace: str, stored: Callable[[Storage, int], list[Chunk]]
-) -> tuple[Remote, DriverInfo] | None:
-    """Return the running driver of an experiment and what it runs; None if there is none.
+def folder_of(name: str) -> str:
+    """Return the name of the folder of the experiment that a driver runs.
 
     Args:
-        folder: the name of the experiment's folder.
-        namespace: the Ray namespace of the driver's name.
-        stored: (the experiment's folder, number) -> the events in storage from that number on.
+        name: the name of the driver's actor.
     """
-    try:
-        driver = ray.get_actor(folder, namespace)
-    except ValueError:
-        return None
-    try:
-        answer: Any = ray.get(driver.info.remote(), timeout=10)
-    except (RayActorError, GetTimeoutError):
-        return None
-    info: DriverInfo | None = answer
-    if info is None:  # it has not started its experiment yet
-        return None
-    where = info.where
-    return Remote(driver, lambda since: stored(where, since)), info
+    return name.rpartition("~")[0] or name

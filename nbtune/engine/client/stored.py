@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,7 +22,7 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.metadata import Metadata
-from nbtune.engine.protocol.source import SourceLostError
+from nbtune.engine.protocol.source import ElsewhereError, SourceLostError
 from nbtune.engine.storage.log import has_log, read_log
 from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError
@@ -37,14 +37,19 @@ class Recorded:
 
     Args:
         chunks: the events in order.
+        elsewhere: takes the time of the last event; returns a sentence on the driver if that lives elsewhere, or may;
+            else None.
     """
 
-    def __init__(self, chunks: list[Chunk]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: list[Chunk], elsewhere: Callable[[float], str | None] = lambda last_event: None) -> None:
+        self._chunks, self._elsewhere = chunks, elsewhere
 
     def read(self, since: int, timeout: float) -> list[Chunk]:
         remaining = [chunk.since(since) for chunk in self._chunks if chunk.end > since]
         if not remaining:
+            last = next((float(chunk.time[-1]) for chunk in reversed(self._chunks) if len(chunk)), 0.0)
+            if (sentence := self._elsewhere(last)) is not None:
+                raise ElsewhereError(sentence)
             raise SourceLostError("its log ends before the experiment does: the driver or the cluster was lost")
         return remaining
 
@@ -55,18 +60,19 @@ class Recorded:
         """Nothing has to be released."""
 
 
-def open_experiment(where: Storage) -> Recorded:
+def open_experiment(where: Storage, elsewhere: Callable[[float], str | None] = lambda last_event: None) -> Recorded:
     """Return the events of a stored experiment.
 
     Args:
         where: its folder.
+        elsewhere: as for `Recorded`.
 
     Raises:
         ExperimentError: it contains no experiment.
     """
     filesystem, folder = where.open()
     if has_log(filesystem, folder):
-        return Recorded(read_log(filesystem, folder))
+        return Recorded(read_log(filesystem, folder), elsewhere)
     if not _has_state(filesystem, folder):
         raise ExperimentError(
             f"{where.redacted!r} contains no experiment: neither nbtune's event log nor an {_STATE}*.json of Ray Tune."

@@ -7,41 +7,31 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nbtune.engine.driver.incoming import Incoming, place, store
+from nbtune.engine.driver.info import DriverInfo
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
 from nbtune.engine.protocol.events import ExperimentUpdated, WorkerInfo
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import OverError
 from nbtune.engine.storage.launch_spec import Launch, Resume
+from nbtune.engine.storage.lease import Lease, acquire
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import LogWriter
+from nbtune.engine.storage.owner import this_process
 from nbtune.engine.storage.storage import Storage
 
 if TYPE_CHECKING:
     from nbtune.engine.tune.control import Control
     from nbtune.engine.tune.recorder import Recorder
 
-__all__ = ["Driver", "DriverInfo"]
+__all__ = ["Driver"]
 
 _READER_TIMEOUT = 30.0  # seconds without a request after which a reader is considered gone
-
-
-@dataclass(frozen=True)
-class DriverInfo:
-    """What a driver runs.
-
-    Attributes:
-        name: the name of the experiment.
-        where: its folder.
-        over: whether it is over.
-    """
-
-    name: str
-    where: Storage
-    over: bool = False
 
 
 class Driver:
@@ -52,11 +42,12 @@ class Driver:
     """
 
     def __init__(self) -> None:
+        import ray
+
         os.environ.update(environment.DRIVER_VARIABLES)
         self._log: EventLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()  # there are new events
-        self._large_arrived = asyncio.Event()  # another large value has arrived
         self._accepts_commands = asyncio.Event()  # commands can be executed, or the experiment is over
         self._ended = asyncio.Event()  # the experiment is over
         self._log_final = asyncio.Event()  # its log is in storage, or cannot be written there for now
@@ -64,13 +55,16 @@ class Driver:
         self._stop_requested = False
         self._over = False
         self._large: list[Any] = []  # Ray's references to the large values
-        self._large_by_position: dict[int, Any] = {}  # the same by position, as they arrive
         self._finished = threading.Event()
         self._log_writer: LogWriter | None = None
         self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # id of a reader -> time of its last request
         self._info: DriverInfo | None = None
         self._recorder: Recorder | None = None
+        self._lease: Lease | None = None
+        self._incoming = Incoming(self._on_abandoned)
+        if ray.is_initialized():  # the process of an actor
+            self._incoming.watch()
 
     # -- start --------------------------------------------------------------------------------
 
@@ -81,10 +75,7 @@ class Driver:
             position: its position among the large values.
             value: the value.
         """
-        import ray
-
-        self._large_by_position[position] = ray.put(value)
-        self._large_arrived.set()
+        self._incoming.put(position, value)
 
     async def start(self, launch: Launch, reader: str) -> int:
         """Start a new experiment; return the id of this process.
@@ -98,13 +89,12 @@ class Driver:
         """
         from nbtune.engine.storage.snapshot import write_launch
 
+        self._incoming.note_call()
+        self._loop = asyncio.get_running_loop()
         filesystem, path = self._begin(launch, reader, launch.metadata)
         write_launch(filesystem, path, launch)
-        while len(self._large_by_position) < launch.large_count:  # this call may arrive before those with large values
-            self._large_arrived.clear()
-            await self._large_arrived.wait()
-        self._large = [self._large_by_position[position] for position in range(launch.large_count)]
-        self._start_thread(self._write_large, filesystem, path)
+        self._large = await self._incoming.wait_for_all(launch.large_count)
+        self._start_thread(store, filesystem, path, self._large, self._record)
         self._start_thread(self._run, launch, None)
         return os.getpid()
 
@@ -117,7 +107,13 @@ class Driver:
 
         Raises:
             OSError: the storage cannot be read or written, or it does not have what was launched.
+            LeaseLostError: another driver has resumed it.
         """
+        self._incoming.complete()
+        self._loop = asyncio.get_running_loop()
+        return await asyncio.to_thread(self._resume, resume, reader)
+
+    def _resume(self, resume: Resume, reader: str) -> int:
         import ray
 
         from nbtune.engine.storage.snapshot import read_large, read_launch
@@ -127,42 +123,57 @@ class Driver:
         stored = read_launch(filesystem, path)
         self._large = [ray.put(value) for value in read_large(filesystem, path, stored.large_count)]
         launch = replace(stored, storage=resume.storage, slots=resume.slots, environment=resume.environment)
-        self._begin(launch, reader, {"error": None, "traceback": None, "ended": None, **resume.metadata})
+        metadata: Metadata = {"error": None, "traceback": None, "ended": None, **resume.metadata}
+        self._begin(launch, reader, metadata, resume.epoch)
         self._start_thread(self._run, launch, resume)
         return os.getpid()
 
-    def _begin(self, launch: Launch, reader: str, metadata: Metadata) -> tuple[Any, str]:
-        """Start to write the log; return the filesystem of the storage, and the experiment's folder on it."""
+    def _begin(self, launch: Launch, reader: str, metadata: Metadata, replaced: int | None = None) -> tuple[Any, str]:
+        """Become the owner of the folder, and start to write the log.
+
+        Args:
+            launch: what to run.
+            reader: the id of the first reader.
+            metadata: what the first event records.
+            replaced: the epoch of the driver that this one replaces; None for a new experiment.
+
+        Returns:
+            The filesystem of the storage, and the experiment's folder on it.
+        """
         if launch.slots is not None:
             # Tune reserves a placement group for each pending trial. One more than can run is enough.
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(launch.slots + 1)
         os.environ.update(launch.environment)
         where = launch.storage.join(launch.folder)
         filesystem, path = where.open()
-        log = self._log = EventLog(filesystem, path)
-        self._log_writer = LogWriter(log, launch.storage.redacted, self._request_stop, lambda: self._repair(where))
+        lease = acquire(filesystem, path, this_process((replaced or 0) + 1, **place()), is_new=replaced is None)
+        log = EventLog(filesystem, path, lease.owner.epoch)
+        self._log_writer = LogWriter(
+            log, launch.storage.redacted, self._request_stop, lambda: self._repair(where), lease.confirm
+        )
+        self._log = log
         self._readers[reader] = time.monotonic()
         self._info = DriverInfo(metadata.get("name", ""), where)
         self._record({"status": "pending", **metadata})
         log.flush()
-        self._loop = asyncio.get_running_loop()
         log.on_append = self._on_append
+        self._lease = lease
+        lease.start(lambda: log.writes, self._request_stop)
         self._start_thread(self._log_writer.run, self._finished)
         return filesystem, path
 
     def _start_thread(self, function: Any, *args: Any) -> None:
         threading.Thread(target=function, args=args, name="nbtune-tune", daemon=True).start()
 
-    def _write_large(self, filesystem: Any, path: str) -> None:
-        """Write the large values into storage, so that the experiment can be resumed without its notebook."""
-        import ray
-
-        from nbtune.engine.storage.snapshot import write_large
-
-        try:
-            write_large(filesystem, path, [ray.get(value) for value in self._large])
-        except OSError as error:
-            self._record({"warning": f"it cannot be resumed after a crash: {error}"})
+    def _on_abandoned(self, reason: str) -> None:
+        """Exit this process: the kernel that has made this actor has not sent everything, and will not."""
+        if self._log is not None and self._lease is not None:
+            error = f"{reason} before it had sent all variables of the experiment: start it again"
+            self._record({"status": "failed", "error": error})
+            with suppress(Exception):  # a custom filesystem may raise anything
+                self._log.flush()
+            self._lease.release()
+        self._exit()
 
     # -- readers ----------------------------------------------------------------------------------
 
@@ -279,6 +290,7 @@ class Driver:
     def _run(self, launch: Launch, resume: Resume | None) -> None:
         """Run Tune to its end, on a thread of its own; then exit this process."""
         assert self._log_writer is not None
+        assert self._lease is not None
         end: Metadata = {"status": "failed"}
         try:
             end = {"status": self._fit(launch, resume)}
@@ -291,14 +303,8 @@ class Driver:
         self._set(self._accepts_commands)
         self._set(self._ended)
         self._finished.set()
-        self._log_writer.flush_until_given_up()
-        if self._log_writer.failure is not None:
-            end = {"status": "failed", "error": self._log_writer.failure}
-        self._record(end)
-        complete = self._log_writer.flush_and_repair()
-        self._set(self._log_final)
-        if not complete:
-            self._log_writer.retry_after_end()
+        self._log_writer.finish(end, lambda: self._set(self._log_final))
+        self._lease.release()
         self._exit_after_readers()
 
     def _repair(self, where: Storage) -> None:
@@ -313,7 +319,9 @@ class Driver:
 
         assert self._log is not None
         assert self._log_writer is not None
+        assert self._lease is not None
         run = make_run(launch, self._large, self._log, resume)
+        run.control.confirm = self._lease.confirm
         self._control, self._recorder = run.control, run.recorder
         self._set(self._accepts_commands)
         self._staging = lambda: run.recorder.staging
@@ -331,8 +339,11 @@ class Driver:
 
     def _exit_after_readers(self) -> None:
         """Exit this process when all readers have left or are gone."""
-        import ray
-
         while any(time.monotonic() < last_request + _READER_TIMEOUT for last_request in list(self._readers.values())):
             time.sleep(0.1)
+        self._exit()
+
+    def _exit(self) -> None:
+        import ray
+
         ray.kill(ray.get_runtime_context().current_actor)

@@ -20,13 +20,18 @@ class Metadata(TypedDict, total=False):
     """
 
     status: str
-    """ "pending", "running", "finished", "stopped" or "failed"; in the kernel also "lost" and "unread"."""
+    """ "pending", "running", "finished", "stopped" or "failed"; in the kernel also "lost", "unread" and "running
+    elsewhere"."""
     error: str | None
     """Why the experiment as a whole has failed: one line."""
     traceback: str | None
     """The full text of `error`."""
     warning: str
     """A problem that does not end the experiment, for instance that it cannot be resumed after a crash."""
+    id: str
+    """Its unique id. A copied folder has that of the original until it is resumed."""
+    parent: str
+    """The id of the experiment that it is a copy of."""
     name: str
     """Its name."""
     path: str

@@ -7,11 +7,15 @@ from typing import Protocol
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import Command
 
-__all__ = ["OverError", "RefusedError", "Source", "SourceLostError", "StartError"]
+__all__ = ["ElsewhereError", "OverError", "RefusedError", "Source", "SourceLostError", "StartError"]
 
 
 class SourceLostError(Exception):
     """The driver, or its cluster, no longer exists."""
+
+
+class ElsewhereError(SourceLostError):
+    """The experiment runs, or may run, on another cluster. The message says where."""
 
 
 class StartError(Exception):

@@ -48,6 +48,7 @@ class Resume:
         folder: the name of the experiment's folder in storage.
         storage: the storage that contains this folder.
         slots: as in `Launch`.
+        epoch: the epoch of the driver that is replaced; see `nbtune.engine.storage.lease`.
         failed: whether failed trials are resumed, too.
         commands: what to execute first.
         metadata: what the next event records of the experiment.
@@ -57,6 +58,7 @@ class Resume:
     folder: str
     storage: Storage
     slots: int | None
+    epoch: int = 0
     failed: bool = False
     commands: tuple[Command, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)

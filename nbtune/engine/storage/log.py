@@ -30,7 +30,7 @@ from nbtune.engine.protocol.events import Event, ExperimentUpdated
 from nbtune.engine.protocol.frames import FORMAT, FormatError
 from nbtune.engine.storage.storage import local_base
 
-__all__ = ["FOLDER", "EventLog", "has_log", "is_file", "read_log", "write_atomically"]
+__all__ = ["FOLDER", "EventLog", "has_log", "is_file", "last_epoch", "read_log", "write_atomically"]
 
 FOLDER = "nbtune"
 """The folder of the log, inside an experiment's folder."""
@@ -115,6 +115,7 @@ class EventLog:
 
     Attributes:
         on_append: called after each event that was appended.
+        writes: the number of segments that were written, again or for the first time.
     """
 
     def __init__(self, storage: pafs.FileSystem, path: str, epoch: int = 1) -> None:
@@ -130,6 +131,7 @@ class EventLog:
         self._ends = False  # whether the last event is the end of the experiment
         self._end_written = 0  # the number of events for which the end is marked in storage
         self.on_append: Callable[[], None] = lambda: None
+        self.writes = 0
 
     def _add_stored(self, segments: list[_Segment], end: int) -> int:
         """Add the segments of earlier drivers; return the number of the next event, after the damaged ones as well."""
@@ -251,6 +253,7 @@ class EventLog:
 
     def _write(self, first: int, data: bytes) -> None:
         write_atomically(self._storage, self._path(first), data)
+        self.writes += 1
 
     def _path(self, first: int) -> str:
         return f"{self._folder}/events-{first:010}-{self._epoch:06}-{self._continued:06}.arrow"
@@ -337,6 +340,18 @@ def _in_order(chunks: Iterable[Chunk]) -> list[Chunk]:
 
 def _is_ordered(chunks: Sequence[Chunk]) -> bool:
     return all(one.end <= other.first for one, other in pairwise(chunks))
+
+
+def last_epoch(storage: pafs.FileSystem, path: str) -> int:
+    """Return the epoch of the latest driver that has written events; 0 without any.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+    """
+    if not has_log(storage, path):
+        return 0
+    return max((segment.epoch for segment in _segments(storage, path).segments), default=0)
 
 
 def _segments(storage: pafs.FileSystem, path: str) -> _Segments:

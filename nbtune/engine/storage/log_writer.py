@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.failures import UnsavedCheckpoint
+from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.storage.log import EventLog
 
 __all__ = ["LogWriter"]
@@ -35,6 +37,7 @@ class LogWriter:
         storage_name: the storage as messages show it.
         end_experiment: called once when storage has failed for too long.
         repair: rewrites Tune's files that are incomplete in storage; raises OSError where storage still fails.
+        confirm: raises `LeaseLostError` if another driver owns the experiment.
 
     Attributes:
         failure: why the experiment has to end, or None.
@@ -47,9 +50,10 @@ class LogWriter:
         storage_name: str,
         end_experiment: Callable[[], None],
         repair: Callable[[], None] = lambda: None,
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
         self._log, self._storage_name = log, storage_name
-        self._end_experiment, self._repair = end_experiment, repair
+        self._end_experiment, self._repair, self._confirm = end_experiment, repair, confirm
         self._failing_since: float | None = None
         self._lock = threading.Lock()  # two threads call `flush`
         self.failure: str | None = None
@@ -67,14 +71,23 @@ class LogWriter:
         interval = _MIN_INTERVAL
         while not done.wait(interval):
             started = time.monotonic()
-            if self.flush():
+            try:
+                is_flushed = self.flush()
+            except LeaseLostError:  # the driver ends, and says so
+                return
+            if is_flushed:
                 interval = max(_MIN_INTERVAL, _INTERVAL_FACTOR * (time.monotonic() - started))
             else:
                 interval = _RETRY_INTERVALS[0]
 
     def flush(self) -> bool:
-        """Write all events to storage; return whether that succeeded."""
+        """Write all events to storage; return whether that succeeded.
+
+        Raises:
+            LeaseLostError: another driver owns the experiment, and nothing was written.
+        """
         with self._lock:
+            self._confirm()
             try:
                 self._log.flush()
             except Exception as error:  # a custom filesystem may raise anything
@@ -113,6 +126,27 @@ class LogWriter:
             time.sleep(interval)
             interval = min(1.5 * interval, _RETRY_INTERVALS[1])
         return True
+
+    def finish(self, end: Metadata, on_final: Callable[[], None]) -> None:
+        """Write the end of the experiment, and whatever is not written yet.
+
+        Args:
+            end: what the last event records.
+            on_final: called when everything is in storage, or cannot be written there for now.
+        """
+        try:
+            self.flush_until_given_up()
+            if self.failure is not None:
+                end = {"status": "failed", "error": self.failure}
+            self._log.append(ExperimentUpdated(time=time.time(), metadata=end))
+            is_complete = self.flush_and_repair()
+            on_final()
+            if not is_complete:
+                self.retry_after_end()
+        except LeaseLostError as error:  # readers of this driver still learn of it, from memory
+            lost: Metadata = {"status": "running elsewhere", "error": f"this driver has ended its trials: {error}"}
+            self._log.append(ExperimentUpdated(time=time.time(), metadata=lost))
+            on_final()
 
     def flush_and_repair(self) -> bool:
         """Write all events, and repair incomplete files if storage has failed; return whether both succeeded."""

@@ -29,6 +29,7 @@ from nbtune.engine.protocol.commands import (
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.source import RefusedError
+from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.tune.continuation import last_result
 from nbtune.engine.tune.oom import tolerate_memory_kills
 from nbtune.engine.tune.recorder import Recorder
@@ -60,6 +61,7 @@ class Control(Live, Callback):
         failed: whether failed trials are resumed, too.
 
     Attributes:
+        confirm: raises `LeaseLostError` if another driver owns the experiment.
         interrupted: whether the experiment was ended early: by a command, its time budget or a stopper.
     """
 
@@ -84,6 +86,7 @@ class Control(Live, Callback):
         self._actors_to_kill: list[Any] = []
         self._trials: list[Any] = []
         self._ready = False
+        self.confirm: Callable[[], None] = lambda: None
         self.interrupted = False
 
     # -- commands ---------------------------------------------------------------------------------
@@ -229,6 +232,7 @@ class Control(Live, Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
+        self._end_if_replaced()
         if not self._ready and self._scheduler.controller is not None:
             self._ready = True
             tolerate_memory_kills(tune_controller(self._scheduler.controller))
@@ -236,11 +240,23 @@ class Control(Live, Callback):
         if self._stopping.is_due():
             self._interrupt(trials)
 
+    def _end_if_replaced(self) -> None:
+        """End the loop at once, and write nothing, if another driver owns the experiment."""
+        try:
+            self.confirm()
+        except LeaseLostError:
+            self.interrupted = True
+            self._kill(self._trials)
+            raise
+
+    def _kill(self, trials: list[Any]) -> None:
+        for actor in filter(None, map(_actor, trials)):
+            ray.kill(actor)
+
     def _interrupt(self, trials: list[Any]) -> None:
         """End the loop. Tune's snapshot keeps the trials in their current states, and not as terminated."""
         self.interrupted = True
-        for actor in filter(None, map(_actor, trials)):
-            ray.kill(actor)
+        self._kill(trials)
         if self._scheduler.controller is not None:
             tune_controller(self._scheduler.controller).checkpoint(force=True, wait=True)
         raise InterruptedRun
@@ -263,6 +279,7 @@ class Control(Live, Callback):
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any] | None:
+        self._end_if_replaced()  # Tune is about to write its snapshot
         state = self._scheduler.dump_state()
         return None if state is None else {"scheduler": state}
 

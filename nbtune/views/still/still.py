@@ -20,6 +20,7 @@ _BAR_WIDTH = 90  # pixels
 _MAX_ROWS, _ROW_HEIGHT = 8, 18  # of the table; the height in pixels
 _FILLS = dict.fromkeys(("failed", "lost", "unread"), FAILED) | {
     "running": RUNNING,
+    "running elsewhere": RUNNING,
     "finished": FINISHED,
     "stopped": STOPPED,
 }

@@ -14,6 +14,7 @@ from nbtune.engine.client import launch as launch_module
 from nbtune.engine.client.launch import Remote
 from nbtune.engine.driver import driver as driver_module
 from nbtune.engine.driver.driver import Driver
+from nbtune.engine.driver.incoming import store
 from nbtune.engine.protocol.chunk import decode
 from nbtune.engine.protocol.commands import SetMaxConcurrent, StopExperiment
 from nbtune.engine.protocol.events import TrialReported
@@ -237,7 +238,7 @@ def test_the_start_waits_for_all_large_values_in_any_order(driver, monkeypatch):
 
     asyncio.run(start())
     assert driver._large == ["a", "b"]
-    assert begun == [driver._write_large, driver._run]
+    assert begun == [store, driver._run]
 
 
 # -- starting, as the kernel sees it ---------------------------------------------------------------
