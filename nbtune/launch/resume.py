@@ -198,13 +198,18 @@ def resume_experiment(
     if not is_over:  # its driver may have added events until it died
         chunks = read_log(filesystem, root)
         past = past_of(chunks)
+    launch = read_launch(filesystem, root)
+    lost: Metadata = {}
+    if past.is_damaged:  # the events with some of them may be missing
+        lost = {name: value for name, value in launch.metadata.items() if name not in past.metadata}  # type: ignore[assignment]  # the names are those of Metadata
+        past.metadata.update(lost)
     over = sum(not trial.is_resumed(failed=failed) for trial in past.trials.values())
     total = max(past.metadata.get("trials", 0), len(past.trials))
     if over >= total and not commands:
         failures = sum(trial.status == "failed" for trial in past.trials.values())
         hint = f"; resume(failed=True) retries the {failures} that failed" if failures else ""
         raise ExperimentError(f"nothing to resume: all {total} trials are over{hint}; extend(samples=…) adds trials")
-    spec = read_launch(filesystem, root).spec
+    spec = launch.spec
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
     planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, total - over), cluster)
     if planned.problems:
@@ -216,6 +221,7 @@ def resume_experiment(
     if driver_name(folder, own["id"]) in running_drivers():  # that of another folder with this name and id
         own = identity(where, past.metadata, is_taken=True)
     metadata: Metadata = {
+        **lost,
         **own,
         "interruptions_s": interruptions_s,
         "path": where.redacted,

@@ -82,6 +82,37 @@ def test_an_experiment_with_a_killed_driver_is_resumed_in_another_handle(run: An
     until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 20)
 
 
+def test_an_experiment_whose_log_is_destroyed_is_resumed_from_the_files_of_tune(
+    run: Any, until: Any, counting: Any
+) -> None:
+    experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=4, metric="acc", mode="max", seed=1)
+    until(lambda: experiment._store.counts["finished"] and experiment._store.counts["running"] == 2, "some are over")
+    experiment.stop()
+    experiment.wait(30)
+    before = experiment.df
+    (segment,) = Path(experiment.path, "nbtune").glob("events-*")
+    segment.write_bytes(damaged := segment.read_bytes()[:200])
+    again = nbtune.load(experiment.path)
+    assert again.status == "lost"
+    assert "are damaged or missing" in repr(again)
+    again.resume()
+    again.wait(120)
+    assert again.status == "finished", again.error
+    assert "are damaged or missing" in repr(again)
+    after = again.df
+    assert after["status"].tolist() == ["finished"] * 4
+    assert sorted(after["a"])[0] < sorted(after["a"])[3]
+    assert set(before["a"]) <= set(after["a"])
+    assert after["iterations"].tolist() == [20] * 4
+    assert again.best.metrics["acc"] == pytest.approx(19 * max(after["a"]))
+    # Nothing that was trained before is trained again: the finished trials have no report but their last.
+    over = before.index[before["status"] == "finished"]
+    reports = again.history.groupby(again.history["trial"].map(after["a"]))["step"].agg(["min", "max"])
+    assert (reports["max"] == 19).all()
+    assert (reports.loc[before.loc[over, "a"], "min"] == 19).all()
+    assert segment.read_bytes() == damaged
+
+
 def test_a_driver_that_was_killed_before_tune_has_written_its_state(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": nbtune.uniform(0.1, 1)}, samples=2, seed=1)
     until(lambda: experiment.status != "pending" or len(experiment.df), "it has begun")

@@ -78,10 +78,14 @@ class Past:
     Attributes:
         metadata: from its own events; the latest value of each entry.
         trials: Tune's id -> trial.
+        unnamed: number -> trial, of those whose ids are not known, since events are damaged.
+        is_damaged: whether events are missing.
     """
 
     metadata: Metadata
     trials: Mapping[str, PastTrial]
+    unnamed: Mapping[int, PastTrial] = field(default_factory=dict)
+    is_damaged: bool = False
 
 
 def past_of(chunks: Iterable[Chunk]) -> Past:
@@ -92,13 +96,18 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
     """
     metadata = Metadata()
     trials: dict[int, PastTrial] = {}
+    end, is_damaged = 0, False
     for chunk in chunks:
+        is_damaged |= chunk.first > end
+        end = chunk.end
         for event in chunk.events():
             if isinstance(event, ExperimentUpdated):
                 metadata.update(event.metadata)
             else:
                 _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
-    return Past(metadata, {trial.ray_id: trial for trial in trials.values()})
+    named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
+    unnamed = {number: trial for number, trial in trials.items() if not trial.ray_id}
+    return Past(metadata, named, unnamed, is_damaged)
 
 
 def _apply(trial: PastTrial, event: Event) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "tune_metrics",
     "tune_name",
     "tune_result",
+    "user_metrics",
 ]
 
 REPORT = "nbtune"
@@ -135,6 +136,18 @@ def as_reported(result: dict[str, Any], metrics: Iterable[str] | None = None) ->
     return {**result, **renamed} if renamed else result
 
 
+def user_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user's metrics of a result, without Tune's entries: what `tune_metrics` was given.
+
+    Args:
+        result: a result of Tune's.
+    """
+    others = {name: value for name, value in result.items() if name not in TUNE_ENTRIES and not _is_renamed(name)}
+    renamed = {name.removeprefix(_PREFIX): value for name, value in result.items() if _is_renamed(name)}
+    # `add_metric` adds entries of Tune under such names as well.
+    return others | {name: value for name, value in renamed.items() if name not in result or result[name] != value}
+
+
 def metric_names(metric: Any) -> list[str]:
     """Return the names of the metrics that a scheduler or search algorithm uses.
 
@@ -158,6 +171,10 @@ def tune_result(metrics: Mapping[str, Any], iteration: int, seconds: float) -> d
     for name in (TRAINING_ITERATION, "time_total_s"):
         add_metric(result, name)
     return result
+
+
+def _is_renamed(name: str) -> bool:
+    return name.startswith(_PREFIX)
 
 
 def _has(result: Mapping[str, Any], name: str) -> bool:

@@ -1,12 +1,15 @@
 """The launch snapshot: what resuming an experiment needs, stored in its folder beside the event log.
 
 It holds the code with its captured variables, the options and the search space. Large values have files of
-their own. All files are pickles, as Ray Tune's own files are.
+their own. All files are pickles, as those of Ray Tune are, after a checksum: a pickle with wrong bytes may
+have wrong values without an error.
 """
 
 from __future__ import annotations
 
 import pickle
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ import ray.cloudpickle as cloudpickle
 
 from nbtune.engine.storage.log import FOLDER, is_file, write_atomically
 from nbtune.engine.storage.storage import Storage
+from nbtune.errors import ExperimentError
 
 if TYPE_CHECKING:
     from nbtune.engine.storage.launch_spec import Launch
@@ -24,6 +28,7 @@ __all__ = ["has_launch", "read_large", "read_launch", "write_large", "write_laun
 
 # Not ".pkl": Tune copies all files with that suffix to the driver's disk when it restores.
 _LAUNCH, _LARGE = "launch.bin", "large-{}.bin"
+_CHECKSUM = struct.Struct("<I")
 
 
 def write_launch(storage: pafs.FileSystem, path: str, launch: Launch) -> None:
@@ -61,6 +66,7 @@ def read_launch(storage: pafs.FileSystem, path: str) -> Launch:
 
     Raises:
         OSError: there is no launch in the folder, or it cannot be read.
+        ExperimentError: it is damaged.
     """
     launch: Launch = _read(storage, f"{path}/{FOLDER}/{_LAUNCH}")
     return launch
@@ -91,15 +97,24 @@ def read_large(storage: pafs.FileSystem, path: str, count: int) -> Iterator[Any]
 
     Raises:
         OSError: a file is missing: the driver died before it was written.
+        ExperimentError: a file is damaged.
     """
     for position in range(count):
         yield _read(storage, f"{path}/{FOLDER}/{_LARGE.format(position)}")
 
 
 def _write(storage: pafs.FileSystem, path: str, value: Any) -> None:
-    write_atomically(storage, path, cloudpickle.dumps(value))
+    data = cloudpickle.dumps(value)
+    write_atomically(storage, path, _CHECKSUM.pack(zlib.crc32(data)) + data)
 
 
 def _read(storage: pafs.FileSystem, path: str) -> Any:
     with storage.open_input_stream(path) as stream:
-        return pickle.load(stream)
+        content = memoryview(stream.read())
+    data = content[_CHECKSUM.size :]
+    if len(content) <= _CHECKSUM.size or _CHECKSUM.unpack_from(content)[0] != zlib.crc32(data):
+        raise ExperimentError(
+            f"{path} is damaged, so the experiment cannot be resumed: it has the code and the variables of the"
+            " experiment. Its results and checkpoints can be read; start a new experiment to continue from them"
+        )
+    return pickle.loads(data)

@@ -205,6 +205,8 @@ class Control(Live, Callback):
             return
         controller = self._scheduler.controller
         self._trials = [] if controller is None else controller.get_trials()
+        if self._past.is_damaged:
+            self._recorder.recover(self._trials, self._past)
         self._catch_up(self._past)
         for done in self._execute_queued():
             done.result()  # a refused command ends the run with its message

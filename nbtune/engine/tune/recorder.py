@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 
 from nbtune.engine._ray.core import actor_id
 from nbtune.engine.protocol.events import (
@@ -29,8 +31,8 @@ from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import Report, flat
 from nbtune.engine.protocol.recorded_trial import added_event, encode_config, error_of
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.replay import Past
-from nbtune.engine.protocol.result import REPORT
+from nbtune.engine.protocol.replay import Past, PastTrial
+from nbtune.engine.protocol.result import REPORT, user_metrics
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.tune.continuation import catch_up
 from nbtune.engine.tune.groups import release
@@ -70,6 +72,7 @@ class Recorder(Live, Callback):
         self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
         self._cut_short = False
         self.numbers = {key: known.number for key, known in earlier.items()}
+        self._next_number = max([*self.numbers.values(), *(past.unnamed if past else ())], default=-1) + 1
         self.stopped_by_user: set[str] = set()
         self.stopped_by_scheduler: set[str] = set()
         self.staging: str | None = None
@@ -100,13 +103,38 @@ class Recorder(Live, Callback):
         if not trial.is_finished():
             self._search_alg.on_added(trial_id)
         if trial_id not in self.numbers:
-            self.numbers[trial_id] = len(self.numbers)
-            number, by = self.numbers[trial_id], self._search_alg.added_by(trial_id)
-            self._log.append(added_event(trial, number, time.time(), trial_folder(trial), by))
+            self._add(trial, self._next_number)
         elif trial_id in self._to_resume and not trial.is_finished():
             catch_up(trial, self._to_resume.pop(trial_id))
             self.on_queued(trial)
         self._configs.setdefault(trial_id, trial.config)
+
+    def _add(self, trial: Any, number: int) -> None:
+        self.numbers[trial.trial_id] = number
+        self._next_number = max(self._next_number, number + 1)
+        by = self._search_alg.added_by(trial.trial_id)
+        self._log.append(added_event(trial, number, time.time(), trial_folder(trial), by))
+
+    def recover(self, trials: Sequence[Any], past: Past) -> None:
+        """Record what Tune's snapshot tells of trials whose events are damaged.
+
+        Args:
+            trials: all trials of the snapshot.
+            past: the earlier run according to the log, to which what was found is added.
+        """
+        taken = set(self.numbers.values())
+        for position, trial in enumerate(trials):
+            if trial.trial_id not in self.numbers:
+                self._add(trial, self._next_number if position in taken else position)
+            number = self.numbers[trial.trial_id]
+            known = past.trials.get(trial.trial_id) or past.unnamed.get(number) or PastTrial(number)
+            result = trial.last_result or {}
+            if result.get(TRAINING_ITERATION, 0) > known.iterations:
+                when = {"iteration": result[TRAINING_ITERATION], "time_s": result[TIME_TOTAL_S]}
+                self._append(TrialReported, trial, **when, metrics=dict(flat(user_metrics(result))))
+            if trial.status == Trial.TERMINATED and not known.status:
+                known.status, known.reason = "finished", "done"
+                self._end(trial, known.status, known.reason)
 
     def on_queued(self, trial: Any) -> None:
         """Record that a trial waits for resources again.

@@ -10,6 +10,7 @@ import traceback
 import zlib
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
@@ -24,8 +25,11 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.frames import _HEADER, _SIZE, FORMAT, make_frame
+from nbtune.engine.protocol.replay import past_of
+from nbtune.engine.protocol.result import tune_result, user_metrics
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.log import FOLDER, EventLog, read_log
+from nbtune.engine.storage.snapshot import read_large, write_large
 from nbtune.errors import ExperimentError
 
 LOCAL = pafs.LocalFileSystem()
@@ -324,3 +328,37 @@ def test_a_stream_that_is_not_a_chunk_counts_as_damaged(batch):
         writer.write_batch(table)
     decoded = decode_damaged(make_frame(3, 1, sink.getvalue().to_pybytes()))
     assert decoded == ([], 4, True)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\0", b"\0" * 100, b"garbage" * 50, "cut", "wrong byte"])
+def test_a_damaged_file_of_the_snapshot_is_told_and_not_unpickled(tmp_path, damaged):
+    (tmp_path / FOLDER).mkdir()
+    values = [np.arange(1000), {"a": 1}]
+    write_large(LOCAL, str(tmp_path), values)
+    first, second = read_large(LOCAL, str(tmp_path), 2)
+    assert (first == values[0]).all()
+    assert second == values[1]
+    path = tmp_path / FOLDER / "large-0.bin"
+    data = path.read_bytes()
+    if isinstance(damaged, str):
+        damaged = data[:-8] if damaged == "cut" else data[:500] + bytes([data[500] ^ 1]) + data[501:]
+    path.write_bytes(damaged)
+    with pytest.raises(ExperimentError, match=r"large-0.bin is damaged, so the experiment cannot be resumed"):
+        list(read_large(LOCAL, str(tmp_path), 2))
+
+
+def test_what_is_known_of_trials_behind_damage():
+    every = list(events())
+    chunks = decode(encode(0, every[:1]) + encode(3, every[3:]))
+    past = past_of(chunks)
+    assert past.is_damaged
+    assert not past_of(decode(encode(0, every))).is_damaged
+    assert sorted(past.trials) == ["abc_1", "abc_2"]
+    assert (past.unnamed[0].iterations, past.unnamed[0].status) == (REPORTS, "finished")
+
+
+@pytest.mark.parametrize(
+    "metrics", [{"a": 1}, {"done": 7, "config": {"x": 1}, "acc": 0.5}, {"time_total_s": 1.5, "v": {"w": 2}}]
+)
+def test_a_result_of_tune_has_the_metrics_that_were_reported(metrics):
+    assert user_metrics(tune_result(metrics, 3, 2.5) | {"pid": 1, "config": {}, "hostname": "h"}) == metrics

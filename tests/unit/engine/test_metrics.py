@@ -196,7 +196,7 @@ def test_a_renamed_column_does_not_take_the_name_of_another():
     assert headings(["trial", "a", "metrics/trial"], "metrics", {"trial"}) == {
         "trial": "metrics/metrics/trial", "a": "a", "metrics/trial": "metrics/trial",
     }  # fmt: skip
-    store = Store({"space": {"lr": "uniform(0, 1)"}})
+    store = Store({"space": {"lr": {"kind": "uniform", "text": "uniform(0, 1)"}}})
     added = TrialAdded(0, ray_id="ab", config={"lr": 0.5}, folder="t")
     metrics = {"trial": 1, "metrics/trial": 2, "status": 3, "metrics/status": 4, "lr": 5, "config/lr": 6}
     (chunk,) = decode(encode(0, [added, TrialReported(0, iteration=1, metrics=metrics)]))
