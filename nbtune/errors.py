@@ -66,6 +66,9 @@ _START, _END = "\ue000", "\ue001"
 _REFERENCE = re.compile(f"{_START}([a-z_]+)(?:=([^{_START}{_END}]*))?{_END}")
 
 
+_MAX_MESSAGE = 2000  # characters
+
+
 def option_ref(name: str, value: str | None = None) -> str:
     """Return a reference to an option, for the text of a message.
 
@@ -205,10 +208,15 @@ class SpecError(NbtuneError):
 
     def render(self, spelling: Spelling) -> str:
         """Return the message: the problem, or a list of them."""
-        texts = [problem.render(spelling) for problem in self.problems]
+        texts = [_shortened(problem.render(spelling)) for problem in self.problems]
         if len(texts) == 1:
             return texts[0]
         return "\n".join([f"{len(texts)} problems, nothing was started:", *(f"  - {text}" for text in texts)])
+
+
+def _shortened(text: str) -> str:
+    """Return a message without its middle if it shows a very long text that the user has given."""
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 300]} […] {text[-300:]}"
 
 
 class ClusterError(NbtuneError):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nbtune.bad_input import readable_input
 from nbtune.cluster.link.imports import import_ray
 from nbtune.errors import SpecError
 from nbtune.spec.cell.parse import parse_cell
@@ -48,6 +49,7 @@ class Space(spec_space.Space):
         return cls(space.parameters, space.constraints)
 
     @classmethod
+    @readable_input()
     def from_cell(cls, text: str, namespace: Mapping[str, Any] | None = None) -> Space:
         """Return the parameters and constraints of a cell.
 
@@ -66,6 +68,7 @@ class Space(spec_space.Space):
         return cls.from_spec(cell.space)
 
     @classmethod
+    @readable_input()
     def from_dict(cls, space: Mapping[str, Any]) -> Space:
         """Return the space for a search space of Ray Tune.
 
@@ -75,6 +78,7 @@ class Space(spec_space.Space):
         return cls.from_spec(spec_space.Space.from_dict(space))
 
     @classmethod
+    @readable_input()
     def from_json(cls, text: str) -> Space:
         """Return the space for a text from `to_json`.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.spec.options.options import Spec
-from nbtune.spec.space.domain import Domain
-from nbtune.spec.space.space import Space, nested
+from nbtune.spec.space.domain import Domain, alternatives
+from nbtune.spec.space.space import Parameter, Space, nested
+from nbtune.spec.space.values import label
 
 __all__ = ["GRID_WARNING", "check_samples", "check_trial_count"]
 
@@ -27,15 +29,23 @@ def check_samples(spec: Spec, space: Space, problems: list[Problem]) -> tuple[st
     Returns:
         Notes on the space, one sentence each.
     """
-    from nbtune.engine.search.sampling import Sampler
+    from nbtune.engine.search.sampling import SampleError, Sampler
 
     problems += _point_problems(spec, space)
+    sampler, drawn = Sampler(_with_copied_functions(space), seed=0), 0
     if spec.search == "grid" or not (space.dependent or space.constraints):
-        return ()  # the points of a grid are checked one by one when they are counted
-    sampler, drawn = Sampler(space, seed=0), 0
+        # The points of a grid are checked one by one when they are counted. What it samples is checked here.
+        try:
+            sampler.draw()
+        except SampleError as error:
+            problems.append(_sample_problem(error.parameter, error.reason, space))
+        return ()
     for _ in range(_SAMPLES):
         try:
             drawn += sampler.draw_valid()[1]
+        except SampleError as error:
+            problems.append(_sample_problem(error.parameter, error.reason, space))
+            return ()
         except ValueError as error:
             lines = [p.line for p in space.dependent] + [constraint.line for constraint in space.constraints]
             line = min((line for line in lines if line is not None), default=None)
@@ -48,6 +58,25 @@ def check_samples(spec: Spec, space: Space, problems: list[Problem]) -> tuple[st
     return (f"about {share:.{digits}%} of all samples fulfil the constraints; only these are tried",)
 
 
+def _sample_problem(name: str, reason: str, space: Space) -> Problem:
+    return Problem(f"cannot be sampled: {reason}", space[name].line, parameter=name)
+
+
+def _with_copied_functions(space: Space) -> Space:
+    """Return a space with copies of the functions of `sample_from`, as the driver gets them.
+
+    So a function that counts its calls, or uses up an iterator, is as before for the trials.
+    """
+    import ray.cloudpickle as cloudpickle
+
+    def copied(parameter: Parameter) -> Parameter:
+        if not any(isinstance(part, Domain) and part.kind == "sample_from" for part in alternatives(parameter.domain)):
+            return parameter
+        return replace(parameter, domain=cloudpickle.loads(cloudpickle.dumps(parameter.domain)))
+
+    return Space(tuple(map(copied, space.parameters)), space.constraints)
+
+
 def _point_problems(spec: Spec, space: Space) -> list[Problem]:
     problems = []
     for point in spec.points:
@@ -56,10 +85,10 @@ def _point_problems(spec: Spec, space: Space) -> list[Problem]:
                 spec.worker_group.check(nested(point))
             violated = space.violated(nested(point))
         except ValueError as error:
-            problems.append(Problem(f"{point!r}: {error}", option="points"))
+            problems.append(Problem(f"{label(point)}: {error}", option="points"))
             continue
         if violated is not None:
-            problems.append(Problem(f"{point!r} does not fulfil {violated}", option="points"))
+            problems.append(Problem(f"{label(point)} does not fulfil {violated}", option="points"))
     return problems
 
 

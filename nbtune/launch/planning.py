@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nbtune.bad_input import readable_input
 from nbtune.errors import Problem, SpecError
 from nbtune.launch.prepare import as_space
 from nbtune.spec.options.defaults import with_defaults
@@ -24,6 +25,7 @@ __all__ = ["describe_progress", "plan", "plan_spec"]
 _RELEASE_DELAY = 0.3  # seconds until Ray's nodes have reported resources that were just released
 
 
+@readable_input()
 def plan(space: Any = None, **options: Any) -> Plan:
     """Return the plan of an experiment on the connected cluster, without starting it.
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbtune.bad_input import readable_input
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.frameworks import framework_of
+from nbtune.launch.check_objects import check_objects, given_objects
 from nbtune.launch.check_space import check_samples, check_trial_count
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
@@ -18,6 +20,7 @@ from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.space.space import Space, top_level
+from nbtune.spec.space.values import label
 
 if TYPE_CHECKING:
     from nbtune.engine.trial.payload import Packed
@@ -55,6 +58,7 @@ def no_name(filename: str) -> str | None:
     return None
 
 
+@readable_input()
 def prepare_cell(
     text: str,
     options: Mapping[str, Any],
@@ -106,7 +110,7 @@ def prepare_cell(
         problems.append(Problem(text, code="conflict"))
     values = captured.values.values()
     problems += metric_problems(spec.metric, cell.reports, values, "cell", cell.imports)
-    sources = notebook_sources(cell, values, namer)
+    sources = notebook_sources(cell, [*values, *given_objects(spec, cell.space)], namer)
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
     checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
@@ -116,6 +120,7 @@ def prepare_cell(
     )
 
 
+@readable_input()
 def prepare_function(
     function: Callable[..., Any],
     space: Any,
@@ -141,7 +146,7 @@ def prepare_function(
     problems = list(problems or [])
     spec, request_problems = _make_spec(options)
     if inspect.isclass(function) or not callable(function):
-        text = f"expected a training function that takes the parameters, got {function!r}"
+        text = f"expected a training function that takes the parameters, got {label(function)}"
         raise SpecError([*problems, *request_problems, Problem(text)])
     parameters = as_space(space, request_problems)
     request_problems += parameters.problems()
@@ -153,7 +158,7 @@ def prepare_function(
     # For checks only: pickling the function includes the variables that it uses.
     used = capture(FreeNames(needed=dict.fromkeys(globals_used(function, namespace), 0)), namespace).values
     problems += metric_problems(spec.metric, reports, used.values(), "function")
-    sources = notebook_sources(None, [function, *used.values()], namer)
+    sources = notebook_sources(None, [function, *used.values(), *given_objects(spec, parameters)], namer)
     program = Program(function=function, by_name=by_name, sources=sources)
     checkpoints = may_save_checkpoints(reports, used.values())
     nothing, valid = Capture({}, set(), []), not request_problems
@@ -175,7 +180,7 @@ def as_space(space: Any, problems: list[Problem]) -> Space:
         return value
     if isinstance(value, Mapping):
         return Space.from_dict(value)
-    text = f"expected a search space: a dictionary, name -> loguniform(…), choice(…) or a value; got {value!r}"
+    text = f"expected a search space: a dictionary, name -> loguniform(…), choice(…) or a value; got {label(value)}"
     problems.append(Problem(text))
     return Space()
 
@@ -220,6 +225,7 @@ def _finish(
     except ValueError as error:
         unsupported.append(Problem(str(error), option="backend"))
     unsupported += search_problems(spec, space)
+    check_objects(spec, space, unsupported)
     problems += unsupported
     notes: tuple[str, ...] = ()
     if valid and not unsupported:

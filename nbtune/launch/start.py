@@ -83,6 +83,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
             **_metadata(prepared, planned, where),
         },
         environment=secret,
+        sources=prepared.program.sources,
     )
     warm.experiment_started()
     source = launch(

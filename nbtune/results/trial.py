@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nbtune.engine.protocol.commands import AddTrial, Command, PauseTrial, ResumeTrial, StopTrial
 from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError
+from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.shell import say
@@ -97,6 +98,11 @@ class Trial:
         """The traceback of its failure, with the lines of the cell; None if it has not failed."""
         state = self._state
         return state.traceback or state.error
+
+    @property
+    def note(self) -> str:
+        """Why it has no value of the experiment's metric, if it is over without one and has not failed; else empty."""
+        return no_value_note(self._state, self._experiment._store.metric)
 
     @property
     def workers(self) -> pd.DataFrame:

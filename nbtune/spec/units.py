@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nbtune.spec.space.values import label
+
 __all__ = ["format_duration", "format_size", "parse_duration", "parse_pairs", "parse_size"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -42,7 +44,7 @@ def parse_duration(value: Any) -> float:
     Raises:
         ValueError: it is none of these, or not positive.
     """
-    message = f"expected a duration > 0: seconds, or '90s', '30m', '1h30m', '2d'; got {value!r}"
+    message = f"expected a duration > 0: seconds, or '90s', '30m', '1h30m', '2d'; got {label(value)}"
     try:
         if hasattr(value, "total_seconds"):
             seconds = float(value.total_seconds())
@@ -51,7 +53,7 @@ def parse_duration(value: Any) -> float:
             seconds = sum(n * _SECONDS[unit or "s"] for n, unit in parts) if parts else math.nan
         else:
             seconds = math.nan if isinstance(value, bool) else float(value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(message) from None
     if not 0 < seconds < math.inf:
         raise ValueError(message)
@@ -67,14 +69,14 @@ def parse_size(value: Any) -> int:
     Raises:
         ValueError: it is none of these, or less than one byte.
     """
-    message = f"expected a size > 0: bytes, or '500MB', '2GiB'; got {value!r}"
+    message = f"expected a size > 0: bytes, or '500MB', '2GiB'; got {label(value)}"
     try:
         if isinstance(value, str):
             ((number, unit),) = _numbers_and_units(value)
             size = number * _BYTES[unit or "b"]
         else:
             size = math.nan if isinstance(value, bool) else float(value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(message) from None
     if not 1 <= size < math.inf:
         raise ValueError(message)
@@ -90,7 +92,7 @@ def parse_pairs(value: Any) -> dict[str, float]:
     Raises:
         ValueError: a part is not NAME=NUMBER.
     """
-    message = f"expected NAME=NUMBER,…, got {value!r}"
+    message = f"expected NAME=NUMBER,…, got {label(value)}"
     if isinstance(value, Mapping):
         pairs = [(str(name), number) for name, number in value.items()]
     elif isinstance(value, str):
@@ -104,7 +106,7 @@ def parse_pairs(value: Any) -> dict[str, float]:
         raise ValueError(message)
     try:
         return {name: _number(number) for name, number in pairs}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(message) from None
 
 

@@ -333,8 +333,10 @@ class Driver:
         try:
             run.tuner.fit()
         except Exception:
-            if not run.control.interrupted:
+            if not run.control.interrupted and run.failures.first is None:
                 raise
+        if run.failures.first is not None:
+            raise run.failures.first
         return "stopped" if run.control.interrupted else run.recorder.final_status()
 
     def _exit_after_readers(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypedDict, cast
 
-from nbtune.spec.space.domain import Conditional, Domain, alternatives
+from nbtune.spec.space.domain import Conditional, Domain, alternatives, inner_domains
 from nbtune.spec.space.expression import Expression
 from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
@@ -17,7 +17,8 @@ class RecordedParameter(TypedDict, total=False):
     """What the event log keeps of a parameter and its domain."""
 
     kind: str
-    """The name of the domain's function in Ray Tune; "constant" for a value, "derived" if it depends on others."""
+    """The name of the domain's function in Ray Tune; "constant" for a value, "derived" if it depends on others, or
+    has domains among its values."""
     text: str
     """The domain or the value as text."""
     of: RecordedParameter | None
@@ -49,6 +50,8 @@ def recorded(space: Space) -> dict[str, RecordedParameter]:
             parts = [part for part in alternatives(domain) if isinstance(part, Domain)]
             of = _entry(parts[0]) if len(parts) == 1 else None
             entries[parameter.name] = {"kind": "derived", "text": repr(domain), "of": of}
+        elif len(list(inner_domains(domain))) > 1:
+            entries[parameter.name] = {"kind": "derived", "text": repr(domain), "of": None}
         else:
             entries[parameter.name] = _entry(domain)
     return entries

@@ -11,13 +11,13 @@ from typing import Any
 
 from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.result import tune_name
-from nbtune.engine.search.optuna_space import DefineByRun, distribution, on_grid, optuna_problem
+from nbtune.engine.search.optuna_space import DefineByRun, distribution, inner_problem, on_grid, optuna_problem
 from nbtune.engine.search.sampling import Sampler, grid_points
 from nbtune.engine.search.to_ray import to_ray
 from nbtune.engine.search.tokens import Tokens
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.spec.options.options import Spec
-from nbtune.spec.space.domain import Domain, alternatives
+from nbtune.spec.space.domain import MAX_VALUES, Domain, alternatives, depends_on, inner_domains
 from nbtune.spec.space.space import Parameter, Space, nested
 
 __all__ = ["Search", "make_scheduler", "make_search", "search_problems", "trial_count"]
@@ -238,6 +238,8 @@ def _problem(spec: Spec, parameter: Parameter) -> str | None:
             part.values is not None or part.kind in {"sample_from", "custom"} or _is_finite_if_resolved(part)
             for part in parts
         )
+        if any("int" in part.kind and part.values is None and not depends_on(part) for part in parts):
+            return f"a grid lists at most {MAX_VALUES:,} integers; use a step, or {option_ref('search', 'random')}"
         return (
             None
             if is_finite
@@ -246,6 +248,8 @@ def _problem(spec: Spec, parameter: Parameter) -> str | None:
         )
     if spec.search == "optuna":
         return optuna_problem(domain)
+    if spec.search != "random" and not _is_basic(spec.search) and any(len(list(inner_domains(p))) > 1 for p in parts):
+        return inner_problem(type(spec.search).__name__)
     if spec.search != "random" and not _is_basic(spec.search) and parameter.depends:
         return (
             f"{type(spec.search).__name__} does not support a parameter that depends on others; use"

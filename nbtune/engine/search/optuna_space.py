@@ -10,10 +10,10 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import Token, to_tokens
 from nbtune.errors import option_ref
-from nbtune.spec.space.domain import Domain, alternatives, depends_on, resolve
+from nbtune.spec.space.domain import Domain, alternatives, depends_on, inner_domains, resolve
 from nbtune.spec.space.space import Parameter, Space, nested
 
-__all__ = ["DefineByRun", "distribution", "domain_of", "on_grid", "optuna_problem", "suggest"]
+__all__ = ["DefineByRun", "distribution", "domain_of", "inner_problem", "on_grid", "optuna_problem", "suggest"]
 
 
 def optuna_problem(domain: Any) -> str | None:
@@ -27,6 +27,8 @@ def optuna_problem(domain: Any) -> str | None:
     for part in parts:
         if part.kind in {"grid_search", "sample_from", "randn", "qrandn", "custom"}:
             return f"Optuna does not support {part.kind}; use choice([...]), or {instead}"
+        if len(list(inner_domains(part))) > 1:
+            return inner_problem("Optuna")
         if part.kind == "choice" and depends_on(part):
             return f"Optuna does not support a choice that depends on other parameters; use {instead}"
     if len({_family(part) for part in parts}) > 1:
@@ -35,6 +37,19 @@ def optuna_problem(domain: Any) -> str | None:
             f" {instead}"
         )
     return None
+
+
+def inner_problem(searcher: str) -> str:
+    """Return why a search algorithm does not support domains among the values of a choice.
+
+    Args:
+        searcher: what the message calls it.
+    """
+    return (
+        f"{searcher} does not sample space functions among the values of a choice; use two parameters, such as"
+        ' `use: choice(["no", "yes"])` and `dropout: uniform(0.05, 0.4) if use == "yes" else 0.0`, or'
+        f" {option_ref('search', 'random')}"
+    )
 
 
 def _family(domain: Domain) -> Any:

@@ -6,13 +6,40 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nbtune.spec.space.domain import MISSING, Domain, resolve
+from nbtune.spec.space.domain import MISSING, Domain, inner_domains, resolve
 from nbtune.spec.space.expression import Expression
+from nbtune.spec.space.from_ray import with_domains
 from nbtune.spec.space.space import Space, nested
 
-__all__ = ["Rejected", "Sampler", "complete_config", "default_config", "grid_points", "ray_domain", "sample_domain"]
+__all__ = [
+    "Rejected",
+    "SampleError",
+    "Sampler",
+    "complete_config",
+    "default_config",
+    "grid_points",
+    "ray_domain",
+    "sample_domain",
+    "sample_inner",
+]
 
 _MAX_ATTEMPTS = 1000  # samples until one satisfies all constraints
+
+
+class SampleError(ValueError):
+    """A parameter cannot be sampled.
+
+    Args:
+        parameter: its name.
+        reason: why, without the name.
+    """
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(parameter, reason)
+        self.parameter, self.reason = parameter, reason
+
+    def __str__(self) -> str:
+        return f"{self.parameter}: {self.reason}"
 
 
 class Rejected:
@@ -45,6 +72,7 @@ class Sampler:
             if isinstance(parameter.domain, Domain)
             and not parameter.depends
             and parameter.domain.kind not in {"grid_search", "sample_from", "custom"}
+            and len(list(inner_domains(parameter.domain))) == 1
         }
 
     def draw(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -67,8 +95,10 @@ class Sampler:
             config = nested(flat)
             try:
                 flat[parameter.name] = sample_domain(resolve(parameter.domain, config), config, self._random_state)
+            except SampleError:
+                raise
             except ValueError as error:
-                raise ValueError(f"{parameter.name}: {error}") from error
+                raise SampleError(parameter.name, str(error)) from error
         return nested({name: flat[name] for name in self._space.names})
 
     def draw_valid(self, given: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], int]:
@@ -100,10 +130,43 @@ def sample_domain(domain: Any, config: Mapping[str, Any], random_state: Any = No
     if not isinstance(domain, Domain):
         return domain
     if domain.kind == "grid_search":  # a single sample; a grid search uses all values
-        return ray_domain(Domain("choice", {"categories": domain.values})).sample(random_state=random_state)
+        domain = Domain("choice", {"categories": domain.values})
     if domain.kind == "sample_from":
+        return sample_inner(with_domains(_call(domain, config)), config, random_state)
+    return sample_inner(ray_domain(domain).sample(random_state=random_state), config, random_state)
+
+
+def sample_inner(value: Any, config: Mapping[str, Any], random_state: Any = None) -> Any:
+    """Return a value with a sample in place of each domain inside it, as Ray Tune's random search does.
+
+    Args:
+        value: a value of a choice or grid, such as ``uniform(0.05, 0.4)`` or ``{"name": "sgd", "lr": uniform(0, 1)}``.
+        config: as for `sample_domain`.
+        random_state: as for `sample_domain`.
+    """
+    if isinstance(value, Domain):
+        return sample_domain(value, config, random_state)
+    if next(inner_domains(value), None) is None:
+        return value
+    if isinstance(value, dict):
+        return {key: sample_inner(item, config, random_state) for key, item in value.items()}
+    return type(value)(sample_inner(item, config, random_state) for item in value)
+
+
+def _call(domain: Domain, config: Mapping[str, Any]) -> Any:
+    """Return what the function of a ``sample_from`` returns.
+
+    Raises:
+        ValueError: it raises an exception, which is the cause.
+    """
+    try:
         return ray_domain(domain).sample(config=config)
-    return ray_domain(domain).sample(random_state=random_state)
+    except Exception as error:
+        # Ray Tune calls it a second time with a specification in place of the configuration: `spec.config.lr`.
+        first = error.__context__
+        cause = first if isinstance(first, (AttributeError, KeyError)) and "'config'" not in str(first) else error
+        text = str(cause).replace("'_UnresolvedAccessGuard' object", "the configuration")
+        raise ValueError(f"{domain!r} raises {type(cause).__name__}: {text}") from cause
 
 
 def _random_state(seed: int | str | None) -> Any:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nbtune.engine.search.sampling import sample_domain
-from nbtune.spec.space.domain import Domain
+from nbtune.engine.search.sampling import SampleError, sample_inner
+from nbtune.spec.space.domain import Domain, inner_domains
 from nbtune.spec.space.space import Parameter, Space, top_level
 from nbtune.spec.space.values import is_plain, label, same
 
@@ -27,7 +27,7 @@ class Token(str):
 
     Args:
         text: the text, which no other token of the same domain has.
-        value: the value, or the domain of a ``sample_from``.
+        value: the value, which may contain domains, or the domain of a ``sample_from``.
     """
 
     __slots__ = ("value",)
@@ -91,22 +91,25 @@ def to_tokens(values: Iterable[Any]) -> list[Any]:
     return found
 
 
-def from_tokens(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a nested configuration with the values of its tokens; a ``sample_from`` is sampled last, in order.
+def from_tokens(config: Mapping[str, Any], random_state: Any = None) -> dict[str, Any]:
+    """Return a nested configuration with the values of its tokens.
+
+    A ``sample_from`` and the domains inside values are sampled last, in order.
 
     Args:
         config: the configuration.
+        random_state: the random state, or None for NumPy's global one.
 
     Raises:
-        Exception: the function of a ``sample_from`` raises.
+        SampleError: the function of a ``sample_from`` raises.
     """
     decoded = with_values(config)
-    _sample(decoded, decoded)
+    _sample(decoded, decoded, random_state, "")
     return decoded
 
 
 def with_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a nested configuration with the values of its tokens, except those of ``sample_from``.
+    """Return a nested configuration with the values of its tokens, except those that are sampled.
 
     Args:
         config: the configuration, or the part of one that is sampled yet.
@@ -116,16 +119,19 @@ def with_values(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(item: Any) -> Any:
     if isinstance(item, Token):
-        return item if isinstance(item.value, Domain) else item.value
+        return item.value if next(inner_domains(item.value), None) is None else item
     return with_values(item) if isinstance(item, Mapping) else item
 
 
-def _sample(part: dict[str, Any], config: dict[str, Any]) -> None:
+def _sample(part: dict[str, Any], config: dict[str, Any], random_state: Any, prefix: str) -> None:
     for key, item in part.items():
         if isinstance(item, Token):
-            part[key] = sample_domain(item.value, config)
+            try:
+                part[key] = sample_inner(item.value, config, random_state)
+            except ValueError as error:
+                raise SampleError(f"{prefix}{key}", str(error)) from error.__cause__
         elif isinstance(item, dict):
-            _sample(item, config)
+            _sample(item, config, random_state, f"{prefix}{key}/")
 
 
 def _with_tokens(parameter: Parameter, referenced: frozenset[str]) -> Parameter:

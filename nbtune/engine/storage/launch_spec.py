@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nbtune.engine.protocol.commands import Command
@@ -27,6 +28,7 @@ class Launch:
         slots: how many trials the cluster can run at once in its present size; None if it can grow.
         metadata: what the first event records of the experiment.
         environment: the secret environment variables of the kernel that configure object stores.
+        sources: the cells that define the user's objects, for tracebacks: file name -> (label, source).
     """
 
     spec: Spec
@@ -38,6 +40,7 @@ class Launch:
     slots: int | None
     metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str] = field(default_factory=dict, repr=False)
+    sources: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,25 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.result import REPORT, as_reported, has_metrics, metric_names
+from nbtune.engine.protocol.result import REPORT
+from nbtune.engine.search.own_settings import own_metric, own_mode
 from nbtune.engine.tune.groups import defer_removals
+from nbtune.engine.tune.usable_results import UsableResults
+from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
 
 __all__ = ["SteerableScheduler"]
 
 _log = logging.getLogger(__name__)
 
 
-class SteerableScheduler(Live, TrialScheduler):
+class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     """A scheduler of Tune that delegates to the user's, and lets the user pause and resume trials.
 
     Args:
         inner: the user's scheduler.
         on_add: called with every trial that is added to Tune, including those of a restored experiment.
         stopped: the ids of the trials that the scheduler stops are added to it.
+        failures: receives what the user's scheduler raises.
 
     Attributes:
         controller: Tune's controller as schedulers see it; None before the first trial.
@@ -41,8 +45,11 @@ class SteerableScheduler(Live, TrialScheduler):
 
     role = "scheduler"
 
-    def __init__(self, inner: TrialScheduler, on_add: Callable[[Any], None], stopped: set[str]) -> None:
+    def __init__(
+        self, inner: TrialScheduler, on_add: Callable[[Any], None], stopped: set[str], failures: Failures
+    ) -> None:
         super().__init__()
+        self.failures, self.part = failures, f"the scheduler {type(inner).__name__}"
         self._inner = inner
         self._on_add = on_add
         self._stopped = stopped
@@ -51,7 +58,7 @@ class SteerableScheduler(Live, TrialScheduler):
         self._to_pause: set[str] = set()  # the user has requested their pause
         self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
         self._to_resume: list[str] = []  # the user has resumed them, in order
-        self._last_results: dict[str, dict[str, Any]] = {}  # trial id -> its last result with a number as metric
+        self._results = UsableResults()
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
 
@@ -89,9 +96,14 @@ class SteerableScheduler(Live, TrialScheduler):
     def supports_buffered_results(self) -> bool:
         return bool(self._inner.supports_buffered_results)
 
-    def set_search_properties(self, metric: Any, mode: Any, **spec: Any) -> bool:
+    @ends_experiment(True)
+    def set_search_properties(self, /, metric: Any, mode: Any, **spec: Any) -> bool:
+        # A scheduler refuses what it was created with. That it is the same was checked before the start.
+        metric = metric if own_metric(self._inner) is None else None
+        mode = mode if own_mode(self._inner) is None else None
         return bool(self._inner.set_search_properties(metric, mode, **spec))
 
+    @ends_experiment(None)
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if self.controller is None:
             defer_removals(unwrapped(tune_controller))
@@ -102,16 +114,17 @@ class SteerableScheduler(Live, TrialScheduler):
         else:
             self._not_added.append(trial)
 
+    @ends_experiment(None)
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
         self._forget(trial)
         self._inner.on_trial_error(tune_controller, trial)
 
+    @ends_experiment(TrialScheduler.CONTINUE)
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         result.pop(REPORT, None)  # it is for the recorder, which gets it from Tune's own dictionary
         decision: str = TrialScheduler.CONTINUE
-        if has_metrics(seen := self._with_metric(result), metric_names(self.metric)):
-            self._last_results[trial.trial_id] = seen
+        if (seen := self._results.add(trial.trial_id, result, self.metric)) is not None:
             decision = self._inner.on_trial_result(self._visible(tune_controller), trial, seen)
         requested = trial.trial_id in self._to_pause
         if decision == TrialScheduler.STOP:
@@ -124,22 +137,23 @@ class SteerableScheduler(Live, TrialScheduler):
             decision = TrialScheduler.PAUSE
         return decision
 
+    @ends_experiment(None)
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._restore(tune_controller)
-        last = self._last_results.get(trial.trial_id)
+        last = self._results.end(trial.trial_id, result, self.metric)
         self._forget(trial)
-        if has_metrics(seen := self._with_metric(result), metric_names(self.metric)):
-            self._inner.on_trial_complete(tune_controller, trial, seen)
-        elif last is not None:
+        if last is not None:
             self._inner.on_trial_complete(tune_controller, trial, last)
         else:
             self._inner.on_trial_remove(tune_controller, trial)
 
+    @ends_experiment(None)
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
         self._forget(trial)
         self._inner.on_trial_remove(tune_controller, trial)
 
+    @ends_experiment(None)
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         self._restore(tune_controller)
         if self._to_resume:
@@ -151,12 +165,9 @@ class SteerableScheduler(Live, TrialScheduler):
         chosen = self._inner.choose_trial_to_run(self._visible(tune_controller))
         return None if chosen is not None and chosen.trial_id in self._to_pause else chosen
 
+    @ends_experiment("")
     def debug_string(self) -> str:
         return str(self._inner.debug_string())
-
-    def _with_metric(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Return a result with the scheduler's own metric under the name that the user has reported."""
-        return as_reported(result, metric_names(self.metric))
 
     def _visible(self, controller: Any) -> Any:
         return _FilteredController(controller, self._to_pause) if self._to_pause else controller
@@ -165,7 +176,7 @@ class SteerableScheduler(Live, TrialScheduler):
         self._to_pause.discard(trial.trial_id)
         self._paused_by_user.discard(trial.trial_id)
         self.pausing.pop(trial.trial_id, None)
-        self._last_results.pop(trial.trial_id, None)
+        self._results.forget(trial.trial_id)
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 

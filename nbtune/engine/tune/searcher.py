@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.cloudpickle as cloudpickle
 from ray.tune.search import SearchAlgorithm, Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
@@ -24,11 +25,13 @@ from ray.tune.utils.util import flatten_dict
 from nbtune.engine._ray.tune import add_samples, restart_generator
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import PastTrial
-from nbtune.engine.protocol.result import as_reported, has_metrics, metric_names
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
 from nbtune.engine.tune.continuation import revive, start_from_checkpoint
+from nbtune.engine.tune.search_state import restore_search, save_search
+from nbtune.engine.tune.usable_results import UsableResults
+from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
 
 __all__ = ["RequestedTrial", "SteerableSearch"]
 
@@ -64,15 +67,17 @@ class _State:
     max_concurrent: int | None = None
     added: int = 0
     drawn: int = 0  # samples that have replaced rejected ones
+    decoded: int = 0  # configurations of the algorithm, and samples that have replaced some of them
 
 
-class SteerableSearch(Live, SearchAlgorithm):
+class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
     """The user's search algorithm, with a queue of requested trials and a limit of concurrent trials.
 
     Args:
         search: the algorithm, the number of its samples, and which configurations are accepted.
         slots: how many trials fit on the cluster at once; None if it can grow.
         max_concurrent: the user's limit, or None.
+        failures: receives what the algorithm raises, and what functions of the space raise.
 
     Attributes:
         results: trial id -> last result, of trials that were over in an earlier run but not in Tune's snapshot.
@@ -81,8 +86,9 @@ class SteerableSearch(Live, SearchAlgorithm):
 
     role = "search"
 
-    def __init__(self, search: Search, slots: int | None, max_concurrent: int | None) -> None:
+    def __init__(self, search: Search, slots: int | None, max_concurrent: int | None, failures: Failures) -> None:
         algorithm = search.algorithm
+        self.failures, self.part = failures, f"the search algorithm {type(algorithm).__name__}"
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
         self._search, self._slots = search, slots
         self.on_dropped: Callable[[int], None] = lambda trials: None
@@ -92,7 +98,7 @@ class SteerableSearch(Live, SearchAlgorithm):
         self._paused_by_scheduler: set[str] = set()
         self._configs: dict[str, dict[str, Any]] = {}  # of the requested trials that are not over
         self.results: dict[str, dict[str, Any]] = {}
-        self._last_results: dict[str, dict[str, Any]] = {}  # trial id -> its last result with a number as metric
+        self._results = UsableResults()
 
     # -- the user's commands ----------------------------------------------------------------------
 
@@ -186,21 +192,24 @@ class SteerableSearch(Live, SearchAlgorithm):
     def metric(self) -> Any:
         return self._inner.metric
 
-    def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
+    @ends_experiment(True)
+    def set_search_properties(self, /, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
         return bool(self._inner.set_search_properties(metric, mode, config, **spec))
 
     @property
     def total_samples(self) -> int:
         return int(self._inner.total_samples) + self._state.added
 
+    @ends_experiment(None)
     def add_configurations(self, experiments: Any) -> None:
         # A restored tuner whose snapshot cannot be read starts a new run, without the number of samples.
         experiments[0].spec["num_samples"] = self._search.samples
         self._state.experiment = experiments[0]
         self._inner.add_configurations(experiments)
 
+    @ends_experiment(None)
     def next_trial(self) -> Any:
-        if not self._has_capacity():
+        if not self._has_capacity() or self.failures.first is not None:
             return None
         return self._create(self._state.requested.popleft()) if self._state.requested else self._propose()
 
@@ -210,7 +219,7 @@ class SteerableSearch(Live, SearchAlgorithm):
             trial = self._inner.next_trial()
             if trial is None:
                 return None
-            trial.config = from_tokens(trial.config)
+            trial.config = from_tokens(trial.config, self._random_state())
             if self._may_be_tried(trial.config):
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
@@ -231,30 +240,35 @@ class SteerableSearch(Live, SearchAlgorithm):
             # Tune's variant generator cannot replace one of its samples, so another generator draws it.
             state = None if seed is None else zlib.crc32(f"{seed} {self._state.drawn}".encode())
             trial = self._variant(self._state.experiment.spec["config"], state)
-            trial.config = from_tokens(trial.config)
+            trial.config = from_tokens(trial.config, self._random_state())
             if self._may_be_tried(trial.config):
                 return trial
         return None
+
+    def _random_state(self) -> Any:
+        """Return the random state for the domains inside the values of the next configuration."""
+        self._state.decoded += 1
+        if (seed := self._search.seed) is None:
+            return None
+        return np.random.RandomState(zlib.crc32(f"{seed} inner {self._state.decoded}".encode()))
 
     def _may_be_tried(self, config: dict[str, Any]) -> bool:
         rejected = any(isinstance(value, Rejected) for value in flatten_dict(config).values())
         return not rejected and self._search.accepts(config)
 
+    @ends_experiment(None)
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        names = metric_names(self.metric)
-        if trial_id not in self._configs and has_metrics(seen := as_reported(result, names), names):
-            self._last_results[trial_id] = seen
+        if trial_id not in self._configs and (seen := self._results.add(trial_id, result, self.metric)) is not None:
             self._inner.on_trial_result(trial_id, seen)
 
+    @ends_experiment(None)
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         for trials in (self._open, self._started, self._paused_by_scheduler):
             trials.discard(trial_id)
-        last, names = self._last_results.pop(trial_id, None), metric_names(self.metric)
         if (result := result or self.results.get(trial_id)) is not None:
-            result = as_reported(result, names)
-            # The last number is the result of a trial that ends without one. Without any, the trial has failed.
-            result = result if has_metrics(result, names) else last
-            error = error or result is None
+            result = self._results.end(trial_id, result, self.metric)
+            error = error or result is None  # a trial without any number has failed
+        self._results.forget(trial_id)
         config = self._configs.pop(trial_id, None)
         if config is not None:
             self.add_result(config, result, error=error)
@@ -274,13 +288,17 @@ class SteerableSearch(Live, SearchAlgorithm):
             with suppress(Exception):  # most algorithms do not support it, or not for a point outside of the space
                 self._inner.searcher.add_evaluated_point(self._search.tokens.encode(flatten_dict(dict(config))), value)
 
+    @ends_experiment(None)
     def skip_proposal(self) -> None:
         """Drop the next proposal, which was already made in an earlier run."""
         trial = self._propose()
         if trial is not None:
             self._inner.on_trial_complete(trial.trial_id, error=True)
 
+    @ends_experiment(False)
     def is_finished(self) -> bool:
+        if self.failures.first is not None:  # nothing more is proposed
+            return True
         return not self._state.requested and bool(self._inner.is_finished())
 
     def set_finished(self) -> None:
@@ -310,18 +328,19 @@ class SteerableSearch(Live, SearchAlgorithm):
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
-    def save_to_dir(self, dirpath: str, session_str: str = "", **more: Any) -> None:
-        self._inner.save_to_dir(dirpath, session_str=session_str)
+    @ends_experiment(None)
+    def save_to_dir(self, /, dirpath: str, session_str: str = "", **more: Any) -> None:
+        whole = save_search(self._inner, dirpath, session_str)
         target = Path(dirpath, _STATE.format(session_str))
         part = target.with_suffix(".part")
-        part.write_bytes(cloudpickle.dumps((self._state, self._configs)))
+        part.write_bytes(cloudpickle.dumps((self._state, self._configs, whole)))
         part.replace(target)
 
     def has_checkpoint(self, dirpath: str) -> bool:
         return any(Path(dirpath).glob(_STATE.format("*")))
 
+    @ends_experiment(None)
     def restore_from_dir(self, dirpath: str) -> None:
         newest = max(Path(dirpath).glob(_STATE.format("*")))
-        self._state, self._configs = cloudpickle.loads(newest.read_bytes())
-        if self._inner.has_checkpoint(dirpath):
-            self._inner.restore_from_dir(dirpath)
+        self._state, self._configs, whole = cloudpickle.loads(newest.read_bytes())
+        restore_search(self._inner, dirpath, whole)

@@ -25,6 +25,7 @@ from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.trainable import TrialProcess
+from nbtune.engine.tune.user_part import Failures
 from nbtune.spec.options.options import Spec
 from nbtune.spec.plan.shape import is_factory
 from nbtune.spec.plan.workers import Workers
@@ -46,11 +47,13 @@ class Run:
         tuner: Tune's tuner.
         control: executes commands.
         recorder: writes events.
+        failures: what the user's search algorithm, scheduler or stopper has raised.
     """
 
     tuner: tune.Tuner
     control: Control
     recorder: Recorder
+    failures: Failures
 
 
 def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None) -> Run:
@@ -67,13 +70,14 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     metadata = past.metadata if past else launch.metadata
     total = metadata.get("trials", 0)
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
+    failures = Failures(launch.sources)
     search = make_search(spec, launch.space)
-    search_alg = SteerableSearch(search, launch.slots, max_concurrent)
+    search_alg = SteerableSearch(search, launch.slots, max_concurrent, failures)
     recorder = Recorder(log, search_alg, total, past, failed=failed)
     recorder.releases_groups = (workers := spec.worker_group) is not None and workers.elastic is not None
     search_alg.on_dropped = lambda trials: recorder.on_trial_count_changed(-trials)
-    scheduler = SteerableScheduler(make_scheduler(spec), recorder.on_added, recorder.stopped_by_scheduler)
-    stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget)
+    scheduler = SteerableScheduler(make_scheduler(spec), recorder.on_added, recorder.stopped_by_scheduler, failures)
+    stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget, failures)
     control = Control(
         scheduler,
         search_alg,
@@ -113,7 +117,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         tuner = _new(
             launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
         )
-    return Run(tuner, control, recorder)
+    return Run(tuner, control, recorder, failures)
 
 
 def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:

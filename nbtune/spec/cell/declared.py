@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nbtune.bad_input import NESTED, shortened
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell.assigned import assigned_domains
 from nbtune.spec.cell.bindings import bound_names
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.space.domain import MISSING, SPACE_FUNCTIONS, Conditional, Domain
 from nbtune.spec.space.expression import Expression, ast_names, read_expression
+from nbtune.spec.space.from_ray import with_domains
 from nbtune.spec.space.space import Constraint, Parameter, Space, top_level
 
 __all__ = ["declarations", "extract_space"]
@@ -54,6 +56,8 @@ def extract_space(
                 constraints.append(reader.constraint(node))
             except ValueError as error:
                 problems.append(Problem(str(error), node.lineno))
+            except RecursionError:
+                problems.append(Problem(f"the condition is {NESTED}", node.lineno, "syntax"))
         elif not _is_parameter(node):
             misspelt = _misspelt_function(node, bound, namespace)
             problems += misspelt
@@ -70,6 +74,10 @@ def extract_space(
                 groups[node.target.id] = (node.lineno, reader.parameters(node))
             except ValueError as error:
                 problems.append(Problem(str(error), node.lineno, parameter=node.target.id))
+                groups[node.target.id] = (node.lineno, [])
+            except RecursionError:
+                text = f"the space is {NESTED}"
+                problems.append(Problem(text, node.lineno, "syntax", parameter=node.target.id))
                 groups[node.target.id] = (node.lineno, [])
     for name, problem in assigned_domains(body, namespace):
         problems.append(problem)
@@ -164,13 +172,20 @@ class _Reader:
         if not depends:
             # `tune.choice(...)` and `choice(...)` are equivalent, even if the notebook uses these names otherwise.
             call = ast.Call(ast.Name("__space_function__", ast.Load()), node.args, node.keywords)
-            functions = {"__space_function__": lambda *args, **kwargs: Domain.call(kind, *args, **kwargs)}
+            # Space functions among the values need no import either.
+            functions = {name: _space_call(name) for name in SPACE_FUNCTIONS if name not in self.namespace}
+            functions["__space_function__"] = _space_call(kind)
             return self.evaluate(ast.copy_location(call, node), functions, shown=node)
         if any(isinstance(argument, ast.Starred) for argument in node.args) or any(
             k.arg is None for k in node.keywords
         ):
             raise ValueError(
                 f"{_source(node)}: arguments that depend on parameters must be written out, without * and **"
+            )
+        if inner := _inner_function([*node.args, *(keyword.value for keyword in node.keywords)], self.namespace):
+            raise ValueError(
+                f"{_source(node)}: {inner}(…) inside {kind}(…) cannot be used together with parameters; write a"
+                f" condition over another parameter, such as  {inner}(…) if use == 'yes' else 0.0"
             )
         arguments = [self.value(argument, others) for argument in node.args]
         keywords = {str(keyword.arg): self.value(keyword.value, others) for keyword in node.keywords}
@@ -193,6 +208,8 @@ class _Reader:
         tree = ast.fix_missing_locations(ast.Expression(node))
         try:
             return eval(compile(tree, "<parameter>", "eval"), {**self.namespace, **(extra or {})})
+        except RecursionError:
+            raise
         except Exception as error:  # the user's code may raise anything
             reason = f"{type(error).__name__}: {error}{self.body_name_hint(node)}"
             raise ValueError(f"{_source(shown or node)} cannot be evaluated: {reason}") from error
@@ -206,6 +223,26 @@ class _Reader:
             f". {names[0]} is defined by the cell's code, which runs in a trial; a declaration can use only parameters"
             " and the notebook's variables"
         )
+
+
+def _space_call(kind: str) -> Callable[..., Domain]:
+    def call(*args: Any, **kwargs: Any) -> Domain:
+        if kind in {"choice", "grid_search"}:
+            args = tuple(map(with_domains, args))
+            kwargs = {name: with_domains(value) for name, value in kwargs.items()}
+        return Domain.call(kind, *args, **kwargs)
+
+    return call
+
+
+def _inner_function(nodes: Sequence[ast.expr], namespace: Mapping[str, Any]) -> str | None:
+    """Return the name of the first space function that is called inside of arguments, or None."""
+    for node in nodes:
+        for inner in ast.walk(node):
+            name = inner.func.id if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) else ""
+            if name in SPACE_FUNCTIONS and name not in namespace:
+                return name
+    return None
 
 
 def _is_parameter(node: Any) -> bool:
@@ -266,5 +303,4 @@ def _flatten(prefix: str, values: Mapping[str, Any], domains: Mapping[str, Any])
 
 
 def _source(node: ast.AST) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= _MAX_SOURCE else f"{text[: _MAX_SOURCE - 3]}..."
+    return shortened(ast.unparse(node), _MAX_SOURCE)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nbtune.bad_input import NESTED, invalid_characters, shortened
 from nbtune.errors import Problem
 from nbtune.spec.cell.bindings import bound_names
 from nbtune.spec.cell.declared import extract_space
@@ -102,23 +103,29 @@ def parse_cell(
         code, is_async = _compile(body, filename)
     except SyntaxError as error:  # only the compiler reports `break` outside of a loop, for instance
         return None, [*problems, Problem(f"invalid syntax: {error.msg}", error.lineno, "syntax")]
+    except RecursionError:
+        return None, [*problems, Problem(f"the code is {NESTED}", code="syntax")]
     return Cell(f"{magic}\n{source}", filename, space, code, is_async, names, imports, reports), problems
 
 
 def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]]:
     """Parse, and report magics and shell commands in place of the syntax errors that they cause."""
     problems: list[Problem] = []
+    if (invalid := invalid_characters(source)) is not None:
+        return None, [Problem(f"the cell {invalid[0]}", invalid[1] + 1, "syntax")]
     lines = source.split("\n")
     while True:
         try:
             tree = ast.parse("\n".join(lines), filename)
             return tree, problems
+        except (RecursionError, MemoryError):  # Python's parser raises the latter for a stack that is too small
+            return None, [*problems, Problem(f"the code is {NESTED}", _nested_line(lines), "syntax")]
         except SyntaxError as error:
             number = error.lineno or 1
             line = lines[number - 1] if number <= len(lines) else ""
             kind = _not_python(line)
             if not kind:
-                text = f"{error.msg}: {line.strip()}" if line.strip() else error.msg
+                text = f"{error.msg}: {shortened(line.strip(), 200)}" if line.strip() else error.msg
                 return None, [*problems, Problem(f"invalid syntax: {text}", number + 1, "syntax")]
             problems.append(
                 Problem(
@@ -128,6 +135,18 @@ def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]
                 )
             )
             lines[number - 1] = line[: len(line) - len(line.lstrip())] + "pass"
+
+
+def _nested_line(lines: list[str]) -> int | None:
+    """Return the number of the first line that cannot be parsed by itself for its depth; None if there is none."""
+    for number, line in enumerate(lines, 2):
+        try:
+            ast.parse(line.strip())
+        except (RecursionError, MemoryError):
+            return number
+        except (SyntaxError, ValueError):
+            continue
+    return None
 
 
 def _not_python(line: str) -> str | None:

@@ -12,7 +12,8 @@ from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell.parse import HELPERS
 from nbtune.spec.forms.form_row import ARGUMENTS, Row, parse_field
 from nbtune.spec.options.options import OPTIONS
-from nbtune.spec.space.domain import SPACE_FUNCTIONS, Domain, number_problem
+from nbtune.spec.space.arguments import number_problem
+from nbtune.spec.space.domain import SPACE_FUNCTIONS, Domain
 from nbtune.spec.space.expression import MATH, ast_names
 from nbtune.spec.space.space import top_level
 from nbtune.spec.space.values import same

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.bad_input import invalid_characters
 from nbtune.errors import Problem, did_you_mean, option_ref, spell_option
 from nbtune.spec.options import readers as read
 from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, to_shape
@@ -24,6 +25,7 @@ from nbtune.spec.plan.workers import (
     workers_from_scaling_config,
 )
 from nbtune.spec.space.space import Space
+from nbtune.spec.space.values import label
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
 __all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "make_spec"]
@@ -227,13 +229,31 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
             problems.append(Problem(f"unknown option {name!r}{did_you_mean(name, OPTIONS)}", code="unknown"))
         elif value is not None:
             try:
-                values[name] = option.read(value)
+                values[name] = _read(option, value)
             except ValueError as error:
                 problems.append(Problem(str(error), option=name))
     if "storage" in values and given.get("storage_filesystem") is None:
         values["storage"] = read.absolute(values["storage"])
     spec = dataclasses.replace(Spec(), **values)
     return spec, problems + _problems_together(spec, given)
+
+
+def _read(option: Option, value: Any) -> Any:
+    """Return the final value of an option.
+
+    Raises:
+        ValueError: it is not allowed, is not valid Unicode, or raises an exception itself.
+    """
+    try:
+        if isinstance(value, str):
+            value = str.__str__(value)  # without the methods of a subclass
+            if (invalid := invalid_characters(value)) is not None:
+                raise ValueError(f"{label(value)} {invalid[0]}")
+        return option.read(value)
+    except ValueError:
+        raise
+    except Exception as error:  # a method of the value
+        raise ValueError(f"{label(value)} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
@@ -247,7 +267,8 @@ def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
         text = f"given without {option_ref('metric')}; give the metric that it is about"
         problems.append(Problem(text, code="missing", option="mode"))
     if "metric" not in named:
-        users = [str(value) for value in (spec.search, spec.scheduler) if value in ("optuna", "asha")]
+        named_ones = [value for value in (spec.search, spec.scheduler) if isinstance(value, str)]
+        users = [value for value in named_ones if value in ("optuna", "asha")]
         if users:
             need = "compares" if len(users) == 1 else "compare"
             text = f"required by {' and '.join(users)}, which {need} trials; give it with {option_ref('mode')}"

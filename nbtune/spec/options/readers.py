@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import numbers
 from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nbtune.errors import did_you_mean
 from nbtune.spec.labels import parse_labels
 from nbtune.spec.plan.shape import is_factory
 from nbtune.spec.plan.workers import TunedWorkers, is_scaling_config
+from nbtune.spec.space.values import label
 from nbtune.spec.units import parse_pairs
 
 __all__ = [
@@ -37,10 +39,13 @@ __all__ = [
 ]
 
 
+_MAX_WORKERS = 100_000
+
+
 def text(value: Any) -> str:
     """Read a non-empty text."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"expected a non-empty text, got {value!r}")
+        raise ValueError(f"expected a non-empty text, got {label(value)}")
     return value
 
 
@@ -48,7 +53,8 @@ def variable_name(value: Any) -> str:
     """Read the name of a Python variable."""
     if not isinstance(value, str) or not value.isidentifier() or keyword.iskeyword(value):
         raise ValueError(
-            f"expected a variable name (letters, digits and _; no digit first, not a Python keyword), got {value!r}"
+            "expected a variable name (letters, digits and _; no digit first, not a Python keyword), got"
+            f" {label(value)}"
         )
     return value
 
@@ -57,15 +63,16 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     """Return a reader of one of these words."""
 
     def read(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"expected {' or '.join(allowed)}, got {value!r}{did_you_mean(str(value), allowed)}")
-        return str(value)
+        if not isinstance(value, str) or value not in allowed:
+            hint = did_you_mean(value, allowed) if isinstance(value, str) else ""
+            raise ValueError(f"expected {' or '.join(allowed)}, got {label(value)}{hint}")
+        return value
 
     return read
 
 
-def integer(minimum: int) -> Callable[[Any], int]:
-    """Return a reader of integers from `minimum` on."""
+def integer(minimum: int, maximum: int = 2**32 - 1) -> Callable[[Any], int]:
+    """Return a reader of integers from `minimum` to `maximum`, by default the largest seed of NumPy."""
 
     def read(value: Any) -> int:
         try:
@@ -73,7 +80,9 @@ def integer(minimum: int) -> Callable[[Any], int]:
         except ValueError:
             number = None
         if number is None or isinstance(value, bool) or number < minimum:
-            raise ValueError(f"expected an integer >= {minimum}, got {value!r}")
+            raise ValueError(f"expected an integer >= {minimum}, got {label(value)}")
+        if number > maximum:
+            raise ValueError(f"expected an integer <= {maximum}, got {label(value)}")
         return number
 
     return read
@@ -83,10 +92,10 @@ def amount(value: Any) -> float:
     """Read a finite number from 0 on."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1
     if not 0 <= number < float("inf") or isinstance(value, bool):
-        raise ValueError(f"expected a number >= 0, got {value!r}")
+        raise ValueError(f"expected a number >= 0, got {label(value)}")
     return int(number) if number.is_integer() else number
 
 
@@ -112,12 +121,12 @@ def algorithm(names: Mapping[str, str], module: str) -> Callable[[Any], Any]:
         if isinstance(value, str):
             if value not in names:
                 hint = did_you_mean(value, names)
-                raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {value!r}{hint}")
+                raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {label(value)}{hint}")
             return value
         if not type(value).__module__.startswith("ray.") and not any(
             base.__module__.startswith("ray.tune.") for base in type(value).__mro__
         ):
-            raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {value!r}")
+            raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {label(value)}")
         return value
 
     return read
@@ -128,13 +137,13 @@ def stop_condition(value: Any) -> Any:
     if isinstance(value, (str, Mapping)):
         conditions = parse_pairs(value)
         if not conditions:
-            raise ValueError(f"expected at least one condition METRIC=NUMBER, got {value!r}")
+            raise ValueError(f"expected at least one condition METRIC=NUMBER, got {label(value)}")
         return conditions
     if callable(value):
         return value
     raise ValueError(
         "expected METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function (trial_id, result) -> bool, got"
-        f" {value!r}"
+        f" {label(value)}"
     )
 
 
@@ -147,7 +156,8 @@ def points(value: Any) -> tuple[dict[str, Any], ...]:
         value = [value]
     if not isinstance(value, (list, tuple)) or not all(isinstance(point, Mapping) for point in value):
         raise ValueError(
-            f"expected a list of dictionaries, parameter -> value, or a DataFrame with one point per row, got {given!r}"
+            "expected a list of dictionaries, parameter -> value, or a DataFrame with one point per row, got"
+            f" {label(given)}"
         )
     return tuple(dict(point) for point in value)
 
@@ -163,14 +173,14 @@ def filesystem(value: Any) -> Any:
         raise ValueError(f"expected a pyarrow.fs.FileSystem, got an fsspec filesystem; wrap it: {wrapped}")
     raise ValueError(
         "expected a pyarrow.fs.FileSystem (S3FileSystem, GcsFileSystem…), or an fsspec filesystem wrapped as"
-        f" {wrapped}, got {value!r}"
+        f" {wrapped}, got {label(value)}"
     )
 
 
 def storage(value: Any) -> str:
     """Read a folder or URI."""
-    if not str(value):
-        raise ValueError("expected a folder or URI, got ''")
+    if not isinstance(value, (str, PathLike)) or not str(value):
+        raise ValueError(f"expected a folder or URI, got {label(value)}")
     return str(value)
 
 
@@ -182,7 +192,7 @@ def absolute(storage: str) -> str:
 def flag(value: Any) -> bool:
     """Read True or False."""
     if not isinstance(value, bool):
-        raise ValueError(f"expected True or False, got {value!r}")
+        raise ValueError(f"expected True or False, got {label(value)}")
     return value
 
 
@@ -190,7 +200,7 @@ def yes_no(value: Any) -> bool:
     """Read yes or no, True or False."""
     answers = {"yes": True, "no": False, True: True, False: False}
     if not isinstance(value, (str, bool)) or value not in answers:
-        raise ValueError(f"expected yes or no (in Python True or False), got {value!r}")
+        raise ValueError(f"expected yes or no (in Python True or False), got {label(value)}")
     return answers[value]
 
 
@@ -201,15 +211,15 @@ def workers(value: Any) -> int | tuple[int, int] | TunedWorkers:
     pair = value.split("-") if isinstance(value, str) else value
     try:
         if isinstance(pair, (list, tuple)) and len(pair) == 2:
-            minimum, maximum = map(integer(1), pair)
+            minimum, maximum = map(integer(1, _MAX_WORKERS), pair)
             if minimum <= maximum:
                 return minimum, maximum
-        return integer(1)(pair[0] if isinstance(pair, list) and len(pair) == 1 else pair)
+        return integer(1, _MAX_WORKERS)(pair[0] if isinstance(pair, list) and len(pair) == 1 else pair)
     except ValueError:
         pass
     raise ValueError(
         "expected an integer >= 1, MIN-MAX for an elastic run (in Python a tuple of two), or the name of a parameter,"
-        f" got {value!r}"
+        f" got {label(value)}"
     )
 
 
@@ -218,7 +228,7 @@ def scaling(value: Any) -> Any:
     config = getattr(value, "scaling_config", value)
     if not is_scaling_config(config):
         raise ValueError(
-            f"expected a ray.train.ScalingConfig, or an object with one as its scaling_config, got {value!r}"
+            f"expected a ray.train.ScalingConfig, or an object with one as its scaling_config, got {label(value)}"
         )
     if config.num_workers in (0, (0, 0)):
         raise ValueError(
@@ -235,7 +245,7 @@ def backend(value: Any) -> Any:
     if any(base.__name__ == "BackendConfig" for base in type(value).__mro__):
         return value
     raise ValueError(
-        f"expected gloo, nccl or a backend configuration such as ray.train.torch.TorchConfig(…), got {value!r}"
+        f"expected gloo, nccl or a backend configuration such as ray.train.torch.TorchConfig(…), got {label(value)}"
     )
 
 
@@ -245,7 +255,7 @@ def labels(value: Any) -> Any:
         return parse_labels(value)
     selectors = [value] if isinstance(value, Mapping) else value
     if not isinstance(selectors, (list, tuple)) or not all(isinstance(selector, Mapping) for selector in selectors):
-        raise ValueError(f"expected KEY=VALUE,…, a dictionary, or a list with one for each worker, got {value!r}")
+        raise ValueError(f"expected KEY=VALUE,…, a dictionary, or a list with one for each worker, got {label(value)}")
     return value
 
 
@@ -254,8 +264,8 @@ def variables(value: Any) -> dict[str, str]:
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         if not pairs or not all(name.strip() and equals for name, equals, _ in pairs):
-            raise ValueError(f"expected NAME=VALUE,…, got {value!r}")
+            raise ValueError(f"expected NAME=VALUE,…, got {label(value)}")
         return {name.strip(): text for name, _, text in pairs}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"expected NAME=VALUE,… or a dictionary, name -> value, got {value!r}")
+        raise ValueError(f"expected NAME=VALUE,… or a dictionary, name -> value, got {label(value)}")
     return {name: str(text) for name, text in value.items()}

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 import enum
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nbtune.errors import Code
+from nbtune.spec.space.arguments import InvalidArgument, invalid_number, number_problem
 from nbtune.spec.space.expression import Expression
-from nbtune.spec.space.values import is_finite, is_number, label, same
+from nbtune.spec.space.values import is_number, label, same
 
 __all__ = [
+    "MAX_VALUES",
     "MISSING",
     "SPACE_FUNCTIONS",
     "Conditional",
     "Domain",
-    "InvalidArgument",
     "alternatives",
     "depends_on",
-    "number_problem",
+    "inner_domains",
     "resolve",
 ]
+
+
+MAX_VALUES = 1_000_000
+"""The largest number of integers of a range that are listed one by one, for a grid."""
 
 
 class _Missing(enum.Enum):
@@ -70,21 +73,6 @@ SPACE_FUNCTIONS: dict[str, inspect.Signature] = {
     "sample_from": _signature("func"),
 }
 """The space functions of Ray Tune (ray.tune.search.sample): name -> signature."""
-
-
-@dataclass(frozen=True)
-class InvalidArgument:
-    """An argument of a space function that is not allowed.
-
-    Attributes:
-        name: the argument's name.
-        message: what is allowed and what was given, without the argument's name.
-        code: what kind of mistake it is.
-    """
-
-    name: str
-    message: str
-    code: Code = "invalid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +150,20 @@ class Domain:
 
     @property
     def values(self) -> list[Any] | None:
-        """All values of a choice, a grid or a range of integers; None if they are infinite or depend on parameters."""
+        """All values of a choice, a grid or a range of integers.
+
+        None if they are infinite, more integers than `MAX_VALUES`, or depend on parameters.
+        """
         if depends_on(self):
             return None
         if self.kind in {"choice", "grid_search"}:
             return list(next(iter(self.arguments.values())))
         if self.kind in {"randint", "lograndint"}:
-            return list(range(self.arguments["lower"], self.arguments["upper"]))
+            return _listed(range(int(self.arguments["lower"]), int(self.arguments["upper"])))
         if self.kind in {"qrandint", "qlograndint"}:
-            lower, upper, q = (self.arguments.get(name, 1) for name in ("lower", "upper", "q"))
+            lower, upper, q = (int(self.arguments.get(name, 1)) for name in ("lower", "upper", "q"))
             # Multiples of q between the bounds; Ray Tune includes the upper one unless q is 1.
-            return list(range(-(-lower // q) * q, upper + (q > 1), q))
+            return _listed(range(-(-lower // q) * q, upper + (q > 1), q))
         return None
 
     def invalid_argument(self, names: Mapping[str, str] | None = None) -> InvalidArgument | None:
@@ -186,7 +177,9 @@ class Domain:
             for name, values in given.items():
                 if not isinstance(values, list):
                     return InvalidArgument(name, f"expected a list of values, got {label(values)}")
-                return None if values else InvalidArgument(name, "expected at least one value, got none", "missing")
+                if not values:
+                    return InvalidArgument(name, "expected at least one value, got none", "missing")
+                return self._invalid_value(name, values)
         if self.kind == "sample_from" and given and not callable(given["func"]):
             return InvalidArgument("func", f"expected a function, got {label(given['func'])}")
         if self.kind in {"choice", "grid_search", "sample_from", "custom"}:
@@ -196,25 +189,16 @@ class Domain:
                 return InvalidArgument(name, message)
         if len(given) < len(self.arguments):
             return None
-        return self._invalid_number(given, {name: name for name in given} | dict(names or {}))
+        return invalid_number(self.kind, given, {name: name for name in given} | dict(names or {}))
 
-    def _invalid_number(self, given: Mapping[str, Any], names: Mapping[str, str]) -> InvalidArgument | None:
-        """Return the first number that is out of range, or does not go together with another one."""
-        if "lower" in given:
-            if given["lower"] >= given["upper"]:
-                message = f"must be less than {names['upper']} ({given['upper']!r}), got {given['lower']!r}"
-                return InvalidArgument("lower", message)
-            if "log" in self.kind and given["lower"] <= 0:
-                return InvalidArgument("lower", f"must be > 0 in a log space, got {given['lower']!r}")
-        for name in ("q", "sd"):
-            if name in given and given[name] <= 0:
-                return InvalidArgument(name, f"must be > 0, got {given[name]!r}")
-        if "q" in given and "lower" in given and "int" not in self.kind:
-            for name in ("lower", "upper"):
-                steps = given[name] / given["q"]
-                if not math.isclose(steps, round(steps)):
-                    message = f"must be a multiple of {names['q']} ({given['q']!r}), got {given[name]!r}"
-                    return InvalidArgument(name, message)
+    def _invalid_value(self, name: str, values: list[Any]) -> InvalidArgument | None:
+        """Return what is wrong with a domain among the values of a choice or grid, or None."""
+        for domain in inner_domains(values):
+            if domain.kind == "grid_search":
+                text = f"{domain!r} cannot be a value of {self.kind}; list its values instead"
+                return InvalidArgument(name, text, "unsupported")
+            if domain.kind not in {"choice", "custom"} and (problem := domain.problem()) is not None:
+                return InvalidArgument(name, problem)
         return None
 
     def problem(self) -> str | None:
@@ -291,6 +275,22 @@ def alternatives(domain: Any) -> list[Any]:
     return [domain]
 
 
+def inner_domains(value: Any) -> Iterator[Domain]:
+    """Yield the domains inside a value of a choice or grid, as in ``choice([0.0, uniform(0.05, 0.4)])``.
+
+    Args:
+        value: any value. Dictionaries, lists and tuples are searched, and the values of a choice or grid among them.
+    """
+    if isinstance(value, Domain):
+        yield value
+        if value.kind in {"choice", "grid_search"}:
+            for argument in value.arguments.values():
+                yield from inner_domains(argument)
+    elif type(value) in (dict, list, tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from inner_domains(item)
+
+
 def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
     """Evaluate a domain for given values of the parameters that it depends on.
 
@@ -322,22 +322,13 @@ def resolve(domain: Any, config: Mapping[str, Any]) -> Any:
     return resolved
 
 
-def number_problem(kind: str, value: Any) -> str | None:
-    """Return what is wrong with an argument that must be a number, or None.
-
-    Args:
-        kind: the space function.
-        value: the argument's value.
-    """
-    if isinstance(value, bool) or not is_number(value) or not is_finite(value):
-        return f"expected a finite number, got {label(value)}"
-    if "int" in kind and int(value) != value:
-        return f"expected an integer, got {value!r}"
-    return None
+def _listed(values: range) -> list[int] | None:
+    # `len` fails for a range of more than 2**63 numbers.
+    return list(values) if not values or (values[-1] - values[0]) // values.step < MAX_VALUES else None
 
 
 def _is_default(value: Any, default: Any) -> bool:
     try:
         return bool(value == default)
-    except ValueError:  # an array, which is invalid but must be shown in the message
+    except Exception:  # for instance of an array, which is invalid but must be shown in the message
         return False

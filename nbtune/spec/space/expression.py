@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.bad_input import NESTED
 from nbtune.errors import Problem, SpecError
+from nbtune.spec.space.values import label
 
 __all__ = ["MATH", "DisplayOnlyExpression", "Expression", "ast_names", "read_expression", "safe_expression"]
 
@@ -129,7 +131,11 @@ def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool 
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
-        raise SpecError([Problem(f"invalid expression {text!r}: {error.msg}")]) from None
+        raise SpecError([Problem(f"invalid expression {label(text)}: {error.msg}")]) from None
+    except (RecursionError, MemoryError):
+        raise SpecError([Problem(f"the expression {label(text)} is {NESTED}", code="syntax")]) from None
+    except ValueError as error:  # a null character or a lone surrogate
+        raise SpecError([Problem(f"invalid expression {label(text)}: {error}")]) from None
     for node in ast.walk(tree):
         calls = isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _SAFE_CALLS)
         if calls or not isinstance(node, _SAFE):

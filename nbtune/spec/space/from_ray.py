@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from nbtune.bad_input import invalid_characters
 from nbtune.errors import Problem, SpecError
 from nbtune.spec.space.domain import Domain
+from nbtune.spec.space.values import label
 
-__all__ = ["flatten_ray_space"]
+__all__ = ["flatten_ray_space", "with_domains"]
 
 
 def flatten_ray_space(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -22,11 +24,13 @@ def flatten_ray_space(space: Mapping[str, Any], prefix: str = "") -> Iterator[tu
         SpecError: a name is not text, or contains "/".
     """
     for key, value in space.items():
-        name = f"{prefix}{key}"
+        name = f"{prefix}{key}" if isinstance(key, str) else prefix + label(key)
         if not isinstance(key, str) or not key or "/" in key:
             raise SpecError([Problem(_name_problem(key), parameter=name)])
+        if (invalid := invalid_characters(name)) is not None:
+            raise SpecError([Problem(f"the name {name!r} {invalid[0]}")])
         if isinstance(value, Mapping) and set(value) == {"grid_search"}:
-            yield name, Domain.call("grid_search", value["grid_search"])
+            yield name, Domain.call("grid_search", with_domains(value["grid_search"]))
         elif _is_nested(value):
             yield from flatten_ray_space(value, f"{name}/")
         else:
@@ -40,7 +44,7 @@ def _name_problem(key: Any) -> str:
             f'expected a name without "/", which joins the names of nested parameters, got {key!r};'
             f" for a nested parameter write {{{parts[0]!r}: {{{parts[-1]!r}: …}}}}"
         )
-    return f"expected a name that is a str and not empty, got {key!r}"
+    return f"expected a name that is a str and not empty, got {label(key)}"
 
 
 def _is_nested(value: Any) -> bool:
@@ -66,6 +70,22 @@ def _as_domain(value: Any) -> Any:
     return (reader(value) if reader else None) or Domain("custom", {"domain": value})
 
 
+def with_domains(value: Any) -> Any:
+    """Return a value with a `Domain` in place of each of Ray Tune's inside it; the same object if it has none.
+
+    Args:
+        value: any value. Dictionaries, lists and tuples are searched.
+    """
+    if type(value) is dict:
+        items = {key: with_domains(item) for key, item in value.items()}
+        return items if any(items[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        found = [with_domains(item) for item in value]
+        changed = any(one is not item for one, item in zip(found, value, strict=True))
+        return type(value)(found) if changed else value
+    return _as_domain(value)
+
+
 def _read_numeric(value: Any) -> Domain | None:
     sampler = value.get_sampler()
     q = getattr(sampler, "q", None)
@@ -89,6 +109,6 @@ def _read_numeric(value: Any) -> Domain | None:
 _READERS: dict[str, Callable[[Any], Domain | None]] = {
     "Float": _read_numeric,
     "Integer": _read_numeric,
-    "Categorical": lambda value: Domain("choice", {"categories": list(value.categories)}),
+    "Categorical": lambda value: Domain("choice", {"categories": with_domains(list(value.categories))}),
     "Function": lambda value: Domain("sample_from", {"func": value.func}),
 }

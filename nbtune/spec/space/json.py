@@ -143,6 +143,8 @@ def _value_to_json(value: Any, encode_object: ObjectEncoder) -> Any:
         return {"expression": _expression_to_json(value, encode_object)}
     if isinstance(value, NamedObject):
         return {"name": value.name}
+    if isinstance(value, Domain):  # a value of a choice or grid
+        return {"domain": _domain_to_json(value, encode_object)}
     if value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value)):
         return value
     if type(value) is float:
@@ -164,6 +166,7 @@ def _value_from_json(data: Any, read: ExpressionReader) -> Any:
     ((kind, value),) = data.items()
     kinds: dict[str, Callable[[], Any]] = {
         "expression": lambda: read(value),
+        "domain": lambda: _domain_from_json(value, read),
         "name": lambda: NamedObject(value),
         "float": lambda: float(value),
         "tuple": lambda: tuple(_value_from_json(item, read) for item in value),

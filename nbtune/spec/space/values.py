@@ -15,11 +15,11 @@ def label(value: Any) -> str:
         value: any value. A class or function is shown by its name, a scalar of NumPy's as a number, other values by
             `repr`.
     """
-    name = getattr(value, "__name__", None)
     try:
+        name = getattr(value, "__name__", None)
         if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
             value = value.item()
-        text = name if isinstance(name, str) and callable(value) else repr(value)
+        text = name if isinstance(name, str) and callable(value) else str.__str__(repr(value))
     except Exception as error:  # an experiment must be displayable even if a `repr` fails
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."
@@ -46,11 +46,11 @@ def same(one: Any, other: Any) -> bool:
     """
     if type(one) is not type(other):
         return False
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     try:
+        if isinstance(one, (list, tuple)):
+            return len(one) == len(other) and all(map(same, one, other))
+        if isinstance(one, dict):
+            return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
         equal = one == other
         if hasattr(equal, "shape") and hasattr(one, "dtype"):  # arrays and tensors
             return one.shape == other.shape and one.dtype == other.dtype and bool(equal.all())
@@ -74,7 +74,10 @@ def is_number(value: Any) -> bool:
     Args:
         value: any value.
     """
-    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+    try:
+        return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
+    except Exception:  # an attribute of the user's class
+        return False
 
 
 def is_finite(value: Any) -> bool:
@@ -85,5 +88,5 @@ def is_finite(value: Any) -> bool:
     """
     try:
         return math.isfinite(value)
-    except OverflowError:
+    except Exception:  # OverflowError, or the `__float__` of the user's class
         return False

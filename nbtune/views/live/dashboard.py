@@ -247,7 +247,7 @@ class Dashboard(ipywidgets.VBox):
             "trial": trial.id,
             "config": pprint.pformat(trial.config, sort_dicts=False),
             "checkpoint": trial.checkpoint is not None,
-            "traceback": trial.error,
+            "traceback": trial.error or trial.note or None,
             "rank": rank,
             "log": log,
             "workers": workers,

@@ -7,6 +7,7 @@ from typing import Any
 
 from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.results.columns import ABSENT
+from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.spec.space.values import label
@@ -83,7 +84,7 @@ class TableRows:
         ]
         for state in changed:
             self._parameters.update(dict.fromkeys(state.parameters))
-        columns = self._describe(any(state.error for state in states))
+        columns = self._describe(any(state.error or no_value_note(state, store.metric) for state in states))
         best = store.best()
         number = best.number if best else None
         reset = everything or columns != self._columns or store.generation != self._generation
@@ -129,6 +130,7 @@ class TableRows:
     def _row(self, state: TrialState) -> list[Any]:
         assert self._columns is not None
         config = state.parameters
+        error = state.error or no_value_note(state, self._store.metric) or None
         values = {"iterations": state.iterations, "time_s": None if math.isnan(state.time_s) else state.time_s}
         row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:
@@ -138,7 +140,7 @@ class TableRows:
             elif role == "metric":
                 row.append(cell(state.metrics.get(name, ABSENT)))
             else:
-                row.append(cell({**values, "best": state.best, "error": state.error}[role]))
+                row.append(cell({**values, "best": state.best, "error": error}[role]))
         return row
 
 

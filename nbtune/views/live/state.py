@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtune.engine.storage.storage import default_storage
+from nbtune.results.no_value import no_value_hint
 from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store
 from nbtune.spec.plan.shape import format_resources
@@ -98,6 +99,8 @@ def _hint(store: Store) -> str:
     if failed:
         more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
+    if hint := no_value_hint(store.states(), store.metric):
+        return hint
     if not live and store.best() is None and store.metric is not None:
         return f"no trial has a finite last value of {store.metric}"
     if store.metadata.get("notes"):

@@ -20,6 +20,7 @@ from nbtune.engine.protocol.commands import (
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.tune.control import Control, InterruptedRun
 from nbtune.engine.tune.stopping import Stopping
+from nbtune.engine.tune.user_part import Failures
 
 
 class Calls:
@@ -40,7 +41,7 @@ class Run:
         self.trials = [self._trial("id0", Trial.RUNNING), self._trial("id1", Trial.TERMINATED)]
         self.scheduler, self.search_alg = Calls(controller=None, pausing={}), Calls()
         self.recorder = Calls(numbers={"id0": 0, "id1": 1}, stopped_by_user=set())
-        self.stopping = Stopping(None, None, None, None)
+        self.stopping = Stopping(None, None, None, None, Failures())
         self.control = Control(
             self.scheduler, self.search_alg, self.stopping, self.recorder, complete=lambda config: {**config}, **options
         )

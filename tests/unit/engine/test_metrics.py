@@ -29,6 +29,7 @@ from nbtune.engine.protocol.result import (
 )
 from nbtune.engine.train.distributed import aggregated
 from nbtune.engine.tune.stopping import Stopping
+from nbtune.engine.tune.user_part import Failures
 from nbtune.results.columns import headings
 from nbtune.results.store import Store
 
@@ -167,11 +168,11 @@ RESULT = {
     ],
 )
 def test_stop_conditions_see_reported_metrics(conditions, stops):
-    assert Stopping(conditions, None, None, None)("ab", dict(RESULT)) is stops
+    assert Stopping(conditions, None, None, None, Failures())("ab", dict(RESULT)) is stops
 
 
 def test_the_end_of_a_trial_without_reports():
-    assert Stopping({"iterations": 1}, None, None, None)("ab", {"done": True}) is False
+    assert Stopping({"iterations": 1}, None, None, None, Failures())("ab", {"done": True}) is False
 
 
 def test_measurements_do_not_collide_with_metrics_of_the_same_names():

@@ -4,13 +4,14 @@ import pytest
 
 from nbtune.engine.search.algorithms import make_search
 from nbtune.engine.tune.searcher import SteerableSearch
+from nbtune.engine.tune.user_part import Failures
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
 
 
 @pytest.fixture
 def search_alg():
-    return SteerableSearch(make_search(Spec(samples=100), Space()), slots=2, max_concurrent=None)
+    return SteerableSearch(make_search(Spec(samples=100), Space()), slots=2, max_concurrent=None, failures=Failures())
 
 
 def fill(search_alg, names="abcdefgh"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,15 @@ from ray.tune.experiment import Experiment
 from ray.tune.impl.placeholder import create_resolvers_map, inject_placeholders
 
 from nbtune import Space
+from nbtune.engine.protocol.recorded_space import recorded
 from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.search.sampling import Sampler
 from nbtune.engine.search.tokens import Token, from_tokens, to_tokens
 from nbtune.engine.tune.searcher import SteerableSearch
+from nbtune.engine.tune.user_part import Failures
 from nbtune.spec.options.options import Spec
+from nbtune.spec.space.json import space_from_json, space_to_json
+from nbtune.spec.space.to_cell import space_to_cell
 from nbtune.spec.space.values import same
 
 
@@ -47,7 +53,7 @@ def configs(folder: Path, space: dict[str, Any], number: int, **options: Any) ->
     resolvers = create_resolvers_map()
     param_space = inject_placeholders(search.param_space, resolvers)
     assert not resolvers, "Tune fails to replace its placeholders where a choice has objects beside numbers"
-    proposals = SteerableSearch(search, None, None)
+    proposals = SteerableSearch(search, None, None, Failures())
     experiment = Experiment(
         "tokens", tune.Trainable, config=param_space, num_samples=search.samples, storage_path=str(folder)
     )
@@ -109,7 +115,7 @@ def test_a_condition_has_the_value(folder: Path) -> None:
     for search in ("random", "optuna"):
         spec = Spec(samples=20, seed=1, metric="y", mode="max", search=search)
         made = make_search(spec, space)
-        proposals = SteerableSearch(made, None, None)
+        proposals = SteerableSearch(made, None, None, Failures())
         experiment = Experiment(
             "tokens", tune.Trainable, config=made.param_space, num_samples=20, storage_path=str(folder)
         )
@@ -156,3 +162,43 @@ def test_the_search_draws_numbers_that_are_values_of_the_domains(folder: Path) -
             assert config["x"] == round(config["x"] / 0.1) * 0.1
             assert config["y"] in (2.0, 4.0, 6.0, 8.0)
             assert config["c"] == 7
+
+
+INNER = {
+    "x": tune.choice([0.0, tune.uniform(0.05, 0.4)]),
+    "opt": tune.choice([{"name": "sgd", "lr": tune.loguniform(1e-4, 1e-1)}, {"name": "adam", "lr": [1e-3]}]),
+    "g": tune.grid_search([0, (tune.randint(3, 9),)]),
+    "n": {"deep": tune.choice([tune.choice([tune.uniform(0, 1)])])},
+    "s": tune.sample_from(lambda config: [tune.uniform(5, 6)]),
+}
+
+
+def test_space_functions_among_values_are_sampled_for_the_trials_that_choose_them(folder: Path) -> None:
+    found = configs(folder, INNER, 20)
+    assert found == configs(folder, INNER, 20), "with a seed"
+    assert len(found) == 40
+    drawn = {config["x"] for config in found}
+    assert 0.0 in drawn
+    assert len(drawn) > 10
+    assert all(x == 0.0 or 0.05 <= x <= 0.4 for x in drawn)
+    for config in found:
+        name, lr = config["opt"]["name"], config["opt"]["lr"]
+        assert lr == [1e-3] if name == "adam" else 1e-4 <= lr <= 1e-1
+        assert config["g"] == 0 or (isinstance(config["g"], tuple) and 3 <= config["g"][0] < 9)
+        assert 0 <= config["n"]["deep"] <= 1
+        assert 5 <= config["s"][0] <= 6
+
+
+def test_space_functions_among_values_in_a_grid_and_with_constraints(folder: Path) -> None:
+    cell = "x: choice([0.0, uniform(0.05, 0.4)])\nn: choice([1, 2])\nrequire(x * n < 0.7)"
+    space = Space.from_cell(cell, {})
+    assert Space.from_cell(space_to_cell(space), {}) == space
+    assert space_from_json(json.loads(json.dumps(space_to_json(space)))) == space
+    assert recorded(space)["x"] == {"kind": "derived", "text": "choice([0.0, uniform(0.05, 0.4)])", "of": None}
+    for config in [Sampler(space, 1).draw_valid()[0] for _ in range(20)]:
+        assert config["x"] == 0.0 or 0.05 <= config["x"] <= 0.4
+    grid = configs(
+        folder, {"x": tune.choice([0.0, tune.uniform(0.05, 0.4)]), "n": tune.choice([1, 2])}, 1, search="grid"
+    )
+    assert sorted(config["n"] for config in grid if config["x"] == 0.0) == [1, 2]
+    assert sorted(config["n"] for config in grid if 0.05 <= config["x"] <= 0.4) == [1, 2]

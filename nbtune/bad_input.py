@@ -1,0 +1,65 @@
+"""Input that cannot be read: text that is not valid Unicode, code that is nested too deeply, and values that raise."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbtune.errors import NbtuneError, Problem, SpecError
+
+__all__ = ["NESTED", "invalid_characters", "readable_input", "shortened"]
+
+_PACKAGE = f"{Path(__file__).parent}/"
+_INVALID = re.compile("[\ud800-\udfff\0]")
+NESTED = "nested too deeply: Python's own parser and compiler have a limit as well. Use fewer brackets or operators"
+
+
+def invalid_characters(text: str) -> tuple[str, int] | None:
+    """Return what is wrong with the characters of a text, and its line, counted from 1; None if they are valid.
+
+    Args:
+        text: any text. A lone surrogate cannot be written to a file or sent, and Python's parser refuses null.
+    """
+    found = _INVALID.search(text)
+    if found is None:
+        return None
+    name = "the null character" if found[0] == "\0" else "a lone surrogate, which is not valid Unicode"
+    message = f"contains {found[0]!r} at position {found.start()}: {name}. Remove it"
+    return message, text.count("\n", 0, found.start()) + 1
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """Return a text that is not longer than a number of characters.
+
+    Args:
+        text: any text.
+        length: the number.
+    """
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+@contextmanager
+def readable_input() -> Iterator[None]:
+    """Turn what a given value raises inside of a ``with`` block, for instance in its `__eq__`, into a `SpecError`.
+
+    Exceptions that nbtune's own code raises are not changed.
+    """
+    try:
+        yield
+    except NbtuneError:
+        raise
+    except RecursionError as error:
+        raise SpecError([Problem(f"a value or an expression is {NESTED}", code="syntax")]) from error
+    except UnicodeError as error:
+        raise SpecError([Problem(f"a text is not valid Unicode: {shortened(str(error), 200)}")]) from error
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if not frames or frames[-1].filename.startswith(_PACKAGE):
+            raise
+        last = frames[-1]
+        reason = shortened(f"{type(error).__name__}: {error}", 200)
+        text = f"a value that was given raises {reason} ({last.filename}, line {last.lineno}, in {last.name})"
+        raise SpecError([Problem(text)]) from error

@@ -1,0 +1,57 @@
+"""The state of the user's search algorithm in Tune's snapshot, also of one that cannot save itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+from ray.tune.search.search_generator import SearchGenerator
+
+__all__ = ["restore_search", "save_search"]
+
+Whole = tuple[Any, dict[str, Any]]
+"""An algorithm, and the state of Tune's wrapper of it."""
+
+
+def save_search(search: Any, dirpath: str, session_str: str) -> Whole | None:
+    """Let a search algorithm save its state by its own method.
+
+    Many pickle their state, which fails for functions and classes of the notebook: they cannot be imported in the
+    driver's process. Others have no method for it. Such an algorithm has to be pickled as a whole, by cloudpickle.
+
+    Args:
+        search: Tune's search algorithm.
+        dirpath: the folder for its files.
+        session_str: distinguishes the files of this run.
+
+    Returns:
+        What to pickle and to give to `restore_search`; None if the algorithm has saved itself.
+    """
+    if not isinstance(search, SearchGenerator):  # not made of a `Searcher`, which is the only kind that can be replaced
+        search.save_to_dir(dirpath, session_str=session_str)
+        return None
+    searcher: Any = search.searcher
+    while hasattr(searcher, "searcher"):
+        searcher = searcher.searcher
+    if type(searcher).save is not Searcher.save:
+        try:
+            search.save_to_dir(dirpath, session_str=session_str)
+        except Exception:  # the pickle below fails as well if there is another reason
+            return search.searcher, search.get_state()
+        return None
+    return search.searcher, search.get_state()
+
+
+def restore_search(search: Any, dirpath: str, whole: Whole | None) -> None:
+    """Restore the state of a search algorithm.
+
+    Args:
+        search: Tune's search algorithm.
+        dirpath: the folder with its files.
+        whole: what `save_search` has returned.
+    """
+    if whole is not None:
+        search.searcher, state = whole
+        search.set_state(state)
+    elif search.has_checkpoint(dirpath):
+        search.restore_from_dir(dirpath)

@@ -1,0 +1,45 @@
+"""Trials that are over without a number as the value of the experiment's metric: why."""
+
+from __future__ import annotations
+
+from nbtune.results.state import TrialState
+from nbtune.spec.space.values import label
+
+__all__ = ["no_value_hint", "no_value_note"]
+
+_MAX_NAMES = 10
+
+
+def no_value_note(state: TrialState, metric: str | None) -> str:
+    """Return why a trial has no value of the metric; an empty text if it has one, has failed or is not over.
+
+    Args:
+        state: the trial.
+        metric: the experiment's metric, or None.
+    """
+    is_over = state.status == "finished" or (state.status == "stopped" and state.iterations > 0)
+    if metric is None or state.best is not None or not is_over:
+        return ""
+    if metric in state.metrics:
+        value = state.metrics[metric]
+        times = "" if state.iterations == 1 else f" in {state.iterations} reports"
+        return f"{metric} was never a finite number{times}; its last value was {label(value)} ({type(value).__name__})"
+    if not state.iterations:
+        return f"never reported {metric!r}: it made no report"
+    names = [*state.metrics]
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return f"never reported {metric!r}; it reported {', '.join(names[:_MAX_NAMES])}{more}"
+
+
+def no_value_hint(states: list[TrialState], metric: str | None) -> str:
+    """Return a warning of the experiment about its trials without a value of the metric; an empty text without any.
+
+    Args:
+        states: all trials.
+        metric: as for `no_value_note`.
+    """
+    notes = [(state.number, note) for state in states if (note := no_value_note(state, metric))]
+    if not notes:
+        return ""
+    more = f", and {len(notes) - 1} more without a value" if len(notes) > 1 else ""
+    return f"trial {notes[0][0]}: {notes[0][1]}{more}"

@@ -1,0 +1,170 @@
+"""Objects of the user that raise while an experiment runs: it ends with their error, and can be resumed."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ray import cloudpickle, tune
+from ray.tune import Stopper
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+import nbtune
+
+TRIALS = 4
+
+
+class Search(Searcher):
+    """Proposes x = 0, 1, 2…, and raises an exception in one of its methods at the trial with a certain number."""
+
+    def __init__(self, raises_in: str) -> None:
+        super().__init__(metric="s", mode="max")
+        self.raises_in, self.seen = raises_in, 0
+
+    def _visit(self, method: str) -> None:
+        if method == self.raises_in:
+            self.seen += 1
+            if self.seen == 3:
+                raise RuntimeError(f"no {method} today")
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        self._visit("suggest")
+        return {"x": self.seen}
+
+    def on_trial_result(self, trial_id: str, result: Any) -> None:
+        self._visit("on_trial_result")
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        self._visit("on_trial_complete")
+        if self.raises_in == "save":
+            self.lock = threading.Lock()  # what cannot be saved
+
+
+class Scheduler(FIFOScheduler):
+    """Raises an exception in one of its methods at its third call."""
+
+    def __init__(self, raises_in: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.raises_in, self.seen = raises_in, 0
+
+    def _visit(self, method: str) -> None:
+        self.seen += method == self.raises_in
+        if self.seen == 3:
+            raise KeyError(method)
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._visit("on_trial_add")
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Any) -> str:
+        self._visit("on_trial_result")
+        return str(self.CONTINUE)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        self._visit("choose_trial_to_run")
+        return super().choose_trial_to_run(tune_controller)
+
+
+class StopAll(Stopper):
+    """Raises an exception, which is no `Exception`, as soon as there is a result."""
+
+    seen = 0
+
+    def __call__(self, trial_id: str, result: Any) -> bool:
+        self.seen += 1
+        return False
+
+    def stop_all(self) -> bool:
+        if self.seen >= 3:
+            raise SystemExit("no disk")
+        return False
+
+
+def define_by_run(trial: Any) -> dict[str, Any]:
+    trial.suggest_float("x", 0, 1)
+    return {}
+
+
+def train(config: dict[str, Any]) -> None:
+    for _ in range(2):
+        nbtune.report(s=float(config["x"]))
+
+
+def third_is_wrong(config: Any) -> float:
+    import gc  # its variables are those of the process: the function itself is sent by value
+
+    drawn = vars(gc)["drawn"] = vars(gc).get("drawn", 0) + 1
+    return float(1 / (3 - drawn))
+
+
+def stop(trial_id: str, result: Any) -> bool:
+    return bool(result["s"] > 0.5 and [][0])
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "suggest": ({"search": Search("suggest")}, "RuntimeError: no suggest today (raised by the search algorithm Search"),
+    "on_trial_result": ({"search": Search("on_trial_result")}, "RuntimeError: no on_trial_result today"),
+    "on_trial_complete": ({"search": Search("on_trial_complete")}, "RuntimeError: no on_trial_complete today"),
+    "save": ({"search": Search("save")}, "TypeError: cannot pickle '_thread.lock' object"),
+    "on_trial_add": ({"scheduler": Scheduler("on_trial_add")}, "KeyError: 'on_trial_add' (raised by the scheduler"),
+    "result": ({"scheduler": Scheduler("on_trial_result")}, "KeyError: 'on_trial_result' (raised by the scheduler"),
+    "choose": ({"scheduler": Scheduler("choose_trial_to_run")}, "KeyError: 'choose_trial_to_run'"),
+    "stopper": ({"stop": StopAll()}, "SystemExit: no disk (raised by the stop condition StopAll"),
+    "stop": ({"stop": stop}, "IndexError: list index out of range (raised by the stop condition stop"),
+    "sample_from": ({}, "ZeroDivisionError: division by zero (raised by the sample_from of the parameter x"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_value() -> Iterator[None]:
+    """What this module defines is sent by value, as what a notebook defines."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def ended(by_value: None, cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Returns the experiments of all cases, which have run at the same time."""
+    started = {}
+    for name, (options, _) in CASES.items():
+        space = {"x": tune.uniform(0.6, 1), "y": 1} if "search" not in options else {"y": 1}
+        if name == "sample_from":
+            space = {"x": tune.sample_from(third_is_wrong)}
+        given = {"samples": TRIALS, "metric": "s", "mode": "max", "max_concurrent": 1, **options}
+        storage = str(tmp_path_factory.mktemp(name))
+        started[name] = nbtune.tune(train, space, name=name, storage=storage, wait=False, cpus=0.2, **given)
+    for experiment in started.values():
+        experiment.wait(180)
+    return started
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_experiment_ends_with_the_error_of_the_object(ended: dict[str, Any], name: str) -> None:
+    experiment = ended[name]
+    assert experiment.status == "failed", experiment.df
+    assert experiment.error.startswith(CASES[name][1]), (experiment.error, experiment.traceback)
+    assert "test_user_parts.py" in experiment.traceback or name == "save", experiment.traceback
+    assert "TuneError" not in experiment.traceback
+    frame = experiment.df
+    assert set(frame["status"]) <= {"finished", "stopped"}, frame
+    assert frame["error"].isna().all(), "no trial has failed"
+    assert len(experiment.history) == frame["iterations"].sum(), "what was reported is kept"
+
+
+def test_a_define_by_run_function_of_the_notebook_is_saved_and_restored(run: Any) -> None:
+    search = OptunaSearch(define_by_run, metric="s", mode="max", seed=1)
+    experiment = run(train, {"y": 1}, search=search, samples=3, max_concurrent=1, cpus=0.2)
+    experiment.wait(120)
+    assert experiment.status == "finished", experiment.traceback
+    experiment.extend(2)
+    experiment.wait(120)
+    assert experiment.status == "finished", experiment.traceback
+    assert len(set(experiment.df["x"])) == 5, "the restored search goes on after its first proposals"
