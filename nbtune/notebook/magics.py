@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = ["NbTune", "register"]
-
-# Seconds between two updates of the static picture: the interval doubles from the first to the second.
-_FIRST_INTERVAL, _LAST_INTERVAL = 5.0, 120.0
 
 # JupyterLab shows "model not found" for a widget of a notebook that is opened without its kernel. Where the static
 # picture follows, this hides the message.
@@ -144,22 +140,14 @@ class NbTune(_Defaults):
         if not hasattr(self.shell, "kernel"):
             print(repr(experiment))
             return
+        from nbtune.views.still.kept import keep_picture
+
+        experiment.dashboard.has_picture = True
         display(experiment.dashboard)
         # Without a kernel the saved widget shows nothing, so the notebook's file has a static picture, too.
         display({"text/html": _HIDE_MISSING_WIDGET, "text/plain": ""}, raw=True)
         still = display(experiment._repr_mimebundle_(), raw=True, display_id=True)
-        due, interval = time.monotonic() + _FIRST_INTERVAL, _FIRST_INTERVAL
-
-        def refresh() -> None:
-            nonlocal due, interval
-            if experiment.over or time.monotonic() > due:
-                interval = min(2 * interval, _LAST_INTERVAL)
-                due = time.monotonic() + interval  # set first, so that a failing update is not retried at every change
-                still.update(experiment._repr_mimebundle_(), raw=True)
-
-        experiment.listen(refresh)
-        if experiment.over:  # it may have ended before `listen`
-            refresh()
+        keep_picture(experiment, lambda picture: still.update(picture, raw=True))
 
     def _filename(self, source: str) -> str:
         """Register the cell with IPython and return its file name, so that tracebacks show its lines."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,12 @@ class Notebook:
             message = dialog.first.text_content()  # on a busy machine a request of the frontend may be too slow
         raise AssertionError(f"the notebook opened twice with a dialog: {message}")
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the kernel is idle."""
+        status = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status"
+        return bool(self.page.evaluate(status) == "idle")
+
     def idle(self, timeout: float = 90) -> None:
         """Wait until the kernel is idle."""
         self.page.wait_for_function(
@@ -180,6 +187,43 @@ class Notebook:
         cell = self.start(number)
         expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout * 1000)
         return cell
+
+    def replace(self, number: int, text: str) -> None:
+        """Replace the text of a cell."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(text)
+
+    def run_all(self, started: Callable[[], bool]) -> None:
+        """Start all cells; `started` tells whether the first one has started."""
+        self._start_cells("Run All Cells", started)
+
+    def run_from_heading(self, heading: str, started: Callable[[], bool]) -> None:
+        """Start all cells from a heading on."""
+        self.page.locator(".jp-MarkdownCell").filter(has_text=heading).first.click()
+        self._start_cells("Run Selected Cell and All Below", started)
+
+    def _start_cells(self, command: str, started: Callable[[], bool]) -> None:
+        for _ in range(5):  # JupyterLab may ask for a kernel instead
+            self._menu("Run", command)
+            until = time.monotonic() + 10
+            while time.monotonic() < until:
+                if started():
+                    return
+                self.page.wait_for_timeout(100)
+                self.page.locator(".jp-NotebookPanel-toolbar").first.hover()  # any action first accepts a dialog
+        raise AssertionError(f"{command}: nothing started")
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, as its user does."""
+        self._menu("Kernel", "Restart Kernel…")
+        self.page.wait_for_function("document.querySelector('dialog.jp-Dialog')")
+        self.cell(0).hover()  # any action first accepts the dialog
+        self.idle()
+
+    def _menu(self, menu: str, command: str) -> None:
+        self.page.locator(".lm-MenuBar-itemLabel").get_by_text(menu, exact=True).click()
+        self.page.locator(".lm-Menu-itemLabel").get_by_text(command, exact=True).click()
 
     def save(self) -> None:
         """Save the notebook and wait until it is saved."""

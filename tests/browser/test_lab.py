@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -229,6 +230,90 @@ def test_two_views_of_one_experiment_and_one_of_a_stored_one(lab: Server, page: 
     story.cell(1).locator(".nbt-trials tbody tr[data-trial] td").nth(1).click()
     expect(story.cell(2).locator(".nbt-trials")).to_contain_text("1 selected")
     expect(story.cell(3).locator(".nbt-trials")).not_to_contain_text("selected")
+
+
+GATED = """%%tune kept --metric accuracy --mode max --samples 2 --seed 1 --storage {storage}
+lr: uniform(0, 1)
+
+import os
+report(accuracy=lr)
+while not os.path.exists({go!r}):
+    time.sleep(0.05)
+report(accuracy=lr)"""
+
+
+def titles(file: Path) -> list[str]:
+    """Return the titles of the static pictures in a saved notebook."""
+    outputs = [output for cell in nbformat.read(file, as_version=4).cells for output in cell.get("outputs", [])]
+    svgs = [output.data["image/svg+xml"] for output in outputs if "image/svg+xml" in output.get("data", {})]
+    return [re.search("<title>kept: (.*)</title>", svg)[1] for svg in svgs]  # type: ignore[index]
+
+
+def test_the_last_state_lands_in_the_file(lab: Server, page: Page, folder: Path) -> None:
+    go, more, file = folder / "kept go", folder / "kept more", folder / "kept.ipynb"
+    write(
+        file,
+        "%load_ext nbtune\nimport time",
+        GATED.format(storage=folder / "results", go=str(go)),
+        "kept.extend(1)\nkept.wait(60).path",
+        f"{until(more)}\nkept.extend(1)\nkept.wait(60);",
+        "%tune attach {path}",
+    )
+    story = Notebook(page, lab, "kept.ipynb")
+    story.run(0)
+    story.start(1)
+    head = page.locator(".nbt-header")
+    expect(head).to_contain_text("2 running")
+    story.save()
+    assert [title.partition(",")[0] for title in titles(file)] == [titles(file)[0].partition(",")[0]]
+    assert titles(file)[0] in {"pending, 0 of 2 trials", "running, 0 of 2 trials"}
+
+    # The page is loaded anew in mid-sweep.
+    story.open()
+    expect(head).to_contain_text("2 running")
+    go.touch()
+    expect(head).to_contain_text("✓ finished")
+    expect(page.locator(".jp-mod-dirty")).not_to_have_count(0)
+    story.save()
+    assert titles(file) == ["finished, 2 of 2 trials"]
+
+    # It is resumed in another cell, while a second tab looks on.
+    tab = page.context.new_page()
+    Notebook(tab, lab, "kept.ipynb")
+    expect(tab.locator(".nbt-header")).to_contain_text("2 of 2")
+    page.bring_to_front()
+    path = story.run(2).locator(".jp-OutputArea-output").last.inner_text().strip("'")
+    expect(head).to_contain_text("3 of 3")
+    expect(tab.locator(".nbt-header")).to_contain_text("3 of 3")
+    story.save()
+    assert titles(file) == ["finished, 3 of 3 trials"]
+    assert tab.locator(".jp-mod-dirty").count() == 0, "JupyterLab would ask which of the two versions to keep"
+    tab.close()
+
+    # It goes on while no page is open; the file is refreshed when it is opened again.
+    story.start(3)
+    story.save()
+    page.goto("about:blank")
+    more.touch()
+    for _ in range(600):
+        if lab.kernels()[0]["execution_state"] == "idle":
+            break
+        page.wait_for_timeout(100)
+    assert titles(file) == ["finished, 3 of 3 trials"], "no page is open"
+    story.open()
+    expect(head).to_contain_text("4 of 4")
+    expect(page.locator(".jp-mod-dirty")).not_to_have_count(0)
+    story.save()
+    assert titles(file) == ["finished, 4 of 4 trials"]
+
+    # The kernel is new, and another cell attaches: both pictures are of the same experiment.
+    story.restart_kernel()
+    story.run(0)
+    story.replace(4, f"%tune attach {path}\nkept.extend(1)\nkept.wait(60);")
+    story.run(4)
+    expect(story.cell(4).locator(".nbt-header")).to_contain_text("5 of 5")
+    story.save()
+    assert titles(file) == ["finished, 5 of 5 trials"] * 2
 
 
 def test_notebook_7_shows_the_dashboard(lab: Server, page: Page, folder: Path) -> None:

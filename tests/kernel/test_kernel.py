@@ -135,6 +135,62 @@ def test_interrupting_a_waiting_cell_only_stops_waiting(notebook: Notebook) -> N
     notebook.cell("waited.stop(); waited.wait(30)")
 
 
+AGAIN = "{line}\nlr: uniform(0, 1) = 0.5\nimport time\nwhile True:\n    report(acc=lr)\n    time.sleep(0.05)"
+
+
+def test_the_same_cell_again_while_its_experiment_runs(notebook: Notebook) -> None:
+    line = "%%tune twice --metric acc --mode max --samples 2"
+    view = "application/vnd.jupyter.widget-view+json"
+    first = notebook.cell(AGAIN.format(line=line))
+    before = notebook.cell("print(twice.path)").text
+    second = notebook.cell(AGAIN.format(line=line))
+    assert not second.error
+    assert second.text.startswith("twice is ")
+    assert "--replace" in second.text
+    assert "--new" in second.text
+    assert second.data[0][view]["model_id"] == first.data[0][view]["model_id"], "the same dashboard, in the new output"
+    assert second.data[2]["text/plain"].startswith("twice: ")
+    assert notebook.cell("print(twice.path)").text == before
+    assert "an earlier text of this cell" in notebook.cell(AGAIN.format(line=line + " --seed 3")).text
+    alone = notebook.cell(AGAIN.format(line=line), interactive=False)
+    assert "the variable twice is an experiment that is " in alone.error
+
+    beside = notebook.cell(AGAIN.format(line=line + " --new"))
+    assert not beside.error
+    assert notebook.cell("print(twice.path)").text == before
+    assert notebook.cell("print(twice_2.name, twice_2.path != twice.path, twice.over)").text == "twice_2 True False\n"
+    notebook.cell("twice_2.stop()")
+    replaced = notebook.cell("kept = twice\n" + "twice.stop()")  # being stopped: the next execution waits for the end
+    assert not replaced.error
+    assert not notebook.cell(AGAIN.format(line=line)).error
+    assert notebook.cell("print(kept.status, twice is not kept)").text == "stopped True\n"
+    kept = notebook.cell("kept = twice; print(kept.path)").text
+    assert not notebook.cell(AGAIN.format(line=line + " --replace")).error
+    assert notebook.cell("print(kept.status, twice.path != kept.path)").text == "stopped True\n", kept
+    notebook.cell("twice.stop(); twice.wait(30)")
+    assert notebook.cell("twice.stop()").text == "twice is stopped: there is nothing to stop\n"
+
+
+def test_waiting_shows_a_line_and_an_interrupt_stops_the_waiting_only(notebook: Notebook) -> None:
+    notebook.cell(AGAIN.format(line="%%tune slowly --metric acc --mode max --samples 2"))
+    assert notebook.cell("slowly.best.config").error.startswith(
+        "ExperimentError: no report yet; wait with slowly.wait()"
+    )
+    timed = notebook.cell("slowly.wait(0.5)")
+    assert timed.error.startswith("WaitTimeoutError: slowly is still ")
+    assert timed.data[0]["text/plain"].startswith("slowly ")
+    notebook.cell("while not len(slowly.history): time.sleep(0.05)")
+    message = notebook.send("open('waits', 'w').close()\nslowly.wait()")
+    while not (notebook.folder / "waits").exists():
+        time.sleep(0.05)
+    time.sleep(0.5)  # an interrupt at this very moment could hit the line before
+    notebook.interrupt()
+    answer = notebook.answer(message)
+    assert answer.error == "stopped waiting; slowly is still running; slowly.stop() stops it"
+    assert notebook.cell("print(slowly.status)").text == "running\n"
+    notebook.cell("slowly.stop(); slowly.wait(30)")
+
+
 def test_a_cell_sees_and_rebinds_the_notebook(notebook: Notebook) -> None:
     notebook.cell(
         "import numpy as np\n"

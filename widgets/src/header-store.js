@@ -24,6 +24,7 @@ const initialState = () => ({
   requestedLimit: /** @type {number | null | undefined} */ (undefined), // until the state has it
   extend: /** @type {"" | "waiting" | "done"} */ (""),
   refusal: "", // why a command was refused
+  pictures: /** @type {ReturnType<typeof import("./picture.js").makePictures> | undefined} */ (undefined),
   lateId: "", // the id of the request, where that is only because it has timed out
 });
 

@@ -6,6 +6,7 @@ import { createStore, receiveAnswer, receiveState } from "./header-store.js";
 import { concurrencyText, countText, duration, remainingText, segments, silence } from "./header-text.js";
 import { defineWidget, redraw } from "./lifecycle.js";
 import { make, SIGNS } from "./page.js";
+import { makePictures } from "./picture.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./header-store.js").Store} Store */
@@ -181,7 +182,13 @@ function render(view, store) {
 export default defineWidget({
   name: "header",
   createStore,
-  receive: receiveAnswer,
+  receive: (store, message, _buffers, model) => {
+    if (message?.type !== "picture") return receiveAnswer(store, message);
+    store.pictures ??= makePictures(model);
+    store.pictures.receive(message.data);
+  },
+  closed: (store) => store.pictures?.release(),
+  dispose: (store) => store.pictures?.release(),
   stateTraits: ["state", "alive"],
   receiveState: (store, trait, model) => {
     if (trait === "state") receiveState(store, model.get("state"));

@@ -41,6 +41,7 @@ class ObservableExperiment(ControllableExperiment, Protocol):
     def over(self) -> bool: ...
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]: ...
     def select(self, trials: Sequence[int]) -> None: ...
+    def _repr_mimebundle_(self) -> dict[str, str]: ...
 
 
 class Dashboard(ipywidgets.VBox):
@@ -49,11 +50,15 @@ class Dashboard(ipywidgets.VBox):
     It can be displayed several times. A thread of its own sends the browser what has changed, at most twenty times a
     second, until the experiment has ended.
 
+    Attributes:
+        has_picture: whether a cell has the static picture of the experiment as an output.
+
     Args:
         experiment: the experiment.
         store: its state.
     """
 
+    has_picture = False
     _plotly_sent = False  # whether this kernel has sent plotly.js to any page
 
     def __init__(self, experiment: ObservableExperiment, store: Store) -> None:
@@ -74,7 +79,7 @@ class Dashboard(ipywidgets.VBox):
         )
         send_table = {"ready": lambda _: self._send_table(everything=True)}
         self._header = Header(
-            {**commands.header, "ready": lambda _: self._send_header(everything=True)},
+            {**commands.header, "ready": self._ready_header},
             self._errors,
             state=header_state(store),
         )
@@ -167,6 +172,19 @@ class Dashboard(ipywidgets.VBox):
             self._curves.mode = self._store.metadata.get("mode")
             if not self._curves.metric and self._curves.metrics:
                 self._curves.metric = self._curves.metrics[0]
+
+    def _ready_header(self, _: dict[str, Any]) -> None:
+        self._send_header(everything=True)
+        if self.has_picture:
+            self.send_picture(self._experiment._repr_mimebundle_())
+
+    def send_picture(self, picture: dict[str, str]) -> None:
+        """Send the browser the static picture of the experiment, for the notebook's file.
+
+        Args:
+            picture: MIME type -> content.
+        """
+        self._header.send({"type": "picture", "data": picture})
 
     def _ready_curves(self, _: dict[str, Any]) -> None:
         self._browser_is_ready = True

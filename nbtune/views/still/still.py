@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Sequence
 
 from nbtune.results.state import TrialState
@@ -69,7 +70,7 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
     if top:
         lines += _rows(store, fit(columns, _RIGHT - _LEFT, 18, 112, _small), best, top, y + 22)
         y += 26 + _ROW_HEIGHT * len(top)
-    for below in _below(states, len(states) - len(top)):
+    for below in _below(store, states, len(states) - len(top)):
         y += 20
         lines.append(texts(_LEFT, y, *below, font_size="12"))
     return _card(store, best, lines, y + 15)
@@ -94,6 +95,9 @@ def _card(store: Store, best: TrialState | None, lines: list[str], height: int) 
     )
     card = element("rect", x=0.5, y=0.5, width=_WIDTH - 1, height=height - 1, rx=4, fill="#fff", stroke="#d0d0d0")
     names = [element("title", html.escape(title)), element("desc", html.escape(described))]
+    # Tells pictures of the same experiment from others; see widgets/src/picture.js.
+    if folder := str(store.metadata.get("path", "")).rpartition("/")[2]:
+        names.append(element("metadata", html.escape(clean(folder))))
     return "\n".join([root, *names, card, *lines, "</svg>"])
 
 
@@ -195,8 +199,8 @@ def _rows(
     return lines
 
 
-def _below(states: Sequence[TrialState], hidden: int) -> list[list[Run]]:
-    """Return the lines below the table: how many trials it does not show, and the first error."""
+def _below(store: Store, states: Sequence[TrialState], hidden: int) -> list[list[Run]]:
+    """Return the lines below the table: how many trials it does not show, the first error, the time of the state."""
     lines = []
     if hidden:
         lines.append([Run(f"and {hidden:,} more", DIM)])
@@ -206,4 +210,6 @@ def _below(states: Sequence[TrialState], hidden: int) -> list[list[Run]]:
         room = _RIGHT - _LEFT - _small(more) - 14
         error = cut(f"✗ trial {failed[0].number}: {clean(failed[0].error)}", room, _small)
         lines.append([Run(error, FAILED), Run(more, DIM, gap=14)])
+    if store.status not in ENDED:  # the file may be read when it has ended long ago
+        lines.append([Run(f"{store.status} at {time.strftime('%Y-%m-%d %H:%M')}", DIM)])
     return lines

@@ -30,7 +30,7 @@ from nbtune.views.still.still_curves import collect, draw
 from nbtune.views.still.still_table import Cells, fit, ranked
 
 SVG = "{http://www.w3.org/2000/svg}"
-MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path"}
+MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path", "metadata"}
 ANY_TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(
     ["</text><script>", "\ud800", "\x00\x1b[31m", "]]>", "&amp;", "\"'", "\u202e", "\ufffe", "é" * 900, "値" * 900, " "]
 )
