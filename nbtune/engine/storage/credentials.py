@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nbtune.engine.storage.storage import has_credentials
+
 __all__ = ["object_store_variables"]
 
 _PREFIXES = ("AWS_", "GOOGLE_", "GCS_", "CLOUDSDK_", "AZURE_", "FSSPEC_")
@@ -28,12 +30,12 @@ def object_store_variables(environ: Mapping[str, str]) -> tuple[dict[str, str], 
         environ: the environment of the kernel.
 
     Returns:
-        The public variables, and the secret ones: all that are not known to be public.
+        The public variables, and the secret ones: all that are not known to be public, and URLs with a password.
     """
     variables = {
         name: value
         for name, value in environ.items()
         if (name.startswith(_PREFIXES) or name in _NAMES) and not name.startswith(_EXCLUDED_PREFIXES)
     }
-    public = {name: value for name, value in variables.items() if name in _PUBLIC}
-    return public, {name: value for name, value in variables.items() if name not in _PUBLIC}
+    public = {name: value for name, value in variables.items() if name in _PUBLIC and not has_credentials(value)}
+    return public, {name: value for name, value in variables.items() if name not in public}

@@ -24,9 +24,9 @@ from dataclasses import asdict, replace
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.log import write_atomically
+from nbtune.engine.storage.log import FOLDER, write_atomically
 from nbtune.engine.storage.owner import Owner, claims, folder_of_owners, identity_of, read_owner
-from nbtune.engine.storage.storage import local_base
+from nbtune.engine.storage.storage import create_private_folder, local_base
 
 __all__ = ["INTERVAL", "LEASE", "Lease", "LeaseLostError", "acquire", "now"]
 
@@ -58,7 +58,8 @@ def acquire(storage: pafs.FileSystem, path: str, owner: Owner, *, is_new: bool =
         OSError: the storage cannot be written.
     """
     folder = folder_of_owners(path)
-    storage.create_dir(folder, recursive=True)
+    for private in (path, f"{path}/{FOLDER}", folder):
+        create_private_folder(storage, private)
     base = local_base(storage)
     owner = replace(owner, folder=identity_of(storage, path) or "")
     lease = Lease(storage, folder, owner)

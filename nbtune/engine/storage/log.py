@@ -28,7 +28,7 @@ import pyarrow.fs as pafs
 from nbtune.engine.protocol.chunk import Chunk, Decoded, decode, decode_damaged, encode
 from nbtune.engine.protocol.events import Event, ExperimentUpdated
 from nbtune.engine.protocol.frames import FORMAT, FormatError
-from nbtune.engine.storage.storage import local_base
+from nbtune.engine.storage.storage import create_private_folder, local_base, write_private
 
 __all__ = ["FOLDER", "EventLog", "has_log", "is_file", "last_epoch", "read_log", "write_atomically"]
 
@@ -122,7 +122,8 @@ class EventLog:
         self._storage, self._folder, self._epoch = storage, f"{path}/{FOLDER}", epoch
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        storage.create_dir(self._folder, recursive=True)
+        create_private_folder(storage, path)
+        create_private_folder(storage, self._folder)
         segments, end = _segments(storage, path)
         self._sealed: list[_Sealed] = []
         self._continued = 0  # the epoch whose events these continue
@@ -260,7 +261,7 @@ class EventLog:
 
 
 def write_atomically(storage: pafs.FileSystem, path: str, data: bytes) -> None:
-    """Write a file so that neither a reader nor a crash leaves or sees part of it.
+    """Write a private file so that neither a reader nor a crash leaves or sees part of it.
 
     Args:
         storage: the filesystem.
@@ -271,13 +272,11 @@ def write_atomically(storage: pafs.FileSystem, path: str, data: bytes) -> None:
         OSError: the file could not be written; an existing file is unchanged.
     """
     if local_base(storage) is None:  # an object store shows a file only when it is complete
-        with storage.open_output_stream(path) as stream:
-            stream.write(data)
+        write_private(storage, path, data)
         return
     part = f"{path}.part"
     try:
-        with storage.open_output_stream(part) as stream:
-            stream.write(data)
+        write_private(storage, part, data)
         storage.move(part, path)
     except OSError:
         with suppress(OSError):  # on a full disk, the partial file would take space from other files

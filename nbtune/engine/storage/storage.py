@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +16,9 @@ import pyarrow.fs as pafs
 
 from nbtune.errors import ExperimentError, Problem
 
-__all__ = ["Storage", "default_storage", "local_base"]
+__all__ = ["Storage", "create_private_folder", "default_storage", "has_credentials", "local_base", "write_private"]
+
+_PASSWORD = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[^/?#@]*:[^/?#]*@", re.IGNORECASE)
 
 
 def default_storage() -> str:
@@ -72,9 +77,9 @@ class Storage:
             for item in parts.query.split("&")
             for name in [item.partition("=")[0]]
         )
-        # USER:PASSWORD@HOST holds a secret, abfs://CONTAINER@ACCOUNT does not.
-        user, at, host = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"***{at}{host}" if ":" in user else parts.netloc, query=query))
+        _, at, host = parts.netloc.rpartition("@")
+        netloc = f"***{at}{host}" if has_credentials(self.place) else parts.netloc
+        return urlunsplit(parts._replace(netloc=netloc, query=query))
 
     def join(self, folder: str) -> Storage:
         """Return a folder inside this one; the query of a URI is preserved.
@@ -153,6 +158,48 @@ def local_base(filesystem: pafs.FileSystem) -> str | None:
         base = local_base(filesystem.base_fs)
         return None if base is None else f"{base}{filesystem.base_path.rstrip('/')}/"
     return None
+
+
+def has_credentials(uri: str) -> bool:
+    """Return whether a URI holds a password: ``USER:PASSWORD@HOST``, unlike ``abfs://CONTAINER@ACCOUNT``.
+
+    Args:
+        uri: the URI, or any text.
+    """
+    return _PASSWORD.match(uri) is not None
+
+
+def create_private_folder(filesystem: pafs.FileSystem, path: str) -> None:
+    """Create a folder that, on a disk, only this user can read, whatever the umask is.
+
+    Args:
+        filesystem: the filesystem.
+        path: the folder on it. A folder that exists becomes private as well, if it is this user's.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    filesystem.create_dir(path, recursive=True)
+    if (base := local_base(filesystem)) is not None:
+        with suppress(PermissionError):
+            os.chmod(f"{base}{path}", 0o700)
+
+
+def write_private(filesystem: pafs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file that, on a disk, only this user can read, whatever the umask is.
+
+    Args:
+        filesystem: the filesystem.
+        path: the file on it.
+        data: the whole contents.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if (base := local_base(filesystem)) is not None:  # it must never exist with other permissions
+        os.close(os.open(f"{base}{path}", os.O_CREAT | os.O_WRONLY, 0o600))
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(data)
 
 
 def _redacted(error: Exception, storage: Storage) -> str:

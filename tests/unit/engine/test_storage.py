@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import signal
+import stat
 import threading
 from contextlib import contextmanager
 
@@ -23,10 +24,13 @@ from nbtune.engine.protocol.failures import (
 )
 from nbtune.engine.storage import log_writer as log_writer_module
 from nbtune.engine.storage.credentials import object_store_variables
+from nbtune.engine.storage.lease import acquire
 from nbtune.engine.storage.log import EventLog, read_log, write_atomically
 from nbtune.engine.storage.log_writer import LogWriter
+from nbtune.engine.storage.owner import this_process
 from nbtune.engine.storage.repair import repair
-from nbtune.engine.storage.storage import Storage
+from nbtune.engine.storage.snapshot import write_large
+from nbtune.engine.storage.storage import Storage, create_private_folder, has_credentials, write_private
 from nbtune.errors import ExperimentError, SpecError
 
 LOCAL = pafs.LocalFileSystem()
@@ -138,6 +142,52 @@ def test_a_file_is_written_atomically(tmp_path):
         write_atomically(LOCAL, str(path), b"x" * 5000)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+def test_only_this_user_can_read_what_is_written(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        if umask != 0o277:  # with which nobody can create anything in a folder
+            lease = acquire(LOCAL, str(tmp_path / "one"), this_process(1))
+            log = EventLog(LOCAL, str(tmp_path / "one"))
+            log.append(TrialStarted(0))
+            log.flush()
+            lease.release()
+            write_large(LOCAL, str(tmp_path / "one"), ["secret"])
+        else:
+            create_private_folder(LOCAL, str(tmp_path / "one"))
+            write_private(LOCAL, str(tmp_path / "one" / "x"), b"x")
+    finally:
+        os.umask(before)
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "one", *(tmp_path / "one").rglob("*")]}
+    assert {path for path, mode in found.items() if mode & 0o077} == set(), found
+
+
+def test_a_folder_that_was_open_to_others_is_closed(tmp_path):
+    tmp_path.chmod(0o755)
+    create_private_folder(LOCAL, str(tmp_path))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("value", "secret"),
+    [
+        ("http://127.0.0.1:9000", False),
+        ("http://user:password@127.0.0.1:9000", True),
+        ("https://:token@host/path", True),
+        ("user:password@host:9000", True),
+        ("abfs://container@account", False),
+        ("http://host/a:b@c", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+def test_urls_with_a_password_are_secret(value, secret):
+    assert has_credentials(value) == secret
+    public, private = object_store_variables({"AWS_ENDPOINT_URL": value})
+    assert ("AWS_ENDPOINT_URL" in private) == secret
+    assert ("AWS_ENDPOINT_URL" in public) == (not secret)
 
 
 def test_truncated_files_are_repaired(tmp_path):
