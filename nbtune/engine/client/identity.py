@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.replay import past_of
-from nbtune.engine.storage.log import has_log, read_log
+from nbtune.engine.storage.log import read_log
+from nbtune.engine.storage.segments import has_log
 from nbtune.engine.storage.storage import Storage
 
 __all__ = ["identity", "same_place"]

@@ -10,8 +10,8 @@ from typing import Any
 
 from nbtune.engine.protocol.source import ElsewhereError
 from nbtune.engine.storage.lease import LEASE, now
-from nbtune.engine.storage.log import last_epoch
 from nbtune.engine.storage.owner import Sign, format_time
+from nbtune.engine.storage.segments import last_epoch
 from nbtune.engine.storage.storage import Storage
 
 __all__ = ["elsewhere", "free_epoch"]

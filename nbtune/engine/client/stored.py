@@ -23,7 +23,8 @@ from nbtune.engine.protocol.events import (
 )
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import ElsewhereError, SourceLostError
-from nbtune.engine.storage.log import has_log, read_log
+from nbtune.engine.storage.log import read_log
+from nbtune.engine.storage.segments import has_log
 from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError
 

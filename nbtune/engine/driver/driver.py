@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine.driver.incoming import Incoming, place, store
+from nbtune.engine.driver.incoming import Incoming, runs_at, store
 from nbtune.engine.driver.info import DriverInfo
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
@@ -119,9 +119,9 @@ class Driver:
         from nbtune.engine.storage.snapshot import read_large, read_launch
 
         os.environ.update(resume.environment)
-        filesystem, path = resume.storage.join(resume.folder).open()
-        stored = read_launch(filesystem, path)
-        self._large = [ray.put(value) for value in read_large(filesystem, path, stored.large_count)]
+        folder = resume.storage.join(resume.folder).open()
+        stored = read_launch(*folder)
+        self._large = [ray.put(value) for value in read_large(*folder, stored.large_count)]
         launch = replace(stored, storage=resume.storage, slots=resume.slots, environment=resume.environment)
         metadata: Metadata = {"error": None, "traceback": None, "ended": None, **resume.metadata}
         self._begin(launch, reader, metadata, resume.epoch)
@@ -146,18 +146,18 @@ class Driver:
         os.environ.update(launch.environment)
         where = launch.storage.join(launch.folder)
         filesystem, path = where.open()
-        lease = acquire(filesystem, path, this_process((replaced or 0) + 1, **place()), is_new=replaced is None)
-        log = EventLog(filesystem, path, lease.owner.epoch)
+        lease = self._lease = acquire(
+            filesystem, path, this_process((replaced or 0) + 1, **runs_at()), is_new=replaced is None
+        )
+        log = self._log = EventLog(filesystem, path, lease.owner.epoch)
         self._log_writer = LogWriter(
             log, launch.storage.redacted, self._request_stop, lambda: self._repair(where), lease.confirm
         )
-        self._log = log
         self._readers[reader] = time.monotonic()
         self._info = DriverInfo(metadata.get("name", ""), where)
         self._record({"status": "pending", **metadata})
         log.flush()
         log.on_append = self._on_append
-        self._lease = lease
         lease.start(lambda: log.writes, self._request_stop)
         self._start_thread(self._log_writer.run, self._finished)
         return filesystem, path

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbtune.engine.protocol.metadata import Metadata
 
-__all__ = ["Incoming", "place", "store"]
+__all__ = ["Incoming", "runs_at", "store"]
 
 _TIMEOUT = 600.0  # seconds without a call of the kernel after which it has given up
 _POLL_INTERVAL = 1.0  # seconds between two looks whether the kernel still exists
@@ -108,7 +108,7 @@ def _is_launcher_gone() -> bool:
     return False
 
 
-def place() -> dict[str, str]:
+def runs_at() -> dict[str, str]:
     """Return where this driver runs, as fields of `nbtune.engine.storage.owner.Owner`."""
     import ray
 

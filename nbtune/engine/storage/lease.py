@@ -24,8 +24,9 @@ from dataclasses import asdict, replace
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.log import FOLDER, write_atomically
+from nbtune.engine.storage.log import write_atomically
 from nbtune.engine.storage.owner import Owner, claims, folder_of_owners, identity_of, read_owner
+from nbtune.engine.storage.segments import FOLDER
 from nbtune.engine.storage.storage import create_private_folder, local_base
 
 __all__ = ["INTERVAL", "LEASE", "Lease", "LeaseLostError", "acquire", "now"]

@@ -14,66 +14,24 @@ the next driver; and what it adds does not count, since the next driver's events
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from operator import itemgetter
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.protocol.chunk import Chunk, Decoded, decode, decode_damaged, encode
+from nbtune.engine.protocol.chunk import Chunk, decode, encode
 from nbtune.engine.protocol.events import Event, ExperimentUpdated
-from nbtune.engine.protocol.frames import FORMAT, FormatError
+from nbtune.engine.storage.segments import FOLDER, Segment, in_order, is_ordered, read_file, segments_of
 from nbtune.engine.storage.storage import create_private_folder, local_base, write_private
 
-__all__ = ["FOLDER", "EventLog", "has_log", "is_file", "last_epoch", "read_log", "write_atomically"]
+__all__ = ["EventLog", "is_file", "read_log", "write_atomically"]
 
-FOLDER = "nbtune"
-"""The folder of the log, inside an experiment's folder."""
 _FRAME_EVENTS = 500  # events in a frame: what one wrong byte in storage loses
 _SEGMENT_EVENTS = 4000  # events in a sealed segment: about 300 kB
-_NAME = re.compile(r"events-(\d{10,18})-(\d{6,18})-(\d{6,18})\.arrow")
-_END = re.compile(r"end-(\d{10,18})-(\d{6,18})")
-_OLDER = re.compile(r"events-\d+\.arrow")
 _FINAL = frozenset({"finished", "stopped", "failed"})
-_UNREADABLE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""What is wrong with a single file. Other errors are those of the storage, and may pass."""
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """A segment in storage.
-
-    Attributes:
-        path: its file.
-        first: the number of its first event.
-        epoch: the epoch of the driver that has written it.
-        limit: the number from which on its events do not count, since a driver of a higher epoch has written them
-            again; None without one.
-        is_file: whether there is a file of its name.
-    """
-
-    path: str
-    first: int
-    epoch: int
-    limit: int | None = None
-    is_file: bool = True
-
-    def decode(self, storage: pafs.FileSystem) -> Decoded:
-        """Return its readable events that count. `Decoded.end` is never None: a segment has at least one event."""
-        try:
-            chunks, end, is_damaged = decode_damaged(_read(storage, self.path) if self.is_file else b"")
-        except _UNREADABLE:
-            chunks, end, is_damaged = [], None, True
-        end = max(end or 0, self.first + 1)
-        if self.limit is not None:
-            chunks = [part for chunk in chunks if len(part := chunk.until(self.limit))]
-            end = min(end, self.limit)
-        return Decoded(chunks, end, is_damaged or not chunks)
 
 
 class _Sealed(NamedTuple):
@@ -86,21 +44,9 @@ class _Sealed(NamedTuple):
             encoded again.
     """
 
-    segment: _Segment
+    segment: Segment
     end: int
     as_stored: bool = True
-
-
-class _Segments(NamedTuple):
-    """The segments of a log.
-
-    Attributes:
-        segments: those whose events count, in order.
-        end: the number after the last event, where the last driver has ended properly; else 0.
-    """
-
-    segments: list[_Segment]
-    end: int
 
 
 class EventLog:
@@ -124,7 +70,7 @@ class EventLog:
         self._writing = threading.Lock()
         create_private_folder(storage, path)
         create_private_folder(storage, self._folder)
-        segments, end = _segments(storage, path)
+        segments, end = segments_of(storage, path)
         self._sealed: list[_Sealed] = []
         self._continued = 0  # the epoch whose events these continue
         self._open_at(self._add_stored(segments, end))
@@ -134,13 +80,13 @@ class EventLog:
         self.on_append: Callable[[], None] = lambda: None
         self.writes = 0
 
-    def _add_stored(self, segments: list[_Segment], end: int) -> int:
+    def _add_stored(self, segments: list[Segment], end: int) -> int:
         """Add the segments of earlier drivers; return the number of the next event, after the damaged ones as well."""
         stored = []
         for segment in segments:
             chunks, known_end, is_damaged = segment.decode(self._storage)
             assert known_end is not None
-            as_stored = not is_damaged and segment.limit is None and _is_ordered(chunks)
+            as_stored = not is_damaged and segment.limit is None and is_ordered(chunks)
             stored.append((chunks[0].first if chunks else segment.first, _Sealed(segment, known_end, as_stored)))
             end = max(end, known_end)
         self._sealed = [sealed for _, sealed in sorted(stored, key=lambda one: one[0])]
@@ -178,7 +124,7 @@ class EventLog:
                 self._tail_first, self._tail = len(self), []
             if is_full:
                 self._unwritten[self._first] = b"".join(frame for _, frame in self._frames)
-                segment = _Segment(self._path(self._first), self._first, self._epoch)
+                segment = Segment(self._path(self._first), self._first, self._epoch)
                 self._sealed.append(_Sealed(segment, len(self)))
                 self._open_at(len(self))
         self.on_append()
@@ -215,9 +161,9 @@ class EventLog:
 
     def chunks(self) -> list[Chunk]:
         """Return all readable events."""
-        return _in_order(chunk for data in self.read(0) for chunk in decode(data))
+        return in_order(chunk for data in self.read(0) for chunk in decode(data))
 
-    def _in_memory(self, segment: _Segment) -> bytes | None:
+    def _in_memory(self, segment: Segment) -> bytes | None:
         return self._unwritten.get(segment.first) if segment.epoch == self._epoch else None
 
     def _read(self, sealed: _Sealed) -> bytes:
@@ -225,8 +171,8 @@ class EventLog:
         if unwritten is not None:
             return unwritten
         if sealed.as_stored:
-            return _read(self._storage, sealed.segment.path)
-        chunks = _in_order(sealed.segment.decode(self._storage).chunks)
+            return read_file(self._storage, sealed.segment.path)
+        chunks = in_order(sealed.segment.decode(self._storage).chunks)
         return b"".join(encode(chunk.first, list(chunk.events())) for chunk in chunks)
 
     def flush(self) -> None:
@@ -295,17 +241,6 @@ def is_file(storage: pafs.FileSystem, path: str) -> bool:
     return bool(info.type == pafs.FileType.File)
 
 
-def has_log(storage: pafs.FileSystem, path: str) -> bool:
-    """Return whether an experiment's folder holds an event log.
-
-    Args:
-        storage: the filesystem of the experiment's storage.
-        path: the experiment's folder on it.
-    """
-    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}", allow_not_found=True))
-    return any(_NAME.fullmatch(info.base_name) or _OLDER.fullmatch(info.base_name) for info in infos)
-
-
 def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
     """Return all readable events of a stored experiment, in order.
 
@@ -320,80 +255,8 @@ def read_log(storage: pafs.FileSystem, path: str) -> list[Chunk]:
         OSError: the folder or the storage cannot be read.
         ExperimentError: the log was written by another version of nbtune.
     """
-    segments, end = _segments(storage, path)
+    segments, end = segments_of(storage, path)
     decoded = [segment.decode(storage) for segment in segments]
-    chunks = _in_order(chunk for one in decoded for chunk in one.chunks)
+    chunks = in_order(chunk for one in decoded for chunk in one.chunks)
     end = max([end, *(one.end or 0 for one in decoded)])
     return [*chunks, *decode(encode(end, []))] if end > (chunks[-1].end if chunks else 0) else chunks
-
-
-def _in_order(chunks: Iterable[Chunk]) -> list[Chunk]:
-    """Return chunks in the order of their events, each event once: files may have been exchanged or copied."""
-    ordered: list[Chunk] = []
-    for chunk in sorted(chunks, key=lambda chunk: chunk.first):
-        rest = chunk.since(ordered[-1].end) if ordered else chunk
-        if len(rest):
-            ordered.append(rest)
-    return ordered
-
-
-def _is_ordered(chunks: Sequence[Chunk]) -> bool:
-    return all(one.end <= other.first for one, other in pairwise(chunks))
-
-
-def last_epoch(storage: pafs.FileSystem, path: str) -> int:
-    """Return the epoch of the latest driver that has written events; 0 without any.
-
-    Args:
-        storage: the filesystem of the experiment's storage.
-        path: the experiment's folder on it.
-    """
-    if not has_log(storage, path):
-        return 0
-    return max((segment.epoch for segment in _segments(storage, path).segments), default=0)
-
-
-def _segments(storage: pafs.FileSystem, path: str) -> _Segments:
-    """Return the segments of a log whose events count.
-
-    Args:
-        storage: the filesystem of the experiment's storage.
-        path: the experiment's folder on it.
-
-    Raises:
-        OSError: the folder cannot be read.
-        ExperimentError: an earlier version of nbtune has written the log.
-    """
-    infos = storage.get_file_info(pafs.FileSelector(f"{path}/{FOLDER}"))
-    epochs: dict[int, list[tuple[int, pafs.FileInfo, int]]] = {}  # epoch -> (first, file, the epoch that it continues)
-    for info in infos:
-        if match := _NAME.fullmatch(info.base_name):
-            first, epoch, continued = map(int, match.groups())
-            epochs.setdefault(epoch, []).append((first, info, continued))
-    if not epochs and any(_OLDER.fullmatch(info.base_name) for info in infos):
-        raise FormatError(FORMAT - 1)
-    latest = max(epochs, default=0)
-    ends = [(int(match[2]), int(match[1])) for info in infos if (match := _END.fullmatch(info.base_name))]
-    segments: list[_Segment] = []
-    epoch, limit = latest, None
-    while epochs:
-        # Where the files of a whole epoch are missing, those before it still count.
-        epoch = max((one for one in epochs if one <= epoch), default=0)
-        if not (files := epochs.pop(epoch, [])):
-            break
-        files.sort(key=itemgetter(0))
-        own = [
-            _Segment(info.path, first, epoch, is_file=info.type == pafs.FileType.File)
-            for first, info, _ in files
-            if limit is None or first < limit
-        ]
-        if own:
-            own[-1] = replace(own[-1], limit=limit)  # the others were sealed before
-        segments[:0] = own
-        limit, _, epoch = files[0]
-    return _Segments(segments, max((end for epoch, end in ends if epoch >= latest), default=0))
-
-
-def _read(storage: pafs.FileSystem, path: str) -> bytes:
-    with storage.open_input_stream(path) as stream:
-        return bytes(stream.read())

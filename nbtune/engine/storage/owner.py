@@ -16,7 +16,7 @@ from typing import Any, Self
 import psutil
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.log import FOLDER
+from nbtune.engine.storage.segments import FOLDER
 from nbtune.engine.storage.storage import local_base
 
 __all__ = ["Owner", "Sign", "claims", "folder_of_owners", "format_time", "identity_of", "read_owner", "this_process"]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.fs as pafs
 import ray.cloudpickle as cloudpickle
 
-from nbtune.engine.storage.log import FOLDER, is_file, write_atomically
+from nbtune.engine.storage.log import is_file, write_atomically
+from nbtune.engine.storage.segments import FOLDER
 from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError
 

@@ -28,7 +28,8 @@ from nbtune.engine.protocol.frames import _HEADER, _SIZE, FORMAT, make_frame
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_result, user_metrics
 from nbtune.engine.storage import log as log_module
-from nbtune.engine.storage.log import FOLDER, EventLog, read_log
+from nbtune.engine.storage.log import EventLog, read_log
+from nbtune.engine.storage.segments import FOLDER
 from nbtune.engine.storage.snapshot import read_large, write_large
 from nbtune.errors import ExperimentError
 

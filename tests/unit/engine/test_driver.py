@@ -53,14 +53,14 @@ def numbers(answer, since=0):
 def slow_storage(monkeypatch):
     """A storage whose files can be read after the event `go`; the event `asked` is set when one is requested."""
     asked, go = threading.Event(), threading.Event()
-    real = log_module._read
+    real = log_module.read_file
 
     def read(storage, path):
         asked.set()
         assert go.wait(30)
         return real(storage, path)
 
-    monkeypatch.setattr(log_module, "_read", read)
+    monkeypatch.setattr(log_module, "read_file", read)
     yield asked, go
     go.set()
 

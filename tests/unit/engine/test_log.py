@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from nbtune.engine.protocol.chunk import decode
 from nbtune.engine.protocol.events import TrialReported, TrialStarted
 from nbtune.engine.storage import log as log_module
-from nbtune.engine.storage.log import FOLDER, EventLog, has_log, read_log
+from nbtune.engine.storage.log import EventLog, read_log
+from nbtune.engine.storage.segments import FOLDER, has_log
 
 LOCAL = pafs.LocalFileSystem()
 
