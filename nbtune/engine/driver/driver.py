@@ -319,9 +319,8 @@ class Driver:
 
         assert self._log is not None
         assert self._log_writer is not None
-        assert self._lease is not None
         run = make_run(launch, self._large, self._log, resume)
-        run.control.confirm = self._lease.confirm
+        run.control.confirm = self._log_writer.confirm
         self._control, self._recorder = run.control, run.recorder
         self._set(self._accepts_commands)
         self._staging = lambda: run.recorder.staging

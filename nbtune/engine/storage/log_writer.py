@@ -40,6 +40,7 @@ class LogWriter:
         confirm: raises `LeaseLostError` if another driver owns the experiment.
 
     Attributes:
+        confirm: the same as the argument.
         failure: why the experiment has to end, or None.
         has_failed: whether storage has failed at any time.
     """
@@ -53,7 +54,7 @@ class LogWriter:
         confirm: Callable[[], None] = lambda: None,
     ) -> None:
         self._log, self._storage_name = log, storage_name
-        self._end_experiment, self._repair, self._confirm = end_experiment, repair, confirm
+        self._end_experiment, self._repair, self.confirm = end_experiment, repair, confirm
         self._failing_since: float | None = None
         self._lock = threading.Lock()  # two threads call `flush`
         self.failure: str | None = None
@@ -87,7 +88,7 @@ class LogWriter:
             LeaseLostError: another driver owns the experiment, and nothing was written.
         """
         with self._lock:
-            self._confirm()
+            self.confirm()
             try:
                 self._log.flush()
             except Exception as error:  # a custom filesystem may raise anything
