@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from nbtune.errors import NbtuneError, Problem, SpecError
 
-__all__ = ["NESTED", "invalid_characters", "readable_input", "shortened"]
+__all__ = ["NESTED", "invalid_characters", "parse_code", "parse_expression", "readable_input", "shortened"]
 
 _PACKAGE = f"{Path(__file__).parent}/"
 _INVALID = re.compile("[\ud800-\udfff\0]")
@@ -29,6 +30,41 @@ def invalid_characters(text: str) -> tuple[str, int] | None:
     name = "the null character" if found[0] == "\0" else "a lone surrogate, which is not valid Unicode"
     message = f"contains {found[0]!r} at position {found.start()}: {name}. Remove it"
     return message, text.count("\n", 0, found.start()) + 1
+
+
+def parse_code(text: str, filename: str = "<unknown>") -> ast.Module:
+    """Parse statements of Python.
+
+    Args:
+        text: any text.
+        filename: for the messages of syntax errors.
+
+    Raises:
+        SyntaxError: it is not valid Python, not valid Unicode, or nested too deeply.
+    """
+    try:
+        return ast.parse(text, filename)
+    except (RecursionError, MemoryError):  # the parser raises the latter if its own stack is too small
+        raise SyntaxError(NESTED) from None
+    except ValueError:
+        raise SyntaxError((invalid_characters(text) or ("it is not valid text", 0))[0]) from None
+
+
+def parse_expression(text: str) -> ast.expr:
+    """Parse an expression of Python.
+
+    Args:
+        text: any text.
+
+    Raises:
+        SyntaxError: as for `parse_code`, or it is something else than one expression.
+    """
+    try:
+        return ast.parse(text, mode="eval").body
+    except (RecursionError, MemoryError):
+        raise SyntaxError(NESTED) from None
+    except ValueError:
+        raise SyntaxError((invalid_characters(text) or ("it is not valid text", 0))[0]) from None
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -334,8 +334,7 @@ class Driver:
         except Exception:
             if not run.control.interrupted and run.failures.first is None:
                 raise
-        if run.failures.first is not None:
-            raise run.failures.first
+        run.failures.raise_first()
         return "stopped" if run.control.interrupted else run.recorder.final_status()
 
     def _exit_after_readers(self) -> None:

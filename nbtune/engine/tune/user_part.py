@@ -50,6 +50,11 @@ class Failures:
             place = self._place(error)
             self.first = TrialError(f"{formatted.summary} (raised by {part}{place})", formatted.text)
 
+    def raise_first(self) -> None:
+        """Raise the first exception, if there is one."""
+        if self.first is not None:
+            raise self.first
+
     def _place(self, error: BaseException) -> str:
         """Return the last line of the notebook's code that an exception has passed; empty if there is none."""
         frames = [

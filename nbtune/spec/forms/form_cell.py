@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nbtune.bad_input import parse_code
 from nbtune.spec.cell.declared import declarations
 from nbtune.spec.forms.form_nested import dictionary_entries, group_rows, write_statement
 from nbtune.spec.forms.form_row import Row, constraint_row, parameter_row
@@ -125,7 +126,7 @@ def _statement_rows(node: ast.stmt, source: str) -> list[Row]:
 
 def _split_lines(text: str, namespace: Mapping[str, Any]) -> tuple[str, ast.Module, list[ast.stmt]]:
     """Put each declaration on lines of its own where `;` joins statements; return text, tree and declarations."""
-    tree = ast.parse(text)
+    tree = parse_code(text)
     declared = declarations(tree.body, namespace)
     for first, second in itertools.pairwise(tree.body):
         if first.end_lineno == second.lineno and (first in declared or second in declared):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.bad_input import NESTED, parse_expression, shortened
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell.parse import HELPERS
 from nbtune.spec.forms.form_row import ARGUMENTS, Row, parse_field
@@ -119,15 +120,17 @@ def _check_fields(row: Row, namespace: Mapping[str, Any], parameters: frozenset[
                 values[name] = _evaluate(node, namespace)
         except ValueError as error:
             diagnostics.add(row, name, Problem(str(error)))
+        except RecursionError:
+            diagnostics.add(row, name, Problem(NESTED, code="syntax"))
         except SyntaxError as error:
-            diagnostics.add(row, name, Problem(f"{text} cannot be read: {error.msg}", code="syntax"))
+            diagnostics.add(row, name, Problem(f"{shortened(text)} cannot be read: {error.msg}", code="syntax"))
     if row.function is not None:
         _check_domain(row, row.function, values, diagnostics)
 
 
 def _parse_values(text: str) -> ast.expr:
     """Return the list that the text of a `values` field stands for; the brackets may be typed or not."""
-    node = ast.parse(f"[{text}]", mode="eval").body
+    node = parse_expression(f"[{text}]")
     if not isinstance(node, ast.List):
         raise SyntaxError("expected values separated by commas")
     only = node.elts[0] if len(node.elts) == 1 else None

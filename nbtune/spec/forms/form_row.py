@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nbtune.bad_input import parse_expression
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
 __all__ = ["ARGUMENTS", "KINDS", "Row", "constraint_row", "parameter_row", "parse_field"]
@@ -223,7 +224,7 @@ def _as_operand(text: str) -> str:
 
 def _parsed(text: str) -> ast.expr | None:
     try:
-        return ast.parse(f"({text})", mode="eval").body
+        return parse_expression(f"({text})")
     except (SyntaxError, ValueError):
         return None
 
@@ -237,7 +238,7 @@ def parse_field(text: str) -> ast.expr:
     Raises:
         SyntaxError: the text is not valid Python, or not exactly one expression.
     """
-    tree = ast.parse(f"f({text})", mode="eval").body
+    tree = parse_expression(f"f({text})")
     if (
         isinstance(tree, ast.Call)
         and isinstance(tree.func, ast.Name)  # false for a text like `1)(2`, which closes the call and adds another

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nbtune.bad_input import parse_expression
 from nbtune.spec.forms.form_row import Row
 from nbtune.spec.space.domain import Conditional, Domain, depends_on
 from nbtune.spec.space.space import Space
@@ -161,7 +162,7 @@ def _items(text: str) -> list[str]:
     """Return the texts of the values in a field, or an empty list if they are not written out one by one."""
     source = f"[{text}]"
     try:
-        node = ast.parse(source, mode="eval").body
+        node = parse_expression(source)
     except (SyntaxError, ValueError):
         return []
     if not isinstance(node, ast.List) or any(isinstance(item, ast.Starred) for item in node.elts):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtune.bad_input import NESTED
+from nbtune.bad_input import parse_expression
 from nbtune.errors import Problem, SpecError
 from nbtune.spec.space.values import label
 
@@ -23,7 +23,7 @@ MATH = {name: getattr(math, name) for name in ("ceil", "floor", "log", "log2", "
 """Functions that every expression may call without import."""
 _SAFE_CALLS = frozenset({"abs", "bool", "float", "int", "len", "max", "min", "round", "str", "sum", *MATH})
 _SAFE = (
-    ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Subscript, ast.Slice,
+    ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Call, ast.Subscript, ast.Slice,
     ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict,
     ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
@@ -129,13 +129,9 @@ def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool 
         SpecError: the text is not a valid expression, or the expression is unsafe.
     """
     try:
-        tree = ast.parse(text, mode="eval")
+        tree = parse_expression(text)
     except SyntaxError as error:
         raise SpecError([Problem(f"invalid expression {label(text)}: {error.msg}")]) from None
-    except (RecursionError, MemoryError):
-        raise SpecError([Problem(f"the expression {label(text)} is {NESTED}", code="syntax")]) from None
-    except ValueError as error:  # a null character or a lone surrogate
-        raise SpecError([Problem(f"invalid expression {label(text)}: {error}")]) from None
     for node in ast.walk(tree):
         calls = isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _SAFE_CALLS)
         if calls or not isinstance(node, _SAFE):
@@ -150,7 +146,7 @@ def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool 
                 ]
             )
     try:
-        return read_expression(tree.body, {}, parameters)
+        return read_expression(tree, {}, parameters)
     except NameError as error:
         if display_only:
             return DisplayOnlyExpression(text, frozenset(parameters) & ast_names(tree))

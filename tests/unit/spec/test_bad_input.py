@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from nbtune.bad_input import invalid_characters
 from nbtune.errors import NbtuneError
 from nbtune.launch.prepare import prepare_cell, prepare_function
 from nbtune.space import Space
+from nbtune.spec.forms.form import Form
+from nbtune.spec.forms.form_row import KINDS, Row
 from nbtune.spec.options.line import parse_line
 from nbtune.spec.options.options import OPTIONS, make_spec
 from nbtune.spec.space.expression import safe_expression
@@ -73,6 +76,30 @@ def test_an_expression_in_a_cell(kind: str) -> None:
     answer(lambda: safe_expression(EXPRESSIONS[kind], ["lr"]))
     answer(lambda: prepare_cell("x: uniform(0, 1)\nreport(s=x)", dict.fromkeys(OPTIONS, EXPRESSIONS[kind]), {}))
     parse_line(f"a --samples {EXPRESSIONS[kind]} {EXPRESSIONS[kind]}", {})
+
+
+@pytest.mark.parametrize("kind", EXPRESSIONS)
+def test_an_expression_in_a_form(kind: str) -> None:
+    form, text = Form.read("x: uniform(0, 1)\nreport(s=x)", {}), EXPRESSIONS[kind]
+    for row_kind, fields in KINDS.items():
+        for field in (*fields, "when", "otherwise", "default"):
+            given = {
+                "kind": row_kind,
+                "id": "r0",
+                "name": "x",
+                "lower": "0",
+                "upper": "1",
+                "values": "1, 2",
+                field: text,
+            }
+            check = form.check([Row(**{"expression": "uniform(0, 1)", **given})], form.line)
+            if kind in ("minus", "lambdas", "surrogate", "null"):
+                assert check.space is None, (row_kind, field)
+    for cell in CELLS:
+        with contextlib.suppress(SyntaxError):
+            Form.read(cell.format(text), {})
+    for field in form.line:
+        form.check(form.layout.rows, {**form.line, field: text})
 
 
 def raising(*names: str, error: type[Exception] = RuntimeError, base: type = object) -> Any:
