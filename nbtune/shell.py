@@ -13,7 +13,7 @@ from typing import Any
 
 from nbtune.errors import NbtuneError
 
-__all__ = ["can_interact", "cell_id", "insert_cell_below", "notebook_id", "say", "shell", "variable_of"]
+__all__ = ["can_interact", "cell_id", "cell_label", "insert_cell_below", "notebook_id", "say", "shell", "variable_of"]
 
 
 def shell() -> Any:
@@ -54,6 +54,16 @@ def notebook_id() -> str:
         return ""
     text = "\n".join([getpass.getuser(), socket.gethostname(), str(path)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cell_label(filename: str) -> str | None:
+    """Return what a traceback calls a cell, ``Cell In[5]``; None if the file is not a cell of the notebook.
+
+    Args:
+        filename: the file name that the cell's code was compiled under.
+    """
+    number = getattr(getattr(shell(), "compile", None), "_filename_map", {}).get(filename)
+    return None if number is None else f"Cell In[{number}]"
 
 
 def insert_cell_below(text: str) -> None:

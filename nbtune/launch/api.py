@@ -47,6 +47,7 @@ def tune(
     storage_filesystem: Any = None,
     seed: int | None = None,
     points: Any = None,
+    env: Mapping[str, str] | str | None = None,
     wait: bool | None = None,
     driver_resources: Mapping[str, float] | str | None = None,
     workers: int | tuple[int, int] | str | None = None,
@@ -96,6 +97,8 @@ def tune(
             "asha", which depend on the order of results, only ``max_concurrent=1`` is reproducible.
         points: configurations to evaluate first (Ray Tune's `points_to_evaluate`): a list of dictionaries, or a
             DataFrame.
+        env: environment variables of the trials, name -> value, in addition to those that the notebook's code has
+            changed. Packages that are imported ahead, such as PyTorch, may not read them any more.
         wait: whether to wait for the end; None waits only where nobody can interact (nbclient, papermill,
             ``nbconvert --execute``).
         driver_resources: custom resources of the node that runs the experiment's driver, name -> amount or

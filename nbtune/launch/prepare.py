@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtune.bad_input import readable_input
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.frameworks import framework_of
-from nbtune.launch.check_objects import check_objects, given_objects
+from nbtune.launch.check_objects import check_objects
 from nbtune.launch.check_space import check_samples, check_trial_count
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
-from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, notebook_sources
+from nbtune.shell import cell_label
+from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, unseen_reporters
+from nbtune.spec.cell.interaction import interaction_problems
 from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
+from nbtune.spec.cell.reached import reached_functions
+from nbtune.spec.cell.texts import unseen_names
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.space.space import Space, top_level
@@ -53,11 +57,6 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-def no_name(filename: str) -> str | None:
-    """Return None: no file is a notebook's cell."""
-    return None
-
-
 @readable_input()
 def prepare_cell(
     text: str,
@@ -67,7 +66,6 @@ def prepare_cell(
     space: Any = None,
     filename: str = "<cell>",
     magic: str = "%%tune",
-    namer: Callable[[str], str | None] = no_name,
     problems: list[Problem] | None = None,
 ) -> Prepared:
     """Check a cell, its options and its space, and pack it.
@@ -79,7 +77,6 @@ def prepare_cell(
         space: a space in addition to the cell's own, or None; see `as_space`.
         filename: the file name that the cell's code is compiled under.
         magic: the magic line.
-        namer: file name -> what a traceback calls it if it is a cell of the notebook, or None.
         problems: problems that were found before.
 
     Raises:
@@ -102,21 +99,36 @@ def prepare_cell(
         names.optional.discard(name)
     captured = capture(names, namespace)
     problems += captured.problems
+    problems += interaction_problems(cell.body, reached_functions(cell.code, namespace), namespace, cell_label)
     if spec.name in captured.values and spec.name not in captured.optional:
         text = (
             f"{spec.name!r} is a variable that the cell uses, and the experiment would replace it; choose another name:"
             f" {option_ref('name', 'NAME')}"
         )
         problems.append(Problem(text, code="conflict"))
-    values = captured.values.values()
+    values = unseen_reporters(captured.values)
     problems += metric_problems(spec.metric, cell.reports, values, "cell", cell.imports)
-    sources = notebook_sources(cell, [*values, *given_objects(spec, cell.space)], namer)
-    program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, sources=sources)
+    program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, source=cell.source)
     checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
     metrics = reported_metrics(cell.reports, values)
+    notes = [
+        f"line {line}: {text} names variables by values that are not known beforehand; a trial has only the variables"
+        " that the cell names itself"
+        for text, line in unseen_names(cell.body)
+    ]
     return _finish(
-        spec, cell.space, program, captured, namespace, cell.source, problems, metrics, checkpoints, valid=valid
+        spec,
+        cell.space,
+        program,
+        captured,
+        namespace,
+        cell.source,
+        problems,
+        metrics,
+        checkpoints,
+        valid=valid,
+        notes=notes,
     )
 
 
@@ -127,7 +139,6 @@ def prepare_function(
     options: Mapping[str, Any],
     namespace: Mapping[str, Any] | None = None,
     *,
-    namer: Callable[[str], str | None] = no_name,
     problems: list[Problem] | None = None,
 ) -> Prepared:
     """Check a training function, its options and its space, and pack it.
@@ -137,7 +148,6 @@ def prepare_function(
         space: see `as_space`.
         options: option -> value, from the keyword arguments.
         namespace: the variables that the function may use; its globals if None.
-        namer: as for `prepare_cell`.
         problems: problems that were found before.
 
     Raises:
@@ -155,12 +165,12 @@ def prepare_function(
     source, reports = source_and_reports(function)
     if namespace is None:
         namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    problems += interaction_problems([], reached_functions(function, namespace), namespace, cell_label)
     # For checks only: pickling the function includes the variables that it uses.
     used = capture(FreeNames(needed=dict.fromkeys(globals_used(function, namespace), 0)), namespace).values
-    problems += metric_problems(spec.metric, reports, used.values(), "function")
-    sources = notebook_sources(None, [function, *used.values(), *given_objects(spec, parameters)], namer)
-    program = Program(function=function, by_name=by_name, sources=sources)
-    checkpoints = may_save_checkpoints(reports, used.values())
+    problems += metric_problems(spec.metric, reports, unseen_reporters(used), "function")
+    program = Program(function=function, by_name=by_name)
+    checkpoints = may_save_checkpoints(reports, unseen_reporters(used))
     nothing, valid = Capture({}, set(), []), not request_problems
     metrics = reported_metrics(reports, used.values())
     return _finish(
@@ -204,11 +214,12 @@ def _finish(
     *,
     valid: bool,
     used: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> Prepared:
     """Check what needs Ray, and pack.
 
     `valid` tells whether options and space are valid so far, so that trials can be sampled and counted; `used` are the
-    variables that are pickled with a function.
+    variables that are pickled with a function; `notes` are those on the code.
     """
     from nbtune.cluster.connect import import_ray
 
@@ -227,11 +238,10 @@ def _finish(
     unsupported += search_problems(spec, space)
     check_objects(spec, space, unsupported)
     problems += unsupported
-    notes: tuple[str, ...] = ()
     if valid and not unsupported:
-        notes = check_samples(spec, space, problems)
+        notes = (*notes, *check_samples(spec, space, problems))
         check_trial_count(spec, space, problems)
-    packed = pack_program(program, captured, namespace, spec.seed, problems, used=used)
+    packed = pack_program(program, captured, namespace, spec.seed, problems, cell_label, used=used)
     if problems or packed is None:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, metrics, checkpoints, notes)
+    return Prepared(spec, space, packed, program, source, metrics, checkpoints, tuple(notes))

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
+from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import lookup, register
 from nbtune.shell import say
@@ -230,7 +231,8 @@ def resume_experiment(
         "plan": planned,
     }
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    request = Resume(folder, where.parent, planned.fixed_slots, epoch, failed, tuple(commands), metadata, secret)
+    variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
+    request = Resume(folder, where.parent, planned.fixed_slots, epoch, failed, tuple(commands), metadata, variables)
     warm.experiment_started()
     try:
         source = resume(

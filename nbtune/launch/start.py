@@ -14,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError
+from nbtune.launch.check_objects import given_objects
+from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import register
-from nbtune.shell import can_interact, notebook_id
+from nbtune.shell import can_interact, cell_label, notebook_id
 from nbtune.spec.options.options import OPTIONS, Spec
 from nbtune.spec.plan.plan import Plan
 from nbtune.spec.plan.shape import format_factory, is_factory
@@ -57,6 +59,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Launch
     from nbtune.engine.storage.storage import Storage, default_storage
+    from nbtune.engine.trial.payload import code_sources
     from nbtune.launch.resume import resume_experiment
 
     if planned.shape.workers:  # else trials could hold resources that the workers of others wait for
@@ -82,8 +85,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
             "detached": not cluster.embedded,
             **_metadata(prepared, planned, where),
         },
-        environment=secret,
-        sources=prepared.program.sources,
+        environment={**secret, **changed_variables(same_machine=cluster.embedded)},
+        sources={**prepared.packed.sources, **code_sources(given_objects(spec, prepared.space), cell_label)},
     )
     warm.experiment_started()
     source = launch(
@@ -203,6 +206,9 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
         for name in OPTIONS
         if (value := getattr(spec, name)) not in (None, (), {})
     }
+    for name in ("env", "worker_env"):  # values may be secret
+        if name in options:
+            options[name] = ", ".join(getattr(spec, name))
     if is_factory(spec.resources):
         options["resources"] = format_factory(spec.resources)
     if spec.storage is not None:
@@ -242,8 +248,10 @@ def dry_run(prepared: Prepared) -> str:
             result = call(unpacked, config)
     except FirstReport as first:
         result = first.metrics
-    except Exception as error:
-        raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.program.sources)}") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also sys.exit() and the user's own subclasses of BaseException
+        raise ExperimentError(f"the dry run failed\n{format_error(error, prepared.packed.sources)}") from None
     finally:
         set_session(previous)
     seconds = time.perf_counter() - began

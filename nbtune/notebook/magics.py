@@ -92,7 +92,6 @@ class NbTune(_Defaults):
             space=parsed.space,
             filename=self._filename(f"{magic}\n{cell}"),
             magic=magic,
-            namer=self._cell_name,
             problems=parsed.problems,
         )
         self._run(prepared, parsed)
@@ -152,10 +151,6 @@ class NbTune(_Defaults):
     def _filename(self, source: str) -> str:
         """Register the cell with IPython and return its file name, so that tracebacks show its lines."""
         return str(self.shell.compile.cache(source, self.shell.execution_count, raw_code=source))
-
-    def _cell_name(self, filename: str) -> str | None:
-        number = getattr(self.shell.compile, "_filename_map", {}).get(filename)
-        return None if number is None else f"Cell In[{number}]"
 
     # -- %tune ------------------------------------------------------------------------------------
 
@@ -317,9 +312,7 @@ class NbTune(_Defaults):
             problems.append(Problem("%tune run needs --space VAR: a variable with a dictionary, name -> domain"))
         if function is None or parsed.space is None:
             raise SpecError(problems)
-        prepared = prepare_function(
-            function, parsed.space, parsed.options, namespace, namer=self._cell_name, problems=problems
-        )
+        prepared = prepare_function(function, parsed.space, parsed.options, namespace, problems=problems)
         self._run(prepared, parsed)
 
 

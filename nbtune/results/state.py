@@ -20,7 +20,7 @@ class TrialState:
         parameters: the same by name: nested parameters have joined names, "a/b".
         folder: the name of its folder in the experiment's.
         status: "pending", "running", "paused", "finished", "stopped" or "failed".
-        reason: why it ended: "done", "scheduler", "user", "experiment" or "error"; or who has paused it.
+        reason: why it ended: "done", "scheduler", "user", "pruned", "experiment" or "error"; or who has paused it.
         iterations: the number of its reports.
         time_s: the seconds that it has trained.
         metrics: the last value of each metric.

@@ -145,3 +145,69 @@ def test_an_experiment_with_a_killed_driver_is_lost_with_its_results_stored(run:
     assert again.status == "lost"
     assert again.history["acc"].tolist() == experiment.history["acc"].tolist()
     until(lambda: ray.available_resources().get("CPU") == 2, "all CPUs back", 30)
+
+
+def test_trials_that_exit_fail_with_their_own_message(run: Any) -> None:
+    """One sweep with a trial for each way in which code can end, and one that is not concerned."""
+
+    def train(config: dict[str, Any]) -> None:
+        import asyncio
+        import sys
+
+        import optuna
+
+        class Own(BaseException):
+            pass
+
+        nbtune.report(acc=1.0, how=config["how"])
+        if config["how"] == "exit":
+            sys.exit("bad config")
+        elif config["how"] == "exit 0":
+            sys.exit(0)
+        elif config["how"] == "interrupt":
+            raise KeyboardInterrupt
+        elif config["how"] == "own":
+            raise Own("mine")
+        elif config["how"] == "generator":
+            raise GeneratorExit
+        elif config["how"] == "cancelled":
+            raise asyncio.CancelledError
+        elif config["how"] == "stop iteration":
+            next(iter([]))
+        elif config["how"] == "pruned":
+            raise optuna.TrialPruned
+        elif config["how"] == "os exit":
+            os._exit(7)
+        elif config["how"] == "input":
+            eval("input")("?")
+        nbtune.report(acc=2.0)
+
+    expected = {
+        "exit": "SystemExit: bad config",
+        "exit 0": "SystemExit: 0",
+        "interrupt": "KeyboardInterrupt",
+        "own": "Own: mine",
+        "generator": "GeneratorExit",
+        "cancelled": "asyncio.exceptions.CancelledError",
+        "stop iteration": "StopIteration",
+        "input": "RuntimeError: input() waits for an answer of a user, whom a trial cannot ask; remove the call",
+    }
+    ways = [*expected, "os exit", "pruned", "return"]
+    experiment = run(train, {"how": nbtune.grid_search(ways)}, metric="acc", mode="max")
+    experiment.wait(120)
+    by_way = {trial.config["how"]: trial for trial in experiment.trials.values()}
+    for way, error in expected.items():
+        trial = by_way[way]
+        assert (trial.status, trial.metrics["acc"]) == ("failed", 1.0), way
+        assert trial.error is not None
+        assert error in trial.error.replace(
+            "test_trials_that_exit_fail_with_their_own_message.<locals>.train.<locals>.", ""
+        )
+        for wrong in ("\x1b", "RayTaskError", "Should not have reached"):
+            assert wrong not in trial.error
+    assert by_way["os exit"].status == "failed"
+    assert by_way["pruned"].status == "stopped"
+    assert by_way["pruned"].error is None
+    assert by_way["return"].status == "finished"
+    assert by_way["return"].metrics["acc"] == 2.0
+    assert experiment.status == "finished"

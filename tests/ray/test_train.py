@@ -99,7 +99,7 @@ def test_reports_of_all_workers(run: Any, until: Any, tmp_path: Path, monkeypatc
             text=f"rank {rank}",
             size=context.get_world_size(),
             local=context.get_local_rank(),
-            variable=os.environ["OWN"],
+            variable=os.environ["OWN"] + os.environ["LATE"] + os.environ["GIVEN"],
             devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
             backend=__import__("torch").distributed.get_backend(),
             checkpoint=folder,
@@ -107,6 +107,7 @@ def test_reports_of_all_workers(run: Any, until: Any, tmp_path: Path, monkeypatc
         ray.train.report({"value": 10.0 * rank, **({"only": 1} if rank else {})})
         assert ray.train.get_context().get_world_rank() == rank
 
+    monkeypatch.setenv("LATE", "y")  # after Ray has started
     space = {"lr": nbtune.grid_search([0.25, 0.5])}
     experiment = run(
         report,
@@ -116,6 +117,7 @@ def test_reports_of_all_workers(run: Any, until: Any, tmp_path: Path, monkeypatc
         aggregate="mean",
         backend="gloo",
         worker_env={"OWN": "x"},
+        env={"GIVEN": "z"},
         metric="value",
         mode="max",
     ).wait()
@@ -124,7 +126,7 @@ def test_reports_of_all_workers(run: Any, until: Any, tmp_path: Path, monkeypatc
     trial = experiment.trials[0]
     first, second = trial.history.to_dict("records")
     assert first["value"] == 0.5 + trial.config["lr"], "the mean"
-    assert (first["text"], first["size"], first["local"], first["variable"]) == ("rank 0", 2, 0.5, "x")
+    assert (first["text"], first["size"], first["local"], first["variable"]) == ("rank 0", 2, 0.5, "xyz")
     assert (first["devices"], first["backend"]) == ("", "gloo")
     assert (second["value"], second["only"]) == (5, 1), "what only one has reported is that one's"
     workers = trial.workers

@@ -19,6 +19,7 @@ __all__ = [
     "TrainingResult",
     "add_samples",
     "convert_task_errors",
+    "is_end_of_trial",
     "report_result",
     "restart_generator",
     "set_resource_manager",
@@ -38,6 +39,22 @@ def report_result(checkpoint: Any, metrics: dict[str, Any]) -> None:
     session = get_session()
     assert session is not None
     session._report_training_result(TrainingResult(checkpoint=checkpoint, metrics=metrics))
+
+
+def is_end_of_trial(error: BaseException) -> bool:
+    """Tell whether an exception is the `SystemExit` with which a report of Tune's session ends a stopped trial.
+
+    No public name tells it from a `sys.exit()` of the user's code.
+
+    Args:
+        error: what training code has raised.
+    """
+    if not isinstance(error, SystemExit):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == TrainingResult.__module__
 
 
 def tune_controller(wrapped: Any) -> Any:

@@ -118,7 +118,7 @@ class Driver:
 
         from nbtune.engine.storage.snapshot import read_large, read_launch
 
-        os.environ.update(resume.environment)
+        environment.set_variables(resume.environment)
         folder = resume.storage.join(resume.folder).open()
         stored = read_launch(*folder)
         self._large = [ray.put(value) for value in read_large(*folder, stored.large_count)]
@@ -143,7 +143,7 @@ class Driver:
         if launch.slots is not None:
             # Tune reserves a placement group for each pending trial. One more than can run is enough.
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(launch.slots + 1)
-        os.environ.update(launch.environment)
+        environment.set_variables(launch.environment)
         where = launch.storage.join(launch.folder)
         filesystem, path = where.open()
         lease = self._lease = acquire(
@@ -271,6 +271,15 @@ class Driver:
         """
         assert self._recorder is not None, "trials exist after the recorder"
         self._recorder.on_workers(trial_id, iteration, workers)
+
+    async def pruned(self, trial_id: str) -> None:
+        """Record that a trial that is about to end has stopped early by itself.
+
+        Args:
+            trial_id: Tune's id.
+        """
+        assert self._recorder is not None, "trials exist after the recorder"
+        self._recorder.pruned.add(trial_id)
 
     # -- running ----------------------------------------------------------------------------------
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["DRIVER_VARIABLES", "EXTRA_PACKAGES_VARIABLE", "PRELOAD", "SLOW_PACKAGES", "TRIAL_VARIABLES"]
+import os
+from collections.abc import Mapping
+
+__all__ = [
+    "DRIVER_VARIABLES",
+    "EXTRA_PACKAGES_VARIABLE",
+    "PRELOAD",
+    "SLOW_PACKAGES",
+    "TRIAL_VARIABLES",
+    "set_variables",
+]
 
 PRELOAD = "nbtune.engine.driver.preload"
 """The module that a process started ahead imports."""
@@ -24,3 +34,16 @@ DRIVER_VARIABLES = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Set in the driver's process, for Tune."""
+
+
+def set_variables(variables: Mapping[str, str | None]) -> None:
+    """Set environment variables of this process.
+
+    Args:
+        variables: name -> value, or None to delete it.
+    """
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -165,7 +165,8 @@ class TrialEnded(Event):
 
     Attributes:
         status: "finished", "stopped" or "failed".
-        reason: "done", "user", "scheduler", "experiment" (it was ended with the experiment) or "error".
+        reason: "done", "user", "scheduler", "pruned" (by its own code), "experiment" (it was ended with the experiment)
+            or "error".
     """
 
     status: str

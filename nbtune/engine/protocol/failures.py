@@ -73,15 +73,17 @@ class TrialError(Exception):
         summary: the type and message, one line.
         text: the traceback, beginning at the user's code.
         unsaved: why a checkpoint was not saved, if that is the exception.
+        pruned: whether the exception is `optuna.TrialPruned`, with which code stops its trial early.
 
     Attributes:
         at: when it was raised, in seconds since the epoch.
     """
 
-    def __init__(self, summary: str, text: str, unsaved: UnsavedCheckpoint | None = None) -> None:
-        super().__init__(summary, text, unsaved)
+    def __init__(self, summary: str, text: str, unsaved: UnsavedCheckpoint | None = None, pruned: bool = False) -> None:
+        super().__init__(summary, text, unsaved, pruned)
         # No class attributes: Ray's copy of an exception finds only those of instances.
-        self.summary, self.text, self.unsaved, self.at = summary, text, unsaved, time.time()
+        self.summary, self.text, self.unsaved, self.pruned = summary, text, unsaved, pruned
+        self.at = time.time()
 
     def __str__(self) -> str:
         return self.text
@@ -107,6 +109,8 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
         error: the exception.
         sources: as for `register_sources`.
     """
+    if isinstance(error, SystemExit):
+        error.add_note("In a trial, sys.exit() and exit() are failures; return ends it without one.")
     trace = error.__traceback__
     start = trace
     while start is not None and start.tb_frame.f_code.co_filename.startswith(_PACKAGE):
@@ -121,7 +125,13 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
         text = text.replace(f'File "{filename}", line', f"{name}, line")
     summary = "".join(traceback.format_exception_only(type(error), error)).splitlines()
     unsaved = UnsavedCheckpoint(error.errno or 0, error.reason) if isinstance(error, CheckpointNotSavedError) else None
-    return TrialError(_first_line(summary), text.rstrip(), unsaved)
+    return TrialError(_first_line(summary), text.rstrip(), unsaved, _is_pruned(error))
+
+
+def _is_pruned(error: BaseException) -> bool:
+    """Tell whether an exception is `optuna.TrialPruned` or a subclass, without importing Optuna."""
+    names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}
+    return ("optuna", "TrialPruned") in names
 
 
 def _first_line(lines: list[str]) -> str:

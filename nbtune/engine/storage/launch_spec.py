@@ -27,7 +27,8 @@ class Launch:
         storage: the storage that contains this folder.
         slots: how many trials the cluster can run at once in its present size; None if it can grow.
         metadata: what the first event records of the experiment.
-        environment: the secret environment variables of the kernel that configure object stores.
+        environment: environment variables of the kernel for the driver and the trials, None for deleted ones: those
+            that its code has changed, and secret ones that configure object stores. They are not stored.
         sources: the cells that define the user's objects, for tracebacks: file name -> (label, source).
     """
 
@@ -39,7 +40,7 @@ class Launch:
     storage: Storage
     slots: int | None
     metadata: Metadata = field(default_factory=Metadata)
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    environment: dict[str, str | None] = field(default_factory=dict, repr=False)
     sources: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
 
@@ -65,4 +66,4 @@ class Resume:
     failed: bool = False
     commands: tuple[Command, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    environment: dict[str, str | None] = field(default_factory=dict, repr=False)

@@ -17,12 +17,13 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
+from nbtune.engine.protocol.environment import set_variables
 from nbtune.engine.protocol.failures import TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
-from nbtune.engine.train.worker import SHARE, Start, Worker, set_environment, silence_ray_train, work
+from nbtune.engine.train.worker import SHARE, Start, Worker, silence_ray_train, work
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
@@ -165,7 +166,7 @@ class _Reports(ReportCallback, WorkerGroupCallback):
         self,
         start: Start,
         aggregate: str,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str | None],
         on_start: Callable[[int, list[dict[str, Any]]], None],
     ) -> None:
         self._aggregate, self._environment, self._on_start = aggregate, dict(environment), on_start
@@ -173,7 +174,7 @@ class _Reports(ReportCallback, WorkerGroupCallback):
 
     def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
         """Set the workers' environment: credentials of the storage, and settings of Ray Train."""
-        ray.get([worker.execute_async(set_environment, self._environment) for worker in workers])
+        ray.get([worker.execute_async(set_variables, self._environment) for worker in workers])
         return {}
 
     def after_worker_group_start(self, worker_group: Any) -> None:
@@ -242,7 +243,9 @@ def _cause(error: WorkerGroupError) -> TrialError:
     for rank, failure in error.worker_failures.items():
         own = getattr(failure, "_base_exc", failure)
         if isinstance(own, TrialError):
-            failures.append((own.at, rank, TrialError(f"worker {rank}: {own.summary}", own.text, own.unsaved)))
+            failures.append(
+                (own.at, rank, TrialError(f"worker {rank}: {own.summary}", own.text, own.unsaved, own.pruned))
+            )
         else:  # the process is gone, so it did not fail because of another worker
             process = f"the process of worker {rank}"
             described = describe(getattr(failure, "health_check_failure", own), process)

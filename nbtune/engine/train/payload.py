@@ -38,11 +38,11 @@ class TrialPayload:
     Attributes:
         program: the user's program.
         driver: the handle of the driver's actor.
-        environment: the secret environment variables of the kernel that configure object stores.
+        environment: environment variables, None for those to delete; they may be secret.
         training: how the trial trains with workers; None for a trial in a single process.
     """
 
     program: ProgramPayload
     driver: Any
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     training: Training | None = None

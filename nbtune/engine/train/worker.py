@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import sys
 import threading
 import time
@@ -38,7 +37,6 @@ __all__ = [
     "TrainWorker",
     "Worker",
     "reset_process",
-    "set_environment",
     "silence_ray_train",
     "without_workers",
     "work",
@@ -82,15 +80,6 @@ def _notify_at_end(execution: Any) -> None:
 def silence_ray_train() -> None:
     """Keep Ray Train's log messages out of the output of the training code."""
     logging.getLogger("ray.train").setLevel(logging.ERROR)
-
-
-def set_environment(variables: Mapping[str, str]) -> None:
-    """Set environment variables in this process; a pickled `os.environ.update` would update a copy.
-
-    Args:
-        variables: their values, by their names.
-    """
-    os.environ.update(variables)
 
 
 def reset_process() -> bool:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nbtune.engine.trial.missing_class import TOLERANT, MissingClassError, find_missing, missing_class_error
+
 __all__ = ["Checkpoint", "as_ray_checkpoint"]
 
 _STATE = "nbtune-state.pt"  # the file of a dictionary that rank 0 reported
@@ -42,7 +44,21 @@ class Checkpoint:
         return str(self.as_directory())
 
     def __getitem__(self, key: str) -> Any:
-        return self.load()[key]
+        """Return one entry of the reported dictionary, also if others need a class that is not defined here.
+
+        Args:
+            key: the entry's key.
+
+        Raises:
+            MissingClassError: the entry needs a class that cannot be found.
+        """
+        try:
+            return self.load()[key]
+        except MissingClassError:
+            value = self._read(self._rank, tolerant=True)[key]
+            if missing := find_missing(value):
+                raise missing_class_error(missing, f"checkpoint[{key!r}]") from None
+            return value
 
     def as_directory(self) -> Path:
         """Return the checkpoint as a local folder; download it if necessary."""
@@ -66,22 +82,39 @@ class Checkpoint:
 
         Raises:
             TypeError: the checkpoint was reported as a folder.
+            MissingClassError: it needs a class that cannot be found, such as one that a cell defines. The other entries
+                are read by their keys.
         """
         rank = self._rank if rank is None else rank
         if rank not in self._states:
-            import torch
-
-            folder = self.as_directory()
-            candidates = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_RANK_STATE.format("*"))))
-            file = next((file for file in candidates if file.exists()), None)
-            if file is None:
-                raise TypeError(
-                    f"the checkpoint {self.path} was reported as a folder, not as a dictionary; open its files with"
-                    " Path(checkpoint) / NAME"
-                )
-            device = None if torch.cuda.is_available() else "cpu"
-            self._states[rank] = torch.load(file, map_location=device, weights_only=False)
+            try:
+                self._states[rank] = self._read(rank, tolerant=False)
+            except (AttributeError, ImportError) as error:
+                state = self._read(rank, tolerant=True)
+                missing = {key: names for key, value in state.items() if (names := find_missing(value))}
+                if not missing:
+                    raise
+                readable = [key for key in state if key not in missing]
+                classes = sorted(set().union(*missing.values()))
+                raise missing_class_error(classes, ", ".join(map(repr, missing)), readable) from error
         return self._states[rank]
+
+    def _read(self, rank: int, *, tolerant: bool) -> dict[str, Any]:
+        """Return the dictionary of a rank; if `tolerant`, with substitutes for classes that cannot be found."""
+        import torch
+
+        folder = self.as_directory()
+        candidates = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_RANK_STATE.format("*"))))
+        file = next((file for file in candidates if file.exists()), None)
+        if file is None:
+            raise TypeError(
+                f"the checkpoint {self.path} was reported as a folder, not as a dictionary; open its files with"
+                " Path(checkpoint) / NAME"
+            )
+        device = None if torch.cuda.is_available() else "cpu"
+        module: Any = TOLERANT if tolerant else None
+        state: dict[str, Any] = torch.load(file, map_location=device, pickle_module=module, weights_only=False)
+        return state
 
 
 def _file(rank: int) -> str:

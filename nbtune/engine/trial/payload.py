@@ -11,27 +11,36 @@ import builtins
 import io
 import os
 import pickle
+import sys
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-import ray.cloudpickle as cloudpickle
 
 from nbtune.engine.protocol.failures import register_sources
 from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.trial.pickler import LARGE_BYTES, Pickler, size_of
 from nbtune.errors import Problem
 from nbtune.spec.cell.capture import Program, global_names
 from nbtune.spec.cell.origin import module_of
+from nbtune.spec.cell.texts import names_in_texts
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
 
-__all__ = ["LARGE_BYTES", "Captured", "Packed", "ProgramPayload", "Unpacked", "pack", "size_of", "unpack"]
-
-LARGE_BYTES = 1_000_000
-"""The size in bytes from which a value is put into the object store instead of the pickle."""
+__all__ = [
+    "Captured",
+    "Packed",
+    "ProgramPayload",
+    "Surroundings",
+    "Unpacked",
+    "code_sources",
+    "pack",
+    "surroundings",
+    "unpack",
+]
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,16 @@ class Packed:
         data: the pickle.
         large: the large values. The pickle refers to them by position.
         captured: the captured variables, the largest first.
+        sources: file name -> (its label in a traceback, its text), for the code that only the notebook has.
+        text_names: the notebook's variables that texts of the program name.
         seed: the seed from which the seeds of the trials are derived, or None.
     """
 
     data: bytes
     large: list[Any]
     captured: list[Captured]
+    sources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    text_names: frozenset[str] = frozenset()
     seed: int | None = None
 
 
@@ -90,27 +103,25 @@ class Unpacked:
     Attributes:
         program: the program.
         namespace: the globals of the program, shared with the notebook's functions.
-        cwd: the working directory of the notebook.
     """
 
     program: Program
     namespace: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a program was packed.
+
+    Attributes:
+        cwd: the working directory of the notebook.
+        path: the folders from which the notebook imports modules.
+        sources: file name -> (its label in a traceback, its text), for the code that only the notebook has.
+    """
+
     cwd: str
-
-
-class _Pickler(cloudpickle.CloudPickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.large: list[Any] = []
-        self._positions: dict[int, int] = {}
-
-    def persistent_id(self, value: Any) -> int | None:
-        if not _may_be_large(value) or size_of(value) < LARGE_BYTES:
-            return None
-        position = self._positions.setdefault(id(value), len(self.large))
-        if position == len(self.large):
-            self.large.append(value)
-        return position
+    path: list[str]
+    sources: Mapping[str, tuple[str, str]]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -122,29 +133,13 @@ class _Unpickler(pickle.Unpickler):
         return self._fetch(position)
 
 
-def _may_be_large(value: Any) -> bool:
-    kind = type(value)
-    return kind in (bytes, bytearray, str) or hasattr(kind, "nbytes") or hasattr(kind, "memory_usage")
-
-
-def size_of(value: Any) -> int:
-    """Return the approximate size in bytes of an array, tensor, frame, text or bytes; 0 for other types.
-
-    Args:
-        value: any object.
-    """
-    try:
-        if hasattr(value, "memory_usage"):
-            usage = value.memory_usage(index=True)
-            return int(usage if isinstance(usage, int) else usage.sum())
-        if isinstance(value, (bytes, bytearray, str)):
-            return len(value)
-        return int(getattr(value, "nbytes", 0))
-    except Exception:  # a user-defined class with an attribute of that name
-        return 0
-
-
-def pack(program: Program, captured: Mapping[str, Any], namespace: Mapping[str, Any], seed: int | None) -> Packed:
+def pack(
+    program: Program,
+    captured: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+    seed: int | None,
+    label: Callable[[str], str | None],
+) -> Packed:
     """Pickle a program together with the notebook variables it uses.
 
     Args:
@@ -152,17 +147,39 @@ def pack(program: Program, captured: Mapping[str, Any], namespace: Mapping[str, 
         captured: name -> value of the captured variables.
         namespace: the notebook's globals, which are the globals of its functions.
         seed: as in `Packed`.
+        label: file name -> its label in a traceback if it is a cell of the notebook, else None.
 
     Raises:
         Exception: a value cannot be pickled; `unpicklable` finds out which one.
     """
     file = io.BytesIO()
-    pickler = _Pickler(file)
+    pickler = Pickler(file)
     # A function that refers to no names pickles nothing but its globals: the dictionary that the notebook's
     # functions share, also after unpickling.
     anchor = types.FunctionType((lambda: None).__code__, namespace if isinstance(namespace, dict) else {})
-    pickler.dump((anchor, program, dict(captured), os.getcwd()))
-    return Packed(file.getvalue(), pickler.large, captured_variables(captured), seed)
+    pickler.dump((anchor, program, dict(captured)))
+    sources = pickler.sources(label)
+    if program.code is not None:
+        filename = program.code.co_filename
+        sources[filename] = (label(filename) or f'File "{filename}"', program.source)
+    # A pickle of its own, since it is needed to load the other and to describe why that fails.
+    around = pickle.dumps(Surroundings(os.getcwd(), [entry or os.getcwd() for entry in sys.path], sources))
+    texts = frozenset(names_in_texts(pickler.code, namespace))
+    return Packed(around + file.getvalue(), pickler.large, captured_variables(captured), sources, texts, seed)
+
+
+def code_sources(values: Iterable[Any], label: Callable[[str], str | None]) -> dict[str, tuple[str, str]]:
+    """Return the texts of the code in values that only the notebook has, as `Packed.sources`.
+
+    Args:
+        values: any objects. Of one that cannot be pickled, only a part of the code is found.
+        label: as for `pack`.
+    """
+    pickler = Pickler(io.BytesIO())
+    for value in values:
+        with suppress(Exception):  # a custom reduction may raise anything
+            pickler.dump(value)
+    return pickler.sources(label)
 
 
 def captured_variables(captured: Mapping[str, Any]) -> list[Captured]:
@@ -178,6 +195,17 @@ def captured_variables(captured: Mapping[str, Any]) -> list[Captured]:
     return sorted(variables, key=lambda c: -c.size)
 
 
+def surroundings(data: bytes) -> Surroundings:
+    """Return what a payload was packed with, and let tracebacks and `inspect` find the texts of its code.
+
+    Args:
+        data: `Packed.data`.
+    """
+    around: Surroundings = pickle.load(io.BytesIO(data))
+    register_sources(around.sources)
+    return around
+
+
 def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
     """Unpickle the payload, with a new namespace.
 
@@ -185,12 +213,13 @@ def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
         data: `Packed.data`.
         fetch: returns the large value at a position of `Packed.large`.
     """
-    anchor, program, captured, cwd = _Unpickler(io.BytesIO(data), fetch).load()
-    register_sources(program.sources)
+    file = io.BytesIO(data)
+    pickle.load(file)  # the surroundings
+    anchor, program, captured = _Unpickler(file, fetch).load()
     namespace = anchor.__globals__
     namespace.update(captured)
     namespace.update(__name__="__main__", __builtins__=builtins)
-    return Unpacked(program, namespace, cwd)
+    return Unpacked(program, namespace)
 
 
 def unpicklable(captured: Mapping[str, Any], optional: set[str]) -> tuple[set[str], list[Problem]]:
@@ -206,7 +235,7 @@ def unpicklable(captured: Mapping[str, Any], optional: set[str]) -> tuple[set[st
     failed: dict[str, Exception] = {}
     for name, value in captured.items():
         try:
-            _Pickler(io.BytesIO()).dump(value)
+            Pickler(io.BytesIO()).dump(value)
         except Exception as error:  # a custom `__reduce__` may raise anything
             failed[name] = error
     problems = []
@@ -240,7 +269,7 @@ def _captured(name: str, value: Any) -> Captured:
     size = size_of(value)
     if not size:
         file = io.BytesIO()
-        _Pickler(file).dump(value)
+        Pickler(file).dump(value)
         size = len(file.getvalue())
     return Captured(name, type(value).__name__, size, module_of(value).startswith("nbtune"))
 

@@ -17,9 +17,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from nbtune.engine._ray.tune import is_end_of_trial
 from nbtune.engine.protocol.failures import format_error
 from nbtune.engine.trial import session
-from nbtune.engine.trial.payload import ProgramPayload, Unpacked, config_key, unpack
+from nbtune.engine.trial.interaction import refuse_interaction
+from nbtune.engine.trial.payload import ProgramPayload, Unpacked, config_key, surroundings, unpack
 from nbtune.spec.cell.parse import HELPERS
 
 __all__ = ["call", "run_program"]
@@ -38,21 +40,26 @@ def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_sessio
     """
     _free_gpu_memory()
     _limit_threads()
-    unpacked = unpack(payload.data, lambda position: ray.get(payload.large[position]))
-    previous = session.set_session(trial_session)
+    refuse_interaction()
+    around = surroundings(payload.data)
     with suppress(OSError):  # the folder may not exist on this machine
-        os.chdir(unpacked.cwd)
-    if payload.seed is not None:
-        _seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
+        os.chdir(around.cwd)
+    # Folders that the notebook has added after Ray's processes were started.
+    sys.path += [entry for entry in around.path if entry not in sys.path and os.path.exists(entry)]
+    main, previous = sys.modules["__main__"], session.set_session(trial_session)
     try:
+        unpacked = unpack(payload.data, lambda position: ray.get(payload.large[position]))
+        if payload.seed is not None:
+            _seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
+        sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
         result = call(unpacked, config)
         if result is not None:
             session.report(_as_report(result))
-    except Exception as error:
-        _add_hint(error, unpacked)
-        raise format_error(error, unpacked.program.sources) from None
+    except BaseException as error:  # also sys.exit() and the user's own subclasses of BaseException
+        if is_end_of_trial(error):
+            raise
+        _add_hint(error)
+        raise format_error(error, around.sources) from None
     finally:
         sys.modules["__main__"] = main
         session.set_session(previous)
@@ -149,7 +156,7 @@ def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacke
         torch.manual_seed(derived)
 
 
-def _add_hint(error: Exception, unpacked: Unpacked) -> None:
+def _add_hint(error: BaseException) -> None:
     """Add advice to an error that nbtune's handling of large values causes."""
     if _is_read_only_error(error):
         error.add_note(
@@ -158,6 +165,6 @@ def _add_hint(error: Exception, unpacked: Unpacked) -> None:
         )
 
 
-def _is_read_only_error(error: Exception) -> bool:
+def _is_read_only_error(error: BaseException) -> bool:
     """Tell whether NumPy has refused to change an array. It raises a plain ValueError, so only the text says why."""
     return isinstance(error, ValueError) and "read-only" in str(error)

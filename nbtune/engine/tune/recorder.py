@@ -55,6 +55,7 @@ class Recorder(Live, Callback):
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
         stopped_by_user: ids of the trials that the user has stopped.
         stopped_by_scheduler: ids of the trials that the scheduler has stopped.
+        pruned: ids of the trials that have stopped early by themselves, by `optuna.TrialPruned`.
         staging: the local folder from which Tune copies its files into storage; None before the first trial.
         on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
             reason), and whether the failure is final.
@@ -75,6 +76,7 @@ class Recorder(Live, Callback):
         self._next_number = max([*self.numbers.values(), *(past.unnamed if past else ())], default=-1) + 1
         self.stopped_by_user: set[str] = set()
         self.stopped_by_scheduler: set[str] = set()
+        self.pruned: set[str] = set()
         self.staging: str | None = None
         self.releases_groups = False
         self._configs: dict[str, dict[str, Any]] = {}  # the recorded configurations of the trials of this run
@@ -210,6 +212,8 @@ class Recorder(Live, Callback):
             self._end(trial, "stopped", "user")
         elif trial.trial_id in self.stopped_by_scheduler:
             self._end(trial, "stopped", "scheduler")
+        elif trial.trial_id in self.pruned:
+            self._end(trial, "stopped", "pruned")
         else:
             self._end(trial, "finished", "done")
 

@@ -14,6 +14,8 @@ from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT, TIMESTAMP, TRAI
 from ray.tune.trainable import FunctionTrainable
 
 from nbtune.engine._ray.tune import report_result
+from nbtune.engine.protocol.environment import set_variables
+from nbtune.engine.protocol.failures import TrialError
 from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, add_metric, tune_metrics
 from nbtune.engine.train.payload import TrialPayload
@@ -44,7 +46,12 @@ class TrialProcess(FunctionTrainable):
         super().setup(config)
 
     def _trainable_func(self, config: dict[str, Any]) -> None:
-        run_trial(config, self._payload)
+        try:
+            run_trial(config, self._payload)
+        except TrialError as error:
+            if not error.pruned:
+                raise
+            ray.get(self._payload.driver.pruned.remote(tune.get_context().get_trial_id()))
         # How Tune recognizes the end of a function. `report` would add other entries.
         report_result(None, {RESULT_DUPLICATE: True})
 
@@ -98,7 +105,7 @@ def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
     Raises:
         TrialError: the program has raised an exception.
     """
-    os.environ.update(payload.environment)
+    set_variables(payload.environment)
     if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
         # Ray leaves all GPUs visible to a process that requests none, including those of other trials.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

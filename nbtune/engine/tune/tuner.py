@@ -94,7 +94,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         ray.get_runtime_context().current_actor,
-        launch.environment,
+        {**launch.environment, **spec.env},
         _training(spec),
     )
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)

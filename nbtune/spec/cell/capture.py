@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
-import linecache
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
 from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.origin import is_user_module, module_of
-from nbtune.spec.cell.parse import HELPERS, Cell
-from nbtune.spec.cell.reports import Reports, name_may_report
+from nbtune.spec.cell.parse import HELPERS
+from nbtune.spec.cell.reports import Reports, name_may_report, text_may_report
 
 __all__ = [
     "Capture",
@@ -24,7 +24,7 @@ __all__ = [
     "may_report",
     "may_save_checkpoints",
     "metric_problems",
-    "notebook_sources",
+    "unseen_reporters",
 ]
 
 
@@ -38,7 +38,7 @@ class Program:
         function: the training function, or None.
         by_name: whether the function takes the parameters as keyword arguments, not as one `config` dictionary.
         imports: the top-level packages that the body imports.
-        sources: file name -> (its label in a traceback, its text), for the code of notebook cells.
+        source: the text of the cell, with its magic line; empty for a function.
     """
 
     code: types.CodeType | None = None
@@ -46,7 +46,7 @@ class Program:
     function: Callable[..., Any] | None = None
     by_name: bool = False
     imports: frozenset[str] = frozenset()
-    sources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,20 +144,85 @@ def _code_names(code: types.CodeType) -> Iterator[str]:
 
 
 def may_report(value: Any) -> bool:
-    """Tell whether a value may call `report`.
+    """Tell whether a value may call `report`, or is that function.
 
     Args:
-        value: a variable of the notebook. Functions and classes are searched for calls; the user's modules and what
-            they define may always report.
+        value: a variable of the notebook, which `find_reports` does not recognize by its name. Functions, classes and
+            what objects consist of are searched for calls; the user's modules and what they define may always report.
     """
-    module = module_of(value)
+    return any(map(_may_report, _parts(value)))
+
+
+def _may_report(value: Any) -> bool:
+    module = module_of(value) or type(value).__module__
+    if name_may_report(str(getattr(value, "__name__", ""))) and not isinstance(value, types.ModuleType):
+        return True  # `nbtune.report` itself, under another name
     if module.startswith("nbtune.frameworks"):
         return True
-    if module.startswith("nbtune"):  # from ``from nbtune import *``; `find_reports` sees its calls in the source
+    if module.startswith("nbtune"):
         return False
-    if any(name_may_report(name) for function in _functions(value) for name in _code_names(function.__code__)):
-        return True
+    for function in _functions(value):
+        names = list(_code_names(function.__code__))
+        if any(map(name_may_report, names)):
+            return True
+        if any(text_may_report(constant, names) for constant in _constants(function.__code__)):
+            return True
     return is_user_module(module)
+
+
+_MAX_PARTS = 2000
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield a value and what it consists of, of a large one a part only."""
+    seen, pending, index = {id(value)}, [value], 0
+    while index < len(pending):
+        one = pending[index]
+        index += 1
+        yield one
+        inner: list[Any] = []
+        if isinstance(one, dict):
+            inner += one.values()
+        elif isinstance(one, (list, tuple, set, frozenset)):
+            inner += one
+        elif isinstance(one, functools.partial):
+            inner += [one.func, *one.args, *one.keywords.values()]
+        elif isinstance(one, types.MethodType):
+            inner += [one.__func__, one.__self__]
+        elif isinstance(one, types.FunctionType):
+            inner += [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
+            inner += [content for cell in one.__closure__ or () for content in _content(cell)]
+            inner += vars(one).values()
+        elif not isinstance(one, (type, types.ModuleType)):
+            inner += [type(one), *(getattr(one, "__dict__", None) or {}).values()]
+        for part in inner:
+            if id(part) not in seen and len(pending) < _MAX_PARTS:
+                seen.add(id(part))
+                pending.append(part)
+
+
+def _content(cell: types.CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # not bound yet
+        return []
+
+
+def _constants(code: types.CodeType) -> Iterator[Any]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _constants(constant)
+        else:
+            yield constant
+
+
+def unseen_reporters(captured: Mapping[str, Any]) -> list[Any]:
+    """Return captured values, without `report` by its own name: `find_reports` sees its calls in the source.
+
+    Args:
+        captured: name -> value.
+    """
+    return [value for name, value in captured.items() if name != "report" or not module_of(value).startswith("nbtune")]
 
 
 def metric_problems(
@@ -168,7 +233,7 @@ def metric_problems(
     Args:
         metric: the metric to optimize, or None.
         reports: the reports in the source.
-        captured: the notebook's values that the code uses.
+        captured: the notebook's values that the code uses, as `unseen_reporters` returns them.
         kind: "cell" or "function", for the message.
         imports: the top-level packages that the code imports.
 
@@ -201,28 +266,3 @@ def may_save_checkpoints(reports: Reports, captured: Iterable[Any], imports: Ite
         imports: the top-level packages that the code imports.
     """
     return reports.checkpoints or any(map(may_report, captured)) or any(map(is_user_module, imports))
-
-
-def notebook_sources(
-    cell: Cell | None, values: Iterable[Any], namer: Callable[[str], str | None]
-) -> dict[str, tuple[str, str]]:
-    """Return the source of the notebook's code, for tracebacks.
-
-    Args:
-        cell: the cell that runs in the trials, or None.
-        values: the captured values; the cells that define functions and classes among them are included.
-        namer: file name -> its label in a traceback, or None if the file is not a notebook cell.
-
-    Returns:
-        File name -> (label, source).
-    """
-    sources: dict[str, tuple[str, str]] = {}
-    if cell is not None:
-        sources[cell.filename] = (namer(cell.filename) or f'File "{cell.filename}"', cell.source)
-    for value in values:
-        for function in _functions(value):
-            filename = function.__code__.co_filename
-            name = namer(filename)
-            if name and filename not in sources:
-                sources[filename] = (name, "".join(linecache.getlines(filename)))
-    return sources

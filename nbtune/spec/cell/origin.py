@@ -9,7 +9,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_user_module", "module_of"]
+__all__ = ["is_installed", "is_user_module", "module_of"]
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -29,7 +29,16 @@ def is_user_module(module: str) -> bool:
         return False
     if spec is None or not spec.origin or spec.origin in {"built-in", "frozen"}:
         return False
-    return not str(Path(spec.origin)).startswith(_LIBRARIES)
+    return not is_installed(str(Path(spec.origin)))
+
+
+def is_installed(filename: str) -> bool:
+    """Tell whether a file belongs to the standard library or to an installed package.
+
+    Args:
+        filename: the file's path.
+    """
+    return filename.startswith(_LIBRARIES)
 
 
 def module_of(value: Any) -> str:

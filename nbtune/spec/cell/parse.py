@@ -9,7 +9,7 @@ import __future__
 
 import ast
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Cell:
         source: the whole text with the magic line, so that line numbers match the notebook's.
         filename: the file name of its code; tracebacks find the source under this name.
         space: the parameters and constraints that the cell declares, merged with `extra_space`.
+        body: the other statements.
         code: the code of a function without arguments that runs the body. Names that the body binds at top level are
             globals, and a top-level `return` returns from the function.
         is_async: whether the body awaits at top level, so that the function returns a coroutine.
@@ -47,6 +48,7 @@ class Cell:
     source: str
     filename: str
     space: Space
+    body: Sequence[ast.stmt]
     code: types.CodeType
     is_async: bool
     names: FreeNames
@@ -98,6 +100,9 @@ def parse_cell(
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
     )
     names = free_names(body, {top_level(name) for name in space.names})
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    # It may bind any name.
+    names.star_import |= any(isinstance(function, ast.Name) and function.id == "exec" for function in calls)
     reports = find_reports(body, returns=True)
     try:
         code, is_async = _compile(body, filename)
@@ -105,7 +110,7 @@ def parse_cell(
         return None, [*problems, Problem(f"invalid syntax: {error.msg}", error.lineno, "syntax")]
     except RecursionError:
         return None, [*problems, Problem(f"the code is {NESTED}", code="syntax")]
-    return Cell(f"{magic}\n{source}", filename, space, code, is_async, names, imports, reports), problems
+    return Cell(f"{magic}\n{source}", filename, space, body, code, is_async, names, imports, reports), problems
 
 
 def _parse(source: str, filename: str) -> tuple[ast.Module | None, list[Problem]]:
@@ -177,6 +182,18 @@ class _AsFunctionBody(ast.NodeTransformer):
         for inner in ast.walk(statement):
             ast.copy_location(inner, node)
         return statement
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Let functions that use the local variables of their caller use the globals, as at the top level of a cell."""
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            return node
+        here = ast.copy_location(ast.Name("globals", ast.Load()), node)
+        if node.func.id in ("locals", "vars") and not node.args:
+            node.func = here
+        elif node.func.id in ("eval", "exec") and len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
+            node.args.append(ast.copy_location(ast.Call(here, [], []), node))
+        return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
         return ast.copy_location(ast.Pass(), node)  # all names are global already

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Reports", "find_reports", "name_may_report"]
+__all__ = ["Reports", "find_reports", "name_may_report", "text_may_report"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def find_reports(body: Iterable[ast.stmt], *, returns: bool) -> Reports:
             dictionaries += node.args[:1]
         elif _name(node) == "report" and id(node) not in functions and isinstance(getattr(node, "ctx", None), ast.Load):
             any_report, complete, checkpoints = True, False, True  # passed to other code, a callback for instance
-        elif any(name != "report" and name_may_report(name) for name in _mentioned(node)):
+        elif any(name != "report" and name_may_report(name) for name in _mentioned(node)) or _renames(node):
             any_report, complete, checkpoints = True, False, True  # TuneReportCallback, my_report…
+        elif isinstance(node, ast.Constant) and text_may_report(node.value, map(_name, nodes)):
+            any_report, complete, checkpoints = True, False, True  # getattr(nbtune, "report"), eval("report(…)")
     if returns:
         returned = [node.value for node in _returns(body) if node.value is not None]
         any_report = any_report or bool(returned)
@@ -81,6 +84,26 @@ def name_may_report(name: str) -> bool:
         name: a name or attribute, like `report`, `my_report` or the `lightning` of ``nbtune.lightning``.
     """
     return "report" in name.lower() or name == "lightning"
+
+
+_BY_TEXT = frozenset({"getattr", "attrgetter", "methodcaller", "eval", "exec", "globals", "vars", "locals"})
+"""Functions that find others by text."""
+
+
+def text_may_report(constant: Any, names: Iterable[str]) -> bool:
+    """Tell whether code with a constant may report by it, as in ``getattr(nbtune, "report")``.
+
+    Args:
+        constant: the constant.
+        names: the names that the code mentions.
+    """
+    is_call = isinstance(constant, str) and (constant == "report" or "report(" in constant)
+    return is_call and not _BY_TEXT.isdisjoint(names)
+
+
+def _renames(node: ast.AST) -> bool:
+    """Tell whether a node imports `report` by another name."""
+    return isinstance(node, ast.alias) and node.name == "report" and node.asname not in (None, "report")
 
 
 def _mentioned(node: ast.AST) -> list[str]:

@@ -69,6 +69,7 @@ class Spec:
     storage_filesystem: Any = None
     seed: int | None = None
     points: tuple[Mapping[str, Any], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
     wait: bool | None = None
     driver_resources: Mapping[str, float] = field(default_factory=dict)
     workers: int | tuple[int, int] | TunedWorkers | None = None
@@ -182,6 +183,7 @@ _OPTIONS = [
     Option("time_budget", parse_duration, "time after which the experiment ends", "TIME", "Limits"),
     Option("stop", read.stop_condition, "when a trial ends: METRIC=NUMBER,… or a variable", "COND",
            "Limits"),
+    Option("env", read.variables, "environment variables of all trials", "NAME=VALUE,…", "Limits"),
     Option("driver_resources", parse_pairs, "custom resources of the driver's node (default: the head node)",
            "NAME=N,…", "Limits"),
     Option("storage", read.storage, "folder or URI for experiments (default ~/ray_results)", "PATH", "Storage"),

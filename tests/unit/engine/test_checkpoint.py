@@ -76,3 +76,101 @@ def test_the_temporary_folder_is_deleted_even_if_saving_fails():
 
 def test_repr_shows_the_path():
     assert repr(Checkpoint("/a/b")) == "Checkpoint('/a/b')"
+
+
+CLASSES = """
+import dataclasses, enum, collections, functools, torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__(); self.layer = torch.nn.Linear(2, 2)
+@dataclasses.dataclass
+class Config:
+    lr: float = 1.0
+@dataclasses.dataclass(slots=True)
+class Slots:
+    lr: float = 1.0
+class Color(enum.Enum):
+    RED = 1
+class Table(dict): pass
+class Rows(list): pass
+Point = collections.namedtuple("Point", "x y", module=__name__)
+class Holder:
+    def __init__(self, value): self.value = value
+    def __reduce__(self): return rebuilt, (self.value,)
+def rebuilt(value): return Holder(value)
+class Inner:
+    class Deep: pass
+"""
+VALUES = {
+    "module": "Net()",
+    "dataclass": "Config()",
+    "slots": "Slots()",
+    "enum": "Color.RED",
+    "dict": "Table(a=1)",
+    "list": "Rows([1, 2])",
+    "namedtuple": "Point(1, 2)",
+    "reduce": "Holder(3)",
+    "class": "Net",
+    "deep": "Inner.Deep()",
+    "in a list": "[1, [Config()]]",
+    "as a key": "{Color.RED: 1}",
+    "in a tuple": "(1, {'a': Config()})",
+    "in a set": "{Color.RED}",
+    "in a module": "torch.nn.Sequential(Net())",
+    "in a partial": "functools.partial(int, Config())",
+    "in an attribute": "(lambda m: (setattr(m, 'config', Config()), m)[1])(torch.nn.Linear(1, 1))",
+}
+
+
+@pytest.fixture(params=["__main__", "gone_module"])
+def saved_elsewhere(request, tmp_path, monkeypatch):
+    """Returns a function: a value's text -> a checkpoint with that value, read where its classes are unknown."""
+    import sys
+    import types
+
+    def save(**texts):
+        module = types.ModuleType(request.param)
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, request.param, module)
+            exec(CLASSES, module.__dict__)
+            state = {key: eval(text, module.__dict__) for key, text in texts.items()}
+            with as_ray_checkpoint(state) as ray_checkpoint:
+                stored = ray_checkpoint.to_directory(str(tmp_path / "stored"))
+        if request.param == "__main__":
+            monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+        return Checkpoint(stored), module
+
+    save.module = request.param
+    return save
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_an_entry_can_be_read_though_another_needs_a_missing_class(saved_elsewhere, kind, monkeypatch):
+    import sys
+
+    checkpoint, module = saved_elsewhere(first="torch.ones(2)", e="3", model=VALUES[kind], last="{'a': [1.5]}")
+    assert checkpoint["e"] == 3
+    assert checkpoint["last"] == {"a": [1.5]}
+    assert checkpoint["first"].tolist() == [1, 1]
+    with pytest.raises(KeyError):
+        checkpoint["other"]
+    with pytest.raises(
+        AttributeError, match=f"checkpoint\\['model'\\] cannot be read: .*{saved_elsewhere.module}"
+    ) as e:
+        checkpoint["model"]
+    advice = "run the cell that defines" if saved_elsewhere.module == "__main__" else "importable here"
+    assert advice in str(e.value)
+    readable = r"Other entries can be read: checkpoint\['first'\], checkpoint\['e'\], checkpoint\['last'\]"
+    with pytest.raises(AttributeError, match=readable):
+        checkpoint.load()
+    monkeypatch.setitem(sys.modules, saved_elsewhere.module, module)  # its cell has been run
+    value = checkpoint["model"]
+    assert type(value) is type(eval(VALUES[kind], module.__dict__))
+    assert checkpoint.load()["e"] == 3
+
+
+def test_entries_share_objects_where_all_classes_are_known(tmp_path):
+    shared = [1]
+    with as_ray_checkpoint({"a": shared, "b": shared}) as ray_checkpoint:
+        checkpoint = Checkpoint(ray_checkpoint.to_directory(str(tmp_path / "stored")))
+    assert checkpoint["a"] is checkpoint["b"]

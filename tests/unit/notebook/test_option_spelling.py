@@ -49,6 +49,7 @@ INVALID: dict[str, Any] = {
     "topology": 4,
     "trial_resources": "safe_node",
     "worker_env": 3,
+    "env": 3,
     "wait": "yes",
 }
 COMBINATIONS: list[tuple[dict[str, Any], list[str]]] = [

@@ -3,11 +3,10 @@
 import builtins
 import functools
 import json
-import linecache
 
 import pytest
 
-from nbtune.spec.cell.capture import Capture, capture, may_report, metric_problems, notebook_sources
+from nbtune.spec.cell.capture import Capture, capture, may_report, metric_problems, unseen_reporters
 from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.cell.reports import Reports
@@ -192,22 +191,6 @@ def test_values_without_calls_of_report_do_not_report():
     assert not any(map(may_report, [5, "report", print, notebook("def f(): return 'report'")["f"]]))
 
 
-def test_sources_include_the_cell_and_the_cells_of_captured_functions(monkeypatch):
-    text = "def helper():\n    return 1\n"
-    monkeypatch.setitem(linecache.cache, "<cell 3>", (len(text), None, text.splitlines(keepends=True), "<cell 3>"))
-    namespace = {}
-    exec(compile(text, "<cell 3>", "exec"), namespace)
-    cell, _ = parse_cell("helper()", namespace, filename="<cell 5>", magic="%%tune x")
-    names = {"<cell 3>": "Cell In[3]", "<cell 5>": "Cell In[5]"}
-    found = notebook_sources(cell, [namespace["helper"], json.dumps, 5], names.get)
-    assert found == {"<cell 3>": ("Cell In[3]", text), "<cell 5>": ("Cell In[5]", "%%tune x\nhelper()")}
-
-
-def test_a_cell_without_a_label_is_labeled_with_its_file_name():
-    cell, _ = parse_cell("x = 1", {}, filename="<cell 5>")
-    assert notebook_sources(cell, [], lambda filename: None)["<cell 5>"][0] == 'File "<cell 5>"'
-
-
 def test_a_module_of_the_user_may_report_any_metric(tmp_path, monkeypatch):
     (tmp_path / "my_training.py").write_text("def fit():\n    import nbtune\n    nbtune.report(acc=1)\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -248,5 +231,84 @@ def test_a_misspelled_metric_is_found_after_a_star_import_of_nbtune():
     import nbtune
 
     reports = Reports(("accuracy",), True, True)
-    (problem,) = metric_problems("acuracy", reports, [nbtune.report, nbtune.loguniform], "cell")
+    (problem,) = metric_problems(
+        "acuracy", reports, unseen_reporters({"report": nbtune.report, "loguniform": nbtune.loguniform}), "cell"
+    )
     assert "did you mean 'accuracy'" in problem.message
+
+
+ALIASES = """
+import functools, nbtune
+from nbtune import report as r
+R = nbtune.report
+table = {"log": nbtune.report, "other": 3}
+listed = [(1, nbtune.report)]
+part = functools.partial(nbtune.report, checkpoint=None)
+got = getattr(nbtune, "report")
+by_lambda = lambda v: nbtune.report(a=v)
+def by_getattr(v): getattr(nbtune, "re" "port")(a=v)
+def by_eval(v): eval("nbtune.report(a=1)")
+def with_default(v, log=nbtune.report): log(a=v)
+def make():
+    log = nbtune.report
+    return lambda v: log(a=v)
+closed = make()
+class Logger:
+    def log(self, v): nbtune.report(a=v)
+class Holder:
+    def __init__(self, log): self.log = log
+logger = Logger()
+method = logger.log
+holder = Holder(nbtune.report)
+nested = Holder({"cb": [Holder(logger)]})
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "R(a=1)", "r(a=1)", "table['log'](a=1)", "listed[0][1](a=1)", "part(a=1)", "got(a=1)", "by_lambda(1)",
+        "by_getattr(1)", "by_eval(1)", "with_default(1)", "closed(1)", "Logger().log(1)", "logger.log(1)", "method(1)",
+        "holder.log(a=1)", "nested.log['cb'][0].log.log(1)", "run(R)", "run(callback=table['log'])",
+    ],
+)  # fmt: skip
+def test_report_is_found_under_its_other_names(use):
+    from nbtune.launch.prepare import prepare_cell
+
+    namespace = {"__name__": "__main__", "run": print}
+    exec(ALIASES, namespace)
+    prepare_cell(f"x: uniform(0, 1)\n{use}", {"metric": "a", "mode": "max"}, namespace)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import nbtune\nR = nbtune.report\nR(a=1)",
+        "from nbtune import report as r\nr(a=1)",
+        "import nbtune as nb\nnb.report(a=1)",
+        "import nbtune\ngetattr(nbtune, 'report')(a=1)",
+        "import functools, nbtune\nf = functools.partial(nbtune.report, a=1)\nf()",
+        "import nbtune\nd = {'r': nbtune.report}\nd['r'](a=1)",
+        "eval('report(a=1)')",
+        "globals()['report'](a=1)",
+        "from ray import tune as t\nt.report({'a': 1})",
+        "from ray.tune import report as tell\ntell({'a': 1})",
+        "def f(log): log(a=1)\nf(report)",
+        "import importlib\nimportlib.import_module('nbtune').report(a=1)",
+    ],
+)
+def test_report_is_found_under_other_names_in_the_cell(text):
+    from nbtune.launch.prepare import prepare_cell
+
+    prepare_cell(f"x: uniform(0, 1)\n{text}", {"metric": "a", "mode": "max"}, {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("text", ["y = x", "print('a', x)", "data.sum()", "helper(x)", "thing.method()"])
+def test_code_that_surely_never_reports_is_refused(text):
+    from nbtune.errors import SpecError
+    from nbtune.launch.prepare import prepare_cell
+
+    namespace = {"__name__": "__main__", "data": [1, {"a": 2}]}
+    exec("def helper(v): return v\nclass Thing:\n    def method(self): pass\nthing = Thing()", namespace)
+    with pytest.raises(SpecError, match="never reports"):
+        prepare_cell(f"x: uniform(0, 1)\n{text}", {"metric": "a", "mode": "max"}, namespace)

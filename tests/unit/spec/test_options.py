@@ -102,6 +102,7 @@ VALID = [
     ("trial_resources", "safe_node=0.01", {"safe_node": 0.01}),
     ("worker_env", "A=1,B=x", {"A": "1", "B": "x"}),
     ("worker_env", {"A": 1}, {"A": "1"}),
+    ("env", "A=1,B=x=y", {"A": "1", "B": "x=y"}),
 ]
 
 
@@ -132,6 +133,7 @@ INVALID = [
     ("topology", 4, "expected a non-empty text"),
     ("trial_resources", "safe_node", "expected NAME=NUMBER,…"),
     ("worker_env", "A", "expected NAME=VALUE,…"),
+    ("env", "=1", "expected NAME=VALUE,…"),
     ("worker_env", 3, "expected NAME=VALUE,… or a dictionary"),
     ("name", "my sweep", "expected a variable name"),
     ("name", "2nd", "expected a variable name"),
