@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.driver.incoming import Incoming, runs_at, store
 from nbtune.engine.driver.info import DriverInfo
+from nbtune.engine.driver.messages import TrialMessages
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
-from nbtune.engine.protocol.events import ExperimentUpdated, WorkerInfo
+from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import OverError
 from nbtune.engine.storage.launch_spec import Launch, Resume
@@ -34,7 +35,7 @@ __all__ = ["Driver"]
 _READER_TIMEOUT = 30.0  # seconds without a request after which a reader is considered gone
 
 
-class Driver:
+class Driver(TrialMessages):
     """Runs one experiment.
 
     It is an async actor: a request that waits uses no thread, and one that reads files uses a thread of its own. Its
@@ -258,28 +259,6 @@ class Driver:
         self._stop_requested = True
         if self._control is not None:
             self._control.submit(StopExperiment())
-
-    # -- messages of trials -------------------------------------------------------------
-
-    async def workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
-        """Record that the workers of a trial have started.
-
-        Args:
-            trial_id: Tune's id.
-            iteration: the number of reports before.
-            workers: all workers that the trial has now.
-        """
-        assert self._recorder is not None, "trials exist after the recorder"
-        self._recorder.on_workers(trial_id, iteration, workers)
-
-    async def pruned(self, trial_id: str) -> None:
-        """Record that a trial that is about to end has stopped early by itself.
-
-        Args:
-            trial_id: Tune's id.
-        """
-        assert self._recorder is not None, "trials exist after the recorder"
-        self._recorder.pruned.add(trial_id)
 
     # -- running ----------------------------------------------------------------------------------
 
