@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 from nbtune.engine.protocol.source import ElsewhereError
 from nbtune.engine.storage.lease import LEASE, now
@@ -37,8 +36,12 @@ def elsewhere(where: Storage, namespace: str, last_event: float) -> str | None:
         OSError: the folder cannot be read.
     """
     sign = Sign.read(*where.open())
-    if sign is None or sign.owner.is_dead(*where.open()) or _has_died_here(sign, namespace):
+    if sign is None or sign.owner.is_dead(*where.open()):
         return None
+    is_here = _is_on_this_cluster(sign, namespace)
+    if is_here is not None:
+        name = f"nbtune.attach({where.redacted!r})"
+        return f"its driver on the connected cluster has not written its end yet: {name} shows it" if is_here else None
     unchanged_for, has_changed = _observe(where, sign)
     if unchanged_for >= LEASE:
         return None
@@ -70,7 +73,12 @@ def free_epoch(where: Storage, namespace: str, name: str, *, wait: bool) -> int:
     while True:
         sign = Sign.read(*where.open())
         epoch = max(sign.owner.epoch if sign else 0, last_epoch(*where.open()))
-        if not wait or sign is None or sign.owner.is_dead(*where.open()) or _has_died_here(sign, namespace):
+        if (
+            not wait
+            or sign is None
+            or sign.owner.is_dead(*where.open())
+            or _is_on_this_cluster(sign, namespace) is False
+        ):
             return epoch
         unchanged_for, _ = _observe(where, sign)
         if unchanged_for >= LEASE:
@@ -101,18 +109,18 @@ def _observe(where: Storage, sign: Sign) -> tuple[float, bool]:
         return looked - since, has_changed
 
 
-def _has_died_here(sign: Sign, namespace: str) -> bool:
-    """Return whether a driver belongs to the connected cluster, which does not have its actor any more."""
+def _is_on_this_cluster(sign: Sign, namespace: str) -> bool | None:
+    """Return whether the connected cluster has the driver; None if the driver belongs to another one, or may."""
     import ray
 
     if not sign.owner.session or not sign.owner.driver or not ray.is_initialized():
-        return False
+        return None
     with suppress(Exception):  # the connection is lost: it is not known
         if ray.get_runtime_context().get_session_name() != sign.owner.session:
-            return False
+            return None
         try:
-            driver: Any = ray.get_actor(sign.owner.driver, namespace)
+            ray.get_actor(sign.owner.driver, namespace)
         except ValueError:
-            return True
-        return driver is None
-    return False
+            return False
+        return True
+    return None

@@ -8,6 +8,9 @@ files of the event log carry the epoch in their names.
 No filesystem has to offer an atomic operation. On a disk, an exclusively created file decides between two drivers that
 claim the same epoch at once. In an object store each of them writes its claim, waits, and looks for that of the other.
 
+A driver that writes its log looks for another owner every 10 seconds, which is one request; one that does not writes
+its file as well. Measured on an S3 server with pyarrow: 6 requests a minute, or 20 with 22 kB sent and 14 kB received.
+
 Clocks of different machines are never compared: who wants to know whether a driver lives observes its signs of life
 for `LEASE` seconds by its own clock.
 """
