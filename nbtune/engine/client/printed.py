@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.storage import Storage
+from nbtune.engine.storage.storage import Storage, local_base
 from nbtune.engine.trial.output import FOLDER, segments
 from nbtune.errors import ExperimentError
 
@@ -32,9 +33,21 @@ def printed(where: Storage, folder: str, tail: int | None = None) -> str:
         raise ExperimentError(f"tail: expected a number of lines >= 0, or None for all, got {tail!r}")
     try:
         storage, root = where.open()
+        if not _is_inside(storage, root, f"{root}/{folder}"):
+            raise ExperimentError(f"{where.redacted}: the folder {folder!r} of the trial is a link to another folder")
         return read_output(storage, f"{root}/{folder}", tail)
     except OSError as error:
         raise ExperimentError(f"{where.redacted}: the output of the trial cannot be read: {error}") from error
+
+
+def _is_inside(storage: pafs.FileSystem, root: str, folder: str) -> bool:
+    """Return whether the files of a trial's output are in the experiment's folder: one from others may have links."""
+    if (base := local_base(storage)) is None:
+        return True
+    real_root = os.path.realpath(f"{base}{root}")
+    output = f"{base}{folder}/{FOLDER}"
+    paths = [output, *(entry.path for entry in os.scandir(output))] if os.path.isdir(output) else [f"{base}{folder}"]
+    return all(os.path.realpath(path).startswith(f"{real_root}/") for path in paths)
 
 
 def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:

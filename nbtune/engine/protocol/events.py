@@ -86,7 +86,8 @@ class TrialAdded(Event):
     Attributes:
         ray_id: Tune's id.
         config: its parameters as `nbtune.engine.protocol.typed_values.to_typed_json` encodes them.
-        folder: the name of its folder in the experiment's.
+        folder: the name of its folder in the experiment's. Empty if it was no name of a folder there, but a path
+            elsewhere: a log may come from others.
         by: who has added it, "user" or "search".
     """
 
@@ -94,6 +95,10 @@ class TrialAdded(Event):
     config: Mapping[str, Any]
     folder: str
     by: str = "search"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.folder, str) or self.folder in {".", ".."} or set(self.folder) & {"/", "\\", "\0"}:
+            object.__setattr__(self, "folder", "")
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that

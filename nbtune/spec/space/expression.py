@@ -8,14 +8,21 @@ import functools
 import math
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.bad_input import parse_expression
 from nbtune.errors import Problem, SpecError
 from nbtune.spec.space.values import label
 
-__all__ = ["MATH", "DisplayOnlyExpression", "Expression", "ast_names", "read_expression", "safe_expression"]
+__all__ = [
+    "MATH",
+    "DisplayOnlyExpression",
+    "Expression",
+    "ast_names",
+    "read_expression",
+    "safe_expression",
+]
 
 _PLAIN = (bool, int, float, str, type(None))
 _MAX_INLINE_ITEMS = 20  # a list with more items is not inlined into an expression
@@ -37,11 +44,14 @@ class Expression:
         text: its source, with short values of the notebook inlined.
         depends: the top-level names of the parameters that it uses ("model" for "model/hidden").
         values: name -> value, for the variables of the notebook that are not inlined.
+        is_limited: whether its values have a limited size, so that it takes neither long nor much memory: it is from a
+            file.
     """
 
     text: str
     depends: frozenset[str]
     values: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    is_limited: bool = field(default=False, compare=False)
 
     def __call__(self, config: Mapping[str, Any]) -> Any:
         """Evaluate the expression.
@@ -50,8 +60,10 @@ class Expression:
             config: the parameters, nested: {"model": {"hidden": 64}}.
 
         Raises:
-            Exception: any exception of the expression.
+            Exception: any exception of the expression; ValueError also for too large a value.
         """
+        if self.is_limited:
+            return eval(_compiled_with_limits(self.text), {**MATH, **_LIMITED, **config})
         return eval(_compiled(self.text), {**MATH, **self.values, **config})
 
     def __repr__(self) -> str:
@@ -79,6 +91,52 @@ class DisplayOnlyExpression(Expression):
 @functools.lru_cache(maxsize=1000)
 def _compiled(text: str) -> types.CodeType:
     return compile(text, "<parameter>", "eval")
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(base, int) and isinstance(exponent, int) and exponent * base.bit_length() > _MAX_BITS:
+        raise ValueError(f"a power in an expression from a file has more than {_MAX_BITS} bits")
+    return base**exponent
+
+
+def _product(one: Any, other: Any) -> Any:
+    for sequence, count in ((one, other), (other, one)):
+        if isinstance(sequence, (str, list, tuple)) and isinstance(count, int) and count * len(sequence) > _MAX_ITEMS:
+            raise ValueError(f"a sequence in an expression from a file has more than {_MAX_ITEMS} items")
+    return one * other
+
+
+def _shifted(number: Any, bits: Any) -> Any:
+    if isinstance(bits, int) and bits > _MAX_BITS:
+        raise ValueError(f"a number in an expression from a file has more than {_MAX_BITS} bits")
+    return number << bits
+
+
+def _remainder(one: Any, other: Any) -> Any:
+    if isinstance(one, str):
+        raise ValueError("text cannot be formatted in an expression from a file")
+    return one % other
+
+
+_MAX_BITS, _MAX_ITEMS = 10_000, 100_000
+_OPERATIONS = {ast.Pow: _power, ast.Mult: _product, ast.LShift: _shifted, ast.Mod: _remainder}
+_LIMITED = {f"${function.__name__}": function for function in _OPERATIONS.values()}  # "$" is in no parameter's name
+
+
+class _LimitOperations(ast.NodeTransformer):
+    """Replaces the operators whose results may be large."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        left, right = self.visit(node.left), self.visit(node.right)
+        if (function := _OPERATIONS.get(type(node.op))) is None:
+            return ast.BinOp(left, node.op, right)
+        return ast.Call(ast.Name(f"${function.__name__}", ast.Load()), [left, right], [])
+
+
+@functools.lru_cache(maxsize=1000)
+def _compiled_with_limits(text: str) -> types.CodeType:
+    tree = _LimitOperations().visit(ast.parse(text, mode="eval"))
+    return compile(ast.fix_missing_locations(tree), "<parameter>", "eval")
 
 
 def ast_names(node: ast.AST) -> set[str]:
@@ -118,7 +176,8 @@ def read_expression(node: ast.expr, namespace: Mapping[str, Any], parameters: It
 
 
 def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool = False) -> Expression:
-    """Parse an expression from an untrusted source, which may only use parameters, operators and a few builtins.
+    """Parse an expression from an untrusted source, which may only use parameters, operators and a few builtins, and
+    whose values have a limited size.
 
     Args:
         text: the source of the expression.
@@ -146,7 +205,7 @@ def safe_expression(text: str, parameters: Iterable[str], *, display_only: bool 
                 ]
             )
     try:
-        return read_expression(tree, {}, parameters)
+        return replace(read_expression(tree, {}, parameters), is_limited=True)
     except NameError as error:
         if display_only:
             return DisplayOnlyExpression(text, frozenset(parameters) & ast_names(tree))
