@@ -84,6 +84,7 @@ class NbTune(_Defaults):
         """``%%tune``: check a cell, and run it."""
         namespace = self.shell.user_ns
         parsed = parse_line(line, namespace)
+        self._check_name(parsed)
         magic = f"%%tune {line}".rstrip()
         prepared = prepare_cell(
             cell,
@@ -122,6 +123,16 @@ class NbTune(_Defaults):
         wait_for_end(experiment, line=not hasattr(self.shell, "kernel"))  # in a notebook there is the dashboard
         if not can_interact():
             display(experiment)
+
+    def _check_name(self, parsed: Line) -> None:
+        """Add a problem if the experiment's variable would replace a name of Python, IPython or nbtune."""
+        from nbtune.notebook.binding import reserved
+
+        name = parsed.options.get("name")
+        if isinstance(name, str) and (owner := reserved(name)):
+            parsed.problems.append(
+                Problem(f"{name} is a name of {owner}, which the experiment's variable would replace; use another name")
+            )
 
     def _check_name_is_free(self, name: str) -> None:
         """Raise if the variable is an experiment that still runs: rebinding it would make that one unreachable."""
@@ -223,8 +234,17 @@ class NbTune(_Defaults):
 
         path, variable = self._name_and_variable("load PATH", split_line(arguments))
         experiment = load(path)
-        self.shell.user_ns[variable or experiment.name] = experiment
+        self._bind(experiment, variable, experiment.name, "%tune load PATH VARIABLE")
         return experiment
+
+    def _bind(self, experiment: Any, variable: str | None, stored: str, usage: str) -> None:
+        """Bind an experiment to the variable that the user has named, or else to a name that may come from a file."""
+        from nbtune.notebook.binding import bind_stored
+
+        if variable is None:
+            bind_stored(experiment, stored, self.shell.user_ns, usage=usage)
+        else:
+            self.shell.user_ns[variable] = experiment
 
     def _plan(self, line: str) -> None:
         """``%tune plan OPTIONS`` plans a new experiment, ``%tune plan NAME`` shows the plan of one of this notebook."""
@@ -254,7 +274,7 @@ class NbTune(_Defaults):
         from nbtune.launch.resume import attach
 
         name, variable = self._name_and_variable("attach NAME", split_line(arguments))
-        self._bind_and_show(attach(name, self.storage), variable)
+        self._bind_and_show(attach(name, self.storage), variable, usage="%tune attach NAME VARIABLE")
 
     def _resume(self, arguments: str) -> None:
         """``%tune resume NAME [VARIABLE] [--failed]``: resume an experiment of this notebook or of another."""
@@ -272,10 +292,12 @@ class NbTune(_Defaults):
         experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
         experiment.resume(failed=failed)
         experiment.wait_for_events()
-        self._bind_and_show(experiment, variable or name)
+        self._bind_and_show(experiment, variable, name, usage="%tune resume NAME VARIABLE")
 
     def _name_and_variable(self, usage: str, words: list[str], flags: str = "") -> tuple[str, str | None]:
         """Return the one or two words of a command: what it is about, and the variable to bind it to."""
+        from nbtune.notebook.binding import reserved
+
         usage = f"usage: %tune {usage} [VARIABLE]{flags}; %tune list shows the experiments"
         if unknown := [word for word in words if word.startswith("--")]:
             raise SpecError([f"unknown option {unknown[0]}; {usage}"])
@@ -283,14 +305,19 @@ class NbTune(_Defaults):
             raise SpecError([f"expected one or two arguments, got {len(words)}; {usage}"])
         if len(words) == 2 and not words[1].isidentifier():
             raise SpecError([f"expected a variable name, got {words[1]!r}; {usage}"])
+        if len(words) == 2 and (owner := reserved(words[1])):
+            raise SpecError(
+                [f"{words[1]} is a name of {owner}, which the variable would replace; use another; {usage}"]
+            )
         return words[0], words[1] if len(words) == 2 else None
 
-    def _bind_and_show(self, experiment: Any, variable: str | None) -> None:
-        """Bind an experiment to a variable, by default of its own name, and show it."""
-        name = variable if variable is not None and variable.isidentifier() else experiment.name
+    def _bind_and_show(self, experiment: Any, variable: str | None, stored: str = "", *, usage: str) -> None:
+        """Bind an experiment to a variable, by default of the stored name or of its own, and show it."""
+        stored = stored if stored.isidentifier() else experiment.name
+        name = variable or stored
         if self.shell.user_ns.get(name) is not experiment:
             self._check_name_is_free(name)
-        self.shell.user_ns[name] = experiment
+        self._bind(experiment, variable, stored, usage)
         if can_interact():
             self._show(experiment)
         else:
@@ -300,6 +327,7 @@ class NbTune(_Defaults):
         word, arguments = split_first(line)
         namespace = self.shell.user_ns
         parsed = parse_line(arguments, namespace)
+        self._check_name(parsed)
         problems = parsed.problems
         function = namespace.get(word)
         if not callable(function) or inspect.isclass(function):
