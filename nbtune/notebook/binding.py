@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import sys
 from typing import Any
 
-import nbtune
 from nbtune.shell import say
 from nbtune.spec.space.values import label
 
@@ -27,7 +27,8 @@ def reserved(name: str) -> str | None:
         return "IPython"
     if hasattr(builtins, name):
         return "Python"
-    return "nbtune" if name == "nbtune" or name in nbtune.__all__ else None
+    # The package itself is above all of its modules, so it is looked up when it has been imported.
+    return "nbtune" if name == "nbtune" or name in sys.modules["nbtune"].__all__ else None
 
 
 def bind_stored(experiment: Any, name: Any, namespace: dict[str, Any], *, usage: str) -> None:
