@@ -34,6 +34,14 @@ class Recording(LocalSession):
         self.reports.append(dict(metrics))
 
 
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch):
+    """Restores what a trial replaces in its process, which is that of all tests here."""
+    for owner, name in ((builtins, "input"), (getpass, "getpass"), (sys, "breakpointhook"), (bdb.Bdb, "set_trace")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # restores it after the test
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture
 def notebook():
     """Returns a function that runs a notebook's cell, and returns the notebook's variables."""
@@ -247,9 +255,7 @@ def test_folders_that_the_notebook_imports_from_are_known_in_trials(notebook, tm
         ("import getpass; getattr(getpass, 'getpass')()", "getpass()"),
     ],
 )
-def test_code_that_asks_a_user_fails_at_run_time_where_it_was_not_found_before(notebook, monkeypatch, call, shown):
-    for owner, name in ((builtins, "input"), (getpass, "getpass"), (sys, "breakpointhook"), (bdb.Bdb, "set_trace")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))  # restores it after the test
+def test_code_that_asks_a_user_fails_at_run_time_where_it_was_not_found_before(notebook, call, shown):
     with pytest.raises(TrialError) as caught:
         trial(f"x: uniform(0, 1)\nreport(a=1)\n{call}", notebook(""))
     assert caught.value.summary.startswith(f"RuntimeError: {shown} waits for an answer of a user")
