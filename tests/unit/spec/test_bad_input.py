@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nbtune
-from nbtune.bad_input import invalid_characters
-from nbtune.errors import NbtuneError
+from nbtune.bad_input import invalid_characters, readable_input
+from nbtune.errors import NbtuneError, SpecError
 from nbtune.launch.prepare import prepare_cell, prepare_function
 from nbtune.space import Space
 from nbtune.spec.forms.form import Form
@@ -159,14 +159,21 @@ def train(config: Any) -> None:
     nbtune.report(s=1)
 
 
+@readable_input()
+def spec_of(options: dict[str, Any]) -> None:
+    """Read options as every function that starts an experiment does."""
+    if problems := make_spec(options)[1]:
+        raise SpecError(problems)
+
+
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_value_in_each_place(kind: str) -> None:
     value = VALUES[kind]
     for option in OPTIONS:
-        text = answer(lambda option=option: prepare_function(train, {"x": 1.0}, {option: value}))
+        text = answer(lambda option=option: spec_of({option: value}))
         if kind in METHODS:
             assert "RuntimeError: no" in text or "whose repr raises" in text or text.count("got ") or not text
-    answer(lambda: make_spec(dict.fromkeys(OPTIONS, value)))
+    answer(lambda: prepare_function(train, {"x": 1.0}, dict.fromkeys(OPTIONS, value)))
     answer(lambda: prepare_function(value, {"x": 1}, {}))
     for space in (value, {"x": value}, {"x": {"y": value}}):
         answer(lambda space=space: prepare_function(train, space, {}))
@@ -188,7 +195,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(PIECES, TEXT), max_size=25).map("".join))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_text_is_a_cell_a_line_or_an_expression_or_gets_a_message(text: str) -> None:
     for options in ({}, {"search": "grid"}):
         answer(lambda options=options: prepare_cell(text, options, {}))
@@ -202,7 +209,7 @@ def test_any_text_is_a_cell_a_line_or_an_expression_or_gets_a_message(text: str)
         st.sampled_from(sorted(OPTIONS)), st.one_of(TEXT, st.integers(), st.floats(), st.none()), max_size=4
     )
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_text_or_number_as_an_option(options: dict[str, Any]) -> None:
     _, problems = make_spec(options)
     assert all(str(problem).encode() for problem in problems)
