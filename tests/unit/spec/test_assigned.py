@@ -58,7 +58,7 @@ def test_every_kind_of_assignment(text, expected):
 @pytest.mark.parametrize(
     "namespace",
     [{"uniform": nbtune.uniform}, {"tune": ray.tune}, {"nbtune": nbtune}, {"ray": ray}, {"u": ray.tune.uniform}],
-    ids=str,
+    ids=", ".join,
 )
 def test_the_function_may_come_from_the_notebook(namespace):
     (name,) = namespace
