@@ -152,7 +152,7 @@ def test_samples_after_the_end_satisfy_the_constraints(run: Any, search: str) ->
 
 
 def test_errors_of_sampling_are_found_before_anything_starts(run: Any) -> None:
-    with pytest.raises(nbtune.SpecError, match="cannot be sampled: b: uniform.*must be less than upper"):
+    with pytest.raises(nbtune.SpecError, match="b: cannot be sampled: uniform.*must be less than upper"):
         run(train, nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(a, 0.5)"))
     with pytest.raises(nbtune.SpecError, match="none of 1000 samples satisfies"):
         run(train, nbtune.Space.from_cell("a: uniform(0, 1)\nrequire(a > 2)"))

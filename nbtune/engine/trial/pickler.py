@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import io
 import linecache
@@ -9,7 +10,8 @@ import operator
 import pickle
 import sys
 import types
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Set
 from typing import Any
 
 import ray.cloudpickle as cloudpickle
@@ -63,18 +65,37 @@ class Pickler(cloudpickle.CloudPickler):
     def sources(self, label: Callable[[str], str | None]) -> dict[str, tuple[str, str]]:
         """Return the texts of the pickled code's files: file name -> (its label in a traceback, its text).
 
+        Statements without pickled code are left out: they may have a password that the trials do not need.
+
         Args:
             label: file name -> its label if it is a notebook's cell, else None.
         """
-        sources = {}
-        for filename in dict.fromkeys(code.co_filename for code in self.code):
+        sources, lines = {}, defaultdict[str, set[int]](set)
+        for code in self.code:
+            lines[code.co_filename].add(code.co_firstlineno)
+        for filename, first_lines in lines.items():
             name = label(filename)
             if name is None and is_installed(filename):
                 continue
             text = "".join(linecache.getlines(filename))
             if text and len(text) <= _MAX_SOURCE_BYTES:
-                sources[filename] = (name or f'File "{filename}"', text)
+                sources[filename] = (name or f'File "{filename}"', _statements_at(text, first_lines))
         return sources
+
+
+def _statements_at(text: str, lines: Set[int]) -> str:
+    """Return a text in which all lines are empty but those of the top-level statements at some lines."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError):
+        return text
+    kept: set[int] = set()
+    for statement in body:
+        first = min(node.lineno for node in (statement, *getattr(statement, "decorator_list", ())))
+        own = range(first, (statement.end_lineno or first) + 1)
+        if not lines.isdisjoint(own):
+            kept.update(own)
+    return "\n".join(line if at in kept else "" for at, line in enumerate(text.split("\n"), 1))
 
 
 def _cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from nbtune.engine.protocol.failures import TrialError, describe
 from nbtune.engine.trial.payload import ProgramPayload
+from nbtune.engine.trial.pickler import _statements_at
 from nbtune.engine.trial.program import run_program
 from nbtune.engine.trial.session import LocalSession
 from nbtune.errors import SpecError
@@ -213,6 +214,13 @@ def test_inspect_finds_the_source_in_a_trial(notebook, reached):
     text = f"x: uniform(0, 1)\nimport inspect\nreport(text=inspect.getsource({reached}))"
     (report,) = trial(text, notebook(DEFINITIONS))
     assert "deep(kind)" in report["text"]
+
+
+def test_statements_of_a_cell_that_the_trials_do_not_need_stay_in_the_notebook():
+    text = "PASSWORD = 'secret'\n@wraps\ndef f():\n    return 1\nPASSWORD = 'secret'\ng = [\n    lambda: 2]\nclass A:\n    x = 1\n"
+    expected = ["", "@wraps", "def f():", "    return 1", "", "g = [", "    lambda: 2]", "", "", ""]
+    assert _statements_at(text, {3, 7}).split("\n") == expected
+    assert _statements_at("not python", {1}) == "not python"
 
 
 @pytest.mark.parametrize(
