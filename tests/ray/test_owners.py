@@ -95,7 +95,7 @@ def test_an_experiment_that_runs_on_another_cluster(run: Any, until: Any, tmp_pa
         import time
 
         checkpoint = nbtune.get_checkpoint()
-        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 400):
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 5000):
             if os.path.exists(config["gate"]):
                 return
             nbtune.report(step=step, checkpoint={"step": step})

@@ -345,7 +345,7 @@ def test_hints_and_concurrent_trials():
     store._metadata["warning"] = "checkpoints are not kept"
     assert header_state(store)["hint"] == "checkpoints are not kept"
     store._metadata["error"] = "the disk is full"
-    assert header_state(store)["hint"] == "the disk is full"
+    assert header_state(store)["hint"] == "the disk is full; checkpoints are not kept"
     store._metadata.update(concurrent=2, trials=20)
     assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (None, 2)
     assert header_state(store)["workers"] == ""

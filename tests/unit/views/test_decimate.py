@@ -43,6 +43,10 @@ def test_any_ascending_positions(values, places, points):
     check(np.sort(places)[: len(values)], values, points)
 
 
+def test_an_extreme_among_equal_positions_is_kept():
+    check(np.array([0.0] * 14 + [1.0]), [0.0] * 13 + [-1.0, 0.0], 8)
+
+
 @given(VALUES, st.lists(ANY, min_size=MOST, max_size=MOST), POINTS)
 def test_unsorted_positions_are_accepted(values, places, points):
     check(places[: len(values)], values, points)
