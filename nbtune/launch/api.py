@@ -161,7 +161,7 @@ def load(path: str, filesystem: Any = None) -> Experiment:
 
     where = Storage(str(path), filesystem)
     # The folder may have been moved, so its present path replaces the one in its log.
-    metadata = Metadata(path=str(path))
+    metadata = Metadata(path=where.place)
     source = open_experiment(where, partial(elsewhere, where, NAMESPACE))
     experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
     experiment._wait()

@@ -97,7 +97,10 @@ class Experiment(Controls):
         each metric; `iterations`, the number of reports; `time_s`, the seconds of training; `checkpoint`, the path of
         the latest one; `error`, one line. A parameter with the same name as a metric becomes ``config/NAME``.
         """
-        return self._store.frame()
+        frame, where = self._store.frame(), self.where
+        if where is not None and (saved := frame["checkpoint"].dropna()).size:
+            frame.loc[saved.index, "checkpoint"] = [where.path_of(path) for path in saved]
+        return frame
 
     @property
     def history(self) -> pd.DataFrame:

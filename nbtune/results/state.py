@@ -25,7 +25,7 @@ class TrialState:
         time_s: the seconds that it has trained.
         metrics: the last value of each metric.
         best: the best finite value of the experiment's metric, or None.
-        checkpoints: the paths of its checkpoints, the latest last.
+        checkpoints: the paths of its checkpoints, relative to the experiment's folder, the latest last.
         error: one line, or None.
         traceback: the full text, or None.
         failures: the number of its failed attempts.

@@ -91,7 +91,7 @@ class Trial:
     def checkpoints(self) -> list[Checkpoint]:
         """All checkpoints that it has reported, the latest last. `keep_checkpoints` may have deleted some."""
         where = self._experiment.where
-        return [Checkpoint(path, where.open()[0]) for path in self._state.checkpoints] if where else []
+        return [Checkpoint(where.path_of(path), where.open()[0]) for path in self._state.checkpoints] if where else []
 
     @property
     def error(self) -> str | None:

@@ -24,9 +24,10 @@ REPLACED = (
     ("ray._private.ray_constants", "ENABLE_RAY_CLUSTER"),
     ("ray._private.ray_constants", "SETUP_WORKER_FILENAME"),
     ("ray.actor", "ActorClassID"),
+    ("ray.train._internal.checkpoint_manager", "_delete_fs_path"),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "SynchronizationActor"),
 )
-"""What is replaced while a call runs, see CONTRIBUTING.md: a replacement of a name that is gone would do nothing."""
+"""What is replaced, see CONTRIBUTING.md: a replacement of a name that is gone would do nothing."""
 
 CALLED = (
     # Overridden, or called by position: (module, class or function, method, parameters).
@@ -63,6 +64,7 @@ ATTRIBUTES = (
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_pg_to_staging_future"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_request_to_staged_pgs"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_staging_future_to_pg"),
+    ("ray.train._internal.checkpoint_manager", "_CheckpointManager", "_latest_checkpoint_result"),
     ("ray.train.v2._internal.execution.worker_group.thread_runner", "ThreadRunner", "_thread"),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_latest_poll_status"),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_cls"),
@@ -71,6 +73,7 @@ ATTRIBUTES = (
     ("ray.train.v2.api.config", "ScalingConfig", "_resources_per_worker_not_none"),
     ("ray.tune.execution.tune_controller", "TuneController", "_actor_manager"),
     ("ray.tune.execution.tune_controller", "TuneController", "_reuse_actors"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_storage"),
     ("ray.tune.execution.tune_controller", "TrialRunnerWrapper", "_tune_controller"),
     ("ray.tune.experiment.trial", "Trial", "_restore_checkpoint_result"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_finished"),
@@ -193,7 +196,7 @@ def test_private_names_of_ray_are_imported_in_their_rooms_only(path: Path) -> No
 
 def test_every_private_attribute_in_the_rooms_is_checked() -> None:
     used = {name for path in MODULES if place(path).startswith(ROOMS) for name in private_attributes(path)}
-    checked = {attribute for *_, attribute in ATTRIBUTES} | {method for _, _, method, _ in CALLED}
+    checked = {attribute for *_, attribute in (*ATTRIBUTES, *REPLACED)} | {method for _, _, method, _ in CALLED}
     # Ray's module of the worker process, which `_global_node` is in: None until this process is connected.
     assert used - checked == {"_private", "_global_node", "_exit"}
     assert hasattr(importlib.import_module("ray._private.worker"), "_global_node")

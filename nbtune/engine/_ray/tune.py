@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+# Tune deletes checkpoints through a function of this module. There is no hook.
+from ray.train._internal import checkpoint_manager
+
+# The rule which checkpoints are kept.
+from ray.train._internal.checkpoint_manager import _CheckpointManager as CheckpointManager
 
 # The pair of a checkpoint and its metrics: what Tune keeps as `Trial.latest_checkpoint_result`, and what a session
 # takes. The public `ray.tune.report` makes one too, but uploads the checkpoint again.
 from ray.train._internal.session import _TrainingResult as TrainingResult
 
-# The session itself, for the same reason.
+# The session itself, since `ray.tune.report` uploads a checkpoint again.
 from ray.train._internal.session import get_session
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 
 __all__ = [
+    "CheckpointManager",
     "TrainingResult",
     "add_samples",
     "convert_task_errors",
     "is_end_of_trial",
+    "move_to_present_folder",
     "report_result",
     "restart_generator",
+    "set_checkpoint_deletion",
+    "set_checkpoint_manager",
+    "set_latest_checkpoint",
     "set_resource_manager",
     "set_start_checkpoint",
     "tune_controller",
@@ -57,6 +69,37 @@ def is_end_of_trial(error: BaseException) -> bool:
     return trace is not None and trace.tb_frame.f_globals.get("__name__") == TrainingResult.__module__
 
 
+def set_checkpoint_deletion(delete: Callable[[Any, str], None]) -> None:
+    """Replace the function with which Tune deletes superseded checkpoints in this process.
+
+    Args:
+        delete: takes a filesystem and a path on it.
+    """
+    checkpoint_manager._delete_fs_path = lambda fs, fs_path: delete(fs, fs_path)
+
+
+def set_checkpoint_manager(trial: Any, manager: CheckpointManager) -> None:
+    """Replace what Tune knows about the checkpoints of a trial.
+
+    Args:
+        trial: one of Tune's.
+        manager: its checkpoints.
+    """
+    trial.run_metadata.checkpoint_manager = manager
+    trial.run_metadata.invalidate_cache()
+    trial.invalidate_json_state()
+
+
+def set_latest_checkpoint(manager: CheckpointManager, result: TrainingResult) -> None:
+    """Let a trial continue from a checkpoint of another trial, as `ray.tune.schedulers.PopulationBasedTraining` does.
+
+    Args:
+        manager: the trial's checkpoints.
+        result: the checkpoint with its metrics.
+    """
+    manager._latest_checkpoint_result = result
+
+
 def tune_controller(wrapped: Any) -> Any:
     """Return Tune's controller itself; schedulers are given one that warns about all that is not meant for them.
 
@@ -64,6 +107,23 @@ def tune_controller(wrapped: Any) -> Any:
         wrapped: the controller as a scheduler gets it.
     """
     return wrapped._tune_controller
+
+
+def move_to_present_folder(trial: Any, controller: Any) -> None:
+    """Give a trial the experiment's present folder.
+
+    Search algorithms make trials from what they have saved, with the folder of the earlier run, which may have been
+    moved. Tune itself only does this for the trials of its snapshot.
+
+    Args:
+        trial: one of Tune's.
+        controller: the controller as a scheduler gets it.
+    """
+    present = tune_controller(controller)._storage
+    storage = copy.copy(trial.storage)
+    storage.storage_filesystem, storage.syncer = present.storage_filesystem, present.syncer
+    storage.storage_fs_path, storage.experiment_dir_name = present.storage_fs_path, present.experiment_dir_name
+    trial.set_storage(storage)
 
 
 @contextmanager

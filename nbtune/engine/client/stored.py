@@ -135,7 +135,9 @@ def _foreign(path: str, filesystem: pafs.FileSystem, folder: str) -> Iterator[Ev
             )
         for result in trial.run_metadata.checkpoint_manager.best_checkpoint_results:
             reports = int(result.metrics.get("training_iteration", 0))
-            yield CheckpointSaved(number, ended, reports, path=result.checkpoint.path)
+            saved = PurePosixPath(result.checkpoint.path)
+            inside = str(saved.relative_to(folder)) if saved.is_relative_to(folder) else str(saved)
+            yield CheckpointSaved(number, ended, reports, path=inside)
         if trial.status == "ERROR":
             yield AttemptFailed(number, ended, **describe(error_of(trial)), final=True)
         if trial.status in {"ERROR", "TERMINATED"}:

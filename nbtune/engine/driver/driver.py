@@ -19,6 +19,7 @@ from nbtune.engine.protocol.commands import Command, StopExperiment
 from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import OverError
+from nbtune.engine.storage.deletions import Deletions
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.lease import Lease, acquire
 from nbtune.engine.storage.log import EventLog
@@ -58,6 +59,7 @@ class Driver(TrialMessages):
         self._large: list[Any] = []  # Ray's references to the large values
         self._finished = threading.Event()
         self._log_writer: LogWriter | None = None
+        self._deletions: Deletions | None = None
         self._staging: Callable[[], str | None] = lambda: None
         self._readers: dict[str, float] = {}  # id of a reader -> time of its last request
         self._info: DriverInfo | None = None
@@ -123,7 +125,8 @@ class Driver(TrialMessages):
         folder = resume.storage.join(resume.folder).open()
         stored = read_launch(*folder)
         self._large = [ray.put(value) for value in read_large(*folder, stored.large_count)]
-        launch = replace(stored, storage=resume.storage, slots=resume.slots, environment=resume.environment)
+        launch = replace(stored, storage=resume.storage, folder=resume.folder)  # it may have been moved and renamed
+        launch = replace(launch, slots=resume.slots, environment=resume.environment)
         metadata: Metadata = {"error": None, "traceback": None, "ended": None, **resume.metadata}
         self._begin(launch, reader, metadata, resume.epoch)
         self._start_thread(self._run, launch, resume)
@@ -151,8 +154,14 @@ class Driver(TrialMessages):
             filesystem, path, this_process((replaced or 0) + 1, **runs_at()), is_new=replaced is None
         )
         log = self._log = EventLog(filesystem, path, lease.owner.epoch)
+        self._deletions = Deletions(log)
         self._log_writer = LogWriter(
-            log, launch.storage.redacted, self._request_stop, lambda: self._repair(where), lease.confirm
+            log,
+            launch.storage.redacted,
+            self._request_stop,
+            lambda: self._repair(where),
+            lease.confirm,
+            self._deletions,
         )
         self._readers[reader] = time.monotonic()
         self._info = DriverInfo(metadata.get("name", ""), where)
@@ -303,10 +312,13 @@ class Driver(TrialMessages):
 
     def _fit(self, launch: Launch, resume: Resume | None) -> str:
         """Run Tune; return the experiment's final status."""
+        from nbtune.engine._ray.tune import set_checkpoint_deletion
         from nbtune.engine.tune.tuner import make_run
 
         assert self._log is not None
         assert self._log_writer is not None
+        assert self._deletions is not None
+        set_checkpoint_deletion(self._deletions.add)
         run = make_run(launch, self._large, self._log, resume)
         run.control.confirm = self._log_writer.confirm
         self._control, self._recorder = run.control, run.recorder
@@ -314,6 +326,7 @@ class Driver(TrialMessages):
         self._staging = lambda: run.recorder.staging
         writer = self._log_writer
         run.recorder.on_failure = lambda unsaved, final: writer.on_trial_failure(unsaved, final=final)
+        run.recorder.before_snapshot = writer.flush
         if self._stop_requested:
             run.control.submit(StopExperiment())
         self._record({"status": "running"})

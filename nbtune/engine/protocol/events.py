@@ -24,6 +24,7 @@ __all__ = [
     "CheckpointSaved",
     "Event",
     "ExperimentUpdated",
+    "StartsFrom",
     "TrialAdded",
     "TrialEnded",
     "TrialPaused",
@@ -143,7 +144,18 @@ class CheckpointSaved(Event):
     """A checkpoint of a trial is in storage.
 
     Attributes:
-        path: its path on the experiment's filesystem.
+        path: its path relative to the experiment's folder, which may be moved.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartsFrom(Event):
+    """A trial is about to start from a checkpoint of another trial, as population based training does.
+
+    Attributes:
+        path: the checkpoint's path, as in `CheckpointSaved`.
     """
 
     path: str
@@ -234,6 +246,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkersStarted,
     WorkerReported,
     TrialReconfigured,
+    StartsFrom,
 )
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
 _IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}

@@ -12,6 +12,7 @@ from nbtune.engine.protocol.events import (
     CheckpointSaved,
     Event,
     ExperimentUpdated,
+    StartsFrom,
     TrialAdded,
     TrialEnded,
     TrialQueued,
@@ -21,7 +22,24 @@ from nbtune.engine.protocol.events import (
 )
 from nbtune.engine.protocol.metadata import Metadata
 
-__all__ = ["Past", "PastTrial", "past_of"]
+__all__ = ["Past", "PastTrial", "SavedCheckpoint", "past_of"]
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A checkpoint of a trial, which may be deleted by now.
+
+    Attributes:
+        path: its path relative to the experiment's folder.
+        iteration: the number of the reports before it, including its own.
+        metrics: metric -> value of the report with the checkpoint, or the last one before it.
+        time_s: the seconds that the trial had trained at that report.
+    """
+
+    path: str
+    iteration: int
+    metrics: dict[str, Any]
+    time_s: float
 
 
 @dataclass
@@ -37,10 +55,8 @@ class PastTrial:
         status: the final status of its last attempt, or "" if it is not over.
         reason: why it ended.
         iterations: the number of its reports.
-        checkpoint: the path of its latest checkpoint, or None.
-        checkpoint_iteration: the iteration of that checkpoint.
-        checkpoint_metrics: metric -> value of the report with the checkpoint, or the last one before it.
-        checkpoint_time_s: the seconds that it had trained at that report.
+        checkpoints: all checkpoints that it has saved, the latest last.
+        start: a checkpoint of another trial that it has started from after its latest own one, or None.
         last_metrics: metric -> value of the last report.
         last_time_s: the seconds that it had trained at the last report.
     """
@@ -53,10 +69,8 @@ class PastTrial:
     status: str = ""
     reason: str = ""
     iterations: int = 0
-    checkpoint: str | None = None
-    checkpoint_iteration: int = 0
-    checkpoint_metrics: dict[str, Any] = field(default_factory=dict)
-    checkpoint_time_s: float = 0.0
+    checkpoints: list[SavedCheckpoint] = field(default_factory=list)
+    start: SavedCheckpoint | None = None
     last_metrics: dict[str, Any] = field(default_factory=dict)
     last_time_s: float = 0.0
 
@@ -97,14 +111,19 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
     metadata = Metadata()
     trials: dict[int, PastTrial] = {}
     end, is_damaged = 0, False
+    saved: dict[str, SavedCheckpoint] = {}  # path -> the checkpoint
     for chunk in chunks:
         is_damaged |= chunk.first > end
         end = chunk.end
         for event in chunk.events():
             if isinstance(event, ExperimentUpdated):
                 metadata.update(event.metadata)
+            elif isinstance(event, StartsFrom):
+                trials.setdefault(event.trial, PastTrial(event.trial)).start = saved.get(event.path)
             else:
                 _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
+                if isinstance(event, CheckpointSaved):
+                    saved[event.path] = trials[event.trial].checkpoints[-1]
     named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
     unnamed = {number: trial for number, trial in trials.items() if not trial.ray_id}
     return Past(metadata, named, unnamed, is_damaged)
@@ -121,8 +140,9 @@ def _apply(trial: PastTrial, event: Event) -> None:
             trial.iterations = event.iteration
             trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
         case CheckpointSaved():
-            trial.checkpoint, trial.checkpoint_iteration = event.path, event.iteration
-            trial.checkpoint_metrics, trial.checkpoint_time_s = trial.last_metrics, trial.last_time_s
+            metrics, time_s = trial.last_metrics, trial.last_time_s
+            trial.checkpoints.append(SavedCheckpoint(event.path, event.iteration, metrics, time_s))
+            trial.start = None
         case TrialEnded():
             trial.status, trial.reason = event.status, event.reason
         case TrialStarted() | TrialQueued():

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.failures import UnsavedCheckpoint
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.storage.deletions import Deletions
 from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.storage.log import EventLog
 
@@ -38,6 +39,7 @@ class LogWriter:
         end_experiment: called once when storage has failed for too long.
         repair: rewrites Tune's files that are incomplete in storage; raises OSError where storage still fails.
         confirm: raises `LeaseLostError` if another driver owns the experiment.
+        deletions: what to delete after the log is in storage.
 
     Attributes:
         confirm: the same as the argument.
@@ -52,9 +54,12 @@ class LogWriter:
         end_experiment: Callable[[], None],
         repair: Callable[[], None] = lambda: None,
         confirm: Callable[[], None] = lambda: None,
+        deletions: Deletions | None = None,
     ) -> None:
         self._log, self._storage_name = log, storage_name
         self._end_experiment, self._repair, self.confirm = end_experiment, repair, confirm
+        self._deletions = deletions
+        self._stored = 0  # how many events are in storage
         self._failing_since: float | None = None
         self._lock = threading.Lock()  # two threads call `flush`
         self.failure: str | None = None
@@ -78,6 +83,7 @@ class LogWriter:
                 return
             if is_flushed:
                 interval = max(_MIN_INTERVAL, _INTERVAL_FACTOR * (time.monotonic() - started))
+                self._delete()
             else:
                 interval = _RETRY_INTERVALS[0]
 
@@ -90,7 +96,9 @@ class LogWriter:
         with self._lock:
             self.confirm()
             try:
+                stored = len(self._log)
                 self._log.flush()
+                self._stored = stored
             except Exception as error:  # a custom filesystem may raise anything
                 self._on_error(error)
                 return False
@@ -152,12 +160,17 @@ class LogWriter:
     def flush_and_repair(self) -> bool:
         """Write all events, and repair incomplete files if storage has failed; return whether both succeeded."""
         flushed = self.flush()
+        self._delete()
         try:
             if self.has_failed:
                 self._repair()  # even on a full disk: it deletes incomplete files
         except Exception:  # a custom filesystem may raise anything; the caller retries
             return False
         return flushed
+
+    def _delete(self) -> None:
+        if self._deletions is not None:
+            self._deletions.run(self._stored)
 
     def _on_error(self, error: Exception) -> None:
         self.has_failed = True

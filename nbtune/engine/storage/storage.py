@@ -31,12 +31,19 @@ class Storage:
     """The folder that contains experiments, or the folder of one experiment.
 
     Attributes:
-        place: a local folder or a URI; with a `filesystem`, a path on that.
+        place: a local folder or a URI; with a `filesystem`, a path on that. A local folder becomes absolute, since the
+            processes that open it have other working folders.
         filesystem: the `pyarrow.fs.FileSystem` that `place` is a path on, or None.
     """
 
     place: str
     filesystem: pafs.FileSystem | None = None
+
+    def __post_init__(self) -> None:
+        if self.filesystem is None and not self.is_uri:
+            path = Path(self.place).expanduser().absolute()
+            # "..", as of load(".."), is the name of no folder.
+            object.__setattr__(self, "place", str(path.resolve() if ".." in path.parts else path))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Storage, (self.place, self.filesystem)  # each process opens it with its own environment
@@ -49,7 +56,7 @@ class Storage:
             if self.is_uri:
                 filesystem, path = pafs.FileSystem.from_uri(self.place)
                 return filesystem, path.rstrip("/")
-            return pafs.LocalFileSystem(), str(Path(self.place).expanduser().absolute())
+            return pafs.LocalFileSystem(), self.place
         except (OSError, ValueError) as error:
             raise ExperimentError(f"cannot open the storage {self.redacted!r}: {_redacted(error, self)}") from error
 
@@ -116,6 +123,17 @@ class Storage:
         filesystem, path = self.open()
         base = local_base(filesystem)
         return None if base is None else f"{base}{path}"
+
+    def path_of(self, inside: str) -> str:
+        """Return the path of a file or folder of this folder on the filesystem.
+
+        Args:
+            inside: its path relative to this folder, as the event log has it.
+
+        Raises:
+            ExperimentError: pyarrow cannot open the storage.
+        """
+        return f"{self.open()[1]}/{inside}"
 
     def probe(self) -> None:
         """Create the folder if it does not exist, and check that it is writable.

@@ -6,31 +6,50 @@ up to date from the log, and trials that are missing in the snapshot are created
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import pyarrow.fs as pafs
 from ray.tune import Checkpoint
 
-from nbtune.engine._ray.tune import TrainingResult, set_start_checkpoint
-from nbtune.engine.protocol.replay import PastTrial
+from nbtune.engine._ray.tune import (
+    CheckpointManager,
+    TrainingResult,
+    set_checkpoint_manager,
+    set_latest_checkpoint,
+    set_start_checkpoint,
+)
+from nbtune.engine.protocol.replay import PastTrial, SavedCheckpoint
 from nbtune.engine.protocol.result import tune_result
 
-__all__ = ["catch_up", "last_result", "revive", "saved_result", "start_from_checkpoint"]
+__all__ = ["catch_up", "foreign_start", "last_result", "relative_path", "revive", "start_from_checkpoint"]
+
+_NAME = "checkpoint_"
 
 
-def saved_result(past: PastTrial, filesystem: Any) -> Any:
-    """Return a trial's latest checkpoint with the report that it belongs to, as Tune stores it; None without one.
+def relative_path(trial: Any, checkpoint: Any) -> str:
+    """Return the path of a checkpoint relative to the experiment's folder, which may be moved.
 
     Args:
-        past: the trial.
-        filesystem: the filesystem of the checkpoint's path.
+        trial: the trial of Tune's that has the checkpoint, its own or that of another trial.
+        checkpoint: a `ray.tune.Checkpoint`.
     """
-    if past.checkpoint is None:
+    path, folder = str(checkpoint.path), f"{trial.storage.experiment_fs_path}/"
+    # Tune does not update the path of another trial's checkpoint when the folder was moved. TRIAL/CHECKPOINT remains.
+    return path.removeprefix(folder) if path.startswith(folder) else "/".join(path.split("/")[-2:])
+
+
+def foreign_start(trial: Any) -> str | None:
+    """Return the relative path of the checkpoint that a trial is about to start from, if it is another trial's.
+
+    Args:
+        trial: one of Tune's.
+    """
+    result = trial.latest_checkpoint_result
+    if result is None or result.checkpoint is None:
         return None
-    metrics = {
-        **tune_result(past.checkpoint_metrics, past.checkpoint_iteration, past.checkpoint_time_s),
-        "config": past.config,
-    }
-    return TrainingResult(checkpoint=Checkpoint(past.checkpoint, filesystem=filesystem), metrics=metrics)
+    path = relative_path(trial, result.checkpoint)
+    return None if path.startswith(f"{trial.storage.trial_dir_name}/") else path
 
 
 def last_result(past: PastTrial) -> dict[str, Any]:
@@ -43,22 +62,54 @@ def last_result(past: PastTrial) -> dict[str, Any]:
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
-    """Give a restored trial its parameters, and the checkpoint that it has saved after Tune's snapshot, if any.
+    """Give a restored trial the parameters and checkpoints that it has according to the log.
 
-    Tune restores parameters from JSON, which loses the types of some.
+    Tune restores parameters from JSON, which loses the types of some. Its snapshot may be older than the log, and name
+    checkpoints that were deleted since, or that were lost.
 
     Args:
         trial: Tune's trial.
         past: the same trial according to the log.
     """
     trial.set_config(dict(past.config))
-    known = trial.latest_checkpoint_result
-    if past.checkpoint is None or (
-        known is not None and known.metrics.get("training_iteration", 0) >= past.checkpoint_iteration
-    ):
-        return
-    trial.on_checkpoint(saved_result(past, trial.storage.storage_filesystem))
-    _continue_numbering(trial, past.checkpoint)
+    storage = trial.storage
+    filesystem, root = storage.storage_filesystem, storage.experiment_fs_path
+    folders = pafs.FileSelector(storage.trial_fs_path, allow_not_found=True)
+    existing = {
+        f"{past.folder}/{info.base_name}"
+        for info in filesystem.get_file_info(folders)
+        if info.type == pafs.FileType.Directory and info.base_name.startswith(_NAME)
+    }
+    known = trial.run_metadata.checkpoint_manager
+    results = [_result(saved, past, root, filesystem) for saved in past.checkpoints if saved.path in existing]
+    if not results:  # the log may be damaged
+        results = _existing_results(trial, known, existing)
+    # It has the same rule as before which checkpoints are kept. A deletion that was under way is completed.
+    manager = CheckpointManager(known.checkpoint_config)
+    for result in results:
+        manager.register_checkpoint(result)
+    if past.start is not None and _exists(filesystem, f"{root}/{past.start.path}"):
+        set_latest_checkpoint(manager, _result(past.start, past, root, filesystem))
+    set_checkpoint_manager(trial, manager)
+    _continue_numbering(trial, existing)
+
+
+def _result(saved: SavedCheckpoint, past: PastTrial, root: str, filesystem: Any) -> TrainingResult:
+    """Return a checkpoint with the report that it belongs to, as Tune stores it."""
+    metrics = {**tune_result(saved.metrics, saved.iteration, saved.time_s), "config": past.config}
+    return TrainingResult(checkpoint=Checkpoint(f"{root}/{saved.path}", filesystem=filesystem), metrics=metrics)
+
+
+def _existing_results(trial: Any, manager: Any, existing: Collection[str]) -> list[TrainingResult]:
+    """Return the trial's own checkpoints in Tune's snapshot that exist, the latest last."""
+    results = {relative_path(trial, one.checkpoint): one for one in manager.best_checkpoint_results}
+    if (latest := manager.latest_checkpoint_result) is not None:
+        results[relative_path(trial, latest.checkpoint)] = latest
+    return [results[path] for path in sorted(results.keys() & existing)]
+
+
+def _exists(filesystem: pafs.FileSystem, path: str) -> bool:
+    return bool(filesystem.get_file_info(path).type == pafs.FileType.Directory)
 
 
 def revive(trial: Any, past: PastTrial) -> None:
@@ -83,8 +134,11 @@ def start_from_checkpoint(trial: Any, result: Any) -> None:
     set_start_checkpoint(trial, result)
 
 
-def _continue_numbering(trial: Any, path: str) -> None:
-    """Continue the numbers of checkpoints after the latest, so that none is overwritten."""
-    number = path.rpartition("_")[2]
-    if number.isdigit():
-        trial.storage.current_checkpoint_index = max(trial.storage.current_checkpoint_index, int(number))
+def _continue_numbering(trial: Any, existing: Iterable[str]) -> None:
+    """Continue the numbers of checkpoints after those in storage, which may be incomplete, so that none is overwritten.
+
+    One number is left out: the process of the earlier run may live for a moment, and save one more.
+    """
+    numbers = [int(number) for path in existing if (number := path.rpartition("_")[2]).isdigit()]
+    if numbers:
+        trial.storage.current_checkpoint_index = max(trial.storage.current_checkpoint_index, max(numbers) + 1)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, assert_never
 
 import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from nbtune.engine._ray.tune import tune_controller, without_actor_reuse
+from nbtune.engine._ray.tune import move_to_present_folder, tune_controller, without_actor_reuse
 from nbtune.engine.protocol.commands import (
     AddTrial,
     Command,
@@ -33,8 +34,9 @@ from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.tune.continuation import last_result
 from nbtune.engine.tune.oom import tolerate_memory_kills
 from nbtune.engine.tune.recorder import Recorder
+from nbtune.engine.tune.requested import RequestedTrial
 from nbtune.engine.tune.scheduler import SteerableScheduler
-from nbtune.engine.tune.searcher import RequestedTrial, SteerableSearch
+from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
 
 __all__ = ["Control", "InterruptedRun"]
@@ -204,7 +206,9 @@ class Control(Live, Callback):
         if self._past is None:
             return
         controller = self._scheduler.controller
-        self._trials = [] if controller is None else controller.get_trials()
+        if controller is not None:
+            self._trials = controller.get_trials()
+            self._search_alg.on_created = partial(move_to_present_folder, controller=controller)
         if self._past.is_damaged:
             self._recorder.recover(self._trials, self._past)
         self._catch_up(self._past)
@@ -215,6 +219,8 @@ class Control(Live, Callback):
         by_id = {trial.trial_id: trial for trial in self._trials}
         for past in sorted(earlier.trials.values(), key=lambda past: past.number):
             trial = by_id.get(past.ray_id)
+            if past.by == "search":  # Tune's files are not written at the same moment
+                self._search_alg.skip_proposal(past.ray_id)
             is_resumed = past.is_resumed(failed=self._failed)
             if trial is not None and not (is_resumed and trial.is_finished()):
                 if not is_resumed and not trial.is_finished():
@@ -225,8 +231,6 @@ class Control(Live, Callback):
 
     def _restore(self, past: PastTrial, is_resumed: bool, *, known: bool) -> None:
         """Restore a trial that is missing in Tune's snapshot, or is over there (`known`) although it goes on."""
-        if past.by == "search" and not known:
-            self._search_alg.skip_proposal()
         if is_resumed:
             self._search_alg.request(RequestedTrial(past.config, past=past, by=past.by))
         elif not known:

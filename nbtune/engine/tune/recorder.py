@@ -16,6 +16,7 @@ from nbtune.engine.protocol.events import (
     CheckpointSaved,
     Event,
     ExperimentUpdated,
+    StartsFrom,
     TrialEnded,
     TrialPaused,
     TrialQueued,
@@ -34,7 +35,7 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.result import REPORT, user_metrics
 from nbtune.engine.storage.log import EventLog
-from nbtune.engine.tune.continuation import catch_up
+from nbtune.engine.tune.continuation import catch_up, foreign_start, relative_path
 from nbtune.engine.tune.groups import release
 from nbtune.engine.tune.searcher import SteerableSearch
 
@@ -59,6 +60,8 @@ class Recorder(Live, Callback):
         staging: the local folder from which Tune copies its files into storage; None before the first trial.
         on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
             reason), and whether the failure is final.
+        before_snapshot: called before Tune writes its snapshot. It puts the log into storage, so that the snapshot is
+            never ahead of it: a report that only the snapshot has would be missing after a resumption.
         releases_groups: whether trials reserve placement groups themselves, which are removed after their process.
     """
 
@@ -78,6 +81,7 @@ class Recorder(Live, Callback):
         self.stopped_by_scheduler: set[str] = set()
         self.pruned: set[str] = set()
         self.staging: str | None = None
+        self.before_snapshot: Callable[[], object] = lambda: None
         self.releases_groups = False
         self._configs: dict[str, dict[str, Any]] = {}  # the recorded configurations of the trials of this run
         self._actors: dict[str, bytes] = {}  # the ids of the actors that run trials, of those that reserve something
@@ -182,6 +186,8 @@ class Recorder(Live, Callback):
         if self.releases_groups and (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[trial.trial_id] = actor_id(actor)
         self._record_config(trial)
+        if (start := foreign_start(trial)) is not None:
+            self._append(StartsFrom, trial, iteration=_reports(trial), path=start)
         self._append(TrialStarted, trial)
 
     def on_trial_result(
@@ -195,7 +201,7 @@ class Recorder(Live, Callback):
             self._append(WorkerReported, trial, **when, rank=rank, metrics=dict(flat(share.metrics)), took=share.took)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        self._append(CheckpointSaved, trial, iteration=_reports(trial), path=checkpoint.path)
+        self._append(CheckpointSaved, trial, iteration=_reports(trial), path=relative_path(trial, checkpoint))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._search_alg.on_queued(trial.trial_id)
@@ -223,6 +229,9 @@ class Recorder(Live, Callback):
             if trial.trial_id not in self._ended:
                 self._cut_short = True
                 self._end(trial, "stopped", "experiment")
+
+    def get_state(self) -> None:
+        self.before_snapshot()
 
     def final_status(self) -> str:
         """Return the experiment's final status, which follows from those of its trials."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 import copy
 import logging
 import zlib
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,50 +22,20 @@ from ray.tune.utils.util import flatten_dict
 
 from nbtune.engine._ray.tune import add_samples, restart_generator
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
 from nbtune.engine.tune.continuation import revive, start_from_checkpoint
+from nbtune.engine.tune.requested import RequestedTrial, RequestState
 from nbtune.engine.tune.search_state import restore_search, save_search
 from nbtune.engine.tune.usable_results import UsableResults
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
 
-__all__ = ["RequestedTrial", "SteerableSearch"]
+__all__ = ["SteerableSearch"]
 
 _log = logging.getLogger(__name__)
 _STATE = "nbtune-search-{}.pkl"
 _TRIES = 1000  # consecutive rejected proposals after which the search ends
-
-
-@dataclass(frozen=True)
-class RequestedTrial:
-    """A trial that is created whatever the search algorithm proposes.
-
-    Attributes:
-        config: all of its parameters.
-        past: the trial in an earlier run, or None for a new trial.
-        start: the checkpoint of another trial that it starts from, as a result of Tune, or None.
-        by: who has added it: "user", or "search" for a trial that the algorithm had proposed in an earlier run.
-    """
-
-    config: dict[str, Any]
-    past: PastTrial | None = None
-    start: Any = None
-    by: str = "user"
-
-
-@dataclass
-class _State:
-    """The part that is saved with Tune's snapshot."""
-
-    experiment: Any = None
-    requested: deque[RequestedTrial] = field(default_factory=deque)
-    user_trials: set[str] = field(default_factory=set)  # ids of the trials that the user has added
-    max_concurrent: int | None = None
-    added: int = 0
-    drawn: int = 0  # samples that have replaced rejected ones
-    decoded: int = 0  # configurations of the algorithm, and samples that have replaced some of them
 
 
 class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
@@ -81,6 +49,7 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
 
     Attributes:
         results: trial id -> last result, of trials that were over in an earlier run but not in Tune's snapshot.
+        on_created: called with each new trial of Tune.
         on_dropped: called with a number of trials that are not created, since no sample satisfies the constraints.
     """
 
@@ -91,8 +60,9 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
         self.failures, self.part = failures, f"the search algorithm {type(algorithm).__name__}"
         self._inner: Any = SearchGenerator(algorithm) if isinstance(algorithm, Searcher) else algorithm
         self._search, self._slots = search, slots
+        self.on_created: Callable[[Any], None] = lambda trial: None
         self.on_dropped: Callable[[int], None] = lambda trials: None
-        self._state = _State(max_concurrent=max_concurrent)
+        self._state = RequestState(max_concurrent=max_concurrent)
         self._open: set[str] = set()  # trials that are not over and not paused by the user
         self._started: set[str] = set()  # those that hold resources
         self._paused_by_scheduler: set[str] = set()
@@ -211,7 +181,11 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
     def next_trial(self) -> Any:
         if not self._has_capacity() or self.failures.first is not None:
             return None
-        return self._create(self._state.requested.popleft()) if self._state.requested else self._propose()
+        if self._state.requested:
+            return self._create(self._state.requested.popleft())
+        if (trial := self._propose()) is not None:
+            self._state.proposed.add(trial.trial_id)
+        return trial
 
     def _propose(self) -> Any:
         """Return the algorithm's next proposal that is accepted; None if there is none now, or none is left."""
@@ -221,6 +195,7 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
                 return None
             trial.config = from_tokens(trial.config, self._random_state())
             if self._may_be_tried(trial.config):
+                self.on_created(trial)
                 return trial
             self._inner.on_trial_complete(trial.trial_id, error=True)
             if self._search.replaces_rejected and isinstance(self._inner, SearchGenerator):
@@ -289,10 +264,16 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
                 self._inner.searcher.add_evaluated_point(self._search.tokens.encode(flatten_dict(dict(config))), value)
 
     @ends_experiment(None)
-    def skip_proposal(self) -> None:
-        """Drop the next proposal, which was already made in an earlier run."""
-        trial = self._propose()
-        if trial is not None:
+    def skip_proposal(self, trial_id: str) -> None:
+        """Drop the next proposal if the algorithm does not know that it was already made in an earlier run.
+
+        Args:
+            trial_id: the id of the trial that was made of it.
+        """
+        if trial_id in self._state.proposed:
+            return
+        self._state.proposed.add(trial_id)
+        if (trial := self._propose()) is not None:
             self._inner.on_trial_complete(trial.trial_id, error=True)
 
     @ends_experiment(False)
@@ -324,7 +305,9 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
         experiment.spec = {**experiment.spec, "config": space, "num_samples": 1}
         generator = BasicVariantGenerator(random_state=seed)
         generator.add_configurations([experiment])
-        return generator.next_trial()
+        trial = generator.next_trial()
+        self.on_created(trial)
+        return trial
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 

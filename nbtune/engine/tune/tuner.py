@@ -17,6 +17,7 @@ from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
 from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
+from nbtune.engine.storage.repair import set_damaged_aside
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.control import Control
@@ -102,16 +103,17 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     trainable.__qualname__ = (
         TrialProcess.__name__
     )  # the name that Ray shows for the processes, instead of that of Tune's wrapper
-    where = launch.storage.join(launch.folder)
-    if resume is not None and tune.Tuner.can_restore(where.place, where.filesystem):
+    # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
+    filesystem, path = launch.storage.join(launch.folder).open()
+    if resume is not None and set_damaged_aside(filesystem, path):
         # The settings are those of the first run, except for the scheduler, the search algorithm and the callbacks
         # above.
         tuner = tune.Tuner.restore(
-            where.place,
+            path,
             trainable,
             resume_errored=failed,
             param_space=search.param_space,
-            storage_filesystem=where.filesystem,
+            storage_filesystem=filesystem,
         )
     else:
         tuner = _new(
@@ -143,6 +145,8 @@ def _new(
 ) -> tune.Tuner:
     spec = launch.spec
     metric = None if spec.metric is None else tune_name(spec.metric)
+    filesystem, path = launch.storage.join(launch.folder).open()
+    parent, _, name = path.rpartition("/")
     return tune.Tuner(
         trainable,
         param_space=search.param_space,
@@ -156,9 +160,9 @@ def _new(
             trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
-            name=launch.folder,
-            storage_path=launch.storage.place,
-            storage_filesystem=launch.storage.filesystem,
+            name=name,
+            storage_path=parent or ("/" if path.startswith("/") else "."),
+            storage_filesystem=filesystem,
             stop=stopping,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),

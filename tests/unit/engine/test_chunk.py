@@ -17,6 +17,7 @@ from nbtune.engine.protocol.events import (
     AttemptFailed,
     CheckpointSaved,
     ExperimentUpdated,
+    StartsFrom,
     TrialAdded,
     TrialEnded,
     TrialPaused,
@@ -80,6 +81,7 @@ OWN = {
         "took": st.dictionaries(st.sampled_from([SECONDS, WAITED, CPU]), st.floats()),
     },
     TrialReconfigured: {"config": OBJECTS},
+    StartsFrom: {"path": TEXT},
 }
 COLUMNS = {
     "trial": st.integers(-1, 2**31 - 1),

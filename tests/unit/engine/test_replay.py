@@ -6,6 +6,7 @@ from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.events import (
     CheckpointSaved,
     ExperimentUpdated,
+    StartsFrom,
     TrialAdded,
     TrialEnded,
     TrialPaused,
@@ -15,7 +16,7 @@ from nbtune.engine.protocol.events import (
     WorkerReported,
     WorkersStarted,
 )
-from nbtune.engine.protocol.replay import past_of
+from nbtune.engine.protocol.replay import SavedCheckpoint, past_of
 from nbtune.results.store import Store
 
 ADDED = {"ray_id": "ab_00000", "config": {"a": 1}, "folder": "trial_ab_00000", "by": "user"}
@@ -36,14 +37,13 @@ def test_a_checkpoint_has_the_metrics_of_its_report():
         TrialStarted(0),
         reported(1, acc=0.1),
         reported(2, acc=0.2, loss=3),
-        CheckpointSaved(0, iteration=2, path="/x/checkpoint_000001"),
+        CheckpointSaved(0, iteration=2, path="t/checkpoint_000001"),
         reported(3, acc=0.3),
     )
     assert found.metadata["trials"] == 4
     (trial,) = found.trials.values()
     assert (trial.ray_id, trial.folder, trial.config, trial.by) == ("ab_00000", "trial_ab_00000", {"a": 1}, "user")
-    assert (trial.checkpoint, trial.checkpoint_iteration, trial.checkpoint_time_s) == ("/x/checkpoint_000001", 2, 1.0)
-    assert trial.checkpoint_metrics["acc"] == 0.2
+    assert trial.checkpoints == [SavedCheckpoint("t/checkpoint_000001", 2, {"acc": 0.2, "loss": 3}, 1.0)]
     assert trial.last_metrics["acc"] == 0.3
     assert trial.iterations == 3
     assert trial.is_resumed(failed=False)
@@ -55,10 +55,25 @@ def test_reports_of_workers_are_not_reports_of_the_trial():
         WorkersStarted(0, workers=[]),
         reported(1, acc=0.1),
         WorkerReported(0, iteration=1, time_s=9.0, metrics={"acc": 0.9}, rank=0, took={"seconds": 1.0}),
-        CheckpointSaved(0, iteration=1, path="/x"),
+        CheckpointSaved(0, iteration=1, path="t/x"),
     ).trials.values()
-    assert trial.checkpoint_metrics == trial.last_metrics == {"acc": 0.1}
-    assert (trial.checkpoint_time_s, trial.last_time_s) == (0.5, 0.5)
+    assert trial.checkpoints == [SavedCheckpoint("t/x", 1, {"acc": 0.1}, 0.5)]
+    assert (trial.last_metrics, trial.last_time_s) == ({"acc": 0.1}, 0.5)
+
+
+def test_a_trial_starts_from_a_checkpoint_of_another_until_it_has_saved_its_own():
+    events = [
+        TrialAdded(0, **ADDED),
+        TrialAdded(1, ray_id="ab_00001", folder="trial_ab_00001", config={}),
+        reported(1, acc=0.1),
+        CheckpointSaved(0, iteration=1, path="t/x"),
+        StartsFrom(1, path="t/x"),
+    ]
+    other = past(*events).trials["ab_00001"]
+    assert (other.start, other.checkpoints) == (SavedCheckpoint("t/x", 1, {"acc": 0.1}, 0.5), [])
+    own = past(*events, CheckpointSaved(1, iteration=1, path="u/y")).trials["ab_00001"]
+    assert (own.start, [saved.path for saved in own.checkpoints]) == (None, ["u/y"])
+    assert past(StartsFrom(0, path="t/gone"), TrialAdded(0, **ADDED)).trials["ab_00000"].start is None
 
 
 @pytest.mark.parametrize(

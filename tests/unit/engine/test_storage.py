@@ -1,6 +1,7 @@
 """nbtune.engine.storage.storage and its log writer, repair and credentials; nbtune.cluster.resources.shared."""
 
 import errno
+import json
 import os
 import pickle
 import resource
@@ -24,11 +25,12 @@ from nbtune.engine.protocol.failures import (
 )
 from nbtune.engine.storage import log_writer as log_writer_module
 from nbtune.engine.storage.credentials import object_store_variables
+from nbtune.engine.storage.deletions import Deletions
 from nbtune.engine.storage.lease import acquire
 from nbtune.engine.storage.log import EventLog, read_log, write_atomically
 from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.owner import this_process
-from nbtune.engine.storage.repair import repair
+from nbtune.engine.storage.repair import repair, set_damaged_aside
 from nbtune.engine.storage.snapshot import write_large
 from nbtune.engine.storage.storage import Storage, create_private_folder, has_credentials, write_private
 from nbtune.errors import ExperimentError, SpecError
@@ -370,3 +372,51 @@ def test_a_folder_that_cannot_be_written_there_counts_as_not_seen(tmp_path):
     assert shared._can_access(str(tmp_path / "marker"))
     tmp_path.chmod(0o500)
     assert not shared._can_access(str(tmp_path / "marker"))
+
+
+def snapshot_of_tune(folder, session, *, trials=("a",)):
+    """Write the files of a snapshot as Tune does: the state as JSON, the others as pickles, whatever their names are."""
+    (folder / f"experiment_state-{session}.json").write_text(json.dumps({"trial_data": list(trials)}))
+    (folder / f"basic-variant-state-{session}.json").write_bytes(pickle.dumps({"x": 1}))
+    (folder / f"callback-states-{session}.pkl").write_bytes(pickle.dumps({}))
+    (folder / "tuner.pkl").write_bytes(pickle.dumps([1]))
+
+
+@pytest.mark.parametrize("name", ["experiment_state-{}.json", "basic-variant-state-{}.json", "callback-states-{}.pkl"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 50, "cut"])
+def test_a_damaged_snapshot_of_tune_is_set_aside(tmp_path, name, damage):
+    first, second = "2026-01-01_00-00-00", "2026-01-02_00-00-00"
+    for session in (first, second):
+        snapshot_of_tune(tmp_path, session)
+    assert set_damaged_aside(LOCAL, str(tmp_path))
+    assert not list(tmp_path.glob("damaged-*")), "nothing is damaged"
+    path = tmp_path / name.format(second)
+    data = path.read_bytes()[:-3] if damage == "cut" else damage
+    path.write_bytes(data)
+    assert set_damaged_aside(LOCAL, str(tmp_path)), "the earlier snapshot is intact"
+    assert not [file for file in tmp_path.iterdir() if second in file.name and not file.name.startswith("damaged-")]
+    assert (tmp_path / f"damaged-{path.name}.bin").read_bytes() == data
+    (tmp_path / name.format(first)).write_bytes(data)
+    assert not set_damaged_aside(LOCAL, str(tmp_path))
+
+
+def test_a_folder_without_a_snapshot_of_tune(tmp_path):
+    assert not set_damaged_aside(LOCAL, str(tmp_path))
+    snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")
+    (tmp_path / "tuner.pkl").write_bytes(b"")
+    assert not set_damaged_aside(LOCAL, str(tmp_path))
+
+
+def test_a_checkpoint_is_deleted_after_the_log_has_its_successor(log, tmp_path):
+    old = tmp_path / "t" / "checkpoint_000000"
+    old.mkdir(parents=True)
+    deletions = Deletions(log)
+    writer = LogWriter(log, "/x", lambda: None, deletions=deletions)
+    log.append(TrialStarted(0))
+    deletions.add(LOCAL, str(old))
+    deletions.run(0)
+    assert old.exists()
+    assert writer.flush_and_repair()
+    assert not old.exists()
+    deletions.add(LOCAL, str(old))  # it is gone
+    assert writer.flush_and_repair()
