@@ -28,10 +28,7 @@ def decimate(x: npt.ArrayLike | None, y: npt.ArrayLike, points: int) -> npt.NDAr
     if not len(finite):
         return np.linspace(0, last, points).round().astype(np.int64)
     positions = finite if x is None else np.asarray(x, dtype=np.float64)[finite]
-    chosen = _extremes(positions, values[finite], points - 4)
-    # tsdownsample misses an extreme if nearly all positions are equal.
-    extremes = np.array([values[finite].argmin(), values[finite].argmax()])
-    return np.union1d(finite[np.union1d(chosen, extremes)], np.array([0, last]))
+    return np.union1d(finite[_extremes(positions, values[finite], points - 2)], np.array([0, last]))
 
 
 def _extremes(
@@ -39,10 +36,11 @@ def _extremes(
 ) -> npt.NDArray[np.int64]:
     """Return the indexes of the lowest and the highest value in each of `points / 2` bins of equal width."""
     if points < 4:  # tsdownsample panics with one bin
-        return np.array([], np.int64)
+        return np.array([values.argmin(), values.argmax()])
     with np.errstate(all="ignore"):
         span = positions[-1] - positions[0]
-        if not (np.isfinite(span) and span > 0 and np.all(np.diff(positions) >= 0)):  # and with these
+        smallest = max(1e-12 * np.abs(positions[[0, -1]]).max(), 1e-300)
+        if not (np.isfinite(span) and span > smallest and np.all(np.diff(positions) >= 0)):  # and with these
             positions = np.arange(len(values))
     downsampler = MinMaxDownsampler()
     return np.asarray(downsampler.downsample(positions, values, n_out=points // 2 * 2), dtype=np.int64)

@@ -43,8 +43,13 @@ def test_any_ascending_positions(values, places, points):
     check(np.sort(places)[: len(values)], values, points)
 
 
-def test_an_extreme_among_equal_positions_is_kept():
-    check(np.array([0.0] * 14 + [1.0]), [0.0] * 13 + [-1.0, 0.0], 8)
+@pytest.mark.parametrize("first", [0.0, 1.0, 1e300])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("points", [4, 6, 8, 10])
+def test_positions_that_are_nearly_equal(first, count, points):
+    """With these, tsdownsample panics or misses an extreme."""
+    places = np.array([first] * (15 - count) + [np.nextafter(first, np.inf)] * count)
+    check(places, [0.0] * 13 + [-1.0, 0.0], points)
 
 
 @given(VALUES, st.lists(ANY, min_size=MOST, max_size=MOST), POINTS)
