@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -30,11 +31,20 @@ PLOTS = {
 """Kind of a figure -> the function of `optuna.visualization` that draws it."""
 
 
-def to_study(store: Store) -> Any:
+_STATUSES = {"stopped": "stopped early", "running": "still running", "paused": "paused", "pending": "pending"}
+"""The status of a trial that has not finished -> how the title of a figure counts it."""
+
+
+def to_study(store: Store, *, for_figures: bool = False) -> Any:
     """Return an `optuna.Study` with every trial of an experiment.
+
+    Trials that were stopped early are pruned ones for Optuna, with their last value. The user attributes "trial" and
+    "status" of each trial are those of the experiment.
 
     Args:
         store: the experiment's state.
+        for_figures: whether all trials with a value are complete, except failed ones. Optuna's figures leave out all
+            others, with a scheduler that stops most trials nearly everything.
 
     Raises:
         ExperimentError: the experiment has no metric.
@@ -66,7 +76,7 @@ def to_study(store: Store) -> Any:
         study.set_metric_names([metric])
         study.add_trials(
             [
-                _frozen(state, configs[state.number], distributions, reports.get(state.number, {}), metric)
+                _frozen(state, configs[state.number], distributions, reports.get(state.number, {}), metric, for_figures)
                 for state in states
             ]
         )
@@ -115,34 +125,48 @@ def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> d
 
 
 def _frozen(
-    state: TrialState, config: dict[str, Any], distributions: Mapping[str, Any], reports: dict[int, float], metric: str
+    state: TrialState,
+    config: dict[str, Any],
+    distributions: Mapping[str, Any],
+    reports: dict[int, float],
+    metric: str,
+    for_figures: bool,
 ) -> Any:
     import optuna
     from optuna.trial import TrialState as OptunaState
 
     value = state.metrics.get(metric)
     number = float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-    status = {"pending": OptunaState.WAITING, "running": OptunaState.RUNNING, "failed": OptunaState.FAIL}.get(
-        state.status, OptunaState.PRUNED if state.status == "stopped" else OptunaState.COMPLETE
-    )
+    status = {
+        "pending": OptunaState.WAITING,
+        "running": OptunaState.RUNNING,
+        "paused": OptunaState.RUNNING,
+        "failed": OptunaState.FAIL,
+        "stopped": OptunaState.PRUNED,
+    }.get(state.status, OptunaState.COMPLETE)
     if status == OptunaState.COMPLETE and number is None:
         status = OptunaState.FAIL
+    if for_figures and number is not None and status != OptunaState.FAIL:
+        status = OptunaState.COMPLETE
     parameters = {name: config[name] for name in distributions if name in config}
     trial = optuna.trial.create_trial(
         state=status,
-        value=number if status == OptunaState.COMPLETE else None,
+        value=number if status in (OptunaState.COMPLETE, OptunaState.PRUNED) else None,
         params=parameters,
         distributions={name: distributions[name] for name in parameters},
         intermediate_values={step: report for step, report in reports.items() if not math.isnan(report)},
         user_attrs={
             "trial": state.number,
+            "status": state.status,
             **{name: v for name, v in state.metrics.items() if type(v) in (bool, int, float, str)},
         },
     )
     trial.datetime_start = None if state.started is None else datetime.fromtimestamp(state.started)
-    trial.datetime_complete = (
-        None if state.ended is None or not status.is_finished() else datetime.fromtimestamp(state.ended)
-    )
+    if status.is_finished():
+        # For a figure, a trial that still runs has ended now.
+        trial.datetime_complete = datetime.now() if state.ended is None else datetime.fromtimestamp(state.ended)
+    else:
+        trial.datetime_complete = None
     return trial
 
 
@@ -161,13 +185,13 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
         raise ExperimentError(f"there is no plot {kind!r}{did_you_mean(kind, PLOTS)}; there are {', '.join(PLOTS)}")
     import optuna
 
-    study = to_study(store)
+    study = to_study(store, for_figures=kind not in {"curves", "timeline"})  # which show all trials
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not done and kind not in {"curves", "timeline"}:
-        raise ExperimentError(f"plot {kind!r} needs at least one finished trial with a value of {store.metric}")
+        raise ExperimentError(f"plot {kind!r} needs at least one trial with a finite value of {store.metric}")
     if kind == "importance":
         if len(done) < 2:
-            raise ExperimentError("plot 'importance' needs at least two finished trials")
+            raise ExperimentError(f"plot 'importance' needs at least two trials with a finite value of {store.metric}")
         options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -175,5 +199,7 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
             figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
         except (ValueError, TypeError) as error:  # an option that Optuna does not support
             raise ExperimentError(f"plot {kind!r}: {error}") from error
-    figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}")
+    others = Counter(trial.user_attrs["status"] for trial in done if trial.user_attrs["status"] != "finished")
+    marked = f" ({', '.join(f'{count} {_STATUSES[status]}' for status, count in others.items())})" if others else ""
+    figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}{marked}")
     return figure

@@ -175,7 +175,8 @@ class Experiment(Controls):
     def to_optuna(self) -> Any:
         """Return an `optuna.Study` with every trial, for the tools of Optuna.
 
-        Finished trials are complete, and those that were stopped early are pruned. All reports are intermediate values.
+        Finished trials are complete, and those that were stopped early are pruned, with their last value. All reports
+        are intermediate values. The user attributes "trial" and "status" are those of the experiment.
 
         Raises:
             ExperimentError: the experiment has no metric.
