@@ -47,6 +47,10 @@ SAME_PROCESS = {
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the tests by `SLOWEST_FIRST`, and run the tests of a file in one process."""
+    if addresses := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(
+            f"give these tests ids without addresses, which differ in each process: {addresses[:5]}"
+        )
 
     def file(item: pytest.Item) -> str:
         path = item.path.relative_to(config.rootpath)
