@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import expect
+from playwright.sync_api import Error, Locator, expect
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -38,6 +38,17 @@ def write(path: Path, *cells: str) -> Path:
 def until(file: Path) -> str:
     """Return a cell that keeps the kernel busy until a file exists."""
     return f"import os, time\nwhile not os.path.exists({str(file)!r}):\n    time.sleep(0.05)"
+
+
+def stop_all(head: Locator) -> None:
+    """Click Stop in a dashboard's header and confirm it, again if a busy machine lets the question time out."""
+    for attempt in range(10):
+        head.get_by_role("button", name="Stop").click()
+        try:
+            head.get_by_role("button", name="Yes").click(timeout=4000 if attempt < 9 else None)
+        except Error:
+            continue
+        return
 
 
 class Server:

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.lab import Notebook, Server, until, write
+from tests.browser.lab import Notebook, Server, stop_all, until, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
@@ -116,8 +116,7 @@ def test_a_sweep_from_the_first_curve_to_the_static_picture(lab: Server, page: P
     expect(page.locator(".nbt-curves-legend")).to_contain_text("selected")
 
     # The experiment is stopped, which the cluster confirms while the cell still runs.
-    head.get_by_role("button", name="Stop").click()
-    head.get_by_role("button", name="Yes").click()
+    stop_all(head)
     expect(head).to_contain_text("■ stopped", timeout=20_000)
     expect(busy).to_have_text("[*]:")
     done.touch()
@@ -195,8 +194,7 @@ def test_a_sweep_is_controlled_by_its_buttons(lab: Server, page: Page, folder: P
     head.get_by_role("textbox", name="more samples").press("Enter")
     expect(head).to_contain_text("of 4")
 
-    head.get_by_role("button", name="Stop").click()
-    head.get_by_role("button", name="Yes").click()
+    stop_all(head)
     expect(head).to_contain_text("■ stopped")
     head.get_by_role("button", name="Resume", exact=True).click()
     expect(head).to_contain_text("● running")
