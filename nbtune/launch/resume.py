@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.launch.environment import changed_variables
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from nbtune.engine.client.drivers import BrokenDriver
     from nbtune.engine.driver.info import DriverInfo
     from nbtune.engine.protocol.commands import Command
+    from nbtune.engine.protocol.metadata import Metadata
+    from nbtune.engine.protocol.replay import Past
     from nbtune.engine.protocol.source import Source
+    from nbtune.engine.storage.launch_spec import Launch
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
@@ -141,6 +144,24 @@ def _driver_at(where: Storage) -> tuple[str, Source, DriverInfo] | None:
     return None
 
 
+class _Stored(NamedTuple):
+    """What the folder of an experiment that is over has.
+
+    Attributes:
+        launch: what it was started with.
+        past: its state according to its event log.
+        lost: the metadata that a damaged log does not have any more.
+        ended: the time of its last event, in seconds since the epoch.
+        epoch: the epoch of its last driver.
+    """
+
+    launch: Launch
+    past: Past
+    lost: Metadata
+    ended: float
+    epoch: int
+
+
 def resume_experiment(
     where: Storage, *, failed: bool = False, commands: Sequence[Command] = ()
 ) -> tuple[Source, Callable[[], None]]:
@@ -163,29 +184,71 @@ def resume_experiment(
     """
     from nbtune.cluster.connect import NAMESPACE, connect
     from nbtune.cluster.embedded import warm
-    from nbtune.engine.client.drivers import end_driver
-    from nbtune.engine.client.identity import identity
-    from nbtune.engine.client.launch import driver_name, resume
-    from nbtune.engine.client.ownership import free_epoch
+    from nbtune.engine.client.launch import resume
     from nbtune.engine.client.stored import events_since
-    from nbtune.engine.protocol.metadata import Metadata
-    from nbtune.engine.protocol.replay import past_of
     from nbtune.engine.protocol.source import RefusedError
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
+
+    cluster = connect()
+    if (running := _join_driver(where, commands)) is not None:
+        return running, lambda: None
+    stored = _read(where)
+    spec, past = stored.launch.spec, stored.past
+    remaining = _remaining_trials(past, failed=failed, is_needed=not commands)
+    max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
+    planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, remaining), cluster)
+    if planned.problems:
+        raise SpecError(planned.problems)
+    metadata: Metadata = {**_next_metadata(where, stored), "detached": not cluster.embedded, "plan": planned}
+    plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
+    variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
+    request = Resume(
+        where.name, where.parent, planned.fixed_slots, stored.epoch, failed, tuple(commands), metadata, variables
+    )
+    warm.experiment_started()
+    try:
+        source = resume(
+            request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain
+        )
+    except RefusedError as error:
+        warm.experiment_ended()
+        raise ExperimentError(f"{past.metadata.get('name', where.name)} cannot be resumed: {error}") from None
+    return source, warm.experiment_ended
+
+
+def _join_driver(where: Storage, commands: Sequence[Command]) -> Source | None:
+    """Return the source of the driver that another kernel has resumed the experiment with, after it has got the
+    commands; None if there is none. One that has ended its experiment, and waits for readers, exits.
+    """
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.client.drivers import end_driver
+
+    if (running := _driver_at(where)) is None:
+        return None
+    name, source, info = running
+    if info.over:
+        end_driver(name, NAMESPACE)
+        return None
+    for command in commands:
+        source.send(command)
+    return source
+
+
+def _read(where: Storage) -> _Stored:
+    """Read what an experiment's folder has, when no driver writes to it any more.
+
+    Raises:
+        ElsewhereError: it runs elsewhere.
+        ExperimentError: the folder does not contain the experiment's code.
+    """
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.client.ownership import free_epoch
+    from nbtune.engine.protocol.replay import past_of
     from nbtune.engine.storage.log import read_log
     from nbtune.engine.storage.snapshot import has_launch, read_launch
     from nbtune.results.store import ENDED
 
-    cluster = connect()
-    folder = where.name
-    if (running := _driver_at(where)) is not None:
-        name, source, info = running
-        if not info.over:  # it was already resumed by another kernel
-            for command in commands:
-                source.send(command)
-            return source, lambda: None
-        end_driver(name, NAMESPACE)
     filesystem, root = where.open()
     if not has_launch(filesystem, root):
         raise ExperimentError(
@@ -195,7 +258,7 @@ def resume_experiment(
     chunks = read_log(filesystem, root)
     past = past_of(chunks)
     is_over = past.metadata.get("status") in ENDED
-    epoch = free_epoch(where, NAMESPACE, past.metadata.get("name", folder), wait=not is_over)
+    epoch = free_epoch(where, NAMESPACE, past.metadata.get("name", where.name), wait=not is_over)
     if not is_over:  # its driver may have added events until it died
         chunks = read_log(filesystem, root)
         past = past_of(chunks)
@@ -204,41 +267,44 @@ def resume_experiment(
     if past.is_damaged:  # the events with some of them may be missing
         lost = {name: value for name, value in launch.metadata.items() if name not in past.metadata}  # type: ignore[assignment]  # the names are those of Metadata
         past.metadata.update(lost)
+    ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), time.time())
+    return _Stored(launch, past, lost, ended, epoch)
+
+
+def _remaining_trials(past: Past, *, failed: bool, is_needed: bool) -> int:
+    """Return how many trials remain to be run.
+
+    Args:
+        past: the state of the experiment.
+        failed: whether failed trials are resumed.
+        is_needed: whether there must be one.
+
+    Raises:
+        ExperimentError: one is needed, and there is none.
+    """
     over = sum(not trial.is_resumed(failed=failed) for trial in past.trials.values())
     total = max(past.metadata.get("trials", 0), len(past.trials))
-    if over >= total and not commands:
+    if over >= total and is_needed:
         failures = sum(trial.status == "failed" for trial in past.trials.values())
         hint = f"; resume(failed=True) retries the {failures} that failed" if failures else ""
         raise ExperimentError(f"nothing to resume: all {total} trials are over{hint}; extend(samples=…) adds trials")
-    spec = launch.spec
-    max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
-    planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, total - over), cluster)
-    if planned.problems:
-        raise SpecError(planned.problems)
-    now = time.time()
-    ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), now)
-    interruptions_s = past.metadata.get("interruptions_s", 0.0) + now - ended
-    own = identity(where, past.metadata)
-    if driver_name(folder, own["id"]) in running_drivers():  # that of another folder with this name and id
-        own = identity(where, past.metadata, is_taken=True)
+    return total - over
+
+
+def _next_metadata(where: Storage, stored: _Stored) -> Metadata:
+    """Return what the first event of the next driver records of the experiment, without what the cluster decides."""
+    from nbtune.engine.client.identity import identity
+    from nbtune.engine.client.launch import driver_name
+
+    past = stored.past.metadata
+    own = identity(where, past)
+    if driver_name(where.name, own["id"]) in running_drivers():  # that of another folder with this name and id
+        own = identity(where, past, is_taken=True)
     metadata: Metadata = {
-        **lost,
+        **stored.lost,
         **own,
-        "interruptions_s": interruptions_s,
+        "interruptions_s": past.get("interruptions_s", 0.0) + time.time() - stored.ended,
         "path": where.redacted,
-        "name": past.metadata.get("name", ""),
-        "detached": not cluster.embedded,
-        "plan": planned,
+        "name": past.get("name", ""),
     }
-    plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
-    variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
-    request = Resume(folder, where.parent, planned.fixed_slots, epoch, failed, tuple(commands), metadata, variables)
-    warm.experiment_started()
-    try:
-        source = resume(
-            request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain
-        )
-    except RefusedError as error:
-        warm.experiment_ended()
-        raise ExperimentError(f"{past.metadata.get('name', folder)} cannot be resumed: {error}") from None
-    return source, warm.experiment_ended
+    return metadata
