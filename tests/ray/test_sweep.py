@@ -220,6 +220,31 @@ def test_max_concurrent_and_fractional_cpus(run: Any, tmp_path: Path) -> None:
     assert most_at_once(halves.wait().df) == 4
 
 
+def test_experiments_that_run_at_once_run_their_own_code(run: Any, tmp_path: Path, until: Any) -> None:
+    go = tmp_path / "go"
+
+    def first(config: dict[str, Any]) -> dict[str, Any]:
+        import os
+        import time
+
+        while not os.path.exists(config["go"]):
+            time.sleep(0.02)
+        return {"ran": "first", "a": config["x"]}
+
+    def second(config: dict[str, Any]) -> dict[str, Any]:
+        return {"ran": "second", "b": config["y"]}
+
+    space = {"x": nbtune.grid_search([1, 2, 3]), "go": str(go)}
+    early = run(first, space, name="early", max_concurrent=1, reuse_actors=False)
+    until(lambda: early.history.empty and "running" in set(early.df["status"]), "the first trial runs")
+    late = run(second, {"y": nbtune.grid_search([4, 5])}, name="late", reuse_actors=False).wait(120)
+    assert late.df["ran"].tolist() == ["second"] * 2
+    go.touch()  # the other trials of the first experiment start after the second one has run
+    early.wait(120)
+    assert early.df["ran"].tolist() == ["first"] * 3
+    assert early.df["a"].tolist() == [1, 2, 3]
+
+
 def test_functions_take_parameters_by_name_and_generators_report(run: Any) -> None:
     def by_name(lr: float, hidden: int = 3) -> dict[str, Any]:
         return {"acc": lr + hidden}

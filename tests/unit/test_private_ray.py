@@ -76,6 +76,7 @@ ATTRIBUTES = (
     ("ray.tune.execution.tune_controller", "TuneController", "_storage"),
     ("ray.tune.execution.tune_controller", "TrialRunnerWrapper", "_tune_controller"),
     ("ray.tune.experiment.trial", "Trial", "_restore_checkpoint_result"),
+    ("ray.tune.registry", "_Registry", "_prefix"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_finished"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_points_to_evaluate"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_trial_iter"),

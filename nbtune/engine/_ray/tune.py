@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import ray
 
 # Tune deletes checkpoints through a function of this module. There is no hook.
 from ray.train._internal import checkpoint_manager
@@ -19,6 +21,9 @@ from ray.train._internal.session import _TrainingResult as TrainingResult
 
 # The session itself, since `ray.tune.report` uploads a checkpoint again.
 from ray.train._internal.session import get_session
+
+# Where Tune looks up the class of the trials by its name, whenever a trial starts. The public functions only write it.
+from ray.tune.registry import _global_registry as registry
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 
@@ -29,6 +34,7 @@ __all__ = [
     "convert_task_errors",
     "is_end_of_trial",
     "move_to_present_folder",
+    "own_registry",
     "report_result",
     "restart_generator",
     "set_checkpoint_deletion",
@@ -51,6 +57,21 @@ def report_result(checkpoint: Any, metrics: dict[str, Any]) -> None:
     session = get_session()
     assert session is not None
     session._report_training_result(TrainingResult(checkpoint=checkpoint, metrics=metrics))
+
+
+@contextmanager
+def own_registry() -> Iterator[None]:
+    """Keep what Tune registers inside to this actor.
+
+    Tune registers the class of the trials on the cluster, under the id of the job and a name, which are the same for
+    all experiments that a kernel starts. A trial would get the program of the experiment that was started last.
+    """
+    registry._prefix = ray.get_runtime_context().get_actor_id()
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the cluster may have ended
+            registry.unregister_all()
 
 
 def is_end_of_trial(error: BaseException) -> bool:

@@ -331,7 +331,7 @@ class Driver(TrialMessages):
             run.control.submit(StopExperiment())
         self._record({"status": "running"})
         try:
-            run.tuner.fit()
+            run.fit()
         except Exception:
             if not run.control.interrupted and run.failures.first is None:
                 raise

@@ -11,6 +11,7 @@ import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
+from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
@@ -55,6 +56,11 @@ class Run:
     control: Control
     recorder: Recorder
     failures: Failures
+
+    def fit(self) -> None:
+        """Run Tune until the experiment is over."""
+        with own_registry():
+            self.tuner.fit()
 
 
 def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None) -> Run:
