@@ -28,6 +28,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from nbtune.shown import shown_lines
+
 __all__ = [
     "ClusterError",
     "Code",
@@ -128,7 +130,7 @@ class NbtuneError(Exception):
         return "\n".join(parts)
 
     def __str__(self) -> str:
-        return self.render(self.spelling)
+        return shown_lines(self.render(self.spelling))
 
     def _render_traceback_(self) -> list[str]:
         """Show the message alone: IPython calls this in place of formatting a traceback."""

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from nbtune.errors import NbtuneError
+from nbtune.shown import shown_lines
 
 __all__ = ["can_interact", "cell_id", "cell_label", "insert_cell_below", "notebook_id", "say", "shell", "variable_of"]
 
@@ -99,6 +100,6 @@ def say(text: str) -> None:
         text: one sentence.
     """
     if shell() is None or threading.current_thread() is not threading.main_thread():
-        logging.getLogger("nbtune").info(text)
+        logging.getLogger("nbtune").info(shown_lines(text))
     else:
-        print(text)
+        print(shown_lines(text))

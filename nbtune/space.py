@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbtune.bad_input import readable_input
 from nbtune.cluster.link.imports import import_ray
 from nbtune.errors import SpecError
+from nbtune.shown import shown
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.space import space as spec_space
 from nbtune.spec.space.domain import MISSING, depends_on
@@ -264,14 +265,14 @@ class Space(spec_space.Space):
     def __repr__(self) -> str:
         width = max((len(name) for name in self.names), default=0)
         lines = [f"{p.name:<{width}}  {p.domain!r}{_default(p)}" for p in self.parameters]
-        return "\n".join([f"Space of {_count(len(self), 'parameter')}", *(f"  {line}" for line in lines),
-                          *(f"  {constraint}" for constraint in self.constraints)])  # fmt: skip
+        lines += map(str, self.constraints)
+        return "\n".join([f"Space of {_count(len(self), 'parameter')}", *(f"  {shown(line)}" for line in lines)])
 
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>"
             + "".join(
-                f'<td style="text-align: left">{html.escape(text)}</td>'
+                f'<td style="text-align: left">{html.escape(shown(text))}</td>'
                 for text in (p.name, repr(p.domain), "" if p.default is MISSING else label(p.default))
             )
             + "</tr>"
@@ -279,7 +280,7 @@ class Space(spec_space.Space):
         )
         header = "".join(f'<th style="text-align: left">{name}</th>' for name in ("parameter", "domain", "default"))
         constraints = "".join(
-            f"<div><code>{html.escape(str(constraint))}</code></div>" for constraint in self.constraints
+            f"<div><code>{html.escape(shown(constraint))}</code></div>" for constraint in self.constraints
         )
         return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>{constraints}"
 

@@ -16,7 +16,7 @@ from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
-from nbtune.shell import can_interact
+from nbtune.shell import can_interact, say
 from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
 from nbtune.spec.options.line import Line, parse_line
@@ -225,9 +225,10 @@ class NbTune(_Defaults):
 
     def _list(self, arguments: str) -> Any:
         from nbtune.launch.api import experiments
+        from nbtune.views.text import shown_table
 
         storage = " ".join(split_line(arguments))
-        return experiments(storage or self.storage, None if storage else self.storage_filesystem)
+        return shown_table(experiments(storage or self.storage, None if storage else self.storage_filesystem))
 
     def _load(self, arguments: str) -> Any:
         from nbtune.launch.api import load
@@ -260,14 +261,14 @@ class NbTune(_Defaults):
         if parsed.problems:
             raise SpecError(parsed.problems)
         if name:
-            print(describe_progress(experiment_of(name, self.shell.user_ns)))
+            say(describe_progress(experiment_of(name, self.shell.user_ns)))
         else:
             print(plan(parsed.space, **parsed.options))
 
     def _execute(self, command: str, arguments: str) -> None:
         from nbtune.notebook.commands import execute
 
-        print(execute(command, arguments, self.shell.user_ns))
+        say(execute(command, arguments, self.shell.user_ns))
 
     def _attach(self, arguments: str) -> None:
         """``%tune attach NAME [VARIABLE]``: attach to an experiment and show its dashboard."""

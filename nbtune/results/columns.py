@@ -16,6 +16,7 @@ __all__ = [
     "current_rows",
     "groups",
     "headings",
+    "index_of",
     "python_values",
     "value_type",
     "with_expected",
@@ -95,7 +96,7 @@ class Column:
         self._values = [[value for values in self._values for value in python_values(values)]]
         objects = np.full(length, None, dtype=object)
         objects[rows] = _objects(self._values[0])
-        return pd.Series(objects).infer_objects() if _alike(objects, rows) else pd.Series(objects, dtype=object)
+        return _of_texts(objects) if _alike(objects, rows) else pd.Series(objects, dtype=object)
 
 
 def headings(names: Iterable[str], prefix: str, taken: Collection[str]) -> dict[str, str]:
@@ -190,6 +191,27 @@ def value_type(value: Any) -> type:
     return _BigInt if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
 
 
+def _of_texts(objects: np.ndarray, index: pd.Index | None = None) -> pd.Series[Any]:
+    """Return a Series of pandas' type for texts, if all of them are valid Unicode: names of files may not be."""
+    try:
+        return pd.Series(objects, index).infer_objects()
+    except UnicodeEncodeError:
+        return pd.Series(objects, index, dtype=object)
+
+
+def index_of(names: Iterable[str]) -> pd.Index:
+    """Return an index of names, which need not be valid Unicode.
+
+    Args:
+        names: the names.
+    """
+    names = list(names)
+    try:
+        return pd.Index(names)
+    except UnicodeEncodeError:
+        return pd.Index(names, dtype=object)
+
+
 def _alike(objects: np.ndarray, rows: np.ndarray) -> bool:
     return {type(value) for value in objects[rows]} <= {str}
 
@@ -215,5 +237,5 @@ def column_of(values: list[Any], index: pd.Index, empty: str = "object") -> pd.S
         return pd.Series(masked, index, dtype=dtype)
     objects = _objects([None if value is ABSENT else value for value in values])
     if types <= {str, type(None)} and str in types:
-        return pd.Series(objects, index).infer_objects()
+        return _of_texts(objects, index)
     return pd.Series(objects, index, dtype=object)

@@ -221,7 +221,7 @@ class Store:
                 state.reason, state.started, state.ended = "", None, None
                 state.error = state.traceback = None
                 self._set_status(state, "pending")
-            case CheckpointSaved():
+            case CheckpointSaved() if event.path:
                 state.checkpoints.append(event.path)
             case AttemptFailed():
                 state.failures += 1

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nbtune.engine.protocol.recorded_space import RecordedParameter, has_numbers
-from nbtune.results.columns import ABSENT, column_of, headings
+from nbtune.results.columns import ABSENT, column_of, headings, index_of
 from nbtune.results.state import TrialState
 
 __all__ = ["trial_table"]
@@ -45,5 +45,5 @@ def trial_table(
     columns["checkpoint"] = [state.checkpoints[-1] if state.checkpoints else None for state in states]
     columns["error"] = [state.error for state in states]
     index = pd.Index([state.number for state in states], name="trial", dtype="int64")
-    typed = {name: column_of(values, index, empty.get(name, "object")) for name, values in columns.items()}
-    return pd.DataFrame(typed, index=index)
+    typed = [column_of(values, index, empty.get(name, "object")) for name, values in columns.items()]
+    return pd.DataFrame(dict(enumerate(typed)), index=index).set_axis(index_of(columns), axis="columns")

@@ -12,6 +12,7 @@ from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.shell import say
+from nbtune.shown import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +58,8 @@ class Trial:
         return self._experiment._store.state(self.id) or TrialState(self.id)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
-        return f"Trial {self.id} ({self.status}): {self.config} -> {shown or 'nothing reported'}"
+        metrics = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
+        return shown(f"Trial {self.id} ({self.status}): {self.config} -> {metrics or 'nothing reported'}")
 
     @property
     def status(self) -> str:

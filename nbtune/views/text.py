@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
+from nbtune.shown import shown
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_duration
 
-__all__ = ["best_line", "count_line", "number", "shown_counts", "status_of", "status_word", "summary"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["best_line", "count_line", "number", "shown_counts", "shown_table", "status_of", "status_word", "summary"]
 
 _ORDER = ("running", "paused", "finished", "stopped", "failed", "unfinished")
 
@@ -21,7 +25,7 @@ def number(value: Any) -> str:
         value: of a metric or a parameter.
     """
     if not isinstance(value, float):  # np.float64 is one
-        return value if isinstance(value, str) else label(value)
+        return shown(value) if isinstance(value, str) else label(value)
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
@@ -78,7 +82,20 @@ def best_line(store: Store) -> str:
     if best is None or store.metric is None:
         return ""
     parameters = ", ".join(f"{name}={number(value)}" for name, value in best.parameters.items())
-    return f"best {store.metric} {number(best.metrics[store.metric])} (trial {best.number}: {parameters})"
+    return shown(f"best {store.metric} {number(best.metrics[store.metric])} (trial {best.number}: {parameters})")
+
+
+def shown_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is shown: its texts as `shown` returns them, and other values unchanged.
+
+    Args:
+        frame: the table.
+    """
+
+    def cell(value: Any) -> Any:
+        return shown(value) if isinstance(value, str) else value
+
+    return frame.map(cell).set_axis(frame.index.map(cell), axis="index")
 
 
 def summary(store: Store) -> str:
@@ -109,4 +126,4 @@ def summary(store: Store) -> str:
             lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
     if store.status in ENDED and metadata.get("path"):
         lines.append(f"stored in {metadata['path']}")
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))

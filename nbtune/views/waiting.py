@@ -11,6 +11,7 @@ from typing import Any
 from nbtune.results.progress import time_left
 from nbtune.results.store import ENDED, Store
 from nbtune.shell import shell
+from nbtune.shown import shown
 from nbtune.spec.units import format_duration
 from nbtune.views.text import best_line, count_line
 
@@ -39,7 +40,7 @@ def progress_line(store: Store, width: int = 100) -> str:
         str(left) if left is not None else "",
         best_line(store),
     ]
-    text = "".join(c if c.isprintable() else " " for c in ", ".join(part for part in parts if part))
+    text = shown(", ".join(part for part in parts if part))
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

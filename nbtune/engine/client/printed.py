@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pyarrow.fs as pafs
 
-from nbtune.engine.storage.storage import Storage, local_base
+from nbtune.engine.storage.storage import Storage, is_inside, local_base
 from nbtune.engine.trial.output import FOLDER, segments
 from nbtune.errors import ExperimentError
 
@@ -41,13 +41,13 @@ def printed(where: Storage, folder: str, tail: int | None = None) -> str:
 
 
 def _is_inside(storage: pafs.FileSystem, root: str, folder: str) -> bool:
-    """Return whether the files of a trial's output are in the experiment's folder: one from others may have links."""
+    """Return whether the files of a trial's output are in the experiment's folder."""
     if (base := local_base(storage)) is None:
         return True
-    real_root = os.path.realpath(f"{base}{root}")
-    output = f"{base}{folder}/{FOLDER}"
-    paths = [output, *(entry.path for entry in os.scandir(output))] if os.path.isdir(output) else [f"{base}{folder}"]
-    return all(os.path.realpath(path).startswith(f"{real_root}/") for path in paths)
+    output = f"{folder}/{FOLDER}"
+    local = f"{base}{output}"
+    paths = [output, *(f"{output}/{name}" for name in os.listdir(local))] if os.path.isdir(local) else [folder]
+    return all(is_inside(storage, root, path) for path in paths)
 
 
 def read_output(storage: pafs.FileSystem, folder: str, tail: int | None = None) -> str:

@@ -98,7 +98,7 @@ class TrialAdded(Event):
     by: str = "search"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.folder, str) or self.folder in {".", ".."} or set(self.folder) & {"/", "\\", "\0"}:
+        if not _is_name(self.folder):
             object.__setattr__(self, "folder", "")
 
     def parameters(self) -> dict[str, Any]:
@@ -144,10 +144,14 @@ class CheckpointSaved(Event):
     """A checkpoint of a trial is in storage.
 
     Attributes:
-        path: its path relative to the experiment's folder, which may be moved.
+        path: its path relative to the experiment's folder, which may be moved: TRIAL/CHECKPOINT. Empty if it was no
+            path inside that folder, as for `TrialAdded.folder`.
     """
 
     path: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", _inside(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +163,9 @@ class StartsFrom(Event):
     """
 
     path: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", _inside(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +258,16 @@ EVENT_TYPES: tuple[type[Event], ...] = (
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
 _IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}
 _IN_DATA = {kind: [name for one in fields(kind) if (name := one.name) not in _IN_COLUMNS] for kind in EVENT_TYPES}
+
+
+def _is_name(folder: Any) -> bool:
+    """Tell whether a value is the name of a folder, and not a path."""
+    return isinstance(folder, str) and folder not in {"", ".", ".."} and not set(folder) & {"/", "\\", "\0"}
+
+
+def _inside(path: Any) -> str:
+    """Return a path of names that leads nowhere else, else an empty text."""
+    return path if isinstance(path, str) and all(map(_is_name, path.split("/"))) else ""
 
 
 def _decode_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
                 trials.setdefault(event.trial, PastTrial(event.trial)).start = saved.get(event.path)
             else:
                 _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
-                if isinstance(event, CheckpointSaved):
+                if isinstance(event, CheckpointSaved) and event.path:
                     saved[event.path] = trials[event.trial].checkpoints[-1]
     named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
     unnamed = {number: trial for number, trial in trials.items() if not trial.ray_id}
@@ -139,7 +139,7 @@ def _apply(trial: PastTrial, event: Event) -> None:
         case TrialReported():
             trial.iterations = event.iteration
             trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
-        case CheckpointSaved():
+        case CheckpointSaved() if event.path:
             metrics, time_s = trial.last_metrics, trial.last_time_s
             trial.checkpoints.append(SavedCheckpoint(event.path, event.iteration, metrics, time_s))
             trial.start = None

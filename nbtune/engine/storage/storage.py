@@ -16,7 +16,15 @@ import pyarrow.fs as pafs
 
 from nbtune.errors import ExperimentError, Problem
 
-__all__ = ["Storage", "create_private_folder", "default_storage", "has_credentials", "local_base", "write_private"]
+__all__ = [
+    "Storage",
+    "create_private_folder",
+    "default_storage",
+    "has_credentials",
+    "is_inside",
+    "local_base",
+    "write_private",
+]
 
 _PASSWORD = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[^/?#@]*:[^/?#]*@", re.IGNORECASE)
 
@@ -176,6 +184,19 @@ def local_base(filesystem: pafs.FileSystem) -> str | None:
         base = local_base(filesystem.base_fs)
         return None if base is None else f"{base}{filesystem.base_path.rstrip('/')}/"
     return None
+
+
+def is_inside(filesystem: pafs.FileSystem, folder: str, path: str) -> bool:
+    """Return whether a path is inside a folder, also where links lead: a folder from others may have some.
+
+    Args:
+        filesystem: the filesystem; only a disk has links.
+        folder: the folder on it, which may be a link itself.
+        path: the path on it, which begins with the folder's.
+    """
+    if (base := local_base(filesystem)) is None:
+        return True
+    return os.path.realpath(f"{base}{path}").startswith(f"{os.path.realpath(f'{base}{folder}')}/")
 
 
 def has_credentials(uri: str) -> bool:

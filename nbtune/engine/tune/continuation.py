@@ -21,6 +21,7 @@ from nbtune.engine._ray.tune import (
 )
 from nbtune.engine.protocol.replay import PastTrial, SavedCheckpoint
 from nbtune.engine.protocol.result import tune_result
+from nbtune.engine.storage.storage import is_inside
 
 __all__ = ["catch_up", "foreign_start", "last_result", "relative_path", "revive", "start_from_checkpoint"]
 
@@ -78,7 +79,9 @@ def catch_up(trial: Any, past: PastTrial) -> None:
     existing = {
         f"{past.folder}/{info.base_name}"
         for info in filesystem.get_file_info(folders)
-        if info.type == pafs.FileType.Directory and info.base_name.startswith(_NAME)
+        if info.type == pafs.FileType.Directory
+        and info.base_name.startswith(_NAME)
+        and is_inside(filesystem, root, info.path)
     }
     known = trial.run_metadata.checkpoint_manager
     results = [_result(saved, past, root, filesystem) for saved in past.checkpoints if saved.path in existing]

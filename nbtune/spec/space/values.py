@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nbtune.shown import shown
+
 __all__ = ["is_finite", "is_number", "is_plain", "label", "literal", "same"]
 
 
@@ -19,7 +21,7 @@ def label(value: Any) -> str:
         name = getattr(value, "__name__", None)
         if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
             value = value.item()
-        text = name if isinstance(name, str) and callable(value) else str.__str__(repr(value))
+        text = shown(name if isinstance(name, str) and callable(value) else repr(value))
     except Exception as error:  # an experiment must be displayable even if a `repr` fails
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -13,6 +13,7 @@ import ipywidgets
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
+from nbtune.shown import shown
 from nbtune.views.base.channel import ErrorLog, answer_to
 from nbtune.views.live.commands import CommandHandlers, ControllableExperiment
 from nbtune.views.live.points import CurvePoints
@@ -103,7 +104,7 @@ class Dashboard(ipywidgets.VBox):
             self.follow()
 
     def __repr__(self) -> str:
-        return f"Dashboard({self._store.metadata.get('name', 'experiment')})"
+        return shown(f"Dashboard({self._store.metadata.get('name', 'experiment')})")
 
     @property
     def errors(self) -> list[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from nbtune.shown import shown
 from nbtune.views.text import number
 
 __all__ = ["Run", "clean", "cut", "element", "span", "text_width", "texts", "ticks", "wrap"]
@@ -18,24 +18,18 @@ __all__ = ["Run", "clean", "cut", "element", "span", "text_width", "texts", "tic
 Measure = Callable[[str], float]
 """Returns the width of a text, in any unit."""
 
-_FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # not in XML 1.0, or controls
-    "|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # direction marks, which reverse the text after them
-)
 _MAX_TEXT = 2000  # characters: far more than fit on a line
 
 
 def clean(text: object, longest: int = _MAX_TEXT) -> str:
-    """Return text as one line of characters that are valid in a file and in XML.
-
-    Control characters, unpaired surrogates and direction marks become U+FFFD.
+    """Return text as `shown` does, which is valid in a file and in XML, with single spaces.
 
     Args:
         text: any object; its `str` is used.
         longest: the maximum number of characters.
     """
     string = str(text)
-    line = " ".join(_FORBIDDEN.sub("\ufffd", string[:longest]).split())
+    line = " ".join(shown(string[:longest]).split())
     return line if len(string) <= longest else f"{line[: longest - 1]}…"
 
 

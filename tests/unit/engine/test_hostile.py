@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtune
-from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReported
+from nbtune.engine.protocol.events import CheckpointSaved, ExperimentUpdated, StartsFrom, TrialAdded, TrialReported
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.storage.log import EventLog, read_log
 from nbtune.errors import ExperimentError
@@ -41,6 +41,30 @@ def test_the_name_of_a_folder_leads_nowhere_else(tmp_path, folder):
     assert experiment.trials[0].logs() == ""
     (past,) = past_of(read_log(LOCAL, str(tmp_path / "one"))).trials.values()
     assert past.folder == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["../outside/output", "/etc", "t0/../../outside/output", "t0//x", "t0/./x", "t0\\x", "t0/x\0", "..", "", 7]
+)
+def test_the_path_of_a_checkpoint_leads_nowhere_else(tmp_path, path):
+    log = EventLog(LOCAL, str(tmp_path / "one"))
+    log.append(ExperimentUpdated(time=1.0, metadata={"status": "running", "name": "d"}))
+    for number in (0, 1):
+        log.append(TrialAdded(number, 1.0, ray_id=f"a{number}", config={}, folder=f"t{number}"))
+    log.append(CheckpointSaved(0, 2.0, 1, path="t0/checkpoint_000000"))
+    log.append(CheckpointSaved(0, 2.0, 1, path="t0/x"))
+    log.append(StartsFrom(1, 2.0, path="t0/x"))
+    for event in log._tail[-2:]:
+        object.__setattr__(event, "path", path)  # no nbtune writes such a path
+    log.append(ExperimentUpdated(time=3.0, metadata={"status": "finished"}))
+    log.flush()
+    experiment = nbtune.load(str(tmp_path / "one"))
+    kept = f"{tmp_path}/one/t0/checkpoint_000000"
+    assert [checkpoint.path for checkpoint in experiment.trials[0].checkpoints] == [kept]
+    assert experiment.df["checkpoint"].dropna().tolist() == [kept]
+    past = past_of(read_log(LOCAL, str(tmp_path / "one"))).trials
+    assert [saved.path for saved in past["a0"].checkpoints] == ["t0/checkpoint_000000"]
+    assert past["a1"].start is None
 
 
 @pytest.mark.parametrize("what", ["trial", "output", "file"])

@@ -68,11 +68,19 @@ def test_the_events_of_a_trial():
     feed(store, reported(0, 1, loss=0.5), reported(0, 2, accuracy=0.25))
     state = store.trials[0]
     assert (state.iterations, state.time_s, state.metrics) == (2, 1.0, {"loss": 0.5, "accuracy": 0.25})
-    feed(store, CheckpointSaved(0, path="/a"), CheckpointSaved(0, path="/b"), ended(0))
+    feed(store, CheckpointSaved(0, path="t/a"), CheckpointSaved(0, path="t/b"), ended(0))
     assert (state.status, state.reason, state.ended) == ("finished", "done", 104.0)
-    assert state.checkpoints == ["/a", "/b"]
+    assert state.checkpoints == ["t/a", "t/b"]
     assert +store.counts == {"finished": 1}
     assert (state.ray_id, state.folder, state.config) == ("id0", "trial_0", {"lr": 0.1})
+
+
+def test_texts_that_are_not_valid_unicode_are_kept():
+    store = store_of(added(0, path="a\udcff", lr=0.1), started(0), reported(0, 1, file="b\udcff"))
+    feed(store, added(1, **{"c\udcff": 1}))
+    assert store.frame()["path"].tolist()[0] == "a\udcff"
+    assert store.frame()["file"].tolist()[0] == store.history()["file"][0] == "b\udcff"
+    assert store.frame()["c\udcff"].tolist()[1] == 1
 
 
 def test_a_retry_that_succeeds():

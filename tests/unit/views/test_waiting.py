@@ -39,7 +39,7 @@ def test_paused_trials_are_in_the_line():
 
 def test_it_fits_and_stays_one_line():
     store = Store({"name": "two\nlines\x1b[2J"})
-    assert progress_line(store, 200).startswith("two lines [2J pending [....................] 0 of 0")
+    assert progress_line(store, 200).startswith("two lines\ufffd[2J pending [....................] 0 of 0")
     assert len(progress_line(store, 30)) == 30
 
 
