@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbtune.engine.protocol.events import Event, ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
+from nbtune.engine.protocol.metadata import Metadata
 from nbtune.notebook.space_form import SpaceForm
 from nbtune.testing import replay
 
@@ -43,8 +44,15 @@ MANY = "\n".join(
 
 def sweep_events(trials: int = 20) -> Iterator[Event]:
     """Yield the events of a sweep whose best trials are at the upper bound of lr."""
-    metadata = {"name": "digits", "metric": "accuracy", "mode": "max", "trials": trials, "source": CELL}
-    yield ExperimentUpdated(time=0.0, metadata={"status": "running", **metadata})
+    metadata: Metadata = {
+        "name": "digits",
+        "metric": "accuracy",
+        "mode": "max",
+        "trials": trials,
+        "source": CELL,
+        "status": "running",
+    }
+    yield ExperimentUpdated(time=0.0, metadata=metadata)
     for trial in range(trials):
         lr = 10 ** (-4 + 3 * min(1, (trial + 1) / 17))
         config = {
@@ -81,8 +89,9 @@ class SpaceKernel:
             return
         token = message["token"]
         if token not in self._forms:
-            form, sent = SpaceForm(_source(scenario), namespace={}), queue.Queue()
-            form.send = lambda content, buffers=None: sent.put(content)  # type: ignore[method-assign]
+            form = SpaceForm(_source(scenario), namespace={})
+            sent: queue.Queue[dict[str, Any]] = queue.Queue()
+            form.send = lambda content, buffers=None: sent.put(content)
             self._forms[token] = (form, sent)
         form, sent = self._forms[token]
         form._received(form, message, [])

@@ -122,6 +122,6 @@ if __name__ == "__main__":
         losses, seconds = train(settings["epochs"], settings["width"])
         results = [(loss, seconds) for loss in losses]
     if dist.get_rank() == 0:
-        losses, seconds = zip(*results, strict=True)
-        Path(sys.argv[2]).write_text(json.dumps({"loss": losses, "seconds": seconds}))
+        columns = list(zip(*results, strict=True))
+        Path(sys.argv[2]).write_text(json.dumps({"loss": columns[0], "seconds": columns[1]}))
     dist.destroy_process_group()
