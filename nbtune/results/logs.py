@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from nbtune.engine.client.printed import printed
 from nbtune.engine.storage.storage import Storage
 from nbtune.engine.trial.output import RANK_FOLDER
+from nbtune.engine.trial.printed import printed
 from nbtune.errors import ExperimentError
 
 __all__ = ["logs"]

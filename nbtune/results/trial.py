@@ -95,6 +95,21 @@ class Trial:
         return [Checkpoint(where.path_of(path), where.open()[0]) for path in self._state.checkpoints] if where else []
 
     @property
+    def files(self) -> dict[str, str]:
+        """The files that its code has written to its working directory: name -> the path or URI where they are kept.
+
+        They are kept when the code ends, also by an exception or when it is stopped early at a report. Of a trial in an
+        object store at most 100 MB are kept.
+
+        Raises:
+            ExperimentError: the storage cannot be read.
+        """
+        from nbtune.results.files import files
+
+        where, folder = self._experiment.where, self._state.folder
+        return files(where, folder) if where and folder else {}
+
+    @property
     def error(self) -> str | None:
         """The traceback of its failure, with the lines of the cell; None if it has not failed."""
         state = self._state

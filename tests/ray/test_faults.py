@@ -127,7 +127,9 @@ def test_a_killed_trial_without_retries_has_failed(run: Any, until: Any, countin
     os.kill(int(experiment.trials[number].metrics["process"]), signal.SIGKILL)
     experiment.wait(90)
     assert experiment.trials[number].status == "failed"
-    assert experiment.df.loc[number, "error"] == "the trial's process died"
+    assert (
+        experiment.df.loc[number, "error"] == "the trial's process has ended without a message: it was probably killed"
+    )
     assert sorted(experiment.df["status"]) == ["failed", "finished"]
     assert experiment.status == "finished"
 

@@ -223,7 +223,7 @@ def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, unt
     trial = experiment.trials[0]
     os.kill(int(trial.workers["pid"][1]), signal.SIGKILL)
     until(lambda: trial._state.failures == 1, "the failure is told")
-    assert trial.error.startswith("the process of worker 1 died")
+    assert trial.error.startswith("the process of worker 1 has ended without a message: it was probably killed")
     reached = trial.metrics["step"]
     until(lambda: trial.metrics["step"] > reached + 3, "it goes on", 200)
     assert contiguous(trial)

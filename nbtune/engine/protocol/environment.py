@@ -22,7 +22,7 @@ SLOW_PACKAGES = ("torch", "sklearn", "lightning", "transformers")
 """Packages that take long to import. They are imported ahead if the notebook has already imported them."""
 
 TRIAL_VARIABLES = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
-"""Set in trials: their working directory is the notebook's, so that a cell finds its files."""
+"""Set in trials: nbtune changes their working directory, see `nbtune.engine.trial.directory`."""
 
 DRIVER_VARIABLES = {
     **TRIAL_VARIABLES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -19,6 +19,7 @@ __all__ = [
     "format_error",
     "register_sources",
     "unsaved_checkpoint",
+    "user_frames",
 ]
 
 _PACKAGE = f"{Path(__file__).parents[2]}/"
@@ -120,12 +121,31 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
         user = user.tb_next  # for instance asyncio's frames, between nbtune's and those of a cell that awaits
     start = user or start
     formatted = traceback.TracebackException(type(error), error, start or trace)
-    text = "".join(formatted.format())
-    for filename, (name, _) in sources.items():
-        text = text.replace(f'File "{filename}", line', f"{name}, line")
+    text = _with_cells_named("".join(formatted.format()), sources)
     summary = "".join(traceback.format_exception_only(type(error), error)).splitlines()
     unsaved = UnsavedCheckpoint(error.errno or 0, error.reason) if isinstance(error, CheckpointNotSavedError) else None
     return TrialError(_first_line(summary), text.rstrip(), unsaved, _is_pruned(error))
+
+
+def user_frames(stack: traceback.StackSummary, sources: Mapping[str, tuple[str, str]]) -> str:
+    """Return the user's part of a stack as the text of a traceback.
+
+    Args:
+        stack: the calls, the innermost last.
+        sources: as for `register_sources`.
+    """
+    places = [frame.filename for frame in stack]
+    ours = [position for position, place in enumerate(places) if place.startswith(_PACKAGE)]
+    first = next((position for position, place in enumerate(places) if place in sources), max(ours, default=-1) + 1)
+    text = "".join(traceback.StackSummary.from_list(stack[first:]).format())
+    return f"Traceback (most recent call last):\n{_with_cells_named(text, sources)}".rstrip()
+
+
+def _with_cells_named(text: str, sources: Mapping[str, tuple[str, str]]) -> str:
+    """Return the text of a traceback that calls cells as the notebook does."""
+    for filename, (name, _) in sources.items():
+        text = text.replace(f'File "{filename}", line', f"{name}, line")
+    return text
 
 
 def _is_pruned(error: BaseException) -> bool:
@@ -139,12 +159,15 @@ def _first_line(lines: list[str]) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def describe(error: Any, process: str = "the trial's process") -> Failure:
+def describe(
+    error: Any, process: str = "the trial's process", why_ended: Callable[[], Failure] | None = None
+) -> Failure:
     """Return why a trial has failed, in words.
 
     Args:
         error: the exception that Tune has recorded, often wrapped in others, or its text.
         process: what the message calls the process that has failed.
+        why_ended: finds out why it has ended, if it has; Ray knows that only for a node that has ended.
     """
     own = _trial_error(error)
     if own is not None:
@@ -152,7 +175,11 @@ def describe(error: Any, process: str = "the trial's process") -> Failure:
     text = str(error).strip() if error is not None else "unknown error"
     name = type(error).__name__
     if name in {"ActorDiedError", "RayActorError", "ActorUnavailableError"}:
-        return {"error": f"{process} died", "traceback": text}
+        if "node has died" in text:
+            summary = f"{process} has ended with its node"
+            hint = "Its machine has ended, was removed from the cluster, or has lost the connection to it."
+            return {"error": summary, "traceback": f"{summary}\n{hint}"}
+        return {"error": f"{process} died", "traceback": text} if why_ended is None else why_ended()
     if name in {"OutOfMemoryError", "OutOfMemoryActorError"}:
         return {"error": f"{process} was killed: the node was out of memory", "traceback": text}
     return {"error": _first_line(_summary_of_foreign_error(error, text)), "traceback": text}

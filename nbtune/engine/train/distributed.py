@@ -18,12 +18,14 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.environment import set_variables
-from nbtune.engine.protocol.failures import TrialError, describe
+from nbtune.engine.protocol.failures import Failure, TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
 from nbtune.engine.train.worker import SHARE, Start, Worker, silence_ray_train, work
+from nbtune.engine.trial.last_words import note_path, why_ended
+from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
@@ -75,7 +77,7 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     reports = _Reports(start, training.aggregate, environment, partial(_notify, payload.driver, place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
-        partial(work, dict(config), payload.program, place),
+        partial(work, dict(config), payload.program, place, storage.trial_working_directory),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
             name=storage.trial_dir_name,
@@ -94,7 +96,7 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     try:
         trainer.fit()
     except WorkerGroupError as error:
-        raise _cause(error) from None
+        raise _cause(error, partial(_why_ended, storage)) from None
 
 
 def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
@@ -237,8 +239,19 @@ def _extreme(values: Sequence[float], how: str) -> float:
     return min(values) if how == "min" else max(values)
 
 
-def _cause(error: WorkerGroupError) -> TrialError:
-    """Return the failure that came first: when one worker fails, others fail because they wait for it."""
+def _why_ended(storage: Any, rank: int) -> Failure:
+    folder = f"{storage.trial_fs_path}/{RANK_FOLDER.format(rank)}"
+    note = note_path(storage.trial_working_directory, rank)
+    return why_ended(f"the process of worker {rank}", note, storage.storage_filesystem, folder)
+
+
+def _cause(error: WorkerGroupError, why: Callable[[int], Failure]) -> TrialError:
+    """Return the failure that came first: when one worker fails, others fail because they wait for it.
+
+    Args:
+        error: Ray Train's error.
+        why: returns why the process of a worker has ended, given its rank.
+    """
     failures: list[tuple[float, int, TrialError]] = []
     for rank, failure in error.worker_failures.items():
         own = getattr(failure, "_base_exc", failure)
@@ -247,10 +260,9 @@ def _cause(error: WorkerGroupError) -> TrialError:
                 (own.at, rank, TrialError(f"worker {rank}: {own.summary}", own.text, own.unsaved, own.pruned))
             )
         else:  # the process is gone, so it did not fail because of another worker
-            process = f"the process of worker {rank}"
-            described = describe(getattr(failure, "health_check_failure", own), process)
-            text = f"{described['error']}\n{described['traceback']}"
-            failures.append((0.0, rank, TrialError(described["error"], text)))
+            died = getattr(failure, "health_check_failure", own)
+            described = describe(died, f"the process of worker {rank}", partial(why, rank))
+            failures.append((0.0, rank, TrialError(described["error"], described["traceback"])))
     if not failures:
         return TrialError("the workers failed", str(error))
     return min(failures, key=lambda failure: failure[:2])[2]

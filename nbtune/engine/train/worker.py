@@ -28,7 +28,9 @@ from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
-from nbtune.engine.trial.payload import ProgramPayload
+from nbtune.engine.trial.directory import working_directory
+from nbtune.engine.trial.last_words import note_path, noting_the_end
+from nbtune.engine.trial.payload import ProgramPayload, surroundings
 from nbtune.engine.trial.program import run_program
 
 __all__ = [
@@ -227,13 +229,14 @@ class _WorkerSession:
         return None if found is None else Checkpoint(found.path, found.filesystem, self.context.get_world_rank())
 
 
-def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Context) -> None:
+def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Context, artifacts: str) -> None:
     """Run the program in one worker: Ray Train's training function.
 
     Args:
         config: the trial's parameters.
         payload: the packed program.
         place: the context of the trial's own process.
+        artifacts: Tune's own working directory of the trial.
 
     Raises:
         TrialError: the program raised.
@@ -252,5 +255,10 @@ def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Cont
         if isinstance(callback, Worker):
             callback.begin()
     folder = f"{storage.experiment_fs_path}/{output.RANK_FOLDER.format(context.get_world_rank())}"
-    with output.capture(storage.storage_filesystem, folder):
+    around, stored = surroundings(payload.data), (storage.storage_filesystem, storage.experiment_fs_path)
+    with (
+        output.capture(storage.storage_filesystem, folder),
+        working_directory(place.trial_dir, around, *stored),
+        noting_the_end(note_path(artifacts, context.get_world_rank()), around.sources),
+    ):
         run_program(config, payload, _WorkerSession(context))

@@ -2,7 +2,7 @@
 
 The output is stored in a few segment files. Each is named after the offset of its first byte in the output of
 the trial, and only the last one grows. If a trial prints more than the limit, segments in the middle are deleted;
-the offsets show how many bytes are missing. `nbtune.engine.client.printed` reads the segments.
+the offsets show how many bytes are missing. `nbtune.engine.trial.printed` reads the segments.
 
 Only what is written to `sys.stdout` and `sys.stderr` is stored. The output of a trial's child processes (those of
 a DataLoader, for example), and what C code writes to the file descriptors, is only passed through.
@@ -22,13 +22,16 @@ import pyarrow.fs as pafs
 
 __all__ = [
     "FOLDER",
+    "LAST_SIZE",
     "RANK_FOLDER",
     "RESTART_MARKER",
     "SEGMENT_SIZE",
     "Output",
     "Segment",
     "capture",
+    "end_current",
     "flush",
+    "keep_last",
     "segments",
 ]
 
@@ -38,6 +41,7 @@ RANK_FOLDER = "rank_{}"
 """The folder of one worker of a distributed trial, inside the trial's folder. It has an output folder of its own."""
 RESTART_MARKER = b"--- started again ---\n"
 """The line that separates the output of two attempts: a trial is retried, or continues after a pause."""
+LAST_SIZE = 2000  # bytes that `keep_last` keeps
 SEGMENT_SIZE = 1 << 20  # the maximum size of a segment, in bytes
 _TAIL_SIZE = 2 * SEGMENT_SIZE  # bytes stored besides the first segment and the open one: 4 MB in all
 _MAX_BUFFERED = 4 * SEGMENT_SIZE  # bytes in memory while storage is slow or unreachable
@@ -89,6 +93,7 @@ class Output:
 
     Attributes:
         error: why the last attempt to save failed, or None.
+        last: memory for the last `LAST_SIZE` bytes, or None.
     """
 
     def __init__(self, storage: pafs.FileSystem, folder: str) -> None:
@@ -104,6 +109,7 @@ class Output:
         self._thread: threading.Thread | None = None
         self._has_data, self._save_now, self._ended = threading.Event(), threading.Event(), False
         self.error: str | None = None
+        self.last: Any = None
 
     def add(self, data: bytes) -> None:
         """Append printed bytes; a thread saves them later.
@@ -113,6 +119,9 @@ class Output:
         """
         with self._lock:
             self._buffer += data
+            if self.last is not None:
+                kept = (self.last[:].rstrip(b"\0") + data)[-LAST_SIZE:]
+                self.last[:] = kept.ljust(LAST_SIZE, b"\0")
             excess = len(self._buffer) - _MAX_BUFFERED
             if excess > 0:
                 excess = min(len(self._buffer), excess + SEGMENT_SIZE)  # drop large parts, not single bytes
@@ -302,6 +311,22 @@ def flush() -> None:
     """Save the output of the current trial so far, if storage is a local disk."""
     if _current is not None:
         _current.flush()
+
+
+def keep_last(memory: Any) -> None:
+    """Keep the end of the current trial's output.
+
+    Args:
+        memory: an `mmap.mmap` of `LAST_SIZE` bytes, or None to keep it no longer.
+    """
+    if _current is not None:
+        _current.last = memory
+
+
+def end_current() -> None:
+    """Save the output of the current trial, whose process is about to end."""
+    if _current is not None:
+        _current.end()
 
 
 def _install() -> None:

@@ -11,7 +11,6 @@ import sys
 import types
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import ray
@@ -42,8 +41,6 @@ def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_sessio
     _limit_threads()
     refuse_interaction()
     around = surroundings(payload.data)
-    with suppress(OSError):  # the folder may not exist on this machine
-        os.chdir(around.cwd)
     # Folders that the notebook has added after Ray's processes were started.
     sys.path += [entry for entry in around.path if entry not in sys.path and os.path.exists(entry)]
     main, previous = sys.modules["__main__"], session.set_session(trial_session)

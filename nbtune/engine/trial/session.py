@@ -34,7 +34,7 @@ class Context:
 
     Attributes:
         trial_id: Tune's id of the trial; "local" outside a trial.
-        trial_dir: the trial's local working folder, for files that are not checkpoints.
+        trial_dir: the trial's working directory, for files that are not checkpoints.
         experiment_name: the name of the experiment's folder.
         resources: the resources reserved for the trial, by Ray's names.
         world_size: the number of workers of the trial.
@@ -59,7 +59,7 @@ class Context:
         return self.trial_id
 
     def get_trial_dir(self) -> str:
-        """Return the trial's local working folder."""
+        """Return the trial's working directory, also of a worker of it."""
         return str(self.trial_dir)
 
     def get_experiment_name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ray.tune import Callback
@@ -27,7 +28,7 @@ from nbtune.engine.protocol.events import (
     WorkerReported,
     WorkersStarted,
 )
-from nbtune.engine.protocol.failures import UnsavedCheckpoint, describe, unsaved_checkpoint
+from nbtune.engine.protocol.failures import Failure, UnsavedCheckpoint, describe, unsaved_checkpoint
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import Report, flat
 from nbtune.engine.protocol.recorded_trial import added_event, encode_config, error_of
@@ -35,6 +36,7 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.result import REPORT, user_metrics
 from nbtune.engine.storage.log import EventLog
+from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.tune.continuation import catch_up, foreign_start, relative_path
 from nbtune.engine.tune.groups import release
 from nbtune.engine.tune.searcher import SteerableSearch
@@ -265,9 +267,15 @@ class Recorder(Live, Callback):
 
     def _failed(self, trial: Any, *, final: bool) -> None:
         error = error_of(trial)
-        failure = describe(error)
+        failure = describe(error, why_ended=partial(_why_ended, trial))
         self._append(AttemptFailed, trial, iteration=_reports(trial), **failure, final=final)
         self.on_failure(unsaved_checkpoint(error), final)
+
+
+def _why_ended(trial: Any) -> Failure:
+    storage = trial.storage
+    note = note_path(storage.trial_working_directory)
+    return why_ended("the trial's process", note, storage.storage_filesystem, storage.trial_fs_path)
 
 
 def _reports(trial: Any) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,6 +19,9 @@ from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, add_metric, tune_metrics
 from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
+from nbtune.engine.trial.directory import own_folder, working_directory
+from nbtune.engine.trial.last_words import note_path, noting_the_end
+from nbtune.engine.trial.payload import surroundings
 from nbtune.engine.trial.program import run_program
 
 __all__ = ["TrialProcess", "run_trial"]
@@ -111,15 +113,20 @@ def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     context = tune.get_context()
     storage = context.get_storage()
+    around = surroundings(payload.program.data)
     place = session.Context(
         context.get_trial_id(),
-        Path(context.get_trial_dir()),
+        own_folder(storage.trial_working_directory, around),
         context.get_experiment_name(),
         dict(context.get_trial_resources().required_resources),
     )
     with output.capture(storage.storage_filesystem, storage.trial_fs_path):
         if payload.training is None:
-            run_program(config, payload.program, session.TrialSession(place))
+            with (
+                working_directory(place.trial_dir, around, storage.storage_filesystem, storage.trial_fs_path),
+                noting_the_end(note_path(storage.trial_working_directory), around.sources),
+            ):
+                run_program(config, payload.program, session.TrialSession(place))
         else:
             from nbtune.engine.train.distributed import run_workers
 

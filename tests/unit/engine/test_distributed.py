@@ -51,21 +51,25 @@ def died(error=None):
     return WorkerHealthCheckFailedError("the health check failed", error or ActorDiedError())
 
 
+def why(rank):
+    return {"error": f"worker {rank} has ended", "traceback": f"why {rank}"}
+
+
 def test_the_error_is_that_of_the_worker_that_failed_first():
     error = WorkerGroupError(
         "", {0: raised("ConnectionError: closed by peer", 20.0), 2: raised("ValueError: no", 10.0)}
     )
-    cause = _cause(error)
+    cause = _cause(error, why)
     assert (cause.summary, cause.text) == ("worker 2: ValueError: no", "the text of ValueError: no")
 
 
 def test_a_worker_that_died_is_the_reason_of_all_others():
-    cause = _cause(WorkerGroupError("", {0: raised("ConnectionError: closed by peer", 1.0), 1: died()}))
-    assert cause.summary == "the process of worker 1 died"
+    cause = _cause(WorkerGroupError("", {0: raised("ConnectionError: closed by peer", 1.0), 1: died()}), why)
+    assert (cause.summary, cause.text) == ("worker 1 has ended", "why 1")
 
 
 def test_a_worker_that_was_killed_for_its_memory():
-    cause = _cause(WorkerGroupError("", {3: died(OutOfMemoryError("used too much"))}))
+    cause = _cause(WorkerGroupError("", {3: died(OutOfMemoryError("used too much"))}), why)
     assert cause.summary == "the process of worker 3 was killed: the node was out of memory"
 
 

@@ -1,4 +1,4 @@
-"""nbtune.engine.trial.output and nbtune.engine.client.printed: the output of trials is stored, limited, read back."""
+"""nbtune.engine.trial.output and nbtune.engine.trial.printed: the output of trials is stored, limited, read back."""
 
 import copy
 import io
@@ -12,10 +12,10 @@ import pyarrow.fs as pafs
 import pytest
 
 import nbtune
-from nbtune.engine.client.printed import as_shown, printed, read_output
 from nbtune.engine.storage.storage import Storage
 from nbtune.engine.trial import output
 from nbtune.engine.trial.output import FOLDER, RESTART_MARKER, Output, capture, segments
+from nbtune.engine.trial.printed import as_shown, printed, read_output
 
 LOCAL = pafs.LocalFileSystem()
 
@@ -369,7 +369,7 @@ def test_a_segment_that_is_deleted_while_the_output_is_read(tmp_path, monkeypatc
     store(LOCAL, f"{tmp_path}/trial", "aaa\nbbb\nccc\n")
     listed = segments(LOCAL, f"{tmp_path}/trial/{FOLDER}")
     assert len(listed) == 3
-    monkeypatch.setattr("nbtune.engine.client.printed.segments", lambda *args: listed)
+    monkeypatch.setattr("nbtune.engine.trial.printed.segments", lambda *args: listed)
     os.unlink(f"{tmp_path}/trial/{FOLDER}/{listed[1].name}")
     assert read_output(LOCAL, f"{tmp_path}/trial") == "aaa\n\n… 0.0 kB left out …\nccc\n"
 
