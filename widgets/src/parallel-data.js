@@ -1,6 +1,6 @@
 // The axes, lines and selection of the parallel coordinates; pure functions without the DOM. See ../README.md.
 
-import { escaped, format } from "./page.js";
+import { asShown, escaped, format } from "./page.js";
 
 /** @typedef {number | string | boolean | null | undefined} Cell */
 /** @typedef {{key: string, label: string, role: string, log?: boolean, choices?: Cell[] | null}} Column */
@@ -29,8 +29,8 @@ export const categoryOf = (cell) => (cell == null ? "none" : typeof cell === "nu
  * @param {number} [maximum] characters
  */
 export function short(text, maximum = 20) {
-  const letters = [...text];
-  if (letters.length <= maximum) return text;
+  const letters = [...asShown(text)];
+  if (letters.length <= maximum) return letters.join("");
   const start = Math.floor((maximum - 1) / 2);
   return `${letters.slice(0, start).join("")}…${letters.slice(letters.length - (maximum - 1 - start)).join("")}`;
 }
