@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
+from nbtune.launch.code import remember
 from nbtune.launch.prepare import prepare_function
 from nbtune.launch.registry import lookup
 from nbtune.launch.rerun import namesake_note
@@ -130,6 +131,7 @@ def tune(
     given = dict(locals())
     options = {option: given[option] for option in OPTIONS}
     prepared = prepare_function(train, space, options)
+    remember(prepared)
     if note := namesake_note(prepared.spec.name):
         prepared = replace(prepared, notes=(*prepared.notes, note))
     experiment = launch_prepared(prepared)

@@ -119,6 +119,8 @@ def summary(store: Store) -> str:
         lines.append(f"{metadata['error']}")
     if metadata.get("warning"):
         lines.append(f"{metadata['warning']}")
+    if metadata.get("code"):
+        lines.append(f"{metadata['code']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]
     if failed:
         lines.append(f"trial {failed[0].number} failed: {failed[0].error}")

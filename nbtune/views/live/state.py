@@ -87,6 +87,10 @@ def _remaining(store: Store) -> dict[str, float] | None:
 
 
 def _hint(store: Store) -> str:
+    return "; ".join(filter(None, [_state_hint(store), store.metadata.get("code")]))
+
+
+def _state_hint(store: Store) -> str:
     metadata = store.metadata
     if problems := [text for text in (metadata.get("error"), metadata.get("warning")) if text]:
         return "; ".join(problems)
