@@ -181,6 +181,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,
+        "scope": spec.scope,
         "metrics": list(prepared.metrics),
         "trials": planned.trials,
         "concurrent": planned.concurrent,

@@ -106,9 +106,9 @@ function render(view, store) {
     });
 
     const top = state.best;
-    put(metric, top ? `★ best ${top.metric}` : "", String(top?.metric ?? ""));
+    put(metric, top ? `★ ${top.label}` : "", String(top?.label ?? ""));
     put(number, String(top?.value ?? ""), String(top?.value ?? ""));
-    put(trial, top ? `(trial ${top.trial})` : "");
+    put(trial, top ? `(trial ${top.trial}${top.iteration == null ? "" : `, iteration ${top.iteration}`})` : "");
     const pairs = /** @type {[string, string][]} */ (top?.params ?? []);
     if (shownParameters !== JSON.stringify(pairs)) {
       shownParameters = JSON.stringify(pairs);

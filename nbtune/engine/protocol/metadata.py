@@ -46,6 +46,8 @@ class Metadata(TypedDict, total=False):
     """The metric that is optimized."""
     mode: str | None
     """ "min" or "max"."""
+    scope: str
+    """The value of the metric by which trials are compared: a key of `nbtune.spec.options.options.SCOPES`."""
     metrics: list[str]
     """The metrics that the code reports, as far as its source shows."""
     trials: int

@@ -20,6 +20,7 @@ INVALID: dict[str, Any] = {
     "name": "2nd",
     "metric": "",
     "mode": "up",
+    "scope": "first",
     "samples": 0,
     "search": "optona",
     "scheduler": 5,
