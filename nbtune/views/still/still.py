@@ -180,13 +180,14 @@ def _rows(
         x += column.width + 18
     anchors = ["end" if column.right else None for column in columns]
     lines = []
+    compared = {"trial", "value" if any(column.kind == "value" for column in columns) else "metric"}
     for row in range(-1, len(states)):
         spans = []
         for column, position, anchor in zip(columns, positions, anchors, strict=True):
             run = Run(column.title, DIM)
             if row >= 0:
                 state = states[row]
-                top = best is not None and state.number == best.number and column.kind in {"trial", "metric"}
+                top = best is not None and state.number == best.number and column.kind in compared
                 fill = BEST if top else _FILLS.get(status_of(store, state)) if column.kind == "status" else None
                 run = Run(column.cells[row], fill, bold=top)
             if run.text:

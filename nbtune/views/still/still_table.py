@@ -32,7 +32,7 @@ class Cells:
     Attributes:
         title: its title.
         cells: one per row.
-        kind: "trial", "status", "parameter", "metric", "iterations" or "more".
+        kind: "trial", "status", "parameter", "metric", "value", "iterations" or "more".
         right: whether it is aligned to the right, as numbers are.
         width: its width; 0 until it is measured.
     """
@@ -88,7 +88,7 @@ def _value_columns(store: Store, states: Sequence[TrialState]) -> list[Cells]:
     if store.metric is None or store.scope == "last" or all(state.iterations <= 1 for state in states):
         return []
     values = [ABSENT if state.value is None else state.value for state in states]
-    return [_column(f"{adjective(store.scope)} {store.metric}", values, "metric")]
+    return [_column(f"{adjective(store.scope)} {store.metric}", values, "value")]
 
 
 def _column(name: str, values: Sequence[Any], kind: str) -> Cells:
@@ -115,7 +115,7 @@ def fit(columns: Sequence[Cells], width: float, gap: float, widest: float, measu
         if sum(column.width + gap for column in (*parameters[:count], *more)) <= room:
             break
     more = _more(len(parameters) - count, columns, measure)
-    tail = [column for column in columns if column.kind in {"metric", "iterations"}]
+    tail = [column for column in columns if column.kind in {"metric", "value", "iterations"}]
     return [*columns[:2], *parameters[:count], *more, *tail]
 
 
