@@ -421,7 +421,7 @@ def interleaved(data, trials):
     return [next(waiting[number]) for number in order]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), lives(), st.sampled_from(["min", "max"]))
 def test_neither_the_order_among_trials_nor_the_chunks_matter(data, trials, mode):
     first = feed(Store(), start("loss", mode), *[event for events in trials for event in events])

@@ -174,7 +174,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.lists(LIVES, min_size=1, max_size=3))
 def test_the_chunks_of_events_do_not_matter(data, lives):
     events = []

@@ -108,7 +108,7 @@ def test_an_error_gets_a_column():
     assert message["rows"][2][-1] == "ValueError: the loss is not finite"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 200), max_size=6))
 def test_the_messages_add_up_to_the_table(cuts):
     events = list(example(trials=6, reports=5))

@@ -145,7 +145,7 @@ def test_another_run_with_the_same_seed_changes_one_line():
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_text(name, metric, parameter, value, error):
     store = experiment(
         ({parameter: value, "n": {value: error}}, [1.0, 2.0]),
@@ -223,7 +223,7 @@ VALUES = st.one_of(
 
 
 @given(st.lists(st.lists(VALUES, max_size=12), max_size=5), st.sampled_from(["min", "max"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_values_can_be_drawn(trials, mode):
     root = picture(experiment(*(({}, values) for values in trials), mode=mode))
     for path in root.iter(f"{SVG}path"):
