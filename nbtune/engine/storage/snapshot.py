@@ -133,4 +133,10 @@ def _read(storage: pafs.FileSystem, path: str) -> Any:
             f"{path} is damaged, so the experiment cannot be resumed: it has the code and the variables of the"
             " experiment. Its results and checkpoints can be read; start a new experiment to continue from them"
         )
-    return pickle.loads(data)
+    try:
+        return pickle.loads(data)
+    except (Exception, SystemExit) as error:  # what an object of the user's raises
+        raise ExperimentError(
+            f"{path} cannot be read, so the experiment cannot be resumed: an object that it was started with raises"
+            f" {type(error).__name__}: {error}. Its results and checkpoints can be read"
+        ) from error
