@@ -15,8 +15,7 @@ import pytest
 
 import nbtune
 from nbtune.views.live.state import header_state
-
-SECRET = "nbtune-test-secret-7f3a"
+from tests.ray.stores import SECRET, bucket
 
 
 def contents(folder: Path) -> bytes:
@@ -26,40 +25,9 @@ def contents(folder: Path) -> bytes:
 # -- object stores --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def store(ray_folder: Path) -> Iterator[str]:
-    """Starts an S3-compatible server on the loopback interface, and returns its HOST:PORT."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if match := re.search(r"http://(127\.0\.0\.1:\d+)", line):
-                break
-        with subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL):  # drains the pipe
-            yield match[1]
-            process.terminate()
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def keys(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets the variables of an object store in the kernel's environment; the cluster was started without them."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nbtune-test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
 @pytest.fixture
 def saving() -> Callable[..., None]:
     def train(config: dict[str, Any]) -> None:
-        import os
 
         seen = [
             os.environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AZURE_STORAGE_KEY")
@@ -71,13 +39,6 @@ def saving() -> Callable[..., None]:
             )
 
     return train
-
-
-def bucket(store: str, name: str) -> Any:
-    server = {"endpoint_override": store, "scheme": "http", "region": "us-east-1"}
-    credentials = {"access_key": "nbtune-test", "secret_key": SECRET}
-    pafs.S3FileSystem(**server, **credentials, allow_bucket_creation=True).create_dir(name)
-    return pafs.S3FileSystem(**server, **credentials)
 
 
 def check(experiment: Any, storage: str, filesystem: Any = None) -> None:
@@ -136,7 +97,6 @@ def test_a_filesystem(run: Any, keys: None, store: str, saving: Any) -> None:
 
 def test_workers_in_an_object_store(run: Any, until: Any, keys: None, store: str, monkeypatch: Any) -> None:
     def train(config: dict[str, Any]) -> None:
-        import os
 
         checkpoint = nbtune.get_checkpoint()
         rank = nbtune.get_context().get_world_rank()

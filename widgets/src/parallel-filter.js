@@ -1,6 +1,6 @@
 // The fields below the parallel coordinates: the range of one axis, by number or category. See ../README.md.
 
-import { make, setText } from "./page.js";
+import { make } from "./page.js";
 
 /** @typedef {import("./parallel-data.js").Axis} Axis */
 /** @typedef {import("./parallel-store.js").Store} Store */
@@ -109,7 +109,7 @@ export function makeFilter(store, on, changed) {
      * @param {boolean} clearable whether there is a selection to clear
      */
     showNote(text, clearable) {
-      setText(note, text);
+      if (note.textContent !== text) note.textContent = text;
       clear.disabled = !clearable;
     },
   };

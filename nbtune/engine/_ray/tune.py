@@ -15,6 +15,9 @@ from ray.train._internal import checkpoint_manager
 # The rule which checkpoints are kept.
 from ray.train._internal.checkpoint_manager import _CheckpointManager as CheckpointManager
 
+# What population based training remembers of a checkpoint that is being saved.
+from ray.train._internal.session import _FutureTrainingResult as FutureTrainingResult
+
 # The pair of a checkpoint and its metrics: what Tune keeps as `Trial.latest_checkpoint_result`, and what a session
 # takes. The public `ray.tune.report` makes one too, but uploads the checkpoint again.
 from ray.train._internal.session import _TrainingResult as TrainingResult
@@ -24,6 +27,7 @@ from ray.train._internal.session import get_session
 
 # Where Tune looks up the class of the trials by its name, whenever a trial starts. The public functions only write it.
 from ray.tune.registry import _global_registry as registry
+from ray.tune.schedulers import PopulationBasedTraining
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 
@@ -35,6 +39,7 @@ __all__ = [
     "is_end_of_trial",
     "move_to_present_folder",
     "own_registry",
+    "population_checkpoints",
     "report_result",
     "restart_generator",
     "set_checkpoint_deletion",
@@ -119,6 +124,20 @@ def set_latest_checkpoint(manager: CheckpointManager, result: TrainingResult) ->
         result: the checkpoint with its metrics.
     """
     manager._latest_checkpoint_result = result
+
+
+def population_checkpoints(scheduler: PopulationBasedTraining) -> set[str]:
+    """Return the paths of the checkpoints that population based training will copy, if it copies a trial next.
+
+    It remembers them from the last time that it has compared a trial, and Tune may delete them meanwhile.
+
+    Args:
+        scheduler: the scheduler.
+    """
+    remembered = [state.last_checkpoint for state in list(scheduler._trial_state.values())]
+    resolved = [one.resolve(block=False) if isinstance(one, FutureTrainingResult) else one for one in remembered]
+    found = [one.checkpoint if isinstance(one, TrainingResult) else one for one in resolved]
+    return {str(one.path) for one in found if one is not None}
 
 
 def tune_controller(wrapped: Any) -> Any:

@@ -59,6 +59,7 @@ class PastTrial:
         start: a checkpoint of another trial that it has started from after its latest own one, or None.
         last_metrics: metric -> value of the last report.
         last_time_s: the seconds that it had trained at the last report.
+        is_damaged: whether events of the experiment are missing, perhaps its own.
     """
 
     number: int
@@ -73,6 +74,7 @@ class PastTrial:
     start: SavedCheckpoint | None = None
     last_metrics: dict[str, Any] = field(default_factory=dict)
     last_time_s: float = 0.0
+    is_damaged: bool = False
 
     def is_resumed(self, *, failed: bool) -> bool:
         """Return whether the trial is resumed with the experiment.
@@ -124,6 +126,8 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
                 _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
                 if isinstance(event, CheckpointSaved) and event.path:
                     saved[event.path] = trials[event.trial].checkpoints[-1]
+    for trial in trials.values():
+        trial.is_damaged = is_damaged
     named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
     unnamed = {number: trial for number, trial in trials.items() if not trial.ray_id}
     return Past(metadata, named, unnamed, is_damaged)

@@ -7,6 +7,7 @@ up to date from the log, and trials that are missing in the snapshot are created
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -95,6 +96,20 @@ def catch_up(trial: Any, past: PastTrial) -> None:
         set_latest_checkpoint(manager, _result(past.start, past, root, filesystem))
     set_checkpoint_manager(trial, manager)
     _continue_numbering(trial, existing)
+    if not past.is_damaged:
+        _delete_lost(
+            filesystem, [f"{root}/{path}" for path in existing.difference(one.path for one in past.checkpoints)]
+        )
+
+
+def _delete_lost(filesystem: pafs.FileSystem, paths: Iterable[str]) -> None:
+    """Delete checkpoints that the log does not have: the driver was killed while they were saved, or just after.
+
+    They may be incomplete, nothing refers to them, and they would not count for `keep_checkpoints`.
+    """
+    for path in paths:
+        with suppress(Exception):  # a custom filesystem may raise anything; nothing refers to what stays
+            filesystem.delete_dir(path)
 
 
 def _result(saved: SavedCheckpoint, past: PastTrial, root: str, filesystem: Any) -> TrainingResult:

@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
+from nbtune.engine._ray.tune import population_checkpoints
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT
@@ -60,7 +61,6 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._to_resume: list[str] = []  # the user has resumed them, in order
         self._results = UsableResults()
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
-        self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
 
     # -- the user's commands ----------------------------------------------------------------------
@@ -170,6 +170,18 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     def debug_string(self) -> str:
         return str(self._inner.debug_string())
 
+    def needed_checkpoints(self) -> set[str]:
+        """Return the paths of the checkpoints that trials start from, or may start from. Called on another thread."""
+        open_trials = (
+            [] if self.controller is None else [t for t in self.controller.get_trials() if not t.is_finished()]
+        )
+        if not open_trials:
+            return set()
+        paths = {str(trial.checkpoint.path) for trial in open_trials if trial.checkpoint is not None}
+        if isinstance(self._inner, PopulationBasedTraining):
+            paths |= population_checkpoints(self._inner)
+        return paths
+
     def _visible(self, controller: Any) -> Any:
         return _FilteredController(controller, self._to_pause) if self._to_pause else controller
 
@@ -186,8 +198,6 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
         Tune does not save the state of schedulers. Population based training keeps checkpoints in memory.
         """
-        if self._saved is not None:  # not restored, so the next resumption needs it
-            return self._saved
         if isinstance(self._inner, PopulationBasedTraining):
             return None
         known = [] if self.controller is None else [trial.trial_id for trial in self.controller.get_trials()]
@@ -208,16 +218,16 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._saved = state
 
     def _restore(self, controller: Any) -> None:
-        """Restore the state of the scheduler at its first call after all trials were added.
-
-        An exception of the scheduler's ends the experiment with it. Its state stays as it is for the next resumption.
-        """
-        if self._saved is None or self._is_unreadable:
+        """Restore the state of the scheduler at its first call after all trials were added."""
+        if self._saved is None:
             return
+        state, self._saved = self._saved, None
         by_id = {trial.trial_id: trial for trial in controller.get_trials()}
-        self._is_unreadable = True
-        self._inner, known = _Unpickler(io.BytesIO(self._saved), by_id).load()
-        self._is_unreadable, self._saved = False, None
+        known: list[str] = []
+        try:
+            self._inner, known = _Unpickler(io.BytesIO(state), by_id).load()
+        except Exception as error:
+            _log.warning("the scheduler starts without its earlier state, which cannot be read: %s", error)
         for trial in self._not_added:
             if trial.trial_id not in known:
                 self._inner.on_trial_add(controller, trial)

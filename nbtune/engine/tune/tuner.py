@@ -49,12 +49,14 @@ class Run:
         tuner: Tune's tuner.
         control: executes commands.
         recorder: writes events.
+        scheduler: the user's scheduler, wrapped.
         failures: what the user's search algorithm, scheduler or stopper has raised.
     """
 
     tuner: tune.Tuner
     control: Control
     recorder: Recorder
+    scheduler: SteerableScheduler
     failures: Failures
 
     def fit(self) -> None:
@@ -125,7 +127,7 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         tuner = _new(
             launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
         )
-    return Run(tuner, control, recorder, failures)
+    return Run(tuner, control, recorder, scheduler, failures)
 
 
 def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:

@@ -400,22 +400,6 @@ def test_a_damaged_snapshot_of_tune_is_set_aside(tmp_path, name, damage):
     assert not set_damaged_aside(LOCAL, str(tmp_path))
 
 
-@pytest.mark.parametrize("state", [b"7", b'{"seen": 7}', b"PK\x03\x04 a ZIP archive", pickle.dumps(1) + b"more"])
-def test_a_search_algorithm_may_write_its_state_in_any_format(tmp_path, state):
-    session = "2026-01-01_00-00-00"
-    snapshot_of_tune(tmp_path, session)
-    path = tmp_path / f"searcher-state-{session}.pkl"
-    path.write_bytes(state)
-    assert set_damaged_aside(LOCAL, str(tmp_path))
-    assert path.read_bytes() == state
-    for damaged in (b"", b"\0" * 50, pickle.dumps(list(range(9)))[:-3]):
-        path.write_bytes(damaged)
-        assert not set_damaged_aside(LOCAL, str(tmp_path))
-        for file in tmp_path.glob("damaged-*"):
-            file.unlink()
-        snapshot_of_tune(tmp_path, session)
-
-
 def test_a_folder_without_a_snapshot_of_tune(tmp_path):
     assert not set_damaged_aside(LOCAL, str(tmp_path))
     snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")
@@ -436,3 +420,26 @@ def test_a_checkpoint_is_deleted_after_the_log_has_its_successor(log, tmp_path):
     assert not old.exists()
     deletions.add(LOCAL, str(old))  # it is gone
     assert writer.flush_and_repair()
+
+
+def test_a_checkpoint_that_a_trial_starts_from_is_deleted_after_the_log_has_the_next_one(log, tmp_path):
+    old, other = tmp_path / "t" / "checkpoint_000000", tmp_path / "t" / "checkpoint_000001"
+    for folder in (old, other):
+        folder.mkdir(parents=True)
+    deletions, needed = Deletions(log), {str(old)}
+    deletions.needed = lambda: needed
+    log.append(TrialStarted(0))
+    deletions.add(LOCAL, str(old))
+    deletions.add(LOCAL, str(other))
+    for _ in range(2):
+        deletions.run(len(log))
+        assert old.exists()
+        assert not other.exists()
+    stored = len(log)
+    log.append(TrialStarted(1))  # stands for the checkpoint of the trial that has started from it
+    needed.clear()
+    for _ in range(2):
+        deletions.run(stored)
+        assert old.exists(), "the log in storage still says that the trial starts from it"
+    deletions.run(len(log))
+    assert not old.exists()
