@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nbtune.cluster.link.imports import lazy_folder
 
@@ -19,6 +20,10 @@ for variable in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOK
 # Saves every subprocess of a test (`ray start` and Jupyter, for example) an import of two seconds.
 _path = [lazy_folder(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, _path)))
+
+# Machines are shared and slow in some hours; a test may set no deadline.
+settings.register_profile("nbtune", deadline=None)
+settings.load_profile("nbtune")
 
 # Tests must neither find a local cluster of the developer nor leave one behind.
 os.environ["NBTUNE_HOME"] = tempfile.mkdtemp(prefix="nbt-home-")

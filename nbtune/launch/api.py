@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError
+from nbtune.launch.code import remember
 from nbtune.launch.prepare import prepare_function
 from nbtune.launch.registry import lookup
 from nbtune.launch.rerun import namesake_note
@@ -30,6 +31,7 @@ def tune(
     name: str | None = None,
     metric: str | None = None,
     mode: str | None = None,
+    scope: str | None = None,
     samples: int | None = None,
     search: Any = None,
     scheduler: Any = None,
@@ -71,6 +73,9 @@ def tune(
         name: the experiment's name; "experiment" if None.
         metric: the metric to optimise. Required unless every trial of a random or grid search runs to its end.
         mode: "min" or "max".
+        scope: the value of the metric by which trials are compared, as in Ray Tune's `ExperimentAnalysis`: "all" is the
+            best that a trial has ever reported (also if None), "last" the last one, "avg" the mean of all,
+            "last-5-avg" and "last-10-avg" the mean of the last ones. `Trial.value` is that value.
         samples: the number of trials; with `grid_search` in the space, the number of passes over the grid. 1 if None.
         search: "random" (also if None), "grid", "optuna", or an object from `ray.tune.search`.
         scheduler: "fifo" (also if None), "asha", or an object from `ray.tune.schedulers`.
@@ -130,6 +135,7 @@ def tune(
     given = dict(locals())
     options = {option: given[option] for option in OPTIONS}
     prepared = prepare_function(train, space, options)
+    remember(prepared)
     if note := namesake_note(prepared.spec.name):
         prepared = replace(prepared, notes=(*prepared.notes, note))
     experiment = launch_prepared(prepared)
@@ -177,7 +183,8 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
     Returns:
         One row for each experiment. The index is `path`; the columns are `name`, `status`, `live` (whether it has a
-        driver on the cluster), `trials`, `metric`, `best` (the metric's value), `started` (a timestamp) and `seconds`.
+        driver on the cluster), `trials`, `metric`, `best` (the value of its best trial), `started` (a timestamp) and
+        `seconds`.
     """
     import pandas as pd
 
@@ -201,7 +208,7 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
                 "live": path in live,
                 "trials": len(store.trials),
                 "metric": store.metric,
-                "best": best.metrics[store.metric] if best and store.metric else None,
+                "best": best.value if best else None,
                 "started": pd.Timestamp(store.metadata.get("started", 0), unit="s"),
                 "seconds": round(store.elapsed(), 1),
             }

@@ -29,7 +29,22 @@ from nbtune.spec.space.values import label
 if TYPE_CHECKING:
     from nbtune.engine.trial.payload import Packed
 
-__all__ = ["Prepared", "as_space", "prepare_cell", "prepare_function"]
+__all__ = ["Origin", "Prepared", "as_space", "prepare_cell", "prepare_function"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the code of an experiment comes from.
+
+    Attributes:
+        prepare: prepares the present text of the code, for the options and the space of a stored experiment.
+        is_cell: whether it is a cell, and not a function.
+        variable: the variable of the notebook that has the function; empty for a cell.
+    """
+
+    prepare: Callable[[Spec, Space], Prepared]
+    is_cell: bool
+    variable: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,7 @@ class Prepared:
         metrics: the metrics that it reports, as far as its text shows.
         checkpoints: whether it may report checkpoints, as far as its text shows.
         notes: notes on its space, one sentence each.
+        origin: where its code comes from.
     """
 
     spec: Spec
@@ -52,6 +68,7 @@ class Prepared:
     packed: Packed
     program: Program
     source: str
+    origin: Origin
     metrics: tuple[str, ...] = ()
     checkpoints: bool = True
     notes: tuple[str, ...] = ()
@@ -60,7 +77,7 @@ class Prepared:
 @readable_input()
 def prepare_cell(
     text: str,
-    options: Mapping[str, Any],
+    options: Mapping[str, Any] | Spec,
     namespace: Mapping[str, Any],
     *,
     space: Any = None,
@@ -72,7 +89,7 @@ def prepare_cell(
 
     Args:
         text: the cell below the magic line.
-        options: option -> value, from the magic line.
+        options: option -> value, from the magic line; or the options of a stored experiment.
         namespace: the notebook's variables.
         space: a space in addition to the cell's own, or None; see `as_space`.
         filename: the file name that the cell's code is compiled under.
@@ -113,10 +130,14 @@ def prepare_cell(
     valid = not (option_problems or cell.space.problems())
     metrics = reported_metrics(cell.reports, values)
     notes = [
-        f"line {line}: {text} names variables by values that are not known beforehand; a trial has only the variables"
+        f"line {line}: {called} names variables by values that are not known beforehand; a trial has only the variables"
         " that the cell names itself"
-        for text, line in unseen_names(cell.body)
+        for called, line in unseen_names(cell.body)
     ]
+
+    def prepare_again(stored: Spec, _: Space) -> Prepared:
+        return prepare_cell(text, stored, namespace, space=space, filename=filename, magic=magic)
+
     return _finish(
         spec,
         cell.space,
@@ -124,6 +145,7 @@ def prepare_cell(
         captured,
         namespace,
         cell.source,
+        Origin(prepare_again, is_cell=True),
         problems,
         metrics,
         checkpoints,
@@ -136,7 +158,7 @@ def prepare_cell(
 def prepare_function(
     function: Callable[..., Any],
     space: Any,
-    options: Mapping[str, Any],
+    options: Mapping[str, Any] | Spec,
     namespace: Mapping[str, Any] | None = None,
     *,
     problems: list[Problem] | None = None,
@@ -146,7 +168,7 @@ def prepare_function(
     Args:
         function: takes the parameters, as one `config` dictionary or by their names.
         space: see `as_space`.
-        options: option -> value, from the keyword arguments.
+        options: option -> value, from the keyword arguments; or the options of a stored experiment.
         namespace: the variables that the function may use; its globals if None.
         problems: problems that were found before.
 
@@ -173,9 +195,36 @@ def prepare_function(
     checkpoints = may_save_checkpoints(reports, unseen_reporters(used))
     nothing, valid = Capture({}, set(), []), not request_problems
     metrics = reported_metrics(reports, used.values())
+    origin = _origin_of(function, namespace)
     return _finish(
-        spec, parameters, program, nothing, namespace, source, problems, metrics, checkpoints, valid=valid, used=used
+        spec,
+        parameters,
+        program,
+        nothing,
+        namespace,
+        source,
+        origin,
+        problems,
+        metrics,
+        checkpoints,
+        valid=valid,
+        used=used,
     )
+
+
+def _origin_of(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Origin:
+    """Return the origin of a function: the variable that has it now, or that will have it under its own name."""
+    own = str(getattr(function, "__name__", ""))
+    names = [own, *namespace]
+    variable = next((name for name in names if namespace.get(name) is function), "" if own in namespace else own)
+
+    def prepare_again(stored: Spec, space: Space) -> Prepared:
+        present = namespace.get(variable)
+        if not inspect.isroutine(present):
+            present = function
+        return prepare_function(present, space, stored, namespace)
+
+    return Origin(prepare_again, is_cell=False, variable=variable)
 
 
 def as_space(space: Any, problems: list[Problem]) -> Space:
@@ -195,7 +244,9 @@ def as_space(space: Any, problems: list[Problem]) -> Space:
     return Space()
 
 
-def _make_spec(options: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
+def _make_spec(options: Mapping[str, Any] | Spec) -> tuple[Spec, list[Problem]]:
+    if isinstance(options, Spec):
+        return options, []
     merged, default_problems = with_defaults(options)
     spec, problems = make_spec(merged)
     return spec, default_problems + problems
@@ -208,6 +259,7 @@ def _finish(
     captured: Capture,
     namespace: Mapping[str, Any],
     source: str,
+    origin: Origin,
     problems: list[Problem],
     metrics: tuple[str, ...],
     checkpoints: bool,
@@ -244,4 +296,4 @@ def _finish(
     packed = pack_program(program, captured, namespace, spec.seed, problems, cell_label, used=used)
     if problems or packed is None:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, metrics, checkpoints, tuple(notes))
+    return Prepared(spec, space, packed, program, source, origin, metrics, checkpoints, tuple(notes))

@@ -13,6 +13,7 @@ from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import running_experiments
 from nbtune.launch.start import recorded_options
 from nbtune.shell import can_interact, cell_id, notebook_id, say
+from nbtune.spec.cell.versions import without_magic
 from nbtune.spec.space.json import space_to_json
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def is_same(experiment: Experiment, prepared: Prepared) -> bool:
     """
     metadata = experiment._store.metadata
     return (
-        _code(metadata.get("source", "")) == _code(prepared.source)
+        without_magic(metadata.get("source", "")) == without_magic(prepared.source)
         and {**metadata.get("options", {}), "wait": None} == {**recorded_options(prepared.spec), "wait": None}
         and metadata.get("definition") == plain(space_to_json(prepared.space, keep_names=True))
     )
@@ -144,9 +145,3 @@ def _on_cluster(name: str) -> list[Experiment]:
             drivers = [driver for driver in reversed(running_drivers()) if name_of(driver) == name]
             return attach_to_drivers(drivers)[0]
     return []
-
-
-def _code(source: str) -> str:
-    """Return the text of a cell without its magic line, or of a function."""
-    first, _, rest = source.partition("\n")
-    return (rest if first.startswith("%%") else source).strip()

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
+from nbtune.launch.code import choose_code
 from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import lookup, register
@@ -163,23 +164,24 @@ class _Stored(NamedTuple):
 
 
 def resume_experiment(
-    where: Storage, *, failed: bool = False, commands: Sequence[Command] = ()
+    where: Storage, *, failed: bool = False, commands: Sequence[Command] = (), code: str = "stored"
 ) -> tuple[Source, Callable[[], None]]:
-    """Start a driver that resumes an experiment that is over.
+    """Start a driver that resumes an experiment that is over. Tell how the present code differs from the stored one.
 
     Args:
         where: the experiment's folder.
         failed: whether failed trials are resumed as well, from their last checkpoints.
         commands: the commands to execute first.
+        code: "stored", or "new" for the present text of its cell or function.
 
     Returns:
         The source of its events, and what to call when it is over.
 
     Raises:
         ElsewhereError: it runs elsewhere.
-        ExperimentError: all trials are over, another kernel resumes it at the same time, or the folder does not contain
-            the experiment's code.
-        SpecError: the cluster can never run its trials.
+        ExperimentError: all trials are over, another kernel resumes it at the same time, the folder does not contain
+            the experiment's code, or this kernel does not have the new code.
+        SpecError: the cluster can never run its trials, or the new code cannot be sent to them.
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
@@ -192,6 +194,8 @@ def resume_experiment(
 
     cluster = connect()
     if (running := _join_driver(where, commands)) is not None:
+        if code == "new":
+            say(f"{name_of(where.name)} was resumed by another kernel, with the code that it has stored")
         return running, lambda: None
     stored = _read(where)
     spec, past = stored.launch.spec, stored.past
@@ -200,16 +204,31 @@ def resume_experiment(
     planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, remaining), cluster)
     if planned.problems:
         raise SpecError(planned.problems)
+    chosen = choose_code(stored.launch, past.metadata, code)
     metadata: Metadata = {**_next_metadata(where, stored), "detached": not cluster.embedded, "plan": planned}
+    metadata |= chosen.metadata
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
     variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
     request = Resume(
-        where.name, where.parent, planned.fixed_slots, stored.epoch, failed, tuple(commands), metadata, variables
+        where.name,
+        where.parent,
+        planned.fixed_slots,
+        stored.epoch,
+        failed,
+        tuple(commands),
+        metadata,
+        variables,
+        chosen.code,
     )
     warm.experiment_started()
     try:
         source = resume(
-            request, NAMESPACE, partial(events_since, where), resources=spec.driver_resources, variables=plain
+            request,
+            chosen.large,
+            NAMESPACE,
+            partial(events_since, where),
+            resources=spec.driver_resources,
+            variables=plain,
         )
     except RefusedError as error:
         warm.experiment_ended()

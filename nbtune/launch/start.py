@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.launch.check_objects import given_objects
+from nbtune.launch.code import remember_start
 from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.prepare import Prepared
@@ -87,7 +88,10 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         },
         environment={**secret, **changed_variables(same_machine=cluster.embedded)},
         sources={**prepared.packed.sources, **code_sources(given_objects(spec, prepared.space), cell_label)},
+        version=prepared.packed.version,
+        variable=prepared.origin.variable,
     )
+    remember_start(start.metadata["id"], prepared.origin)
     warm.experiment_started()
     source = launch(
         start,
@@ -177,6 +181,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,
+        "scope": spec.scope,
         "metrics": list(prepared.metrics),
         "trials": planned.trials,
         "concurrent": planned.concurrent,

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
+from nbtune.results.controls import CODE_CHOICES
 from nbtune.results.experiment import Experiment
 from nbtune.results.trial import Trial
 from nbtune.spec.options.tokenizer import split_line
 
-__all__ = ["COMMANDS", "execute", "experiment_of"]
+__all__ = ["COMMANDS", "execute", "experiment_of", "take_code"]
 
 COMMANDS = {
     "add": "add NAME lr=0.01 …",
@@ -74,6 +75,30 @@ def experiment_of(name: str, namespace: Mapping[str, Any]) -> Experiment:
             f" %tune attach {name} brings one back from the cluster or from storage"
         )
     return known[name]
+
+
+def take_code(words: list[str]) -> tuple[list[str], str]:
+    """Take ``--code new`` or ``--code stored`` out of the words of a line.
+
+    Args:
+        words: the words.
+
+    Returns:
+        The other words, and "new" or "stored", which is also the default.
+
+    Raises:
+        SpecError: there is no value, or another one.
+    """
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--code=") else [word])]
+    if "--code" not in words:
+        return words, "stored"
+    at = words.index("--code")
+    value = words[at + 1] if at + 1 < len(words) else ""
+    if value not in CODE_CHOICES:
+        raise SpecError(
+            [f"--code: expected new or stored, got {value or 'nothing'}{did_you_mean(value, CODE_CHOICES)}"]
+        )
+    return [*words[:at], *words[at + 2 :]], value
 
 
 def _stop(experiment: Experiment, words: list[str]) -> str:

@@ -102,15 +102,17 @@ class NbTune(_Defaults):
 
         If an earlier execution of the same cell has started one that still runs, show that one.
         """
+        from nbtune.launch.code import remember
         from nbtune.launch.rerun import find_running, free_name, remember_cell
         from nbtune.launch.start import dry_run, launch_prepared, should_wait, wait_for_end
 
-        if parsed.dry_run:
-            print(dry_run(prepared))
-            return
         if parsed.new:
             name = free_name(prepared.spec.name, self.shell.user_ns)
             prepared = replace(prepared, spec=replace(prepared.spec, name=name))
+        remember(prepared)
+        if parsed.dry_run:
+            print(dry_run(prepared))
+            return
         running = find_running(prepared, self.shell.user_ns, replaced=parsed.replace)
         experiment = launch_prepared(prepared) if running is None else running
         self.shell.user_ns[prepared.spec.name] = experiment
@@ -278,8 +280,9 @@ class NbTune(_Defaults):
         self._bind_and_show(attach(name, self.storage), variable, usage="%tune attach NAME VARIABLE")
 
     def _resume(self, arguments: str) -> None:
-        """``%tune resume NAME [VARIABLE] [--failed]``: resume an experiment of this notebook or of another."""
+        """``%tune resume NAME [VARIABLE] [--failed] [--code new|stored]``: resume an experiment of any notebook."""
         from nbtune.launch.resume import attach
+        from nbtune.notebook.commands import take_code
         from nbtune.results.experiment import Experiment
 
         words = split_line(arguments)
@@ -287,12 +290,11 @@ class NbTune(_Defaults):
             self._execute("resume", arguments)
             return
         failed = "--failed" in words
-        words = [word for word in words if word != "--failed"]
-        name, variable = self._name_and_variable("resume NAME", words, " [--failed]")
+        words, code = take_code([word for word in words if word != "--failed"])
+        name, variable = self._name_and_variable("resume NAME", words, " [--failed] [--code new|stored]")
         known = self.shell.user_ns.get(name)
         experiment = known if isinstance(known, Experiment) else attach(name, self.storage)
-        experiment.resume(failed=failed)
-        experiment.wait_for_events()
+        experiment.resume(failed=failed, code=code).wait_for_events()
         self._bind_and_show(experiment, variable, name, usage="%tune resume NAME VARIABLE")
 
     def _name_and_variable(self, usage: str, words: list[str], flags: str = "") -> tuple[str, str | None]:

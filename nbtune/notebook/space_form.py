@@ -114,14 +114,12 @@ def _read_experiment(experiment: Experiment) -> tuple[str, dict[str, str] | None
 
 
 def _scored_trials(experiment: Experiment) -> list[ScoredTrial]:
-    metric, scored = experiment._store.metric, []
+    scored = []
     sign = -1 if experiment._store.metadata.get("mode") == "max" else 1
-    if metric is None:
-        return []
     for state in experiment._store.states():
-        value = state.metrics.get(metric) if state.status != "failed" else None
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            scored.append(ScoredTrial(state.number, state.parameters, sign * float(value)))
+        if state.value is not None and state.status != "failed":
+            parameters = experiment._store.value_configuration(state).parameters
+            scored.append(ScoredTrial(state.number, parameters, sign * float(state.value)))
     return scored
 
 

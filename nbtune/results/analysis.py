@@ -38,8 +38,8 @@ _STATUSES = {"stopped": "stopped early", "running": "still running", "paused": "
 def to_study(store: Store, *, for_figures: bool = False) -> Any:
     """Return an `optuna.Study` with every trial of an experiment.
 
-    Trials that were stopped early are pruned ones for Optuna, with their last value. The user attributes "trial" and
-    "status" of each trial are those of the experiment.
+    The value of each is `Trial.value`. Trials that were stopped early are pruned ones for Optuna. The user attributes
+    "trial" and "status" of each trial are those of the experiment.
 
     Args:
         store: the experiment's state.
@@ -63,7 +63,7 @@ def to_study(store: Store, *, for_figures: bool = False) -> Any:
                 reports.setdefault(trial, {})[iteration] = float(value)
     states = store.states()
     space = store.metadata.get("space", {})
-    configs = {state.number: _suggested(state, space) for state in states}
+    configs = {state.number: _suggested(store.value_configuration(state).parameters, space) for state in states}
     distributions = _distributions(space, list(configs.values()))
     with warnings.catch_warnings():
         # Categories that are classes or functions are represented by their names.
@@ -76,18 +76,18 @@ def to_study(store: Store, *, for_figures: bool = False) -> Any:
         study.set_metric_names([metric])
         study.add_trials(
             [
-                _frozen(state, configs[state.number], distributions, reports.get(state.number, {}), metric, for_figures)
+                _frozen(state, configs[state.number], distributions, reports.get(state.number, {}), for_figures)
                 for state in states
             ]
         )
     return study
 
 
-def _suggested(state: TrialState, space: Mapping[str, Any]) -> dict[str, Any]:
+def _suggested(parameters: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trial's parameters as values that Optuna supports, without those whose condition is not met."""
     return {
         name: _supported(value)
-        for name, value in state.parameters.items()
+        for name, value in parameters.items()
         if value is not None or space.get(name, {}).get("kind") != "derived"
     }
 
@@ -129,14 +129,12 @@ def _frozen(
     config: dict[str, Any],
     distributions: Mapping[str, Any],
     reports: dict[int, float],
-    metric: str,
     for_figures: bool,
 ) -> Any:
     import optuna
     from optuna.trial import TrialState as OptunaState
 
-    value = state.metrics.get(metric)
-    number = float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    number = None if state.value is None else float(state.value)
     status = {
         "pending": OptunaState.WAITING,
         "running": OptunaState.RUNNING,
@@ -189,12 +187,12 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not done and kind not in {"curves", "timeline"}:
         raise ExperimentError(f"plot {kind!r} needs at least one trial with a finite value of {store.metric}")
-    if kind == "importance":
-        if len(done) < 2:
-            raise ExperimentError(f"plot 'importance' needs at least two trials with a finite value of {store.metric}")
-        options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
+    if kind == "importance" and len(done) < 2:
+        raise ExperimentError(f"plot 'importance' needs at least two trials with a finite value of {store.metric}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if kind == "importance":
+            options = {"evaluator": optuna.importance.PedAnovaImportanceEvaluator(), **options}
         try:
             figure = getattr(optuna.visualization, PLOTS[kind])(study, **options)
         except (ValueError, TypeError) as error:  # an option that Optuna does not support

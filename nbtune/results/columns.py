@@ -18,6 +18,7 @@ __all__ = [
     "headings",
     "index_of",
     "python_values",
+    "valid_iterations",
     "value_type",
     "with_expected",
 ]
@@ -59,17 +60,43 @@ class Column:
         Args:
             since: the first row.
         """
-        rows: list[np.ndarray] = []
-        floats: list[np.ndarray] = []
-        for part, values in zip(reversed(self._rows), reversed(self._values), strict=True):
-            if part[-1] < since:
+        parts = [(rows, _floats(values)) for rows, values in self._since(since)]
+        return _concatenate(parts) if parts else (np.array([], np.int64), np.array([], float))
+
+    def numbers(self, since: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows with a number, among them NaN and infinity, and the numbers as float64.
+
+        Args:
+            since: the first row.
+        """
+        parts = []
+        for rows, values in self._since(since):
+            at, found = _numbers(values)
+            parts.append((rows[at], found))
+        return _concatenate(parts) if parts else (np.array([], np.int64), np.array([], float))
+
+    def _since(self, since: int) -> list[tuple[np.ndarray, Any]]:
+        parts = []
+        for rows, values in zip(reversed(self._rows), reversed(self._values), strict=True):
+            if rows[-1] < since:
                 break
-            start = int(np.searchsorted(part, since))
-            rows.append(part[start:])
-            floats.append(_floats(values[start:]))
-        if not rows:
-            return np.array([], np.int64), np.array([], float)
-        return np.concatenate(rows[::-1]), np.concatenate(floats[::-1])
+            start = int(np.searchsorted(rows, since))
+            parts.append((rows[start:], values[start:]))
+        return parts[::-1]
+
+    def value_at(self, row: int) -> Any:
+        """Return the value at a row as a Python object; `ABSENT` if there is none.
+
+        Args:
+            row: the row.
+        """
+        for rows, values in zip(reversed(self._rows), reversed(self._values), strict=True):
+            if rows[-1] < row:
+                break
+            at = int(np.searchsorted(rows, row))
+            if rows[at] == row:
+                return values[at].item() if isinstance(values, np.ndarray) else values[at]
+        return ABSENT
 
     def series(self, length: int) -> pd.Series[Any]:
         """Return the column as a Series. Integers and booleans keep their types even if some values are missing.
@@ -162,6 +189,29 @@ def current_rows(reports: pd.DataFrame) -> pd.Series[bool]:
     lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
     later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
     return (backwards["iteration"] < later.fillna(np.inf)).iloc[::-1]
+
+
+def valid_iterations(iterations: np.ndarray) -> np.ndarray:
+    """Return which reports of one trial are valid: those that it has not repeated after a restart from a checkpoint.
+
+    Args:
+        iterations: of all its reports in their order, shape (n,).
+    """
+    later = np.minimum.accumulate(iterations[::-1])[::-1][1:]
+    return np.append(iterations[:-1] < later, True)[: len(iterations)]
+
+
+def _numbers(values: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the numbers, among them NaN and infinity, and the numbers as float64."""
+    if isinstance(values, np.ndarray):
+        values = values[:0] if values.dtype.kind == "b" else values
+        return np.arange(len(values)), values.astype(float)
+    at = [position for position, value in enumerate(values) if value_type(value) in (int, float)]
+    return np.array(at, np.int64), np.array([values[position] for position in at], float)
+
+
+def _concatenate(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([rows for rows, _ in parts]), np.concatenate([values for _, values in parts])
 
 
 def _floats(values: Any) -> np.ndarray:

@@ -22,7 +22,10 @@ from nbtune.results.about import About
 from nbtune.results.store import ENDED
 from nbtune.shell import say
 
-__all__ = ["Controls"]
+__all__ = ["CODE_CHOICES", "Controls"]
+
+CODE_CHOICES = ("stored", "new")
+"""Which code a resumed experiment runs: what its folder has, or the present text of its cell or function."""
 
 
 class Controls(About):
@@ -52,28 +55,40 @@ class Controls(About):
         self._execute(StopExperiment())
         self.stop_requested = True
 
-    def resume(self, *, failed: bool = False) -> Self:
+    def resume(self, *, failed: bool = False, code: str = "stored") -> Self:
         """Resume it after a stop, after a crash of its driver or cluster, or in a new kernel; return itself.
 
         Unfinished trials resume from their last checkpoints, those without one start again; finished ones stay
         as they are. The remaining samples are tried, and the search algorithm keeps what it has learned (Ray Tune's
         `Tuner.restore`, completed from the event log). A time budget starts again.
 
+        It goes on with the code and the variables that it was started with. If the text of its cell or function has
+        changed since, as far as this kernel knows it, a message says what. Modules are imported in their present text.
+
         Args:
             failed: whether failed trials are tried again, too.
+            code: "stored", or "new" for the present text of its cell or function, with the present variables: the cell
+                that was run last under its name, also by ``--dry-run``, or what the function's variable is now. Later
+                resumptions use this code. Parameters, options and results stay.
 
         Returns:
             This experiment.
 
         Raises:
-            ExperimentError: it runs elsewhere, nothing remains to be done, or its storage does not have what it needs.
-                Where it may run elsewhere, this waits up to 30 seconds for a sign of life.
+            ExperimentError: it runs elsewhere, nothing remains to be done, its storage does not have what it needs, or
+                this kernel does not have the new code. Where it may run elsewhere, this waits up to 30 seconds for a
+                sign of life.
+            SpecError: the new code cannot be sent to the trials.
             ClusterError: no cluster can be reached or started.
         """
+        if code not in CODE_CHOICES:
+            hint = did_you_mean(str(code), CODE_CHOICES)
+            raise ExperimentError(f'code: expected "stored" or "new", got {code!r}{hint}')
         if self.status not in ENDED:
-            say(f"{self.name} is {self.status}: there is nothing to resume")
+            replaced = "; its code can only be replaced when it is over: stop it first" if code == "new" else ""
+            say(f"{self.name} is {self.status}: there is nothing to resume{replaced}")
             return self
-        self._restart(failed=failed)
+        self._restart(failed=failed, code=code)
         return self
 
     def add(self, point: Mapping[str, Any] | None = None, /, **parameters: Any) -> None:

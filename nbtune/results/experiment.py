@@ -76,10 +76,10 @@ class Experiment(Controls):
 
     @property
     def best(self) -> Trial:
-        """The trial with the best last value of the metric.
+        """The trial with the best `Trial.value`: by default the one that has reported the best value of the metric.
 
-        The last value counts, as in Ray Tune (`ResultGrid.get_best_result`) and in `df`. Failed trials, NaN and
-        infinity do not count.
+        The option `scope` says which of a trial's values counts. Failed trials, NaN and infinity do not count. Ray's
+        `ResultGrid.get_best_result` has scope "last" unless told otherwise.
 
         Raises:
             ExperimentError: there is none so far. The message says why.
@@ -94,8 +94,10 @@ class Experiment(Controls):
         """One row for each trial, at any time.
 
         The index "trial" is the trial's id. Columns: `status`; each parameter under its own name; the last value of
-        each metric; `iterations`, the number of reports; `time_s`, the seconds of training; `checkpoint`, the path of
-        the latest one; `error`, one line. A parameter with the same name as a metric becomes ``config/NAME``.
+        each metric; METRIC_best, the best value of the experiment's metric, and `best_iteration`, where it was reached
+        (with another `scope` METRIC_avg, METRIC_last_5_avg…, none with "last"); `iterations`, the number of reports;
+        `time_s`, the seconds of training; `checkpoint`, the path of the latest one; `error`, one line. A parameter with
+        the same name as a metric becomes ``config/NAME``.
         """
         frame, where = self._store.frame(), self.where
         if where is not None and (saved := frame["checkpoint"].dropna()).size:
@@ -175,8 +177,8 @@ class Experiment(Controls):
     def to_optuna(self) -> Any:
         """Return an `optuna.Study` with every trial, for the tools of Optuna.
 
-        Finished trials are complete, and those that were stopped early are pruned, with their last value. All reports
-        are intermediate values. The user attributes "trial" and "status" are those of the experiment.
+        Finished trials are complete, and those that were stopped early are pruned. The value of both is `Trial.value`.
+        All reports are intermediate values. The user attributes "trial" and "status" are those of the experiment.
 
         Raises:
             ExperimentError: the experiment has no metric.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nbtune.results.store import ENDED, Store
+from nbtune.results.values import value_words
 
 __all__ = ["why_no_best"]
 
@@ -16,12 +17,12 @@ def why_no_best(store: Store, variable: str | None) -> str:
     """
     metadata, metric = store.metadata, store.metric
     name = metadata.get("name", "experiment")
-    call = f"{variable}." if variable else ""
+    call, words = f"{variable}." if variable else "", value_words(store.scope)
     if metric is None:
         return f"{name} has no metric to compare its trials by: start it with a metric and a mode, or see {call}df"
     reported = store.metrics()
     if store.status not in ENDED:
-        missing = f"no finite value of {metric} yet" if reported else "no report yet"
+        missing = f"no finite {words} of {metric} yet" if reported else "no report yet"
         return f"{missing}; wait with {call}wait()"
     state = {"lost": "is lost", "unread": "cannot be read", "failed": "has failed", "stopped": "was stopped"}
     ended = f"{name} {state.get(store.status, 'is finished')}"
@@ -33,7 +34,7 @@ def why_no_best(store: Store, variable: str | None) -> str:
     elif len(failed) == len(store.trials):
         text = f"{ended}, and all {len(failed)} trials failed"
     else:
-        text = f"{ended}, and no trial that did not fail has a finite value of {metric}"
+        text = f"{ended}, and no trial that did not fail has a finite {words} of {metric}"
     if metadata.get("error"):
         text += f": {metadata['error']}"
     elif failed:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import TrialReported
-from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings, with_expected
+from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings, valid_iterations, with_expected
 from nbtune.spec.space.values import same
 
-__all__ = ["Points", "Reports"]
+__all__ = ["Configuration", "Points", "Reports"]
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of the reports that have a metric: trial (int32), iteration (int32), time_s (float64), value (float64)."""
 _Keys = tuple[np.ndarray, np.ndarray, np.ndarray]  # trial, iteration, time_s
+
+
+class Configuration(NamedTuple):
+    """The parameters of a trial.
+
+    Attributes:
+        nested: as the trial has them.
+        parameters: by their names: nested parameters have joined names, "a/b".
+    """
+
+    nested: dict[str, Any]
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,9 +40,8 @@ class _Change:
     """A change of a trial's parameters before the report with the number `row`."""
 
     row: int
-    trial: int
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
+    before: Configuration
+    after: Configuration
 
 
 class Reports:
@@ -45,7 +57,8 @@ class Reports:
         self._metrics: dict[str, Column] = {}
         self._length = 0
         self._is_repeated = False
-        self._changes: list[_Change] = []
+        self._changes: dict[int, list[_Change]] = {}  # by trial
+        self._number_of_changes = 0
         self._history: tuple[tuple[int, int, tuple[str, ...]], pd.DataFrame] | None = None
 
     def __len__(self) -> int:
@@ -67,7 +80,7 @@ class Reports:
         self._length += len(reported)
         self._is_repeated = self._is_repeated or is_repeated
 
-    def add_change(self, row: int, trial: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def add_change(self, row: int, trial: int, before: Configuration, after: Configuration) -> None:
         """Add a change of a trial's parameters.
 
         Args:
@@ -76,16 +89,88 @@ class Reports:
             before: the parameters of the trial before the change.
             after: the parameters after it.
         """
-        self._changes.append(_Change(row, trial, before, after))
+        self._changes.setdefault(trial, []).append(_Change(row, before, after))
+        self._number_of_changes += 1
 
-    def values(self, metric: str, since: int) -> np.ndarray:
-        """Return the values of a metric in the reports from number `since` on, as float64.
+    def configuration(self, trial: int, row: int, present: Configuration) -> Configuration:
+        """Return the parameters with which a report was made; without a report, those at first.
+
+        Args:
+            trial: the trial's number.
+            row: the number of its report, or -1 before the first one.
+            present: the present parameters, or those of its last report.
+        """
+        for change in reversed(self._changes.get(trial, [])):
+            if change.row <= row:
+                break
+            present = change.before
+        return present
+
+    def numbers(self, metric: str, since: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return the numbers that were reported as a metric, from report number `since` on, in order.
+
+        Args:
+            metric: its name.
+            since: the number of the first report.
+
+        Returns:
+            Of each: trial, iteration, the number of the report, and the number itself, float64. Each has shape (n,).
+        """
+        column = self._metrics.get(metric)
+        if column is None:
+            return (*3 * (np.array([], np.int64),), np.array([], float))
+        rows, values = column.numbers(since)
+        start, (trial, iteration, _) = self._keys_since(since)
+        return trial[rows - start], iteration[rows - start], rows, values
+
+    def value_at(self, metric: str, row: int) -> Any:
+        """Return the value of a metric in a report; `ABSENT` if it has none.
 
         Args:
             metric: a metric that was reported.
-            since: the number of the first report.
+            row: the number of the report.
         """
-        return self._metrics[metric].floats(since)[1]
+        return self._metrics[metric].value_at(row)
+
+    def valid_rows(self, trial: int) -> np.ndarray:
+        """Return the numbers of a trial's reports that it has not repeated after a restart from a checkpoint.
+
+        Args:
+            trial: the trial's number.
+        """
+        _, (trials, iteration, _) = self._keys_since(0)
+        rows = np.flatnonzero(trials == trial)
+        valid: np.ndarray = rows[valid_iterations(iteration[rows])]
+        return valid
+
+    def metrics_at(self, trial: int, iteration: int) -> dict[str, Any]:
+        """Return the metrics of one report; none without that report.
+
+        Args:
+            trial: the trial's number.
+            iteration: the iteration; the last report of it counts.
+        """
+        with self._lock:
+            _, (trials, iterations, _) = self._keys_since(0)
+            rows = np.flatnonzero((trials == trial) & (iterations == iteration))
+            if not len(rows):
+                return {}
+            found = {name: column.value_at(int(rows[-1])) for name, column in self._metrics.items()}
+            return {name: value for name, value in found.items() if value is not ABSENT}
+
+    def _keys_since(self, since: int) -> tuple[int, _Keys]:
+        """Return the keys of the reports from number `since` on and some before, and the number of the first one."""
+        pieces, start = [], self._length
+        for piece in reversed(self._keys):
+            if start <= since:
+                break
+            pieces.append(piece)
+            start -= len(piece[0])
+        if not pieces:
+            empty = np.array([], np.int32)
+            return start, (empty, empty, np.array([], float))
+        trial, iteration, time_s = (np.concatenate(parts[::-1]) for parts in zip(*pieces, strict=True))
+        return start, (trial, iteration, time_s)
 
     def metrics(self) -> list[str]:
         """Return the names of all metrics that were reported."""
@@ -108,20 +193,13 @@ class Reports:
             How many reports there are now, and the points, each array of shape (n,). Values other than numbers are NaN.
         """
         with self._lock:
-            pieces, start = [], self._length
-            for piece in reversed(self._keys):
-                if start <= since:
-                    break
-                pieces.append(piece)
-                start -= len(piece[0])
             column = self._metrics.get(metric)
-            if not pieces or column is None:
+            start, keys = self._keys_since(since)
+            if column is None:
                 empty = np.array([], np.int32)
                 return self._length, (empty, empty, np.array([], float), np.array([], float))
             rows, values = column.floats(max(since, start))
-            trial, iteration, time_s = (
-                np.concatenate(parts[::-1])[rows - start] for parts in zip(*pieces, strict=True)
-            )
+            trial, iteration, time_s = (part[rows - start] for part in keys)
             return self._length, (trial, iteration, time_s, values)
 
     def history(self, parameters: Callable[[int], Mapping[str, Any]], expected: Collection[str] = ()) -> pd.DataFrame:
@@ -133,11 +211,11 @@ class Reports:
         reports of the failed attempt are left out, so that each iteration occurs once.
 
         Args:
-            parameters: returns the present parameters of a trial, by its number.
+            parameters: returns the parameters of a trial's last report, by its number.
             expected: metrics that have a column even if they were not reported yet.
         """
         with self._lock:
-            state = (self._length, len(self._changes), tuple(expected))
+            state = (self._length, self._number_of_changes, tuple(expected))
             if self._history is not None and self._history[0] == state:
                 return self._history[1].copy()
             empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
@@ -168,16 +246,18 @@ class Reports:
         """Return the parameters that were changed in any trial -> the value with which each report was made."""
         names = dict.fromkeys(
             name
-            for change in self._changes
-            for name in {**change.before, **change.after}
-            if not same(change.before.get(name, ABSENT), change.after.get(name, ABSENT))
+            for change in itertools.chain.from_iterable(self._changes.values())
+            for name in {**change.before.parameters, **change.after.parameters}
+            if not same(change.before.parameters.get(name, ABSENT), change.after.parameters.get(name, ABSENT))
         )
         columns: dict[str, pd.Series[Any]] = {}
         for name in names:
-            present = {number: parameters(number).get(name, ABSENT) for number in np.unique(trial).tolist()}
-            values = [present[number] for number in trial.tolist()]
-            for change in reversed(self._changes):  # from the present values back
-                for row in np.flatnonzero(trial[: change.row] == change.trial).tolist():
-                    values[row] = change.before.get(name, ABSENT)
+            latest = {number: parameters(number).get(name, ABSENT) for number in np.unique(trial).tolist()}
+            values = [latest[number] for number in trial.tolist()]
+            for number, changes in self._changes.items():
+                rows = np.flatnonzero(trial == number)
+                for change in reversed(changes):  # from the last values back
+                    for row in rows[: np.searchsorted(rows, change.row)].tolist():
+                        values[row] = change.before.parameters.get(name, ABSENT)
             columns[name] = column_of(values, pd.RangeIndex(len(values)))
         return columns

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["TrialState"]
+__all__ = ["SavedCheckpoint", "TrialState"]
+
+
+class SavedCheckpoint(NamedTuple):
+    """A checkpoint of a trial.
+
+    Attributes:
+        path: its path, relative to the experiment's folder.
+        iteration: the iteration of its report.
+    """
+
+    path: str
+    iteration: int
 
 
 @dataclass
@@ -16,7 +28,7 @@ class TrialState:
     Attributes:
         number: its number, counted from 0 as trials are added.
         ray_id: Tune's id.
-        config: its parameters, nested.
+        config: its parameters, nested: those of its last report, if a scheduler changes them.
         parameters: the same by name: nested parameters have joined names, "a/b".
         folder: the name of its folder in the experiment's.
         status: "pending", "running", "paused", "finished", "stopped" or "failed".
@@ -24,8 +36,12 @@ class TrialState:
         iterations: the number of its reports.
         time_s: the seconds that it has trained.
         metrics: the last value of each metric.
-        best: the best finite value of the experiment's metric, or None.
-        checkpoints: the paths of its checkpoints, relative to the experiment's folder, the latest last.
+        row: the number of its last report among those of all trials; -1 without any.
+        value: the value of the experiment's metric by which it is compared with other trials, or None.
+        value_iteration: the iteration at which the value was reached, or None.
+        value_row: the number of that report among those of all trials; -1 without a value.
+        has_number: whether it has ever reported a finite number as the metric.
+        checkpoints: its checkpoints, the latest last. Some may have been deleted.
         error: one line, or None.
         traceback: the full text, or None.
         failures: the number of its failed attempts.
@@ -44,8 +60,12 @@ class TrialState:
     iterations: int = 0
     time_s: float = math.nan
     metrics: dict[str, Any] = field(default_factory=dict)
-    best: float | None = None
-    checkpoints: list[str] = field(default_factory=list)
+    row: int = -1
+    value: float | None = None
+    value_iteration: int | None = None
+    value_row: int = -1
+    has_number: bool = False
+    checkpoints: list[SavedCheckpoint] = field(default_factory=list)
     error: str | None = None
     traceback: str | None = None
     failures: int = 0

@@ -6,11 +6,10 @@ state depends only on the order of the events of each trial, and not on when or 
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
-from typing import Any, TypeGuard, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -31,10 +30,12 @@ from nbtune.engine.protocol.events import (
 )
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.recorded_space import parameters_of
-from nbtune.results.columns import groups, python_values, value_type, with_expected
-from nbtune.results.reports import Reports
-from nbtune.results.state import TrialState
+from nbtune.results.columns import groups, python_values, with_expected
+from nbtune.results.missing import missing_events
+from nbtune.results.reports import Configuration, Reports
+from nbtune.results.state import SavedCheckpoint, TrialState
 from nbtune.results.table import trial_table
+from nbtune.results.values import TrialValues, best_of, ranked
 from nbtune.results.workers import Workers
 
 __all__ = ["ENDED", "Store"]
@@ -84,6 +85,8 @@ class Store:
         self._counts: Counter[str] = Counter()
         self.reports = Reports(self._lock)
         self.workers = Workers(self._lock)
+        self._values: TrialValues | None = None  # of the trials, once the metric is known
+        self._present: dict[int, Configuration] = {}  # the parameters of the trials whose were changed
         self._latest: float | None = None  # the time of the latest event
 
     @property
@@ -95,7 +98,9 @@ class Store:
         with self._lock:
             metadata = self._metadata.copy()
             if self.missing:
-                metadata["warning"] = "; ".join(filter(None, (self._missing_text(), metadata.get("warning"))))
+                is_end = self.missing[-1][1] == self.cursor and metadata["status"] in ENDED
+                text = missing_events(self.missing, is_end=is_end)
+                metadata["warning"] = "; ".join(filter(None, (text, metadata.get("warning"))))
             return metadata
 
     @property
@@ -121,6 +126,12 @@ class Store:
         """The metric that is optimized, or None."""
         with self._lock:
             return self._metadata.get("metric")
+
+    @property
+    def scope(self) -> str:
+        """The value of the metric by which trials are compared: a key of `nbtune.spec.options.options.SCOPES`."""
+        with self._lock:
+            return self._metadata.get("scope", "all")
 
     def apply(self, chunk: Chunk) -> None:
         """Add the next events, without those that are already known. Unknown ones before them are missing.
@@ -155,12 +166,6 @@ class Store:
             self.generation += 1
             self.version += 1
 
-    def _missing_text(self) -> str:
-        ranges = [f"{first} to {end - 1}" if end - first > 1 else f"{first}" for first, end in self.missing]
-        if self.missing[-1][1] == self.cursor and self._metadata["status"] in ENDED:
-            ranges[-1] = f"from {self.missing[-1][0]} on"
-        return f"events {', '.join(ranges)} of its log are damaged or missing: reports and states of trials are lost"
-
     def set_metadata(self, **metadata: Unpack[Metadata]) -> None:
         """Change metadata without an event, for what only the reader knows, for instance that it is "lost".
 
@@ -173,33 +178,33 @@ class Store:
 
     def _add_reports(self, chunk: Chunk) -> None:
         reported = chunk.rows_of(TrialReported)
-        if not len(reported):
-            return
-        is_repeated = False
+        before = len(self.reports)
+        repeating: set[int] = set()
         iterations, times = chunk.iteration[reported], chunk.time_s[reported]
         for trial, at in groups(chunk.trial[reported]):
             state, made = self._trial(trial), iterations[at]
-            is_repeated = is_repeated or made[0] <= state.iterations or bool((np.diff(made) <= 0).any())
+            if made[0] <= state.iterations or (np.diff(made) <= 0).any():
+                repeating.add(trial)
             state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
+            state.row = before + int(at[-1])
             state.changed = self.version + 1
-        before = len(self.reports)
-        self.reports.add(chunk, is_repeated=is_repeated)
-        for name, rows, values in chunk.metrics_of(TrialReported):
-            # A dictionary keeps the last of equal keys: the latest value of each trial.
-            last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
-            for trial, value in last.items():
-                self._trial(trial).metrics[name] = value
-            if name == self.metric:
-                self._update_best(chunk.trial[rows], self.reports.values(name, before))
+        if len(reported):
+            self.reports.add(chunk, is_repeated=bool(repeating))
+            for name, rows, values in chunk.metrics_of(TrialReported):
+                # A dictionary keeps the last of equal keys: the latest value of each trial.
+                last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
+                for trial, value in last.items():
+                    self._trial(trial).metrics[name] = value
+            if self.metric is not None:
+                self._values = self._values or TrialValues(self.metric, self.scope, self._metadata.get("mode"))
+                self._values.update(self.reports, self._trial, before, repeating)
+        self._settle_parameters()
 
-    def _update_best(self, trials: np.ndarray, values: np.ndarray) -> None:
-        better = np.max if self._metadata.get("mode") == "max" else np.min
-        finite = np.isfinite(values)
-        values = values[finite]
-        for trial, at in groups(trials[finite]):
+    def _settle_parameters(self) -> None:
+        """Set the parameters of trials that were changed to those of their last reports, or the present ones."""
+        for trial, present in self._present.items():
             state = self._trial(trial)
-            candidates = values[at] if state.best is None else np.append(values[at], state.best)
-            state.best = float(better(candidates))
+            state.config, state.parameters = self.reports.configuration(trial, state.row, present)
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, ExperimentUpdated):
@@ -210,7 +215,7 @@ class Store:
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
-                self._set_config(state, event.parameters())
+                state.config, state.parameters = self._configuration(event.parameters())
             case TrialStarted():
                 state.started, state.reason = state.started or event.time, ""
                 self._set_status(state, "running")
@@ -222,7 +227,7 @@ class Store:
                 state.error = state.traceback = None
                 self._set_status(state, "pending")
             case CheckpointSaved() if event.path:
-                state.checkpoints.append(event.path)
+                state.checkpoints.append(SavedCheckpoint(event.path, event.iteration))
             case AttemptFailed():
                 state.failures += 1
                 state.error, state.traceback = event.error, event.traceback
@@ -235,9 +240,9 @@ class Store:
 
     def _reconfigure(self, event: TrialReconfigured, position: int) -> None:
         state = self._trial(event.trial)
-        before = state.parameters
-        self._set_config(state, event.parameters())
-        self.reports.add_change(position, event.trial, before, state.parameters)
+        before = self._present.get(event.trial) or Configuration(state.config, state.parameters)
+        after = self._present[event.trial] = self._configuration(event.parameters())
+        self.reports.add_change(position, event.trial, before, after)
 
     def _update(self, event: ExperimentUpdated) -> None:
         update = event.metadata.copy()
@@ -248,12 +253,12 @@ class Store:
         if update.get("status") in ENDED:
             self._metadata["ended"] = event.time
 
-    def _set_config(self, state: TrialState, config: dict[str, Any]) -> None:
-        """Set the parameters of a trial in the order of the space; Optuna's are in the order of its suggestions."""
+    def _configuration(self, config: dict[str, Any]) -> Configuration:
+        """Return parameters in the order of the space; Optuna's are in the order of its suggestions."""
         space = self._metadata.get("space", {})
         known = dict.fromkeys(name.partition("/")[0] for name in space)
-        state.config = {**{name: config[name] for name in known if name in config}, **config}
-        state.parameters = parameters_of(state.config, space)
+        ordered = {**{name: config[name] for name in known if name in config}, **config}
+        return Configuration(ordered, parameters_of(ordered, space))
 
     def _trial(self, number: int) -> TrialState:
         state = self._trials.get(number)
@@ -296,19 +301,25 @@ class Store:
         with self._lock:
             return sorted(self.reports.numeric_metrics(), key=lambda name: name != self.metric)
 
-    def best(self) -> TrialState | None:
-        """Return the trial whose last value of the metric is best, or None.
+    def ranked(self) -> list[TrialState]:
+        """Return all trials, the best first; failed ones and those without a value come last. Equals are by number."""
+        with self._lock:
+            return ranked(self._trials.values(), self._metadata.get("mode"))
 
-        Failed trials and values that are not finite numbers do not count. Of equal trials the earlier one is returned.
+    def best(self) -> TrialState | None:
+        """Return the trial with the best value of the metric, or None. Failed trials do not count."""
+        with self._lock:
+            return best_of(self._trials.values(), self._metadata.get("mode"))
+
+    def value_configuration(self, state: TrialState) -> Configuration:
+        """Return the parameters with which a trial has reached its value; those of its last report without a value.
+
+        Args:
+            state: the trial's state.
         """
         with self._lock:
-            metric = self.metric
-            if metric is None:
-                return None
-            values = {s.number: s.metrics.get(metric) for s in self._trials.values() if s.status != "failed"}
-            sign = -1 if self._metadata.get("mode") == "max" else 1
-            ranked = [(sign * float(value), number) for number, value in values.items() if _finite(value)]
-            return self._trials[min(ranked)[1]] if ranked else None
+            last = Configuration(state.config, state.parameters)
+            return last if state.value is None else self.reports.configuration(state.number, state.value_row, last)
 
     def progress(self) -> tuple[int, int]:
         """Return the number of trials that are over, and the expected number of all trials."""
@@ -335,8 +346,5 @@ class Store:
         """Return one row for each trial, with the columns of `Experiment.df`."""
         with self._lock:
             metrics = with_expected(self.expected_metrics(), self.reports.metrics())
-            return trial_table(self.states(), self._metadata.get("space", {}), metrics)
-
-
-def _finite(value: Any) -> TypeGuard[float]:
-    return value_type(value) in (int, float) and math.isfinite(value)
+            scoped = (self.metric, self.scope) if self.metric is not None else None
+            return trial_table(self.states(), self._metadata.get("space", {}), metrics, scoped)

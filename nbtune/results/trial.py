@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtune.engine.protocol.commands import AddTrial, Command, PauseTrial, ResumeTrial, StopTrial
 from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError
+from nbtune.results.checkpoints import best_checkpoint, existing_checkpoints
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
@@ -68,13 +70,31 @@ class Trial:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its parameters."""
+        """Its parameters; those of its last report, if the scheduler changes them."""
         return self._state.config
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The last value of each metric."""
         return self._state.metrics
+
+    @property
+    def value(self) -> float | None:
+        """The value of the experiment's metric by which trials are compared, according to its `scope`.
+
+        By default the best value that the trial has ever reported. None if there is no finite one.
+        """
+        return self._state.value
+
+    @property
+    def value_iteration(self) -> int | None:
+        """The iteration at which `value` was reached, or None."""
+        return self._state.value_iteration
+
+    @property
+    def value_config(self) -> dict[str, Any]:
+        """The parameters with which `value` was reached. They are `config`, unless the scheduler changes parameters."""
+        return self._experiment._store.value_configuration(self._state).nested
 
     @property
     def history(self) -> pd.DataFrame:
@@ -84,15 +104,26 @@ class Trial:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Its latest checkpoint, or None."""
-        checkpoints = self.checkpoints
-        return checkpoints[-1] if checkpoints else None
+        """The checkpoint that belongs to `value`; without it, the best by the metric. None without any checkpoint.
+
+        In an experiment without a metric, the latest one.
+
+        Raises:
+            ExperimentError: the storage cannot be read.
+        """
+        store, checkpoints = self._experiment._store, self.checkpoints
+        mode = store.metadata.get("mode")
+        return best_checkpoint(checkpoints, self._state, store.metric, mode) if checkpoints else None
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints that it has reported, the latest last. `keep_checkpoints` may have deleted some."""
-        where = self._experiment.where
-        return [Checkpoint(where.path_of(path), where.open()[0]) for path in self._state.checkpoints] if where else []
+        """Its checkpoints that exist, the latest last, each with its `iteration` and `metrics`.
+
+        Raises:
+            ExperimentError: the storage cannot be read.
+        """
+        where, reports = self._experiment.where, self._experiment._store.reports
+        return existing_checkpoints(where, self._state, partial(reports.metrics_at, self.id)) if where else []
 
     @property
     def files(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
+from nbtune.results.values import value_words
 from nbtune.shown import shown
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_duration
@@ -13,7 +14,18 @@ from nbtune.spec.units import format_duration
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["best_line", "count_line", "number", "shown_counts", "shown_table", "status_of", "status_word", "summary"]
+__all__ = [
+    "best_label",
+    "best_line",
+    "count_line",
+    "number",
+    "shown_counts",
+    "shown_table",
+    "shows_iteration",
+    "status_of",
+    "status_word",
+    "summary",
+]
 
 _ORDER = ("running", "paused", "finished", "stopped", "failed", "unfinished")
 
@@ -73,7 +85,7 @@ def count_line(store: Store) -> str:
 
 
 def best_line(store: Store) -> str:
-    """Return ``"best accuracy 0.982 (trial 7: lr=0.0031, hidden=128)"``, or an empty string without a best trial.
+    """Return ``"best accuracy 0.982 at iteration 5 (trial 7: lr=0.0031, hidden=128)"``; empty without a best trial.
 
     Args:
         store: the experiment's state.
@@ -81,8 +93,29 @@ def best_line(store: Store) -> str:
     best = store.best()
     if best is None or store.metric is None:
         return ""
-    parameters = ", ".join(f"{name}={number(value)}" for name, value in best.parameters.items())
-    return shown(f"best {store.metric} {number(best.metrics[store.metric])} (trial {best.number}: {parameters})")
+    made = store.value_configuration(best).parameters
+    parameters = ", ".join(f"{name}={number(value)}" for name, value in made.items())
+    at = f" at iteration {best.value_iteration}" if shows_iteration(store, best) else ""
+    return shown(f"{best_label(store)} {number(best.value)}{at} (trial {best.number}: {parameters})")
+
+
+def best_label(store: Store) -> str:
+    """Return what the value of the best trial is: "best accuracy", or "best avg accuracy" for another scope.
+
+    Args:
+        store: the experiment's state.
+    """
+    return f"best {store.metric}" if store.scope == "all" else f"best {store.scope} {store.metric}"
+
+
+def shows_iteration(store: Store, state: TrialState) -> bool:
+    """Return whether the iteration at which a trial has reached its value is of interest: it may be any of several.
+
+    Args:
+        store: the experiment's state.
+        state: the trial.
+    """
+    return store.scope == "all" and state.iterations > 1
 
 
 def shown_table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -114,11 +147,15 @@ def summary(store: Store) -> str:
         lines.append(best)
     if store.status in ENDED and not best and store.metric is not None:
         reported = ", ".join(store.metrics()) or "none"
-        lines.append(f"no trial has a finite last value of {store.metric}; reported metrics: {reported}")
+        lines.append(
+            f"no trial has a finite {value_words(store.scope)} of {store.metric}; reported metrics: {reported}"
+        )
     if metadata.get("error"):
         lines.append(f"{metadata['error']}")
     if metadata.get("warning"):
         lines.append(f"{metadata['warning']}")
+    if metadata.get("code"):
+        lines.append(f"{metadata['code']}")
     failed = [state for state in store.states() if state.error and state.status == "failed"]
     if failed:
         lines.append(f"trial {failed[0].number} failed: {failed[0].error}")

@@ -126,6 +126,29 @@ def test_text_of_a_trial_is_never_markup(preview: Preview) -> None:
     assert page.evaluate("window.hacked") is None
 
 
+HIDDEN = """() => {
+  const texts = [...document.querySelectorAll("main .nbt *, main .nbt-tabs *")].flatMap((one) => [
+    ...[...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
+    one.title ?? "", one.ariaLabel ?? "",
+  ]);
+  return texts.filter((text) => /(?![\\t\\n])[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]/u.test(String(text)));
+}"""
+
+
+def test_no_text_has_hidden_characters(preview: Preview) -> None:
+    page = preview("errors", height=1500)
+    expect(row(page, 3)).to_contain_text("\ufffd[31m\ufffdesrever\ufffd end")
+    assert page.evaluate(HIDDEN) == []
+    page.get_by_role("grid", name="Trials").focus()
+    row(page, 3).dblclick()
+    expect(page.locator("#trials section")).to_contain_text("ValueError: \ufffd[31m")
+    assert page.evaluate(HIDDEN) == []
+    button(page, "trials", "Clone").click()
+    expect(page.get_by_role("form", name="A clone of trial")).to_contain_text("\ufffd[31m")
+    drawn(page, "curves", "parallel")
+    assert page.evaluate(HIDDEN) == []
+
+
 def test_views_leave_nothing_behind(preview: Preview) -> None:
     page = preview(20, live="half", height=2800)
     drawn(page, "curves", "parallel")

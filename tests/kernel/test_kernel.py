@@ -135,6 +135,44 @@ def test_interrupting_a_waiting_cell_only_stops_waiting(notebook: Notebook) -> N
     notebook.cell("waited.stop(); waited.wait(30)")
 
 
+def test_resuming_after_the_cell_or_its_helper_was_edited(notebook: Notebook) -> None:
+    cell = (
+        "%%tune edited --metric acc --mode max --samples 1{option}\n"
+        "x: uniform(0, 1) = 0.5\n"
+        "import time\n"
+        "while True:\n"
+        "    report(acc=helper())\n"
+        "    time.sleep(0.1)"
+    )
+    wait = "import time\nwhile not len(edited.history) or edited.history['acc'].iloc[-1] != {value}: time.sleep(0.05)"
+    notebook.cell("def helper():\n    return 1")
+    assert not notebook.cell(cell.format(option="")).error
+    notebook.cell(wait.format(value=1))
+    notebook.cell("edited.stop(); edited.wait(60)")
+    notebook.cell("def helper():\n    return 2")
+    said = notebook.cell("%tune resume edited").text
+    assert 'edited goes on with its stored code; changed since: helper. edited.resume(code="new") takes' in said
+    assert "+    return 2" in said.splitlines()
+    assert "changed since in the notebook: helper" in notebook.cell("print(repr(edited))").text
+    notebook.cell("edited.stop(); edited.wait(60)")
+    assert "goes on with its stored code; changed since: helper" in notebook.cell("%tune extend edited 1").text
+    notebook.cell("edited.stop(); edited.wait(60)")
+    edited = cell.replace("helper()", "helper() * 5")
+    assert "first report" in notebook.cell(edited.format(option=" --dry-run")).text
+    assert (
+        "--code: expected new or stored, got nwe (did you mean 'new'?)"
+        in notebook.cell("%tune resume edited --code nwe").error
+    )
+    said = notebook.cell("%tune resume edited --code new").text
+    assert "edited goes on with its present code; changed: the cell, helper." in said
+    assert "+    report(acc=helper() * 5)" in said.splitlines()
+    notebook.cell(wait.format(value=10))
+    assert "helper() * 5" in notebook.cell("print(edited.source)").text
+    notebook.cell("edited.stop(); edited.wait(60)")
+    assert "goes on" not in notebook.cell("%tune resume edited").text, "nothing has changed since"
+    notebook.cell("edited.stop(); edited.wait(60)")
+
+
 AGAIN = "{line}\nlr: uniform(0, 1) = 0.5\nimport time\nwhile True:\n    report(acc=lr)\n    time.sleep(0.05)"
 
 

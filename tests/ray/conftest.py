@@ -33,7 +33,7 @@ def cluster(ray_folder: Path) -> Iterator[Any]:
     ray.shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
     """Returns a function that waits for a condition, and fails with its description after a timeout."""
 

@@ -59,6 +59,26 @@ def test_an_invalid_checkpoint_fails_the_trial_with_the_reason(run: Any) -> None
     assert "checkpoint: expected a dictionary" in experiment.df["error"][0]
 
 
+def test_the_checkpoint_of_the_best_trial_is_that_of_its_best_value(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        for step, acc in enumerate([0.5, 0.9, 0.4, 0.3, 0.2]):
+            nbtune.report(acc=acc * config["a"], checkpoint={"step": step} if step or config["a"] > 1 else None)
+
+    space = {"a": nbtune.grid_search([1.0, 2.0])}
+    experiment = run(train, space, metric="acc", mode="max", keep_checkpoints=1).wait()
+    for seen in (experiment, nbtune.load(experiment.path)):
+        best = seen.best
+        assert (best.id, best.value, best.value_iteration, best.metrics) == (1, 1.8, 2, {"acc": 0.4})
+        for trial in seen.trials.values():
+            # Tune keeps the latest one, too, since a retry starts from it.
+            kept = [(one["step"], one.iteration, one.metrics["acc"] / trial.config["a"]) for one in trial.checkpoints]
+            assert kept == [(1, 2, 0.9), (4, 5, pytest.approx(0.2))]
+            assert (trial.checkpoint["step"], trial.checkpoint.iteration) == (1, 2)
+    where = Path(best.checkpoint.path)
+    where.rename(where.with_name("elsewhere"))
+    assert (best.checkpoint["step"], len(best.checkpoints)) == (4, 1), "the one of the best value is gone"
+
+
 def test_only_the_best_checkpoints_are_kept(run: Any, saving: Any) -> None:
     experiment = run(saving, {"a": 1.0}, metric="acc", mode="max", keep_checkpoints=2).wait()
     folders = [path.name for path in Path(experiment.path).glob("trial_*/checkpoint_*")]
@@ -109,7 +129,7 @@ def test_an_experiment_of_ray_tune_can_be_loaded(cluster: Any, tmp_path: Path) -
     ).fit()
     experiment = nbtune.load(str(tmp_path / "stock"))
     assert experiment.best.id == 0
-    assert experiment.to_optuna().best_value == 2
+    assert experiment.to_optuna().best_value == 0, "the lowest value that it has reported"
     assert experiment.status == "finished"
     assert experiment.df["status"].tolist() == ["finished", "failed"]
     assert experiment.df["acc"].tolist() == [2, 4]

@@ -102,6 +102,9 @@ def test_reports_have_the_parameters_that_population_based_training_has_set(run:
         assert history["a"].tolist() == history["used"].tolist()
         assert frame["a"].tolist() == frame["used"].tolist()
         assert seen.best.config["a"] == seen.best.metrics["used"]
+        reached = history[(history["trial"] == seen.best.id) & (history["iteration"] == seen.best.value_iteration)]
+        assert reached["acc"].tolist() == [seen.best.value] == [history["acc"].max()]
+        assert reached["used"].tolist() == [seen.best.value_config["a"]]
 
 
 def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import signal
 import subprocess
@@ -9,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import ray
 from ray.tune.schedulers import ASHAScheduler
 
 import nbtune
+from nbtune.engine.storage.segments import FOLDER
 from tests.ray.test_control import has_all_reports_once
 from tests.ray.test_faults import placement_groups, reports_in_storage, trial_processes
 
@@ -35,6 +38,64 @@ def counting() -> Any:
 def driver_of(experiment: Any) -> psutil.Process:
     """Return the process of the driver of an experiment."""
     return psutil.Process(ray.get(experiment._source._driver.pid.remote()))
+
+
+def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(
+    run: Any, until: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nbtune")
+    cells: dict[str, Any] = {"__name__": "__main__", "nbtune": nbtune, "data": np.zeros(300_000), "folder": tmp_path}
+
+    def cell(number: int, text: str) -> None:
+        linecache.cache[f"<cell {number}>"] = (len(text), None, text.splitlines(keepends=True), f"<cell {number}>")
+        exec(compile(text, f"<cell {number}>", "exec"), cells)
+
+    cell(1, "def value():\n    return 1 + data[0]")
+    train = """def train(config):
+    import time
+    checkpoint = nbtune.get_checkpoint()
+    for step in range(checkpoint["step"] + 1 if checkpoint else 0, 9):
+        nbtune.report(value=value(), checkpoint={"step": step})
+        while step >= END and not (folder / "go").exists():
+            time.sleep(0.05)"""
+    cell(2, train.replace("END", "2"))
+    experiment = run(cells["train"], {"a": nbtune.uniform(0, 1)}, samples=1, metric="value", mode="max")
+    until(lambda: len(experiment.history) == 3, "reports")
+    experiment.stop()
+    experiment.wait(60)
+
+    cell(3, "def value():\n    return 2 + data[1]")
+    cell(4, train.replace("END", "4"))
+    cells["data"] = np.ones(300_000)
+    experiment.resume()
+    until(lambda: len(experiment.history) >= 4, "reports after the resumption")
+    (message,) = (text for text in caplog.messages if "goes on" in text)
+    assert "goes on with its stored code; changed since: train, value" in message
+    assert "+    return 2 + data[1]" in message
+    assert "changed since in the notebook: train, value" in repr(experiment)
+    experiment.stop()
+    experiment.wait(60)
+    assert set(experiment.history["value"]) == {1.0}
+
+    experiment.resume(code="new")
+    until(lambda: 3.0 in experiment.history["value"].tolist(), "reports of the new code, with the new variables")
+    assert "step >= 4" in experiment.source
+    assert "its code was replaced (train, value)" in repr(experiment)
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    files = [path.name for path in Path(experiment.path, FOLDER).glob("large-*")]
+    assert files == ["large-1-0.bin"], "those of the earlier code are deleted"
+
+    (tmp_path / "go").touch()
+    again = nbtune.load(experiment.path)
+    assert "step >= 4" in again.source
+    again.resume().wait(60)
+    assert again.status == "finished"
+    values = again.history["value"].tolist()
+    assert len(values) == 9
+    assert values == sorted(values)
+    assert values[-1] == 3.0, "the new code is the stored one"
+    assert "its code was replaced (train, value)" in repr(again)
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from ray import cloudpickle, tune
 from ray.tune import Stopper
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
+from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 import nbtune
@@ -85,6 +87,82 @@ class StopAll(Stopper):
         if self.seen >= 3:
             raise SystemExit("no disk")
         return False
+
+
+class Restored(Search):
+    """Raises an exception when its state is restored, as long as a file exists."""
+
+    def __init__(self, raises_in: str, broken: Path) -> None:
+        super().__init__(raises_in)
+        self.broken = broken
+
+    def _fail(self, method: str) -> None:
+        if method == self.raises_in and self.seen and self.broken.exists():
+            raise RuntimeError(f"no {method} today")
+
+    def suggest(self, trial_id: str) -> Any:
+        self.seen += 1
+        return {"x": self.seen}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._fail("__setstate__")
+
+
+class SavesItself(Restored):
+    """A search algorithm with the methods of Tune's own ones."""
+
+    def save(self, checkpoint_path: str) -> None:
+        Path(checkpoint_path).write_text(str(self.seen))
+
+    def restore(self, checkpoint_path: str) -> None:
+        self.seen = int(Path(checkpoint_path).read_text())
+        self._fail("restore")
+
+
+class Variants(BasicVariantGenerator):
+    """A search algorithm that is no `Searcher`."""
+
+    def __init__(self, broken: Path) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)  # type: ignore[no-untyped-call]
+        if self.broken.exists():
+            sys.exit("no set_state today")
+
+
+class RestoredScheduler(FIFOScheduler):
+    """Raises an exception when it is restored after it has seen a result, as long as a file exists."""
+
+    def __init__(self, broken: Path) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.broken, self.seen = broken, 0
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Any) -> str:
+        self.seen += 1
+        return str(self.CONTINUE)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.seen and self.broken.exists():
+            raise KeyError("no scheduler today")
+
+
+class Unreadable(StopAll):
+    """Raises an exception when it is read, as long as a file exists."""
+
+    def __init__(self, broken: Path) -> None:
+        self.broken = broken
+
+    def stop_all(self) -> bool:
+        return False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.broken.exists():
+            raise ValueError("no stopper today")
 
 
 def define_by_run(trial: Any) -> dict[str, Any]:
@@ -168,3 +246,115 @@ def test_a_define_by_run_function_of_the_notebook_is_saved_and_restored(run: Any
     experiment.wait(120)
     assert experiment.status == "finished", experiment.traceback
     assert len(set(experiment.df["x"])) == 5, "the restored search goes on after its first proposals"
+
+
+def waits(config: dict[str, Any]) -> None:
+    import time
+
+    nbtune.report(s=float(config["x"]))
+    while config["x"] >= 2 and not config["go"].exists():
+        time.sleep(0.05)
+
+
+PARTS: dict[str, tuple[str, Any, str]] = {
+    "restore": ("search", lambda broken: SavesItself("restore", broken), "RuntimeError: no restore today"),
+    "setstate": ("search", lambda broken: Restored("__setstate__", broken), "RuntimeError: no __setstate__ today"),
+    "set_state": ("search", Variants, "SystemExit: no set_state today (raised by the search algorithm Variants"),
+    "scheduler": ("scheduler", RestoredScheduler, "KeyError: 'no scheduler today' (raised by the scheduler"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(by_value: None, cluster: Any, until: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Returns stopped experiments that were resumed while a part of each could not be restored."""
+    folder = tmp_path_factory.mktemp("broken")
+    started = {}
+    for name, (option, make, _) in PARTS.items():
+        given = {option: make(folder / name)}
+        space = {"x": tune.grid_search([1, 2, 3, 4]), "go": folder / "go"}
+        if name in {"restore", "setstate"}:
+            space = {"go": folder / "go"}
+            given["samples"] = TRIALS
+        started[name] = nbtune.tune(
+            waits,
+            space,
+            name=name,
+            storage=str(folder),
+            wait=False,
+            cpus=0.2,
+            metric="s",
+            mode="max",
+            max_concurrent=1,
+            **given,
+        )
+    for name, experiment in started.items():
+        until(lambda experiment=experiment: len(experiment.history) == 2, f"two reports of {name}")
+        experiment.stop()
+    for name, experiment in started.items():
+        experiment.wait(60)
+        (folder / name).touch()
+        experiment.resume()
+    for experiment in started.values():
+        experiment.wait(60)
+    return {**started, "folder": folder}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_that_cannot_be_restored_ends_the_experiment_with_its_error(broken: dict[str, Any], name: str) -> None:
+    experiment = broken[name]
+    assert experiment.status == "failed", experiment.df
+    assert experiment.error.startswith(PARTS[name][2]), (experiment.error, experiment.traceback)
+    assert "test_user_parts.py" in experiment.traceback
+    assert len(experiment.history) == 2, "what was reported is kept"
+    assert experiment.df["error"].isna().all(), "no trial has failed"
+    loaded = nbtune.load(experiment.path)
+    assert (loaded.status, loaded.error) == ("failed", experiment.error)
+    assert loaded.df.equals(experiment.df)
+
+
+def test_the_experiments_go_on_when_their_parts_can_be_restored(broken: dict[str, Any]) -> None:
+    folder = broken["folder"]
+    for name in PARTS:
+        broken[name].resume()  # the same part once more
+    for name in PARTS:
+        assert broken[name].wait(60).error.startswith(PARTS[name][2])
+        (folder / name).unlink()
+        (folder / "go").touch()
+        broken[name].resume()
+    for name in PARTS:
+        experiment = broken[name].wait(120)
+        assert experiment.status == "finished", (name, experiment.traceback)
+        assert sorted(experiment.df["x"]) == [1, 2, 3, 4], "the search goes on after its first proposals"
+
+
+def test_an_object_that_cannot_be_read_is_named_when_the_experiment_is_resumed(
+    run: Any, until: Any, tmp_path: Path
+) -> None:
+    space = {"x": tune.grid_search([1, 2]), "go": tmp_path / "go"}
+    experiment = run(waits, space, stop=Unreadable(tmp_path / "broken"), metric="s", mode="max", cpus=0.2)
+    until(lambda: len(experiment.history) == 2, "reports")
+    experiment.stop()
+    experiment.wait(60)
+    (tmp_path / "broken").touch()
+    with pytest.raises(nbtune.ExperimentError, match="that it was started with raises ValueError: no stopper today"):
+        experiment.resume()
+    assert experiment.status == "stopped"
+    (tmp_path / "broken").unlink()
+    (tmp_path / "go").touch()
+    assert experiment.resume().wait(60).status == "finished"
+
+
+def test_an_experiment_that_has_ended_by_the_error_of_a_part_is_resumed(ended: dict[str, Any]) -> None:
+    unfinished = {
+        name: one for name, one in ended.items() if len(one.df) < TRIALS or "stopped" in set(one.df["status"])
+    }
+    assert len(unfinished) > 5
+    for experiment in unfinished.values():
+        experiment.resume()
+    for name, experiment in unfinished.items():
+        experiment.wait(180)
+        again = experiment.error or ""  # some raise once, others with their restored state again
+        assert experiment.status == "finished" or "raised by the" in again or name == "save", (name, again)
+        assert len(experiment.history) == experiment.df["iterations"].sum()
+        assert nbtune.load(experiment.path).status == experiment.status
+    assert {"suggest", "on_trial_result", "choose"} <= {name for name, one in ended.items() if one.status == "finished"}

@@ -30,18 +30,32 @@ function value(trial, metric, before = 0) {
 }
 
 /**
- * Return the best trial by its last value, if that is finite.
+ * Return the best value that a trial has reported, and its iteration; null without one.
+ * @param {PlayedTrial} trial
+ * @param {Scenario} scenario
+ */
+function bestValue(trial, { metric, mode }) {
+  const sign = mode === "min" ? -1 : 1;
+  const reported = trial.values[metric]
+    .slice(0, trial.at)
+    .map((one) => (Number.isFinite(one) ? sign * Number(one) : -Infinity));
+  const top = Math.max(...reported);
+  return Number.isFinite(top) ? { value: sign * top, iteration: reported.indexOf(top) + 1 } : null;
+}
+
+/**
+ * Return the best trial by the best value that each has reported.
  * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
  */
-export function best(trials, { metric, mode }) {
-  const sign = mode === "min" ? -1 : 1;
+export function best(trials, scenario) {
+  const sign = scenario.mode === "min" ? -1 : 1;
   /** @type {PlayedTrial | null} */
   let top = null;
+  let most = -Infinity;
   for (const trial of trials) {
-    const last = value(trial, metric);
-    if (!Number.isFinite(last) || trial.status === "failed") continue;
-    if (!top || sign * Number(last) > sign * Number(value(top, metric))) top = trial;
+    const reached = trial.status === "failed" ? null : bestValue(trial, scenario);
+    if (reached && sign * reached.value > most) [top, most] = [trial, sign * reached.value];
   }
   return top;
 }
@@ -69,9 +83,10 @@ export function headerState(trials, scenario, status, ticks, concurrent, maxConc
     total: trials.length,
     counts,
     best: top && {
-      metric: scenario.metric,
-      value: format(Number(value(top, scenario.metric))),
+      label: `best ${scenario.metric}`,
+      value: format(Number(bestValue(top, scenario)?.value)),
       trial: top.number,
+      iteration: bestValue(top, scenario)?.iteration,
       params: Object.entries(top.config).map(([name, one]) => [
         name,
         typeof one === "number" ? format(one) : String(one ?? "None").slice(0, 200),
@@ -100,7 +115,6 @@ export function headerState(trials, scenario, status, ticks, concurrent, maxConc
  */
 export function table(changed, trials, scenario, reset, live) {
   const { metric, mode } = scenario;
-  const sign = mode === "min" ? -1 : 1;
   const failed = trials.some((trial) => trial.status === "failed");
   const columns = scenario.columns.filter((column) => column.role !== "error" || failed);
   const rows = changed.map((trial) => [
@@ -113,8 +127,8 @@ export function table(changed, trials, scenario, reset, live) {
       if (role === "iterations") return trial.at;
       if (role === "time_s") return trial.at ? trial.at * scenario.seconds : null;
       if (role === "error") return trial.status === "failed" ? trial.error : null;
-      const reported = trial.values[metric].slice(0, trial.at).filter(Number.isFinite);
-      return reported.length ? sign * Math.max(...reported.map((one) => sign * one)) : null;
+      const reached = bestValue(trial, scenario);
+      return role === "value" ? (reached?.value ?? null) : (reached?.iteration ?? null);
     }),
   ]);
   const by_scheduler = trials

@@ -18,6 +18,7 @@ export const HOSTILE = [
   '<img src="nowhere" onerror="window.hacked = 1">',
   "<script>window.hacked = 1</script>",
   "<b>bold</b> & \"quoted\" %{y} 'text' </div>",
+  "\x1b[31m\u202eesrever\u200b end",
   "https://example.org/a?b=<i>c</i>",
   `a long one: ${"word ".repeat(38)}`,
 ];

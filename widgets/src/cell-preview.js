@@ -1,6 +1,6 @@
 // The cell that a form busy, with the buttons to write and copy it. All forms use it. See ../README.md.
 
-import { make, showText } from "./page.js";
+import { make, setText, showText } from "./page.js";
 import { copyText, writeCell } from "./write-cell.js";
 
 const WRITTEN = "✓ written to the next cell";
@@ -42,7 +42,7 @@ export function makeCellPreview(on, upToDate = async () => {}) {
   function show(cell, reason = "") {
     if (cell !== text || reason !== problem) showText(status, reason);
     [text, problem] = [cell, reason];
-    if (code.textContent !== text) code.textContent = text;
+    setText(code, text);
     code.hidden = text === "";
     code.classList.toggle("nbt-stale", reason !== "");
     write.ariaDisabled = copy.ariaDisabled = String(reason !== ""); // unlike disabled, it keeps the focus

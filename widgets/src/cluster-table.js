@@ -11,7 +11,7 @@ import {
   share,
   usedText,
 } from "./cluster-text.js";
-import { make, showText } from "./page.js";
+import { asShown, make, setText, showText } from "./page.js";
 
 /** @typedef {import("./cluster-text.js").Node} Node */
 /** @typedef {import("./cluster-text.js").Amount} Amount */
@@ -27,7 +27,7 @@ function fill(cell, amount) {
   if (!cell.firstChild) cell.append(make("span"), make("i", { ariaHidden: "true" }, [make("b")]));
   const [text, bar] = /** @type {HTMLElement[]} */ ([...cell.children]);
   const shown = amount ? usedText(amount) : "–";
-  if (text.textContent !== shown) text.textContent = shown;
+  setText(text, shown);
   cell.title = amount ? `${shown}, ${freeText(amount)}` : "";
   bar.hidden = !amount;
   const width = `${amount ? 100 * share(amount) : 0}%`;
@@ -56,21 +56,22 @@ function fillAmounts({ cells }, amounts) {
   const custom = customText(amounts);
   const last = cells[COLUMNS.length];
   if (!last.firstChild) last.append(make("span", { className: "nbt-cluster-custom" }));
-  if (last.textContent !== custom) last.title = /** @type {any} */ (last.firstChild).textContent = custom;
+  setText(last.children[0], custom);
+  last.title = asShown(custom);
 }
 
 /** @param {Row} row @param {Node} node @param {boolean} plain whether no node has custom resources */
 function fillNode(row, node, plain) {
   row.sign.textContent = node.alive ? "●" : "✗";
   row.row.className = node.alive ? "" : "nbt-cluster-dead";
-  row.name.textContent = row.name.title = node.name;
-  row.note.textContent = [node.head ? "head" : "", node.alive ? "" : "dead", node.id.slice(0, 6), node.accelerator]
-    .filter(Boolean)
-    .join(" · ");
+  setText(row.name, node.name, node.name);
+  const notes = [node.head ? "head" : "", node.alive ? "" : "dead", node.id.slice(0, 6), node.accelerator];
+  setText(row.note, notes.filter(Boolean).join(" · "));
   for (const cell of row.cells) cell.hidden = !node.alive;
   row.reason.hidden = node.alive;
   row.reason.colSpan = COLUMNS.length + (plain ? 0 : 1);
-  row.reason.title = row.reason.textContent = node.reason || "Ray gives no reason";
+  const reason = node.reason || "Ray gives no reason";
+  setText(row.reason, reason, reason);
   if (node.alive) fillAmounts(row, node.amounts);
 }
 

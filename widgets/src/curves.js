@@ -2,7 +2,7 @@
 
 import { groups, MAX_BACKGROUND, receiveUpdate, traces, trialAt } from "./curve-data.js";
 import { defineWidget, makeStore } from "./lifecycle.js";
-import { escaped, format, make, plotly, statusWord } from "./page.js";
+import { asShown, escaped, format, make, plotly, statusWord } from "./page.js";
 
 /** @typedef {import("./curve-data.js").Curve} Curve */
 /** @typedef {import("./curve-data.js").Joined} Joined */
@@ -84,7 +84,9 @@ function render(view, store) {
     library.react(plot, made.data, shown, { displaylogo: false, modeBarButtons: BUTTONS });
     if (!listening) listen(); // plotly adds `on` to the element with its first drawing
     listening = true;
-    plot.ariaLabel = `${store.metric} over ${axis.selectedOptions[0]?.textContent}, ${curves.size} trials${store.best === null ? "" : `, best is trial ${store.best}`}`;
+    plot.ariaLabel = asShown(
+      `${store.metric} over ${axis.selectedOptions[0]?.textContent}, ${curves.size} trials${store.best === null ? "" : `, best is trial ${store.best}`}`,
+    );
     lastDrawing = performance.now();
     duration = lastDrawing - began;
   });
@@ -141,7 +143,7 @@ function render(view, store) {
       make("b", { textContent: `trial ${trial}: ${store.metric} ${format(point.y)}` }),
       `${position}, ${statusWord(curve.status)}`,
       make("br"),
-      curve.label,
+      asShown(curve.label),
     );
     tooltip.hidden = false;
     const box = root.getBoundingClientRect();

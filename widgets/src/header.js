@@ -5,17 +5,15 @@ import { makeSteer } from "./header-steer.js";
 import { createStore, receiveAnswer, receiveState } from "./header-store.js";
 import { concurrencyText, countText, duration, remainingText, segments, silence } from "./header-text.js";
 import { defineWidget, redraw } from "./lifecycle.js";
-import { make, SIGNS } from "./page.js";
+import { asShown, make, SIGNS, setText } from "./page.js";
 import { makePictures } from "./picture.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./header-store.js").Store} Store */
 
-/** Set a text only where it differs: setting it makes screen readers repeat it and the browser lay it out again.
- * @param {HTMLElement} node @param {string} text @param {string} [title] */
+/** @param {HTMLElement} node @param {string} text @param {string} [title] */
 function put(node, text, title) {
-  if (node.textContent !== text) node.textContent = text;
-  if (title !== undefined && node.title !== title) node.title = title;
+  setText(node, text, title);
   node.hidden = !text;
 }
 
@@ -87,7 +85,7 @@ function render(view, store) {
 
     const kind = String(state.status ?? "pending");
     const shown = `${SIGNS[kind] ?? "○"} ${kind}`;
-    root.ariaLabel = `experiment ${state.name ?? ""}`;
+    root.ariaLabel = asShown(`experiment ${state.name ?? ""}`);
     put(name, String(state.name ?? ""), String(state.name ?? ""));
     put(status, shown);
     status.dataset.status = hint.dataset.status = kind;
@@ -108,20 +106,17 @@ function render(view, store) {
     });
 
     const top = state.best;
-    put(metric, top ? `★ best ${top.metric}` : "", String(top?.metric ?? ""));
+    put(metric, top ? `★ ${top.label}` : "", String(top?.label ?? ""));
     put(number, String(top?.value ?? ""), String(top?.value ?? ""));
-    put(trial, top ? `(trial ${top.trial})` : "");
+    put(trial, top ? `(trial ${top.trial}${top.iteration == null ? "" : `, iteration ${top.iteration}`})` : "");
     const pairs = /** @type {[string, string][]} */ (top?.params ?? []);
     if (shownParameters !== JSON.stringify(pairs)) {
       shownParameters = JSON.stringify(pairs);
-      params.title = pairs.map(([key, text]) => `${key} ${text}`).join("\n");
+      params.title = asShown(pairs.map(([key, text]) => `${key} ${text}`).join("\n"));
       params.replaceChildren();
       for (const [key, text] of pairs) {
-        const pair = make("span");
-        const label = make("span", { className: "nbt-header-key" });
-        label.textContent = key;
-        pair.append(label, ` ${text}`);
-        params.append(pair, " ");
+        const label = make("span", { className: "nbt-header-key", textContent: key });
+        params.append(make("span", {}, [label, ` ${text}`]), " ");
       }
     }
     best.hidden = !top;
@@ -147,7 +142,7 @@ function render(view, store) {
     const activity =
       live && store.stop === "stopping" ? ", stopping" : store.resume.startsWith("resum") ? ", resuming" : "";
     const announce = `${state.name ?? ""}: ${kind}${activity}`;
-    if (announced && announced !== announce) announcement.textContent = `${announce}, ${text} trials`;
+    if (announced && announced !== announce) setText(announcement, `${announce}, ${text} trials`);
     announced = announce;
   };
 

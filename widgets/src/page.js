@@ -55,7 +55,7 @@ export const statusWord = (status) => (status === "stopped" ? "stopped early" : 
  * @param {string} text
  */
 export function escaped(text) {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  return asShown(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 
 /**
@@ -137,6 +137,17 @@ export function guard(model, where, show, run) {
   }
 }
 
+// Emoji and some scripts join characters. Between others, these would only make two texts look equal.
+const HIDDEN =
+  /(?<![^\0-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?![^\0-\x7f\u200c\u200d])|(?![\t\n\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Return a text as it is shown: invisible characters, controls, and overrides of the writing direction become U+FFFD.
+ * Names, values and messages may come from others. Everything is shown by this function; `make` and `setText` call it.
+ * @param {string} text
+ */
+export const asShown = (text) => text.replace(/\r\n/g, "\n").replace(HIDDEN, "\ufffd");
+
 /**
  * Create an element.
  * @param {string} tag
@@ -146,16 +157,33 @@ export function guard(model, where, show, run) {
  */
 export function make(tag, properties = {}, children = []) {
   const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
+  for (const name of ["textContent", "title", "ariaLabel"])
+    if (typeof properties[name] === "string") element[name] = asShown(properties[name]);
+  element.append(...children.map((child) => (typeof child === "string" ? asShown(child) : child)));
   return element;
 }
 
 /**
- * Show a text, or hide its element. An equal text is not set again: screen readers would repeat it.
+ * Set the text of an element. An equal text is not set again: screen readers would repeat it.
+ * @param {Element} element
+ * @param {string} text
+ * @param {string} [title] of the element
+ */
+export function setText(element, text, title) {
+  const shown = asShown(text);
+  if (element.textContent !== shown) element.textContent = shown;
+  if (title === undefined) return;
+  const hint = asShown(title);
+  const target = /** @type {HTMLElement} */ (element);
+  if (target.title !== hint) target.title = hint;
+}
+
+/**
+ * Show a text, or hide its element.
  * @param {HTMLElement} element
  * @param {string} text
  */
 export function showText(element, text) {
   element.hidden = !text;
-  if (element.textContent !== text) element.textContent = text;
+  setText(element, text);
 }

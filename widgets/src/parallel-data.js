@@ -1,6 +1,6 @@
 // The axes, lines and selection of the parallel coordinates; pure functions without the DOM. See ../README.md.
 
-import { escaped, format } from "./page.js";
+import { asShown, escaped, format } from "./page.js";
 
 /** @typedef {number | string | boolean | null | undefined} Cell */
 /** @typedef {{key: string, label: string, role: string, log?: boolean, choices?: Cell[] | null}} Column */
@@ -29,8 +29,8 @@ export const categoryOf = (cell) => (cell == null ? "none" : typeof cell === "nu
  * @param {number} [maximum] characters
  */
 export function short(text, maximum = 20) {
-  const letters = [...text];
-  if (letters.length <= maximum) return text;
+  const letters = [...asShown(text)];
+  if (letters.length <= maximum) return letters.join("");
   const start = Math.floor((maximum - 1) / 2);
   return `${letters.slice(0, start).join("")}…${letters.slice(letters.length - (maximum - 1 - start)).join("")}`;
 }
@@ -87,13 +87,22 @@ export function axisOf(column, cells) {
 }
 
 /**
- * Return the trials that can be drawn, and their axes: the parameters, then the metric.
+ * Return the index of the value by which trials are compared: a column of its own, or the experiment's metric. -1 without.
+ * @param {Column[]} columns
+ */
+function valueIndex(columns) {
+  const value = columns.findIndex((column) => column.role === "value");
+  return value < 0 ? columns.findIndex((column) => column.role === "metric") : value;
+}
+
+/**
+ * Return the trials that can be drawn, and their axes: the parameters, then the value.
  * @param {Column[]} columns
  * @param {Row[]} rows
  * @returns {{axes: Axis[], rows: Row[], dropped: number, metric: Axis | null}}
  */
 export function arrange(columns, rows) {
-  const metricIndex = columns.findIndex((column) => column.role === "metric");
+  const metricIndex = valueIndex(columns);
   const drawn = metricIndex < 0 ? rows : rows.filter((row) => isNumber(row.cells[metricIndex]));
   const cellsOf = (/** @type {number} */ i) => drawn.map((row) => row.cells[i]);
   const metric =
@@ -119,7 +128,7 @@ export function arrange(columns, rows) {
  * @param {number[]} selection
  */
 export function tally(columns, rows, selection) {
-  const metricIndex = columns.findIndex((column) => column.role === "metric");
+  const metricIndex = valueIndex(columns);
   const chosen = new Set(selection);
   const counts = { started: 0, drawn: 0, selected: 0, withoutValue: 0, ended: 0 };
   for (const { number, status, cells } of rows) {

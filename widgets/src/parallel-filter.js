@@ -1,6 +1,6 @@
 // The fields below the parallel coordinates: the range of one axis, by number or category. See ../README.md.
 
-import { make } from "./page.js";
+import { make, setText } from "./page.js";
 
 /** @typedef {import("./parallel-data.js").Axis} Axis */
 /** @typedef {import("./parallel-store.js").Store} Store */
@@ -109,7 +109,7 @@ export function makeFilter(store, on, changed) {
      * @param {boolean} clearable whether there is a selection to clear
      */
     showNote(text, clearable) {
-      if (note.textContent !== text) note.textContent = text;
+      setText(note, text);
       clear.disabled = !clearable;
     },
   };

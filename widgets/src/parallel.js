@@ -1,7 +1,7 @@
 // Parallel coordinates over parameters and metric, brushed with the mouse or by number. See ../README.md.
 
 import { defineWidget, redraw } from "./lifecycle.js";
-import { make, plotly } from "./page.js";
+import { make, plotly, setText } from "./page.js";
 import { tally } from "./parallel-data.js";
 import { figure, hasWebGL, relabel } from "./parallel-figure.js";
 import { makeFilter } from "./parallel-filter.js";
@@ -81,7 +81,7 @@ function render(view, store) {
     dropped = made.dropped;
     filter.showAxes(made.axes);
     drawNote();
-    empty.textContent = emptyReason(made);
+    setText(empty, emptyReason(made));
     plot.hidden = Boolean(empty.textContent);
     filter.row.hidden = plot.hidden;
     if (plot.hidden) return release();

@@ -1,6 +1,6 @@
 // The plan in the scaling form. See ../README.md.
 
-import { make, showText } from "./page.js";
+import { make, setText, showText } from "./page.js";
 
 /** @typedef {{state: string, lines: string[], cluster?: string, revision?: number}} Planned */
 /** @typedef {{connecting: boolean, refusal: string, closed: boolean}} Connecting */
@@ -46,7 +46,7 @@ export function makePlan(connect, on) {
     if (key !== shown) {
       shown = key;
       const failed = planned.state === "impossible" || planned.state === "refused";
-      first.textContent = `${failed ? "✗ " : ""}${lines[0]}`;
+      setText(first, `${failed ? "✗ " : ""}${lines[0]}`);
       details.replaceChildren(
         ...lines.slice(1).map((line) => make("li", { textContent: line.replace(/^\s*[-•]\s*/, "") })),
       );

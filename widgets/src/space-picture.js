@@ -1,6 +1,6 @@
 // The histogram of a parameter's samples at the end of its row, drawn by plotly.js when it is visible. See ../README.md.
 
-import { escaped, plotly } from "./page.js";
+import { asShown, escaped, plotly } from "./page.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./space-store.js").Picture} Picture */
@@ -112,7 +112,7 @@ export function makePictures({ model, guarded, onDispose, onThemeChange }, root)
       }
       state.picture = picture;
       element.style.visibility = picture ? "" : "hidden";
-      element.title = element.ariaLabel = picture?.text ?? "";
+      element.title = element.ariaLabel = asShown(picture?.text ?? "");
     },
     draw,
     /** @param {HTMLElement} element */

@@ -1,6 +1,6 @@
 // The elements of a row in the form on a space: a parameter or a constraint. See ../README.md.
 
-import { make, showText } from "./page.js";
+import { asShown, make, showText } from "./page.js";
 import { fieldsOf, KINDS, shownField, shownProblems } from "./space-rows.js";
 
 /** @typedef {import("./space-rows.js").Row} Row */
@@ -104,7 +104,8 @@ function setKind(parts, row) {
  */
 export function drawRow(parts, row, store, { position, count, open, visited }) {
   if (parts.kind !== row.kind) setKind(parts, row);
-  const title = row.kind === "require" ? `constraint ${position + 1}` : row.name || `parameter ${position + 1}`;
+  const title =
+    row.kind === "require" ? `constraint ${position + 1}` : asShown(row.name) || `parameter ${position + 1}`;
   parts.root.ariaLabel = title;
   parts.handle.title = `drag to move ${title}`;
   if (row.kind !== "require") parts.kinds.value = row.kind;

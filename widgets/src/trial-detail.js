@@ -1,6 +1,6 @@
 // The panel below the table: a trial's error, workers, configuration and log. See ../README.md.
 
-import { make, showText } from "./page.js";
+import { asShown, make, showText } from "./page.js";
 import { makeForm } from "./trial-form.js";
 import { pointColumns } from "./trial-point.js";
 import { makeStatus, showStatus } from "./trial-status.js";
@@ -110,10 +110,10 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
 
   /**
    * Show a log. A panel that is scrolled to its end stays there; appending keeps the user's selection.
-   * @param {string} text
+   * @param {string} output
    */
-  function showLog(text) {
-    const known = log.textContent;
+  function showLog(output) {
+    const [known, text] = [log.textContent, asShown(output)];
     if (text === known) return;
     const below = panel.scrollHeight - panel.clientHeight - panel.scrollTop;
     const follow = known !== "" && panel.scrollTop > 0 && below < 2;

@@ -1,6 +1,6 @@
 // The form of a point to try next: a new one, or a trial's with changes. See ../README.md.
 
-import { format, make, showText } from "./page.js";
+import { asShown, format, make, showText } from "./page.js";
 import { pointColumns, readPoint, toTyped } from "./trial-point.js";
 
 /** @typedef {import("./trial-rows.js").Column} Column */
@@ -45,7 +45,7 @@ export function makeForm(store, send, on, id) {
           ...choices.map((one, n) => make("option", { value: String(n), textContent: toTyped(one) })),
         ])
       : make("input", { type: "text", spellcheck: false, placeholder: row ? "" : "sampled" });
-    Object.assign(input, { value: before, title: column.space ?? "" });
+    Object.assign(input, { value: before, title: asShown(column.space ?? "") });
     input.setAttribute("aria-describedby", errorText.id);
     const name = make("span", { textContent: column.label, title: column.label });
     grid.append(make("label", {}, [name, input, errorText]));

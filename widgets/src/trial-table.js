@@ -1,6 +1,6 @@
 // The elements of the table: its header, and the rows that are visible. See ../README.md.
 
-import { make } from "./page.js";
+import { make, setText } from "./page.js";
 import { ROW_HEIGHT, texts, visibleWindow } from "./trial-rows.js";
 import { makeStatus, showStatus } from "./trial-status.js";
 
@@ -132,8 +132,7 @@ export function makeTable(store, state, id) {
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {
       const text = shown[i + 2] ?? "";
-      if (cell.textContent !== text) cell.textContent = text;
-      cell.title = String(row[i + 2] ?? "");
+      setText(cell, text, String(row[i + 2] ?? ""));
     }
   }
 

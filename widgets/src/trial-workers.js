@@ -1,6 +1,6 @@
 // A distributed trial's workers in its detail: their table, and the choice of the rank whose log is shown. See ../README.md.
 
-import { make, showText } from "./page.js";
+import { make, setText, showText } from "./page.js";
 import { secondsShare, WORKER_HEADERS, workersTitle, workerTexts } from "./trial-ranks.js";
 
 /** @typedef {import("./trial-ranks.js").Workers} Workers */
@@ -50,7 +50,8 @@ export function makeWorkers() {
     for (const [i, worker] of rows.entries()) {
       const { cells, texts, mark, bar } = lines[i];
       for (const [j, text] of workerTexts(worker).entries()) {
-        if (texts[j].textContent !== text) texts[j].textContent = cells[j].title = text;
+        setText(texts[j], text);
+        cells[j].title = texts[j].textContent;
       }
       cells[cells.length - 1].hidden = metric.hidden;
       mark.hidden = !worker[8];

@@ -191,11 +191,14 @@ def launch(
     return Remote(actor, stored, lambda reader: [*transfers, actor.start.remote(start, reader)])
 
 
-def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any) -> Remote:
+def resume(
+    how: Resume, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any
+) -> Remote:
     """Start a driver that resumes an experiment. Returns before its process has started.
 
     Args:
         how: which experiment, and how.
+        large: the large values of the code that replaces the stored one.
         namespace: the Ray namespace of the driver's name.
         stored: as for `Remote`.
         placement: as for `_driver`.
@@ -207,7 +210,8 @@ def resume(how: Resume, namespace: str, stored: Callable[[int], list[Chunk]], **
         actor = _driver(driver_name(how.folder, how.metadata["id"]), namespace, **placement)
     except ValueError as error:  # Ray's for a name that is taken
         raise RefusedError("another kernel has resumed it a moment ago; attach() shows it") from error
-    return Remote(actor, stored, lambda reader: [actor.resume.remote(how, reader)])
+    transfers = [actor.put_large.remote(position, value) for position, value in enumerate(large)]
+    return Remote(actor, stored, lambda reader: [*transfers, actor.resume.remote(how, reader)])
 
 
 def _driver(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine.driver.incoming import Incoming, runs_at, store
+from nbtune.engine.driver.incoming import Incoming, read_stored, replace_code, runs_at, store
 from nbtune.engine.driver.info import DriverInfo
 from nbtune.engine.driver.messages import TrialMessages
 from nbtune.engine.protocol import environment
@@ -112,23 +112,19 @@ class Driver(TrialMessages):
             OSError: the storage cannot be read or written, or it does not have what was launched.
             LeaseLostError: another driver has resumed it.
         """
-        self._incoming.complete()
+        self._incoming.note_call()
         self._loop = asyncio.get_running_loop()
+        self._large = await self._incoming.wait_for_all(0 if resume.code is None else resume.code.large_count)
         return await asyncio.to_thread(self._resume, resume, reader)
 
     def _resume(self, resume: Resume, reader: str) -> int:
-        import ray
-
-        from nbtune.engine.storage.snapshot import read_large, read_launch
-
         environment.set_variables(resume.environment)
-        folder = resume.storage.join(resume.folder).open()
-        stored = read_launch(*folder)
-        self._large = [ray.put(value) for value in read_large(*folder, stored.large_count)]
-        launch = replace(stored, storage=resume.storage, folder=resume.folder)  # it may have been moved and renamed
-        launch = replace(launch, slots=resume.slots, environment=resume.environment)
+        stored, launch, self._large = read_stored(resume, self._large)
         metadata: Metadata = {"error": None, "traceback": None, "ended": None, **resume.metadata}
-        self._begin(launch, reader, metadata, resume.epoch)
+        filesystem, path = self._begin(launch, reader, metadata, resume.epoch)
+        if resume.code is not None:
+            replace_code(filesystem, path, stored, launch, self._large)
+            self._record(resume.code.metadata)
         self._start_thread(self._run, launch, resume)
         return os.getpid()
 

@@ -1,4 +1,4 @@
-"""What the kernel sends to a driver that it starts: the large values. A driver whose kernel ends before exits."""
+"""What the kernel sends to a driver that it starts, and how it is stored. A driver whose kernel ends before exits."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.storage.launch_spec import Launch, Resume
 
-__all__ = ["Incoming", "runs_at", "store"]
+__all__ = ["Incoming", "read_stored", "replace_code", "runs_at", "store"]
 
 _TIMEOUT = 600.0  # seconds without a call of the kernel after which it has given up
 _POLL_INTERVAL = 1.0  # seconds between two looks whether the kernel still exists
@@ -95,6 +97,57 @@ def store(filesystem: Any, path: str, values: list[Any], record: Callable[[Metad
         write_large(filesystem, path, [ray.get(value) for value in values])
     except OSError as error:
         record({"warning": f"it cannot be resumed after a crash: {error}"})
+
+
+def read_stored(resume: Resume, received: list[Any]) -> tuple[Launch, Launch, list[Any]]:
+    """Read what a resumed experiment was started with.
+
+    Args:
+        resume: how it is resumed.
+        received: Ray's references to the large values of the code that replaces the stored one.
+
+    Returns:
+        The stored launch, the one with which the experiment is resumed, and references to the large values of this one.
+
+    Raises:
+        OSError: the storage cannot be read, or does not have what was launched.
+        ExperimentError: what it has is damaged.
+    """
+    import ray
+
+    from nbtune.engine.storage.snapshot import read_large, read_launch
+
+    folder = resume.storage.join(resume.folder).open()
+    stored = read_launch(*folder)
+    launch = stored if resume.code is None else stored.with_code(resume.code)
+    large = received if resume.code is not None else [ray.put(value) for value in read_large(*folder, stored)]
+    # The folder may have been moved and renamed.
+    place: dict[str, Any] = {"storage": resume.storage, "folder": resume.folder}
+    return stored, replace(launch, **place, slots=resume.slots, environment=resume.environment), large
+
+
+def replace_code(filesystem: Any, path: str, stored: Launch, launch: Launch, values: list[Any]) -> None:
+    """Replace the code of an experiment in its folder.
+
+    At any moment the folder has a complete launch: the new large values are written before what refers to them.
+
+    Args:
+        filesystem: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        stored: the launch that is replaced.
+        launch: the new one.
+        values: Ray's references to its large values.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    import ray
+
+    from nbtune.engine.storage.snapshot import delete_large, write_large, write_launch
+
+    write_large(filesystem, path, (ray.get(value) for value in values), launch.replaced)
+    write_launch(filesystem, path, launch)
+    delete_large(filesystem, path, stored)
 
 
 def _is_launcher_gone() -> bool:

@@ -46,6 +46,8 @@ class Metadata(TypedDict, total=False):
     """The metric that is optimized."""
     mode: str | None
     """ "min" or "max"."""
+    scope: str
+    """The value of the metric by which trials are compared: a key of `nbtune.spec.options.options.SCOPES`."""
     metrics: list[str]
     """The metrics that the code reports, as far as its source shows."""
     trials: int
@@ -68,6 +70,8 @@ class Metadata(TypedDict, total=False):
     """The options that were given, as text where they are neither numbers nor text."""
     source: str
     """The text of the cell or function."""
+    code: str
+    """How the code differs from what a user expects, one sentence: it was changed since, or replaced; empty if not."""
     notebook: str
     """The id of the notebook in which it was started; empty if that is unknown. See `nbtune.shell.notebook_id`."""
     versions: dict[str, str]

@@ -1,17 +1,18 @@
-"""`Launch` and `Resume`: what a driver needs to start or to resume an experiment."""
+"""What a driver needs: `Launch` to start an experiment, `Resume` to resume it, `NewCode` to replace its code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.storage.storage import Storage
+from nbtune.spec.cell.versions import CodeVersion
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
 
-__all__ = ["Launch", "Resume"]
+__all__ = ["Launch", "NewCode", "Resume"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Launch:
         environment: environment variables of the kernel for the driver and the trials, None for deleted ones: those
             that its code has changed, and secret ones that configure object stores. They are not stored.
         sources: the cells that define the user's objects, for tracebacks: file name -> (label, source).
+        version: what the code consists of.
+        variable: the variable of the notebook that had the training function; empty for a cell.
+        replaced: how often the code was replaced since the start.
     """
 
     spec: Spec
@@ -42,6 +46,47 @@ class Launch:
     metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str | None] = field(default_factory=dict, repr=False)
     sources: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    version: CodeVersion = field(default_factory=CodeVersion, repr=False)
+    variable: str = ""
+    replaced: int = 0
+
+    def with_code(self, code: NewCode) -> Launch:
+        """Return the launch with other code.
+
+        Args:
+            code: the code.
+        """
+        return replace(
+            self,
+            data=code.data,
+            large_count=code.large_count,
+            metadata={**self.metadata, **code.metadata},
+            sources={**self.sources, **code.sources},
+            version=code.version,
+            variable=code.variable,
+            replaced=self.replaced + 1,
+        )
+
+
+@dataclass(frozen=True)
+class NewCode:
+    """Code that replaces that of an experiment.
+
+    Attributes:
+        data: as in `Launch`.
+        large_count: as in `Launch`.
+        sources: as in `Launch`, of the new code only.
+        version: as in `Launch`.
+        variable: as in `Launch`.
+        metadata: what the log records of it.
+    """
+
+    data: bytes
+    large_count: int
+    sources: Mapping[str, tuple[str, str]] = field(repr=False)
+    version: CodeVersion = field(repr=False)
+    variable: str
+    metadata: Metadata
 
 
 @dataclass(frozen=True)
@@ -57,6 +102,7 @@ class Resume:
         commands: what to execute first.
         metadata: what the next event records of the experiment.
         environment: as in `Launch`.
+        code: the code that replaces the stored one; None if that is used.
     """
 
     folder: str
@@ -67,3 +113,4 @@ class Resume:
     commands: tuple[Command, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
     environment: dict[str, str | None] = field(default_factory=dict, repr=False)
+    code: NewCode | None = None

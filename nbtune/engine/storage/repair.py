@@ -20,6 +20,10 @@ __all__ = ["repair", "set_damaged_aside"]
 
 _STATE_PREFIX = "experiment_state-"
 _TUNER = "tuner.pkl"
+_PICKLES = ("callback-states-", "search_gen_state-", "basic-variant-state-", "nbtune-search-")
+"""How the names of files begin that are pickles, whatever their suffix is."""
+_PICKLE = b"\x80"
+"""How the pickles of all present protocols begin."""
 _SESSION = re.compile(r".+-(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)\.(?:json|pkl)")
 """The name of a file of Tune's snapshot, with the start of the run that has written it."""
 
@@ -102,10 +106,12 @@ def set_damaged_aside(filesystem: pafs.FileSystem, folder: str) -> bool:
 def _is_complete(filesystem: pafs.FileSystem, path: str) -> bool:
     with filesystem.open_input_stream(path) as stream:
         data = stream.read()
+    name = path.rpartition("/")[2]
     try:
-        if path.rpartition("/")[2].startswith(_STATE_PREFIX):
+        if name.startswith(_STATE_PREFIX):
             return bool(json.loads(data)["trial_data"])
-        # The others are pickles, some of them in files named ".json".
+        if name != _TUNER and not name.startswith(_PICKLES) and not data.startswith(_PICKLE):
+            return bool(data.strip(b"\0"))  # a search algorithm of the user's writes what it likes
         for _ in pickletools.genops(data):
             pass
     except Exception:  # pickletools raises several kinds

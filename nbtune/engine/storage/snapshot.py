@@ -1,8 +1,8 @@
 """The launch snapshot: what resuming an experiment needs, stored in its folder beside the event log.
 
 It holds the code with its captured variables, the options and the search space. Large values have files of
-their own. All files are pickles, as those of Ray Tune are, after a checksum: a pickle with wrong bytes may
-have wrong values without an error.
+their own; those of code that replaces it have other names, so that each launch refers to its own values. All files are
+pickles, as those of Ray Tune are, after a checksum: a pickle with wrong bytes may have wrong values without an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import pickle
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,10 @@ from nbtune.errors import ExperimentError
 if TYPE_CHECKING:
     from nbtune.engine.storage.launch_spec import Launch
 
-__all__ = ["has_launch", "read_large", "read_launch", "write_large", "write_launch"]
+__all__ = ["delete_large", "has_launch", "read_large", "read_launch", "write_large", "write_launch"]
 
 # Not ".pkl": Tune copies all files with that suffix to the driver's disk when it restores.
-_LAUNCH, _LARGE = "launch.bin", "large-{}.bin"
+_LAUNCH, _LARGE = "launch.bin", "large-{}-{}.bin"
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -73,35 +74,49 @@ def read_launch(storage: pafs.FileSystem, path: str) -> Launch:
     return launch
 
 
-def write_large(storage: pafs.FileSystem, path: str, values: Sequence[Any]) -> None:
+def write_large(storage: pafs.FileSystem, path: str, values: Iterable[Any], replaced: int = 0) -> None:
     """Write the large values of a launch, a file each.
 
     Args:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
         values: the values, by their positions in the payload.
+        replaced: `Launch.replaced`.
 
     Raises:
         OSError: a file could not be written.
     """
     for position, value in enumerate(values):
-        _write(storage, f"{path}/{FOLDER}/{_LARGE.format(position)}", value)
+        _write(storage, f"{path}/{FOLDER}/{_LARGE.format(replaced, position)}", value)
 
 
-def read_large(storage: pafs.FileSystem, path: str, count: int) -> Iterator[Any]:
+def delete_large(storage: pafs.FileSystem, path: str, launch: Launch) -> None:
+    """Delete the large values of a launch that was replaced.
+
+    Args:
+        storage: the filesystem of the experiment's storage.
+        path: the experiment's folder on it.
+        launch: the earlier launch.
+    """
+    for position in range(launch.large_count):
+        with suppress(OSError):  # nothing refers to the file any more
+            storage.delete_file(f"{path}/{FOLDER}/{_LARGE.format(launch.replaced, position)}")
+
+
+def read_large(storage: pafs.FileSystem, path: str, launch: Launch) -> Iterator[Any]:
     """Yield the stored large values, by position.
 
     Args:
         storage: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
-        count: the number of large values, `Launch.large_count`.
+        launch: the launch that they belong to.
 
     Raises:
         OSError: a file is missing: the driver died before it was written.
         ExperimentError: a file is damaged.
     """
-    for position in range(count):
-        yield _read(storage, f"{path}/{FOLDER}/{_LARGE.format(position)}")
+    for position in range(launch.large_count):
+        yield _read(storage, f"{path}/{FOLDER}/{_LARGE.format(launch.replaced, position)}")
 
 
 def _write(storage: pafs.FileSystem, path: str, value: Any) -> None:
@@ -118,4 +133,10 @@ def _read(storage: pafs.FileSystem, path: str) -> Any:
             f"{path} is damaged, so the experiment cannot be resumed: it has the code and the variables of the"
             " experiment. Its results and checkpoints can be read; start a new experiment to continue from them"
         )
-    return pickle.loads(data)
+    try:
+        return pickle.loads(data)
+    except (Exception, SystemExit) as error:  # what an object of the user's raises
+        raise ExperimentError(
+            f"{path} cannot be read, so the experiment cannot be resumed: an object that it was started with raises"
+            f" {type(error).__name__}: {error}. Its results and checkpoints can be read"
+        ) from error

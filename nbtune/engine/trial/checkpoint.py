@@ -30,10 +30,26 @@ class Checkpoint:
         path: the checkpoint's folder in storage.
         filesystem: the `pyarrow.fs.FileSystem` that `path` is on; None for the local one.
         rank: the worker whose dictionary `load` returns, if each worker has reported its own.
+        iteration: the iteration of the report that it came with; None if that is unknown.
+        metrics: the metrics of that report.
+
+    Attributes:
+        path: the checkpoint's folder in storage.
+        iteration: see `Args`.
+        metrics: see `Args`.
     """
 
-    def __init__(self, path: str, filesystem: Any = None, rank: int = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        filesystem: Any = None,
+        rank: int = 0,
+        *,
+        iteration: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path, self._filesystem, self._rank = path, filesystem, rank
+        self.iteration, self.metrics = iteration, dict(metrics or {})
         self._states: dict[int, dict[str, Any]] = {}
         self._local: Path | None = None
 

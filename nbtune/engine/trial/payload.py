@@ -15,7 +15,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -27,6 +27,7 @@ from nbtune.errors import Problem
 from nbtune.spec.cell.capture import Program, global_names
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.cell.texts import names_in_texts
+from nbtune.spec.cell.versions import CELL, CodeVersion, without_magic
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
 
@@ -71,6 +72,7 @@ class Packed:
         sources: file name -> (its label in a traceback, its text), for the code that only the notebook has.
         text_names: the notebook's variables that texts of the program name.
         seed: the seed from which the seeds of the trials are derived, or None.
+        version: what the code consists of.
     """
 
     data: bytes
@@ -79,6 +81,7 @@ class Packed:
     sources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     text_names: frozenset[str] = frozenset()
     seed: int | None = None
+    version: CodeVersion = field(default_factory=CodeVersion)
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,16 @@ def pack(
     # functions share, also after unpickling.
     anchor = types.FunctionType((lambda: None).__code__, namespace if isinstance(namespace, dict) else {})
     pickler.dump((anchor, program, dict(captured)))
-    sources = pickler.sources(label)
-    if program.code is not None:
-        filename = program.code.co_filename
+    filename = None if program.code is None else program.code.co_filename
+    sources, version = pickler.sources(label, namespace, filename)
+    if filename is not None:
         sources[filename] = (label(filename) or f'File "{filename}"', program.source)
+        version = replace(version, definitions={CELL: without_magic(program.source), **version.definitions})
     # A pickle of its own, since it is needed to load the other and to describe why that fails.
     around = pickle.dumps(Surroundings(os.getcwd(), [entry or os.getcwd() for entry in sys.path], sources))
     texts = frozenset(names_in_texts(pickler.code, namespace))
-    return Packed(around + file.getvalue(), pickler.large, captured_variables(captured), sources, texts, seed)
+    variables = captured_variables(captured)
+    return Packed(around + file.getvalue(), pickler.large, variables, sources, texts, seed, version)
 
 
 def code_sources(values: Iterable[Any], label: Callable[[str], str | None]) -> dict[str, tuple[str, str]]:
@@ -179,7 +184,7 @@ def code_sources(values: Iterable[Any], label: Callable[[str], str | None]) -> d
     for value in values:
         with suppress(Exception):  # a custom reduction may raise anything
             pickler.dump(value)
-    return pickler.sources(label)
+    return pickler.sources(label, {})[0]
 
 
 def captured_variables(captured: Mapping[str, Any]) -> list[Captured]:

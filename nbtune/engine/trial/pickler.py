@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import dis
 import functools
 import io
 import linecache
@@ -11,19 +11,23 @@ import pickle
 import sys
 import types
 from collections import defaultdict
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import ray.cloudpickle as cloudpickle
 
 from nbtune.spec.cell.origin import is_installed
 from nbtune.spec.cell.reached import CachedFunction
+from nbtune.spec.cell.versions import CodeVersion, digest_of_code, digest_of_value, statements_at
 
 __all__ = ["LARGE_BYTES", "Pickler", "size_of"]
 
 LARGE_BYTES = 1_000_000
 """The size in bytes from which a value is put into the object store instead of the pickle."""
 _MAX_SOURCE_BYTES = 1_000_000
+_READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_WRITES = frozenset({"STORE_GLOBAL", "STORE_NAME", "DELETE_GLOBAL", "DELETE_NAME"})
 
 
 class Pickler(cloudpickle.CloudPickler):
@@ -42,6 +46,7 @@ class Pickler(cloudpickle.CloudPickler):
         self.large: list[Any] = []
         self._positions: dict[int, int] = {}
         self.code: list[types.CodeType] = []
+        self._functions: list[types.FunctionType] = []
 
     def persistent_id(self, value: Any) -> int | None:
         """Return the position of a large value, None for any other value."""
@@ -56,46 +61,69 @@ class Pickler(cloudpickle.CloudPickler):
         """Return how to pickle a value; NotImplemented for pickle's own way."""
         if isinstance(value, types.CodeType):
             self.code.append(value)
+        elif isinstance(value, types.FunctionType):
+            self._functions.append(value)
         elif isinstance(value, CachedFunction) and not _is_importable(value):
             # By default pickled as its name, which trials do not know.
             parameters = value.cache_parameters()
             return _cached, (value.__wrapped__, parameters["maxsize"], parameters["typed"]), dict(vars(value))
         return super().reducer_override(value)
 
-    def sources(self, label: Callable[[str], str | None]) -> dict[str, tuple[str, str]]:
-        """Return the texts of the pickled code's files: file name -> (its label in a traceback, its text).
+    def sources(
+        self, label: Callable[[str], str | None], namespace: Mapping[str, Any], cell: str | None = None
+    ) -> tuple[dict[str, tuple[str, str]], CodeVersion]:
+        """Return the texts of the pickled code's files, and what the code consists of.
 
         Statements without pickled code are left out: they may have a password that the trials do not need.
 
         Args:
-            label: file name -> its label if it is a notebook's cell, else None.
+            label: file name -> its label in a traceback if it is a notebook's cell, else None.
+            namespace: the notebook's variables.
+            cell: the file name of the program's own cell, which is left out.
+
+        Returns:
+            File name -> (its label, its text); and the version of the code.
         """
-        sources, lines = {}, defaultdict[str, set[int]](set)
+        sources: dict[str, tuple[str, str]] = {}
+        definitions: dict[str, str] = {}
+        names = defaultdict[str, dict[int, str]](dict)  # file name -> first line of code -> what it defines
         for code in self.code:
-            lines[code.co_filename].add(code.co_firstlineno)
-        for filename, first_lines in lines.items():
+            names[code.co_filename].setdefault(code.co_firstlineno, code.co_qualname.partition(".")[0])
+        for filename, defined in names.items():
             name = label(filename)
-            if name is None and is_installed(filename):
+            if filename == cell or (name is None and is_installed(filename)):
                 continue
             text = "".join(linecache.getlines(filename))
             if text and len(text) <= _MAX_SOURCE_BYTES:
-                sources[filename] = (name or f'File "{filename}"', _statements_at(text, first_lines))
-        return sources
+                kept, statements = statements_at(text, defined)
+                sources[filename] = (name or f'File "{filename}"', kept)
+                for name, part in statements.items():
+                    definitions[name] = f"{definitions[name]}\n{part}" if name in definitions else part
+                continue
+            for code in self.code:  # without a text
+                name = code.co_qualname.partition(".")[0]
+                if code.co_filename == filename and not name.startswith(("<", "__")):
+                    definitions.setdefault(name, digest_of_code(code))
+        return sources, CodeVersion(definitions, self._plain_values(namespace))
 
-
-def _statements_at(text: str, lines: Set[int]) -> str:
-    """Return a text in which all lines are empty but those of the top-level statements at some lines."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
-        return text
-    kept: set[int] = set()
-    for statement in body:
-        first = min(node.lineno for node in (statement, *getattr(statement, "decorator_list", ())))
-        own = range(first, (statement.end_lineno or first) + 1)
-        if not lines.isdisjoint(own):
-            kept.update(own)
-    return "\n".join(line if at in kept else "" for at, line in enumerate(text.split("\n"), 1))
+    def _plain_values(self, namespace: Mapping[str, Any]) -> dict[str, str]:
+        """Return digests of the plain values that the code reads from variables that it does not set itself."""
+        reads, writes = set[str](), set[str]()
+        for code in self.code:
+            for instruction in dis.get_instructions(code):
+                if instruction.opname in _READS:
+                    reads.add(str(instruction.argval))
+                elif instruction.opname in _WRITES:
+                    writes.add(str(instruction.argval))
+        values = {name: namespace[name] for name in reads - writes if name in namespace}
+        by_value = {id(code) for code in self.code}
+        for function in self._functions:
+            if id(function.__code__) in by_value:
+                for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                    with suppress(ValueError):  # not bound yet
+                        values[f"{name} in {function.__name__}"] = cell.cell_contents
+        digests = {name: digest_of_value(value) for name, value in values.items()}
+        return {name: digest for name, digest in digests.items() if digest is not None}
 
 
 def _cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:

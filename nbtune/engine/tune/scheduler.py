@@ -61,6 +61,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._to_resume: list[str] = []  # the user has resumed them, in order
         self._results = UsableResults()
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
+        self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
 
     # -- the user's commands ----------------------------------------------------------------------
@@ -198,6 +199,8 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
         Tune does not save the state of schedulers. Population based training keeps checkpoints in memory.
         """
+        if self._saved is not None:  # not restored, so the next resumption needs it
+            return self._saved
         if isinstance(self._inner, PopulationBasedTraining):
             return None
         known = [] if self.controller is None else [trial.trial_id for trial in self.controller.get_trials()]
@@ -218,16 +221,16 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._saved = state
 
     def _restore(self, controller: Any) -> None:
-        """Restore the state of the scheduler at its first call after all trials were added."""
-        if self._saved is None:
+        """Restore the state of the scheduler at its first call after all trials were added.
+
+        An exception of the scheduler's ends the experiment with it. Its state stays as it is for the next resumption.
+        """
+        if self._saved is None or self._is_unreadable:
             return
-        state, self._saved = self._saved, None
         by_id = {trial.trial_id: trial for trial in controller.get_trials()}
-        known: list[str] = []
-        try:
-            self._inner, known = _Unpickler(io.BytesIO(state), by_id).load()
-        except Exception as error:
-            _log.warning("the scheduler starts without its earlier state, which cannot be read: %s", error)
+        self._is_unreadable = True
+        self._inner, known = _Unpickler(io.BytesIO(self._saved), by_id).load()
+        self._is_unreadable, self._saved = False, None
         for trial in self._not_added:
             if trial.trial_id not in known:
                 self._inner.on_trial_add(controller, trial)

@@ -69,6 +69,7 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
         self._configs: dict[str, dict[str, Any]] = {}  # of the requested trials that are not over
         self.results: dict[str, dict[str, Any]] = {}
         self._results = UsableResults()
+        self._is_unreadable = False  # whether restoring the state of an earlier run has failed
 
     # -- the user's commands ----------------------------------------------------------------------
 
@@ -313,6 +314,8 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
 
     @ends_experiment(None)
     def save_to_dir(self, /, dirpath: str, session_str: str = "", **more: Any) -> None:
+        if self._is_unreadable:  # the state of the earlier run stays as it is for the next resumption
+            return
         whole = save_search(self._inner, dirpath, session_str)
         target = Path(dirpath, _STATE.format(session_str))
         part = target.with_suffix(".part")
@@ -325,5 +328,7 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
     @ends_experiment(None)
     def restore_from_dir(self, dirpath: str) -> None:
         newest = max(Path(dirpath).glob(_STATE.format("*")))
+        self._is_unreadable = True
         self._state, self._configs, whole = cloudpickle.loads(newest.read_bytes())
         restore_search(self._inner, dirpath, whole)
+        self._is_unreadable = False

@@ -53,7 +53,8 @@ _LINE = """\
     %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space
     %tune list [STORAGE]                   the experiments on the cluster and in storage
     %tune attach NAME [VARIABLE]           show one of them again: curves, table, buttons
-    %tune resume NAME [--failed]           resume one after a stop or a crash, in any notebook
+    %tune resume NAME [--failed]           resume one after a stop or a crash, in any notebook; --code new
+                                           takes the present text of its cell or function
     %tune stop NAME [TRIAL]                stop an experiment, or one of its trials
     %tune pause NAME TRIAL                 pause a trial; %tune resume NAME TRIAL resumes it
     %tune add NAME lr=0.01 ...             try this point next; parameters that are not given are sampled

@@ -28,7 +28,7 @@ from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
-__all__ = ["OPTIONS", "SCHEDULERS", "SEARCHES", "Option", "Spec", "make_spec"]
+__all__ = ["OPTIONS", "SCHEDULERS", "SCOPES", "SEARCHES", "Option", "Spec", "make_spec"]
 
 SEARCHES = {
     "random": "draw each trial's parameters independently; grid_search parameters are crossed",
@@ -39,6 +39,14 @@ SCHEDULERS = {
     "fifo": "every trial runs to its end",
     "asha": "stops the worse trials early (asynchronous successive halving)",
 }
+SCOPES = {
+    "all": "the best value that it has ever reported",
+    "last": "the last one",
+    "avg": "the mean of all",
+    "last-5-avg": "the mean of the last 5",
+    "last-10-avg": "the mean of the last 10",
+}
+"""The scopes of Ray Tune -> which value of the metric a trial is compared by."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Spec:
     name: str = "experiment"
     metric: str | None = None
     mode: str | None = None
+    scope: str = "all"
     samples: int = 1
     search: Any = "random"
     scheduler: Any = "fifo"
@@ -160,6 +169,8 @@ _OPTIONS = [
            "Experiment", False),
     Option("metric", read.text, "the metric to optimise, by its name in `report`", "NAME", "Experiment", False),
     Option("mode", read.one_of("min", "max"), "whether to minimise or to maximise it", "min|max", "Experiment", False),
+    Option("scope", read.one_of(*SCOPES), "which value counts: " + ", ".join(SCOPES), "NAME",
+           "Experiment", False),
     Option("samples", read.integer(1), "number of trials; with grid_search, of passes over the grid", "N",
            "Experiment"),
     Option("search", read.algorithm(SEARCHES, "ray.tune.search"),
@@ -268,6 +279,9 @@ def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
     if "mode" in named and "metric" not in named:
         text = f"given without {option_ref('metric')}; give the metric that it is about"
         problems.append(Problem(text, code="missing", option="mode"))
+    if "scope" in named and "metric" not in named:
+        text = f"given without {option_ref('metric')}; give the metric that it is about"
+        problems.append(Problem(text, code="missing", option="scope"))
     if "metric" not in named:
         named_ones = [value for value in (spec.search, spec.scheduler) if isinstance(value, str)]
         users = [value for value in named_ones if value in ("optuna", "asha")]

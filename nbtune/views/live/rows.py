@@ -10,6 +10,7 @@ from nbtune.results.columns import ABSENT
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
+from nbtune.results.values import adjective
 from nbtune.spec.space.values import label
 from nbtune.views.text import status_of
 
@@ -109,11 +110,11 @@ class TableRows:
         space = store.metadata.get("space", {})
         metrics = store.metrics()
         columns = []
-        if store.metric in metrics:  # the most interesting column is the first
+        if store.metric is not None and store.metric in metrics:  # the most interesting column is the first
             metrics.remove(store.metric)
             columns = [
                 _column(f"metric/{store.metric}", store.metric, "metric"),
-                _column("best", f"best {store.metric}", "best"),
+                *_value_columns(store.metric, store.scope),
             ]
         for name in {**dict.fromkeys(space), **self._parameters}:
             recorded = space.get(name, RecordedParameter())
@@ -131,7 +132,12 @@ class TableRows:
         assert self._columns is not None
         config = state.parameters
         error = state.error or no_value_note(state, self._store.metric) or None
-        values = {"iterations": state.iterations, "time_s": None if math.isnan(state.time_s) else state.time_s}
+        values = {
+            "value": ABSENT if state.value is None else state.value,
+            "value_iteration": ABSENT if state.value_iteration is None else state.value_iteration,
+            "iterations": state.iterations,
+            "time_s": None if math.isnan(state.time_s) else state.time_s,
+        }
         row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:
             role, name = column["role"], column["key"].partition("/")[2]
@@ -140,8 +146,16 @@ class TableRows:
             elif role == "metric":
                 row.append(cell(state.metrics.get(name, ABSENT)))
             else:
-                row.append(cell({**values, "best": state.best, "error": error}[role]))
+                row.append(cell({**values, "error": error}[role]))
         return row
+
+
+def _value_columns(metric: str, scope: str) -> list[dict[str, Any]]:
+    """Return the columns of the value by which trials are compared. With scope "last" it is the metric itself."""
+    if scope == "last":
+        return []
+    at = [_column("value_iteration", "best at", "value_iteration")] if scope == "all" else []
+    return [_column("value", f"{adjective(scope)} {metric}", "value"), *at]
 
 
 def _column(key: str, shown: str, role: str, log: bool = False, choices: list[Any] | None = None) -> dict[str, Any]:

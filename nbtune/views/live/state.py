@@ -8,8 +8,9 @@ from nbtune.engine.storage.storage import default_storage
 from nbtune.results.no_value import no_value_hint
 from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store
+from nbtune.results.values import value_words
 from nbtune.spec.plan.shape import format_resources
-from nbtune.views.text import number, shown_counts
+from nbtune.views.text import best_label, number, shown_counts, shows_iteration
 
 __all__ = ["header_state"]
 
@@ -73,12 +74,18 @@ def _reconnect_hint(store: Store) -> str:
 
 
 def _best(store: Store) -> dict[str, Any] | None:
-    best, metric = store.best(), store.metric
-    if best is None or metric is None:
+    best = store.best()
+    if best is None:
         return None
-    params = [[name, number(value)[:_MAX_VALUE]] for name, value in best.parameters.items()]
-    value = number(best.metrics[metric])
-    return {"metric": metric, "value": value, "trial": best.number, "params": params[:_MAX_PARAMETERS]}
+    parameters = store.value_configuration(best).parameters
+    params = [[name, number(value)[:_MAX_VALUE]] for name, value in parameters.items()]
+    return {
+        "label": best_label(store),
+        "value": number(best.value),
+        "trial": best.number,
+        "iteration": best.value_iteration if shows_iteration(store, best) else None,
+        "params": params[:_MAX_PARAMETERS],
+    }
 
 
 def _remaining(store: Store) -> dict[str, float] | None:
@@ -87,6 +94,10 @@ def _remaining(store: Store) -> dict[str, float] | None:
 
 
 def _hint(store: Store) -> str:
+    return "; ".join(filter(None, [_state_hint(store), store.metadata.get("code")]))
+
+
+def _state_hint(store: Store) -> str:
     metadata = store.metadata
     if problems := [text for text in (metadata.get("error"), metadata.get("warning")) if text]:
         return "; ".join(problems)
@@ -102,7 +113,7 @@ def _hint(store: Store) -> str:
     if hint := no_value_hint(store.states(), store.metric):
         return hint
     if not live and store.best() is None and store.metric is not None:
-        return f"no trial has a finite last value of {store.metric}"
+        return f"no trial has a finite {value_words(store.scope)} of {store.metric}"
     if store.metadata.get("notes"):
         return "; ".join(map(str, store.metadata["notes"]))
     return "running; no report yet" if live and not store.metrics() else ""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
+from nbtune.results.values import value_words
 from nbtune.spec.units import format_duration
 from nbtune.views.still.picture import Run, clean, cut, element, span, text_width, texts, wrap
 from nbtune.views.still.still_curves import BEST, DIM, FAILED, FINISHED, HEIGHT, RUNNING, STOPPED, collect, draw
-from nbtune.views.still.still_table import SIGNS, Cells, fit, plain_table, ranked, shown, table
-from nbtune.views.text import count_line, shown_counts, status_of, summary
+from nbtune.views.still.still_table import SIGNS, Cells, fit, plain_table, shown, table
+from nbtune.views.text import best_label, count_line, shown_counts, shows_iteration, status_of, summary
 
 __all__ = ["still"]
 
@@ -39,7 +40,7 @@ def still(store: Store) -> dict[str, str]:
     Args:
         store: the experiment's state.
     """
-    states, best = ranked(store), store.best()
+    states, best = store.ranked(), store.best()
     columns = table(store, states[:_MAX_ROWS], best)
     text = "\n\n".join([_summary(store), *([plain_table(columns)] if states else [])])
     return {"image/svg+xml": _picture(store, states, best, columns), "text/plain": text}
@@ -85,8 +86,7 @@ def _card(store: Store, best: TrialState | None, lines: list[str], height: int) 
     title = f"{clean(store.metadata.get('name', 'experiment'), 100)}: {store.status}, {over:,} of {total:,} trials"
     described = count_line(store)
     if best is not None and store.metric is not None:
-        value = shown(best.metrics[store.metric])
-        described += f"; best {clean(store.metric, 100)} {value}, of trial {best.number}"
+        described += f"; {clean(best_label(store), 100)} {shown(best.value)}, of trial {best.number}"
     # `max-width` lets narrow pages shrink the picture; tabular digits all have the same width.
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="nbtune-still" role="img" width="{_WIDTH}" height="{height}"'
@@ -137,11 +137,11 @@ def _bar(store: Store, total: int, x: float, y: float) -> list[str]:
 
 def _best(store: Store, best: TrialState, y: float) -> list[str]:
     """Return the second line: the best value, its trial and as many of its parameters as fit."""
-    value = shown(best.metrics[str(store.metric)])
-    metric = cut(clean(store.metric), 220, _title_width)
-    runs = [Run(f"★ {metric} {value}", BEST, bold=True), Run(f"trial {best.number}", gap=14)]
+    label = cut(clean(best_label(store)), 220, _title_width)
+    at = f", iteration {best.value_iteration}" if shows_iteration(store, best) else ""
+    runs = [Run(f"★ {label} {shown(best.value)}", BEST, bold=True), Run(f"trial {best.number}{at}", gap=14)]
     room = _RIGHT - _LEFT - 90 - sum(text_width(run.text, bold=run.bold) + run.gap for run in runs)
-    parameters = [(clean(name, 60), shown(value)) for name, value in best.parameters.items()]
+    parameters = [(clean(name, 60), shown(value)) for name, value in store.value_configuration(best).parameters.items()]
     for position, (name, value) in enumerate(parameters):
         remaining = len(parameters) - position
         more = text_width(f"+ {remaining} more") + 14
@@ -164,7 +164,7 @@ def _note(store: Store, y: float) -> list[str]:
         note = "no metric to compare the trials by"
     elif ended:
         reported = ", ".join(store.metrics()) or "none"
-        note = f"no trial has a finite last value of {metric}; reported metrics: {reported}"
+        note = f"no trial has a finite {value_words(store.scope)} of {metric}; reported metrics: {reported}"
     else:
         note = f"no finite value of {metric} yet" if store.metrics() else "no report yet"
     return [texts(_LEFT, y, Run(cut(clean(note), _RIGHT - _LEFT - 80), DIM))]
@@ -180,13 +180,14 @@ def _rows(
         x += column.width + 18
     anchors = ["end" if column.right else None for column in columns]
     lines = []
+    compared = {"trial", "value" if any(column.kind == "value" for column in columns) else "metric"}
     for row in range(-1, len(states)):
         spans = []
         for column, position, anchor in zip(columns, positions, anchors, strict=True):
             run = Run(column.title, DIM)
             if row >= 0:
                 state = states[row]
-                top = best is not None and state.number == best.number and column.kind in {"trial", "metric"}
+                top = best is not None and state.number == best.number and column.kind in compared
                 fill = BEST if top else _FILLS.get(status_of(store, state)) if column.kind == "status" else None
                 run = Run(column.cells[row], fill, bold=top)
             if run.text:

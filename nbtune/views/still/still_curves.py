@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nbtune.results.columns import groups
+from nbtune.results.columns import groups, valid_iterations
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.views.base.decimate import decimate
@@ -88,7 +88,7 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: Trial
     states = {state.number: state for state in drawn}
     curves = []
     for number, positions in groups(trial[rows]):
-        valid = rows[positions][_is_valid(iteration[rows[positions]])]
+        valid = rows[positions][valid_iterations(iteration[rows[positions]])]
         x = np.array([number], float) if single else iteration[valid].astype(float)
         kind = "best" if best is not None and best.number == number else status_of(store, states[number])
         curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE)))
@@ -105,12 +105,6 @@ def _choose(ranked: Sequence[TrialState], limit: int) -> list[TrialState]:
     others = [state for state in by_number if state.number not in first]
     positions = np.linspace(0, len(others) - 1, limit - len(first)).round().astype(int)
     return [*first.values(), *(others[position] for position in positions)]
-
-
-def _is_valid(iteration: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Return which reports of a trial are valid: those that it has not repeated after a restart from a checkpoint."""
-    later = np.minimum.accumulate(iteration[::-1])[::-1][1:]
-    return np.append(iteration[:-1] < later, True)
 
 
 def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:

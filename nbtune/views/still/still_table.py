@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nbtune.results.columns import ABSENT, value_type
+from nbtune.results.columns import ABSENT
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
+from nbtune.results.values import adjective
 from nbtune.views.still.picture import Measure, clean, cut
 from nbtune.views.text import number, status_of, status_word
 
-__all__ = ["SIGNS", "Cells", "fit", "plain_table", "ranked", "shown", "table"]
+__all__ = ["SIGNS", "Cells", "fit", "plain_table", "shown", "table"]
 
 SIGNS = {
     "pending": "○", "running": "●", "paused": "‖", "finished": "✓", "stopped": "■", "failed": "✗", "lost": "✗",
@@ -32,7 +32,7 @@ class Cells:
     Attributes:
         title: its title.
         cells: one per row.
-        kind: "trial", "status", "parameter", "metric", "iterations" or "more".
+        kind: "trial", "status", "parameter", "metric", "value", "iterations" or "more".
         right: whether it is aligned to the right, as numbers are.
         width: its width; 0 until it is measured.
     """
@@ -54,22 +54,6 @@ def shown(value: Any, longest: int = _MAX_CELL) -> str:
     if value is ABSENT:
         return ""
     return clean(number(value), longest)
-
-
-def ranked(store: Store) -> list[TrialState]:
-    """Return all trials, the best first; those that `Store.best` does not consider come last, by number.
-
-    Args:
-        store: the experiment's state.
-    """
-    metric, sign = store.metric, -1 if store.metadata.get("mode") == "max" else 1
-
-    def place(state: TrialState) -> tuple[bool, float, int]:
-        value: Any = None if metric is None else state.metrics.get(metric)
-        counts = value_type(value) in (int, float) and math.isfinite(value) and state.status != "failed"
-        return (not counts, sign * float(value) if counts else 0.0, state.number)
-
-    return sorted(store.states(), key=place)
 
 
 def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -> list[Cells]:
@@ -94,8 +78,17 @@ def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -
         Cells("status", words, "status"),
         *(_column(name, [config.get(name, ABSENT) for config in configs], "parameter") for name in parameters),
         *(_column(name, [state.metrics.get(name, ABSENT) for state in states], "metric") for name in metrics),
+        *_value_columns(store, states),
         _column("iterations", [state.iterations for state in states], "iterations"),
     ]
+
+
+def _value_columns(store: Store, states: Sequence[TrialState]) -> list[Cells]:
+    """Return the column of the value by which trials are compared. With scope "last" it is the metric itself."""
+    if store.metric is None or store.scope == "last" or all(state.iterations <= 1 for state in states):
+        return []
+    values = [ABSENT if state.value is None else state.value for state in states]
+    return [_column(f"{adjective(store.scope)} {store.metric}", values, "value")]
 
 
 def _column(name: str, values: Sequence[Any], kind: str) -> Cells:
@@ -122,7 +115,7 @@ def fit(columns: Sequence[Cells], width: float, gap: float, widest: float, measu
         if sum(column.width + gap for column in (*parameters[:count], *more)) <= room:
             break
     more = _more(len(parameters) - count, columns, measure)
-    tail = [column for column in columns if column.kind in {"metric", "iterations"}]
+    tail = [column for column in columns if column.kind in {"metric", "value", "iterations"}]
     return [*columns[:2], *parameters[:count], *more, *tail]
 
 

@@ -107,7 +107,7 @@ def test_the_strategy_has_every_class_of_events():
     assert list(OWN) == list(EVENT_TYPES)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(EVENTS, st.integers(0, 10**9))
 def test_decoded_events_equal_the_encoded_ones(events, first):
     (chunk,) = decode(encode(first, events))
@@ -115,7 +115,7 @@ def test_decoded_events_equal_the_encoded_ones(events, first):
     assert exactly(chunk.events()) == exactly(events)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(EVENTS, max_size=4))
 def test_concatenated_chunks_are_decoded_one_by_one(runs):
     data, first = b"", 0
@@ -129,7 +129,7 @@ def test_concatenated_chunks_are_decoded_one_by_one(runs):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(EVENTS, st.integers(0, 5), st.integers(-2, 20))
 def test_since_and_until_return_a_part(events, first, number):
     (chunk,) = decode(encode(first, events))
@@ -175,7 +175,7 @@ def test_an_incomplete_only_chunk_is_left_out():
         assert sum(map(len, decode(data[:length]))) in {0, 1}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(EVENTS, st.sampled_from([TrialReported, WorkerReported]))
 def test_metrics_of_one_class_are_those_of_its_events_only(events, kind):
     (chunk,) = decode(encode(0, events))
@@ -189,7 +189,7 @@ def test_metrics_of_one_class_are_those_of_its_events_only(events, kind):
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(EVENTS, st.sets(st.sampled_from(EVENT_TYPES), min_size=1))
 def test_only_events_of_the_given_classes_are_returned_in_order(events, kinds):
     (chunk,) = decode(encode(0, events))

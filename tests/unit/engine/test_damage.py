@@ -28,10 +28,14 @@ from nbtune.engine.protocol.frames import _HEADER, _SIZE, FORMAT, make_frame
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_result, user_metrics
 from nbtune.engine.storage import log as log_module
+from nbtune.engine.storage.launch_spec import Launch
 from nbtune.engine.storage.log import EventLog, read_log
 from nbtune.engine.storage.segments import FOLDER
 from nbtune.engine.storage.snapshot import read_large, write_large
+from nbtune.engine.storage.storage import Storage
 from nbtune.errors import ExperimentError
+from nbtune.spec.options.options import Spec
+from nbtune.spec.space.space import Space
 
 LOCAL = pafs.LocalFileSystem()
 TRIALS, REPORTS = 3, 30
@@ -335,17 +339,18 @@ def test_a_stream_that_is_not_a_chunk_counts_as_damaged(batch):
 def test_a_damaged_file_of_the_snapshot_is_told_and_not_unpickled(tmp_path, damaged):
     (tmp_path / FOLDER).mkdir()
     values = [np.arange(1000), {"a": 1}]
+    launch = Launch(Spec(), Space(), b"", len(values), "", Storage(""), None)
     write_large(LOCAL, str(tmp_path), values)
-    first, second = read_large(LOCAL, str(tmp_path), 2)
+    first, second = read_large(LOCAL, str(tmp_path), launch)
     assert (first == values[0]).all()
     assert second == values[1]
-    path = tmp_path / FOLDER / "large-0.bin"
+    path = tmp_path / FOLDER / "large-0-0.bin"
     data = path.read_bytes()
     if isinstance(damaged, str):
         damaged = data[:-8] if damaged == "cut" else data[:500] + bytes([data[500] ^ 1]) + data[501:]
     path.write_bytes(damaged)
-    with pytest.raises(ExperimentError, match=r"large-0.bin is damaged, so the experiment cannot be resumed"):
-        list(read_large(LOCAL, str(tmp_path), 2))
+    with pytest.raises(ExperimentError, match=r"large-0-0.bin is damaged, so the experiment cannot be resumed"):
+        list(read_large(LOCAL, str(tmp_path), launch))
 
 
 def test_what_is_known_of_trials_behind_damage():

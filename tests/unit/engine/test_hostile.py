@@ -1,6 +1,7 @@
 """Stored experiments from others: their texts are data, and lead to no file outside their folder."""
 
 import time
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
@@ -58,8 +59,10 @@ def test_the_path_of_a_checkpoint_leads_nowhere_else(tmp_path, path):
         object.__setattr__(event, "path", path)  # no nbtune writes such a path
     log.append(ExperimentUpdated(time=3.0, metadata={"status": "finished"}))
     log.flush()
-    experiment = nbtune.load(str(tmp_path / "one"))
     kept = f"{tmp_path}/one/t0/checkpoint_000000"
+    for folder in (kept, str(tmp_path / "outside" / "output")):  # also what others lead to exists
+        Path(folder).mkdir(parents=True)
+    experiment = nbtune.load(str(tmp_path / "one"))
     assert [checkpoint.path for checkpoint in experiment.trials[0].checkpoints] == [kept]
     assert experiment.df["checkpoint"].dropna().tolist() == [kept]
     past = past_of(read_log(LOCAL, str(tmp_path / "one"))).trials

@@ -292,7 +292,7 @@ _JSON = st.recursive(
 _FIELDS = st.sampled_from([field.name for field in dataclasses.fields(Owner)])
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=40) | st.dictionaries(_FIELDS, _JSON).map(lambda data: json.dumps(data).encode()))
 def test_a_damaged_or_hostile_owner_is_not_an_error(tmp_path, data):
     folder = tmp_path / "nbtune" / "owners"

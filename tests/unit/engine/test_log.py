@@ -121,7 +121,7 @@ def test_a_truncated_segment_loses_only_its_own_events(log, tmp_path, small_segm
     assert (len(lost), lost.end) == (0, 15)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(writers=st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 6)), max_size=5), min_size=2, max_size=5))
 def test_late_events_of_earlier_drivers_do_not_count(tmp_path_factory, monkeypatch, writers):
     """Drivers take over from each other while the earlier ones go on writing: each event is of the highest epoch."""

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from nbtune.engine.protocol.failures import TrialError, describe
 from nbtune.engine.trial.payload import ProgramPayload
-from nbtune.engine.trial.pickler import _statements_at
 from nbtune.engine.trial.program import run_program
 from nbtune.engine.trial.session import LocalSession
 from nbtune.errors import SpecError
 from nbtune.launch.prepare import prepare_cell
 from nbtune.spec.cell.texts import names_in_texts
+from nbtune.spec.cell.versions import statements_at
 
 
 class Recording(LocalSession):
@@ -219,8 +219,10 @@ def test_inspect_finds_the_source_in_a_trial(notebook, reached):
 def test_statements_of_a_cell_that_the_trials_do_not_need_stay_in_the_notebook():
     text = "PASSWORD = 'secret'\n@wraps\ndef f():\n    return 1\nPASSWORD = 'secret'\ng = [\n    lambda: 2]\nclass A:\n    x = 1\n"
     expected = ["", "@wraps", "def f():", "    return 1", "", "g = [", "    lambda: 2]", "", "", ""]
-    assert _statements_at(text, {3, 7}).split("\n") == expected
-    assert _statements_at("not python", {1}) == "not python"
+    kept, definitions = statements_at(text, {3: "f", 7: "<lambda>"})
+    assert kept.split("\n") == expected
+    assert definitions == {"f": "@wraps\ndef f():\n    return 1", "g": "g = [\n    lambda: 2]"}
+    assert statements_at("not python", {1: "f"}) == ("not python", {"f": "not python"})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nbtune import Space
@@ -45,7 +45,6 @@ def is_value(domain: Domain, value: Any) -> bool:
 
 
 @given(domains())
-@settings(deadline=None)
 def test_optuna_and_random_search_draw_values_of_the_domain(domain: Domain) -> None:
     space = Space.from_dict({"x": domain})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))

@@ -400,6 +400,22 @@ def test_a_damaged_snapshot_of_tune_is_set_aside(tmp_path, name, damage):
     assert not set_damaged_aside(LOCAL, str(tmp_path))
 
 
+@pytest.mark.parametrize("state", [b"7", b'{"seen": 7}', b"PK\x03\x04 a ZIP archive", pickle.dumps(1) + b"more"])
+def test_a_search_algorithm_may_write_its_state_in_any_format(tmp_path, state):
+    session = "2026-01-01_00-00-00"
+    snapshot_of_tune(tmp_path, session)
+    path = tmp_path / f"searcher-state-{session}.pkl"
+    path.write_bytes(state)
+    assert set_damaged_aside(LOCAL, str(tmp_path))
+    assert path.read_bytes() == state
+    for damaged in (b"", b"\0" * 50, pickle.dumps(list(range(9)))[:-3]):
+        path.write_bytes(damaged)
+        assert not set_damaged_aside(LOCAL, str(tmp_path))
+        for file in tmp_path.glob("damaged-*"):
+            file.unlink()
+        snapshot_of_tune(tmp_path, session)
+
+
 def test_a_folder_without_a_snapshot_of_tune(tmp_path):
     assert not set_damaged_aside(LOCAL, str(tmp_path))
     snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")

@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(CHOICES, VALUES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_trial_has_the_values_of_a_grid_and_a_constant(folder: Path, values: list[Any], constant: Any) -> None:
     space = {"n": tune.grid_search(values), "c": {"d": constant}, "m": tune.choice(values)}
     found = configs(folder, space, 1)
@@ -84,7 +84,7 @@ def test_a_trial_has_the_values_of_a_grid_and_a_constant(folder: Path, values: l
 
 
 @given(CHOICES, st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_point_of_the_user_is_the_first_trial(folder: Path, values: list[Any], data: st.DataObject) -> None:
     value = data.draw(st.sampled_from(values))
     for search in ("random", "optuna"):

@@ -16,8 +16,9 @@ from nbtune.engine.protocol.commands import (
 )
 from nbtune.engine.protocol.events import ExperimentUpdated, TrialEnded
 from nbtune.errors import ExperimentError, SpecError
-from nbtune.notebook.commands import COMMANDS, execute
+from nbtune.notebook.commands import COMMANDS, execute, take_code
 from nbtune.results.experiment import Experiment
+from nbtune.spec.options.tokenizer import split_line
 from nbtune.testing import Replay, example, replay
 from tests.unit.results.test_experiment import Going, until
 
@@ -123,3 +124,21 @@ def test_what_is_fulfilled_by_the_end_of_a_trial_is_no_error():
     source._chunks += decode(
         encode(source._chunks[-1].end, [ExperimentUpdated(time=1.0, metadata={"status": "stopped"})])
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("digits", (["digits"], "stored")),
+        ("digits --code new", (["digits"], "new")),
+        ("--code=stored digits mine", (["digits", "mine"], "stored")),
+    ],
+)
+def test_the_code_of_a_resumed_experiment(line, expected):
+    assert take_code(split_line(line)) == expected
+
+
+@pytest.mark.parametrize("line", ["digits --code", "digits --code old", "--code digits"])
+def test_another_code_is_refused(line):
+    with pytest.raises(SpecError, match="--code: expected new or stored, got"):
+        take_code(split_line(line))

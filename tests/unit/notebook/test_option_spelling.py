@@ -20,6 +20,7 @@ INVALID: dict[str, Any] = {
     "name": "2nd",
     "metric": "",
     "mode": "up",
+    "scope": "first",
     "samples": 0,
     "search": "optona",
     "scheduler": 5,
@@ -145,7 +146,7 @@ def test_the_spelling_holds_for_every_error_of_nbtune() -> None:
     assert str(caught.value) == "--storage: cannot be used with --gpus"
 
 
-_COMMANDS = {"--failed", "--checkpoint", "--idle"}  # of `%tune COMMAND`
+_COMMANDS = {"--failed", "--code", "--checkpoint", "--idle"}  # of `%tune COMMAND`
 _OF_RAY = {"--serialized-runtime-env-context", "--language", "--address", "--head", "--block", "--no-monitor",
            "--disable-usage-stats", "--gcs-address", "--autoscaling-config", "--execute", "--node-id"}  # fmt: skip
 

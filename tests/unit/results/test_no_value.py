@@ -49,7 +49,7 @@ def test_the_note_of_a_trial_and_the_warning_of_the_experiment(reports, note):
     store = store_of(*reports)
     assert note_of(store) == note
     assert Trial(SimpleNamespace(_store=store), 0).note == note
-    assert _hint(store) == (f"trial 0: {note}" if note else "no trial has a finite last value of loss")
+    assert _hint(store) == (f"trial 0: {note}" if note else "")
     message = TableRows(store).message(everything=True)
     assert (message["columns"][-1]["role"] == "error") is bool(note)
     assert not note or message["rows"][0][-1] == note

@@ -80,7 +80,7 @@ def test_reports_of_workers_are_not_reports_of_the_trial():
     store = feed(Store({"metric": "loss", "mode": "min"}), started(2), *report(1, [0.5, 0.5]), *report(2, [0.5, 0.5]))
     assert store.metrics() == ["loss"]
     assert store.history()["loss"].tolist() == [1.0, 1.0]
-    assert (store.trials[0].metrics, store.trials[0].iterations, store.trials[0].best) == ({"loss": 1.0}, 2, 1.0)
+    assert (store.trials[0].metrics, store.trials[0].iterations, store.trials[0].value) == ({"loss": 1.0}, 2, 1.0)
     assert store.reports.points("loss", 0)[1][3].tolist() == [1.0, 1.0]
 
 
@@ -174,7 +174,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.lists(LIVES, min_size=1, max_size=3))
 def test_the_chunks_of_events_do_not_matter(data, lives):
     events = []

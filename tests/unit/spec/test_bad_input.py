@@ -195,7 +195,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(PIECES, TEXT), max_size=25).map("".join))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_text_is_a_cell_a_line_or_an_expression_or_gets_a_message(text: str) -> None:
     for options in ({}, {"search": "grid"}):
         answer(lambda options=options: prepare_cell(text, options, {}))
@@ -209,7 +209,7 @@ def test_any_text_is_a_cell_a_line_or_an_expression_or_gets_a_message(text: str)
         st.sampled_from(sorted(OPTIONS)), st.one_of(TEXT, st.integers(), st.floats(), st.none()), max_size=4
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_text_or_number_as_an_option(options: dict[str, Any]) -> None:
     _, problems = make_spec(options)
     assert all(str(problem).encode() for problem in problems)

@@ -445,7 +445,7 @@ def outcome(execute, namespace):
     return shown, error
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(STATEMENTS, max_size=8).map("\n".join), STARTS)
 def test_a_body_leaves_the_same_globals_as_plain_python(source, start):
     cell, problems = parse_cell(source, start)

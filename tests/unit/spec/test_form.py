@@ -220,7 +220,7 @@ def cells(draw):
     return "\n".join([*lines, *draw(st.sampled_from([[], ["", "report(x=1)"], ["report(x=1)", ""]]))])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cells())
 def test_cell_to_space_to_form_to_cell(text):
     namespace = {"n": 40}
@@ -263,7 +263,7 @@ TYPED_ROWS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(TYPED_ROWS, max_size=3), st.dictionaries(st.sampled_from(["name", "samples", "more", "search"]), TYPED))
 def test_any_input_is_valid_or_has_problems(rows, line):
     found = checked(*rows, line={**read_line(""), **line})

@@ -302,7 +302,7 @@ def test_a_class_body_in_a_function_reads_the_globals(lines, maybe):
     assert (found.optional, found.needed) == (maybe, {})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(SIMPLE, max_size=6).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_missing_in_straight_line_code_is_needed(lines):
     # An expression with a branch that binds a name is not straight-line code: the name is optional, see below.
@@ -310,7 +310,7 @@ def test_a_name_missing_in_straight_line_code_is_needed(lines):
     assert missing(lines) in {None, *free_names(ast.parse("\n".join(lines)).body).needed}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(ANY, max_size=4).map(lambda parts: [line for part in parts for line in part]))
 def test_a_name_missing_in_any_code_is_needed_or_optional(lines):
     found = free_names(ast.parse("\n".join(lines)).body)

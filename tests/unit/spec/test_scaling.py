@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbtune.errors import SpecError
@@ -194,7 +194,6 @@ AMOUNTS = st.one_of(st.integers(1, 10**6), st.integers(1, 9999).map(lambda parts
 SIZES = st.integers(1, 2**50)
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"cpus": AMOUNTS},
@@ -216,7 +215,6 @@ def test_options_round_trip_through_the_form_and_its_cell(options):
     assert make_spec(read_options)[0] == make_spec(requested)[0]
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"num_workers": st.integers(1, 100)},

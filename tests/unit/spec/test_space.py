@@ -278,7 +278,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.lists(VALUES, min_size=1, max_size=5))
 def test_the_text_of_a_domain_evaluates_to_the_domain(lower, width, values):
     for found in (

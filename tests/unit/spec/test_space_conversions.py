@@ -93,7 +93,7 @@ def _scalars(domain):
 INF = {"inf": math.inf}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(cells())
 def test_a_cell_round_trips_through_a_space(text):
     space = Space.from_cell(text, INF)
@@ -102,7 +102,7 @@ def test_a_cell_round_trips_through_a_space(text):
     assert again.to_cell() == space.to_cell()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(cells())
 def test_a_space_round_trips_through_json(text):
     space = Space.from_cell(text, INF)
@@ -112,7 +112,7 @@ def test_a_space_round_trips_through_json(text):
     assert json.loads(again.to_json()) == json.loads(space.to_json())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(cells(optuna_only=True))
 def test_a_space_round_trips_through_optuna(text):
     space = Space.from_cell(text, INF)
@@ -125,20 +125,20 @@ def test_a_space_round_trips_through_optuna(text):
     assert list(config) == list(dict.fromkeys(name.split("/")[0] for name in space.names))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(domains().filter(lambda d: d.kind != "randn" and _scalars(d)))
 def test_a_domain_round_trips_through_an_optuna_distribution(domain):
     assert domain_of(distribution(domain)) == domain
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(domains())
 def test_a_space_round_trips_through_ray_tune(domain):
     space = Space((Parameter("x", domain),))
     assert Space.from_dict(space.to_dict()) == space
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(cells(), st.integers(0, 2**31))
 def test_samples_satisfy_the_constraints_and_are_reproducible(text, seed):
     space = Space.from_cell(text, INF)

@@ -283,7 +283,7 @@ def test_a_resumed_experiment_is_sent_again_when_its_events_come(sent):
     assert (head.state["live"], head.state["resumable"]) == (False, "failed")  # all are over, one of them has failed
     ask(experiment, "header", type="resume", failed=True)
     sent.of("done")
-    assert source.commands == [("resumed", {"path": "/somewhere/example_1", "failed": True})]
+    assert source.commands == [("resumed", {"path": "/somewhere/example_1", "failed": True, "code": "stored"})]
     sent.clear()
     time.sleep(0.2)
     assert head.state["over"] == 4  # what is known stays until there is something new

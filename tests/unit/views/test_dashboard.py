@@ -164,7 +164,8 @@ def test_the_header_at_the_beginning_and_at_the_end():
     assert "starting" in empty["hint"]
     experiment = replay(example(trials=5, reports=10, failing=2))
     state = header_state(experiment._store)
-    assert state["best"]["metric"] == "accuracy"
+    assert state["best"]["label"] == "best accuracy"
+    assert state["best"]["iteration"] == experiment.best.value_iteration
     assert state["best"]["trial"] == experiment.best.id
     assert state["hint"] == "trial 3 failed: ValueError: the loss is not finite, and 1 more failed"
     assert state["remaining"] is None

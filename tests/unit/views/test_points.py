@@ -105,7 +105,7 @@ def test_nan_is_a_gap_and_a_later_metric_is_included():
     assert other.curves == {0: [(4, 2.0, 2.5)]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_the_order_of_reports_and_updates_does_not_matter(data):
     lives = data.draw(st.lists(st.integers(0, 20), min_size=1, max_size=4))

@@ -60,18 +60,22 @@ def test_the_first_message_has_everything_and_later_ones_only_changes():
     assert [column["label"] for column in first["columns"]] == [
         "loss",
         "best loss",
+        "best at",
         "lr",
         "extra",
         "iterations",
         "time (s)",
     ]
-    assert first["rows"] == [[0, "pending", 3.0, 3.0, 0.1, 1, 1, 0.5], [1, "pending", None, None, 0.2, None, 0, None]]
+    assert first["rows"] == [
+        [0, "pending", 3.0, 3.0, 1, 0.1, 1, 1, 0.5],
+        [1, "pending", None, None, None, 0.2, None, 0, None],
+    ]
     assert first["best"] == 0
     assert rows.message() is None
     feed(store, reported(0, 2, loss=4.0, extra=1))
     second = rows.message()
     assert not second["reset"]
-    assert second["rows"] == [[0, "pending", 4.0, 3.0, 0.1, 1, 2, 1.0]]
+    assert second["rows"] == [[0, "pending", 4.0, 3.0, 1, 0.1, 1, 2, 1.0]]
     assert rows.message(everything=True)["rows"][1][0] == 1
 
 
@@ -91,7 +95,7 @@ def test_a_parameter_called_like_a_metric_and_its_space():
         "act": {"kind": "choice", "values": ["relu", math.inf]},
     }
     store = feed(Store(), start(space=space), added(0, loss=0.1, act="relu"), reported(0, 1, loss=5.0))
-    columns = TableRows(store).message()["columns"][2:]
+    columns = TableRows(store).message()["columns"][3:]
     first = {"key": "config/loss", "label": "config/loss", "role": "param", "log": True, "choices": None}
     assert columns[0] == {**first, "kind": "float", "space": "loguniform(0.1, 1.0)"}
     assert columns[1]["choices"] == ["relu", "Infinity"]
@@ -104,7 +108,7 @@ def test_an_error_gets_a_column():
     assert message["rows"][2][-1] == "ValueError: the loss is not finite"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 200), max_size=6))
 def test_the_messages_add_up_to_the_table(cuts):
     events = list(example(trials=6, reports=5))

@@ -27,7 +27,7 @@ from nbtune.results.store import Store
 from nbtune.views.still.picture import clean, cut, text_width, ticks, wrap
 from nbtune.views.still.still import still
 from nbtune.views.still.still_curves import collect, draw
-from nbtune.views.still.still_table import Cells, fit, ranked
+from nbtune.views.still.still_table import Cells, fit
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path", "metadata"}
@@ -91,19 +91,19 @@ def test_a_finished_experiment():
     seen = words(store)
     assert seen[0] == "digits ✓ finished"
     assert seen[1] == "5 of 5 trials 2 finished, 1 stopped early, 2 failed"
-    assert seen[2] == "★ acc 0.75 trial 1 lr  0.01 opt  adam"
+    assert seen[2] == "★ best acc 0.75 trial 1, iteration 2 lr  0.01 opt  adam"
     assert seen[3] == "1:12"
-    assert "trial status lr opt acc iterations" in seen
-    rows = seen[seen.index("trial status lr opt acc iterations") + 1 :]
-    assert rows[0] == "★ 1 ✓ finished 0.01 adam 0.75 2"
+    assert "trial status lr opt acc best acc iterations" in seen
+    rows = seen[seen.index("trial status lr opt acc best acc iterations") + 1 :]
+    assert rows[0] == "★ 1 ✓ finished 0.01 adam 0.75 0.75 2"
     assert [row.split()[0] for row in rows[1:5]] == ["0", "2", "3", "4"]  # the failed ones do not count
     assert rows[5] == "✗ trial 3: ValueError: <b>no</b> and 1 more failed"
 
 
 def test_a_loss_has_its_lowest_first():
     store = experiment(({}, [3.0]), ({}, [1.0]), ({}, [2.0]), ({}, [math.nan]), mode="min")
-    assert [state.number for state in ranked(store)] == [1, 2, 0, 3]
-    assert says(store, "★ acc 1")
+    assert [state.number for state in store.ranked()] == [1, 2, 0, 3]
+    assert says(store, "★ best acc 1")
 
 
 def test_the_root_has_an_id_and_accessible_names():
@@ -145,7 +145,7 @@ def test_another_run_with_the_same_seed_changes_one_line():
 
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT, ANY_TEXT)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_text(name, metric, parameter, value, error):
     store = experiment(
         ({parameter: value, "n": {value: error}}, [1.0, 2.0]),
@@ -195,8 +195,8 @@ def test_a_value_without_a_repr_loses_only_its_cell():
         (experiment(status="failed"), "no trial was started"),
         (experiment(({}, [], "running"), status="running"), "no report yet"),
         (experiment(({}, [math.nan], "running"), status="running"), "no finite value of acc yet"),
-        (experiment(({}, [math.nan])), "no trial has a finite last value of acc; reported metrics: acc"),
-        (experiment(({}, ["text"])), "no trial has a finite last value of acc; reported metrics: acc"),
+        (experiment(({}, [math.nan])), "no trial has a finite value of acc; reported metrics: acc"),
+        (experiment(({}, ["text"])), "no trial has a finite value of acc; reported metrics: acc"),
         (experiment(({}, [1.0]), metric=None, mode=None), "no metric to compare"),
         (experiment(({}, [], "failed", "E: x"), status="failed"), "✗ trial 0: E: x"),
         (experiment(({}, [1.0]), error="RayError: gone"), "RayError: gone"),
@@ -223,7 +223,7 @@ VALUES = st.one_of(
 
 
 @given(st.lists(st.lists(VALUES, max_size=12), max_size=5), st.sampled_from(["min", "max"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_values_can_be_drawn(trials, mode):
     root = picture(experiment(*(({}, values) for values in trials), mode=mode))
     for path in root.iter(f"{SVG}path"):
@@ -232,7 +232,7 @@ def test_any_values_can_be_drawn(trials, mode):
 
 
 def curves_of(store):
-    return collect(store, store.metric, ranked(store), store.best())
+    return collect(store, store.metric, store.ranked(), store.best())
 
 
 def test_kinds_of_curves_have_different_styles():
@@ -272,7 +272,7 @@ def test_many_curves_are_sampled_with_the_best_and_running_ones():
     drawn = [curve.state.number for curve in chart.curves]
     assert len(drawn) == 60
     assert drawn == sorted(drawn)
-    assert {150, 151, *(state.number for state in ranked(store)[:20])} <= set(drawn)
+    assert {150, 151, *(state.number for state in store.ranked()[:20])} <= set(drawn)
     assert max(np.diff(drawn)) <= 25
     assert says(store, "60 of 400 curves")
 
@@ -385,7 +385,7 @@ def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
         assert any(f"1 {word}" in line for line in words(store))
         assert any(shown in line for line in words(store))
         assert shown in still(store)["text/plain"]
-        states, best = ranked(store), store.best()
+        states, best = store.ranked(), store.best()
         lines = "\n".join(draw(collect(store, "acc", states, best), 0, 0, 700))
         assert word in lines  # the legend
         assert lines.count('<path d="M') >= 4  # both curves, beside the axes
