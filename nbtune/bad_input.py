@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nbtune.errors import NbtuneError, Problem, SpecError
 
-__all__ = ["NESTED", "invalid_characters", "parse_code", "parse_expression", "readable_input", "shortened"]
+__all__ = ["NESTED", "invalid_characters", "parse_code", "parse_expression", "readable_input", "shortened", "too_large"]
 
 _PACKAGE = f"{Path(__file__).parent}/"
 _INVALID = re.compile("[\ud800-\udfff\0]")
+_MAX_BITS, _MAX_DEPTH = 10_000, 100
 NESTED = "nested too deeply: Python's own parser and compiler have a limit as well. Use fewer brackets or operators"
 
 
@@ -65,6 +67,23 @@ def parse_expression(text: str) -> ast.expr:
         raise SyntaxError(NESTED) from None
     except ValueError:
         raise SyntaxError((invalid_characters(text) or ("it is not valid text", 0))[0]) from None
+
+
+def too_large(value: Any, depth: int = 0) -> str | None:
+    """Return why Python, JSON and tables cannot write a value; None if they can.
+
+    Args:
+        value: any value. The items of lists, tuples and dictionaries count, other objects do not.
+        depth: how many values it is inside of.
+    """
+    if type(value) is int and value.bit_length() > _MAX_BITS:
+        return "an integer of more than 3,000 digits, which Python may refuse to write"
+    if type(value) not in (list, tuple, dict):
+        return None
+    if depth == _MAX_DEPTH:
+        return f"lists or dictionaries that are nested more than {_MAX_DEPTH} levels deep"
+    items = [*value, *value.values()] if type(value) is dict else value
+    return next((reason for item in items if (reason := too_large(item, depth + 1)) is not None), None)
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from nbtune.bad_input import too_large
 from nbtune.engine.search.own_settings import compares_trials, has_own_space, own_metric, own_mode
 from nbtune.errors import Problem, option_ref
 from nbtune.spec.options.options import Spec
@@ -57,18 +58,36 @@ def check_objects(spec: Spec, space: Space, problems: list[Problem]) -> None:
         if name != "stop":
             problems += _conflicts(spec, space, name, value)
     for parameter in space.parameters:
+        problems += _large_parts(parameter)
         problems += _unpicklable_parts(parameter)
     for constraint in space.constraints:
         if (reason := _unpicklable(constraint.test)) is not None:
             problems.append(Problem(_not_sent(str(constraint), reason), constraint.line, "unpicklable"))
 
 
+def _values(parameter: Parameter) -> list[Any]:
+    """Return the values that a parameter's domain names: a constant, choices, bounds."""
+    values = []
+    for part in alternatives(parameter.domain):
+        if isinstance(part, Domain):
+            values += [value for argument in part.arguments.values() for value in _listed(argument)]
+        else:
+            values.append(part)
+    return values
+
+
+def _large_parts(parameter: Parameter) -> Iterator[Problem]:
+    for value in _values(parameter):
+        if (reason := too_large(value)) is not None:
+            text = f"has {reason}. Give a smaller value, or text from which the trial makes it"
+            yield Problem(text, parameter.line, parameter=parameter.name)
+            return
+
+
 def _unpicklable_parts(parameter: Parameter) -> Iterator[Problem]:
     if (reason := _unpicklable(parameter.domain)) is None:
         return
-    parts = [part for part in alternatives(parameter.domain) if isinstance(part, Domain)]
-    values = [value for part in parts for argument in part.arguments.values() for value in _listed(argument)]
-    for value in values:
+    for value in _values(parameter):
         if not is_plain(value) and (own := _unpicklable(value)) is not None:
             text = _not_sent(f"{label(value)} ({_name(value)})", own)
             yield Problem(text, parameter.line, "unpicklable", parameter=parameter.name)

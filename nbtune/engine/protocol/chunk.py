@@ -168,7 +168,10 @@ def _to_json(value: Any) -> str:
     Args:
         value: what `nbtune.engine.protocol.metrics.plain` has returned.
     """
-    return json.dumps(value, default=_repr)
+    try:
+        return json.dumps(value, default=_repr)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits, or nested too deeply
+        return json.dumps(_repr(value))
 
 
 def _repr(value: Any) -> str:

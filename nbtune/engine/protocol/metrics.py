@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from nbtune.bad_input import too_large
+
 __all__ = ["Report", "Share", "flat", "plain", "reported"]
 
 
@@ -52,8 +54,11 @@ def reported(metrics: Mapping[Any, Any]) -> dict[str, Any]:
         metrics: what the user reports. A name may be any text or object.
 
     Raises:
-        ValueError: two of them have the same name as text.
+        ValueError: two of them have the same name as text, or one cannot be written.
     """
+    for name, value in metrics.items():
+        if (reason := too_large(value)) is not None:
+            raise ValueError(f"the metric {name!r} has {reason}. Report a float, text or something smaller")
     duplicates = [name for name, count in Counter(name for name, _ in flat(metrics)).items() if count > 1]
     if duplicates:
         raise ValueError(

@@ -28,6 +28,8 @@ __all__ = ["TYPE", "NotLoaded", "from_typed_json", "to_typed_json"]
 
 TYPE = "$type"
 """The key that tells an encoded value from a dictionary."""
+_MAX_BITS = 10_000  # of an integer in digits: Python refuses to read or write more than 4,300 of them
+_MAX_DEPTH = 100  # nested lists and dictionaries; deeper ones, which JSON's recursion cannot handle, are pickled
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,29 @@ def to_typed_json(value: Any) -> Any:
     Returns:
         The value itself if JSON keeps it as it is, otherwise a value of JSON that `from_typed_json` reads.
     """
+    return _encode(value, 0)
+
+
+def _encode(value: Any, depth: int) -> Any:
+    """Encode a value that is inside `depth` others."""
     kind = type(value)
+    if kind is int and value.bit_length() > _MAX_BITS:
+        return _typed("int", value=hex(value))
     if value is None or kind in (bool, int, str):
         return value
+    if depth > _MAX_DEPTH:
+        return _object(value)
     if kind is float:
         return value if math.isfinite(value) else _typed("float", value=repr(value))
     if kind is list:
-        return [to_typed_json(item) for item in value]
+        return [_encode(item, depth + 1) for item in value]
     if kind is dict:
         if TYPE not in value and all(type(key) is str for key in value):
-            return {key: to_typed_json(item) for key, item in value.items()}
-        return _typed("dict", items=[[to_typed_json(key), to_typed_json(item)] for key, item in value.items()])
+            return {key: _encode(item, depth + 1) for key, item in value.items()}
+        items = [[_encode(key, depth + 1), _encode(item, depth + 1)] for key, item in value.items()]
+        return _typed("dict", items=items)
+    if kind in _SEQUENCE_NAMES:
+        return _typed(_SEQUENCE_NAMES[kind], items=[_encode(item, depth + 1) for item in value])
     for name, (accepts, encode, _) in _CODECS.items():
         if accepts(value):
             return _typed(name, **encode(value))
@@ -99,6 +113,8 @@ def _decode(value: Mapping[str, Any], unpickle: bool) -> Any:
     name = value[TYPE]
     if name == "float":
         return float(value["value"])
+    if name == "int":
+        return int(value["value"], 16)
     if name == "dict":
         return {
             from_typed_json(key, unpickle=unpickle): from_typed_json(item, unpickle=unpickle)
@@ -218,18 +234,10 @@ def _iso(kind: Any) -> tuple[Callable[[Any], bool], Callable[[Any], dict[str, An
     )
 
 
-def _items(kind: type) -> tuple[Callable[[Any], bool], Callable[[Any], dict[str, Any]], Callable[[Any], Any]]:
-    return _exactly(kind), lambda value: {"items": [to_typed_json(item) for item in value]}, _never
-
-
-def _never(data: Mapping[str, Any]) -> Any:
-    raise AssertionError("sequences are decoded with their items")
-
-
 _SEQUENCES: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_SEQUENCE_NAMES = {kind: name for name, kind in _SEQUENCES.items()}
 
 _CODECS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], dict[str, Any]], Callable[[Any], Any]]] = {
-    **{name: _items(kind) for name, kind in _SEQUENCES.items()},
     "numpy": (_is_scalar, lambda value: _array(np.asarray(value)), lambda data: _to_array(data)[()]),
     "array": (lambda value: type(value) is np.ndarray and _is_plain(value.dtype), _array, _to_array),
     "numpy.dtype": (

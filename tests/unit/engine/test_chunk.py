@@ -251,3 +251,17 @@ def test_plain_converts_numpy_and_torch_values():
     assert plain({1: (np.int64(2), [np.float32(0.5)])}) == {"1": (2, [0.5])}
     thing = object()
     assert plain(thing) is thing
+
+
+def test_metrics_that_json_cannot_write_do_not_prevent_others() -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    reports = [
+        TrialReported(0, iteration=1, metrics={"x": value, "y": 1.5}) for value in (10**5000, [10**5000], deep, 3)
+    ]
+    (chunk,) = decode(encode(0, reports))
+    found = [event.metrics for event in chunk.events_of(TrialReported)]
+    assert [metrics["y"] for metrics in found] == [1.5] * 4
+    assert found[3]["x"] == 3
+    assert all(isinstance(metrics["x"], str) for metrics in found[:3])

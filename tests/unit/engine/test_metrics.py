@@ -206,3 +206,14 @@ def test_a_renamed_column_does_not_take_the_name_of_another():
     assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
     assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
     assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)
+
+
+@pytest.mark.parametrize("kind", ["int", "in a list", "lists", "dictionaries"])
+def test_a_value_that_nothing_can_write_is_an_error_of_the_report(kind):
+    deep_list: list = []
+    deep_dict: dict = {}
+    for _ in range(20_000):
+        deep_list, deep_dict = [deep_list], {"a": deep_dict}
+    value = {"int": 10**5000, "in a list": [1, (2, {"x": -(10**5000)})], "lists": deep_list, "dictionaries": deep_dict}
+    with pytest.raises(ValueError, match=r"the metric 'acc' has .*\. Report a float, text or something smaller"):
+        reported({"loss": 1, "acc": value[kind]})

@@ -182,3 +182,24 @@ def test_a_subclass_of_a_type_of_json_is_not_taken_for_it() -> None:
 def test_damaged_values_raise_value_error(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_typed_json(value, unpickle=True)
+
+
+def nested(kind: type, depth: int) -> Any:
+    value: Any = kind()
+    for _ in range(depth):
+        value = [value] if kind is list else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("depth", [90, 200, 100_000])
+@pytest.mark.parametrize("kind", [list, dict])
+def test_values_that_are_nested_deeply(kind: type, depth: int) -> None:
+    value = nested(kind, depth)
+    decoded = from_typed_json(json.loads(json.dumps(to_typed_json({"x": value, "y": 1}))), unpickle=True)
+    assert decoded["y"] == 1
+    assert depth > 200 or decoded["x"] == value
+
+
+def test_integers_of_any_length() -> None:
+    for value in (10**5000, -(2**50_000), [10**4400], {"a": (7**9000,)}):
+        assert from_typed_json(json.loads(json.dumps(to_typed_json(value))), unpickle=False) == value

@@ -131,3 +131,15 @@ def test_a_sample_from_with_each_way_to_take_parameters() -> None:
     ):
         cell = f"depth: randint(1, 4)\nwide: sample_from({function})\nreport(loss=1)"
         assert prepare_cell(cell, {}, {"tune": tune}).space.names == ("depth", "wide")
+
+
+@pytest.mark.parametrize("domain", ["choice([HUGE, 3])", "choice([[HUGE], 3])", "CONSTANT", "DEEP"])
+def test_a_value_that_nothing_can_write_is_refused(domain: str) -> None:
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    namespace = {"HUGE": 10**5000, "CONSTANT": 10**5000, "DEEP": deep}
+    space = f"a: {domain}" if domain.startswith("choice") else f"a: choice([{domain}])"
+    text = refused(f"{space}\nreport(loss=1)", namespace)
+    assert "line 2: a: has " in text
+    assert "Give a smaller value, or text from which the trial makes it" in text
