@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
+
+import numpy as np
 
 from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
@@ -33,6 +36,8 @@ PLOTS = {
 
 _STATUSES = {"stopped": "stopped early", "running": "still running", "paused": "paused", "pending": "pending"}
 """The status of a trial that has not finished -> how the title of a figure counts it."""
+_SYMBOLS = {"stopped": ("square", "■"), "running": ("triangle-up", "▲"), "paused": ("diamond", "◆")}
+"""Status -> the symbol of plotly's with which the figures of single trials mark it, and as text. Others are circles."""
 
 
 def to_study(store: Store, *, for_figures: bool = False) -> Any:
@@ -198,6 +203,41 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
         except (ValueError, TypeError) as error:  # an option that Optuna does not support
             raise ExperimentError(f"plot {kind!r}: {error}") from error
     others = Counter(trial.user_attrs["status"] for trial in done if trial.user_attrs["status"] != "finished")
-    marked = f" ({', '.join(f'{count} {_STATUSES[status]}' for status, count in others.items())})" if others else ""
+    is_marked = others and _mark(figure, {trial.number: trial.user_attrs["status"] for trial in done})
+    counts = [
+        f"{_SYMBOLS[status][1]} {count} {_STATUSES[status]}"
+        if is_marked and status in _SYMBOLS
+        else f"{count} {_STATUSES[status]}"
+        for status, count in others.items()
+    ]
+    marked = f" ({', '.join(counts)})" if counts else ""
     figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}{marked}")
     return figure
+
+
+def _mark(figure: Any, statuses: Mapping[int, str]) -> bool:
+    """Give each trial that a figure shows as a point the symbol of its status. Return whether it shows any.
+
+    Args:
+        figure: one of Optuna's.
+        statuses: the number of a trial -> its status.
+    """
+    is_marked = False
+    for trace in figure.data:
+        numbers = _numbers_of(trace) if trace.type == "scatter" and trace.mode == "markers" else []
+        if numbers and all(number in statuses for number in numbers):
+            trace.marker.symbol = [_SYMBOLS.get(statuses[number], ("circle", ""))[0] for number in numbers]
+            is_marked = True
+    return is_marked
+
+
+def _numbers_of(trace: Any) -> list[int]:
+    """Return the numbers of the trials that are the points of a trace; none if they are not known."""
+    points = len(trace.x) if trace.x is not None else 0
+    if trace.name == "Objective Value":  # the history: over the numbers
+        return [int(number) for number in trace.x]
+    colours = trace.marker.color if isinstance(trace.marker.color, (list, tuple)) else ()
+    if len(colours) == points and all(isinstance(number, (int, np.integer)) for number in colours):
+        return [int(number) for number in colours]  # slices are coloured by them
+    found = [re.match(r"Trial #(\d+)<br>", text) for text in trace.hovertext or ()]  # ranks
+    return [int(match[1]) for match in found if match] if points == len(found) else []

@@ -50,7 +50,14 @@ def test_figures_have_every_trial_with_a_value_that_has_not_failed():
 def test_each_figure_is_drawn(kind):
     figure = plot(store(), kind, {})
     title = figure.layout.title.text
-    assert ("1 stopped early, 1 still running" in title) == (kind not in {"curves", "timeline"})
+    is_marked = kind in {"history", "slice", "rank"}
+    counts = "■ 1 stopped early, ▲ 1 still running" if is_marked else "1 stopped early, 1 still running"
+    assert (counts in title) == (kind not in {"curves", "timeline"})
+    if is_marked:
+        points = [trace for trace in figure.data if trace.mode == "markers" and len(trace.x) == 3]
+        assert points
+        # Slices of a categorical parameter are sorted by its values.
+        assert {tuple(sorted(trace.marker.symbol)) for trace in points} == {("circle", "square", "triangle-up")}
     if kind == "history":
         assert list(figure.data[0].y) == [0.5, 0.7, 0.6]
     if kind == "slice":
