@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 import nbtune
 from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.drivers import driver_names
+from nbtune.engine.storage.lease import _STALE
 from tests.ray.test_resume import driver_of
 
 ELSEWHERE = """
@@ -53,6 +56,23 @@ say(experiment.status)
 experiment._wait()
 steps = nbtune.load(path).history["step"].tolist()
 say(experiment.status, steps == list(range(len(steps))))
+"""
+
+TAKING_OVER = """
+import sys, time, nbtune
+from nbtune.engine.client import ownership
+path, seconds = sys.argv[1:]
+ownership.LEASE = float(seconds)
+nbtune.connect(cpus=1)
+experiment = nbtune.load(path)
+known = len(experiment.history)
+experiment.resume()
+while len(experiment.history) <= known + 5:
+    time.sleep(0.05)
+print("taken", flush=True)
+sys.stdin.readline()
+experiment._wait()
+print(experiment.status, flush=True)
 """
 
 KILLED = """
@@ -173,3 +193,65 @@ def test_broken_neighbours_and_killed_launches(run: Any, until: Any, tmp_path: P
     )
     for neighbour in neighbours:
         ray.kill(neighbour)
+
+
+def test_a_driver_that_was_frozen_and_replaced_ends_itself(run: Any, until: Any, tmp_path: Path) -> None:
+    """Its trial still saves a checkpoint, and the driver gets its report: neither counts, nor replaces anything."""
+
+    def train(config: dict[str, Any]) -> None:
+        import time
+        import uuid
+        from pathlib import Path
+
+        folder, attempt = Path(config["folder"]), uuid.uuid4().hex
+        checkpoint = nbtune.get_checkpoint()
+        first = checkpoint["step"] + 1 if checkpoint else 0
+        for step in range(first, 5000):
+            if (folder / "end").exists():
+                return
+            if first == 0 and step == 5:
+                (folder / "held").touch()
+                while not (folder / "go on").exists():
+                    time.sleep(0.05)
+            nbtune.report(step=step, attempt=attempt, checkpoint={"step": step, "attempt": attempt})
+            time.sleep(0.05)
+
+    experiment = run(train, {"folder": str(tmp_path)}, storage=str(tmp_path / "storage"))
+    until((tmp_path / "held").exists, "the trial is held before its next report")
+    until(lambda: len(nbtune.load(experiment.path).history) == 5, "its reports are in storage")
+    frozen, trial = driver_of(experiment), experiment.trials[0]
+    folder = Path(experiment.path, trial._state.folder)
+    frozen.suspend()
+    try:
+        command = [sys.executable, "-c", TAKING_OVER, experiment.path, str(_STALE + 1)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            assert other.stdout.readline() == "taken\n"
+            before = {path.name for path in folder.glob("checkpoint_*")}
+            (tmp_path / "go on").touch()  # the held trial saves a checkpoint
+            until((folder / "checkpoint_000005").exists, "the late checkpoint")
+            assert "checkpoint_000005" not in before
+            frozen.resume()
+            until(lambda: not frozen.is_running() or frozen.status() == "zombie", "the driver ends itself", 60)
+            experiment.wait(60)
+            assert experiment.status == "running elsewhere"
+            assert "another driver has taken it over" in experiment.error
+            (tmp_path / "end").touch()
+            other.stdin.write("\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "finished\n"
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            frozen.resume()
+    loaded = nbtune.load(experiment.path)
+    history = loaded.history
+    assert loaded.status == "finished"
+    assert history["step"].tolist() == list(range(len(history)))
+    assert history["attempt"].nunique() == 2
+    assert (history["attempt"].iloc[:5] == history["attempt"].iloc[0]).all()
+    assert (history["attempt"].iloc[5:] == history["attempt"].iloc[5]).all()
+    checkpoints = loaded.trials[0].checkpoints
+    assert "checkpoint_000005" not in [Path(checkpoint.path).name for checkpoint in checkpoints]
+    saved = [(checkpoint["step"], checkpoint["attempt"]) for checkpoint in checkpoints]
+    assert saved == list(zip(history["step"], history["attempt"], strict=True)), "none was replaced"

@@ -246,6 +246,13 @@ class Control(Live, Callback):
         if self._stopping.is_due():
             self._interrupt(trials)
 
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        # Tune waits for results inside a step. A driver that was frozen there must not let the trial go on: its next
+        # checkpoint could get the name of one of the next driver's.
+        self._end_if_replaced()
+
     def _end_if_replaced(self) -> None:
         """End the loop at once, and write nothing, if another driver owns the experiment."""
         try:
