@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from nbtune.passwords import without_passwords
 from nbtune.shown import shown_lines
 
 __all__ = [
@@ -130,7 +131,7 @@ class NbtuneError(Exception):
         return "\n".join(parts)
 
     def __str__(self) -> str:
-        return shown_lines(self.render(self.spelling))
+        return shown_lines(without_passwords(self.render(self.spelling)))
 
     def _render_traceback_(self) -> list[str]:
         """Show the message alone: IPython calls this in place of formatting a traceback."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.launch.function import source_and_reports
 from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.passwords import without_passwords
 from nbtune.shell import cell_id, say, shell
 from nbtune.spec.cell.versions import CELL, CodeChange, difference, digest_of_code
 from nbtune.spec.space.json import space_to_json
@@ -119,7 +120,7 @@ def _new_code(launch: Launch, origin: Origin, name: str) -> ChosenCode:
     say(f"{name} goes on with its present code; {_described(change)}")
     what = change if change else "with the same text"
     note = f"its code was replaced ({what}); trials that were over before ran the earlier code"
-    metadata: Metadata = {"source": prepared.source, "metrics": list(prepared.metrics), "code": note}
+    metadata: Metadata = {"source": without_passwords(prepared.source), "metrics": list(prepared.metrics), "code": note}
     code = NewCode(packed.data, len(packed.large), packed.sources, packed.version, prepared.origin.variable, metadata)
     return ChosenCode({}, code, packed.large)
 

@@ -14,6 +14,7 @@ from nbtune.launch.check_objects import check_objects
 from nbtune.launch.check_space import check_samples, check_trial_count
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
+from nbtune.passwords import without_variables
 from nbtune.shell import cell_label
 from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, unseen_reporters
 from nbtune.spec.cell.interaction import interaction_problems
@@ -125,7 +126,8 @@ def prepare_cell(
         problems.append(Problem(text, code="conflict"))
     values = unseen_reporters(captured.values)
     problems += metric_problems(spec.metric, cell.reports, values, "cell", cell.imports)
-    program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, source=cell.source)
+    source = without_variables(cell.source)  # it is stored
+    program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, source=source)
     checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
     metrics = reported_metrics(cell.reports, values)
@@ -144,7 +146,7 @@ def prepare_cell(
         program,
         captured,
         namespace,
-        cell.source,
+        source,
         Origin(prepare_again, is_cell=True),
         problems,
         metrics,

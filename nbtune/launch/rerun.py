@@ -12,6 +12,7 @@ from nbtune.errors import ClusterError, ExperimentError, option_ref, spell
 from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import running_experiments
 from nbtune.launch.start import recorded_options
+from nbtune.passwords import without_passwords
 from nbtune.shell import can_interact, cell_id, notebook_id, say
 from nbtune.spec.cell.versions import without_magic
 from nbtune.spec.space.json import space_to_json
@@ -101,7 +102,7 @@ def is_same(experiment: Experiment, prepared: Prepared) -> bool:
     """
     metadata = experiment._store.metadata
     return (
-        without_magic(metadata.get("source", "")) == without_magic(prepared.source)
+        without_magic(metadata.get("source", "")) == without_magic(without_passwords(prepared.source))
         and {**metadata.get("options", {}), "wait": None} == {**recorded_options(prepared.spec), "wait": None}
         and metadata.get("definition") == plain(space_to_json(prepared.space, keep_names=True))
     )

@@ -20,6 +20,7 @@ from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import register
+from nbtune.passwords import without_passwords
 from nbtune.shell import can_interact, cell_label, notebook_id
 from nbtune.spec.options.options import OPTIONS, Spec
 from nbtune.spec.plan.plan import Plan
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from nbtune.results.experiment import Experiment
 
 __all__ = ["dry_run", "launch_prepared", "recorded_options", "should_wait", "wait_for_end"]
+
+_STORED_URL_NOTE = (
+    "Ray Tune stores the password in the storage's URL with the experiment; environment variables such as"
+    " AWS_SECRET_ACCESS_KEY are not stored"
+)
 
 
 def launch_prepared(prepared: Prepared) -> Experiment:
@@ -59,7 +65,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Launch
-    from nbtune.engine.storage.storage import Storage, default_storage
+    from nbtune.engine.storage.storage import Storage, default_storage, has_credentials
     from nbtune.engine.trial.payload import code_sources
     from nbtune.launch.resume import resume_experiment
 
@@ -68,7 +74,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
     place = check_storage(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
-    planned = replace(planned, notes=(*planned.notes, *place.notes))
+    kept = (_STORED_URL_NOTE,) if storage.is_uri and has_credentials(storage.place) else ()
+    planned = replace(planned, notes=(*planned.notes, *place.notes, *kept))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
     where = storage.join(folder)
@@ -192,7 +199,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "definition": space_to_json(prepared.space, keep_names=True),
         "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
         "options": recorded_options(spec),
-        "source": prepared.source,
+        "source": without_passwords(prepared.source),
         "notebook": notebook_id(),
         "versions": {"python": platform.python_version(), "ray": ray.__version__, "nbtune": version()},
     }
@@ -207,7 +214,7 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     from nbtune.engine.storage.storage import Storage
 
     options = {
-        name: value if isinstance(value, (int, float, str)) else repr(value)
+        name: value if isinstance(value, (int, float, str)) else _recorded(value)
         for name in OPTIONS
         if (value := getattr(spec, name)) not in (None, (), {})
     }
@@ -219,6 +226,12 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     if spec.storage is not None:
         options["storage"] = Storage(spec.storage, spec.storage_filesystem).redacted
     return options
+
+
+def _recorded(value: Any) -> str:
+    """Return the text of an option's value; of the user's own objects only the class, since they may have secrets."""
+    package = type(value).__module__.partition(".")[0]
+    return repr(value) if package in {"builtins", "ray", "nbtune"} else f"{type(value).__name__}(…)"
 
 
 def dry_run(prepared: Prepared) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbtune.passwords import without_passwords
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import value_words
@@ -162,5 +163,5 @@ def summary(store: Store) -> str:
         if len(failed) > 1:
             lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
     if store.status in ENDED and metadata.get("path"):
-        lines.append(f"stored in {metadata['path']}")
+        lines.append(f"stored in {without_passwords(metadata['path'])}")
     return "\n".join(map(shown, lines))

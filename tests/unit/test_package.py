@@ -99,6 +99,7 @@ def test_views_and_the_store_do_not_load_ray():
 
 ROOMS = (
     "nbtune.shown",
+    "nbtune.passwords",
     "nbtune.errors",
     "nbtune.bad_input",
     "nbtune.shell",

@@ -11,6 +11,7 @@ __all__ = [
     "PRELOAD",
     "SLOW_PACKAGES",
     "TRIAL_VARIABLES",
+    "set_at_start",
     "set_variables",
 ]
 
@@ -34,6 +35,22 @@ DRIVER_VARIABLES = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Set in the driver's process, for Tune."""
+
+
+_READ_WHEN_IMPORTED = (
+    *("ARROW_", "CUDA_", "GLOO_", "GOMP_", "GOTO_", "JAX_", "KMP_", "LD_", "MALLOC_", "MKL_", "NCCL_", "NUMEXPR_"),
+    *("OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "RAY_", "TF_", "TORCH_", "XLA_"),
+)
+"""Prefixes of variables that libraries read when they are imported, or the system when a process starts."""
+
+
+def set_at_start(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that have to be set when a process starts. All can see these, in the list of processes.
+
+    Args:
+        variables: name -> value; some may be secret.
+    """
+    return {name: value for name, value in variables.items() if name.startswith(_READ_WHEN_IMPORTED)}
 
 
 def set_variables(variables: Mapping[str, str | None]) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from nbtune.passwords import without_passwords
+
 __all__ = [
     "CheckpointNotSavedError",
     "Failure",
@@ -121,8 +123,8 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
         user = user.tb_next  # for instance asyncio's frames, between nbtune's and those of a cell that awaits
     start = user or start
     formatted = traceback.TracebackException(type(error), error, start or trace)
-    text = _with_cells_named("".join(formatted.format()), sources)
-    summary = "".join(traceback.format_exception_only(type(error), error)).splitlines()
+    text = without_passwords(_with_cells_named("".join(formatted.format()), sources))
+    summary = without_passwords("".join(traceback.format_exception_only(type(error), error))).splitlines()
     unsaved = UnsavedCheckpoint(error.errno or 0, error.reason) if isinstance(error, CheckpointNotSavedError) else None
     return TrialError(_first_line(summary), text.rstrip(), unsaved, _is_pruned(error))
 
@@ -172,7 +174,7 @@ def describe(
     own = _trial_error(error)
     if own is not None:
         return {"error": own.summary, "traceback": own.text}
-    text = str(error).strip() if error is not None else "unknown error"
+    text = without_passwords(str(error).strip()) if error is not None else "unknown error"
     name = type(error).__name__
     if name in {"ActorDiedError", "RayActorError", "ActorUnavailableError"}:
         if "node has died" in text:

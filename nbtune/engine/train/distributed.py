@@ -17,7 +17,7 @@ from ray.train.v2.api.exceptions import WorkerGroupError
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
-from nbtune.engine.protocol.environment import set_variables
+from nbtune.engine.protocol.environment import set_at_start, set_variables
 from nbtune.engine.protocol.failures import Failure, TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
@@ -88,8 +88,8 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
             failure_config=FailureConfig(  # type: ignore[call-arg]
                 max_failures=0, controller_failure_limit=-1 if elastic else 0
             ),
-            # The user's variables may have to be set before a library is imported.
-            worker_runtime_env={"env_vars": dict(training.variables)} if training.variables else {},
+            # The others are set later, since Ray shows these in the list of processes and in its logs.
+            worker_runtime_env={"env_vars": early} if (early := set_at_start(training.variables)) else {},
         ),
         **framework.arguments(training.backend),
     )

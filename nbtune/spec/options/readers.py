@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.errors import did_you_mean
+from nbtune.passwords import HIDDEN
 from nbtune.spec.labels import parse_labels
 from nbtune.spec.plan.shape import is_factory
 from nbtune.spec.plan.workers import TunedWorkers, is_scaling_config
@@ -265,6 +266,8 @@ def variables(value: Any) -> dict[str, str]:
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
         if not pairs or not all(name.strip() and equals for name, equals, _ in pairs):
             raise ValueError(f"expected NAME=VALUE,…, got {label(value)}")
+        if hidden := [name.strip() for name, _, text in pairs if text == HIDDEN]:
+            raise ValueError(f"the value of {', '.join(hidden)} was not stored with the cell: write it again")
         return {name.strip(): text for name, _, text in pairs}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
         raise ValueError(f"expected NAME=VALUE,… or a dictionary, name -> value, got {label(value)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbtune.engine.storage.storage import default_storage
+from nbtune.passwords import without_passwords
 from nbtune.results.no_value import no_value_hint
 from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store
@@ -62,7 +63,7 @@ def _resumable(store: Store) -> str:
 
 def _reconnect_hint(store: Store) -> str:
     """Return what happens to the experiment without the kernel, and how to get back to it."""
-    path = str(store.metadata.get("path") or "")
+    path = without_passwords(str(store.metadata.get("path") or ""))
     if not path:
         return ""
     # The name is sufficient in the default storage; elsewhere it takes the path.

@@ -49,7 +49,7 @@ def still(store: Store) -> dict[str, str]:
 def _summary(store: Store) -> str:
     text = summary(store)
     if store.metadata.get("path"):
-        text = text.removesuffix(f"\nstored in {store.metadata['path']}")
+        text = text.rpartition("\nstored in ")[0] or text
     return "\n".join(clean(line, _MAX_LINE) for line in text.splitlines()[:_MAX_LINES])
 
 

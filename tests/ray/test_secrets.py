@@ -1,0 +1,178 @@
+"""Secrets of a notebook do not reach an experiment's folder, the logs of the cluster, process lists, or what is shown."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+import nbtune
+from nbtune.testing import recorded
+from tests.ray.stores import bucket
+
+SECRETS = {
+    name: f"planted-{number}-{name}-9f3a"
+    for number, name in enumerate(
+        (
+            "used",
+            "unused",
+            "other_cell",
+            "environ",
+            "env",
+            "worker_env",
+            "storage",
+            "endpoint",
+            "stopper",
+            "error",
+            "address",
+        )
+    )
+}
+USED = SECRETS["used"]
+CELLS = f"""
+import os
+from dataclasses import dataclass
+token = "{SECRETS["used"]}"
+unused = {{"password": "{SECRETS["unused"]}"}}
+print(len("{SECRETS["other_cell"]}"))
+os.environ["MY_PASSWORD"] = "{SECRETS["environ"]}"
+from ray.tune import Stopper
+@dataclass
+class Sending(Stopper):
+    password: str
+    def __call__(self, trial_id, result):
+        return False
+    def stop_all(self):
+        return False
+stopper = Sending("{SECRETS["stopper"]}")
+"""
+CELL = f"""%%tune hidden --wait --metric a --mode max --stop stopper --env HIDDEN={SECRETS["env"]} {{options}}
+x: grid_search([1, 2])
+import os
+assert os.environ["MY_PASSWORD"] and os.environ["HIDDEN"]
+report(a=x + len(token))
+if x == 2:
+    raise OSError("cannot reach https://me:{SECRETS["error"]}@127.0.0.1/data")
+"""
+
+
+@contextmanager
+def watched_processes(seen: set[str]) -> Iterator[None]:
+    """Collect the command lines of all processes meanwhile."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_bytes().decode("utf-8", "replace"))
+                except OSError:  # it has ended
+                    continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for path in folder.rglob("*"):
+        if not path.is_symlink() and path.is_file():
+            found[str(path)] = path.read_bytes()
+    return found
+
+
+def objects_below(server: pafs.FileSystem, folder: str) -> dict[str, bytes]:
+    infos = server.get_file_info(pafs.FileSelector(folder, recursive=True))
+    return {info.path: server.open_input_file(info.path).read() for info in infos if info.type == pafs.FileType.File}
+
+
+def holders(found: dict[str, bytes]) -> dict[str, set[str]]:
+    """Return name -> the secrets in it, as names."""
+    result = {
+        path: {name for name, secret in SECRETS.items() if secret.encode() in data} for path, data in found.items()
+    }
+    return {path: names for path, names in result.items() if names}
+
+
+def execute(shell: InteractiveShell, options: str) -> str:
+    """Run the cells, and return all that they show."""
+    with capture_output() as shown:
+        shell.run_cell(CELLS)
+        result = shell.run_cell(CELL.replace("{options}", options))
+        assert result.error_in_exec is None or "trial 1 failed" in str(result.error_in_exec), result.error_in_exec
+        shell.run_cell("hidden")
+        shell.run_cell("hidden.df")
+        shell.run_cell("%tune")
+    texts = [shown.stdout, shown.stderr, *(str(output.data) for output in shown.outputs)]
+    return "\n".join([*texts, str(result.error_in_exec)])
+
+
+@pytest.fixture
+def shell(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.setenv("MY_PASSWORD", "")
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "nbtune")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def test_planted_secrets(
+    shell: InteractiveShell, keys: None, store: str, tmp_path: Path, ray_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder, only the launch has the variable that the trials use, and only this user can read it."""
+    commands: set[str] = set()
+    server = bucket(store, "secrets")
+    with watched_processes(commands):
+        shown = execute(shell, f"--storage {tmp_path}")
+        local = shell.user_ns["hidden"]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{SECRETS['endpoint']}@{store}")
+        url = f"s3://nbtune-test:{SECRETS['storage']}@secrets/sweeps?endpoint_override={store}&scheme=http"
+        options = f"--storage '{url}' --workers 1 --cpus 1 --worker-env WORKER_HIDDEN={SECRETS['worker_env']}"
+        shown += execute(shell, options)
+        remote = shell.user_ns["hidden"]
+        try:
+            nbtune.connect(f"ray://me:{SECRETS['address']}@127.0.0.1:1")
+        except nbtune.NbtuneError as error:
+            shown += str(error)
+    for experiment in (local, remote):
+        assert experiment.df["status"].tolist() == ["finished", "failed"], experiment.df["error"].tolist()
+        texts = [
+            repr(experiment),
+            experiment.error,
+            experiment.plan,
+            *(trial.error for trial in experiment.trials.values()),
+        ]
+        shown += "\n".join(map(str, texts))
+        shown += "".join(trial.logs() for trial in experiment.trials.values())
+    events = "\n".join(str(event) for chunk in recorded(local.path) for event in chunk.events())
+    assert "HIDDEN" in events, "the names of variables are recorded"
+    texts = {"what is shown": shown, "events": events, "the processes": "\n".join(commands)}
+    assert holders({name: text.encode() for name, text in texts.items()}) == {}
+    folder = Path(remote.path.partition("?")[0]).name
+    launches = [f"{local.path}/nbtune/launch.bin", f"secrets/sweeps/{folder}/nbtune/launch.bin"]
+    stored = files_below(Path(local.path)) | objects_below(server, "secrets") | files_below(ray_folder)
+    # These have what resuming needs: variables and text of the cell, the object that is an option, and variables of the
+    # environment.
+    needed = {"used", "error", "stopper", "env"}
+    found = holders(stored)
+    assert found.pop(launches[0]) == needed
+    assert found.pop(launches[1]) == needed | {"worker_env"}
+    # Ray Tune pickles the filesystem with the password of its URL, which a note says.
+    assert set().union(*found.values()) <= {"storage"}, found
+    assert all(path.endswith(".pkl") or "/basic-variant-state-" in path for path in found), found
+    assert any("AWS_SECRET_ACCESS_KEY" in note for note in remote.plan.notes)
+    assert stat.S_IMODE(os.stat(launches[0]).st_mode) == 0o600
