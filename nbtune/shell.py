@@ -14,7 +14,17 @@ from typing import Any
 from nbtune.errors import NbtuneError
 from nbtune.shown import shown_lines
 
-__all__ = ["can_interact", "cell_id", "cell_label", "insert_cell_below", "notebook_id", "say", "shell", "variable_of"]
+__all__ = [
+    "can_interact",
+    "cell_id",
+    "cell_label",
+    "cell_number",
+    "insert_cell_below",
+    "notebook_id",
+    "say",
+    "shell",
+    "variable_of",
+]
 
 
 def shell() -> Any:
@@ -65,6 +75,15 @@ def cell_label(filename: str) -> str | None:
     """
     number = getattr(getattr(shell(), "compile", None), "_filename_map", {}).get(filename)
     return None if number is None else f"Cell In[{number}]"
+
+
+def cell_number(ipython: Any) -> int:
+    """Return the number of the cell that runs, as Jupyter shows it beside the cell.
+
+    Args:
+        ipython: the shell. Its `execution_count` is the number of the next cell since IPython 9.
+    """
+    return len(ipython.history_manager.input_hist_parsed) - 1
 
 
 def insert_cell_below(text: str) -> None:

@@ -16,7 +16,7 @@ from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
-from nbtune.shell import can_interact, say
+from nbtune.shell import can_interact, cell_number, say
 from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
 from nbtune.spec.options.line import Line, parse_line
@@ -163,7 +163,7 @@ class NbTune(_Defaults):
 
     def _filename(self, source: str) -> str:
         """Register the cell with IPython and return its file name, so that tracebacks show its lines."""
-        return str(self.shell.compile.cache(source, self.shell.execution_count, raw_code=source))
+        return str(self.shell.compile.cache(source, cell_number(self.shell), raw_code=source))
 
     # -- %tune ------------------------------------------------------------------------------------
 

@@ -83,7 +83,8 @@ def from_python(**options: Any) -> str:
 def from_magic(**options: Any) -> str:
     """Return the message that the magic line gives, where each value is one of a variable, if the option allows it."""
     variables = {f"value_of_{name}": value for name, value in options.items()}
-    magics = NbTune(SimpleNamespace(user_ns=variables, compile=CachingCompiler(), execution_count=1))
+    history = SimpleNamespace(input_hist_parsed=[""])
+    magics = NbTune(SimpleNamespace(user_ns=variables, compile=CachingCompiler(), history_manager=history))
     words = [
         f"--{name.replace('_', '-')}={f'value_of_{name}' if OPTIONS[name].variable else value or repr('')}"
         for name, value in options.items()
