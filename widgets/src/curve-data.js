@@ -40,6 +40,17 @@ export function receiveUpdate(curves, message, buffers) {
   }
 }
 
+/**
+ * Tell whether the horizontal axis has so few whole numbers that plotly would write fractions between them.
+ * @param {Map<number, Curve>} curves
+ * @param {Settings["x"]} x
+ */
+export function isShort(curves, x) {
+  if (x === "time_s") return false;
+  const last = [...curves].map(([trial, { n, columns }]) => (x === "trial" ? trial : n ? columns[0][n - 1] : 0));
+  return last.every((number) => number <= 10);
+}
+
 /** @returns {Curve} */
 function emptyCurve() {
   const columns = /** @type {any} */ ([new Float64Array(16), new Float64Array(16), new Float64Array(16)]);

@@ -1,6 +1,6 @@
 // The live curves of one metric. All trials are joined to a few lines, which plotly.js draws fast. See ../README.md.
 
-import { groups, MAX_BACKGROUND, receiveUpdate, traces, trialAt } from "./curve-data.js";
+import { groups, isShort, MAX_BACKGROUND, receiveUpdate, traces, trialAt } from "./curve-data.js";
 import { defineWidget, makeStore } from "./lifecycle.js";
 import { asShown, escaped, format, make, plotly, statusWord } from "./page.js";
 
@@ -81,6 +81,7 @@ function render(view, store) {
         : "No reports yet.";
     legend.hidden = !points;
     const shown = layout({ ...settings, x: made.x }, store.metric, colour, style, root.offsetWidth, points > 0);
+    if (isShort(curves, made.x) && !settings.logx) Object.assign(shown.xaxis, { dtick: 1 }); // there is no iteration 1.5
     library.react(plot, made.data, shown, { displaylogo: false, modeBarButtons: BUTTONS });
     if (!listening) listen(); // plotly adds `on` to the element with its first drawing
     listening = true;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   groups,
+  isShort,
   join,
   MAX_BACKGROUND,
   receiveUpdate,
@@ -150,4 +151,15 @@ test("many curves are sampled evenly, with the extremes", () => {
   assert.equal(Math.min(...ends), 0);
   assert.equal(Math.max(...ends), 999);
   assert.deepEqual(sampleTrials(curves, [3, 1]), [3, 1]);
+});
+
+test("an axis of few whole numbers has no fractions", () => {
+  const curves = new Map();
+  receiveUpdate(curves, ...update([[0, [1, 2, 3]]]));
+  assert.ok(isShort(curves, "iteration"));
+  assert.ok(isShort(curves, "trial"));
+  assert.ok(!isShort(curves, "time_s"));
+  receiveUpdate(curves, ...update([[11, Array(11).fill(1)]]));
+  assert.ok(!isShort(curves, "iteration"));
+  assert.ok(!isShort(curves, "trial"));
 });
