@@ -32,7 +32,7 @@ atexit.register(shutil.rmtree, os.environ["NBTUNE_HOME"], ignore_errors=True)
 SLOWEST_FIRST = (
     "tests/ray/test_train.py",
     "tests/browser/test_lab.py",
-    "tests/notebooks/test_notebooks.py",
+    "tests/browser/test_tutorials.py",
     "tests/ray/test_plan.py",
     "tests/ray",
     "tests/kernel",

@@ -23,17 +23,14 @@ KILLS_KERNEL = "kills-kernel"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
 
 
-def run(path: Path, timeout: float = 600, extra_code: str | None = None) -> nbformat.NotebookNode:
+def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
     """Run a notebook in its own folder and return it with its outputs.
 
     Args:
         path: the notebook.
         timeout: the time limit of each cell, in seconds.
-        extra_code: the code of a cell to append and run, or None.
     """
     notebook = nbformat.read(path, as_version=4)
-    if extra_code is not None:
-        notebook.cells.append(nbformat.v4.new_code_cell(extra_code))
     done = 0
     while done < len(notebook.cells):
         done = _run_in_one_kernel(notebook, done, path.parent, timeout)

@@ -140,7 +140,8 @@ class Notebook:
         self.page, self._server, self._name = page, server, name
         # On a busy machine JupyterLab may ask for a kernel although it has shown one as idle, or report that one of its
         # own requests was too slow. nbtune opens no dialogs, so accepting them hides no error of nbtune.
-        page.add_locator_handler(page.locator("dialog.jp-Dialog"), self._accept)
+        # One dialog may follow another, so no action waits for the end of all of them.
+        page.add_locator_handler(page.locator("dialog.jp-Dialog"), self._accept, no_wait_after=True)
         self.open()
 
     def _accept(self, dialog: Any) -> None:
@@ -154,12 +155,26 @@ class Notebook:
         for _ in range(2):
             self.page.goto(f"{self._server.url}/{where}/{self._name}{reset}")
             self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+            self._wait_for_kernel()
             self.idle()
             dialog = self.page.locator("dialog.jp-Dialog")
             if not dialog.count():
                 return
             message = dialog.first.text_content()  # on a busy machine a request of the frontend may be too slow
         raise AssertionError(f"the notebook opened twice with a dialog: {message}")
+
+    def _wait_for_kernel(self) -> None:
+        """Wait until the page is connected to a kernel: before, it looks idle, and would ask for one."""
+        until = time.monotonic() + 60
+        while not any(kernel["connections"] for kernel in self._server.kernels()):
+            assert time.monotonic() < until, "the notebook has no kernel"
+            self.page.wait_for_timeout(100)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts of the code cells, such as "[7]:", in their order."""
+        found = "[...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')].map(e => e.textContent)"
+        return list(self.page.evaluate(found))
 
     @property
     def is_idle(self) -> bool:
@@ -211,7 +226,8 @@ class Notebook:
 
     def run_from_heading(self, heading: str, started: Callable[[], bool]) -> None:
         """Start all cells from a heading on."""
-        self.page.locator(".jp-MarkdownCell").filter(has_text=heading).first.click()
+        line = self.page.locator("h1, h2, h3").filter(has_text=re.compile(f"^{re.escape(heading)}"))
+        self.page.locator(".jp-MarkdownCell").filter(has=line).click()
         self._start_cells("Run Selected Cell and All Below", started)
 
     def _start_cells(self, command: str, started: Callable[[], bool]) -> None:

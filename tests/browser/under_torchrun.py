@@ -40,7 +40,7 @@ def main(notebook: str, name: str, config: str, file: str) -> None:
         if notebook_cell.source.startswith(f"%%tune {name} "):
             break
         if not re.search(r"nbtune\.(connect|plan)\(", notebook_cell.source):
-            exec(re.sub(r"(?m)^%.*$", "", notebook_cell.source), namespace)  # noqa: S102 - a notebook of this repository
+            exec(re.sub(r"(?m)^%.*$", "", notebook_cell.source), namespace)
     cell, problems = parse_cell(notebook_cell.source.partition("\n")[2], namespace)
     assert cell is not None, problems
 
@@ -49,7 +49,7 @@ def main(notebook: str, name: str, config: str, file: str) -> None:
 
     def train() -> None:
         namespace.update(json.loads(config), report=report, get_context=ray.train.get_context)
-        exec(cell.code, namespace)  # noqa: S102
+        exec(cell.code, namespace)
         if ray.train.get_context().get_world_rank() == 0:
             Path(file).write_text(json.dumps(reports))
 
