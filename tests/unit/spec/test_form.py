@@ -270,7 +270,9 @@ def test_any_input_is_valid_or_has_problems(rows, line):
     if not found.blocked_reason:
         # The written cell is read as the same rows and space.
         again = Form.read(found.text, {})
-        assert again.check(again.layout.rows, again.line).space == found.space
+        read = again.check(again.layout.rows, again.line)
+        assert read.text == found.text
+        assert read.space == found.space or "lambda" in found.text  # two functions are never equal
         assert len(again.layout.rows) == len(rows)
 
 
