@@ -4,7 +4,8 @@
     ├── SpecError         the request is invalid; nothing was started
     ├── ClusterError      no cluster could be reached or started
     └── ExperimentError   an experiment failed, was lost, or cannot be read
-        └── WaitTimeoutError   it is not over in time; also a TimeoutError
+        ├── WaitTimeoutError   it is not over in time; also a TimeoutError
+        └── UntrustedError     it needs code of a folder that is not trusted
 
 In a notebook they show as a message, not as a traceback: what was given, what is allowed and
 what to do. In a program they are ordinary exceptions::
@@ -39,6 +40,7 @@ __all__ = [
     "Problem",
     "SpecError",
     "Spelling",
+    "UntrustedError",
     "WaitInterrupted",
     "WaitTimeoutError",
     "did_you_mean",
@@ -232,6 +234,10 @@ class ExperimentError(NbtuneError):
 
 class WaitTimeoutError(ExperimentError, TimeoutError):
     """An experiment is not over in time."""
+
+
+class UntrustedError(ExperimentError):
+    """Something needs code or objects of an experiment's folder that is not trusted; looking at it does not."""
 
 
 class WaitInterrupted(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbtune.errors import ClusterError
+from nbtune.errors import ClusterError, SpecError
 from nbtune.launch.code import remember
 from nbtune.launch.prepare import prepare_function
 from nbtune.launch.registry import lookup
@@ -144,32 +144,49 @@ def tune(
     return experiment
 
 
-def load(path: str, filesystem: Any = None) -> Experiment:
+def load(
+    path: str, filesystem: Any = None, *, trust: bool = False, metric: str | None = None, mode: str | None = None
+) -> Experiment:
     """Open a stored experiment of nbtune or Ray Tune.
 
-    Only open experiments that you trust: parameters that JSON cannot represent are stored as pickles, as in Ray Tune,
-    and reading those can run code.
+    This reads data only: tables, curves, figures and logs of any folder can be looked at. Objects among the values of
+    parameters, dictionaries in checkpoints, `Experiment.results` and the code that `Experiment.resume` runs are
+    pickles, and loading a pickle can run any code. They are loaded if your own experiments have written them, which
+    their signatures show, also in folders that were copied or moved; otherwise only with `trust`.
 
     Args:
         path: the experiment's folder or URI.
         filesystem: the `pyarrow.fs.FileSystem` that `path` is on, as for `tune`; None for a local folder or a URI.
+        trust: whether to load all pickles of the folder. It applies to the returned experiment only.
+        metric: the metric to compare its trials by, instead of its own. Ray Tune's own experiments have theirs in a
+            pickle, so it is only known if it is given, or with `trust`.
+        mode: "min" or "max", with `metric`.
 
     Raises:
+        SpecError: only one of `metric` and `mode` is given, or `mode` is neither "min" nor "max".
         ExperimentError: the folder contains no experiment.
     """
     from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.ownership import elsewhere
     from nbtune.engine.client.stored import open_experiment
     from nbtune.engine.protocol.metadata import Metadata
+    from nbtune.engine.protocol.trust import EVERYTHING, OWN
     from nbtune.engine.storage.storage import Storage
     from nbtune.launch.resume import resume_experiment
     from nbtune.results.experiment import Experiment
 
+    if (metric is None) != (mode is None) or mode not in (None, "min", "max"):
+        raise SpecError([f'expected metric=NAME with mode="min" or mode="max", got {metric=}, {mode=}'])
     where = Storage(str(path), filesystem)
     # The folder may have been moved, so its present path replaces the one in its log.
     metadata = Metadata(path=where.place)
-    source = open_experiment(where, partial(elsewhere, where, NAMESPACE))
-    experiment = Experiment(source, where=where, metadata=metadata, fixed=("path",), resume=resume_experiment)
+    if metric is not None:
+        metadata |= Metadata(metric=metric, mode=mode)
+    kept = EVERYTHING if trust else OWN
+    source = open_experiment(where, partial(elsewhere, where, NAMESPACE), kept)
+    experiment = Experiment(
+        source, where=where, metadata=metadata, fixed=tuple(metadata), resume=resume_experiment, trust=kept
+    )
     experiment._wait()
     return experiment
 
@@ -185,6 +202,7 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
         One row for each experiment. The index is `path`; the columns are `name`, `status`, `live` (whether it has a
         driver on the cluster), `trials`, `metric`, `best` (the value of its best trial), `started` (a timestamp) and
         `seconds`.
+        Experiments that Ray Tune ran without nbtune have no `metric` and no `best`; see `load`.
     """
     import pandas as pd
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
 from nbtune.launch.code import choose_code
 from nbtune.launch.environment import changed_variables
+from nbtune.launch.past import Stored, read_stored, remaining_trials, stored_launch
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import lookup, register
 from nbtune.shell import say
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from nbtune.engine.driver.info import DriverInfo
     from nbtune.engine.protocol.commands import Command
     from nbtune.engine.protocol.metadata import Metadata
-    from nbtune.engine.protocol.replay import Past
     from nbtune.engine.protocol.source import Source
-    from nbtune.engine.storage.launch_spec import Launch
+    from nbtune.engine.protocol.trust import Trust
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
@@ -145,31 +145,14 @@ def _driver_at(where: Storage) -> tuple[str, Source, DriverInfo] | None:
     return None
 
 
-class _Stored(NamedTuple):
-    """What the folder of an experiment that is over has.
-
-    Attributes:
-        launch: what it was started with.
-        past: its state according to its event log.
-        lost: the metadata that a damaged log does not have any more.
-        ended: the time of its last event, in seconds since the epoch.
-        epoch: the epoch of its last driver.
-    """
-
-    launch: Launch
-    past: Past
-    lost: Metadata
-    ended: float
-    epoch: int
-
-
 def resume_experiment(
-    where: Storage, *, failed: bool = False, commands: Sequence[Command] = (), code: str = "stored"
+    where: Storage, *, trust: Trust, failed: bool = False, commands: Sequence[Command] = (), code: str = "stored"
 ) -> tuple[Source, Callable[[], None]]:
     """Start a driver that resumes an experiment that is over. Tell how the present code differs from the stored one.
 
     Args:
         where: the experiment's folder.
+        trust: whose code is run.
         failed: whether failed trials are resumed as well, from their last checkpoints.
         commands: the commands to execute first.
         code: "stored", or "new" for the present text of its cell or function.
@@ -182,6 +165,7 @@ def resume_experiment(
         ExperimentError: all trials are over, another kernel resumes it at the same time, the folder does not contain
             the experiment's code, or this kernel does not have the new code.
         SpecError: the cluster can never run its trials, or the new code cannot be sent to them.
+        UntrustedError: its code, or an object among its parameters, is not trusted.
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
@@ -189,17 +173,19 @@ def resume_experiment(
     from nbtune.engine.client.launch import resume
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.source import RefusedError
+    from nbtune.engine.protocol.trust import EVERYTHING, experiment_key
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
 
+    stored_launch(where, trust)  # before anything starts
     cluster = connect()
     if (running := _join_driver(where, commands)) is not None:
         if code == "new":
             say(f"{name_of(where.name)} was resumed by another kernel, with the code that it has stored")
         return running, lambda: None
-    stored = _read(where)
+    stored = read_stored(where, trust)
     spec, past = stored.launch.spec, stored.past
-    remaining = _remaining_trials(past, failed=failed, is_needed=not commands)
+    remaining = remaining_trials(past, failed=failed, is_needed=not commands)
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)
     planned = plan_spec(replace(spec, max_concurrent=max_concurrent), max(1, remaining), cluster)
     if planned.problems:
@@ -209,10 +195,12 @@ def resume_experiment(
     metadata |= chosen.metadata
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
     variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
+    key = experiment_key(stored.launch.metadata.get("id", ""), accepts_all=trust is EVERYTHING)
     request = Resume(
         where.name,
         where.parent,
         planned.fixed_slots,
+        key,
         stored.epoch,
         failed,
         tuple(commands),
@@ -254,63 +242,7 @@ def _join_driver(where: Storage, commands: Sequence[Command]) -> Source | None:
     return source
 
 
-def _read(where: Storage) -> _Stored:
-    """Read what an experiment's folder has, when no driver writes to it any more.
-
-    Raises:
-        ElsewhereError: it runs elsewhere.
-        ExperimentError: the folder does not contain the experiment's code.
-    """
-    from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.ownership import free_epoch
-    from nbtune.engine.protocol.replay import past_of
-    from nbtune.engine.storage.log import read_log
-    from nbtune.engine.storage.snapshot import has_launch, read_launch
-    from nbtune.results.store import ENDED
-
-    filesystem, root = where.open()
-    if not has_launch(filesystem, root):
-        raise ExperimentError(
-            f"{where.redacted} cannot be resumed: it does not contain the code of the experiment, which nbtune stores"
-            " with the experiments that it starts"
-        )
-    chunks = read_log(filesystem, root)
-    past = past_of(chunks)
-    is_over = past.metadata.get("status") in ENDED
-    epoch = free_epoch(where, NAMESPACE, past.metadata.get("name", where.name), wait=not is_over)
-    if not is_over:  # its driver may have added events until it died
-        chunks = read_log(filesystem, root)
-        past = past_of(chunks)
-    launch = read_launch(filesystem, root)
-    lost: Metadata = {}
-    if past.is_damaged:  # the events with some of them may be missing
-        lost = {name: value for name, value in launch.metadata.items() if name not in past.metadata}  # type: ignore[assignment]  # the names are those of Metadata
-        past.metadata.update(lost)
-    ended = next((float(chunk.time[-1]) for chunk in reversed(chunks) if len(chunk)), time.time())
-    return _Stored(launch, past, lost, ended, epoch)
-
-
-def _remaining_trials(past: Past, *, failed: bool, is_needed: bool) -> int:
-    """Return how many trials remain to be run.
-
-    Args:
-        past: the state of the experiment.
-        failed: whether failed trials are resumed.
-        is_needed: whether there must be one.
-
-    Raises:
-        ExperimentError: one is needed, and there is none.
-    """
-    over = sum(not trial.is_resumed(failed=failed) for trial in past.trials.values())
-    total = max(past.metadata.get("trials", 0), len(past.trials))
-    if over >= total and is_needed:
-        failures = sum(trial.status == "failed" for trial in past.trials.values())
-        hint = f"; resume(failed=True) retries the {failures} that failed" if failures else ""
-        raise ExperimentError(f"nothing to resume: all {total} trials are over{hint}; extend(samples=…) adds trials")
-    return total - over
-
-
-def _next_metadata(where: Storage, stored: _Stored) -> Metadata:
+def _next_metadata(where: Storage, stored: Stored) -> Metadata:
     """Return what the first event of the next driver records of the experiment, without what the cluster decides."""
     from nbtune.engine.client.identity import identity
     from nbtune.engine.client.launch import driver_name

@@ -63,6 +63,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         raise SpecError(planned.problems)
     from nbtune.engine.client.launch import launch
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.trust import experiment_key, key_note
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Launch
     from nbtune.engine.storage.storage import Storage, default_storage, has_credentials
@@ -79,6 +80,9 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     folder = _folder(spec.name)
     where = storage.join(folder)
+    if note := key_note():
+        planned = replace(planned, notes=(*planned.notes, note))
+    identifier = uuid.uuid4().hex
     start = Launch(
         spec=spec,
         space=prepared.space,
@@ -88,7 +92,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         storage=storage,
         slots=planned.fixed_slots,
         metadata={
-            "id": uuid.uuid4().hex,
+            "id": identifier,
             "started": began,
             "detached": not cluster.embedded,
             **_metadata(prepared, planned, where),
@@ -97,8 +101,9 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         sources={**prepared.packed.sources, **code_sources(given_objects(spec, prepared.space), cell_label)},
         version=prepared.packed.version,
         variable=prepared.origin.variable,
+        key=experiment_key(identifier),
     )
-    remember_start(start.metadata["id"], prepared.origin)
+    remember_start(identifier, prepared.origin)
     warm.experiment_started()
     source = launch(
         start,
@@ -182,7 +187,6 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
 
     spec = prepared.spec
     return {
-        "id": uuid.uuid4().hex,
         "name": spec.name,
         "path": where.redacted,
         "notes": list(planned.notes),

@@ -233,10 +233,9 @@ class NbTune(_Defaults):
         return shown_table(experiments(storage or self.storage, None if storage else self.storage_filesystem))
 
     def _load(self, arguments: str) -> Any:
-        from nbtune.launch.api import load
+        from nbtune.notebook.load_line import load_line
 
-        path, variable = self._name_and_variable("load PATH", split_line(arguments))
-        experiment = load(path)
+        experiment, variable = load_line(arguments, self._name_and_variable)
         self._bind(experiment, variable, experiment.name, "%tune load PATH VARIABLE")
         return experiment
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
+from nbtune.results.no_best import why_no_best
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.spec.space.values import is_plain, label
@@ -56,7 +57,11 @@ def to_study(store: Store, *, for_figures: bool = False) -> Any:
     """
     metric, mode = store.metric, store.metadata.get("mode")
     if metric is None or mode is None:
-        raise ExperimentError("the experiment has no metric: start it with metric= and mode= to compare its trials")
+        raise ExperimentError(
+            why_no_best(store, None)
+            if store.metadata.get("foreign")
+            else "the experiment has no metric: start it with metric= and mode= to compare its trials"
+        )
     import optuna
 
     history = store.history()

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from nbtune.engine.protocol.trust import Trust
 from nbtune.engine.storage.storage import Storage
-from nbtune.engine.trial.checkpoint import Checkpoint
+from nbtune.engine.trial.checkpoint import Checkpoint, stored_checkpoint
 from nbtune.errors import ExperimentError
 from nbtune.results.state import TrialState
 
@@ -15,7 +16,7 @@ __all__ = ["best_checkpoint", "existing_checkpoints"]
 
 
 def existing_checkpoints(
-    where: Storage, state: TrialState, metrics_at: Callable[[int], dict[str, Any]]
+    where: Storage, state: TrialState, metrics_at: Callable[[int], dict[str, Any]], trust: Trust
 ) -> list[Checkpoint]:
     """Return the checkpoints of a trial that exist, the latest last.
 
@@ -23,6 +24,7 @@ def existing_checkpoints(
         where: the experiment's folder.
         state: the trial.
         metrics_at: returns the metrics of the trial's report at an iteration.
+        trust: whose dictionaries are loaded.
 
     Raises:
         ExperimentError: the storage cannot be read.
@@ -43,7 +45,7 @@ def existing_checkpoints(
         text = f"{where.redacted}: the checkpoints of trial {state.number} cannot be listed: {error}"
         raise ExperimentError(text) from error
     return [
-        Checkpoint(where.path_of(path), filesystem, iteration=iteration, metrics=metrics_at(iteration))
+        stored_checkpoint(where.path_of(path), filesystem, trust, iteration=iteration, metrics=metrics_at(iteration))
         for path, iteration in state.checkpoints
         if path in existing
     ]

@@ -79,6 +79,7 @@ class Controls(About):
                 this kernel does not have the new code. Where it may run elsewhere, this waits up to 30 seconds for a
                 sign of life.
             SpecError: the new code cannot be sent to the trials.
+            UntrustedError: another user has started it, or its code was changed since, and it is not trusted.
             ClusterError: no cluster can be reached or started.
         """
         if code not in CODE_CHOICES:

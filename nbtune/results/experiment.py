@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import ElsewhereError, Source
+from nbtune.engine.protocol.trust import OWN, Trust
 from nbtune.errors import ExperimentError, WaitInterrupted, WaitTimeoutError, did_you_mean
 from nbtune.results.controls import Controls
 from nbtune.results.listeners import Listeners
@@ -44,6 +45,7 @@ class Experiment(Controls):
         metadata: entries that are known before its first event.
         fixed: the names of those that its events do not change.
         resume: resumes it from storage, as `nbtune.launch.resume.resume_experiment`; None if that is impossible.
+        trust: which pickles of its folder are loaded: those that this user has signed, unless the user says otherwise.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class Experiment(Controls):
         metadata: Metadata | None = None,
         fixed: tuple[str, ...] = (),
         resume: Callable[..., tuple[Source, Callable[[], None]]] | None = None,
+        trust: Trust = OWN,
     ) -> None:
-        self._plan = plan
+        self._plan, self._trust = plan, trust
         self._source, self._where, self._on_end, self._resume = source, where, on_end, resume
-        self._store = Store(metadata, fixed)
+        self._store = Store(metadata, fixed, trust)
         self._listeners = Listeners()
         self._selection: list[int] = []
         self._dashboard: Dashboard | None = None
@@ -162,6 +165,7 @@ class Experiment(Controls):
 
         Raises:
             ExperimentError: it still runs, or is not in storage. `df` and `history` are always available.
+            UntrustedError: Ray Tune's files in the folder are not signed with your key.
         """
         if self.status not in ENDED:
             raise ExperimentError(
@@ -172,7 +176,7 @@ class Experiment(Controls):
         metadata = self._store.metadata
         if self.where is None:
             raise ExperimentError(f"{self.name} is not in storage, so it has no ResultGrid")
-        return result_grid(self.where, metadata.get("metric"), metadata.get("mode"))
+        return result_grid(self.where, metadata.get("metric"), metadata.get("mode"), self._trust)
 
     def to_optuna(self) -> Any:
         """Return an `optuna.Study` with every trial, for the tools of Optuna.
@@ -274,7 +278,7 @@ class Experiment(Controls):
                 raise ExperimentError(f"{self.name} was resumed a moment ago and is {self.status}: try this again")
             self._wait()  # the reader has yet to close the earlier source
             try:
-                self._source, self._on_end = self._resume(self.where, **how)
+                self._source, self._on_end = self._resume(self.where, trust=self._trust, **how)
             except ElsewhereError as error:
                 self._store.set_metadata(status="running elsewhere", error=str(error))
                 self._listeners.notify()

@@ -18,6 +18,11 @@ def why_no_best(store: Store, variable: str | None) -> str:
     metadata, metric = store.metadata, store.metric
     name = metadata.get("name", "experiment")
     call, words = f"{variable}." if variable else "", value_words(store.scope)
+    if metric is None and metadata.get("foreign"):
+        return (
+            f"Ray Tune has stored the metric of {name} as a pickle, which was not loaded: give it,"
+            ' nbtune.load(path, metric="…", mode="min"), or trust the folder, nbtune.load(path, trust=True)'
+        )
     if metric is None:
         return f"{name} has no metric to compare its trials by: start it with a metric and a mode, or see {call}df"
     reported = store.metrics()

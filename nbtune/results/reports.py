@@ -13,10 +13,11 @@ import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import TrialReported
+from nbtune.engine.protocol.recorded_space import parameters_of
 from nbtune.results.columns import ABSENT, Column, column_of, current_rows, headings, valid_iterations, with_expected
 from nbtune.spec.space.values import same
 
-__all__ = ["Configuration", "Points", "Reports"]
+__all__ = ["Configuration", "Points", "Reports", "configuration_of"]
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Of the reports that have a metric: trial (int32), iteration (int32), time_s (float64), value (float64)."""
@@ -33,6 +34,18 @@ class Configuration(NamedTuple):
 
     nested: dict[str, Any]
     parameters: dict[str, Any]
+
+
+def configuration_of(config: Mapping[str, Any], space: Mapping[str, Any]) -> Configuration:
+    """Return parameters in the order of the space; Optuna's are in the order of its suggestions.
+
+    Args:
+        config: the parameters, nested.
+        space: the recorded parameters of the space, by name.
+    """
+    known = dict.fromkeys(name.partition("/")[0] for name in space)
+    ordered = {**{name: config[name] for name in known if name in config}, **config}
+    return Configuration(ordered, parameters_of(ordered, space))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -29,10 +29,11 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.metadata import Metadata
-from nbtune.engine.protocol.recorded_space import parameters_of
+from nbtune.engine.protocol.not_loaded import refused_names
+from nbtune.engine.protocol.trust import NOTHING, Trust
 from nbtune.results.columns import groups, python_values, with_expected
-from nbtune.results.missing import missing_events
-from nbtune.results.reports import Configuration, Reports
+from nbtune.results.missing import gaps
+from nbtune.results.reports import Configuration, Reports, configuration_of
 from nbtune.results.state import SavedCheckpoint, TrialState
 from nbtune.results.table import trial_table
 from nbtune.results.values import TrialValues, best_of, ranked
@@ -69,10 +70,11 @@ class Store:
     Args:
         metadata: entries that are known before the first event.
         fixed: the names of those that events do not change.
+        trust: which objects among the parameters are unpickled.
     """
 
-    def __init__(self, metadata: Metadata | None = None, fixed: tuple[str, ...] = ()) -> None:
-        self._given, self._fixed = metadata or Metadata(), fixed
+    def __init__(self, metadata: Metadata | None = None, fixed: tuple[str, ...] = (), trust: Trust = NOTHING) -> None:
+        self._given, self._fixed, self._trust = metadata or Metadata(), fixed, trust
         self.version = self.generation = 0
         self._lock = threading.RLock()
         self._clear()
@@ -88,18 +90,17 @@ class Store:
         self._values: TrialValues | None = None  # of the trials, once the metric is known
         self._present: dict[int, Configuration] = {}  # the parameters of the trials whose were changed
         self._latest: float | None = None  # the time of the latest event
+        self._refused: dict[str, None] = {}  # the parameters with objects that are not trusted
 
     @property
     def metadata(self) -> Metadata:
         """What the experiment's own events record of it, the latest value of each entry. A copy.
 
-        The `warning` also names the events that are missing.
+        The `warning` also names the events that are missing, and the parameters whose values are not trusted.
         """
         with self._lock:
             metadata = self._metadata.copy()
-            if self.missing:
-                is_end = self.missing[-1][1] == self.cursor and metadata["status"] in ENDED
-                text = missing_events(self.missing, is_end=is_end)
+            if text := gaps(self.missing, self._refused, self.cursor if metadata["status"] in ENDED else None):
                 metadata["warning"] = "; ".join(filter(None, (text, metadata.get("warning"))))
             return metadata
 
@@ -215,7 +216,7 @@ class Store:
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
-                state.config, state.parameters = self._configuration(event.parameters())
+                state.config, state.parameters = self._configuration(event)
             case TrialStarted():
                 state.started, state.reason = state.started or event.time, ""
                 self._set_status(state, "running")
@@ -241,7 +242,7 @@ class Store:
     def _reconfigure(self, event: TrialReconfigured, position: int) -> None:
         state = self._trial(event.trial)
         before = self._present.get(event.trial) or Configuration(state.config, state.parameters)
-        after = self._present[event.trial] = self._configuration(event.parameters())
+        after = self._present[event.trial] = self._configuration(event)
         self.reports.add_change(position, event.trial, before, after)
 
     def _update(self, event: ExperimentUpdated) -> None:
@@ -253,12 +254,11 @@ class Store:
         if update.get("status") in ENDED:
             self._metadata["ended"] = event.time
 
-    def _configuration(self, config: dict[str, Any]) -> Configuration:
+    def _configuration(self, event: TrialAdded | TrialReconfigured) -> Configuration:
         """Return parameters in the order of the space; Optuna's are in the order of its suggestions."""
-        space = self._metadata.get("space", {})
-        known = dict.fromkeys(name.partition("/")[0] for name in space)
-        ordered = {**{name: config[name] for name in known if name in config}, **config}
-        return Configuration(ordered, parameters_of(ordered, space))
+        config = event.parameters(self._trust)
+        self._refused |= dict.fromkeys(refused_names(config))
+        return configuration_of(config, self._metadata.get("space", {}))
 
     def _trial(self, number: int) -> TrialState:
         state = self._trials.get(number)

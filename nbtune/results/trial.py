@@ -7,8 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbtune.engine.protocol.commands import AddTrial, Command, PauseTrial, ResumeTrial, StopTrial
+from nbtune.engine.protocol.not_loaded import refused_names
+from nbtune.engine.protocol.trust import Trust
 from nbtune.engine.trial.checkpoint import Checkpoint
-from nbtune.errors import ExperimentError
+from nbtune.errors import ExperimentError, UntrustedError
 from nbtune.results.checkpoints import best_checkpoint, existing_checkpoints
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
@@ -31,6 +33,7 @@ class Host(Protocol):
     """The part of an experiment that its trials use."""
 
     _store: Store
+    _trust: Trust
 
     @property
     def name(self) -> str: ...
@@ -122,8 +125,10 @@ class Trial:
         Raises:
             ExperimentError: the storage cannot be read.
         """
-        where, reports = self._experiment.where, self._experiment._store.reports
-        return existing_checkpoints(where, self._state, partial(reports.metrics_at, self.id)) if where else []
+        where, trust, reports = self._experiment.where, self._experiment._trust, self._experiment._store.reports
+        if where is None:
+            return []
+        return existing_checkpoints(where, self._state, partial(reports.metrics_at, self.id), trust)
 
     @property
     def files(self) -> dict[str, str]:
@@ -252,6 +257,7 @@ class Trial:
         Raises:
             ExperimentError: there is no such parameter, no checkpoint, the experiment cannot be reached, or it was just
                 resumed and has not read this trial yet.
+            UntrustedError: one of its parameters is an object that is not trusted.
         """
         experiment, changes = self._experiment, {**(point or {}), **parameters}
         experiment._check_parameters(changes)
@@ -259,4 +265,9 @@ class Trial:
         if state is None:  # without its parameters, all would be sampled
             raise ExperimentError(f"trial {self.id} of {experiment.name} is not known yet: the experiment was resumed")
         config = {**state.parameters, **changes}
+        if refused := refused_names(config):
+            raise UntrustedError(
+                f"trial {self.id} of {experiment.name} cannot be cloned: {', '.join(refused)} has an object that was"
+                f" not loaded, since it is not signed with your key; give another value, clone({refused[0]}=…)"
+            )
         experiment._execute(AddTrial(config, start_from=self.id if checkpoint else None))

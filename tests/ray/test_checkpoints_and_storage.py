@@ -127,7 +127,16 @@ def test_an_experiment_of_ray_tune_can_be_loaded(cluster: Any, tmp_path: Path) -
         tune_config=tune.TuneConfig(metric="acc", mode="min"),
         run_config=tune.RunConfig(storage_path=str(tmp_path), name="stock", verbose=0),
     ).fit()
-    experiment = nbtune.load(str(tmp_path / "stock"))
+    shown = nbtune.load(str(tmp_path / "stock"))
+    assert repr(shown.trials[0].config["f"]) == "<built-in function len>"
+    assert shown.df["acc"].tolist() == [2, 4]
+    assert shown.df["error"][1] == "ValueError: stock trial failed"
+    for use in (lambda: shown.best, lambda: shown.results):
+        with pytest.raises(nbtune.ExperimentError, match="trust=True"):
+            use()
+    assert nbtune.load(str(tmp_path / "stock"), metric="acc", mode="min").best.id == 0
+    experiment = nbtune.load(str(tmp_path / "stock"), trust=True)
+    assert len(experiment.results) == 2
     assert experiment.best.id == 0
     assert experiment.to_optuna().best_value == 0, "the lowest value that it has reported"
     assert experiment.status == "finished"

@@ -86,8 +86,10 @@ ATTRIBUTES = (
     ("ray.tune.search.search_generator", "SearchGenerator", "_total_samples"),
     ("ray.tune.trainable", "FunctionTrainable", "_last_training_result"),
 )
-NOT_RAYS = {"_execute", "_exit", "_replace", "_store"}
-"""Private attributes that modules outside of the rooms use: of `os`, of named tuples, and of nbtune's own classes."""
+NOT_RAYS = {"_C", "_trust", "_execute", "_exit", "_replace", "_store"}
+"""Private attributes that modules outside of the rooms use: of `os`, of named tuples, of PyTorch, and of nbtune's own
+classes.
+"""
 
 
 def place(path: Path) -> str:

@@ -25,7 +25,6 @@ from nbtune.engine.storage.lease import Lease, acquire
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.owner import this_process
-from nbtune.engine.storage.storage import Storage
 
 if TYPE_CHECKING:
     from nbtune.engine.tune.control import Control
@@ -60,7 +59,7 @@ class Driver(TrialMessages):
         self._finished = threading.Event()
         self._log_writer: LogWriter | None = None
         self._deletions: Deletions | None = None
-        self._staging: Callable[[], str | None] = lambda: None
+        self._repair: Callable[[Any, str], None] = lambda filesystem, path: None
         self._readers: dict[str, float] = {}  # id of a reader -> time of its last request
         self._info: DriverInfo | None = None
         self._recorder: Recorder | None = None
@@ -97,7 +96,7 @@ class Driver(TrialMessages):
         filesystem, path = self._begin(launch, reader, launch.metadata)
         write_launch(filesystem, path, launch)
         self._large = await self._incoming.wait_for_all(launch.large_count)
-        self._start_thread(store, filesystem, path, self._large, self._record)
+        self._start_thread(store, filesystem, path, self._large, launch.key, self._record)
         self._start_thread(self._run, launch, None)
         return os.getpid()
 
@@ -110,6 +109,7 @@ class Driver(TrialMessages):
 
         Raises:
             OSError: the storage cannot be read or written, or it does not have what was launched.
+            UntrustedError: its code is not trusted.
             LeaseLostError: another driver has resumed it.
         """
         self._incoming.note_call()
@@ -155,7 +155,7 @@ class Driver(TrialMessages):
             log,
             launch.storage.redacted,
             self._request_stop,
-            lambda: self._repair(where),
+            lambda: self._repair(filesystem, path),
             lease.confirm,
             self._deletions,
         )
@@ -300,12 +300,6 @@ class Driver(TrialMessages):
         self._lease.release()
         self._exit_after_readers()
 
-    def _repair(self, where: Storage) -> None:
-        from nbtune.engine.storage.repair import repair
-
-        if (staging := self._staging()) is not None:
-            repair(staging, *where.open())
-
     def _fit(self, launch: Launch, resume: Resume | None) -> str:
         """Run Tune; return the experiment's final status."""
         from nbtune.engine._ray.tune import set_checkpoint_deletion
@@ -319,7 +313,7 @@ class Driver(TrialMessages):
         self._deletions.needed, run.control.confirm = run.scheduler.needed_checkpoints, self._log_writer.confirm
         self._control, self._recorder = run.control, run.recorder
         self._set(self._accepts_commands)
-        self._staging = lambda: run.recorder.staging
+        self._repair = run.repair
         writer = self._log_writer
         run.recorder.on_failure = lambda unsaved, final: writer.on_trial_failure(unsaved, final=final)
         run.recorder.before_snapshot = writer.flush

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.storage.launch_spec import Launch, Resume
 
 __all__ = ["Incoming", "read_stored", "replace_code", "runs_at", "store"]
@@ -80,13 +80,16 @@ class Incoming:
                 return
 
 
-def store(filesystem: Any, path: str, values: list[Any], record: Callable[[Metadata], None]) -> None:
+def store(
+    filesystem: Any, path: str, values: list[Any], key: ExperimentKey | None, record: Callable[[Metadata], None]
+) -> None:
     """Write the large values into storage, so that the experiment can be resumed without its notebook.
 
     Args:
         filesystem: the filesystem of the experiment's storage.
         path: the experiment's folder on it.
         values: Ray's references to the values.
+        key: signs the files.
         record: records changes of the metadata: a warning if they cannot be written.
     """
     import ray
@@ -94,7 +97,7 @@ def store(filesystem: Any, path: str, values: list[Any], record: Callable[[Metad
     from nbtune.engine.storage.snapshot import write_large
 
     try:
-        write_large(filesystem, path, [ray.get(value) for value in values])
+        write_large(filesystem, path, [ray.get(value) for value in values], key)
     except OSError as error:
         record({"warning": f"it cannot be resumed after a crash: {error}"})
 
@@ -111,19 +114,18 @@ def read_stored(resume: Resume, received: list[Any]) -> tuple[Launch, Launch, li
 
     Raises:
         OSError: the storage cannot be read, or does not have what was launched.
-        ExperimentError: what it has is damaged.
+        ExperimentError: what it has is damaged, or not trusted.
     """
     import ray
 
     from nbtune.engine.storage.snapshot import read_large, read_launch
 
     folder = resume.storage.join(resume.folder).open()
-    stored = read_launch(*folder)
+    stored = read_launch(*folder, resume.key)
     launch = stored if resume.code is None else stored.with_code(resume.code)
-    large = received if resume.code is not None else [ray.put(value) for value in read_large(*folder, stored)]
-    # The folder may have been moved and renamed.
-    place: dict[str, Any] = {"storage": resume.storage, "folder": resume.folder}
-    return stored, replace(launch, **place, slots=resume.slots, environment=resume.environment), large
+    if resume.code is None:
+        received = [ray.put(value) for value in read_large(*folder, stored, resume.key)]
+    return stored, launch.resumed(resume), received
 
 
 def replace_code(filesystem: Any, path: str, stored: Launch, launch: Launch, values: list[Any]) -> None:
@@ -145,7 +147,7 @@ def replace_code(filesystem: Any, path: str, stored: Launch, launch: Launch, val
 
     from nbtune.engine.storage.snapshot import delete_large, write_large, write_launch
 
-    write_large(filesystem, path, (ray.get(value) for value in values), launch.replaced)
+    write_large(filesystem, path, (ray.get(value) for value in values), launch.key, launch.replaced)
     write_launch(filesystem, path, launch)
     delete_large(filesystem, path, stored)
 

@@ -192,6 +192,10 @@ _HEADER = pa.schema(
         pa.field("data", pa.string()),
     ]
 )
+_EXTENSION = b"\x14\0\0\0ARROW:extension:name"
+"""The key, in a column's metadata, that makes Arrow call Python code that is registered for its value. Ray Data
+registers types whose values are pickles. No column of nbtune's has the key.
+"""
 # Keep a metric named "kind" apart from the columns above, and one named "seconds" from the measurements.
 _METRIC, _TOOK = "metric:", "took:"
 
@@ -300,6 +304,8 @@ def decode_damaged(data: bytes) -> Decoded:
 
 def _read(first: int, count: int, stream: bytes) -> Chunk | None:
     """Return the chunk of an intact frame; None if it is not a chunk, which only a faulty or hostile writer makes."""
+    if _EXTENSION in stream:
+        return None
     try:
         with pa.ipc.open_stream(pa.BufferReader(stream)) as reader:
             (batch,) = reader

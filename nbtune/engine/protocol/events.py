@@ -13,7 +13,9 @@ from typing import Any, TypedDict
 
 from nbtune.engine.protocol.metadata import Metadata, decode_metadata, encode_metadata
 from nbtune.engine.protocol.metrics import plain
+from nbtune.engine.protocol.trust import NOTHING, Trust
 from nbtune.engine.protocol.typed_values import from_typed_json
+from nbtune.spec.space.values import is_plain
 
 __all__ = [
     "CPU",
@@ -86,7 +88,7 @@ class TrialAdded(Event):
 
     Attributes:
         ray_id: Tune's id.
-        config: its parameters as `nbtune.engine.protocol.typed_values.to_typed_json` encodes them.
+        config: its parameters as `nbtune.engine.protocol.typed_values.to_typed_json` encodes them, with signatures.
         folder: the name of its folder in the experiment's. Empty if it was no name of a folder there, but a path
             elsewhere: a log may come from others.
         by: who has added it, "user" or "search".
@@ -101,11 +103,14 @@ class TrialAdded(Event):
         if not _is_name(self.folder):
             object.__setattr__(self, "folder", "")
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that
-        cannot be unpickled in this process.
+    def parameters(self, trust: Trust = NOTHING) -> dict[str, Any]:
+        """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that is
+        not trusted, or that cannot be unpickled in this process.
+
+        Args:
+            trust: which objects are unpickled.
         """
-        return _decode_config(self.config)
+        return _decode_config(self.config, trust)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +123,9 @@ class TrialReconfigured(Event):
 
     config: Mapping[str, Any]
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self, trust: Trust = NOTHING) -> dict[str, Any]:
         """Return the parameters, decoded as those of `TrialAdded`."""
-        return _decode_config(self.config)
+        return _decode_config(self.config, trust)
 
 
 @dataclass(frozen=True)
@@ -270,8 +275,8 @@ def _inside(path: Any) -> str:
     return path if isinstance(path, str) and all(map(_is_name, path.split("/"))) else ""
 
 
-def _decode_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: from_typed_json(value, unpickle=True) for name, value in config.items()}
+def _decode_config(config: Mapping[str, Any], trust: Trust) -> dict[str, Any]:
+    return {name: value if is_plain(value) else from_typed_json(value, trust) for name, value in config.items()}
 
 
 def event_data(event: Event) -> dict[str, Any] | None:

@@ -109,5 +109,5 @@ def _encode(name: str, value: Any) -> Any:
 
 def _decode(name: str, value: Any) -> Any:
     if name == "space":
-        return from_typed_json(value, unpickle=False)
+        return from_typed_json(value)
     return Plan.from_json(value) if name == "plan" else value

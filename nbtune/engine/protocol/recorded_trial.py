@@ -1,4 +1,4 @@
-"""What the event log records of one of Tune's trials, for the driver and for the reader of another tool's folder."""
+"""What the event log records of one of Tune's trials."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 import ray.cloudpickle as cloudpickle
 
 from nbtune.engine.protocol.events import TrialAdded
-from nbtune.engine.protocol.typed_values import to_typed_json
+from nbtune.engine.protocol.trust import ExperimentKey
+from nbtune.engine.protocol.typed_values import signed, to_typed_json
+from nbtune.spec.space.values import is_plain
 
 __all__ = ["added_event", "encode_config", "error_of"]
 
 
-def added_event(trial: Any, number: int, time: float, folder: str, by: str = "search") -> TrialAdded:
+def added_event(
+    trial: Any, number: int, time: float, folder: str, key: ExperimentKey | None, by: str = "search"
+) -> TrialAdded:
     """Return the event that a trial of Tune's exists.
 
     Args:
@@ -22,19 +26,24 @@ def added_event(trial: Any, number: int, time: float, folder: str, by: str = "se
         number: its number in the experiment.
         time: when it was added, in seconds since the epoch.
         folder: the name of its folder in the experiment's.
+        key: signs the objects among its parameters; None for no signatures.
         by: who has added it, "user" or "search".
     """
-    config = encode_config(trial.config)
+    config = encode_config(trial.config, key)
     return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by)
 
 
-def encode_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def encode_config(config: Mapping[str, Any], key: ExperimentKey | None) -> dict[str, Any]:
     """Return a configuration as the events have it.
 
     Args:
         config: the configuration, nested.
+        key: as for `added_event`.
     """
-    return {str(name): to_typed_json(value) for name, value in config.items()}
+    encoded = {str(name): to_typed_json(value) for name, value in config.items()}
+    if key is None:
+        return encoded
+    return {name: value if is_plain(value) else signed(value, key) for name, value in encoded.items()}
 
 
 def error_of(trial: Any) -> Any:

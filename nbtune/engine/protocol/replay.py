@@ -21,6 +21,7 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.protocol.trust import NOTHING, Trust
 
 __all__ = ["Past", "PastTrial", "SavedCheckpoint", "past_of"]
 
@@ -104,11 +105,12 @@ class Past:
     is_damaged: bool = False
 
 
-def past_of(chunks: Iterable[Chunk]) -> Past:
+def past_of(chunks: Iterable[Chunk], trust: Trust = NOTHING) -> Past:
     """Return the state of an experiment after its last event.
 
     Args:
         chunks: all of its events, in order.
+        trust: which objects among the parameters are unpickled.
     """
     metadata = Metadata()
     trials: dict[int, PastTrial] = {}
@@ -123,7 +125,7 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
             elif isinstance(event, StartsFrom):
                 trials.setdefault(event.trial, PastTrial(event.trial)).start = saved.get(event.path)
             else:
-                _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event)
+                _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event, trust)
                 if isinstance(event, CheckpointSaved) and event.path:
                     saved[event.path] = trials[event.trial].checkpoints[-1]
     for trial in trials.values():
@@ -133,13 +135,13 @@ def past_of(chunks: Iterable[Chunk]) -> Past:
     return Past(metadata, named, unnamed, is_damaged)
 
 
-def _apply(trial: PastTrial, event: Event) -> None:
+def _apply(trial: PastTrial, event: Event, trust: Trust) -> None:
     match event:
         case TrialAdded():
             trial.ray_id, trial.folder, trial.by = event.ray_id, event.folder, event.by
-            trial.config = event.parameters()
+            trial.config = event.parameters(trust)
         case TrialReconfigured():
-            trial.config = event.parameters()
+            trial.config = event.parameters(trust)
         case TrialReported():
             trial.iterations = event.iteration
             trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)

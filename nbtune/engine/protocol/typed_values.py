@@ -2,8 +2,8 @@
 
 What JSON has is written as it is. Everything else is an object with the key `TYPE`: NumPy's and PyTorch's values,
 dictionaries with keys of other types, tuples, sets, numbers that JSON lacks, paths and dates. They are read back as
-data, without running code. Any other object is pickled, next to its text: whether that is unpickled is up to the
-reader.
+data, without running code. Any other object is pickled, next to its text, and signed: whether that is unpickled is up
+to the reader's trust (`nbtune.engine.protocol.trust`). If it is not, a placeholder with its text takes its place.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ import pathlib
 import pickle
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from nbtune.engine.protocol.not_loaded import NotLoaded
+from nbtune.engine.protocol.trust import NOTHING, ExperimentKey, Trust
 from nbtune.spec.space.values import label
 
-__all__ = ["TYPE", "NotLoaded", "from_typed_json", "to_typed_json"]
+__all__ = [
+    "TYPE",
+    "encoded_object",
+    "from_typed_json",
+    "signed",
+    "to_typed_json",
+]
 
 TYPE = "$type"
 """The key that tells an encoded value from a dictionary."""
@@ -32,20 +40,8 @@ _MAX_BITS = 10_000  # of an integer in digits: Python refuses to read or write m
 _MAX_DEPTH = 100  # nested lists and dictionaries; deeper ones, which JSON's recursion cannot handle, are pickled
 
 
-@dataclass(frozen=True)
-class NotLoaded:
-    """Stands for an object that was not unpickled.
-
-    Attributes:
-        text: the object as text, see `nbtune.spec.space.values.label`.
-        pickled: the pickled object; empty if it could not be pickled.
-    """
-
-    text: str
-    pickled: bytes = b""
-
-    def __repr__(self) -> str:
-        return self.text
+_VALUE = "value"
+"""What a pickled value is, for its signature."""
 
 
 def to_typed_json(value: Any) -> Any:
@@ -80,62 +76,78 @@ def _encode(value: Any, depth: int) -> Any:
         return _typed("dict", items=items)
     if kind in _SEQUENCE_NAMES:
         return _typed(_SEQUENCE_NAMES[kind], items=[_encode(item, depth + 1) for item in value])
+    if kind is NotLoaded:
+        return encoded_object(value.text, value.pickled, value.signature)
     for name, (accepts, encode, _) in _CODECS.items():
         if accepts(value):
             return _typed(name, **encode(value))
     return _object(value)
 
 
-def from_typed_json(value: Any, *, unpickle: bool) -> Any:
+def signed(value: Any, key: ExperimentKey) -> Any:
+    """Return an encoded value with the signatures of the objects in it.
+
+    Args:
+        value: what `to_typed_json` has returned.
+        key: the experiment's key.
+    """
+    if isinstance(value, list):
+        return [signed(item, key) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get(TYPE) != "object":
+        return {name: signed(item, key) for name, item in value.items()}
+    if value["signature"] is not None or not value["pickled"]:  # what was read is not signed again
+        return value
+    return {**value, "signature": key.sign(_VALUE, base64.b64decode(value["pickled"]))}
+
+
+def from_typed_json(value: Any, trust: Trust = NOTHING) -> Any:
     """Decode a value that `to_typed_json` has encoded.
 
     Args:
         value: the value of JSON.
-        unpickle: whether to unpickle objects, which runs the code that they name. `NotLoaded` stands for an object
-            that is not unpickled, or that cannot be in this process.
+        trust: which objects are unpickled, which runs the code that they name. `NotLoaded` stands for an object that
+            is not trusted, or that cannot be unpickled in this process.
 
     Raises:
         ValueError: the value was not encoded by `to_typed_json`.
     """
     if isinstance(value, list):
-        return [from_typed_json(item, unpickle=unpickle) for item in value]
+        return [from_typed_json(item, trust) for item in value]
     if not isinstance(value, dict):
         return value
     if TYPE not in value:
-        return {key: from_typed_json(item, unpickle=unpickle) for key, item in value.items()}
+        return {key: from_typed_json(item, trust) for key, item in value.items()}
     try:
-        return _decode(value, unpickle)
+        return _decode(value, trust)
     except (KeyError, TypeError, ArithmeticError, AttributeError) as error:
         raise ValueError(f"invalid encoded value of type {value[TYPE]!r}: {error}") from error
 
 
-def _decode(value: Mapping[str, Any], unpickle: bool) -> Any:
+def _decode(value: Mapping[str, Any], trust: Trust) -> Any:
     name = value[TYPE]
     if name == "float":
         return float(value["value"])
     if name == "int":
         return int(value["value"], 16)
     if name == "dict":
-        return {
-            from_typed_json(key, unpickle=unpickle): from_typed_json(item, unpickle=unpickle)
-            for key, item in value["items"]
-        }
+        return {from_typed_json(key, trust): from_typed_json(item, trust) for key, item in value["items"]}
     if name == "object":
-        return _load(NotLoaded(str(value["text"]), base64.b64decode(value["pickled"])), unpickle)
+        return _load(str(value["text"]), base64.b64decode(value["pickled"]), str(value["signature"] or ""), trust)
     if name in _SEQUENCES:
-        return _SEQUENCES[name](from_typed_json(item, unpickle=unpickle) for item in value["items"])
+        return _SEQUENCES[name](from_typed_json(item, trust) for item in value["items"])
     if name not in _CODECS:
         raise ValueError(f"unknown type {name!r} of an encoded value")
     return _CODECS[name][2](value)
 
 
-def _load(placeholder: NotLoaded, unpickle: bool) -> Any:
-    if not unpickle or not placeholder.pickled:
-        return placeholder
-    try:
-        return pickle.loads(placeholder.pickled)
-    except Exception:  # its class is not in this process, or was changed since
-        return placeholder
+def _load(text: str, pickled: bytes, signature: str, trust: Trust) -> Any:
+    is_trusted = trust.accepts(_VALUE, pickled, signature)
+    if is_trusted and pickled:
+        with suppress(Exception):  # its class is not in this process, or was changed since
+            return pickle.loads(pickled)
+    return NotLoaded(text, pickled, signature, bool(pickled) and not is_trusted)
 
 
 def _typed(name: str, **data: Any) -> dict[str, Any]:
@@ -149,7 +161,18 @@ def _object(value: Any) -> dict[str, Any]:
         pickled = cloudpickle.dumps(value)
     except Exception:  # the trial has it all the same; the table shows its text
         pickled = b""
-    return _typed("object", text=label(value), pickled=base64.b64encode(pickled).decode())
+    return encoded_object(label(value), pickled)
+
+
+def encoded_object(text: str, pickled: bytes, signature: str | None = None) -> dict[str, Any]:
+    """Return a pickled object as `to_typed_json` encodes it.
+
+    Args:
+        text: the object as text.
+        pickled: the pickled object; empty if it could not be pickled.
+        signature: the signature of `pickled`; empty if it has none, None if it may get one.
+    """
+    return _typed("object", text=text, pickled=base64.b64encode(pickled).decode(), signature=signature)
 
 
 # -- types that are data ---------------------------------------------------------------------------
@@ -279,7 +302,11 @@ _CODECS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], dict[str, Any]],
     ),
     "time": _iso(dt.time),
     "decimal": _as_text(decimal.Decimal),
-    "fraction": _as_text(fractions.Fraction),
+    "fraction": (
+        _exactly(fractions.Fraction),
+        lambda value: {"value": str(value)},
+        lambda data: fractions.Fraction(*map(int, data["value"].split("/"))),  # "1e999999999" takes for ever
+    ),
     "uuid": _as_text(uuid.UUID),
     "path": _as_text(type(pathlib.Path())),
     "purepath": _as_text(pathlib.PurePosixPath),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.storage.storage import Storage
 from nbtune.spec.cell.versions import CodeVersion
 from nbtune.spec.options.options import Spec
@@ -34,6 +35,7 @@ class Launch:
         version: what the code consists of.
         variable: the variable of the notebook that had the training function; empty for a cell.
         replaced: how often the code was replaced since the start.
+        key: signs what the driver and the trials write. It is not stored.
     """
 
     spec: Spec
@@ -49,6 +51,23 @@ class Launch:
     version: CodeVersion = field(default_factory=CodeVersion, repr=False)
     variable: str = ""
     replaced: int = 0
+
+    key: ExperimentKey | None = None
+
+    def resumed(self, resume: Resume) -> Launch:
+        """Return what a driver needs that goes on with a stored launch, whose folder may have been moved and renamed.
+
+        Args:
+            resume: how it is resumed.
+        """
+        return replace(
+            self,
+            storage=resume.storage,
+            folder=resume.folder,
+            slots=resume.slots,
+            environment=resume.environment,
+            key=resume.key,
+        )
 
     def with_code(self, code: NewCode) -> Launch:
         """Return the launch with other code.
@@ -97,6 +116,7 @@ class Resume:
         folder: the name of the experiment's folder in storage.
         storage: the storage that contains this folder.
         slots: as in `Launch`.
+        key: as in `Launch`; it also tells which pickles in the folder are loaded.
         epoch: the epoch of the driver that is replaced; see `nbtune.engine.storage.lease`.
         failed: whether failed trials are resumed, too.
         commands: what to execute first.
@@ -108,6 +128,7 @@ class Resume:
     folder: str
     storage: Storage
     slots: int | None
+    key: ExperimentKey
     epoch: int = 0
     failed: bool = False
     commands: tuple[Command, ...] = ()

@@ -62,10 +62,11 @@ class EventLog:
     Attributes:
         on_append: called after each event that was appended.
         writes: the number of segments that were written, again or for the first time.
+        epoch: the epoch of the driver.
     """
 
     def __init__(self, storage: pafs.FileSystem, path: str, epoch: int = 1) -> None:
-        self._storage, self._folder, self._epoch = storage, f"{path}/{FOLDER}", epoch
+        self._storage, self._folder, self.epoch = storage, f"{path}/{FOLDER}", epoch
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         create_private_folder(storage, path)
@@ -124,7 +125,7 @@ class EventLog:
                 self._tail_first, self._tail = len(self), []
             if is_full:
                 self._unwritten[self._first] = b"".join(frame for _, frame in self._frames)
-                segment = Segment(self._path(self._first), self._first, self._epoch)
+                segment = Segment(self._path(self._first), self._first, self.epoch)
                 self._sealed.append(_Sealed(segment, len(self)))
                 self._open_at(len(self))
         self.on_append()
@@ -164,7 +165,7 @@ class EventLog:
         return in_order(chunk for data in self.read(0) for chunk in decode(data))
 
     def _in_memory(self, segment: Segment) -> bytes | None:
-        return self._unwritten.get(segment.first) if segment.epoch == self._epoch else None
+        return self._unwritten.get(segment.first) if segment.epoch == self.epoch else None
 
     def _read(self, sealed: _Sealed) -> bytes:
         unwritten = self._in_memory(sealed.segment)
@@ -195,7 +196,7 @@ class EventLog:
                     if self._first == first:
                         self._written = count
             if end != self._end_written:
-                write_atomically(self._storage, f"{self._folder}/end-{end:010}-{self._epoch:06}", b"")
+                write_atomically(self._storage, f"{self._folder}/end-{end:010}-{self.epoch:06}", b"")
                 self._end_written = end
 
     def _write(self, first: int, data: bytes) -> None:
@@ -203,7 +204,7 @@ class EventLog:
         self.writes += 1
 
     def _path(self, first: int) -> str:
-        return f"{self._folder}/events-{first:010}-{self._epoch:06}-{self._continued:06}.arrow"
+        return f"{self._folder}/events-{first:010}-{self.epoch:06}-{self._continued:06}.arrow"
 
 
 def write_atomically(storage: pafs.FileSystem, path: str, data: bytes) -> None:

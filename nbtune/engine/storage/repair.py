@@ -1,7 +1,7 @@
-"""Repairs Tune's own files that are incomplete in storage, after a disk was full or the driver was killed.
+"""Tune's own files in storage: repairs those that are incomplete, and keeps Tune from those that are not trusted.
 
 Tune writes them to a staging folder on the driver's machine and copies them over those in storage. A copy that
-fails or is interrupted leaves a truncated file.
+fails or is interrupted leaves a truncated file. All of them contain pickles, whatever they are called.
 """
 
 from __future__ import annotations
@@ -9,23 +9,30 @@ from __future__ import annotations
 import json
 import pickletools
 import re
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
+from nbtune.engine.protocol.trust import Trust
 from nbtune.engine.storage.log import write_atomically
+from nbtune.engine.storage.segments import read_file
 
-__all__ = ["repair", "set_damaged_aside"]
+__all__ = ["STATE_PREFIX", "TUNER", "repair", "set_damaged_aside"]
 
-_STATE_PREFIX = "experiment_state-"
-_TUNER = "tuner.pkl"
+STATE_PREFIX = "experiment_state-"
+"""The beginning of the name of Tune's own snapshot."""
+TUNER = "tuner.pkl"
+"""The name of the file with the settings of an experiment of Tune's."""
 _PICKLES = ("callback-states-", "search_gen_state-", "basic-variant-state-", "nbtune-search-")
 """How the names of files begin that are pickles, whatever their suffix is."""
 _PICKLE = b"\x80"
 """How the pickles of all present protocols begin."""
 _SESSION = re.compile(r".+-(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)\.(?:json|pkl)")
 """The name of a file of Tune's snapshot, with the start of the run that has written it."""
+_READ_BY_TUNE = re.compile(r".+\.pkl|(?:experiment_state|search_gen_state|basic-variant-state)-.*\.json")
+"""The name of any file that Tune or a search algorithm may load as a part of a snapshot."""
 
 
 def _incomplete_files(staging: str, filesystem: pafs.FileSystem, folder: str) -> list[tuple[Path, str]]:
@@ -61,21 +68,25 @@ def repair(staging: str, filesystem: pafs.FileSystem, folder: str) -> None:
             write_atomically(filesystem, target, path.read_bytes())
         except OSError as error:
             last_error = error
-            if path.name.startswith(_STATE_PREFIX):
+            if path.name.startswith(STATE_PREFIX):
                 with suppress(OSError):
                     filesystem.delete_file(target)
     if last_error is not None:
         raise last_error
 
 
-def set_damaged_aside(filesystem: pafs.FileSystem, folder: str) -> bool:
-    """Rename Tune's files that cannot be read, so that it restores an earlier snapshot or none.
+def set_damaged_aside(
+    filesystem: pafs.FileSystem, folder: str, trust: Trust, signatures: Mapping[str, Collection[str]]
+) -> bool:
+    """Rename Tune's files that cannot be read or are not trusted, so that it restores an earlier snapshot or none.
 
     The files of a run belong together: one that is damaged invalidates the others. No pickle is loaded here.
 
     Args:
         filesystem: the filesystem of the experiment's storage.
         folder: the experiment's folder on it.
+        trust: whose files are loaded.
+        signatures: those of the files, `nbtune.engine.storage.signatures.read_signatures`.
 
     Returns:
         Whether Tune can restore the experiment.
@@ -85,32 +96,36 @@ def set_damaged_aside(filesystem: pafs.FileSystem, folder: str) -> bool:
     """
     infos = filesystem.get_file_info(pafs.FileSelector(folder))
     files = [info for info in infos if info.type == pafs.FileType.File]
+
+    def is_intact(path: str) -> bool:
+        data, name = read_file(filesystem, path), path.rpartition("/")[2]
+        return trust.accepts(name, data, *signatures.get(name, ())) and _is_complete(name, data)
+
     sessions: dict[str, list[str]] = {}
     for info in files:
         if match := _SESSION.fullmatch(info.base_name):
             sessions.setdefault(match[1], []).append(info.path)
-    for session in sorted(sessions, reverse=True):  # Tune restores the latest
-        if all(_is_complete(filesystem, path) for path in sessions[session]):
-            break
-        for path in sessions.pop(session):
+        elif info.base_name != TUNER and _READ_BY_TUNE.fullmatch(info.base_name) and not is_intact(info.path):
+            _set_aside(filesystem, info.path)
+    # All of them: Tune looks for the latest file of each kind, which may be of an earlier run.
+    for paths in [paths for paths in sessions.values() if not all(map(is_intact, paths))]:
+        for path in paths:
             _set_aside(filesystem, path)
-    tuner = f"{folder}/{_TUNER}"
+        paths.clear()
+    tuner = f"{folder}/{TUNER}"
     if not any(info.path == tuner for info in files):
         return False
-    if not _is_complete(filesystem, tuner):
+    if not is_intact(tuner):
         _set_aside(filesystem, tuner)
         return False
-    return any(_STATE_PREFIX in path for paths in sessions.values() for path in paths)
+    return any(STATE_PREFIX in path for paths in sessions.values() for path in paths)
 
 
-def _is_complete(filesystem: pafs.FileSystem, path: str) -> bool:
-    with filesystem.open_input_stream(path) as stream:
-        data = stream.read()
-    name = path.rpartition("/")[2]
+def _is_complete(name: str, data: bytes) -> bool:
     try:
-        if name.startswith(_STATE_PREFIX):
+        if name.startswith(STATE_PREFIX):
             return bool(json.loads(data)["trial_data"])
-        if name != _TUNER and not name.startswith(_PICKLES) and not data.startswith(_PICKLE):
+        if name != TUNER and not name.startswith(_PICKLES) and not data.startswith(_PICKLE):
             return bool(data.strip(b"\0"))  # a search algorithm of the user's writes what it likes
         for _ in pickletools.genops(data):
             pass

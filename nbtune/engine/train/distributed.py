@@ -77,7 +77,7 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     reports = _Reports(start, training.aggregate, environment, partial(_notify, payload.driver, place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
-        partial(work, dict(config), payload.program, place, storage.trial_working_directory),
+        partial(work, dict(config), payload.program, place, storage.trial_working_directory, payload.key),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
             name=storage.trial_dir_name,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.spec.plan.workers import Workers
 
@@ -40,9 +41,11 @@ class TrialPayload:
         driver: the handle of the driver's actor.
         environment: environment variables, None for those to delete; they may be secret.
         training: how the trial trains with workers; None for a trial in a single process.
+        key: signs its checkpoints, and tells which ones it loads.
     """
 
     program: ProgramPayload
     driver: Any
     environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     training: Training | None = None
+    key: ExperimentKey | None = None

@@ -26,8 +26,9 @@ from nbtune.engine._ray.train import (
 )
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
+from nbtune.engine.protocol.trust import NOTHING, ExperimentKey
 from nbtune.engine.trial import output, session
-from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint, stored_checkpoint
 from nbtune.engine.trial.directory import working_directory
 from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import ProgramPayload, surroundings
@@ -213,23 +214,31 @@ def without_workers(name: str) -> Iterator[None]:
 class _WorkerSession:
     """The session of a worker, which uses Ray Train's functions."""
 
-    def __init__(self, context: session.Context) -> None:
-        self.context = context
+    def __init__(self, context: session.Context, key: ExperimentKey | None) -> None:
+        self.context, self._key = context, key
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         functions = get_train_fn_utils()
         assert isinstance(functions, _WorkerFunctions)
-        with as_ray_checkpoint(checkpoint, self.context.get_world_rank()) as ready:
+        with as_ray_checkpoint(checkpoint, self.context.get_world_rank(), self._key) as ready:
             functions.send(metrics, checkpoint=ready)
 
     def get_checkpoint(self) -> Checkpoint | None:
         import ray.train
 
         found = ray.train.get_checkpoint()
-        return None if found is None else Checkpoint(found.path, found.filesystem, self.context.get_world_rank())
+        if found is None:
+            return None
+        return stored_checkpoint(found.path, found.filesystem, self._key or NOTHING, self.context.get_world_rank())
 
 
-def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Context, artifacts: str) -> None:
+def work(
+    config: Mapping[str, Any],
+    payload: ProgramPayload,
+    place: session.Context,
+    artifacts: str,
+    key: ExperimentKey | None,
+) -> None:
     """Run the program in one worker: Ray Train's training function.
 
     Args:
@@ -237,6 +246,7 @@ def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Cont
         payload: the packed program.
         place: the context of the trial's own process.
         artifacts: Tune's own working directory of the trial.
+        key: signs checkpoints, and tells which ones are loaded.
 
     Raises:
         TrialError: the program raised.
@@ -261,4 +271,4 @@ def work(config: Mapping[str, Any], payload: ProgramPayload, place: session.Cont
         working_directory(place.trial_dir, around, *stored),
         noting_the_end(note_path(artifacts, context.get_world_rank()), around.sources),
     ):
-        run_program(config, payload, _WorkerSession(context))
+        run_program(config, payload, _WorkerSession(context, key))

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbtune.engine.trial.missing_class import TOLERANT, MissingClassError, find_missing, missing_class_error
+from nbtune.engine.protocol.trust import EVERYTHING, OWN, ExperimentKey, Trust
+from nbtune.engine.trial.missing_class import MissingClassError, find_missing, missing_class_error
+from nbtune.engine.trial.signed_state import read_state, save_state
 
-__all__ = ["Checkpoint", "as_ray_checkpoint"]
+__all__ = ["Checkpoint", "as_ray_checkpoint", "stored_checkpoint"]
 
 _STATE = "nbtune-state.pt"  # the file of a dictionary that rank 0 reported
 _RANK_STATE = "nbtune-state-{}.pt"  # the file of a dictionary that another rank reported
@@ -23,8 +25,8 @@ class Checkpoint:
     If a dictionary was reported, ``checkpoint["model"]`` returns one of its entries, and `load` the whole
     dictionary. If a folder was reported, the checkpoint is a path: ``Path(checkpoint) / "weights.bin"``.
 
-    Only load checkpoints that you trust: `torch.load` reads the dictionary with ``weights_only=False``, which
-    can execute code.
+    A dictionary is a pickle, which can run code when it is loaded. It is loaded if your own experiments have signed it,
+    or if you say that you trust it.
 
     Args:
         path: the checkpoint's folder in storage.
@@ -32,6 +34,7 @@ class Checkpoint:
         rank: the worker whose dictionary `load` returns, if each worker has reported its own.
         iteration: the iteration of the report that it came with; None if that is unknown.
         metrics: the metrics of that report.
+        trust: whether to load a dictionary that is not signed with your key.
 
     Attributes:
         path: the checkpoint's folder in storage.
@@ -47,9 +50,11 @@ class Checkpoint:
         *,
         iteration: int | None = None,
         metrics: Mapping[str, Any] | None = None,
+        trust: bool = False,
     ) -> None:
         self.path, self._filesystem, self._rank = path, filesystem, rank
         self.iteration, self.metrics = iteration, dict(metrics or {})
+        self._trust: Trust = EVERYTHING if trust else OWN
         self._states: dict[int, dict[str, Any]] = {}
         self._local: Path | None = None
 
@@ -67,6 +72,7 @@ class Checkpoint:
 
         Raises:
             MissingClassError: the entry needs a class that cannot be found.
+            UntrustedError: the dictionary is not trusted.
         """
         try:
             return self.load()[key]
@@ -100,6 +106,7 @@ class Checkpoint:
             TypeError: the checkpoint was reported as a folder.
             MissingClassError: it needs a class that cannot be found, such as one that a cell defines. The other entries
                 are read by their keys.
+            UntrustedError: it is not trusted.
         """
         rank = self._rank if rank is None else rank
         if rank not in self._states:
@@ -117,8 +124,6 @@ class Checkpoint:
 
     def _read(self, rank: int, *, tolerant: bool) -> dict[str, Any]:
         """Return the dictionary of a rank; if `tolerant`, with substitutes for classes that cannot be found."""
-        import torch
-
         folder = self.as_directory()
         candidates = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_RANK_STATE.format("*"))))
         file = next((file for file in candidates if file.exists()), None)
@@ -127,10 +132,22 @@ class Checkpoint:
                 f"the checkpoint {self.path} was reported as a folder, not as a dictionary; open its files with"
                 " Path(checkpoint) / NAME"
             )
-        device = None if torch.cuda.is_available() else "cpu"
-        module: Any = TOLERANT if tolerant else None
-        state: dict[str, Any] = torch.load(file, map_location=device, pickle_module=module, weights_only=False)
-        return state
+        return read_state(file, self._trust, tolerant=tolerant)
+
+
+def stored_checkpoint(path: str, filesystem: Any, trust: Trust, rank: int = 0, **report: Any) -> Checkpoint:
+    """Return a checkpoint of an experiment.
+
+    Args:
+        path: as for `Checkpoint`.
+        filesystem: as for `Checkpoint`.
+        trust: whose dictionaries are loaded.
+        rank: as for `Checkpoint`.
+        report: `iteration` and `metrics`, as for `Checkpoint`.
+    """
+    checkpoint = Checkpoint(path, filesystem, rank, **report)
+    checkpoint._trust = trust
+    return checkpoint
 
 
 def _file(rank: int) -> str:
@@ -138,12 +155,13 @@ def _file(rank: int) -> str:
 
 
 @contextmanager
-def as_ray_checkpoint(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
+def as_ray_checkpoint(checkpoint: Any, rank: int = 0, key: ExperimentKey | None = None) -> Iterator[Any]:
     """Convert a reported checkpoint to a `ray.tune.Checkpoint`; delete temporary files after the block.
 
     Args:
         checkpoint: a dictionary that `torch.save` can write, a folder, a `ray.tune.Checkpoint`, or None.
         rank: the rank that reports it. Each rank's dictionary gets a file of its own.
+        key: signs a dictionary; None for no signature.
 
     Yields:
         The checkpoint as Ray's object, or None.
@@ -160,11 +178,9 @@ def as_ray_checkpoint(checkpoint: Any, rank: int = 0) -> Iterator[Any]:
     if isinstance(checkpoint, RayCheckpoint):
         yield checkpoint
     elif isinstance(checkpoint, Mapping):
-        import torch
-
         folder = tempfile.mkdtemp(prefix="nbtune-checkpoint-")
         try:
-            torch.save(dict(checkpoint), Path(folder) / _file(rank))
+            save_state(dict(checkpoint), Path(folder) / _file(rank), key)
             yield RayCheckpoint.from_directory(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

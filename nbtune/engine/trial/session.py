@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint
+from nbtune.engine.protocol.trust import NOTHING, ExperimentKey
+from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint, stored_checkpoint
 
 __all__ = [
     "Context",
@@ -155,10 +156,11 @@ class TrialSession:
 
     Args:
         context: the context of the trial.
+        key: signs its checkpoints, and tells which ones it loads.
     """
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
+    def __init__(self, context: Context, key: ExperimentKey | None = None) -> None:
+        self.context, self._key = context, key
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         from ray import tune
@@ -168,7 +170,7 @@ class TrialSession:
         from nbtune.engine.trial import output
 
         output.flush()  # `tune.report` may not return: the scheduler can end the trial
-        with as_ray_checkpoint(checkpoint) as ray_checkpoint:
+        with as_ray_checkpoint(checkpoint, key=self._key) as ray_checkpoint:
             try:
                 tune.report({REPORT: Report(metrics)}, checkpoint=ray_checkpoint)
             except OSError as error:
@@ -191,7 +193,9 @@ class TrialSession:
         from ray import tune
 
         ray_checkpoint = tune.get_checkpoint()
-        return None if ray_checkpoint is None else Checkpoint(ray_checkpoint.path, ray_checkpoint.filesystem)
+        if ray_checkpoint is None:
+            return None
+        return stored_checkpoint(ray_checkpoint.path, ray_checkpoint.filesystem, self._key or NOTHING)
 
 
 _session: Session = LocalSession()

@@ -291,13 +291,8 @@ class Control(Live, Callback):
 
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
-    def get_state(self) -> dict[str, Any] | None:
+    def get_state(self) -> None:
         self._end_if_replaced()  # Tune is about to write its snapshot
-        state = self._scheduler.dump_state()
-        return None if state is None else {"scheduler": state}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self._scheduler.load_state(state["scheduler"])
 
 
 def _actor(trial: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -36,6 +37,7 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.result import REPORT, user_metrics
 from nbtune.engine.storage.log import EventLog
+from nbtune.engine.storage.signatures import SignedFiles
 from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.tune.continuation import catch_up, foreign_start, relative_path
 from nbtune.engine.tune.groups import release
@@ -51,6 +53,7 @@ class Recorder(Live, Callback):
         log: the event log.
         search_alg: the search algorithm, which counts the trials that hold resources.
         total: the expected number of trials.
+        files: signs the pickles that are stored.
         past: the earlier run of a resumed experiment, or None.
         failed: whether failed trials are resumed, too.
 
@@ -70,9 +73,16 @@ class Recorder(Live, Callback):
     role = "recorder"
 
     def __init__(
-        self, log: EventLog, search_alg: SteerableSearch, total: int, past: Past | None = None, *, failed: bool = False
+        self,
+        log: EventLog,
+        search_alg: SteerableSearch,
+        total: int,
+        files: SignedFiles,
+        past: Past | None = None,
+        *,
+        failed: bool = False,
     ) -> None:
-        self._log, self._search_alg, self._total = log, search_alg, total
+        self._log, self._search_alg, self._total, self._files = log, search_alg, total, files
         earlier = past.trials if past else {}
         self._ended = {key: known.status for key, known in earlier.items() if not known.is_resumed(failed=failed)}
         self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
@@ -115,13 +125,23 @@ class Recorder(Live, Callback):
         elif trial_id in self._to_resume and not trial.is_finished():
             catch_up(trial, self._to_resume.pop(trial_id))
             self.on_queued(trial)
+        self._drop_untrusted_error(trial)
         self._configs.setdefault(trial_id, trial.config)
+
+    def _drop_untrusted_error(self, trial: Any) -> None:
+        """Let Tune read the error of a trial of an earlier run as text, if the file with the exception is not trusted.
+
+        Tune loads that file at the end of the run.
+        """
+        name = trial.run_metadata.pickled_error_filename
+        if name and trial.is_finished() and not self._files.accepts(f"{trial.storage.trial_dir_name}/{name}"):
+            trial.run_metadata.pickled_error_filename = None
 
     def _add(self, trial: Any, number: int) -> None:
         self.numbers[trial.trial_id] = number
         self._next_number = max(self._next_number, number + 1)
         by = self._search_alg.added_by(trial.trial_id)
-        self._log.append(added_event(trial, number, time.time(), trial_folder(trial), by))
+        self._log.append(added_event(trial, number, time.time(), trial_folder(trial), self._files.key, by))
 
     def recover(self, trials: Sequence[Any], past: Past) -> None:
         """Record what Tune's snapshot tells of trials whose events are damaged.
@@ -251,8 +271,8 @@ class Recorder(Live, Callback):
         if trial.config is known:
             return
         self._configs[trial.trial_id] = trial.config
-        config = encode_config(trial.config)
-        if known is None or config != encode_config(known):
+        config = encode_config(trial.config, self._files.key)
+        if known is None or config != encode_config(known, self._files.key):
             self._append(TrialReconfigured, trial, iteration=_reports(trial), config=config)
 
     def _release(self, trial: Any) -> None:
@@ -268,6 +288,9 @@ class Recorder(Live, Callback):
     def _failed(self, trial: Any, *, final: bool) -> None:
         error = error_of(trial)
         failure = describe(error, why_ended=partial(_why_ended, trial))
+        if trial.pickled_error_file and Path(trial.pickled_error_file).exists():
+            path = f"{trial.storage.trial_dir_name}/{trial.run_metadata.pickled_error_filename}"
+            self._files.add(path, Path(trial.pickled_error_file).read_bytes())
         self._append(AttemptFailed, trial, iteration=_reports(trial), **failure, final=final)
         self.on_failure(unsaved_checkpoint(error), final)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
 
-__all__ = ["restore_search", "save_search"]
+__all__ = ["changed_files", "restore_search", "save_search", "versions"]
 
 Whole = tuple[Any, dict[str, Any]]
 """An algorithm, and the state of Tune's wrapper of it."""
@@ -55,3 +57,26 @@ def restore_search(search: Any, dirpath: str, whole: Whole | None) -> None:
         search.set_state(state)
     elif search.has_checkpoint(dirpath):
         search.restore_from_dir(dirpath)
+
+
+def versions(dirpath: str) -> dict[str, int]:
+    """Return the files of a snapshot of Tune's by name, also those that a search algorithm names as it likes.
+
+    Args:
+        dirpath: the folder with the files.
+
+    Returns:
+        Name -> a number that changes when the file is written again.
+    """
+    files = [path for path in sorted(Path(dirpath).glob("*.*")) if path.suffix in {".json", ".pkl"}]
+    return {path.name: path.stat().st_mtime_ns for path in files}
+
+
+def changed_files(dirpath: str, earlier: Mapping[str, int]) -> list[Path]:
+    """Return the files of a snapshot of Tune's that were written since a moment.
+
+    Args:
+        dirpath: the folder with the files.
+        earlier: what `versions` has returned at that moment.
+    """
+    return [Path(dirpath, name) for name, version in versions(dirpath).items() if earlier.get(name) != version]

@@ -27,7 +27,7 @@ from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
 from nbtune.engine.tune.continuation import revive, start_from_checkpoint
 from nbtune.engine.tune.requested import RequestedTrial, RequestState
-from nbtune.engine.tune.search_state import restore_search, save_search
+from nbtune.engine.tune.search_state import changed_files, restore_search, save_search, versions
 from nbtune.engine.tune.usable_results import UsableResults
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
 
@@ -50,6 +50,9 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
     Attributes:
         results: trial id -> last result, of trials that were over in an earlier run but not in Tune's snapshot.
         on_created: called with each new trial of Tune.
+        on_saved: called with the files of each snapshot of Tune's, before they are stored.
+        dump_scheduler: returns the state of the scheduler, or None.
+        load_scheduler: takes what `dump_scheduler` has returned.
         on_dropped: called with a number of trials that are not created, since no sample satisfies the constraints.
     """
 
@@ -62,6 +65,10 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
         self._search, self._slots = search, slots
         self.on_created: Callable[[Any], None] = lambda trial: None
         self.on_dropped: Callable[[int], None] = lambda trials: None
+        self._earlier: dict[str, int] = {}  # files of an earlier run, which are not signed again: name -> version
+        self.on_saved: Callable[[list[Path]], None] = lambda files: None
+        self.dump_scheduler: Callable[[], bytes | None] = lambda: None
+        self.load_scheduler: Callable[[bytes], None] = lambda state: None
         self._state = RequestState(max_concurrent=max_concurrent)
         self._open: set[str] = set()  # trials that are not over and not paused by the user
         self._started: set[str] = set()  # those that hold resources
@@ -314,21 +321,25 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
 
     @ends_experiment(None)
     def save_to_dir(self, /, dirpath: str, session_str: str = "", **more: Any) -> None:
-        if self._is_unreadable:  # the state of the earlier run stays as it is for the next resumption
-            return
-        whole = save_search(self._inner, dirpath, session_str)
-        target = Path(dirpath, _STATE.format(session_str))
-        part = target.with_suffix(".part")
-        part.write_bytes(cloudpickle.dumps((self._state, self._configs, whole)))
-        part.replace(target)
+        if not self._is_unreadable:  # else the state of the earlier run stays as it is for the next resumption
+            whole = save_search(self._inner, dirpath, session_str)
+            target = Path(dirpath, _STATE.format(session_str))
+            part = target.with_suffix(".part")
+            # The scheduler's state is here, since Tune writes that of callbacks later, when it is too late to sign it.
+            part.write_bytes(cloudpickle.dumps((self._state, self._configs, whole, self.dump_scheduler())))
+            part.replace(target)
+        self.on_saved(changed_files(dirpath, self._earlier))
 
     def has_checkpoint(self, dirpath: str) -> bool:
+        self._earlier = versions(dirpath)
         return any(Path(dirpath).glob(_STATE.format("*")))
 
     @ends_experiment(None)
     def restore_from_dir(self, dirpath: str) -> None:
         newest = max(Path(dirpath).glob(_STATE.format("*")))
         self._is_unreadable = True
-        self._state, self._configs, whole = cloudpickle.loads(newest.read_bytes())
+        self._state, self._configs, whole, scheduler = cloudpickle.loads(newest.read_bytes())
         restore_search(self._inner, dirpath, whole)
         self._is_unreadable = False
+        if scheduler is not None:
+            self.load_scheduler(scheduler)

@@ -126,7 +126,7 @@ def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
                 working_directory(place.trial_dir, around, storage.storage_filesystem, storage.trial_fs_path),
                 noting_the_end(note_path(storage.trial_working_directory), around.sources),
             ):
-                run_program(config, payload.program, session.TrialSession(place))
+                run_program(config, payload.program, session.TrialSession(place, payload.key))
         else:
             from nbtune.engine.train.distributed import run_workers
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.fs as pafs
 import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
@@ -15,10 +16,13 @@ from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
+from nbtune.engine.protocol.trust import NOTHING
 from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
 from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
-from nbtune.engine.storage.repair import set_damaged_aside
+from nbtune.engine.storage.repair import TUNER, repair, set_damaged_aside
+from nbtune.engine.storage.segments import read_file
+from nbtune.engine.storage.signatures import SignedFiles
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.control import Control
@@ -51,6 +55,7 @@ class Run:
         recorder: writes events.
         scheduler: the user's scheduler, wrapped.
         failures: what the user's search algorithm, scheduler or stopper has raised.
+        files: signs Tune's files.
     """
 
     tuner: tune.Tuner
@@ -58,6 +63,21 @@ class Run:
     recorder: Recorder
     scheduler: SteerableScheduler
     failures: Failures
+    files: SignedFiles
+
+    def repair(self, filesystem: pafs.FileSystem, path: str) -> None:
+        """Repair Tune's files in storage, after that has failed.
+
+        Args:
+            filesystem: the filesystem of the experiment's storage.
+            path: the experiment's folder on it.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        if self.recorder.staging is not None:
+            repair(self.recorder.staging, filesystem, path)  # even on a full disk: it deletes incomplete files
+            self.files.flush()
 
     def fit(self) -> None:
         """Run Tune until the experiment is over."""
@@ -75,17 +95,22 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         resume: how to resume it, or None for a new experiment.
     """
     spec, failed = launch.spec, resume is not None and resume.failed
-    past = past_of(log.chunks()) if resume is not None else None
+    past = past_of(log.chunks(), launch.key or NOTHING) if resume is not None else None
     metadata = past.metadata if past else launch.metadata
     total = metadata.get("trials", 0)
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     failures = Failures(launch.sources)
     search = make_search(spec, launch.space)
+    # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
+    filesystem, path = launch.storage.join(launch.folder).open()
+    files = SignedFiles(filesystem, path, log.epoch, launch.key)
     search_alg = SteerableSearch(search, launch.slots, max_concurrent, failures)
-    recorder = Recorder(log, search_alg, total, past, failed=failed)
+    recorder = Recorder(log, search_alg, total, files, past, failed=failed)
     recorder.releases_groups = (workers := spec.worker_group) is not None and workers.elastic is not None
+    search_alg.on_saved = files.add_all
     search_alg.on_dropped = lambda trials: recorder.on_trial_count_changed(-trials)
     scheduler = SteerableScheduler(make_scheduler(spec), recorder.on_added, recorder.stopped_by_scheduler, failures)
+    search_alg.dump_scheduler, search_alg.load_scheduler = scheduler.dump_state, scheduler.load_state
     stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget, failures)
     control = Control(
         scheduler,
@@ -105,15 +130,14 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         ray.get_runtime_context().current_actor,
         {**launch.environment, **spec.env},
         _training(spec),
+        launch.key,
     )
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
     trainable.__qualname__ = (
         TrialProcess.__name__
     )  # the name that Ray shows for the processes, instead of that of Tune's wrapper
-    # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
-    filesystem, path = launch.storage.join(launch.folder).open()
-    if resume is not None and set_damaged_aside(filesystem, path):
+    if past is not None and set_damaged_aside(filesystem, path, launch.key or NOTHING, files.earlier):
         # The settings are those of the first run, except for the scheduler, the search algorithm and the callbacks
         # above.
         tuner = tune.Tuner.restore(
@@ -127,7 +151,8 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         tuner = _new(
             launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
         )
-    return Run(tuner, control, recorder, scheduler, failures)
+        files.add(TUNER, read_file(filesystem, f"{path}/{TUNER}"))
+    return Run(tuner, control, recorder, scheduler, failures, files)
 
 
 def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:

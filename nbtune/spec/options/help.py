@@ -63,7 +63,7 @@ _LINE = """\
     %tune limit NAME N|none                change the maximum number of concurrent trials
     %tune plan OPTIONS [--space VAR]       how many trials would run at once, and what limits that
     %tune plan NAME                        the plan of an experiment, its progress and remaining time
-    %tune load PATH [NAME]                 open a stored experiment
+    %tune load PATH [NAME] [--trust]       open a stored experiment
     %tune cluster [ADDRESS]                connect, and show the cluster; ADDRESS is HOST:PORT,
                                            ray://HOST:PORT, auto or local (a Ray of this kernel's own)
     %tune cluster start [--cpus N] [--gpus N] [--idle TIME]

@@ -15,7 +15,7 @@ def test_a_dictionary_comes_back(tmp_path):
         stored = ray_checkpoint.to_directory(str(tmp_path / "stored"))
         temporary = ray_checkpoint.path
     assert not Path(temporary).exists()
-    checkpoint = Checkpoint(stored)
+    checkpoint = Checkpoint(stored, trust=True)
     assert checkpoint["epoch"] == 3
     assert checkpoint["model"].tolist() == [1, 1]
     assert checkpoint.load() is checkpoint.load()
@@ -138,7 +138,7 @@ def saved_elsewhere(request, tmp_path, monkeypatch):
                 stored = ray_checkpoint.to_directory(str(tmp_path / "stored"))
         if request.param == "__main__":
             monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
-        return Checkpoint(stored), module
+        return Checkpoint(stored, trust=True), module
 
     save.module = request.param
     return save
@@ -172,5 +172,5 @@ def test_an_entry_can_be_read_though_another_needs_a_missing_class(saved_elsewhe
 def test_entries_share_objects_where_all_classes_are_known(tmp_path):
     shared = [1]
     with as_ray_checkpoint({"a": shared, "b": shared}) as ray_checkpoint:
-        checkpoint = Checkpoint(ray_checkpoint.to_directory(str(tmp_path / "stored")))
+        checkpoint = Checkpoint(ray_checkpoint.to_directory(str(tmp_path / "stored")), trust=True)
     assert checkpoint["a"] is checkpoint["b"]

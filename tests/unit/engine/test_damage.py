@@ -27,6 +27,7 @@ from nbtune.engine.protocol.events import (
 from nbtune.engine.protocol.frames import _HEADER, _SIZE, FORMAT, make_frame
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_result, user_metrics
+from nbtune.engine.protocol.trust import OWN, experiment_key
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.launch_spec import Launch
 from nbtune.engine.storage.log import EventLog, read_log
@@ -340,8 +341,8 @@ def test_a_damaged_file_of_the_snapshot_is_told_and_not_unpickled(tmp_path, dama
     (tmp_path / FOLDER).mkdir()
     values = [np.arange(1000), {"a": 1}]
     launch = Launch(Spec(), Space(), b"", len(values), "", Storage(""), None)
-    write_large(LOCAL, str(tmp_path), values)
-    first, second = read_large(LOCAL, str(tmp_path), launch)
+    write_large(LOCAL, str(tmp_path), values, experiment_key("x"))
+    first, second = read_large(LOCAL, str(tmp_path), launch, OWN)
     assert (first == values[0]).all()
     assert second == values[1]
     path = tmp_path / FOLDER / "large-0-0.bin"
@@ -350,7 +351,7 @@ def test_a_damaged_file_of_the_snapshot_is_told_and_not_unpickled(tmp_path, dama
         damaged = data[:-8] if damaged == "cut" else data[:500] + bytes([data[500] ^ 1]) + data[501:]
     path.write_bytes(damaged)
     with pytest.raises(ExperimentError, match=r"large-0-0.bin is damaged, so the experiment cannot be resumed"):
-        list(read_large(LOCAL, str(tmp_path), launch))
+        list(read_large(LOCAL, str(tmp_path), launch, OWN))
 
 
 def test_what_is_known_of_trials_behind_damage():

@@ -224,7 +224,7 @@ def test_the_start_waits_for_all_large_values_in_any_order(driver, monkeypatch):
     monkeypatch.setattr(driver, "_begin", lambda *args: (None, ""))
     begun = []
     monkeypatch.setattr(driver, "_start_thread", lambda function, *args: begun.append(function))
-    launch = type("Launch", (), {"large_count": 2, "metadata": {}})()
+    launch = type("Launch", (), {"large_count": 2, "metadata": {}, "key": None})()
 
     async def start():
         starting = asyncio.ensure_future(driver.start(launch, "reader"))

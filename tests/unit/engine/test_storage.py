@@ -23,6 +23,7 @@ from nbtune.engine.protocol.failures import (
     format_error,
     unsaved_checkpoint,
 )
+from nbtune.engine.protocol.trust import EVERYTHING
 from nbtune.engine.storage import log_writer as log_writer_module
 from nbtune.engine.storage.credentials import object_store_variables
 from nbtune.engine.storage.deletions import Deletions
@@ -156,7 +157,7 @@ def test_only_this_user_can_read_what_is_written(tmp_path, umask):
             log.append(TrialStarted(0))
             log.flush()
             lease.release()
-            write_large(LOCAL, str(tmp_path / "one"), ["secret"])
+            write_large(LOCAL, str(tmp_path / "one"), ["secret"], None)
         else:
             create_private_folder(LOCAL, str(tmp_path / "one"))
             write_private(LOCAL, str(tmp_path / "one" / "x"), b"x")
@@ -388,16 +389,16 @@ def test_a_damaged_snapshot_of_tune_is_set_aside(tmp_path, name, damage):
     first, second = "2026-01-01_00-00-00", "2026-01-02_00-00-00"
     for session in (first, second):
         snapshot_of_tune(tmp_path, session)
-    assert set_damaged_aside(LOCAL, str(tmp_path))
+    assert set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
     assert not list(tmp_path.glob("damaged-*")), "nothing is damaged"
     path = tmp_path / name.format(second)
     data = path.read_bytes()[:-3] if damage == "cut" else damage
     path.write_bytes(data)
-    assert set_damaged_aside(LOCAL, str(tmp_path)), "the earlier snapshot is intact"
+    assert set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {}), "the earlier snapshot is intact"
     assert not [file for file in tmp_path.iterdir() if second in file.name and not file.name.startswith("damaged-")]
     assert (tmp_path / f"damaged-{path.name}.bin").read_bytes() == data
     (tmp_path / name.format(first)).write_bytes(data)
-    assert not set_damaged_aside(LOCAL, str(tmp_path))
+    assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
 
 
 @pytest.mark.parametrize("state", [b"7", b'{"seen": 7}', b"PK\x03\x04 a ZIP archive", pickle.dumps(1) + b"more"])
@@ -406,21 +407,21 @@ def test_a_search_algorithm_may_write_its_state_in_any_format(tmp_path, state):
     snapshot_of_tune(tmp_path, session)
     path = tmp_path / f"searcher-state-{session}.pkl"
     path.write_bytes(state)
-    assert set_damaged_aside(LOCAL, str(tmp_path))
+    assert set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
     assert path.read_bytes() == state
     for damaged in (b"", b"\0" * 50, pickle.dumps(list(range(9)))[:-3]):
         path.write_bytes(damaged)
-        assert not set_damaged_aside(LOCAL, str(tmp_path))
+        assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
         for file in tmp_path.glob("damaged-*"):
             file.unlink()
         snapshot_of_tune(tmp_path, session)
 
 
 def test_a_folder_without_a_snapshot_of_tune(tmp_path):
-    assert not set_damaged_aside(LOCAL, str(tmp_path))
+    assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
     snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")
     (tmp_path / "tuner.pkl").write_bytes(b"")
-    assert not set_damaged_aside(LOCAL, str(tmp_path))
+    assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
 
 
 def test_a_checkpoint_is_deleted_after_the_log_has_its_successor(log, tmp_path):

@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nbtune.engine.protocol.typed_values import TYPE, NotLoaded, from_typed_json, to_typed_json
+from nbtune.engine.protocol.not_loaded import NotLoaded
+from nbtune.engine.protocol.trust import EVERYTHING, NOTHING, Trust
+from nbtune.engine.protocol.typed_values import TYPE, from_typed_json, to_typed_json
 from nbtune.spec.space.values import label
 
 SCALAR_DTYPES = st.one_of(
@@ -88,8 +90,8 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def round_trip(value: Any, *, unpickle: bool = False) -> Any:
-    return from_typed_json(json.loads(json.dumps(to_typed_json(value), allow_nan=False)), unpickle=unpickle)
+def round_trip(value: Any, trust: Trust = NOTHING) -> Any:
+    return from_typed_json(json.loads(json.dumps(to_typed_json(value), allow_nan=False)), trust)
 
 
 @given(VALUES)
@@ -149,17 +151,17 @@ class Unprintable:
     [Custom(3), torch.nn.functional.relu, OrderedDict(a=1), np.array([Custom(1)], dtype=object)],
     ids=lambda value: type(value).__name__,
 )
-def test_an_object_is_unpickled_only_if_asked(value: Any) -> None:
+def test_an_object_is_unpickled_only_if_it_is_trusted(value: Any) -> None:
     untrusted = round_trip({"x": [value]})["x"][0]
     assert isinstance(untrusted, NotLoaded)
     assert repr(untrusted) == label(value)
-    trusted = round_trip({"x": [value]}, unpickle=True)["x"][0]
+    trusted = round_trip({"x": [value]}, EVERYTHING)["x"][0]
     assert type(trusted) is type(value)
     assert np.all(trusted == value)
 
 
 def test_an_object_that_cannot_be_pickled_or_printed_has_a_text() -> None:
-    assert round_trip(Unprintable(), unpickle=True) == NotLoaded("<Unprintable, whose repr raises RuntimeError>")
+    assert round_trip(Unprintable(), EVERYTHING) == NotLoaded("<Unprintable, whose repr raises RuntimeError>")
 
 
 def test_a_subclass_of_a_type_of_json_is_not_taken_for_it() -> None:
@@ -171,6 +173,7 @@ def test_a_subclass_of_a_type_of_json_is_not_taken_for_it() -> None:
     "value",
     [
         {TYPE: "nothing"},
+        {TYPE: "fraction", "value": "1e999999999"},
         {TYPE: "array", "dtype": "O", "shape": [1], "data": ""},
         {TYPE: "array", "dtype": "<f8", "shape": [9], "data": ""},
         {TYPE: "torch.dtype", "dtype": "load"},
@@ -181,7 +184,7 @@ def test_a_subclass_of_a_type_of_json_is_not_taken_for_it() -> None:
 )
 def test_damaged_values_raise_value_error(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
-        from_typed_json(value, unpickle=True)
+        from_typed_json(value, EVERYTHING)
 
 
 def nested(kind: type, depth: int) -> Any:
@@ -195,11 +198,11 @@ def nested(kind: type, depth: int) -> Any:
 @pytest.mark.parametrize("kind", [list, dict])
 def test_values_that_are_nested_deeply(kind: type, depth: int) -> None:
     value = nested(kind, depth)
-    decoded = from_typed_json(json.loads(json.dumps(to_typed_json({"x": value, "y": 1}))), unpickle=True)
+    decoded = from_typed_json(json.loads(json.dumps(to_typed_json({"x": value, "y": 1}))), EVERYTHING)
     assert decoded["y"] == 1
     assert depth > 200 or decoded["x"] == value
 
 
 def test_integers_of_any_length() -> None:
     for value in (10**5000, -(2**50_000), [10**4400], {"a": (7**9000,)}):
-        assert from_typed_json(json.loads(json.dumps(to_typed_json(value))), unpickle=False) == value
+        assert from_typed_json(json.loads(json.dumps(to_typed_json(value)))) == value

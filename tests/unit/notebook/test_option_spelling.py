@@ -147,7 +147,7 @@ def test_the_spelling_holds_for_every_error_of_nbtune() -> None:
     assert str(caught.value) == "--storage: cannot be used with --gpus"
 
 
-_COMMANDS = {"--failed", "--code", "--checkpoint", "--idle"}  # of `%tune COMMAND`
+_COMMANDS = {"--failed", "--code", "--checkpoint", "--idle", "--trust"}  # of `%tune COMMAND`
 _OF_RAY = {"--serialized-runtime-env-context", "--language", "--address", "--head", "--block", "--no-monitor",
            "--disable-usage-stats", "--gcs-address", "--autoscaling-config", "--execute", "--node-id"}  # fmt: skip
 

@@ -273,7 +273,7 @@ def test_a_resumed_experiment_is_sent_again_when_its_events_come(sent):
     again.read = lambda since, timeout: time.sleep(0.02) or []
     experiment, source = start(
         ended("stopped", path="/somewhere/example_1"),
-        resume=lambda where, **how: (
+        resume=lambda where, trust, **how: (
             again,
             source.commands.append(("resumed", {"path": where.place, **how})) or (lambda: None),
         ),
