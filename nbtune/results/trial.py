@@ -15,6 +15,7 @@ from nbtune.results.checkpoints import best_checkpoint, existing_checkpoints
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
 from nbtune.results.store import Store
+from nbtune.results.values import adjective
 from nbtune.shell import say
 from nbtune.shown import shown
 
@@ -63,8 +64,12 @@ class Trial:
         return self._experiment._store.state(self.id) or TrialState(self.id)
 
     def __repr__(self) -> str:
-        metrics = ", ".join(f"{name}={value!r}" for name, value in self.metrics.items())
-        return shown(f"Trial {self.id} ({self.status}): {self.config} -> {metrics or 'nothing reported'}")
+        state, scope, metric = self._state, self._experiment._store.scope, self._experiment._store.metric
+        parts = [f"{name}={value!r}" for name, value in state.metrics.items()]
+        if metric is not None and state.value is not None and state.value != state.metrics.get(metric):
+            at = f" at iteration {state.value_iteration}" if scope == "all" else ""
+            parts.append(f"{adjective(scope)} {metric} {state.value!r}{at}")
+        return shown(f"Trial {self.id} ({state.status}): {state.config} -> {', '.join(parts) or 'nothing reported'}")
 
     @property
     def status(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import pandas as pd
@@ -21,6 +22,7 @@ from nbtune.engine.protocol.events import (
 from nbtune.engine.protocol.typed_values import to_typed_json
 from nbtune.results.analysis import to_study
 from nbtune.results.store import Store
+from nbtune.results.trial import Trial
 from nbtune.spec.options.options import SCOPES
 from nbtune.views.live.rows import TableRows
 from nbtune.views.live.state import header_state
@@ -143,6 +145,13 @@ def test_every_view_has_the_same_best_trial(scope):
     column = {"all": "x_best", "last": "x"}.get(scope, f"x_{scope.replace('-', '_')}")
     assert frame[column].idxmax() == number
     assert ("best_iteration" in frame) == (scope == "all")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_text_of_a_trial_has_its_value(scope):
+    text = repr(Trial(SimpleNamespace(_store=store_of(*REPORTS, scope=scope)), 0))
+    value = {"all": ", best x 0.9 at iteration 2", "last": ""}.get(scope, f", {scope} x 0.43333")
+    assert text.startswith(f"Trial 0 (pending): {{'a': 0}} -> x=0.3{value}")
 
 
 def test_finished_trials_of_a_study_have_the_value_of_the_scope():
