@@ -196,6 +196,11 @@ def resume_experiment(
     plain, secret = object_store_variables(os.environ) if where.local_path is None else ({}, {})
     variables = {**secret, **changed_variables(same_machine=cluster.embedded)}
     key = experiment_key(stored.launch.metadata.get("id", ""), accepts_all=trust is EVERYTHING)
+    if missing := [name for name in stored.launch.variables_set if name not in {*os.environ, *spec.env}]:
+        say(
+            f"{metadata['name']} was started with environment variables that are not set here, so that its trials do"
+            f" not have them: {', '.join(missing)}. Their values are not stored"
+        )
     request = Resume(
         where.name,
         where.parent,

@@ -78,6 +78,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     kept = (_STORED_URL_NOTE,) if storage.is_uri and has_credentials(storage.place) else ()
     planned = replace(planned, notes=(*planned.notes, *place.notes, *kept))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
+    changed = changed_variables(same_machine=cluster.embedded)
     folder = _folder(spec.name)
     where = storage.join(folder)
     if note := key_note():
@@ -97,11 +98,12 @@ def launch_prepared(prepared: Prepared) -> Experiment:
             "detached": not cluster.embedded,
             **_metadata(prepared, planned, where),
         },
-        environment={**secret, **changed_variables(same_machine=cluster.embedded)},
+        environment={**secret, **changed},
         sources={**prepared.packed.sources, **code_sources(given_objects(spec, prepared.space), cell_label)},
         version=prepared.packed.version,
         variable=prepared.origin.variable,
         key=experiment_key(identifier),
+        variables_set=tuple(name for name, value in changed.items() if value is not None),
     )
     remember_start(identifier, prepared.origin)
     warm.experiment_started()

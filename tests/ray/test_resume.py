@@ -41,9 +41,10 @@ def driver_of(experiment: Any) -> psutil.Process:
 
 
 def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(
-    run: Any, until: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    run: Any, until: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "nbtune")
+    monkeypatch.setenv("NBT_OF_THE_NOTEBOOK", "secret")
     cells: dict[str, Any] = {"__name__": "__main__", "nbtune": nbtune, "data": np.zeros(300_000), "folder": tmp_path}
 
     def cell(number: int, text: str) -> None:
@@ -52,14 +53,17 @@ def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(
 
     cell(1, "def value():\n    return 1 + data[0]")
     train = """def train(config):
-    import time
+    import os, time
+    assert os.environ["NBT_GIVEN"] == "1"
     checkpoint = nbtune.get_checkpoint()
     for step in range(checkpoint["step"] + 1 if checkpoint else 0, 9):
         nbtune.report(value=value(), checkpoint={"step": step})
         while step >= END and not (folder / "go").exists():
             time.sleep(0.05)"""
     cell(2, train.replace("END", "2"))
-    experiment = run(cells["train"], {"a": nbtune.uniform(0, 1)}, samples=1, metric="value", mode="max")
+    experiment = run(
+        cells["train"], {"a": nbtune.uniform(0, 1)}, samples=1, metric="value", mode="max", env="NBT_GIVEN=1"
+    )
     until(lambda: len(experiment.history) == 3, "reports")
     experiment.stop()
     experiment.wait(60)
@@ -67,7 +71,9 @@ def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(
     cell(3, "def value():\n    return 2 + data[1]")
     cell(4, train.replace("END", "4"))
     cells["data"] = np.ones(300_000)
+    monkeypatch.delenv("NBT_OF_THE_NOTEBOOK")
     experiment.resume()
+    assert any("do not have them: NBT_OF_THE_NOTEBOOK." in text for text in caplog.messages)
     until(lambda: len(experiment.history) >= 4, "reports after the resumption")
     (message,) = (text for text in caplog.messages if "goes on" in text)
     assert "goes on with its stored code; changed since: train, value" in message

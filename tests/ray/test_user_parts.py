@@ -358,3 +358,108 @@ def test_an_experiment_that_has_ended_by_the_error_of_a_part_is_resumed(ended: d
         assert len(experiment.history) == experiment.df["iterations"].sum()
         assert nbtune.load(experiment.path).status == experiment.status
     assert {"suggest", "on_trial_result", "choose"} <= {name for name, one in ended.items() if one.status == "finished"}
+
+
+UNREADABLE = """
+import sys
+class Weird:
+    def __reduce__(self):
+        return getattr, (sys.modules["__main__"], "made_in_the_notebook")
+model, lr = Weird(), 0.1
+"""
+LOCAL_MODULE = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("beside_the_notebook", FOLDER / "beside_the_notebook.py")
+module = sys.modules["beside_the_notebook"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+scaler = {"steps": [module.Scaler()]}
+def scaled(x):
+    return scaler["steps"][0](x)
+"""
+TRAIN = """
+def train(config):
+    nbtune.report(s=float({value}))
+"""
+
+
+@pytest.fixture(scope="module")
+def unreadable(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Returns experiments whose variables can be pickled, but not unpickled in a trial."""
+    folder = tmp_path_factory.mktemp("unreadable")
+    (folder / "beside_the_notebook.py").write_text("class Scaler:\n    def __call__(self, x):\n        return x")
+    main: Any = sys.modules["__main__"]
+    main.made_in_the_notebook = 1
+    cases = {
+        "main": (UNREADABLE, "model", {}),
+        "module": (LOCAL_MODULE, "scaled(config['x'])", {}),
+        "workers": (UNREADABLE, "model", {"workers": 1, "cpus": 0.5}),
+    }
+    started: dict[str, Any] = {"folder": folder}
+    for name, (cell, value, options) in cases.items():
+        variables: dict[str, Any] = {"__name__": "__main__", "nbtune": nbtune, "FOLDER": folder}
+        exec(cell + TRAIN.replace("{value}", value), variables)
+        given = {"cpus": 0.2, **options}
+        started[name] = nbtune.tune(
+            variables["train"],
+            {"x": tune.grid_search([1, 2, 3, 4])},
+            name=name,
+            storage=str(folder),
+            wait=False,
+            metric="s",
+            mode="max",
+            max_failures=3,
+            **given,
+        )
+        started[f"{name} variables"] = variables
+    yield started
+    del main.made_in_the_notebook
+    sys.modules.pop("beside_the_notebook", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        (
+            "main",
+            "model (Weird) cannot be read in the trials: AttributeError: module '__main__' has no attribute 'made_in",
+        ),
+        (
+            "module",
+            "scaler (dict), which scaled uses, cannot be read in the trials: ModuleNotFoundError: No module named 'beside_the_notebook'. The"
+            " module beside_the_notebook is not there: install it",
+        ),
+        ("workers", "worker 0: model (Weird) cannot be read in the trials: AttributeError: module '__main__' has no"),
+    ],
+)
+def test_a_variable_that_trials_cannot_read_ends_the_experiment_once(
+    unreadable: dict[str, Any], name: str, error: str
+) -> None:
+    experiment = unreadable[name].wait(120)
+    assert experiment.status == "failed"
+    assert experiment.error.startswith(error), experiment.error
+    assert "failed" not in set(experiment.df["status"]), "not an error of each trial"
+    assert experiment.df["error"].isna().all()
+
+
+def test_an_experiment_goes_on_when_its_variables_can_be_read(unreadable: dict[str, Any]) -> None:
+    experiment, variables = unreadable["main"].wait(120), unreadable["main variables"]
+    variables["model"] = 5
+    assert experiment.resume(code="new").wait(120).status == "finished", experiment.traceback
+    assert experiment.df["s"].tolist() == [5.0] * 4
+    experiment = unreadable["module"].wait(120)
+    sys.path.append(str(unreadable["folder"]))  # where the trials look, too
+    try:
+        assert experiment.resume(code="new").wait(120).status == "finished", experiment.traceback
+    finally:
+        sys.path.remove(str(unreadable["folder"]))
+
+
+def test_an_object_of_the_options_that_the_driver_cannot_read(unreadable: dict[str, Any], run: Any) -> None:
+    stop = StopAll()
+    stop.model = unreadable["main variables"]["Weird"]()  # type: ignore[attr-defined]
+    experiment = run(train, {"x": tune.uniform(0, 1)}, metric="s", mode="max", stop=stop).wait(60)
+    assert experiment.status == "failed"
+    assert experiment.error == (
+        "the experiment could not start: an object among its options or in its space cannot be read in the driver's"
+        " process: AttributeError: module '__main__' has no attribute 'made_in_the_notebook'"
+    )

@@ -86,9 +86,9 @@ ATTRIBUTES = (
     ("ray.tune.search.search_generator", "SearchGenerator", "_total_samples"),
     ("ray.tune.trainable", "FunctionTrainable", "_last_training_result"),
 )
-NOT_RAYS = {"_C", "_trust", "_execute", "_exit", "_replace", "_store"}
-"""Private attributes that modules outside of the rooms use: of `os`, of named tuples, of PyTorch, and of nbtune's own
-classes.
+NOT_RAYS = {"_C", "_Unpickler", "_execute", "_exit", "_replace", "_store", "_trust"}
+"""Private attributes that modules outside of the rooms use: of `os`, of `pickle`, of named tuples, of PyTorch, and of
+nbtune's own classes.
 """
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RaySystemError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine._ray.core import actor_id
@@ -92,7 +92,7 @@ class Remote:
             ray.kill(self._driver)
             if isinstance(error.cause, LeaseLostError):
                 raise ElsewhereError(str(error.cause)) from error
-            raise StartError(f"the experiment could not start: {error.cause}") from error
+            raise StartError(f"the experiment could not start: {_reason(error.cause)}") from error
         except RayActorError as error:
             raise StartError(f"the driver's process could not start: {error}") from error
         self._started = []
@@ -132,6 +132,19 @@ class Remote:
             if isinstance(error.cause, RefusedError):
                 raise error.cause from None
             raise
+
+
+def _reason(cause: Any) -> str:
+    """Return why a driver could not start.
+
+    Args:
+        cause: the cause of Ray's error: an exception of the driver, or of Ray when it reads what the driver gets.
+    """
+    if not isinstance(cause, RaySystemError):
+        return str(cause)
+    # Ray's message has a traceback, at whose end is what an object of the user has raised.
+    summary = str(cause).strip().splitlines()[-1]
+    return f"an object among its options or in its space cannot be read in the driver's process: {summary}"
 
 
 def _get(references: Callable[[], Any], timeout: float, timeouts: tuple[type[Exception], ...]) -> Any:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nbtune.engine.protocol.events import WorkerInfo
+    from nbtune.engine.protocol.failures import NotUnpackedError
     from nbtune.engine.tune.recorder import Recorder
+    from nbtune.engine.tune.user_part import Failures
 
 __all__ = ["TrialMessages"]
 
@@ -15,6 +17,8 @@ class TrialMessages:
     """The methods of the driver's actor that trials call."""
 
     _recorder: Recorder | None = None
+    _failures: Failures | None = None
+    _is_unpacked = False  # whether a trial has unpickled the program
 
     async def workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
         """Record that the workers of a trial have started.
@@ -26,6 +30,29 @@ class TrialMessages:
         """
         assert self._recorder is not None, "trials exist after the recorder"
         self._recorder.on_workers(trial_id, iteration, workers)
+
+    async def unpacked(self) -> None:
+        """Note that a trial's process has the program and its variables."""
+        self._is_unpacked = True
+
+    async def not_unpacked(self, error: NotUnpackedError) -> bool:
+        """Note that a trial's process cannot unpickle the program or its variables.
+
+        The first trials find that out, since only their processes have the modules, devices and environment variables
+        of a trial.
+
+        Args:
+            error: the error.
+
+        Returns:
+            Whether the experiment ends with this error; otherwise only the trial fails, since another one could.
+        """
+        assert self._recorder is not None, "trials exist after the recorder"
+        assert self._failures is not None
+        if self._is_unpacked or self._recorder.has_reports:
+            return False
+        self._failures.add_final(error)
+        return True
 
     async def pruned(self, trial_id: str) -> None:
         """Record that a trial that is about to end has stopped early by itself.

@@ -15,6 +15,7 @@ from nbtune.passwords import without_passwords
 __all__ = [
     "CheckpointNotSavedError",
     "Failure",
+    "NotUnpackedError",
     "TrialError",
     "UnsavedCheckpoint",
     "describe",
@@ -90,6 +91,10 @@ class TrialError(Exception):
 
     def __str__(self) -> str:
         return self.text
+
+
+class NotUnpackedError(TrialError):
+    """The program and its variables cannot be unpickled in the process of a trial or worker."""
 
 
 def register_sources(sources: Mapping[str, tuple[str, str]]) -> None:

@@ -36,6 +36,8 @@ class Launch:
         variable: the variable of the notebook that had the training function; empty for a cell.
         replaced: how often the code was replaced since the start.
         key: signs what the driver and the trials write. It is not stored.
+        variables_set: the names of the environment variables that the notebook's code had set. Their values are not
+            stored.
     """
 
     spec: Spec
@@ -51,7 +53,7 @@ class Launch:
     version: CodeVersion = field(default_factory=CodeVersion, repr=False)
     variable: str = ""
     replaced: int = 0
-
+    variables_set: tuple[str, ...] = ()
     key: ExperimentKey | None = None
 
     def resumed(self, resume: Resume) -> Launch:

@@ -257,7 +257,7 @@ def _cause(error: WorkerGroupError, why: Callable[[int], Failure]) -> TrialError
         own = getattr(failure, "_base_exc", failure)
         if isinstance(own, TrialError):
             failures.append(
-                (own.at, rank, TrialError(f"worker {rank}: {own.summary}", own.text, own.unsaved, own.pruned))
+                (own.at, rank, type(own)(f"worker {rank}: {own.summary}", own.text, own.unsaved, own.pruned))
             )
         else:  # the process is gone, so it did not fail because of another worker
             died = getattr(failure, "health_check_failure", own)

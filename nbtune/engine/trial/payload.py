@@ -120,11 +120,13 @@ class Surroundings:
         cwd: the working directory of the notebook.
         path: the folders from which the notebook imports modules.
         sources: file name -> (its label in a traceback, its text), for the code that only the notebook has.
+        names: the notebook's variables in the payload: name -> the name of its type.
     """
 
     cwd: str
     path: list[str]
     sources: Mapping[str, tuple[str, str]]
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -167,7 +169,9 @@ def pack(
         sources[filename] = (label(filename) or f'File "{filename}"', program.source)
         version = replace(version, definitions={CELL: without_magic(program.source), **version.definitions})
     # A pickle of its own, since it is needed to load the other and to describe why that fails.
-    around = pickle.dumps(Surroundings(os.getcwd(), [entry or os.getcwd() for entry in sys.path], sources))
+    read = {name: namespace[name] for name in pickler.names_read() if name in namespace}
+    names = {name: type(value).__qualname__ for name, value in {**read, **captured}.items()}
+    around = pickle.dumps(Surroundings(os.getcwd(), [entry or os.getcwd() for entry in sys.path], sources, names))
     texts = frozenset(names_in_texts(pickler.code, namespace))
     variables = captured_variables(captured)
     return Packed(around + file.getvalue(), pickler.large, variables, sources, texts, seed, version)

@@ -11,7 +11,7 @@ import pickle
 import sys
 import types
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
@@ -106,16 +106,22 @@ class Pickler(cloudpickle.CloudPickler):
                     definitions.setdefault(name, digest_of_code(code))
         return sources, CodeVersion(definitions, self._plain_values(namespace))
 
+    def names_read(self) -> set[str]:
+        """Return the names of the global variables that the code reads."""
+        return self._names(_READS)
+
+    def _names(self, operations: Set[str]) -> set[str]:
+        return {
+            str(instruction.argval)
+            for code in self.code
+            for instruction in dis.get_instructions(code)
+            if instruction.opname in operations
+        }
+
     def _plain_values(self, namespace: Mapping[str, Any]) -> dict[str, str]:
         """Return digests of the plain values that the code reads from variables that it does not set itself."""
-        reads, writes = set[str](), set[str]()
-        for code in self.code:
-            for instruction in dis.get_instructions(code):
-                if instruction.opname in _READS:
-                    reads.add(str(instruction.argval))
-                elif instruction.opname in _WRITES:
-                    writes.add(str(instruction.argval))
-        values = {name: namespace[name] for name in reads - writes if name in namespace}
+        names = self.names_read() - self._names(_WRITES)
+        values = {name: namespace[name] for name in names if name in namespace}
         by_value = {id(code) for code in self.code}
         for function in self._functions:
             if id(function.__code__) in by_value:

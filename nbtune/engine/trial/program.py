@@ -10,31 +10,39 @@ import random
 import sys
 import types
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import ObjectLostError
 
 from nbtune.engine._ray.tune import is_end_of_trial
-from nbtune.engine.protocol.failures import format_error
+from nbtune.engine.protocol.failures import NotUnpackedError, format_error
 from nbtune.engine.trial import session
 from nbtune.engine.trial.interaction import refuse_interaction
-from nbtune.engine.trial.payload import ProgramPayload, Unpacked, config_key, surroundings, unpack
+from nbtune.engine.trial.payload import ProgramPayload, Surroundings, Unpacked, config_key, surroundings, unpack
 from nbtune.spec.cell.parse import HELPERS
 
 __all__ = ["call", "run_program"]
 
 
-def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_session: session.Session) -> None:
+def run_program(
+    config: Mapping[str, Any],
+    payload: ProgramPayload,
+    trial_session: session.Session,
+    on_unpacked: Callable[[], object] = lambda: None,
+) -> None:
     """Run the program once, and report its return value, if any.
 
     Args:
         config: the trial's parameters.
         payload: the packed program.
         trial_session: the session that `report`, `get_checkpoint` and `get_context` use meanwhile.
+        on_unpacked: called when the program and its variables are there.
 
     Raises:
+        NotUnpackedError: the program or one of its variables cannot be unpickled here.
         TrialError: the program raised.
     """
     _free_gpu_memory()
@@ -45,7 +53,8 @@ def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_sessio
     sys.path += [entry for entry in around.path if entry not in sys.path and os.path.exists(entry)]
     main, previous = sys.modules["__main__"], session.set_session(trial_session)
     try:
-        unpacked = unpack(payload.data, lambda position: ray.get(payload.large[position]))
+        unpacked = _unpacked(payload, around)
+        on_unpacked()
         if payload.seed is not None:
             _seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
         sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
@@ -53,13 +62,34 @@ def run_program(config: Mapping[str, Any], payload: ProgramPayload, trial_sessio
         if result is not None:
             session.report(_as_report(result))
     except BaseException as error:  # also sys.exit() and the user's own subclasses of BaseException
-        if is_end_of_trial(error):
+        if is_end_of_trial(error) or isinstance(error, NotUnpackedError):
             raise
         _add_hint(error)
         raise format_error(error, around.sources) from None
     finally:
         sys.modules["__main__"] = main
         session.set_session(previous)
+
+
+def _unpacked(payload: ProgramPayload, around: Surroundings) -> Unpacked:
+    """Unpickle the program and its variables.
+
+    Raises:
+        NotUnpackedError: one of them needs what this process does not have.
+        ObjectLostError: a large value was lost with its node.
+    """
+
+    def fetch(position: int) -> Any:
+        return ray.get(payload.large[position])
+
+    try:
+        return unpack(payload.data, fetch)
+    except ObjectLostError:
+        raise
+    except (Exception, SystemExit) as error:  # what a class or function of the user raises
+        from nbtune.engine.trial.unreadable import not_unpacked
+
+        raise not_unpacked(error, payload.data, fetch, around.names, around.sources) from None
 
 
 def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:

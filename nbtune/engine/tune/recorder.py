@@ -62,6 +62,7 @@ class Recorder(Live, Callback):
         stopped_by_user: ids of the trials that the user has stopped.
         stopped_by_scheduler: ids of the trials that the scheduler has stopped.
         pruned: ids of the trials that have stopped early by themselves, by `optuna.TrialPruned`.
+        has_reports: whether a trial has reported anything in this run.
         staging: the local folder from which Tune copies its files into storage; None before the first trial.
         on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
             reason), and whether the failure is final.
@@ -92,6 +93,7 @@ class Recorder(Live, Callback):
         self.stopped_by_user: set[str] = set()
         self.stopped_by_scheduler: set[str] = set()
         self.pruned: set[str] = set()
+        self.has_reports = False
         self.staging: str | None = None
         self.before_snapshot: Callable[[], object] = lambda: None
         self.releases_groups = False
@@ -218,6 +220,7 @@ class Recorder(Live, Callback):
         when = {"iteration": result["training_iteration"], "time_s": result["time_total_s"]}
         # Removed from the result, since Tune would keep it with the trial. Tune has its own copy of the metrics.
         report: Report = result.pop(REPORT)
+        self.has_reports = True
         self._append(TrialReported, trial, **when, metrics=dict(flat(report.metrics)))
         for rank, share in enumerate(report.shares):
             self._append(WorkerReported, trial, **when, rank=rank, metrics=dict(flat(share.metrics)), took=share.took)

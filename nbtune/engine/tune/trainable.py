@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -14,7 +15,7 @@ from ray.tune.trainable import FunctionTrainable
 
 from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.environment import set_variables
-from nbtune.engine.protocol.failures import TrialError
+from nbtune.engine.protocol.failures import NotUnpackedError, TrialError
 from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, add_metric, tune_metrics
 from nbtune.engine.train.payload import TrialPayload
@@ -25,6 +26,8 @@ from nbtune.engine.trial.payload import surroundings
 from nbtune.engine.trial.program import run_program
 
 __all__ = ["TrialProcess", "run_trial"]
+
+_MAX_END_S = 60.0  # seconds in which an experiment ends its trials
 
 
 class TrialProcess(FunctionTrainable):
@@ -45,17 +48,27 @@ class TrialProcess(FunctionTrainable):
             metric: the experiment's metric, or None.
         """
         self._payload, self._metric, self._report = payload, metric, Report({})
+        self._is_unpacked = False  # whether this process has unpickled the program once
         super().setup(config)
 
     def _trainable_func(self, config: dict[str, Any]) -> None:
         try:
-            run_trial(config, self._payload)
+            run_trial(config, self._payload, self._note_unpacked)
+        except NotUnpackedError as error:
+            if ray.get(self._payload.driver.not_unpacked.remote(error)):
+                time.sleep(_MAX_END_S)  # the experiment ends with the error, and this trial is stopped
+            raise
         except TrialError as error:
             if not error.pruned:
                 raise
             ray.get(self._payload.driver.pruned.remote(tune.get_context().get_trial_id()))
         # How Tune recognizes the end of a function. `report` would add other entries.
         report_result(None, {RESULT_DUPLICATE: True})
+
+    def _note_unpacked(self) -> None:
+        if not self._is_unpacked:
+            self._is_unpacked = True
+            self._payload.driver.unpacked.remote()
 
     def step(self) -> dict[str, Any]:
         """Return Tune's result of the next report."""
@@ -97,12 +110,13 @@ def _is_end(result: Mapping[str, Any]) -> bool:
     return result.keys() == {RESULT_DUPLICATE, SHOULD_CHECKPOINT}
 
 
-def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
+def run_trial(config: dict[str, Any], payload: TrialPayload, on_unpacked: Callable[[], None]) -> None:
     """Run one trial.
 
     Args:
         config: the trial's parameters.
         payload: what the driver gives to each trial.
+        on_unpacked: called when the program and its variables are in this process.
 
     Raises:
         TrialError: the program has raised an exception.
@@ -126,7 +140,7 @@ def run_trial(config: dict[str, Any], payload: TrialPayload) -> None:
                 working_directory(place.trial_dir, around, storage.storage_filesystem, storage.trial_fs_path),
                 noting_the_end(note_path(storage.trial_working_directory), around.sources),
             ):
-                run_program(config, payload.program, session.TrialSession(place, payload.key))
+                run_program(config, payload.program, session.TrialSession(place, payload.key), on_unpacked)
         else:
             from nbtune.engine.train.distributed import run_workers
 

@@ -50,6 +50,14 @@ class Failures:
             place = self._place(error)
             self.first = TrialError(f"{formatted.summary} (raised by {part}{place})", formatted.text)
 
+    def add_final(self, error: TrialError) -> None:
+        """Keep an error whose message is complete, unless there is an earlier one.
+
+        Args:
+            error: the error.
+        """
+        self.first = self.first or error
+
     def raise_first(self) -> None:
         """Raise the first exception, if there is one."""
         if self.first is not None:
