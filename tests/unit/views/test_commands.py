@@ -346,6 +346,13 @@ def test_hints_and_concurrent_trials():
     assert header_state(store)["hint"] == "checkpoints are not kept"
     store._metadata["error"] = "the disk is full"
     assert header_state(store)["hint"] == "the disk is full; checkpoints are not kept"
+    store._metadata["code"] = "it runs its stored code"
+    assert header_state(store)["hint"] == "the disk is full; checkpoints are not kept; it runs its stored code"
+    del store._metadata["error"], store._metadata["warning"], store._metadata["code"]
+    other = header_state(store)["hint"]
+    store._metadata["code"] = "it runs its stored code"
+    assert header_state(store)["hint"] == "; ".join(filter(None, [other, "it runs its stored code"]))
+    store._metadata.update(error="the disk is full", code="")
     store._metadata.update(concurrent=2, trials=20)
     assert (header_state(store)["max_concurrent"], header_state(store)["concurrent"]) == (None, 2)
     assert header_state(store)["workers"] == ""

@@ -94,3 +94,9 @@ def test_failures_are_counted_and_the_first_is_shown():
         "trial 3 failed: E: <b>no</b>",
         "and 1 more; see .df['error'], .trials[3].error",
     ]
+
+
+def test_the_summary_tells_which_code_runs():
+    assert "it runs its stored code; changed since" in summary(
+        store_of(*trial(0, 0.5), code="it runs its stored code; changed since in the notebook: train")
+    )
