@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -106,8 +107,15 @@ class Server:
         self.close()
 
     def kernels(self) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(f"{self.url}/api/kernels", timeout=10) as answer:
-            return list(json.load(answer))
+        for _ in range(50):
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/kernels", timeout=10) as answer:
+                    return list(json.load(answer))
+            except urllib.error.HTTPError as error:
+                if error.code != 500:
+                    raise
+                time.sleep(0.1)  # Jupyter's server cannot list a kernel that it is about to start
+        raise AssertionError("Jupyter's server cannot list its kernels")
 
     def end_kernels(self) -> None:
         """Shut down all kernels, so that each stops what it has started."""

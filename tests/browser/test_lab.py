@@ -111,7 +111,7 @@ def test_a_sweep_from_the_first_curve_to_the_static_picture(lab: Server, page: P
     # Sorting, filtering, a trial's detail.
     expect(rows).to_have_count(4, timeout=60_000)
     page.get_by_role("button", name=re.compile("^lr")).click()
-    values = [float(text) for text in rows.locator("td:nth-child(5)").all_inner_texts()]
+    values = [float(text) for text in rows.locator("td:nth-child(6)").all_inner_texts()]
     assert values == sorted(values)
     assert len(set(values)) == 4
     field = page.get_by_role("searchbox")
