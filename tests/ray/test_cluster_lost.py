@@ -62,8 +62,7 @@ def test_two_kernels_report_the_loss_and_one_resumes(place: Place, until: Callab
     second = place.popen(TRAIN + SECOND)
     assert second.stdout is not None
     assert second.stdout.readline() == "running True\n"
-    for process in place.processes():
-        process.kill()
+    place.kill()
     assert first.communicate(timeout=120)[0].splitlines()[-1] == "lost"
     lines = second.communicate(timeout=300)[0].splitlines()
     assert lines[0] == "lost", lines

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ class Place:
         """Return the processes of the cluster, its guardian first."""
         found = [psutil.Process(self.state["guardian"][0])]
         return found + processes.cluster_processes(self.state["folder"])
+
+    def kill(self) -> None:
+        """Kill all processes of the cluster at once."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):  # one may end by itself when another has been killed
+                process.kill()
 
 
 @pytest.fixture

@@ -228,8 +228,7 @@ def test_a_displayed_cluster_dies_and_another_is_attached(place: Place, until: C
         line = kernel.stdout.readline()
         assert line, lines
         lines.append(line)
-    for process in place.processes():
-        process.kill()
+    place.kill()
     kernel.stdin.write("\n")
     kernel.stdin.flush()
     lines += kernel.communicate(timeout=200)[0].splitlines()
