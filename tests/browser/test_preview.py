@@ -211,6 +211,7 @@ def test_a_click_on_a_curve_selects_its_trial(preview: Preview) -> None:
     page = preview(1)
     drawn(page, "curves")
     plot = page.locator("#curves .js-plotly-plot")
+    page.wait_for_function("document.querySelector('#curves .js-plotly-plot').data?.some(one => one.x.length > 20)")
     at = plot.evaluate(
         "({_fullLayout: l, data}) => { const trace = data.find(one => one.x.length > 20);"
         " return [l._size.l + l.xaxis.d2p(trace.x[12]), l._size.t + l.yaxis.d2p(trace.y[12])] }"

@@ -7,13 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 import pyarrow.fs as pafs
 
 from nbtune.engine.storage.storage import local_base
+from nbtune.engine.trial.new_entries import NewEntries
 from nbtune.engine.trial.payload import Surroundings
 from nbtune.engine.trial.workspace import Workspace
 from nbtune.engine.trial.writes import watch_writes
@@ -63,7 +64,8 @@ def working_directory(folder: Path, around: Surroundings, storage: pafs.FileSyst
         os.chdir(workspace.folder)
         watch_writes(workspace)
     try:
-        yield
+        with NewEntries(workspace) if lock is not None else nullcontext():
+            yield
         finished = True
     finally:
         watch_writes(None)

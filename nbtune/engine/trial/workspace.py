@@ -78,6 +78,23 @@ class Workspace:
             self._mirror(level)
         self._fill(self.folder, self.notebook, _is_named_in("\n".join(texts)))
 
+    def names(self) -> set[str]:
+        """Return the names of the present entries of the notebook's folder."""
+        return set(_names(self.notebook))
+
+    def link(self, names: Iterable[str]) -> None:
+        """Link entries of the notebook's folder. Names that the trial has itself stay as they are.
+
+        Args:
+            names: the names of the entries.
+
+        Raises:
+            OSError: a link cannot be created.
+        """
+        for name in names:
+            if not self.root.is_relative_to(self.notebook / name):
+                _link(self.notebook / name, self.folder / name)
+
     def _mirror(self, level: Path) -> None:
         source = Path("/", level.relative_to(self.root))
         known = set(os.listdir(level))

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -194,6 +195,32 @@ def test_the_next_trial_sees_what_has_changed_in_the_notebooks_folder(notebook, 
 
 
 COMPILED = ["sh", "-c", 'echo new > "$0"']  # like code that Python does not know of
+
+
+def wait_for(path):
+    until = time.monotonic() + 60
+    while not os.path.exists(path):
+        assert time.monotonic() < until, f"{path} does not appear"
+        time.sleep(0.02)
+
+
+def test_what_is_created_in_the_notebooks_folder_while_a_trial_runs_appears(notebook, entered):
+    with entered() as folder:
+        Path("own.csv").write_text("own\n")
+        os.unlink("table.csv")
+        for number in range(3):
+            (notebook / f"stop{number}").write_text("now\n")
+            wait_for(f"stop{number}")
+        (notebook / "own.csv").write_text("the notebook's\n")
+        (notebook / "last").mkdir()
+        wait_for("last")
+        assert Path("own.csv").read_text() == "own\n"
+        assert not os.path.lexists("table.csv"), "the trial has deleted it"
+        Path("stop0").write_text("changed\n")
+        (notebook / "stop1").unlink()
+        assert not os.path.exists("stop1")
+    assert (notebook / "stop0").read_text() == "now\n"
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("name", ["table.csv", "logs/all.csv"])
