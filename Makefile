@@ -18,10 +18,10 @@ demo: $(VENV)/.demo  ## run the quickstart headless; prints its table of trials
 
 test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run every test
 	npm test --silent --prefix widgets
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 30
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 30
 
 test-floor: $(FLOOR)/.test  ## test with the oldest versions that pyproject.toml allows
-	$(FLOOR)/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(FLOOR_TESTS)
+	$(FLOOR)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(FLOOR_TESTS)
 
 check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/ruff check .

@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from nbtune.cluster.link.imports import lazy_folder
 
@@ -49,21 +51,38 @@ SAME_PROCESS = {
 """Files that run in the process of another file, since they share its JupyterLab."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def _file(path: str) -> str:
+    """Return the file whose process runs the tests of a file, both relative to the project's folder."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/{SAME_PROCESS.get(name, name)}"
+
+
+class FileScheduling(LoadScopeScheduling):
+    """Runs the tests of a file in one process, since they share clusters and kernels.
+
+    xdist's own groups have no effect with pytest 9.2, where xdist 3.8 cannot change the ids of tests.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _file(nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    return FileScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the tests by `SLOWEST_FIRST`, and run the tests of a file in one process."""
+    """Sort the tests by `SLOWEST_FIRST`."""
     if addresses := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(
             f"give these tests ids without addresses, which differ in each process: {addresses[:5]}"
         )
 
-    def file(item: pytest.Item) -> str:
-        path = item.path.relative_to(config.rootpath)
-        return path.with_name(SAME_PROCESS.get(path.name, path.name)).as_posix()
+    def place(item: pytest.Item) -> int:
+        file = _file(item.path.relative_to(config.rootpath).as_posix())
+        return next(n for n, start in enumerate([*SLOWEST_FIRST, ""]) if file.startswith(start))
 
-    items.sort(key=lambda item: next(n for n, start in enumerate([*SLOWEST_FIRST, ""]) if file(item).startswith(start)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(file(item)))
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

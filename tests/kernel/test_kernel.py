@@ -112,14 +112,15 @@ def test_interrupting_a_waiting_cell_only_stops_waiting(notebook: Notebook) -> N
     message = notebook.send(
         "%%tune waited --metric acc --mode max --samples 2 --wait\n"
         "lr: uniform(0, 1) = 0.5\n"
-        "import time\n"
+        "import os, time\n"
         "for step in range(1000):\n"
         "    report(acc=lr * step)\n"
-        "    open('reported', 'a').write('.')\n"
+        "    open(os.environ['NBTUNE_NOTEBOOK_DIR'] + '/reported', 'a').write('.')\n"
         "    time.sleep(0.1)"
     )
     end = time.monotonic() + 90
-    while not (notebook.folder / "reported").exists() and time.monotonic() < end:
+    while not (notebook.folder / "reported").exists():
+        assert time.monotonic() < end, "no trial reports"
         time.sleep(0.1)
     notebook.interrupt()
     answer = notebook.answer(message)
@@ -340,8 +341,9 @@ def test_plans_of_new_and_of_started_experiments(notebook: Notebook) -> None:
     assert (
         "takes no options; to plan a new experiment leave out 'slow'" in notebook.cell("%tune plan slow --cpus 2").error
     )
-    assert notebook.cell("%tune plan slow").text == (
-        "2 trials, 2 at once (limited by CPU), 1 wave\nstopped, 2 of 2 trials are over\n"
+    started = notebook.cell("%tune plan slow")
+    assert started.text == ("2 trials, 2 at once (limited by CPU), 1 wave\nstopped, 2 of 2 trials are over\n"), (
+        started.error
     )
 
 
