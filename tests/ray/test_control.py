@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,3 +176,28 @@ def test_a_clone_starts_from_the_checkpoint(run: Any, until: Any, counting: Any)
     assert experiment.df["status"].tolist() == ["finished", "finished"]
     assert len(first.checkpoints) == REPORTS
     assert first.checkpoint["step"] == REPORTS - 1
+
+
+def test_hyperband_does_not_wait_for_trials_that_end_by_themselves(run: Any, tmp_path: Path) -> None:
+    flag = str(tmp_path / "waits")
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 1, 10):
+            if config["i"] == 7 and step == 9:  # after it, this trial is paused until the others are as far
+                open(flag, "w").close()
+            if config["i"] == 6 and step == 5:
+                while not os.path.exists(flag):
+                    time.sleep(0.05)
+                time.sleep(1)
+                return
+            nbtune.report(acc=config["i"], checkpoint={"step": step})
+
+    scheduler = HyperBandScheduler(max_t=9, reduction_factor=3)
+    space = {"i": nbtune.grid_search(list(range(8)))}
+    experiment = run(train, space, metric="acc", mode="max", scheduler=scheduler, cpus=0.25).wait(120)
+    assert experiment.status == "finished"
+    assert experiment.df["iterations"].tolist() == [9, 9, 9, 3, 3, 3, 4, 9]

@@ -58,6 +58,8 @@ CALLED = (
 ATTRIBUTES = (
     # Attributes of Ray's objects that are read or set: (module, class, attribute).
     ("ray.tune.schedulers", "PopulationBasedTraining", "_trial_state"),
+    ("ray.tune.schedulers", "HyperBandScheduler", "_hyperbands"),
+    ("ray.tune.schedulers.hyperband", "_Bracket", "is_being_processed"),
     ("ray.tune.schedulers.pbt", "_PBTTrialState", "last_checkpoint"),
     ("ray._private.state", "GlobalState", "_connect_and_get_accessor"),
     ("ray.actor", "ActorHandle", "_actor_id"),

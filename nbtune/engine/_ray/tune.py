@@ -27,7 +27,7 @@ from ray.train._internal.session import get_session
 
 # Where Tune looks up the class of the trials by its name, whenever a trial starts. The public functions only write it.
 from ray.tune.registry import _global_registry as registry
-from ray.tune.schedulers import PopulationBasedTraining
+from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 
@@ -36,6 +36,7 @@ __all__ = [
     "TrainingResult",
     "add_samples",
     "convert_task_errors",
+    "end_processing",
     "is_end_of_trial",
     "move_to_present_folder",
     "own_registry",
@@ -138,6 +139,25 @@ def population_checkpoints(scheduler: PopulationBasedTraining) -> set[str]:
     resolved = [one.resolve(block=False) if isinstance(one, FutureTrainingResult) else one for one in remembered]
     found = [one.checkpoint if isinstance(one, TrainingResult) else one for one in resolved]
     return {str(one.path) for one in found if one is not None}
+
+
+def end_processing(scheduler: Any, controller: Any) -> None:
+    """Let no trial of HyperBand be paused forever if the trials that it waits for end by themselves.
+
+    While HyperBand compares the trials of a bracket, it sets a flag, since stopping a trial calls it again; it never
+    resets the flag, and then compares no trials any more when one ends. Nor does it stop the paused trials of a bracket
+    that is finished by the end of another one.
+
+    Args:
+        scheduler: any scheduler. It must not be comparing trials at the moment.
+        controller: Tune's controller, as schedulers get it.
+    """
+    if not isinstance(scheduler, HyperBandScheduler):
+        return
+    for bracket in [bracket for band in scheduler._hyperbands for bracket in band if bracket is not None]:
+        bracket.is_being_processed = False
+        if bracket.current_trials() and bracket.finished():
+            bracket.cleanup_full(controller)
 
 
 def tune_controller(wrapped: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray.cloudpickle as cloudpickle
@@ -16,7 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
-from nbtune.engine._ray.tune import population_checkpoints
+from nbtune.engine._ray.tune import end_processing, population_checkpoints
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT
@@ -63,6 +64,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
+        self._calls = 0  # of the scheduler, one inside the other: stopping a trial calls it again
 
     # -- the user's commands ----------------------------------------------------------------------
 
@@ -120,14 +122,16 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
         self._forget(trial)
-        self._inner.on_trial_error(tune_controller, trial)
+        with self._calling():
+            self._inner.on_trial_error(tune_controller, trial)
 
     @ends_experiment(TrialScheduler.CONTINUE)
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         result.pop(REPORT, None)  # it is for the recorder, which gets it from Tune's own dictionary
         decision: str = TrialScheduler.CONTINUE
         if (seen := self._results.add(trial.trial_id, result, self.metric)) is not None:
-            decision = self._inner.on_trial_result(self._visible(tune_controller), trial, seen)
+            with self._calling():
+                decision = self._inner.on_trial_result(self._visible(tune_controller), trial, seen)
         requested = trial.trial_id in self._to_pause
         if decision == TrialScheduler.STOP:
             self._stopped.add(trial.trial_id)
@@ -144,16 +148,18 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._restore(tune_controller)
         last = self._results.end(trial.trial_id, result, self.metric)
         self._forget(trial)
-        if last is not None:
-            self._inner.on_trial_complete(tune_controller, trial, last)
-        else:
-            self._inner.on_trial_remove(tune_controller, trial)
+        with self._calling():
+            if last is not None:
+                self._inner.on_trial_complete(tune_controller, trial, last)
+            else:
+                self._inner.on_trial_remove(tune_controller, trial)
 
     @ends_experiment(None)
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
         self._forget(trial)
-        self._inner.on_trial_remove(tune_controller, trial)
+        with self._calling():
+            self._inner.on_trial_remove(tune_controller, trial)
 
     @ends_experiment(None)
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
@@ -182,6 +188,16 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         if isinstance(self._inner, PopulationBasedTraining):
             paths |= population_checkpoints(self._inner)
         return paths
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        self._calls += 1
+        try:
+            yield
+        finally:
+            if self._calls == 1:  # it may stop trials, which calls this again
+                end_processing(self._inner, self.controller)
+            self._calls -= 1
 
     def _visible(self, controller: Any) -> Any:
         return _FilteredController(controller, self._to_pause) if self._to_pause else controller
