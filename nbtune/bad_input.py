@@ -12,11 +12,24 @@ from typing import Any
 
 from nbtune.errors import NbtuneError, Problem, SpecError
 
-__all__ = ["NESTED", "invalid_characters", "parse_code", "parse_expression", "readable_input", "shortened", "too_large"]
+__all__ = [
+    "MAX_BITS",
+    "MAX_DEPTH",
+    "NESTED",
+    "invalid_characters",
+    "parse_code",
+    "parse_expression",
+    "readable_input",
+    "shortened",
+    "too_large",
+]
 
 _PACKAGE = f"{Path(__file__).parent}/"
 _INVALID = re.compile("[\ud800-\udfff\0]")
-_MAX_BITS, _MAX_DEPTH = 10_000, 100
+MAX_BITS = 10_000
+"""The longest integer that is written: Python refuses to read or write more than 4,300 digits."""
+MAX_DEPTH = 100
+"""How deeply lists and dictionaries may be nested: JSON is read and written recursively."""
 NESTED = "nested too deeply: Python's own parser and compiler have a limit as well. Use fewer brackets or operators"
 
 
@@ -76,12 +89,12 @@ def too_large(value: Any, depth: int = 0) -> str | None:
         value: any value. The items of lists, tuples and dictionaries count, other objects do not.
         depth: how many values it is inside of.
     """
-    if type(value) is int and value.bit_length() > _MAX_BITS:
+    if type(value) is int and value.bit_length() > MAX_BITS:
         return "an integer of more than 3,000 digits, which Python may refuse to write"
     if type(value) not in (list, tuple, dict):
         return None
-    if depth == _MAX_DEPTH:
-        return f"lists or dictionaries that are nested more than {_MAX_DEPTH} levels deep"
+    if depth == MAX_DEPTH:
+        return f"lists or dictionaries that are nested more than {MAX_DEPTH} levels deep"
     items = [*value, *value.values()] if type(value) is dict else value
     return next((reason for item in items if (reason := too_large(item, depth + 1)) is not None), None)
 

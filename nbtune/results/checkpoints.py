@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nbtune.engine.protocol.trust import Trust
@@ -16,14 +16,14 @@ __all__ = ["best_checkpoint", "existing_checkpoints"]
 
 
 def existing_checkpoints(
-    where: Storage, state: TrialState, metrics_at: Callable[[int], dict[str, Any]], trust: Trust
+    where: Storage, state: TrialState, metrics_at: Callable[[Collection[int]], dict[int, dict[str, Any]]], trust: Trust
 ) -> list[Checkpoint]:
     """Return the checkpoints of a trial that exist, the latest last.
 
     Args:
         where: the experiment's folder.
         state: the trial.
-        metrics_at: returns the metrics of the trial's report at an iteration.
+        metrics_at: returns the metrics of the trial's reports at iterations.
         trust: whose dictionaries are loaded.
 
     Raises:
@@ -44,10 +44,11 @@ def existing_checkpoints(
     except OSError as error:
         text = f"{where.redacted}: the checkpoints of trial {state.number} cannot be listed: {error}"
         raise ExperimentError(text) from error
+    saved = [checkpoint for checkpoint in state.checkpoints if checkpoint.path in existing]
+    metrics = metrics_at({iteration for _, iteration in saved})
     return [
-        stored_checkpoint(where.path_of(path), filesystem, trust, iteration=iteration, metrics=metrics_at(iteration))
-        for path, iteration in state.checkpoints
-        if path in existing
+        stored_checkpoint(where.path_of(path), filesystem, trust, iteration=iteration, metrics=metrics[iteration])
+        for path, iteration in saved
     ]
 
 

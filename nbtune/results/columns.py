@@ -185,10 +185,11 @@ def current_rows(reports: pd.DataFrame) -> pd.Series[bool]:
     Args:
         reports: rows with "trial" and "iteration", in the order of the reports.
     """
-    backwards = reports.iloc[::-1]
-    lowest = backwards.groupby("trial")["iteration"].cummin()  # from this report on
-    later = lowest.groupby(backwards["trial"]).shift(1)  # after this report
-    return (backwards["iteration"] < later.fillna(np.inf)).iloc[::-1]
+    trial, iteration = reports["trial"].to_numpy(), reports["iteration"].to_numpy()
+    current = np.empty(len(reports), bool)
+    for _, at in groups(trial):
+        current[at] = valid_iterations(iteration[at])
+    return pd.Series(current, reports.index, dtype="bool")
 
 
 def valid_iterations(iterations: np.ndarray) -> np.ndarray:

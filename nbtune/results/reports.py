@@ -156,20 +156,22 @@ class Reports:
         valid: np.ndarray = rows[valid_iterations(iteration[rows])]
         return valid
 
-    def metrics_at(self, trial: int, iteration: int) -> dict[str, Any]:
-        """Return the metrics of one report; none without that report.
+    def metrics_at(self, trial: int, iterations: Collection[int]) -> dict[int, dict[str, Any]]:
+        """Return the metrics of reports of one trial: iteration -> metric -> value; none without that report.
 
         Args:
             trial: the trial's number.
-            iteration: the iteration; the last report of it counts.
+            iterations: the iterations; the last report of each counts.
         """
         with self._lock:
-            _, (trials, iterations, _) = self._keys_since(0)
-            rows = np.flatnonzero((trials == trial) & (iterations == iteration))
-            if not len(rows):
-                return {}
-            found = {name: column.value_at(int(rows[-1])) for name, column in self._metrics.items()}
-            return {name: value for name, value in found.items() if value is not ABSENT}
+            _, (trials, made, _) = self._keys_since(0)
+            own = np.flatnonzero(trials == trial)
+            rows = dict(zip(made[own].tolist(), own.tolist(), strict=True))  # a dictionary keeps the last of equal keys
+            return {at: self._metrics_of(rows[at]) if at in rows else {} for at in iterations}
+
+    def _metrics_of(self, row: int) -> dict[str, Any]:
+        found = {name: column.value_at(row) for name, column in self._metrics.items()}
+        return {name: value for name, value in found.items() if value is not ABSENT}
 
     def _keys_since(self, since: int) -> tuple[int, _Keys]:
         """Return the keys of the reports from number `since` on and some before, and the number of the first one."""
@@ -183,6 +185,8 @@ class Reports:
             empty = np.array([], np.int32)
             return start, (empty, empty, np.array([], float))
         trial, iteration, time_s = (np.concatenate(parts[::-1]) for parts in zip(*pieces, strict=True))
+        if not start:  # all of them: they need not be put together again
+            self._keys = [(trial, iteration, time_s)]
         return start, (trial, iteration, time_s)
 
     def metrics(self) -> list[str]:
@@ -231,9 +235,7 @@ class Reports:
             state = (self._length, self._number_of_changes, tuple(expected))
             if self._history is not None and self._history[0] == state:
                 return self._history[1].copy()
-            empty = (np.array([], np.int32), np.array([], np.int32), np.array([], float))
-            trial, iteration, time_s = (np.concatenate(column) for column in zip(*(self._keys or [empty]), strict=True))
-            self._keys = [(trial, iteration, time_s)]
+            _, (trial, iteration, time_s) = self._keys_since(0)
             frame = pd.DataFrame({"trial": trial, "iteration": iteration, "time_s": time_s}).astype(
                 {"trial": "int64", "iteration": "int64"}
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -133,14 +134,7 @@ def ranked(states: Iterable[TrialState], mode: str | None) -> list[TrialState]:
         states: the trials.
         mode: "min" or "max".
     """
-    sign = -1 if mode == "max" else 1
-
-    def place(state: TrialState) -> tuple[bool, float, int]:
-        if state.value is None or state.status == "failed":
-            return (True, 0, state.number)
-        return (False, sign * state.value, state.number)
-
-    return sorted(states, key=place)
+    return sorted(states, key=partial(_place, mode=mode))
 
 
 def best_of(states: Iterable[TrialState], mode: str | None) -> TrialState | None:
@@ -150,9 +144,19 @@ def best_of(states: Iterable[TrialState], mode: str | None) -> TrialState | None
         states: the trials.
         mode: "min" or "max".
     """
-    counting = [state for state in states if state.value is not None and state.status != "failed"]
-    sign = -1 if mode == "max" else 1
-    return min(counting, key=lambda state: (sign * (state.value or 0), state.number), default=None)
+    best = min(states, key=partial(_place, mode=mode), default=None)
+    return best if best is not None and _is_compared(best) else None
+
+
+def _is_compared(state: TrialState) -> bool:
+    return state.value is not None and state.status != "failed"
+
+
+def _place(state: TrialState, mode: str | None) -> tuple[bool, float, int]:
+    """Return the sort key of a trial among others."""
+    if state.value is None or not _is_compared(state):
+        return (True, 0, state.number)
+    return (False, -state.value if mode == "max" else state.value, state.number)
 
 
 def adjective(scope: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from nbtune.bad_input import shortened
 from nbtune.engine.protocol.chunk import Chunk, decode, encode
 from nbtune.engine.protocol.events import (
     AttemptFailed,
@@ -183,7 +184,7 @@ def _encoded(value: Any, text: Any) -> Any:
         return to_typed_json(value)
     if value.get("_type") == _PICKLED:
         shown = text if isinstance(text, str) else "an object"
-        return encoded_object(shown if len(shown) <= 60 else f"{shown[:57]}...", bytes.fromhex(value["value"]))
+        return encoded_object(shortened(shown), bytes.fromhex(value["value"]))
     known = text if isinstance(text, dict) else {}
     return {key: _encoded(item, known.get(key)) for key, item in value.items()}
 

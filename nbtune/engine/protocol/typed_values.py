@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from nbtune.bad_input import MAX_BITS, MAX_DEPTH
 from nbtune.engine.protocol.not_loaded import NotLoaded
 from nbtune.engine.protocol.trust import NOTHING, ExperimentKey, Trust
 from nbtune.spec.space.values import label
@@ -36,8 +37,6 @@ __all__ = [
 
 TYPE = "$type"
 """The key that tells an encoded value from a dictionary."""
-_MAX_BITS = 10_000  # of an integer in digits: Python refuses to read or write more than 4,300 of them
-_MAX_DEPTH = 100  # nested lists and dictionaries; deeper ones, which JSON's recursion cannot handle, are pickled
 
 
 _VALUE = "value"
@@ -59,11 +58,11 @@ def to_typed_json(value: Any) -> Any:
 def _encode(value: Any, depth: int) -> Any:
     """Encode a value that is inside `depth` others."""
     kind = type(value)
-    if kind is int and value.bit_length() > _MAX_BITS:
+    if kind is int and value.bit_length() > MAX_BITS:
         return _typed("int", value=hex(value))
     if value is None or kind in (bool, int, str):
         return value
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return _object(value)
     if kind is float:
         return value if math.isfinite(value) else _typed("float", value=repr(value))

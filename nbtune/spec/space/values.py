@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from nbtune.bad_input import shortened
 from nbtune.shown import shown
 
 __all__ = ["is_finite", "is_number", "is_plain", "label", "literal", "same"]
@@ -24,7 +25,7 @@ def label(value: Any) -> str:
         text = shown(name if isinstance(name, str) and callable(value) else repr(value))
     except Exception as error:  # an experiment must be displayable even if a `repr` fails
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(text)
 
 
 def literal(value: Any) -> str:

@@ -265,7 +265,7 @@ class Dashboard(ipywidgets.VBox):
             "type": "detail",
             "trial": trial.id,
             "config": pprint.pformat(trial.config, sort_dicts=False),
-            "checkpoint": trial.checkpoint is not None,
+            "checkpoint": bool(trial.checkpoints),
             "traceback": trial.error or trial.note or None,
             "rank": rank,
             "log": log,
