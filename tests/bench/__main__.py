@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from tests.bench.measure import ROOT, Options, Row, loads, median, report_progress
+from tests.bench.measure import ROOT, Options, Row, failures, loads, median, report_progress
+from tests.bench.places import PLACES
 
 FIGURES = (
     "imports",
@@ -22,6 +23,7 @@ FIGURES = (
     "returns",
     "stop",
     "sweep",
+    "places",
     "further",
     "kernel",
     "report",
@@ -30,6 +32,7 @@ FIGURES = (
     "large",
     "bytes",
     "flood",
+    "workers",
     "train",
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""
@@ -43,8 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME", action="append", choices=FIGURES, help=", ".join(FIGURES))
     parser.add_argument("--quick", action="store_true", help="skip stock Tune with its defaults, which takes minutes")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each side is measured (3)")
+    parser.add_argument("--place", metavar="NAME", action="append", choices=PLACES, help="of `places`; all by default")
     given = parser.parse_args(arguments)
-    options = Options(rounds=max(1, given.rounds), quick=given.quick)
+    options = Options(max(1, given.rounds), given.quick, tuple(given.place) if given.place else None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a running probe is ended, too
     rows: list[Row] = []
     failed: dict[str, str] = {}
@@ -56,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # continue with the other figures
             failed[name] = str(error)
             report_progress(f"  FAILED: {error}")
+        failed |= failures
         about = {
             "rounds": options.rounds,
             "seconds": round(time.perf_counter() - began),

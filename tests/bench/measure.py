@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "alternate",
     "clean_environment",
+    "failures",
     "loads",
     "median",
     "probe",
@@ -40,6 +41,8 @@ STORAGE = os.environ.get(_STORAGE, "")
 """The folder for experiments, in a probe."""
 loads: list[float] = []
 """The share of all cores that other programs used right before each probe."""
+failures: dict[str, str] = {}
+"""Part of a figure -> the error with which it failed, while the rest of the figure was measured."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ class Options:
     Attributes:
         rounds: the number of measurements of each side; the table has medians.
         quick: whether to skip measurements that take minutes.
+        places: the places that the figure `places` measures; None for all of them.
     """
 
     rounds: int = 3
     quick: bool = False
+    places: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,9 @@ def wait_until_idle(timeout: float = 30.0) -> float:
             return busy
 
 
-def probe(module: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
+def probe(
+    module: str, *arguments: str, timeout: float = 300, variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run a probe, and retry if it fails.
 
     A Ray node fails if one of its processes needs more than 15 s to start, which happens on a busy machine.
@@ -146,25 +153,27 @@ def probe(module: str, *arguments: str, timeout: float = 300) -> dict[str, Any]:
         module: the module's name in this package.
         arguments: the command-line arguments of the module.
         timeout: the time limit of one attempt, in seconds.
+        variables: further environment variables of its process.
 
     Raises:
         RuntimeError: all attempts failed; the message ends with the output of the last one.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _probe(module, *arguments, timeout=timeout)
+            return _probe(module, *arguments, timeout=timeout, variables=variables or {})
         except RuntimeError as error:
             report_progress(f"  retrying: {str(error).strip().splitlines()[-1]}")
-    return _probe(module, *arguments, timeout=timeout)
+    return _probe(module, *arguments, timeout=timeout, variables=variables or {})
 
 
-def _probe(module: str, *arguments: str, timeout: float) -> dict[str, Any]:
+def _probe(module: str, *arguments: str, timeout: float, variables: Mapping[str, str]) -> dict[str, Any]:
     """Run a module of this package in a new process with its own Ray; return the result that it writes."""
     # A short path in /tmp: it contains Ray's sockets, whose paths may have at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="nbb", dir="/tmp"))
     out = folder / "out.json"
     environment = {
         **clean_environment(),
+        **variables,
         "RAY_TMPDIR": str(folder / "ray"),
         _OUT: str(out),
         _STORAGE: str(folder / "results"),

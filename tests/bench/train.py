@@ -1,5 +1,5 @@
 """Training on two workers compared to torchrun, a checkpoint of 100 MB compared to `torch.save`, and the time to
-start and to stop such trials."""
+stop such a trial."""
 
 from __future__ import annotations
 
@@ -61,10 +61,7 @@ def measure(options: Options) -> list[Row]:
     rows.append(Row("train", what, saved["reported"] / saved["plain"], "x", note=note, data=saved))
     stopped = alternate(options.rounds, ("stop",), lambda side: probe("train", side))["stop"]
     what = "stop of a trial of 2 workers: until all CPUs are free and the workers' processes are gone"
-    rows.append(Row("train", what, median(one["free"] for one in stopped), "s", 5.0, data={"stop": stopped}))
-    what = "first report of a trial of 2 workers, and of the next one in their processes"
-    first, then = (median(one[name] for one in stopped) for name in ("first", "next"))
-    return [*rows, Row("train", what, first, "s", note=f"next: {then:.2f} s", data={"stop": stopped})]
+    return [*rows, Row("train", what, median(one["free"] for one in stopped), "s", 5.0, data={"stop": stopped})]
 
 
 def turns(number: int) -> None:
@@ -95,36 +92,31 @@ def steps(config: dict[str, Any]) -> None:
 
 
 def stop() -> None:
-    """Run a trial, then another one in the same workers, and stop that one."""
+    """Stop a trial that runs in the workers of an earlier one."""
     import psutil
     import ray
 
     import nbtune
 
     space = {"steps": nbtune.grid_search([2, 1000])}
-    began = time.perf_counter()
     experiment = nbtune.tune(steps, space, storage=STORAGE, workers=2, wait=False)
 
-    def seconds_until(condition: Callable[[], Any]) -> float:
+    def until(condition: Callable[[], Any]) -> None:
         while not condition():
             time.sleep(0.01)
-        return time.perf_counter() - began
 
-    first = seconds_until(lambda: len(experiment.history))
-    seconds_until(lambda: experiment.trials[0].status == "finished")
-    began = time.perf_counter()
-    following = seconds_until(lambda: 1 in experiment.trials and experiment.trials[1].metrics)
+    until(lambda: 1 in experiment.trials and experiment.trials[1].metrics)
     trial = experiment.trials[1]
     pids = trial.workers["pid"]
     began = time.perf_counter()
     trial.stop()
-    free = seconds_until(
+    until(
         lambda: (
             ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"]
             and not any(map(psutil.pid_exists, pids))
         )
     )
-    write_result(first=first, next=following, free=free)
+    write_result(free=time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,12 @@ def interpreter(folder: Path) -> str:
 
 @contextmanager
 def foreign(
-    program: str, token: str | None, *options: str, pythonpath: Path | None = None, autoscaling: str | None = None
+    program: str,
+    token: str | None,
+    *options: str,
+    pythonpath: Path | None = None,
+    autoscaling: str | None = None,
+    lazy: bool = True,
 ) -> Iterator[ForeignCluster]:
     """Run `ray start` in a temporary folder, and end its processes after the block.
 
@@ -96,6 +101,8 @@ def foreign(
         options: further arguments of `ray start`.
         pythonpath: a folder with further packages for its processes.
         autoscaling: the configuration of an autoscaler, whose nodes are processes on this machine, or None.
+        lazy: whether its processes start faster than those of users' clusters: without the slow import that
+            nbtune's own clusters do without.
 
     Yields:
         The cluster.
@@ -106,7 +113,7 @@ def foreign(
     drop = {"RAY_TMPDIR", "RAY_ADDRESS"}
     variables = {name: value for name, value in os.environ.items() if name not in drop}
     variables |= {"HOME": str(home), "RAY_AUTH_MODE": "token" if token else "disabled"}
-    variables["PYTHONPATH"] = os.pathsep.join(str(entry) for entry in (lazy_folder(), pythonpath) if entry)
+    variables["PYTHONPATH"] = os.pathsep.join(str(entry) for entry in (lazy and lazy_folder(), pythonpath) if entry)
     if token:
         (home / ".ray" / "auth_token").write_text(token)
     command = [program, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
