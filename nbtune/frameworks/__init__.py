@@ -1,7 +1,10 @@
 """Training frameworks: one small module for each.
 
-The option `framework` names a module of this package. The module imports its framework only inside functions, and
-defines two functions:
+The option `framework` names a module of this package. The module imports its framework only inside functions, so that
+the process that starts the workers does not wait for it, and defines:
+
+    WORKER_IMPORTS
+        Modules that each worker imports as soon as its process has started.
 
     trainer() -> type
         Return the framework's trainer class in Ray Train, a subclass of `DataParallelTrainer`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -214,6 +215,80 @@ def test_a_single_worker_runs_the_next_trial_if_reuse_is_on(run: Any, until: Any
     pids = {pid for trial in experiment.trials.values() for pid in trial.workers["pid"]}
     assert len(pids) == (1 if reuse else 3)
     wait_until_free(until)
+
+
+def test_idle_workers_are_handed_on_to_the_next_experiment(cluster: Any, until: Any, tmp_path: Path) -> None:
+    import ray
+
+    host = ray.remote(num_cpus=0)(Host).remote()  # a process of trials that outlives their placement groups
+    half: list[dict[str, float]] = [{"CPU": 0.5}] * 2
+    first = ray.get(host.train.remote(half, "first", {"OWN": "x"}, tmp_path / "a"))
+    assert [about["variable"] for about in first] == ["x", "x"]
+    again = ray.get(host.train.remote(half, "first", {}, tmp_path / "b"))
+    assert [about["variable"] for about in again] == ["x", "x"], "the same experiment"
+    ray.get(host.tidy.remote())
+    second = ray.get(host.train.remote(half, "second", {}, tmp_path / "c"))
+    assert [about["variable"] for about in second] == ["", ""]
+    third = ray.get(host.train.remote(half, "third", {}, tmp_path / "d"))
+    pids = [{about["pid"] for about in abouts} for abouts in (first, again, second, third)]
+    assert pids[0] == pids[1] == pids[2]
+    assert not pids[2] & pids[3], "they were not prepared for another experiment"
+    assert [(about["rank"], about["size"]) for about in third] == [(0, 2), (1, 2)]
+    ray.get(host.tidy.remote())
+    (large,) = ray.get(host.train.remote([{"CPU": 2.0}], "third", {}, tmp_path / "e"))
+    assert large["pid"] not in pids[3]
+    assert (first[0]["threads"], large["threads"]) == ("1", "2"), "as for a worker that requests its CPUs"
+    ray.kill(host)
+    wait_until_free(until)
+
+
+class Host:
+    """An actor that runs Ray Train as the process of a trial does, each time with another placement group."""
+
+    def train(self, bundles: list[dict[str, float]], experiment: str, environment: Any, folder: Path) -> list[Any]:
+        """Run workers that describe themselves; return the descriptions in the order of their ranks."""
+        import ray
+        from ray.train import RunConfig, ScalingConfig
+
+        from nbtune.engine.train.reserved import reserved_trainer
+        from nbtune.engine.train.worker import Preparation, Start, Worker
+        from nbtune.engine.train.worker_group import GroupSettings
+        from nbtune.frameworks import framework_of
+
+        torch = framework_of("torch")
+        group = ray.util.placement_group(bundles)
+        ray.get(group.ready())
+        settings = GroupSettings(Preparation(environment, torch.WORKER_IMPORTS), group, experiment)
+        reserved_trainer(torch.trainer(), [Worker(Start())], settings, elastic=False)(
+            describe,
+            train_loop_config={"folder": str(folder)},
+            scaling_config=ScalingConfig(num_workers=len(bundles), resources_per_worker=bundles[0]),
+            run_config=RunConfig(name="run", storage_path=str(folder)),
+            **torch.arguments(None),
+        ).fit()
+        ray.util.remove_placement_group(group)
+        return [json.loads((folder / str(rank)).read_text()) for rank in range(len(bundles))]
+
+    def tidy(self) -> None:
+        """Prepare the idle workers for another experiment."""
+        from nbtune.engine.train.kept import tidy_workers
+
+        tidy_workers()
+
+
+def describe(config: dict[str, Any]) -> None:
+    """Write what a worker's process is like."""
+    import ray.train
+    import torch.distributed as dist
+
+    about = {
+        "pid": os.getpid(),
+        "rank": ray.train.get_context().get_world_rank(),
+        "size": dist.get_world_size(),
+        "variable": os.environ.get("OWN", ""),
+        "threads": os.environ["OMP_NUM_THREADS"],
+    }
+    Path(config["folder"], str(about["rank"])).write_text(json.dumps(about))
 
 
 def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, until: Any) -> None:

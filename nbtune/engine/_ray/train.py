@@ -12,6 +12,9 @@ from typing import Any
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+# Why a group of workers has not started; an elastic run then tries again.
+from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
+
 # Callbacks that see the workers as they start, each report before it is stored, and a failure before it is handled;
 # the public `UserCallback` is called after that, and is given no workers.
 from ray.train.v2._internal.execution.callback import (
@@ -50,8 +53,12 @@ from ray.train.v2._internal.execution.worker_group import WorkerGroup, worker_gr
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
-# The actor of a worker; its class cannot be chosen in public.
+# The actor of a worker, whose class cannot be chosen in public, and its description.
 from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
+from ray.train.v2._internal.execution.worker_group.worker import Worker as RayWorker
+
+# The resources of a worker as the options of its actor.
+from ray.train.v2._internal.util import bundle_to_remote_args
 
 __all__ = [
     "ControllerCallback",
@@ -63,6 +70,7 @@ __all__ = [
     "LocalTrainFnUtils",
     "PlacementGroupCleanerCallback",
     "RayTrainWorker",
+    "RayWorker",
     "ReportCallback",
     "ScalingDecision",
     "ScalingPolicy",
@@ -71,7 +79,9 @@ __all__ = [
     "WorkerCallback",
     "WorkerGroup",
     "WorkerGroupCallback",
+    "WorkerGroupStartupFailedError",
     "WorkerGroupState",
+    "bundle_to_remote_args",
     "get_train_context",
     "get_train_fn_utils",
     "join_training_thread",

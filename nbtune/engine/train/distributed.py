@@ -14,16 +14,18 @@ import ray
 from ray.exceptions import RayActorError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.util.placement_group import PlacementGroup
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
-from nbtune.engine.protocol.environment import set_at_start, set_variables
+from nbtune.engine.protocol.environment import set_at_start
 from nbtune.engine.protocol.failures import Failure, TrialError, describe
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
-from nbtune.engine.train.worker import SHARE, Start, Worker, silence_ray_train, work
+from nbtune.engine.train.worker import SHARE, Preparation, Start, Worker, silence_ray_train, work
+from nbtune.engine.train.worker_group import GroupSettings
 from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.engine.trial.session import Context
@@ -54,7 +56,13 @@ _WORKER_ENVIRONMENT = {
 """Variables of its workers."""
 
 
-def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context, storage: Any) -> None:
+def run_workers(
+    config: Mapping[str, Any],
+    payload: TrialPayload,
+    place: Context,
+    storage: Any,
+    reservation: PlacementGroup | None = None,
+) -> None:
     """Run the workers of one trial until they end.
 
     Args:
@@ -62,6 +70,7 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
         payload: that of a trial with workers.
         place: the context of this process.
         storage: the trial's folder, as Tune's `StorageContext`.
+        reservation: the trial's placement group; by default the one that this process is part of.
 
     Raises:
         TrialError: the program of a worker raised, or its process has died.
@@ -71,12 +80,16 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     for name, value in _TRIAL_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     silence_ray_train()
-    _check_places(training.workers, config)
+    group = reservation or ray.util.get_current_placement_group()
+    assert group is not None
+    _check_places(training.workers, config, group)
     start = _start(storage)
-    environment = {**payload.environment, **_environment(training)}
-    reports = _Reports(start, training.aggregate, environment, partial(_notify, payload.driver, place.get_trial_id()))
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
-    trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], elastic=elastic)(
+    # Before Ray Train initializes the workers: settings of Ray Train, and credentials of the storage.
+    preparation = Preparation({**payload.environment, **_environment(training)}, framework.WORKER_IMPORTS)
+    settings = GroupSettings(preparation, group, storage.experiment_fs_path)
+    reports = _Reports(start, training.aggregate, partial(_notify, payload.driver, place.get_trial_id()))
+    trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], settings, elastic=elastic)(
         partial(work, dict(config), payload.program, place, storage.trial_working_directory, payload.key),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
@@ -99,15 +112,13 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
         raise _cause(error, partial(_why_ended, storage)) from None
 
 
-def _check_places(workers: Workers, config: Mapping[str, Any]) -> None:
+def _check_places(workers: Workers, config: Mapping[str, Any], group: PlacementGroup) -> None:
     """Refuse more workers than the trial has bundles: a scheduler that changes their number keeps the bundles.
 
     Raises:
         TrialError: there are too many workers.
     """
     if workers.elastic is None:
-        group = ray.util.get_current_placement_group()
-        assert group is not None
         places, number = group.bundle_count - bool(workers.trainer_resources), workers.count(config)
         if number > places:
             raise TrialError(
@@ -160,24 +171,12 @@ class _Reports(ReportCallback, WorkerGroupCallback):
     Args:
         start: where the workers start.
         aggregate: how their metrics become the trial's.
-        environment: variables of their processes, partly secret, which are set before Ray Train initializes them.
         on_start: called when the workers have started, with the number of reports before, and their descriptions.
     """
 
-    def __init__(
-        self,
-        start: Start,
-        aggregate: str,
-        environment: Mapping[str, str | None],
-        on_start: Callable[[int, list[dict[str, Any]]], None],
-    ) -> None:
-        self._aggregate, self._environment, self._on_start = aggregate, dict(environment), on_start
+    def __init__(self, start: Start, aggregate: str, on_start: Callable[[int, list[dict[str, Any]]], None]) -> None:
+        self._aggregate, self._on_start = aggregate, on_start
         self._iteration = self._saved_at = start.iteration
-
-    def before_init_train_context(self, workers: Sequence[Any]) -> dict[str, list[Any]]:
-        """Set the workers' environment: credentials of the storage, and settings of Ray Train."""
-        ray.get([worker.execute_async(set_variables, self._environment) for worker in workers])
-        return {}
 
     def after_worker_group_start(self, worker_group: Any) -> None:
         """Continue to count reports from the latest checkpoint: after a resize the workers have restarted from it."""

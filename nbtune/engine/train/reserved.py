@@ -30,7 +30,7 @@ from nbtune.engine._ray.train import (
     TrainController,
     resources_per_worker,
 )
-from nbtune.engine.train.worker_group import PollingWorkerGroup, ReservedWorkerGroup
+from nbtune.engine.train.worker_group import GroupSettings, PollingWorkerGroup, ReservedWorkerGroup
 
 __all__ = ["reserved_trainer"]
 
@@ -83,14 +83,6 @@ class _Elastic(_WithoutCoordinator, ElasticScalingPolicy):
         return available
 
 
-class _ElasticController(TrainController):
-    worker_group_cls = PollingWorkerGroup
-
-
-class _FixedController(TrainController):
-    worker_group_cls = ReservedWorkerGroup
-
-
 class _KillWorkersOnFailure(ControllerCallback):
     """Kills all workers as soon as one has failed: the others may be waiting for it in a collective operation."""
 
@@ -101,12 +93,13 @@ class _KillWorkersOnFailure(ControllerCallback):
         _kill(self.controller)
 
 
-def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) -> type:
+def reserved_trainer(trainer: type, callbacks: Sequence[Any], settings: GroupSettings, *, elastic: bool) -> type:
     """Return a trainer class whose `fit` runs the controller in this process.
 
     Args:
         trainer: one of Ray Train's, a `DataParallelTrainer`.
         callbacks: callbacks in addition to Ray Train's.
+        settings: those of the groups of workers.
         elastic: whether Ray Train reserves the resources of its workers, since their number changes.
     """
 
@@ -124,13 +117,15 @@ def reserved_trainer(trainer: type, callbacks: Sequence[Any], *, elastic: bool) 
             killer = _KillWorkersOnFailure()
             given["callbacks"] = [*given["callbacks"], killer]
             given["scaling_policy"] = (_Elastic if elastic else _Fixed)(self.scaling_config)
-            return asyncio.run(_run(_ElasticController if elastic else _FixedController, killer, given))
+            controller = killer.controller = TrainController(**given)
+            group: type[PollingWorkerGroup] = PollingWorkerGroup if elastic else ReservedWorkerGroup
+            controller.worker_group_cls = group.with_settings(settings)
+            return asyncio.run(_run(controller))
 
     return Trainer
 
 
-async def _run(kind: type, killer: _KillWorkersOnFailure, given: dict[str, Any]) -> Any:
-    controller = killer.controller = kind(**given)
+async def _run(controller: TrainController) -> Any:
     with _kill_at_end(controller):
         await controller.run()
     return controller.get_result()

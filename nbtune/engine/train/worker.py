@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
+import math
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import psutil
+import ray
 
 from nbtune.engine._ray.train import (
     DistributedTrainFnUtils,
@@ -24,6 +30,7 @@ from nbtune.engine._ray.train import (
     join_training_thread,
     set_train_fn_utils,
 )
+from nbtune.engine.protocol.environment import set_variables
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.protocol.trust import NOTHING, ExperimentKey
@@ -36,17 +43,21 @@ from nbtune.engine.trial.program import run_program
 
 __all__ = [
     "SHARE",
+    "Preparation",
     "Start",
     "TrainWorker",
     "Worker",
+    "prepare_process",
     "reset_process",
     "silence_ray_train",
+    "tidy_process",
     "without_workers",
     "work",
 ]
 
 SHARE = "share"
 """Where a worker's share is in what it hands to Ray Train."""
+_THREADS = "OMP_NUM_THREADS"
 _KEEP_SETTINGS = ("accelerate", "deepspeed", "horovod")
 _MAX_WAIT = 1.0  # seconds after which a worker without news answers a poll
 
@@ -85,6 +96,50 @@ def silence_ray_train() -> None:
     logging.getLogger("ray.train").setLevel(logging.ERROR)
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What the process of a worker needs before Ray Train uses it.
+
+    Attributes:
+        environment: its environment variables, None for those to delete; they may be secret.
+        imports: modules that it imports.
+        cpus: the CPUs that are reserved for it, if Ray does not know of them; else None.
+    """
+
+    environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    imports: tuple[str, ...] = ()
+    cpus: float | None = None
+
+
+_environment_at_start: dict[str, str] | None = None  # of this process, before that of its first trial was set
+
+
+def prepare_process(preparation: Preparation) -> None:
+    """Prepare this process for a trial: set its environment, and import what takes long.
+
+    Args:
+        preparation: what it needs.
+    """
+    global _environment_at_start
+    if _environment_at_start is None:
+        _environment_at_start = dict(os.environ)
+    if preparation.cpus is not None and not _is_set_by_user(_THREADS):
+        os.environ[_THREADS] = str(max(math.floor(preparation.cpus), 1))  # as Ray does
+    set_variables(preparation.environment)
+    for name in preparation.imports:
+        with suppress(Exception):  # whoever uses the module next reports the error
+            importlib.import_module(name)
+
+
+def _is_set_by_user(name: str) -> bool:
+    """Tell whether a variable was set before Ray sets it for an actor: for a runtime environment or the whole node."""
+    if name in (ray.get_runtime_context().runtime_env.get("env_vars") or {}):
+        return True
+    with suppress(psutil.Error, KeyError, ValueError):
+        return name in psutil.Process(int(os.environ["RAY_RAYLET_PID"])).environ()
+    return False
+
+
 def reset_process() -> bool:
     """Prepare this process, whose training code has finished, for that of the next trial.
 
@@ -99,6 +154,20 @@ def reset_process() -> bool:
         dist.destroy_process_group()
     gc.collect()  # the trial's objects, which may own memory and data loading processes
     return True
+
+
+def tidy_process() -> str | None:
+    """Prepare this process, which `reset_process` has prepared for another trial, for another experiment.
+
+    Returns:
+        Why it cannot be used by another one, or None.
+    """
+    if _environment_at_start is not None:
+        os.environ.clear()
+        os.environ.update(_environment_at_start)
+    # Modules of the user, and everything else that a trial's own process has to clean as well, belong to
+    # `nbtune.engine.trial.tidy`.
+    return None
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,116 @@
-"""Ray Train's groups of workers, in the bundles that Tune has reserved, and reused by the next trial.
+"""Ray Train's groups of workers: where the workers run, and how they start.
 
-Starting a worker takes time: for a process and its imports. So workers that have finished stay, as Tune's own actors
-do with `reuse_actors`, and train the next trial that Tune gives to the process of their trial.
+If the workers need nothing but CPUs and memory, their actors are not part of the trial's placement group. They run on
+the nodes of its bundles and request no resources, since the group has reserved these. So they can outlive the group,
+and run a trial of the next experiment if the process of the trial does.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from ray.util.placement_group import PlacementGroup, placement_group_table
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from nbtune.engine._ray.train import DefaultPlacementGroupHandle, WorkerGroup, WorkerGroupState, worker_group
-from nbtune.engine.train.worker import TrainWorker, reset_process
+from nbtune.engine._ray.train import (
+    DefaultPlacementGroupHandle,
+    RayWorker,
+    WorkerGroup,
+    WorkerGroupStartupFailedError,
+    WorkerGroupState,
+    bundle_to_remote_args,
+    worker_group,
+)
+from nbtune.engine.train.kept import KeepableState, Place, take_workers
+from nbtune.engine.train.worker import Preparation, TrainWorker, prepare_process
 
-__all__ = ["PollingWorkerGroup", "ReservedWorkerGroup"]
+__all__ = ["GroupSettings", "PollingWorkerGroup", "ReservedWorkerGroup"]
 
 _POLL_INTERVAL = 0.2  # seconds between two polls of workers without news
-_ANSWER_TIMEOUT = 5.0  # seconds for idle actors to answer
+_LOGICAL = {"CPU", "memory"}  # resources that Ray only counts: none is assigned to a process
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What a trial's groups of workers need in addition to Ray Train's settings.
+
+    Attributes:
+        preparation: what the process of each worker needs.
+        reservation: the placement group of the trial, whose last bundles are for the workers.
+        experiment: identifies the experiment of the trial.
+    """
+
+    preparation: Preparation
+    reservation: PlacementGroup
+    experiment: str
+
+
+class PollingWorkerGroup(WorkerGroup):
+    """A group whose workers answer a poll as soon as there is news."""
+
+    settings: GroupSettings
+    _worker_cls = TrainWorker
+
+    @classmethod
+    def with_settings(cls, settings: GroupSettings) -> type[PollingWorkerGroup]:
+        """Return this class with settings: Ray Train creates the groups, with arguments of its own.
+
+        Args:
+            settings: the settings of its groups.
+        """
+        return type(cls.__name__, (cls,), {"settings": settings})
+
+    def poll_status(self, timeout: float | None = None) -> Any:
+        return super().poll_status(_POLL_INTERVAL)
+
+    def _create_workers(
+        self, num_workers: int, placement_group: Any, resources_per_worker: Any, *given: Any, **named: Any
+    ) -> Any:
+        places = _bundles(placement_group, range(num_workers))
+        return self._start_workers(places, resources_per_worker, self.settings.preparation)
+
+    def _start_workers(
+        self, places: Sequence[Any], resources: Mapping[str, float], preparation: Preparation, **options: Any
+    ) -> Any:
+        """Start a worker in each place, and return Ray Train's descriptions of them, in the order of their ranks.
+
+        Args:
+            places: scheduling strategies.
+            resources: the resources of each worker.
+            preparation: what the process of each worker needs.
+            options: what its actor requests, if that is not the resources.
+
+        Raises:
+            WorkerGroupStartupFailedError: a worker has died.
+        """
+        requests = options or bundle_to_remote_args(dict(resources))
+        actor_class = ray.remote(runtime_env=self._runtime_env(), **requests)(self._worker_cls)
+        actors: list[Any] = [actor_class.options(scheduling_strategy=place).remote() for place in places]
+        try:
+            prepared = [actor.execute.remote(prepare_process, preparation) for actor in actors]
+            descriptions: list[Any] = ray.get([actor.get_metadata.remote() for actor in actors])
+            ray.get(prepared)
+        except BaseException as error:
+            for actor in actors:
+                ray.kill(actor)
+            if isinstance(error, RayError):
+                raise WorkerGroupStartupFailedError(f"a worker has not started: {error}") from error
+            raise
+        described = zip(actors, descriptions, strict=True)
+        return self._assign_worker_ranks([RayWorker(actor, about, dict(resources)) for actor, about in described])
+
+    def _runtime_env(self) -> dict[str, Any]:
+        # Without Ray Train's additions it is the trial's own environment, for which Ray has processes already.
+        return dict(self._train_run_context.run_config.worker_runtime_env or {})
+
+
+def _bundles(group: PlacementGroup, indices: Sequence[int]) -> list[PlacementGroupSchedulingStrategy]:
+    return [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index) for index in indices]
 
 
 class _Reservation(DefaultPlacementGroupHandle):
@@ -31,107 +120,83 @@ class _Reservation(DefaultPlacementGroupHandle):
         pass
 
 
-class PollingWorkerGroup(WorkerGroup):
-    """A group whose workers answer a poll as soon as there is news."""
-
-    _worker_cls = TrainWorker
-
-    def poll_status(self, timeout: float | None = None) -> Any:
-        return super().poll_status(_POLL_INTERVAL)
-
-    @staticmethod
-    def _get_worker_runtime_env(custom_runtime_env: Any) -> Any:
-        # Without Ray Train's additions it is the trial's own, for which Ray has processes that are already running.
-        return custom_runtime_env
-
-
 class ReservedWorkerGroup(PollingWorkerGroup):
-    """Workers in the last bundles of the trial's placement group; the first bundle may be the trial process's.
+    """Workers for the last bundles of the trial's placement group; the first bundle may be the trial process's.
 
     The group reuses the workers of the previous trial if possible, and keeps its own for the next trial.
     """
 
-    _reused: WorkerGroupState | None = None
+    _nodes: Sequence[str] = ()
+    """The node of each worker, if the workers are not part of the placement group."""
+    _reused: KeepableState | None = None
 
     def _start_impl(self, *given: Any) -> None:
-        self._reused = _take_idle_group(self._worker_group_context.num_workers)
-        with _synchronized_by(self._reused.sync_actor) if self._reused else nullcontext():
+        context, reservation = self._worker_group_context, self.settings.reservation
+        if context.resources_per_worker.keys() <= _LOGICAL and not context.label_selector:
+            self._nodes = _nodes(reservation, context.num_workers)
+        place = Place(
+            tuple(sorted(self._nodes)),
+            None if self._nodes else reservation,
+            dict(context.resources_per_worker),
+            self._runtime_env(),
+            self.settings.experiment,
+        )
+        self._reused = take_workers(place, context.num_workers, self._preparation())
+        with _synchronized_by(self._reused.sync_actor if self._reused else None):
             super()._start_impl(*given)
         state: WorkerGroupState = self.get_worker_group_state()
-        self._worker_group_state = _ReusableState(**vars(state))
+        self._worker_group_state = KeepableState(**vars(state), place=place)
+
+    def _preparation(self) -> Preparation:
+        if not self._nodes:
+            return self.settings.preparation
+        return replace(self.settings.preparation, cpus=self._worker_group_context.resources_per_worker.get("CPU", 0))
 
     def _create_placement_group(self, *given: Any) -> _Reservation:
-        group = ray.util.get_current_placement_group()
-        assert group is not None
-        return _Reservation(group)
+        return _Reservation(self.settings.reservation)
 
-    def _create_workers(self, num_workers: int, placement_group: Any, *given: Any, **named: Any) -> Any:
+    def _create_workers(
+        self, num_workers: int, placement_group: Any, resources_per_worker: Any, *given: Any, **named: Any
+    ) -> Any:
         if self._reused is not None:
             return self._assign_worker_ranks(self._reused.workers)
-        first = placement_group.bundle_count - num_workers
-        named.setdefault("placement_group_bundle_indices", list(range(first, placement_group.bundle_count)))
-        return super()._create_workers(num_workers, placement_group, *given, **named)
+        if self._nodes:
+            nodes = [NodeAffinitySchedulingStrategy(node, soft=False) for node in self._nodes]
+            return self._start_workers(nodes, resources_per_worker, self._preparation(), num_cpus=0)
+        number = placement_group.bundle_count
+        bundles = _bundles(placement_group, range(number - num_workers, number))
+        return self._start_workers(bundles, resources_per_worker, self._preparation())
 
     def shutdown(self) -> None:
         """End the workers, or keep them for the next trial if all have finished without an error."""
         status, state = self._latest_poll_status, self._worker_group_state
-        if isinstance(state, _ReusableState) and status is not None and status.finished and not status.errors:
+        if isinstance(state, KeepableState) and status is not None and status.finished and not status.errors:
             state.finished.set()
         super().shutdown()
 
 
-@dataclass(frozen=True)
-class _ReusableState(WorkerGroupState):
-    """The state of a group whose workers may be kept for the next trial of this process."""
+def _nodes(group: PlacementGroup, number: int) -> list[str]:
+    """Return the nodes of the last bundles of a placement group; empty if Ray is placing one of them again.
 
-    finished: threading.Event = field(default_factory=threading.Event)
-
-    def shutdown(self) -> None:
-        global _idle_group
-        if self.finished.is_set() and self._ready():
-            _idle_group = self
-        else:
-            super().shutdown()
-
-    def _ready(self) -> bool:
-        """Tell whether all workers can train another trial."""
-        resets = [worker.execute_async(reset_process) for worker in self.workers]
-        answers = _get_all(self.sync_actor.get_counter.remote(), *resets)
-        return answers is not None and answers[0] == 0 and all(answers[1:])  # 0: no worker is waiting at a barrier
-
-
-_idle_group: WorkerGroupState | None = None  # the previous trial's workers, until this process starts the next trial
-
-
-def _take_idle_group(number: int) -> WorkerGroupState | None:
-    """Return the previous trial's workers, if their number and placement group fit, and all of them answer."""
-    global _idle_group
-    idle, _idle_group = _idle_group, None
-    if idle is None:
-        return None
-    same = idle.placement_group_handle.placement_group == ray.util.get_current_placement_group()
-    if same and len(idle.workers) == number:
-        metadata = [worker.actor.get_metadata.remote() for worker in idle.workers]
-        if _get_all(idle.sync_actor.get_counter.remote(), *metadata) is not None:
-            return idle
-    WorkerGroupState.shutdown(idle)
-    return None
-
-
-def _get_all(*references: Any) -> list[Any] | None:
-    """Return the answers of actors, or None if one of them has died or fails."""
-    try:
-        answers: list[Any] = ray.get(list(references), timeout=_ANSWER_TIMEOUT)
-    except RayError:
-        return None
-    return answers
+    Args:
+        group: the placement group.
+        number: the number of bundles.
+    """
+    of_bundle = placement_group_table(group)["bundles_to_node_id"]
+    nodes = [of_bundle[index] for index in sorted(of_bundle)][-number:]
+    return nodes if all(nodes) else []
 
 
 @contextmanager
 def _synchronized_by(actor: Any) -> Iterator[None]:
-    """Let Ray Train use an existing actor for the synchronization of workers, instead of a new one."""
+    """Let Ray Train use an actor of ours for the synchronization of workers.
+
+    Args:
+        actor: an existing one, or None for a new one on this node. Ray Train's own would be part of the placement
+            group, if this process is, and end with it.
+    """
     before = worker_group.SynchronizationActor
-    worker_group.SynchronizationActor = _ActorAsClass(actor)  # type: ignore[misc,assignment]
+    worker_group.SynchronizationActor = _ActorClass(before, actor)  # type: ignore[misc,assignment]
     try:
         yield
     finally:
@@ -139,13 +204,17 @@ def _synchronized_by(actor: Any) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _ActorAsClass:
-    """Stands for an actor's class, and returns the same actor for every instance."""
+class _ActorClass:
+    """Stands for an actor's class; every instance is the same actor, or a new one on this node."""
 
+    original: Any
     actor: Any
 
-    def options(self, **options: Any) -> _ActorAsClass:
+    def options(self, **options: Any) -> _ActorClass:
         return self
 
     def remote(self, **given: Any) -> Any:
-        return self.actor
+        if self.actor is not None:
+            return self.actor
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        return self.original.options(scheduling_strategy=here).remote(**given)

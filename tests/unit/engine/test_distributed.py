@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import WorkerGroupError
 
@@ -99,10 +100,11 @@ def test_what_only_another_worker_than_rank_0_has_reported(tmp_path: Path):
 
 def test_the_backends_of_torch():
     torch = framework_of("torch")
-    assert torch.arguments(None) == {}
-    assert torch.arguments("gloo")["torch_config"].backend == "gloo"
-    config = torch.trainer()
-    assert config.__name__ == "TorchTrainer"
+    assert torch.arguments(None)["backend_config"].backend is None
+    assert torch.arguments("gloo")["backend_config"].backend == "gloo"
+    own = TorchConfig(init_method="tcp")
+    assert torch.arguments(own)["backend_config"] is own
+    assert issubclass(TorchTrainer, torch.trainer())
     with pytest.raises(ValueError, match="expected gloo, nccl, mpi, ucc or a TorchConfig, got 'nncl'"):
         torch.arguments("nncl")
     with pytest.raises(ValueError, match="expected gloo"):
