@@ -94,9 +94,9 @@ class ProcessGroupBackend(Backend):
             config.backend_cls().on_start(worker_group, config)
             return
         backend = backend_config.backend or ("nccl" if resources.get("GPU") else "gloo")
-        address = worker_group.execute_single(0, _free_address)
         size = len(worker_group)
-        ray.get([worker_group.execute_single_async(rank, _join, backend, address, rank, size) for rank in range(size)])
+        store = worker_group.execute_single(0, _open_store, size)
+        ray.get([worker_group.execute_single_async(rank, _join, backend, store, rank, size) for rank in range(size)])
 
     def on_shutdown(self, worker_group: Any, backend_config: Any) -> None:
         """Let each worker leave the process group; Ray Train does not destroy that of a single worker."""
@@ -105,17 +105,16 @@ class ProcessGroupBackend(Backend):
             ray.get(worker_group.execute_async(_leave, len(worker_group) > 1), timeout=float(timeout))
 
 
-def _free_address() -> tuple[str, int]:
-    from nbtune.engine._ray.torch import get_address_and_port
+def _open_store(size: int) -> tuple[str, int]:
+    from nbtune.engine._ray.torch import open_store
 
-    address: tuple[str, int] = get_address_and_port()
-    return address
+    return open_store(size)
 
 
-def _join(backend: str, address: tuple[str, int], rank: int, size: int) -> None:
+def _join(backend: str, store: tuple[str, int], rank: int, size: int) -> None:
     from nbtune.engine._ray.torch import join_process_group
 
-    join_process_group(backend, address, rank, size)
+    join_process_group(backend, store, rank, size)
 
 
 def _leave(destroy: bool) -> None:

@@ -7,7 +7,7 @@ and run a trial of the next experiment if the process of the trial does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,38 +71,40 @@ class PollingWorkerGroup(WorkerGroup):
     def _create_workers(
         self, num_workers: int, placement_group: Any, resources_per_worker: Any, *given: Any, **named: Any
     ) -> Any:
-        places = _bundles(placement_group, range(num_workers))
-        return self._start_workers(places, resources_per_worker, self.settings.preparation)
+        actors = self._request_actors(_bundles(placement_group, range(num_workers)))
+        with _ended_on_error(actors):
+            return self._started(actors, self.settings.preparation)
 
-    def _start_workers(
-        self, places: Sequence[Any], resources: Mapping[str, float], preparation: Preparation, **options: Any
-    ) -> Any:
-        """Start a worker in each place, and return Ray Train's descriptions of them, in the order of their ranks.
+    def _request_actors(self, places: Sequence[Any], **requests: Any) -> list[Any]:
+        """Request the actor of a worker in each place, and return them. They start in the background.
 
         Args:
             places: scheduling strategies.
-            resources: the resources of each worker.
+            requests: the options of an actor that request its resources, if these are not the worker's.
+        """
+        requests = requests or bundle_to_remote_args(dict(self._worker_group_context.resources_per_worker))
+        actor_class = ray.remote(runtime_env=self._runtime_env(), **requests)(self._worker_cls)
+        return [actor_class.options(scheduling_strategy=place).remote() for place in places]
+
+    def _started(self, actors: Sequence[Any], preparation: Preparation) -> Any:
+        """Wait until the actors have started, and return Ray Train's descriptions of them, in the order of their ranks.
+
+        Args:
+            actors: the actors.
             preparation: what the process of each worker needs.
-            options: what its actor requests, if that is not the resources.
 
         Raises:
-            WorkerGroupStartupFailedError: a worker has died.
+            WorkerGroupStartupFailedError: one of them has died.
         """
-        requests = options or bundle_to_remote_args(dict(resources))
-        actor_class = ray.remote(runtime_env=self._runtime_env(), **requests)(self._worker_cls)
-        actors: list[Any] = [actor_class.options(scheduling_strategy=place).remote() for place in places]
+        calls = [actor.execute.remote(prepare_process, preparation) for actor in actors]
+        calls += [actor.get_metadata.remote() for actor in actors]
         try:
-            prepared = [actor.execute.remote(prepare_process, preparation) for actor in actors]
-            descriptions: list[Any] = ray.get([actor.get_metadata.remote() for actor in actors])
-            ray.get(prepared)
-        except BaseException as error:
-            for actor in actors:
-                ray.kill(actor)
-            if isinstance(error, RayError):
-                raise WorkerGroupStartupFailedError(f"a worker has not started: {error}") from error
-            raise
+            descriptions = ray.get(calls)[len(actors) :]
+        except RayError as error:
+            raise WorkerGroupStartupFailedError(f"a worker has not started: {error}") from error
+        resources = dict(self._worker_group_context.resources_per_worker)
         described = zip(actors, descriptions, strict=True)
-        return self._assign_worker_ranks([RayWorker(actor, about, dict(resources)) for actor, about in described])
+        return self._assign_worker_ranks([RayWorker(actor, about, resources) for actor, about in described])
 
     def _runtime_env(self) -> dict[str, Any]:
         # Without Ray Train's additions it is the trial's own environment, for which Ray has processes already.
@@ -111,6 +113,17 @@ class PollingWorkerGroup(WorkerGroup):
 
 def _bundles(group: PlacementGroup, indices: Sequence[int]) -> list[PlacementGroupSchedulingStrategy]:
     return [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index) for index in indices]
+
+
+@contextmanager
+def _ended_on_error(actors: Sequence[Any]) -> Iterator[None]:
+    """Kill actors if an error is raised inside: Ray Train does not know of them before they have started."""
+    try:
+        yield
+    except BaseException:
+        for actor in actors:
+            ray.kill(actor)
+        raise
 
 
 class _Reservation(DefaultPlacementGroupHandle):
@@ -126,46 +139,42 @@ class ReservedWorkerGroup(PollingWorkerGroup):
     The group reuses the workers of the previous trial if possible, and keeps its own for the next trial.
     """
 
-    _nodes: Sequence[str] = ()
-    """The node of each worker, if the workers are not part of the placement group."""
     _reused: KeepableState | None = None
+    """The previous trial's workers, if the group uses these instead of new ones."""
+    _actors: Sequence[Any] = ()
+    _preparation: Preparation
 
     def _start_impl(self, *given: Any) -> None:
         context, reservation = self._worker_group_context, self.settings.reservation
+        nodes: list[str] = []
         if context.resources_per_worker.keys() <= _LOGICAL and not context.label_selector:
-            self._nodes = _nodes(reservation, context.num_workers)
-        place = Place(
-            tuple(sorted(self._nodes)),
-            None if self._nodes else reservation,
-            dict(context.resources_per_worker),
-            self._runtime_env(),
-            self.settings.experiment,
-        )
-        self._reused = take_workers(place, context.num_workers, self._preparation())
-        with _synchronized_by(self._reused.sync_actor if self._reused else None):
+            nodes = _nodes(reservation, context.num_workers)
+        self._preparation = self.settings.preparation
+        if nodes:
+            self._preparation = replace(self._preparation, cpus=context.resources_per_worker.get("CPU", 0))
+        group, resources = None if nodes else reservation, dict(context.resources_per_worker)
+        place = Place(tuple(sorted(nodes)), group, resources, self._runtime_env(), self.settings.experiment)
+        self._reused = take_workers(place, context.num_workers, self._preparation)
+        if self._reused is not None:
+            self._actors = [worker.actor for worker in self._reused.workers]
+        elif nodes:
+            on_nodes = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+            self._actors = self._request_actors(on_nodes, num_cpus=0)
+        else:
+            number = reservation.bundle_count
+            self._actors = self._request_actors(_bundles(reservation, range(number - context.num_workers, number)))
+        with _ended_on_error(self._actors), _synchronized_by(self._reused.sync_actor if self._reused else None):
             super()._start_impl(*given)
         state: WorkerGroupState = self.get_worker_group_state()
         self._worker_group_state = KeepableState(**vars(state), place=place)
 
-    def _preparation(self) -> Preparation:
-        if not self._nodes:
-            return self.settings.preparation
-        return replace(self.settings.preparation, cpus=self._worker_group_context.resources_per_worker.get("CPU", 0))
-
     def _create_placement_group(self, *given: Any) -> _Reservation:
         return _Reservation(self.settings.reservation)
 
-    def _create_workers(
-        self, num_workers: int, placement_group: Any, resources_per_worker: Any, *given: Any, **named: Any
-    ) -> Any:
+    def _create_workers(self, *given: Any, **named: Any) -> Any:
         if self._reused is not None:
             return self._assign_worker_ranks(self._reused.workers)
-        if self._nodes:
-            nodes = [NodeAffinitySchedulingStrategy(node, soft=False) for node in self._nodes]
-            return self._start_workers(nodes, resources_per_worker, self._preparation(), num_cpus=0)
-        number = placement_group.bundle_count
-        bundles = _bundles(placement_group, range(number - num_workers, number))
-        return self._start_workers(bundles, resources_per_worker, self._preparation())
+        return self._started(self._actors, self._preparation)
 
     def shutdown(self) -> None:
         """End the workers, or keep them for the next trial if all have finished without an error."""
