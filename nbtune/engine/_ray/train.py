@@ -1,4 +1,4 @@
-"""Private APIs of Ray Train: the controller, the workers and the callbacks of a run.
+"""Private APIs of Ray Train in the process that runs a trial: the controller, its workers and its callbacks.
 
 Ray Train as it is runs its controller in a process of its own, which reserves the resources of the workers. A trial
 has them from Tune already, so the classes that do this are replaced (`nbtune.engine.train.reserved`).
@@ -17,16 +17,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
 
 # Callbacks that see the workers as they start, each report before it is stored, and a failure before it is handled;
 # the public `UserCallback` is called after that, and is given no workers.
-from ray.train.v2._internal.execution.callback import (
-    ControllerCallback,
-    ReportCallback,
-    TrainContextCallback,
-    WorkerCallback,
-    WorkerGroupCallback,
-)
-
-# A worker's context with its queue of reports, its thread and its storage; the public one has the ranks only.
-from ray.train.v2._internal.execution.context import get_train_context
+from ray.train.v2._internal.execution.callback import ControllerCallback, ReportCallback, WorkerGroupCallback
 
 # The loop that starts and watches the workers. No public class runs it in the caller's process.
 from ray.train.v2._internal.execution.controller import TrainController
@@ -39,22 +30,13 @@ from ray.train.v2._internal.execution.scaling_policy import (
     ScalingPolicy,
 )
 
-# What `ray.train.report` and its like call in a process. There is no public way to replace or wrap them.
-from ray.train.v2._internal.execution.train_fn_utils import (
-    DistributedTrainFnUtils,
-    LocalTrainFnUtils,
-    get_train_fn_utils,
-    set_train_fn_utils,
-)
-
 # The group of workers, its placement group and its state. Groups always reserve for themselves, in public.
 # The module is there too, for its name `SynchronizationActor`, which is replaced for a moment.
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, worker_group
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 from ray.train.v2._internal.execution.worker_group.state import WorkerGroupState
 
-# The actor of a worker, whose class cannot be chosen in public, and its description.
-from ray.train.v2._internal.execution.worker_group.worker import RayTrainWorker
+# The description of a worker.
 from ray.train.v2._internal.execution.worker_group.worker import Worker as RayWorker
 
 # The resources of a worker as the options of its actor.
@@ -64,40 +46,22 @@ __all__ = [
     "ControllerCallback",
     "DatasetsCallback",
     "DefaultPlacementGroupHandle",
-    "DistributedTrainFnUtils",
     "ElasticScalingPolicy",
     "FixedScalingPolicy",
-    "LocalTrainFnUtils",
     "PlacementGroupCleanerCallback",
-    "RayTrainWorker",
     "RayWorker",
     "ReportCallback",
     "ScalingDecision",
     "ScalingPolicy",
-    "TrainContextCallback",
     "TrainController",
-    "WorkerCallback",
     "WorkerGroup",
     "WorkerGroupCallback",
     "WorkerGroupStartupFailedError",
     "WorkerGroupState",
     "bundle_to_remote_args",
-    "get_train_context",
-    "get_train_fn_utils",
-    "join_training_thread",
     "resources_per_worker",
-    "set_train_fn_utils",
     "worker_group",
 ]
-
-
-def join_training_thread(execution: Any) -> None:
-    """Wait until the training function of a worker has returned or raised.
-
-    Args:
-        execution: the `execution_context` of the worker's context.
-    """
-    execution.training_thread_runner._thread.join()
 
 
 def resources_per_worker(scaling_config: Any) -> dict[str, float]:

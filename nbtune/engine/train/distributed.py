@@ -14,7 +14,6 @@ import ray
 from ray.exceptions import RayActorError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
-from ray.util.placement_group import PlacementGroup
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
@@ -28,6 +27,7 @@ from nbtune.engine.train.worker import SHARE, Preparation, Start, Worker, silenc
 from nbtune.engine.train.worker_group import GroupSettings
 from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.trial.output import RANK_FOLDER
+from nbtune.engine.trial.reservation import reserved_group
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
 from nbtune.spec.plan.workers import Workers
@@ -56,13 +56,7 @@ _WORKER_ENVIRONMENT = {
 """Variables of its workers."""
 
 
-def run_workers(
-    config: Mapping[str, Any],
-    payload: TrialPayload,
-    place: Context,
-    storage: Any,
-    reservation: PlacementGroup | None = None,
-) -> None:
+def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context, storage: Any) -> None:
     """Run the workers of one trial until they end.
 
     Args:
@@ -70,7 +64,6 @@ def run_workers(
         payload: that of a trial with workers.
         place: the context of this process.
         storage: the trial's folder, as Tune's `StorageContext`.
-        reservation: the trial's placement group; by default the one that this process is part of.
 
     Raises:
         TrialError: the program of a worker raised, or its process has died.
@@ -80,7 +73,7 @@ def run_workers(
     for name, value in _TRIAL_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     silence_ray_train()
-    group = reservation or ray.util.get_current_placement_group()
+    group = reserved_group()
     assert group is not None
     _check_places(training.workers, config, group)
     start = _start(storage)
@@ -112,7 +105,7 @@ def run_workers(
         raise _cause(error, partial(_why_ended, storage)) from None
 
 
-def _check_places(workers: Workers, config: Mapping[str, Any], group: PlacementGroup) -> None:
+def _check_places(workers: Workers, config: Mapping[str, Any], group: Any) -> None:
     """Refuse more workers than the trial has bundles: a scheduler that changes their number keeps the bundles.
 
     Raises:

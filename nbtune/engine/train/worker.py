@@ -17,9 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
-import ray
 
-from nbtune.engine._ray.train import (
+from nbtune.engine._ray.train_worker import (
     DistributedTrainFnUtils,
     LocalTrainFnUtils,
     RayTrainWorker,
@@ -123,7 +122,7 @@ def prepare_process(preparation: Preparation) -> None:
     global _environment_at_start
     if _environment_at_start is None:
         _environment_at_start = dict(os.environ)
-    if preparation.cpus is not None and not _is_set_by_user(_THREADS):
+    if preparation.cpus is not None and not _has_own_threads():
         os.environ[_THREADS] = str(max(math.floor(preparation.cpus), 1))  # as Ray does
     set_variables(preparation.environment)
     for name in preparation.imports:
@@ -131,12 +130,10 @@ def prepare_process(preparation: Preparation) -> None:
             importlib.import_module(name)
 
 
-def _is_set_by_user(name: str) -> bool:
-    """Tell whether a variable was set before Ray sets it for an actor: for a runtime environment or the whole node."""
-    if name in (ray.get_runtime_context().runtime_env.get("env_vars") or {}):
-        return True
-    with suppress(psutil.Error, KeyError, ValueError):
-        return name in psutil.Process(int(os.environ["RAY_RAYLET_PID"])).environ()
+def _has_own_threads() -> bool:
+    """Tell whether this process was started with a number of threads, which Ray does not replace either."""
+    with suppress(psutil.Error, OSError, SystemError):
+        return _THREADS in psutil.Process().environ()
     return False
 
 
@@ -157,16 +154,14 @@ def reset_process() -> bool:
 
 
 def tidy_process() -> str | None:
-    """Prepare this process, which `reset_process` has prepared for another trial, for another experiment.
+    """Prepare this process, after `reset_process`, for a trial of another experiment.
 
     Returns:
-        Why it cannot be used by another one, or None.
+        Why that is not possible, or None.
     """
     if _environment_at_start is not None:
         os.environ.clear()
         os.environ.update(_environment_at_start)
-    # Modules of the user, and everything else that a trial's own process has to clean as well, belong to
-    # `nbtune.engine.trial.tidy`.
     return None
 
 
