@@ -25,7 +25,7 @@ SIDES = ("reuse", "nbtune")
 SWEEPS = ("first", "second", "third", "fourth", "fifth", "after a pause")
 SHOWN = ("first", "second", "fifth", "after a pause")
 _TOKEN = "nbtune-bench"
-_TIMEOUT = 400.0  # seconds for a connection and all sweeps
+_TIMEOUT = 600.0  # seconds for a connection and all sweeps
 _RATIO = 1 / 4
 _SECONDS = 1.0
 
