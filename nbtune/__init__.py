@@ -121,8 +121,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
     if name not in _MODULES:  # a space function of Ray Tune
         from nbtune.cluster.connect import import_ray
+        from nbtune.engine.protocol.importing import without_collection
 
         import_ray()
+        with without_collection():
+            importlib.import_module("ray.tune")
     value = getattr(importlib.import_module(_MODULES.get(name, "ray.tune")), name)
     globals()[name] = value
     return value

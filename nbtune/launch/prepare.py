@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtune.bad_input import readable_input
+from nbtune.engine.protocol.importing import without_collection
 from nbtune.errors import Problem, SpecError, option_ref
 from nbtune.frameworks import framework_of
 from nbtune.launch.check_objects import check_objects
@@ -278,6 +279,8 @@ def _finish(
     from nbtune.cluster.connect import import_ray
 
     import_ray()
+    with without_collection():
+        import ray.tune  # noqa: F401 - the largest package of those that an experiment needs
     from nbtune.engine.search.algorithms import search_problems
 
     unsupported: list[Problem] = []

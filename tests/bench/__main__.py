@@ -19,6 +19,7 @@ from tests.bench.places import PLACES
 
 FIGURES = (
     "imports",
+    "processes",
     "fresh",
     "returns",
     "stop",

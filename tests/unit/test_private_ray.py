@@ -23,6 +23,8 @@ ROOMS = ("engine/_ray/", "cluster/link/_ray.py", "cluster/link/query.py")
 REPLACED = (
     ("ray._private.ray_constants", "ENABLE_RAY_CLUSTER"),
     ("ray._private.ray_constants", "SETUP_WORKER_FILENAME"),
+    ("ray._private.services", "_build_python_executable_command_memory_profileable"),
+    ("ray._private.services", "start_api_server"),
     ("ray.actor", "ActorClassID"),
     ("ray.train._internal.checkpoint_manager", "_delete_fs_path"),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "SynchronizationActor"),
@@ -31,6 +33,8 @@ REPLACED = (
 
 CALLED = (
     # Overridden, or called by position: (module, class or function, method, parameters).
+    ("ray._private.node", "Node", "start_log_monitor", 1),
+    ("ray._private.node", "Node", "start_monitor", 1),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "cancel_resource_request", 2),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "clear", 1),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "free_resources", 2),

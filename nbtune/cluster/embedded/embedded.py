@@ -46,7 +46,15 @@ def start(ray: Any, namespace: str, cpus: int | None, gpus: int | None) -> None:
     if auth.requested_mode() is None:  # the user may have disabled authentication, as for Ray itself
         auth.ensure_token()
         auth.use_mode("token")
-    with environment_variables(process_variables()), loopback(), forked_workers():
+    from nbtune.cluster.link._ray import without_dashboard, without_monitors
+
+    with (
+        environment_variables(process_variables()),
+        loopback(),
+        without_dashboard(),
+        without_monitors(),
+        forked_workers(),
+    ):
         try:
             _call_on_lasting_thread(ray.init, options)
         except Exception:  # Ray fails if one of its agents takes over 15 s to start

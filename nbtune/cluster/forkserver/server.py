@@ -157,8 +157,10 @@ def main() -> None:
     folder = sys.path.pop(0)  # that of this file, whose modules must not hide others
     from nbtune.cluster.forkserver.launcher import DISABLED_SUFFIX, RAYLET_PID
 
+    gc.disable()
     with _without_random_ids():
         _import()
+    gc.enable()
     sys.path.insert(0, folder)
     gc.collect()
     gc.freeze()  # otherwise the forks' garbage collectors would write to the shared memory, which copies it

@@ -39,11 +39,13 @@ def forked_workers(folder: str | None = None) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run the command ``ray`` with a fork server. Arguments: the folder, and those of ``ray``."""
+    """Run the command ``ray`` with a fork server, without a dashboard. Arguments: the folder, and those of ``ray``."""
     folder = sys.argv.pop(1)
     from ray.scripts.scripts import main as ray
 
-    with forked_workers(folder):
+    from nbtune.cluster.link._ray import without_dashboard
+
+    with forked_workers(folder), without_dashboard():
         ray()
 
 

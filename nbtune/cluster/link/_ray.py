@@ -6,14 +6,19 @@ and so has its own private imports.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import ray
 
-# Two constants, which are replaced for a moment: Ray's switch for a Ray on 127.0.0.1, which is read from the
-# environment only as Ray is imported, and the program that starts worker processes, which cannot be set.
-from ray._private import ray_constants
+# Replaced for a moment: Ray's switch for a Ray on 127.0.0.1, which is read from the environment only as Ray is
+# imported, the program that starts worker processes, and the processes that a Ray of one machine without a dashboard
+# does not need. None of them can be set.
+from ray._private import ray_constants, services
+from ray._private.node import Node
 
 # What Ray's autoscaler reports: the public `ray.autoscaler.sdk` only requests resources.
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
@@ -48,6 +53,8 @@ __all__ = [
     "loopback_only",
     "reload_authentication",
     "setup_worker_program",
+    "without_dashboard",
+    "without_monitors",
 ]
 
 
@@ -66,7 +73,7 @@ def is_own_head_node() -> bool:
 @contextmanager
 def loopback_only() -> Iterator[None]:
     """Let Ray take this machine for 127.0.0.1 inside, whatever the environment was when Ray was imported."""
-    with _replaced("ENABLE_RAY_CLUSTER", False):
+    with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
         yield
 
 
@@ -77,15 +84,46 @@ def setup_worker_program(path: str) -> Iterator[None]:
     Args:
         path: absolute path of the program; Ray joins it to the folder of its own file.
     """
-    with _replaced("SETUP_WORKER_FILENAME", path):
+    with _replaced(ray_constants, "SETUP_WORKER_FILENAME", path):
         yield
 
 
 @contextmanager
-def _replaced(name: str, value: object) -> Iterator[None]:
-    before = getattr(ray_constants, name)
-    setattr(ray_constants, name, value)
+def without_dashboard() -> Iterator[None]:
+    """Let a Ray that is started inside run neither the dashboard's server nor its agent.
+
+    With ``include_dashboard=False``, Ray still starts the server, only to report usage statistics, and waits until it
+    has started; then it waits for the agent. See `nbtune.cluster.link.agent`.
+    """
+    build = services._build_python_executable_command_memory_profileable
+
+    def build_command(component: str, *args: Any, **options: Any) -> list[str]:
+        if component != ray_constants.PROCESS_TYPE_DASHBOARD_AGENT:
+            return list(build(component, *args, **options))
+        return [sys.executable, "-I", "-S", str(Path(__file__).parent / "agent.py")]  # Ray appends the path of its own
+
+    with (
+        _replaced(services, "start_api_server", lambda *args, **options: (None, None)),  # neither URL nor process
+        _replaced(services, "_build_python_executable_command_memory_profileable", build_command),
+    ):
+        yield
+
+
+@contextmanager
+def without_monitors() -> Iterator[None]:
+    """Let a Ray that is started inside run neither the autoscaler nor the process that forwards workers' output."""
+    with (
+        _replaced(Node, "start_monitor", lambda node: None),
+        _replaced(Node, "start_log_monitor", lambda node: None),
+    ):
+        yield
+
+
+@contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(ray_constants, name, before)
+        setattr(owner, name, before)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.engine.protocol import environment
+from nbtune.engine.protocol.importing import without_collection
 
 __all__ = [
     "EXTRA_IDLE_WORKERS",
@@ -39,7 +40,7 @@ EXTRA_IDLE_WORKERS = 2
 def import_ray() -> Any:
     """Return the module ray, imported without a slow dependency that it does not use, see ``cluster/embedded/lazy``."""
     if "ray" not in sys.modules:
-        with _lazy_path():
+        with _lazy_path(), without_collection():
             import ray
     import ray
 
@@ -59,14 +60,18 @@ def version() -> str:
 
 
 def process_variables() -> dict[str, str]:
-    """Return the environment variables for a Ray that nbtune starts: what its processes import, and the path."""
+    """Return the environment variables for a Ray that nbtune starts: what its processes import, and the path.
+
+    The result includes what another process of nbtune has set in this process's environment.
+    """
     package = PACKAGE.parent
     installed = [*site.getsitepackages(), site.getusersitepackages()]
     # Not if it is importable anyway: modules on this path take precedence over the standard library's.
     own = None if str(package) in installed else str(package)
     before = os.environ.get("PYTHONPATH", "")
     path = [entry for entry in (lazy_folder(), *before.split(os.pathsep), own) if entry]
-    slow = [name for name in environment.SLOW_PACKAGES if name in sys.modules]
+    given = os.environ.get(environment.EXTRA_PACKAGES_VARIABLE, "").split(",")
+    slow = [name for name in environment.SLOW_PACKAGES if name in sys.modules or name in given]
     return {
         environment.EXTRA_PACKAGES_VARIABLE: ",".join(slow),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
