@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nbtune.cluster.embedded import embedded, warm
+from nbtune.cluster.embedded import embedded
 from nbtune.cluster.link import address as addresses
-from nbtune.cluster.link import auth
+from nbtune.cluster.link import ahead, auth
 from nbtune.cluster.link.address import Address, UnreachableError
 from nbtune.cluster.link.attach import NAMESPACE, adopt, attach, disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
@@ -61,6 +61,7 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
                 f"connect({given}): this kernel is already connected to {cluster}."
                 " Call ray.shutdown() first, which ends an embedded cluster with its experiments"
             )
+        ahead.start()
         return cluster
     text = address or os.environ.get("RAY_ADDRESS") or None
     requested = addresses.parse(text) if text else None
@@ -72,7 +73,6 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
                 ' own resources. Omit them, or use address="local"'
             )
         requested = Address("local")
-    warm.stop()
     auth.reset_mode()
     if requested is None or requested.kind == "auto":
         if not local.join(requested) and not _attach_on_this_machine(ray, requested):
@@ -81,6 +81,7 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
         _embed(ray, cpus, gpus, requested)
     else:
         attach(ray, requested, probe(requested), requested)
+    ahead.start()
     return describe(ray)
 
 
@@ -161,4 +162,3 @@ def _attach_on_this_machine(ray: Any, requested: Address | None) -> bool:
 def _embed(ray: Any, cpus: int | None, gpus: int | None, requested: Address | None) -> None:
     embedded.start(ray, NAMESPACE, cpus, gpus)
     set_link(ray, Link("embedded", requested))
-    warm.start(int(describe(ray).total("CPU")))

@@ -242,13 +242,13 @@ def _live() -> tuple[dict[str, Experiment], list[dict[str, Any]]]:
     It connects to a cluster that runs.
     """
     from nbtune.cluster.connect import reach
-    from nbtune.launch.resume import attach_to_drivers, running_drivers
+    from nbtune.launch.resume import attach_to_drivers
     from nbtune.results.store import ENDED
 
     with suppress(ClusterError):  # without a cluster, the stored experiments are still listed
         if not reach():
             return {}, []
-    running, problems = attach_to_drivers(running_drivers())
+    running, problems = attach_to_drivers()
     # A driver stays for a moment after the end, until its events have been read.
     live = {experiment.path: experiment for experiment in running if experiment.status not in ENDED}
     return live, [

@@ -139,10 +139,9 @@ def namesake_note(name: str) -> str | None:
 def _on_cluster(name: str) -> list[Experiment]:
     """Return the experiments of a name that have a driver on the cluster, the latest first."""
     from nbtune.cluster.connect import reach
-    from nbtune.launch.resume import attach_to_drivers, name_of, running_drivers
+    from nbtune.launch.resume import attach_to_drivers
 
     with suppress(ClusterError):  # the launch itself reports it
         if reach():
-            drivers = [driver for driver in reversed(running_drivers()) if name_of(driver) == name]
-            return attach_to_drivers(drivers)[0]
+            return attach_to_drivers(lambda info: info.name == name)[0][::-1]
     return []

@@ -20,6 +20,7 @@ from nbtune.shell import say
 
 if TYPE_CHECKING:
     from nbtune.engine.client.drivers import BrokenDriver
+    from nbtune.engine.client.launch import Remote
     from nbtune.engine.driver.info import DriverInfo
     from nbtune.engine.protocol.commands import Command
     from nbtune.engine.protocol.metadata import Metadata
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-__all__ = ["attach", "attach_to_drivers", "name_of", "resume_experiment", "running_drivers"]
+__all__ = ["attach", "attach_to_drivers", "name_of", "resume_experiment"]
 
 _EVENTS_TIMEOUT = 30.0  # seconds for the first events of all experiments that are attached to at once
 
@@ -50,22 +51,24 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
     """
     from nbtune.cluster.connect import reach
     from nbtune.engine.client.identity import same_place
-    from nbtune.engine.client.launch import folder_of
     from nbtune.engine.client.stored import stored_experiments
     from nbtune.engine.storage.storage import Storage, default_storage
     from nbtune.launch.api import load
 
     wanted, is_path = PurePosixPath(name).name, "/" in name
-    drivers = running_drivers() if reach() else []
-    running = [folder_of(driver) for driver in drivers]
-    matching = [driver for driver in drivers if wanted in (folder_of(driver), name_of(driver))]
-    experiments, problems = attach_to_drivers(matching[::-1])
-    for experiment in experiments:  # a copy of a running experiment has the same folder name
+    running: list[str] = []  # the folders of all experiments on the cluster
+
+    def is_wanted(info: DriverInfo) -> bool:
+        running.append(info.where.name)
+        return wanted in (info.where.name, name_of(info.where.name))
+
+    experiments, problems = attach_to_drivers(is_wanted) if reach() else ([], [])
+    for experiment in reversed(experiments):  # a copy of a running experiment has the same folder name
         where = experiment.where
         if not is_path or (where is not None and same_place(where, Storage(name, filesystem))):
             return experiment
     for problem in problems:
-        say(f"{folder_of(problem.name)} cannot be reached on the cluster: {problem.reason}")
+        say(f"a driver on the cluster, whose experiment is not known, cannot be reached: {problem.reason}")
     if is_path:
         return load(name, filesystem)
     root = str(storage or default_storage())
@@ -89,60 +92,46 @@ def name_of(folder: str) -> str:
     return folder.rsplit("_", 2)[0]
 
 
-def running_drivers() -> list[str]:
-    """Return the names of the drivers on the connected cluster, the latest experiment last."""
-    from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.drivers import driver_names
-
-    return driver_names(NAMESPACE)
-
-
-def attach_to_drivers(names: Sequence[str]) -> tuple[list[Experiment], list[BrokenDriver]]:
-    """Return the experiments that drivers run, and the drivers that do not work; without those that have ended.
+def attach_to_drivers(
+    wanted: Callable[[DriverInfo], bool] = lambda info: True,
+) -> tuple[list[Experiment], list[BrokenDriver]]:
+    """Return the experiments that drivers on the cluster run, the latest last, and the drivers that do not work.
 
     Args:
-        names: the names of the drivers.
+        wanted: whether to return an experiment.
     """
     from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.drivers import BrokenDriver, find_all
+    from nbtune.engine.client.drivers import find
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
     experiments: list[Experiment] = []
-    problems: list[BrokenDriver] = []
-    for driver in find_all(names, NAMESPACE, events_since):
-        if isinstance(driver, BrokenDriver):
-            problems.append(driver)
-        elif driver is not None:
-            source, info = driver
-            experiment = lookup(info.where.place)
-            if experiment is None or experiment.over:
-                metadata = Metadata(name=info.name, path=info.where.place)
-                experiment = Experiment(
-                    source, where=info.where, metadata=metadata, fixed=("path",), resume=resume_experiment
-                )
-                register(experiment)
-            experiments.append(experiment)
+    found = find(NAMESPACE, events_since, wanted)
+    for source, info in found.drivers:
+        experiment = lookup(info.where.place)
+        if experiment is None or experiment.over:
+            metadata = Metadata(name=info.name, path=info.where.place)
+            experiment = Experiment(
+                source, where=info.where, metadata=metadata, fixed=("path",), resume=resume_experiment
+            )
+            register(experiment)
+        experiments.append(experiment)
     deadline = time.monotonic() + _EVENTS_TIMEOUT
     for experiment in experiments:
         experiment.wait_for_events(max(0.0, deadline - time.monotonic()))
-    return experiments, problems
+    return experiments, found.broken
 
 
-def _driver_at(where: Storage) -> tuple[str, Source, DriverInfo] | None:
-    """Return the driver on the cluster that runs the experiment of a folder: its name, and as `find` does; or None."""
+def _driver_at(where: Storage) -> tuple[Remote, DriverInfo] | None:
+    """Return the driver on the cluster that runs the experiment of a folder, and what it runs; or None."""
     from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.drivers import BrokenDriver, find_all
+    from nbtune.engine.client.drivers import find
     from nbtune.engine.client.identity import same_place
-    from nbtune.engine.client.launch import folder_of
     from nbtune.engine.client.stored import events_since
 
-    names = [name for name in running_drivers() if folder_of(name) == where.name]
-    for name, driver in zip(names, find_all(names, NAMESPACE, events_since), strict=True):
-        if driver is not None and not isinstance(driver, BrokenDriver) and same_place(driver[1].where, where):
-            return name, *driver
-    return None
+    found = find(NAMESPACE, events_since, lambda info: same_place(info.where, where))
+    return found.drivers[-1] if found.drivers else None
 
 
 def resume_experiment(
@@ -169,10 +158,9 @@ def resume_experiment(
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
-    from nbtune.cluster.embedded import warm
     from nbtune.engine.client.launch import resume
+    from nbtune.engine.client.processes import Placement
     from nbtune.engine.client.stored import events_since
-    from nbtune.engine.protocol.source import RefusedError
     from nbtune.engine.protocol.trust import EVERYTHING, experiment_key
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
@@ -213,34 +201,21 @@ def resume_experiment(
         variables,
         chosen.code,
     )
-    warm.experiment_started()
-    try:
-        source = resume(
-            request,
-            chosen.large,
-            NAMESPACE,
-            partial(events_since, where),
-            resources=spec.driver_resources,
-            variables=plain,
-        )
-    except RefusedError as error:
-        warm.experiment_ended()
-        raise ExperimentError(f"{past.metadata.get('name', where.name)} cannot be resumed: {error}") from None
-    return source, warm.experiment_ended
+    placement = Placement(spec.driver_resources or {}, variables=plain)
+    return resume(request, chosen.large, NAMESPACE, partial(events_since, where), placement)
 
 
 def _join_driver(where: Storage, commands: Sequence[Command]) -> Source | None:
     """Return the source of the driver that another kernel has resumed the experiment with, after it has got the
     commands; None if there is none. One that has ended its experiment, and waits for readers, exits.
     """
-    from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.drivers import end_driver
 
     if (running := _driver_at(where)) is None:
         return None
-    name, source, info = running
+    source, info = running
     if info.over:
-        end_driver(name, NAMESPACE)
+        end_driver(source)
         return None
     for command in commands:
         source.send(command)
@@ -249,12 +224,15 @@ def _join_driver(where: Storage, commands: Sequence[Command]) -> Source | None:
 
 def _next_metadata(where: Storage, stored: Stored) -> Metadata:
     """Return what the first event of the next driver records of the experiment, without what the cluster decides."""
+    from nbtune.cluster.connect import NAMESPACE
+    from nbtune.engine.client.drivers import find
     from nbtune.engine.client.identity import identity
-    from nbtune.engine.client.launch import driver_name
+    from nbtune.engine.client.stored import events_since
 
     past = stored.past.metadata
     own = identity(where, past)
-    if driver_name(where.name, own["id"]) in running_drivers():  # that of another folder with this name and id
+    # That of another folder with this id may run.
+    if find(NAMESPACE, events_since, lambda info: info.experiment == own["id"]).drivers:
         own = identity(where, past, is_taken=True)
     metadata: Metadata = {
         **stored.lost,

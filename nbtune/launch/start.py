@@ -52,7 +52,6 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         ExperimentError: its storage cannot be written.
     """
     from nbtune.cluster.connect import NAMESPACE, connect
-    from nbtune.cluster.embedded import warm
     from nbtune.cluster.resources.shared import check_storage
     from nbtune.results.experiment import Experiment
 
@@ -62,6 +61,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     if planned.problems:
         raise SpecError(planned.problems)
     from nbtune.engine.client.launch import launch
+    from nbtune.engine.client.processes import Placement
     from nbtune.engine.client.stored import events_since
     from nbtune.engine.protocol.trust import experiment_key, key_note
     from nbtune.engine.storage.credentials import object_store_variables
@@ -106,22 +106,19 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         variables_set=tuple(name for name, value in changed.items() if value is not None),
     )
     remember_start(identifier, prepared.origin)
-    warm.experiment_started()
-    source = launch(
+    source, on_end = launch(
         start,
         prepared.packed.large,
         NAMESPACE,
         partial(events_since, where),
-        resources=spec.driver_resources,
-        node=place.node,
-        variables=plain,
+        Placement(spec.driver_resources or {}, place.node, plain),
     )
     metadata: Metadata = {**start.metadata, "path": where.place}  # the event log has the path without passwords
     experiment = Experiment(
         source,
         plan=planned,
         where=where,
-        on_end=warm.experiment_ended,
+        on_end=on_end,
         metadata=metadata,
         fixed=("path",),
         resume=resume_experiment,

@@ -16,6 +16,7 @@ from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
+from nbtune.notebook.ahead import after_cell
 from nbtune.shell import can_interact, cell_number, say
 from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
@@ -43,6 +44,7 @@ def register(shell: Any) -> None:
         shell: an `IPython.core.interactiveshell.InteractiveShell`.
     """
     shell.register_magics(NbTune)
+    shell.events.register("post_run_cell", after_cell)
 
 
 class _Defaults(Magics):

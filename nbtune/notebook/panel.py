@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import PurePosixPath
 from typing import Any
 
 from nbtune.cluster.connect import NAMESPACE
@@ -13,6 +12,7 @@ from nbtune.cluster.resources.usage import Node, Reservation, cluster_usage, tot
 from nbtune.cluster.switch import switch
 from nbtune.errors import ClusterError
 from nbtune.launch.registry import running_experiments
+from nbtune.results.experiment import Experiment
 from nbtune.views.forms.cluster import ClusterWidget
 
 __all__ = ["ClusterPanel"]
@@ -53,7 +53,7 @@ class _Connected:
     """The cluster that this kernel is connected to; see `nbtune.views.forms.cluster.ClusterSource`."""
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}  # folder -> name, of other kernels' experiments
+        self._names: dict[str, str] = {}  # process -> name, of other kernels' experiments
 
     def snapshot(self) -> Mapping[str, Any]:
         usage = cluster_usage()
@@ -94,38 +94,40 @@ class _Connected:
 
     def _users(self, reservations: Mapping[str, Reservation]) -> list[dict[str, Any]]:
         """Return the users with their resources: this kernel's experiments, then those of others."""
-        from nbtune.engine.client.launch import driver_name
-
-        mine = {
-            driver_name(PurePosixPath(path).name, one._store.metadata.get("id", "")): one
-            for path, one in running_experiments().items()
-        }
+        mine = {_process_of(one): one for one in running_experiments().values()}
+        mine.pop("", None)
         users = []
-        for folder in sorted(reservations, key=lambda folder: (folder not in mine, folder)):
-            name = mine[folder].name if folder in mine else self._name_elsewhere(folder, reservations[folder])
+        for process in sorted(reservations, key=lambda process: (process not in mine, process)):
+            name = mine[process].name if process in mine else self._name_elsewhere(process)
             if name is not None:
-                trials = mine[folder]._store.counts["running"] if folder in mine else reservations[folder].trials
+                trials = mine[process]._store.counts["running"] if process in mine else reservations[process].trials
                 users.append(
                     {
                         "name": name,
-                        "here": folder in mine,
+                        "here": process in mine,
                         "trials": trials,
-                        "resources": reservations[folder].resources,
+                        "resources": reservations[process].resources,
                     }
                 )
         return users
 
-    def _name_elsewhere(self, folder: str, holds: Reservation) -> str | None:
-        """Return the name of another kernel's experiment; None where it has ended and its driver has not exited yet."""
-        if folder not in self._names or not holds.trials:
-            from nbtune.engine.client.drivers import find
-            from nbtune.engine.client.stored import events_since
+    def _name_elsewhere(self, process: str) -> str | None:
+        """Return the name of the experiment that a process of another kernel runs; None if it runs none."""
+        from nbtune.engine.client.drivers import BrokenDriver, ask
 
-            running = find(folder, NAMESPACE, events_since)
-            if running is None or running[1].over:
-                return None
-            self._names[folder] = running[1].name or folder
-        return self._names[folder]
+        answer = ask([process], NAMESPACE)[process]
+        if isinstance(answer, BrokenDriver):
+            return self._names.get(process)
+        if answer is None or answer[1].over:
+            return None
+        self._names[process] = answer[1].name or process
+        return self._names[process]
+
+
+def _process_of(experiment: Experiment) -> str:
+    """Return the name of the process of an experiment's driver; empty for an experiment that has none."""
+    driver = getattr(experiment._source, "driver", None)
+    return "" if driver is None else str(driver.name)
 
 
 def _node_row(node: Node) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import nbtune
 from nbtune import testing
 from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.drivers import find
-from nbtune.engine.client.launch import driver_name
 from nbtune.engine.client.stored import events_since, open_experiment
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import StopTrial
@@ -84,8 +83,7 @@ def source(request: pytest.FixtureRequest, until: Callable[..., None]) -> Source
     if kind == "driver":
         running = request.getfixturevalue("running")
         until(lambda: len(running.history) == 10, "all reports")
-        found = find(driver_name(Path(running.path).name, running._store.metadata["id"]), NAMESPACE, events_since)
-        assert found is not None
+        (found,) = find(NAMESPACE, events_since, lambda info: info.where.place == running.path).drivers
         return found[0]
     if kind == "replay":
         return testing.Replay(testing.recorded(request.getfixturevalue("finished").path))

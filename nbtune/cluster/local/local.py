@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nbtune.cluster.embedded import warm
-from nbtune.cluster.link import address
+from nbtune.cluster.link import address, ahead
 from nbtune.cluster.link.attach import attach_local, disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
 from nbtune.cluster.link.link import Cluster, current_link, describe
@@ -45,6 +44,7 @@ def start_cluster(cpus: int | None = None, gpus: int | None = None, idle: float 
         cluster = launcher.start(cpus, gpus, idle)
         if not ray.is_initialized():
             _attach(cluster, None)
+    ahead.start()
     return describe(ray)
 
 
@@ -58,7 +58,6 @@ def stop_cluster() -> bool:
     with state.locked():
         link = current_link(ray)
         if link is not None and link.kind == "local":
-            warm.stop()
             ray.shutdown()
         return launcher.stop()
 
@@ -88,4 +87,3 @@ def _attach(cluster: state.State, requested: address.Address | None) -> None:
     ray = import_ray()
     same_versions = launcher.has_same_versions(cluster)
     attach_local(ray, address.parse(cluster.address), requested, same_versions=same_versions)
-    warm.start(int(describe(ray).total("CPU")))

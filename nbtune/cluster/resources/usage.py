@@ -72,7 +72,7 @@ class Usage:
         address: HOST:PORT.
         kind: "embedded", "local" or "attached".
         nodes: all nodes that Ray knows, dead ones too.
-        reservations: those of experiments, by the names of their folders.
+        reservations: those of experiments, by the names of their drivers' processes.
     """
 
     address: str
@@ -168,11 +168,11 @@ def _reservations(tables: Mapping[str, Any]) -> dict[str, Reservation]:
     trials = dict.fromkeys(bundles, 0)
     for creator, placed in tables["groups"]:
         creator_worker = process.get(creator, b"")
-        folder = _driver_of(creator_worker, drivers, owner)
-        if folder is not None and placed:
-            bundles[folder] += placed
-            trials[folder] += creator_worker in drivers
-    return {folder: Reservation(trials[folder], total_of(reserved)) for folder, reserved in bundles.items()}
+        name = _driver_of(creator_worker, drivers, owner)
+        if name is not None and placed:
+            bundles[name] += placed
+            trials[name] += creator_worker in drivers
+    return {name: Reservation(trials[name], total_of(reserved)) for name, reserved in bundles.items()}
 
 
 def _is_driver(namespace: str, name: str) -> bool:

@@ -15,6 +15,9 @@ from ray.train._internal import checkpoint_manager
 # The rule which checkpoints are kept.
 from ray.train._internal.checkpoint_manager import _CheckpointManager as CheckpointManager
 
+# The functions that Ray calls when it is initialized, see `forget_parameters`.
+from ray._private.worker import _post_init_hooks
+
 # What population based training remembers of a checkpoint that is being saved.
 from ray.train._internal.session import _FutureTrainingResult as FutureTrainingResult
 
@@ -24,6 +27,9 @@ from ray.train._internal.session import _TrainingResult as TrainingResult
 
 # The session itself, since `ray.tune.report` uploads a checkpoint again.
 from ray.train._internal.session import get_session
+
+# What `ray.tune.with_parameters` keeps its values in.
+from ray.tune.registry import _ParameterRegistry as Parameters
 
 # Where Tune looks up the class of the trials by its name, whenever a trial starts. The public functions only write it.
 from ray.tune.registry import _global_registry as registry
@@ -37,6 +43,7 @@ __all__ = [
     "add_samples",
     "convert_task_errors",
     "end_processing",
+    "forget_parameters",
     "is_end_of_trial",
     "move_to_present_folder",
     "own_registry",
@@ -78,6 +85,14 @@ def own_registry() -> Iterator[None]:
     finally:
         with suppress(Exception):  # the cluster may have ended
             registry.unregister_all()
+
+
+def forget_parameters() -> None:
+    """Release what `ray.tune.with_parameters` has put into the object store for an experiment that is over.
+
+    It remains as long as the process: each call registers a function that Ray calls when it is initialized.
+    """
+    _post_init_hooks[:] = [hook for hook in _post_init_hooks if type(getattr(hook, "__self__", None)) is not Parameters]
 
 
 def is_end_of_trial(error: BaseException) -> bool:

@@ -10,21 +10,22 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
 from nbtune.engine.client.launch import Remote
 from nbtune.engine.driver.info import DriverInfo
 from nbtune.engine.protocol.chunk import Chunk
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.storage import Storage
 
-__all__ = ["BrokenDriver", "driver_names", "end_driver", "find", "find_all"]
+__all__ = ["BrokenDriver", "Found", "ask", "driver_names", "end_driver", "find"]
 
 _FIND_TIMEOUT = 10.0  # seconds for the answers of all drivers that are looked for
 
 
 def driver_names(namespace: str) -> list[str]:
-    """Return the names of the drivers on the connected cluster.
+    """Return the names of the drivers' processes on the connected cluster, including those that run nothing.
 
     Args:
         namespace: the Ray namespace of the drivers' names.
@@ -34,22 +35,22 @@ def driver_names(namespace: str) -> list[str]:
     return sorted(name for name in names if not name.startswith("_"))  # those are nbtune's other actors
 
 
-def end_driver(name: str, namespace: str) -> None:
-    """End the driver of an experiment that is over, if it still runs: the next driver needs its name.
+def end_driver(remote: Remote) -> None:
+    """Let the driver of an experiment that is over end, so that the next one can take the experiment over.
 
     Args:
-        name: the name of its actor.
-        namespace: the Ray namespace of that name.
+        remote: the driver.
 
     Raises:
-        SourceLostError: it does not exit within 30 seconds.
+        SourceLostError: it does not end within 30 seconds.
     """
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if name not in driver_names(namespace):
-            return
-        with suppress(RayActorError, GetTimeoutError, ValueError):
-            ray.get(ray.get_actor(name, namespace).exit.remote(), timeout=5)
+        with suppress(GetTimeoutError):
+            try:
+                ray.get(remote.driver.call("dismiss"), timeout=5)
+            except (RayActorError, RayTaskError):  # its process has ended, or does not know it any more
+                return
         time.sleep(0.05)
     raise SourceLostError("its earlier driver is still writing its log into storage: try this again later")
 
@@ -67,43 +68,66 @@ class BrokenDriver:
     reason: str
 
 
-def find(name: str, namespace: str, stored: Callable[[Storage, int], list[Chunk]]) -> tuple[Remote, DriverInfo] | None:
-    """Return the running driver of an experiment and what it runs; None if there is none, or it does not answer.
+@dataclass(frozen=True)
+class Found:
+    """What `find` has found.
+
+    Attributes:
+        drivers: the drivers with what they run, in the order of their experiments' folders.
+        broken: the actors that do not work.
+    """
+
+    drivers: list[tuple[Remote, DriverInfo]]
+    broken: list[BrokenDriver]
+
+
+def find(
+    namespace: str,
+    stored: Callable[[Storage, int], list[Chunk]],
+    wanted: Callable[[DriverInfo], bool] = lambda info: True,
+) -> Found:
+    """Return the drivers on the connected cluster that run an experiment, or have readers of one that is over.
 
     Args:
-        name: the name of the driver's actor.
-        namespace: the Ray namespace of that name.
+        namespace: the Ray namespace of the names of their processes.
         stored: (the experiment's folder, number) -> the events in storage from that number on.
+        wanted: whether to return the driver of an experiment.
     """
-    (found,) = find_all([name], namespace, stored)
-    return None if isinstance(found, BrokenDriver) else found
+    found, broken = [], []
+    for name, answer in ask(driver_names(namespace), namespace).items():
+        if isinstance(answer, BrokenDriver):
+            broken.append(answer)
+        elif answer is not None and wanted(answer[1]):
+            actor, info = answer
+            found.append((Remote(DriverOf(actor, info.experiment, name), partial(stored, info.where)), info))
+    return Found(sorted(found, key=lambda one: one[1].where.name), broken)
 
 
-def find_all(
-    names: Sequence[str], namespace: str, stored: Callable[[Storage, int], list[Chunk]]
-) -> list[tuple[Remote, DriverInfo] | BrokenDriver | None]:
-    """Return for each name the running driver and what it runs; or None if it has ended or not started; or its problem.
+def ask(names: Sequence[str], namespace: str) -> dict[str, tuple[Any, DriverInfo] | BrokenDriver | None]:
+    """Ask the processes of drivers what they run.
 
     All are asked at once, so that those that do not answer take a few seconds together.
 
     Args:
-        names: the names of the drivers' actors.
+        names: the names of the actors.
         namespace: the Ray namespace of these names.
-        stored: as for `find`.
+
+    Returns:
+        For each name the actor's handle and what it runs; None if it has ended or runs nothing; or its problem.
     """
     asked: dict[str, tuple[Any, Any]] = {}
-    found: dict[str, tuple[Remote, DriverInfo] | BrokenDriver | None] = {}
+    found: dict[str, tuple[Any, DriverInfo] | BrokenDriver | None] = {}
     for name in names:
         found[name] = None
         try:
-            driver: Any = ray.get_actor(name, namespace)
-            asked[name] = driver, driver.info.remote()
+            actor: Any = ray.get_actor(name, namespace)
+            asked[name] = actor, actor.info.remote()
         except ValueError:
             continue
         except Exception as error:  # an actor of any other program may have this name
             found[name] = BrokenDriver(name, f"it is not a driver of this version of nbtune: {_line(error)}")
     deadline = time.monotonic() + _FIND_TIMEOUT
-    for name, (driver, reference) in asked.items():
+    for name, (actor, reference) in asked.items():
         try:
             answer = ray.get(reference, timeout=max(0.0, deadline - time.monotonic()))
         except (GetTimeoutError, ActorUnavailableError):
@@ -113,15 +137,15 @@ def find_all(
         except Exception as error:  # its answer cannot be unpickled, for instance
             found[name] = BrokenDriver(name, f"it is not a driver of this version of nbtune: {_line(error)}")
         else:
-            if answer is None:  # it has not started its experiment yet
+            if answer is None:  # it runs no experiment
                 continue
             if not isinstance(answer, DriverInfo) or not isinstance(getattr(answer, "where", None), Storage):
                 found[name] = BrokenDriver(
                     name, "it is not a driver of this version of nbtune: its answer is not known here"
                 )
                 continue
-            found[name] = Remote(driver, partial(stored, answer.where)), answer
-    return [found[name] for name in names]
+            found[name] = actor, answer
+    return found
 
 
 def _line(error: Exception) -> str:

@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RaySystemError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine._ray.core import actor_id
-from nbtune.engine.driver.driver import Driver
+from nbtune.engine.client.processes import Placement, give_back, take
 from nbtune.engine.protocol.chunk import Chunk, decode
 from nbtune.engine.protocol.commands import Command
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.source import ElsewhereError, RefusedError, SourceLostError, StartError
 from nbtune.engine.storage.launch_spec import Launch, Resume
 from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.tune.groups import release
 
-__all__ = [
-    "Remote",
-    "driver_name",
-    "folder_of",
-    "launch",
-    "resume",
-]
+__all__ = ["Remote", "launch", "resume"]
 
 _EXTRA_TIMEOUT = 10.0  # seconds that a driver may need in addition to those that it waits for events
 _DISCONNECTED = "the cluster was shut down"
-_HEAD = {"node:__internal_head__": 0.001}
-"""A resource of Ray's head node only. A driver must not run on a node that may be removed."""
 
 
 class Remote:
     """A driver on the cluster, as a `Source`.
 
     Args:
-        driver: its actor handle.
+        driver: the driver.
         stored: returns the events in storage from a number on. It is called if the driver has died.
         start: starts the driver for a reader; returns Ray's references that are ready when it has started. None are
             returned for a driver that already runs.
+
+    Attributes:
+        driver: as given.
     """
 
     def __init__(
-        self, driver: Any, stored: Callable[[int], list[Chunk]], start: Callable[[str], list[Any]] = lambda reader: []
+        self,
+        driver: DriverOf,
+        stored: Callable[[int], list[Chunk]],
+        start: Callable[[str], list[Any]] = lambda reader: [],
     ) -> None:
-        self._driver, self._stored = driver, stored
+        self.driver, self._stored = driver, stored
         self._reader = uuid.uuid4().hex
         self._started = start(self._reader)
 
@@ -89,7 +88,7 @@ class Remote:
         except TimeoutError:
             return False
         except RayTaskError as error:
-            ray.kill(self._driver)
+            ray.kill(self.driver.actor)
             if isinstance(error.cause, LeaseLostError):
                 raise ElsewhereError(str(error.cause)) from error
             raise StartError(f"the experiment could not start: {_reason(error.cause)}") from error
@@ -122,14 +121,14 @@ class Remote:
         """
         try:
             return _get(
-                lambda: getattr(self._driver, method).remote(*args), timeout, (ActorUnavailableError, GetTimeoutError)
+                lambda: self.driver.call(method, *args), timeout, (ActorUnavailableError, GetTimeoutError)
             )
         except RayActorError as error:
             if _is_cluster_alive():  # otherwise removing the groups would wait forever
-                release(actor_id(self._driver))
+                release(actor_id(self.driver.actor))
             raise SourceLostError(str(error).strip().splitlines()[0]) from error
         except RayTaskError as error:
-            if isinstance(error.cause, RefusedError):
+            if isinstance(error.cause, (RefusedError, SourceLostError)):
                 raise error.cause from None
             raise
 
@@ -188,86 +187,52 @@ def _is_cluster_alive() -> bool:
 
 
 def launch(
-    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any
-) -> Remote:
+    start: Launch, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], placement: Placement
+) -> tuple[Remote, Callable[[], None]]:
     """Start a driver of a new experiment on the connected cluster. Returns before its process has started.
 
     Args:
         start: what to run, without its large values.
         large: the large values.
-        namespace: the Ray namespace of the driver's name.
+        namespace: the Ray namespace of the names of the processes.
         stored: as for `Remote`.
-        placement: as for `_driver`.
+        placement: where the driver has to run.
+
+    Returns:
+        The driver, and what to call when the experiment is over.
     """
-    actor = _driver(driver_name(start.folder, start.metadata["id"]), namespace, **placement)
-    transfers = [actor.put_large.remote(position, value) for position, value in enumerate(large)]
-    return Remote(actor, stored, lambda reader: [*transfers, actor.start.remote(start, reader)])
+    return _begin(start.metadata["id"], "start", start, large, namespace, stored, placement)
 
 
 def resume(
-    how: Resume, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], **placement: Any
-) -> Remote:
+    how: Resume, large: Sequence[Any], namespace: str, stored: Callable[[int], list[Chunk]], placement: Placement
+) -> tuple[Remote, Callable[[], None]]:
     """Start a driver that resumes an experiment. Returns before its process has started.
 
     Args:
         how: which experiment, and how.
         large: the large values of the code that replaces the stored one.
-        namespace: the Ray namespace of the driver's name.
+        namespace: the Ray namespace of the names of the processes.
         stored: as for `Remote`.
-        placement: as for `_driver`.
+        placement: where the driver has to run.
 
-    Raises:
-        RefusedError: another kernel resumes it at the same time.
+    Returns:
+        As for `launch`.
     """
-    try:
-        actor = _driver(driver_name(how.folder, how.metadata["id"]), namespace, **placement)
-    except ValueError as error:  # Ray's for a name that is taken
-        raise RefusedError("another kernel has resumed it a moment ago; attach() shows it") from error
-    transfers = [actor.put_large.remote(position, value) for position, value in enumerate(large)]
-    return Remote(actor, stored, lambda reader: [*transfers, actor.resume.remote(how, reader)])
+    return _begin(how.metadata["id"], "resume", how, large, namespace, stored, placement)
 
 
-def _driver(
-    name: str,
+def _begin(
+    experiment: str,
+    method: str,
+    what: Launch | Resume,
+    large: Sequence[Any],
     namespace: str,
-    *,
-    resources: Mapping[str, float] | None = None,
-    node: str | None = None,
-    variables: Mapping[str, str] | None = None,
-) -> Any:
-    """Return the handle of a new driver. Its actor is detached: it lives as long as its experiment or its cluster.
-
-    Args:
-        name: the actor's name; there cannot be a second one of this name.
-        namespace: the Ray namespace of its name.
-        resources: custom resources of the nodes on which it may run; None for the head node.
-        node: the id of the node on which it has to run, since its storage is there; None for any.
-        variables: environment variables of the driver and its trials. Ray may log them.
-    """
-    options: dict[str, Any] = {"name": name, "namespace": namespace, "lifetime": "detached", "num_cpus": 0}
-    if resources or node is None:
-        options["resources"] = dict(resources or _HEAD)
-    else:
-        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    if variables:
-        options["runtime_env"] = {"env_vars": dict(variables)}
-    return ray.remote(Driver).options(**options).remote()
-
-
-def driver_name(folder: str, identifier: str) -> str:
-    """Return the name of the actor of an experiment's driver. A copy of the folder has another one.
-
-    Args:
-        folder: the name of the experiment's folder.
-        identifier: the experiment's id.
-    """
-    return f"{folder}~{identifier[:12]}"
-
-
-def folder_of(name: str) -> str:
-    """Return the name of the folder of the experiment that a driver runs.
-
-    Args:
-        name: the name of the driver's actor.
-    """
-    return name.rpartition("~")[0] or name
+    stored: Callable[[int], list[Chunk]],
+    placement: Placement,
+) -> tuple[Remote, Callable[[], None]]:
+    process = take(namespace, placement)
+    driver = DriverOf(process.actor, experiment, process.name)
+    transfers = [driver.call("put_large", position, value) for position, value in enumerate(large)]
+    remote = Remote(driver, stored, lambda reader: [*transfers, driver.call(method, what, reader)])
+    return remote, partial(give_back, process)

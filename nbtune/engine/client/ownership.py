@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 from nbtune.engine.protocol.source import ElsewhereError
 from nbtune.engine.storage.lease import LEASE, now
@@ -15,6 +16,7 @@ from nbtune.engine.storage.storage import Storage
 
 __all__ = ["elsewhere", "free_epoch"]
 
+_ANSWER_TIMEOUT = 5.0  # seconds for a driver's answer
 _POLL_INTERVAL = 1.0  # seconds between two looks while waiting
 _log = logging.getLogger("nbtune")
 _lock = threading.Lock()
@@ -119,8 +121,9 @@ def _is_on_this_cluster(sign: Sign, namespace: str) -> bool | None:
         if ray.get_runtime_context().get_session_name() != sign.owner.session:
             return None
         try:
-            ray.get_actor(sign.owner.driver, namespace)
+            process: Any = ray.get_actor(sign.owner.driver, namespace)
         except ValueError:
             return False
-        return True
+        info = ray.get(process.info.remote(), timeout=_ANSWER_TIMEOUT)
+        return info is not None and info.owner == sign.owner.id
     return None

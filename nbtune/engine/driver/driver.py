@@ -1,4 +1,4 @@
-"""The driver: the actor of an experiment, which runs Tune and writes the event log."""
+"""The driver of an experiment, which runs Tune and writes the event log."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from nbtune.engine.driver.info import DriverInfo
 from nbtune.engine.driver.messages import TrialMessages
 from nbtune.engine.protocol import environment
 from nbtune.engine.protocol.commands import Command, StopExperiment
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import OverError
@@ -25,6 +26,8 @@ from nbtune.engine.storage.lease import Lease, acquire
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.owner import this_process
+
+from nbtune.engine.tune.hosts import Hosts
 
 if TYPE_CHECKING:
     from nbtune.engine.tune.control import Control
@@ -36,16 +39,21 @@ _READER_TIMEOUT = 30.0  # seconds without a request after which a reader is cons
 
 
 class Driver(TrialMessages):
-    """Runs one experiment.
+    """Runs one experiment, in a `nbtune.engine.driver.process.DriverProcess`.
 
-    It is an async actor: a request that waits uses no thread, and one that reads files uses a thread of its own. Its
-    event loop is never blocked. Tune runs on a thread of its own, which sets events of the loop by `_set`.
+    Its methods are called in the event loop of that actor, which is never blocked: a request that waits uses no thread,
+    and one that reads files uses a thread of its own. Tune runs on a thread of its own, which sets events of the loop by
+    `_set`.
+
+    Args:
+        own: this driver, as trials call it.
+        hosts: the processes for its trials.
+        on_over: called when the experiment is over, and its log is in storage or cannot be written there.
+        abandon: ends the process, if the kernel ends before it has sent everything.
     """
 
-    def __init__(self) -> None:
-        import ray
-
-        os.environ.update(environment.DRIVER_VARIABLES)
+    def __init__(self, own: DriverOf, hosts: Hosts, on_over: Callable[[], None], abandon: Callable[[], None]) -> None:
+        self._own, self._hosts, self._on_over, self._abandon = own, hosts, on_over, abandon
         self._log: EventLog | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()  # there are new events
@@ -65,8 +73,10 @@ class Driver(TrialMessages):
         self._recorder: Recorder | None = None
         self._lease: Lease | None = None
         self._incoming = Incoming(self._on_abandoned)
-        if ray.is_initialized():  # the process of an actor
-            self._incoming.watch()
+
+    def watch(self) -> None:
+        """End this process if the kernel ends before it has sent everything."""
+        self._incoming.watch()
 
     # -- start --------------------------------------------------------------------------------
 
@@ -160,7 +170,7 @@ class Driver(TrialMessages):
             self._deletions,
         )
         self._readers[reader] = time.monotonic()
-        self._info = DriverInfo(metadata.get("name", ""), where)
+        self._info = DriverInfo(metadata.get("name", ""), where, self._own.experiment, lease.owner.id)
         self._record({"status": "pending", **metadata})
         log.flush()
         log.on_append = self._on_append
@@ -179,7 +189,7 @@ class Driver(TrialMessages):
             with suppress(Exception):  # a custom filesystem may raise anything
                 self._log.flush()
             self._lease.release()
-        self._exit()
+        self._abandon()
 
     # -- readers ----------------------------------------------------------------------------------
 
@@ -206,17 +216,21 @@ class Driver(TrialMessages):
         chunks = self._log.read_from_memory(since)
         return await asyncio.to_thread(self._log.read, since) if chunks is None else chunks
 
-    async def pid(self) -> int:
-        """Return the id of this process."""
-        return os.getpid()
-
     async def info(self) -> DriverInfo | None:
         """Return which experiment it runs, and whether that is over; None before `start`."""
         return None if self._info is None else replace(self._info, over=self._over)
 
-    async def exit(self) -> None:
-        """Exit without waiting for readers: the experiment is over, and is about to be resumed."""
+    async def dismiss(self) -> None:
+        """Do not wait for readers: the experiment is over, and is about to be resumed."""
         self._readers.clear()
+
+    def is_over(self) -> bool:
+        """Return whether the experiment is over. Its log may not be in storage yet."""
+        return self._over
+
+    def has_readers(self) -> bool:
+        """Return whether a reader has neither left nor gone."""
+        return any(time.monotonic() < last_request + _READER_TIMEOUT for last_request in list(self._readers.values()))
 
     async def leave(self, reader: str) -> None:
         """Remove a reader. If the experiment is over, first wait until its log is in storage or cannot be written
@@ -281,7 +295,7 @@ class Driver(TrialMessages):
         self._log.append(ExperimentUpdated(time=time.time(), metadata=metadata))
 
     def _run(self, launch: Launch, resume: Resume | None) -> None:
-        """Run Tune to its end, on a thread of its own; then exit this process."""
+        """Run Tune to its end, on a thread of its own."""
         assert self._log_writer is not None
         assert self._lease is not None
         end: Metadata = {"status": "failed"}
@@ -298,7 +312,7 @@ class Driver(TrialMessages):
         self._finished.set()
         self._log_writer.finish(end, lambda: self._set(self._log_final))
         self._lease.release()
-        self._exit_after_readers()
+        self._on_over()
 
     def _fit(self, launch: Launch, resume: Resume | None) -> str:
         """Run Tune; return the experiment's final status."""
@@ -309,7 +323,7 @@ class Driver(TrialMessages):
         assert self._log_writer is not None
         assert self._deletions is not None
         set_checkpoint_deletion(self._deletions.add)
-        run = make_run(launch, self._large, self._log, resume)
+        run = make_run(launch, self._large, self._log, resume, self._hosts, self._own)
         self._deletions.needed, run.control.confirm = run.scheduler.needed_checkpoints, self._log_writer.confirm
         self._control, self._recorder, self._failures = run.control, run.recorder, run.failures
         self._set(self._accepts_commands)
@@ -327,14 +341,3 @@ class Driver(TrialMessages):
                 raise
         run.failures.raise_first()
         return "stopped" if run.control.interrupted else run.recorder.final_status()
-
-    def _exit_after_readers(self) -> None:
-        """Exit this process when all readers have left or are gone."""
-        while any(time.monotonic() < last_request + _READER_TIMEOUT for last_request in list(self._readers.values())):
-            time.sleep(0.1)
-        self._exit()
-
-    def _exit(self) -> None:
-        import ray
-
-        ray.kill(ray.get_runtime_context().current_actor)

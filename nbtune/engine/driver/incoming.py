@@ -13,7 +13,7 @@ from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.storage.launch_spec import Launch, Resume
 
-__all__ = ["Incoming", "read_stored", "replace_code", "runs_at", "store"]
+__all__ = ["Incoming", "is_launcher_gone", "read_stored", "replace_code", "runs_at", "store"]
 
 _TIMEOUT = 600.0  # seconds without a call of the kernel after which it has given up
 _POLL_INTERVAL = 1.0  # seconds between two looks whether the kernel still exists
@@ -72,7 +72,7 @@ class Incoming:
 
     def _watch(self) -> None:
         while not self._complete.wait(_POLL_INTERVAL):
-            if _is_launcher_gone():
+            if is_launcher_gone():
                 self._on_abandoned("its kernel has ended")
                 return
             if time.monotonic() - self._last_call > _TIMEOUT:
@@ -152,7 +152,7 @@ def replace_code(filesystem: Any, path: str, stored: Launch, launch: Launch, val
     delete_large(filesystem, path, stored)
 
 
-def _is_launcher_gone() -> bool:
+def is_launcher_gone() -> bool:
     """Return whether the job that has made this actor is over."""
     import ray
 

@@ -16,9 +16,13 @@ class DriverInfo:
     Attributes:
         name: the name of the experiment.
         where: its folder.
+        experiment: its id.
+        owner: the id of this driver as the owner of the folder, see `nbtune.engine.storage.owner`.
         over: whether it is over.
     """
 
     name: str
     where: Storage
+    experiment: str = ""
+    owner: str = ""
     over: bool = False

@@ -1,6 +1,6 @@
 """Imported by every process of an embedded cluster as it starts, so that drivers and trials do not wait for imports.
 
-`nbtune.cluster.embedded.warm` starts such processes ahead, while the user still reads or types.
+`nbtune.cluster.link.ahead` starts such processes ahead, while the user still reads or types.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 
 import nbtune.engine.driver.driver
+import nbtune.engine.driver.process
+import nbtune.engine.driver.reset
 import nbtune.engine.tune.trainable
 import nbtune.engine.tune.tuner  # noqa: F401
 from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE

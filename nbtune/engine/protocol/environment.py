@@ -8,6 +8,8 @@ from collections.abc import Mapping
 __all__ = [
     "DRIVER_VARIABLES",
     "EXTRA_PACKAGES_VARIABLE",
+    "HOST_VARIABLES",
+    "INHERITED_VARIABLES",
     "PRELOAD",
     "SLOW_PACKAGES",
     "TRIAL_VARIABLES",
@@ -24,6 +26,12 @@ SLOW_PACKAGES = ("torch", "sklearn", "lightning", "transformers")
 
 TRIAL_VARIABLES = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 """Set in trials: nbtune changes their working directory, see `nbtune.engine.trial.directory`."""
+
+HOST_VARIABLES = {"PL_DISABLE_FORK": "1", **TRIAL_VARIABLES}
+"""Set in the processes that run trials: what Tune sets there, and nbtune's own."""
+
+INHERITED_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""Variables that Tune gives to the processes of trials, from its own."""
 
 DRIVER_VARIABLES = {
     **TRIAL_VARIABLES,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Live", "live", "register_live"]
+__all__ = ["Live", "forget_live", "live", "register_live"]
 
 _parts: dict[str, Any] = {}
 
@@ -39,3 +39,8 @@ def register_live(*parts: Live) -> None:
         parts: one for each role.
     """
     _parts.update({part.role: part for part in parts})
+
+
+def forget_live() -> None:
+    """Forget the parts of an experiment that is over."""
+    _parts.clear()

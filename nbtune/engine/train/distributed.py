@@ -123,7 +123,7 @@ def _check_places(workers: Workers, config: Mapping[str, Any], group: Any) -> No
 
 def _notify(driver: Any, *arguments: Any) -> None:
     with suppress(RayActorError):  # if the driver has died, this trial is about to end
-        ray.get(driver.workers.remote(*arguments))
+        ray.get(driver.call("workers", *arguments))
 
 
 def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.spec.plan.workers import Workers
@@ -38,14 +39,14 @@ class TrialPayload:
 
     Attributes:
         program: the user's program.
-        driver: the handle of the driver's actor.
+        driver: the driver of the experiment.
         environment: environment variables, None for those to delete; they may be secret.
         training: how the trial trains with workers; None for a trial in a single process.
         key: signs its checkpoints, and tells which ones it loads.
     """
 
     program: ProgramPayload
-    driver: Any
+    driver: DriverOf
     environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     training: Training | None = None
     key: ExperimentKey | None = None

@@ -12,9 +12,8 @@ from ray.air.execution.resources import PlacementGroupResourceManager, ResourceR
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from nbtune.engine._ray.core import placement_group_table
-from nbtune.engine._ray.tune import set_resource_manager
 
-__all__ = ["DeferredRemovalResourceManager", "defer_removals", "release"]
+__all__ = ["DeferredRemovalResourceManager", "release"]
 
 _SETTLE_TIME = 2.5
 """Seconds after which a group that is still pending is not about to be placed: Ray retries pending groups every second
@@ -97,15 +96,6 @@ class DeferredRemovalResourceManager(PlacementGroupResourceManager):
         for future in ready:
             remove_placement_group(self._cancelled.pop(future)[0])
             self._freed_at = now
-
-
-def defer_removals(controller: Any) -> None:
-    """Let a run of Tune's remove placement groups only when this is safe, see `DeferredRemovalResourceManager`.
-
-    Args:
-        controller: Tune's controller, before its first request for resources.
-    """
-    set_resource_manager(controller, DeferredRemovalResourceManager())
 
 
 def release(actor: bytes) -> None:

@@ -17,12 +17,12 @@ from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 
-from nbtune.engine._ray.tune import end_processing, population_checkpoints
+from nbtune.engine._ray.tune import end_processing, population_checkpoints, set_resource_manager
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.search.own_settings import own_metric, own_mode
-from nbtune.engine.tune.groups import defer_removals
+from nbtune.engine.tune.groups import DeferredRemovalResourceManager
 from nbtune.engine.tune.usable_results import UsableResults
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
 
@@ -43,6 +43,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     Attributes:
         controller: Tune's controller as schedulers see it; None before the first trial.
         pausing: ids of the trials that are being paused -> whether the user has requested it.
+        resource_manager: what requests placement groups for the trials.
     """
 
     role = "scheduler"
@@ -57,6 +58,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._stopped = stopped
         self.controller: Any = None
         self.pausing: dict[str, bool] = {}
+        self.resource_manager: Any = DeferredRemovalResourceManager()
         self._to_pause: set[str] = set()  # the user has requested their pause
         self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
         self._to_resume: list[str] = []  # the user has resumed them, in order
@@ -110,7 +112,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     @ends_experiment(None)
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if self.controller is None:
-            defer_removals(unwrapped(tune_controller))
+            set_resource_manager(unwrapped(tune_controller), self.resource_manager)
         self.controller = tune_controller
         self._on_add(trial)
         if self._saved is None:

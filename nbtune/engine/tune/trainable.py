@@ -25,7 +25,7 @@ from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import surroundings
 from nbtune.engine.trial.program import run_program
 
-__all__ = ["TrialProcess", "run_trial"]
+__all__ = ["TrialProcess", "hosted_trial", "run_trial"]
 
 _MAX_END_S = 60.0  # seconds in which an experiment ends its trials
 
@@ -55,20 +55,20 @@ class TrialProcess(FunctionTrainable):
         try:
             run_trial(config, self._payload, self._note_unpacked)
         except NotUnpackedError as error:
-            if ray.get(self._payload.driver.not_unpacked.remote(error)):
+            if ray.get(self._payload.driver.call("not_unpacked", error)):
                 time.sleep(_MAX_END_S)  # the experiment ends with the error, and this trial is stopped
             raise
         except TrialError as error:
             if not error.pruned:
                 raise
-            ray.get(self._payload.driver.pruned.remote(tune.get_context().get_trial_id()))
+            ray.get(self._payload.driver.call("pruned", tune.get_context().get_trial_id()))
         # How Tune recognizes the end of a function. `report` would add other entries.
         report_result(None, {RESULT_DUPLICATE: True})
 
     def _note_unpacked(self) -> None:
         if not self._is_unpacked:
             self._is_unpacked = True
-            self._payload.driver.unpacked.remote()
+            self._payload.driver.call("unpacked")
 
     def step(self) -> dict[str, Any]:
         """Return Tune's result of the next report."""
@@ -104,6 +104,22 @@ class TrialProcess(FunctionTrainable):
             return result
         add_metric(result, self._metric)
         return {**result, REPORT: self._report}
+
+
+def hosted_trial(payload: TrialPayload, metric: str | None, arguments: Mapping[str, Any]) -> TrialProcess:
+    """Return Tune's trainable of a trial, for a process that is not Tune's own actor.
+
+    Args:
+        payload: what the driver gives to each trial.
+        metric: the experiment's metric, or None.
+        arguments: what Tune gives to the constructor of its actor.
+    """
+
+    class Hosted(TrialProcess):
+        def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]  # as Tune calls it
+            super().setup(config, payload, metric)
+
+    return Hosted(**arguments)
 
 
 def _is_end(result: Mapping[str, Any]) -> bool:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
-import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 
 from nbtune.engine._ray.tune import own_registry
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.registry import register_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
@@ -26,6 +26,8 @@ from nbtune.engine.storage.signatures import SignedFiles
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.control import Control
+from nbtune.engine.tune.hosting import HostingResourceManager
+from nbtune.engine.tune.hosts import Hosts
 from nbtune.engine.tune.recorder import Recorder, trial_folder
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
@@ -85,7 +87,9 @@ class Run:
             self.tuner.fit()
 
 
-def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None) -> Run:
+def make_run(
+    launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume | None, hosts: Hosts, driver: DriverOf
+) -> Run:
     """Return the run of an experiment.
 
     Args:
@@ -93,6 +97,8 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
         large: Ray's references to the large values of its program.
         log: the event log, with the events of the earlier run if it is resumed.
         resume: how to resume it, or None for a new experiment.
+        hosts: the processes for its trials.
+        driver: the driver, as trials call it.
     """
     spec, failed = launch.spec, resume is not None and resume.failed
     past = past_of(log.chunks(), launch.key or NOTHING) if resume is not None else None
@@ -127,11 +133,14 @@ def make_run(launch: Launch, large: Sequence[Any], log: EventLog, resume: Resume
     register_live(search_alg, recorder, scheduler, stopping, control)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
-        ray.get_runtime_context().current_actor,
+        driver,
         {**launch.environment, **spec.env},
         _training(spec),
         launch.key,
     )
+    if spec.reuse_actors and workers is None:
+        scheduler.resource_manager = manager = HostingResourceManager()
+        manager.host(hosts, payload, spec.metric, payload.environment)
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
     trainable.__qualname__ = (

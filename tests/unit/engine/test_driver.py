@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import os
 import threading
 import time
 from concurrent.futures import Future
@@ -17,18 +16,19 @@ from nbtune.engine.driver.driver import Driver
 from nbtune.engine.driver.incoming import store
 from nbtune.engine.protocol.chunk import decode
 from nbtune.engine.protocol.commands import SetMaxConcurrent, StopExperiment
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.events import TrialReported
 from nbtune.engine.protocol.source import RefusedError, SourceLostError, StartError
 from nbtune.engine.storage import log as log_module
 from nbtune.engine.storage.log import EventLog
+from nbtune.engine.tune.hosts import Hosts
 
 SOON = 5.0  # seconds that suffice on the slowest machine for what does not wait for anything
 
 
 @pytest.fixture
-def driver(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    return Driver()
+def driver():
+    return Driver(DriverOf(None, "one"), Hosts(), lambda: None, lambda: None)
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def starting(monkeypatch):
     monkeypatch.setattr(launch_module.ray, "get", get)
     monkeypatch.setattr(launch_module.ray, "is_initialized", lambda: state["ray"])
     monkeypatch.setattr(launch_module, "_is_cluster_alive", lambda: state["there"])
-    return state, Remote(None, lambda number: [], lambda reader: ["started"])
+    return state, Remote(DriverOf(None, "one"), lambda number: [], lambda reader: ["started"])
 
 
 def test_each_read_waits_for_the_start_only_until_its_timeout(starting):

@@ -1,22 +1,23 @@
 """nbtune.engine.client.drivers: no broken neighbour breaks a listing; and drivers whose kernel ends as it starts them."""
 
 import asyncio
-import os
 import threading
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError
 
 from nbtune.engine.client import drivers
-from nbtune.engine.client.drivers import BrokenDriver, driver_names, end_driver, find, find_all
-from nbtune.engine.client.launch import driver_name, folder_of
+from nbtune.engine.client.drivers import BrokenDriver, ask, driver_names, end_driver, find
+from nbtune.engine.client.launch import Remote
 from nbtune.engine.driver import incoming
 from nbtune.engine.driver.driver import Driver
 from nbtune.engine.driver.incoming import Incoming
 from nbtune.engine.driver.info import DriverInfo
+from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.events import ExperimentUpdated
 from nbtune.engine.protocol.source import SourceLostError
 from nbtune.engine.storage.storage import Storage
+from nbtune.engine.tune.hosts import Hosts
 
 GOOD = DriverInfo("good", Storage("/good"))
 
@@ -47,9 +48,9 @@ class Actor:
         if isinstance(answer, AttributeError):
             raise answer  # an actor of another program has no such method
         self.cluster, self.answer = cluster, answer
-        self.info = self.exit = self
+        self.info = self.call = self
 
-    def remote(self):
+    def remote(self, *arguments):
         self.cluster.exits += 1
         return self.answer
 
@@ -85,13 +86,15 @@ def test_broken_neighbours_are_named_and_the_others_found(cluster):
             "j-good": GOOD,
         }
     )
-    found = find_all([*driver_names("nbtune"), "k-ended"], "nbtune", lambda where, since: [])
+    found = ask([*driver_names("nbtune"), "k-ended"], "nbtune").values()
     kinds = ["problem" if isinstance(one, BrokenDriver) else one and "good" for one in found]
     assert kinds == ["problem", "problem", None, *["problem"] * 5, None, "good", None]
     assert all(one.reason and "\n" not in one.reason for one in found if isinstance(one, BrokenDriver))
     assert max(made.waited) <= 10, "all together, and not each"
-    assert find("j-good", "nbtune", lambda where, since: [])[1] is GOOD
-    assert find("a-hangs", "nbtune", lambda where, since: []) is None
+    drivers = find("nbtune", lambda where, since: [])
+    assert [info for _, info in drivers.drivers] == [GOOD]
+    assert len(drivers.broken) == 7
+    assert find("nbtune", lambda where, since: [], lambda info: info.name == "other").drivers == []
 
 
 def test_a_driver_that_does_not_exit_is_waited_for_with_a_limit(cluster, monkeypatch):
@@ -100,17 +103,9 @@ def test_a_driver_that_does_not_exit_is_waited_for_with_a_limit(cluster, monkeyp
     monkeypatch.setattr(drivers.time, "monotonic", lambda: next(times))
     monkeypatch.setattr(drivers.time, "sleep", lambda seconds: None)
     with pytest.raises(SourceLostError, match="still writing its log"):
-        end_driver("one", "nbtune")
+        end_driver(Remote(DriverOf(made.get_actor("one", "nbtune"), "id"), lambda number: []))
     assert 0 < made.exits < 10
     assert max(made.waited) <= 5
-
-
-def test_names_of_drivers():
-    name = driver_name("digits_2026-01-02_03-04-05-006", "0123456789abcdef")
-    assert folder_of(name) == "digits_2026-01-02_03-04-05-006"
-    assert folder_of(driver_name("a~b", "0")) == "a~b"
-    assert folder_of("of another program") == "of another program"
-    assert driver_name("one", "1" * 32) != driver_name("one", "2" * 32), "a copy has another name"
 
 
 # -- a kernel that ends while it starts a driver ------------------------------------------------------
@@ -119,7 +114,7 @@ def test_names_of_drivers():
 @pytest.fixture
 def fast(monkeypatch):
     monkeypatch.setattr(incoming, "_POLL_INTERVAL", 0.01)
-    monkeypatch.setattr(incoming, "_is_launcher_gone", lambda: False)
+    monkeypatch.setattr(incoming, "is_launcher_gone", lambda: False)
 
 
 def abandoned_with(monkeypatch, **attributes):
@@ -138,7 +133,7 @@ def test_a_driver_without_a_start_ends(fast, monkeypatch):
 
 
 def test_a_driver_ends_at_once_with_the_job_that_has_made_it(fast, monkeypatch):
-    _, reasons, done = abandoned_with(monkeypatch, _is_launcher_gone=lambda: True)
+    _, reasons, done = abandoned_with(monkeypatch, is_launcher_gone=lambda: True)
     assert done.wait(10)
     assert reasons == ["its kernel has ended"]
 
@@ -153,7 +148,7 @@ def test_a_driver_that_has_everything_needs_its_kernel_no_more(fast, monkeypatch
         return await started.wait_for_all(2)
 
     assert asyncio.run(arrive()) == ["a", "b"]
-    monkeypatch.setattr(incoming, "_is_launcher_gone", lambda: True)
+    monkeypatch.setattr(incoming, "is_launcher_gone", lambda: True)
     assert not done.wait(0.5)
     assert reasons == []
 
@@ -166,9 +161,8 @@ def test_a_launch_that_was_cut_off_is_a_failed_experiment(monkeypatch, tmp_path)
     from nbtune.engine.storage.log import EventLog, read_log
     from nbtune.engine.storage.owner import Sign, this_process
 
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    driver, exits = Driver(), []
-    monkeypatch.setattr(driver, "_exit", lambda: exits.append(1))
+    exits = []
+    driver = Driver(DriverOf(None, "one"), Hosts(), lambda: None, lambda: exits.append(1))
     driver._on_abandoned("its kernel has ended")
     assert exits == [1], "before `start`: nothing to write"
     place = pafs.LocalFileSystem(), str(tmp_path)

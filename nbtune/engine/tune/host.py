@@ -1,0 +1,136 @@
+"""A process of trials that stays for the next experiment.
+
+Tune starts an actor in the placement group of a trial, so that a process cannot outlive the group. A host is an actor
+outside of all groups, which reserves nothing. It runs trials while their groups hold the resources. This module is
+imported by a new process before anything else, and so imports nothing that takes long.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbtune.engine.protocol import environment
+
+if TYPE_CHECKING:
+    from nbtune.engine.train.payload import TrialPayload
+    from nbtune.engine.tune.trainable import TrialProcess
+
+__all__ = ["Place", "TrialHost"]
+
+_THREADS = "OMP_NUM_THREADS"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a trial runs.
+
+    Attributes:
+        group: its placement group.
+        cpus: number of logical CPUs that it has reserved.
+        variables: environment variables that Tune gives to the processes of trials.
+    """
+
+    group: Any
+    cpus: float
+    variables: Mapping[str, str]
+
+
+class TrialHost:
+    """Runs trials as Tune's actor of a trial does; between two experiments it is tidied.
+
+    Its methods are those of `ray.tune.Trainable` that Tune calls.
+    """
+
+    def __init__(self) -> None:
+        os.environ.update(environment.HOST_VARIABLES)
+        from nbtune.engine.trial import tidy
+        from nbtune.engine.tune import trainable  # noqa: F401 - takes long, and is needed by the first trial
+
+        self._trial: TrialProcess | None = None
+        self._error: BaseException | None = None
+        self._has_own_threads = tidy.initial_variable(_THREADS) is not None
+        tidy.remember()
+
+    def begin(self, payload: TrialPayload, metric: str | None, place: Place, arguments: Mapping[str, Any]) -> None:
+        """Do what the constructor of Tune's actor does.
+
+        Args:
+            payload: what the driver gives to each trial.
+            metric: the experiment's metric, or None.
+            place: where the trial runs.
+            arguments: what Tune gives to the constructor.
+        """
+        from nbtune.engine.trial.reservation import reserve
+        from nbtune.engine.tune.trainable import hosted_trial
+
+        os.environ.update(place.variables)
+        if not self._has_own_threads:  # what Ray does when it starts an actor
+            os.environ[_THREADS] = str(max(1, int(place.cpus)))
+        reserve(place.group)
+        self._error = None
+        try:
+            self._trial = hosted_trial(payload, metric, arguments)
+        except BaseException as error:
+            self._error = error  # the next call raises it: a constructor that fails ends Tune's actor
+            raise
+
+    def _begun(self) -> TrialProcess:
+        if self._error is not None:
+            raise self._error
+        assert self._trial is not None, "begin comes first"
+        return self._trial
+
+    def train(self) -> Any:
+        """Return the next result."""
+        return self._noting_errors("train")
+
+    def train_buffered(self, *arguments: Any) -> Any:
+        """Return the next results."""
+        return self._noting_errors("train_buffered", *arguments)
+
+    def get_auto_filled_metrics(self, *arguments: Any, **named: Any) -> Any:
+        """Return what Tune adds to each result."""
+        return self._noting_errors("get_auto_filled_metrics", *arguments, **named)
+
+    def export_model(self, *arguments: Any) -> Any:
+        """Return the paths of exported models."""
+        return self._noting_errors("export_model", *arguments)
+
+    def save(self, *arguments: Any) -> Any:
+        """Return the checkpoint of the last result."""
+        return self._noting_errors("save", *arguments)
+
+    def restore(self, *arguments: Any) -> Any:
+        """Let the trial start from a checkpoint."""
+        return self._noting_errors("restore", *arguments)
+
+    def reset(self, *arguments: Any, **named: Any) -> Any:
+        """Prepare for another trial of the experiment; return whether that is possible."""
+        return self._noting_errors("reset", *arguments, **named)
+
+    def _noting_errors(self, method: str, *arguments: Any, **named: Any) -> Any:
+        try:
+            return getattr(self._begun(), method)(*arguments, **named)
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def stop(self) -> None:
+        """End the trial."""
+        if self._trial is not None:
+            trial, self._trial = self._trial, None
+            trial.stop()
+
+    def tidy(self) -> str | None:
+        """Prepare for another experiment; return why that is not possible, or None."""
+        from nbtune.engine.trial import tidy
+        from nbtune.engine.trial.reservation import reserve
+
+        self.stop()
+        reserve(None)
+        if self._error is not None:
+            return "has run a trial that failed"
+        return tidy.tidy()

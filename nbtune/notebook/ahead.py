@@ -1,0 +1,21 @@
+"""After a cell that has connected to Ray, starts processes ahead for the first experiment."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["after_cell"]
+
+
+def after_cell(result: Any) -> None:
+    """Start processes ahead if this kernel is connected to Ray, and has none. IPython calls this after each cell.
+
+    Args:
+        result: IPython's result of the cell.
+    """
+    ray: Any = sys.modules.get("ray")
+    if getattr(ray, "is_initialized", bool)():
+        from nbtune.cluster.link import ahead
+
+        ahead.start_processes()
