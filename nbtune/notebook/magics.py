@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NbTune", "register"]
 
-# JupyterLab shows "model not found" for a widget of a notebook that is opened without its kernel. Where the static
-# picture follows, this hides the message.
+# JupyterLab shows "model not found" for a widget without its kernel. Where the static picture follows, this hides it.
 _HIDE_MISSING_WIDGET = """<style>
 .jp-OutputArea-child:has(~ .jp-OutputArea-child img[src*="nbtune-still"]) > .jupyter-widgets:not(:has(*)),
 .jp-OutputArea-child:has(style.nbtune) { display: none; }

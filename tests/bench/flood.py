@@ -46,7 +46,10 @@ def _probe() -> None:
         time.sleep(0.2)
     ready = time.monotonic()
     assert isinstance(experiment._source, Remote)
-    processes = {"driver": psutil.Process(ray.get(experiment._source.driver.actor.pid.remote())), "kernel": psutil.Process()}
+    processes = {
+        "driver": psutil.Process(ray.get(experiment._source.driver.actor.pid.remote())),
+        "kernel": psutil.Process(),
+    }
     before = {name: process.memory_info().rss for name, process in processes.items()}
     most = dict(before)
     while not experiment.over:

@@ -35,6 +35,8 @@ CALLED = (
     # Overridden, or called by position: (module, class or function, method, parameters).
     ("ray._private.node", "Node", "start_log_monitor", 1),
     ("ray._private.node", "Node", "start_monitor", 1),
+    ("ray.air.execution.resources", "AcquiredResources", "annotate_remote_entities", 2),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "acquire_resources", 2),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "cancel_resource_request", 2),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "clear", 1),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "free_resources", 2),

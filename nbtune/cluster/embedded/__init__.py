@@ -1,1 +1,1 @@
-"""A Ray inside the kernel, and prestarted processes on it."""
+"""A Ray inside the kernel."""

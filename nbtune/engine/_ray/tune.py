@@ -9,14 +9,14 @@ from typing import Any
 
 import ray
 
+# The functions that Ray calls when it is initialized, see `forget_parameters`.
+from ray._private.worker import _post_init_hooks
+
 # Tune deletes checkpoints through a function of this module. There is no hook.
 from ray.train._internal import checkpoint_manager
 
 # The rule which checkpoints are kept.
 from ray.train._internal.checkpoint_manager import _CheckpointManager as CheckpointManager
-
-# The functions that Ray calls when it is initialized, see `forget_parameters`.
-from ray._private.worker import _post_init_hooks
 
 # What population based training remembers of a checkpoint that is being saved.
 from ray.train._internal.session import _FutureTrainingResult as FutureTrainingResult
@@ -28,11 +28,11 @@ from ray.train._internal.session import _TrainingResult as TrainingResult
 # The session itself, since `ray.tune.report` uploads a checkpoint again.
 from ray.train._internal.session import get_session
 
-# What `ray.tune.with_parameters` keeps its values in.
-from ray.tune.registry import _ParameterRegistry as Parameters
-
 # Where Tune looks up the class of the trials by its name, whenever a trial starts. The public functions only write it.
 from ray.tune.registry import _global_registry as registry
+
+# What `ray.tune.with_parameters` keeps its values in.
+from ray.tune.registry import _ParameterRegistry as Parameters
 from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator

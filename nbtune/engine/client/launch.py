@@ -120,9 +120,7 @@ class Remote:
             SourceLostError: the driver or its cluster is gone.
         """
         try:
-            return _get(
-                lambda: self.driver.call(method, *args), timeout, (ActorUnavailableError, GetTimeoutError)
-            )
+            return _get(lambda: self.driver.call(method, *args), timeout, (ActorUnavailableError, GetTimeoutError))
         except RayActorError as error:
             if _is_cluster_alive():  # otherwise removing the groups would wait forever
                 release(actor_id(self.driver.actor))

@@ -1,4 +1,4 @@
-"""The drivers' processes that this kernel has on the connected cluster: started ahead, and kept for the next experiment."""
+"""The drivers' processes of this kernel on the connected cluster: started ahead, and kept for the next experiment."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ from nbtune.engine.storage.lease import Lease, acquire
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.owner import this_process
-
 from nbtune.engine.tune.hosts import Hosts
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ _READER_TIMEOUT = 30.0  # seconds without a request after which a reader is cons
 class Driver(TrialMessages):
     """Runs one experiment, in a `nbtune.engine.driver.process.DriverProcess`.
 
-    Its methods are called in the event loop of that actor, which is never blocked: a request that waits uses no thread,
-    and one that reads files uses a thread of its own. Tune runs on a thread of its own, which sets events of the loop by
-    `_set`.
+    Its methods are called in the event loop of that actor, which is never blocked: a request that waits uses no
+    thread, and one that reads files uses a thread of its own. Tune runs on a thread of its own, which sets events of
+    the loop by `_set`.
 
     Args:
         own: this driver, as trials call it.

@@ -1,8 +1,8 @@
 """The actor in whose process drivers run, one experiment after another.
 
 Starting a process and its imports takes seconds. So a process that has run an experiment stays for the next one of the
-same kernel, together with the processes of its trials. It reserves no CPU, and exits when it is not used for a while, or
-when its kernel has ended. This module is imported by a new process before anything else, and so imports nothing that
+same kernel, together with the processes of its trials. It reserves no CPU, and exits when it is not used for a while,
+or when its kernel has ended. This module is imported by a new process before anything else, and so imports nothing that
 takes long.
 """
 

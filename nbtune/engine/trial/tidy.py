@@ -36,7 +36,8 @@ __all__ = ["initial_variable", "remember", "tidy"]
 
 _MAX_GROWTH = 1 << 30  # bytes of memory
 _THREADS_TIMEOUT = 1.0  # seconds in which threads that are about to end may end
-_HARMLESS_THREADS = frozenset({"TMonitor"})  # that of tqdm, which only redraws
+_HARMLESS_THREADS = frozenset({"TMonitor", "_DummyThread"})
+"""Classes of threads: that of tqdm, which only redraws, and of Ray's own threads that have once called Python."""
 _PACKAGE = str(Path(__file__).parents[2])
 _HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *(getattr(signal, n) for n in ("SIGALRM", "SIGUSR1") if hasattr(signal, n)))
@@ -168,7 +169,6 @@ def _new_threads(first: _State) -> list[threading.Thread]:
         if thread.ident not in first.threads
         and thread is not threading.current_thread()
         and type(thread).__name__ not in _HARMLESS_THREADS
-        and not isinstance(thread, threading._DummyThread)  # Ray's own, which have called Python once
     ]
 
 

@@ -91,7 +91,7 @@ class Hosts:
             self._idle.setdefault(node, []).append(_Idle(actor, actor.tidy.remote(), variables))
 
     def settle(self) -> None:
-        """After an experiment, end the hosts that cannot be used again, and replace them. Waits for those in between."""
+        """After an experiment, tidy the hosts, and replace those that cannot be used again."""
         with self._lock:
             tidying = [host.tidying for hosts in self._idle.values() for host in hosts if host.tidying is not None]
         if tidying:

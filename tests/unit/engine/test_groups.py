@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nbtune.engine._ray.tune import set_resource_manager
 from nbtune.engine.tune import groups
 
 
@@ -136,5 +137,5 @@ def test_it_is_put_into_tunes_controller() -> None:
     manager = RayActorManager(PlacementGroupResourceManager())
     controller = SimpleNamespace(_actor_manager=manager)
     assert type(manager._resource_manager) is PlacementGroupResourceManager
-    groups.defer_removals(controller)
+    set_resource_manager(controller, groups.DeferredRemovalResourceManager())
     assert type(manager._resource_manager) is groups.DeferredRemovalResourceManager
