@@ -73,9 +73,10 @@ if TYPE_CHECKING:
     from nbtune.engine.trial.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.frameworks import lightning as lightning
-    from nbtune.launch.api import experiments, load, tune
+    from nbtune.launch.load import experiments, load
     from nbtune.launch.planning import plan
     from nbtune.launch.resume import attach
+    from nbtune.launch.tune import tune
     from nbtune.notebook.panel import ClusterPanel
     from nbtune.notebook.scaling import ScalingForm
     from nbtune.notebook.space_form import SpaceForm
@@ -97,16 +98,16 @@ _MODULES = {
     "Trial": "nbtune.results.trial",
     "attach": "nbtune.launch.resume",
     "connect": "nbtune.cluster.connect",
-    "experiments": "nbtune.launch.api",
+    "experiments": "nbtune.launch.load",
     "get_checkpoint": "nbtune.engine.trial.session",
     "get_context": "nbtune.engine.trial.session",
-    "load": "nbtune.launch.api",
+    "load": "nbtune.launch.load",
     "plan": "nbtune.launch.planning",
     "report": "nbtune.engine.trial.session",
     "require": "nbtune.engine.trial.session",
     "start_cluster": "nbtune.cluster.local.local",
     "stop_cluster": "nbtune.cluster.local.local",
-    "tune": "nbtune.launch.api",
+    "tune": "nbtune.launch.tune",
 }
 
 

@@ -9,14 +9,15 @@ from nbtune.cluster.embedded import embedded
 from nbtune.cluster.link import address as addresses
 from nbtune.cluster.link import ahead, auth
 from nbtune.cluster.link.address import Address, UnreachableError
-from nbtune.cluster.link.attach import NAMESPACE, adopt, attach, disconnect_if_gone
+from nbtune.cluster.link.attach import adopt, attach, disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
 from nbtune.cluster.link.link import Cluster, Link, current_link, describe, set_link
 from nbtune.cluster.link.probe import probe
 from nbtune.cluster.local import local
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "Cluster", "connect", "import_ray", "is_connected_to", "reach"]
+__all__ = ["Cluster", "connect", "import_ray", "is_connected_to", "reach"]
 
 
 def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Cluster:

@@ -69,8 +69,8 @@ def read_stored(where: Storage, trust: Trust) -> Stored:
         ExperimentError: the folder does not contain the experiment's code.
         UntrustedError: it, or an object among the parameters, is not trusted.
     """
-    from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.ownership import free_epoch
+    from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.engine.protocol.replay import past_of
     from nbtune.engine.storage.log import read_log
     from nbtune.results.store import ENDED

@@ -1,4 +1,7 @@
-"""Attaches to experiments that run on the cluster, and resumes those that are over."""
+"""Attaches to experiments that run on the cluster, and resumes those that are over.
+
+Resuming imports what takes long, and attaching does not need.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ExperimentError, SpecError, did_you_mean
-from nbtune.launch.code import choose_code
-from nbtune.launch.environment import changed_variables
-from nbtune.launch.past import Stored, read_stored, remaining_trials, stored_launch
-from nbtune.launch.planning import plan_spec
 from nbtune.launch.registry import lookup, register
 from nbtune.shell import say
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from nbtune.engine.protocol.source import Source
     from nbtune.engine.protocol.trust import Trust
     from nbtune.engine.storage.storage import Storage
+    from nbtune.launch.past import Stored
     from nbtune.results.experiment import Experiment
 
 __all__ = ["attach", "attach_to_drivers", "name_of", "resume_experiment"]
@@ -53,7 +53,7 @@ def attach(name: str, storage: str | None = None, filesystem: Any = None) -> Exp
     from nbtune.engine.client.identity import same_place
     from nbtune.engine.client.stored import stored_experiments
     from nbtune.engine.storage.storage import Storage, default_storage
-    from nbtune.launch.api import load
+    from nbtune.launch.load import load
 
     wanted, is_path = PurePosixPath(name).name, "/" in name
     running: list[str] = []  # the folders of all experiments on the cluster
@@ -100,9 +100,9 @@ def attach_to_drivers(
     Args:
         wanted: whether to return an experiment.
     """
-    from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.drivers import find
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.engine.protocol.metadata import Metadata
     from nbtune.results.experiment import Experiment
 
@@ -125,10 +125,10 @@ def attach_to_drivers(
 
 def _driver_at(where: Storage) -> tuple[Remote, DriverInfo] | None:
     """Return the driver on the cluster that runs the experiment of a folder, and what it runs; or None."""
-    from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.drivers import find
     from nbtune.engine.client.identity import same_place
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.environment import NAMESPACE
 
     found = find(NAMESPACE, events_since, lambda info: same_place(info.where, where))
     return found.drivers[-1] if found.drivers else None
@@ -157,13 +157,18 @@ def resume_experiment(
         UntrustedError: its code, or an object among its parameters, is not trusted.
         ClusterError: no cluster can be reached or started.
     """
-    from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.cluster.connect import connect
     from nbtune.engine.client.launch import resume
     from nbtune.engine.client.processes import Placement
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.engine.protocol.trust import EVERYTHING, experiment_key
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
+    from nbtune.launch.code import choose_code
+    from nbtune.launch.environment import changed_variables
+    from nbtune.launch.past import read_stored, remaining_trials, stored_launch
+    from nbtune.launch.planning import plan_spec
 
     stored_launch(where, trust)  # before anything starts
     cluster = connect()
@@ -224,10 +229,10 @@ def _join_driver(where: Storage, commands: Sequence[Command]) -> Source | None:
 
 def _next_metadata(where: Storage, stored: Stored) -> Metadata:
     """Return what the first event of the next driver records of the experiment, without what the cluster decides."""
-    from nbtune.cluster.connect import NAMESPACE
     from nbtune.engine.client.drivers import find
     from nbtune.engine.client.identity import identity
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.environment import NAMESPACE
 
     past = stored.past.metadata
     own = identity(where, past)

@@ -51,8 +51,9 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         ClusterError: no cluster can be reached or started.
         ExperimentError: its storage cannot be written.
     """
-    from nbtune.cluster.connect import NAMESPACE, connect
+    from nbtune.cluster.connect import connect
     from nbtune.cluster.resources.shared import check_storage
+    from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.results.experiment import Experiment
 
     began = time.time()

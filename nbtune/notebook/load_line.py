@@ -31,7 +31,7 @@ def load_line(
         SpecError: the line does not have the syntax of the command.
         ExperimentError: the folder contains no experiment.
     """
-    from nbtune.launch.api import load
+    from nbtune.launch.load import load
 
     words, options = load_options(line)
     path, variable = read("load PATH", words, _OPTIONS)

@@ -227,7 +227,7 @@ class NbTune(_Defaults):
             print(connect(**command.options))
 
     def _list(self, arguments: str) -> Any:
-        from nbtune.launch.api import experiments
+        from nbtune.launch.load import experiments
         from nbtune.views.text import shown_table
 
         storage = " ".join(split_line(arguments))

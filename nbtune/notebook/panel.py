@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from nbtune.cluster.connect import NAMESPACE
 from nbtune.cluster.resources.usage import Node, Reservation, cluster_usage, total_of
 from nbtune.cluster.switch import switch
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 from nbtune.launch.registry import running_experiments
 from nbtune.results.experiment import Experiment

@@ -52,13 +52,14 @@ class ScopedValue:
             iterations: of the same reports and shape.
             rows: the numbers of these reports among those of all trials, of the same shape.
         """
-        finite = np.flatnonzero(np.isfinite(values))
+        finite = np.isfinite(values).nonzero()[0]
         self.is_reached = self.is_reached or len(finite) > 0
         at = len(values) - 1
         if self.scope == "all":
             if not len(finite):
                 return
-            at = int(finite[(np.argmax if self.mode == "max" else np.argmin)(values[finite])])  # the first of equals
+            numbers = values[finite]
+            at = int(finite[numbers.argmax() if self.mode == "max" else numbers.argmin()])  # the first of equals
             value = values[at].item()
             if self.value is not None and (value <= self.value if self.mode == "max" else value >= self.value):
                 return

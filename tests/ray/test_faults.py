@@ -138,7 +138,7 @@ def test_an_experiment_with_a_killed_driver_is_lost_with_its_results_stored(run:
     experiment = run(hanging, {"a": nbtune.uniform(0, 1)}, samples=2, metric="acc", mode="max")
     until(lambda: len(experiment.history) == 2, "two reports")
     until(lambda: reports_in_storage(experiment.path) == 2, "both reports in storage", 10)
-    ray.kill(experiment._source._driver)
+    ray.kill(experiment._source.driver.actor)
     experiment.wait(60)
     assert experiment.status == "lost"
     assert "driver is gone" in experiment.error

@@ -70,7 +70,7 @@ def test_a_flood_of_reports_is_neither_dropped_nor_held_in_memory(run: Any, unti
 
     experiment = run(train, {"a": nbtune.grid_search(list(range(6)))}, cpus=0.3)
     until(lambda: len(experiment.history) > 500, "reports")
-    driver = psutil.Process(ray.get(experiment._source._driver.pid.remote()))
+    driver = psutil.Process(ray.get(experiment._source.driver.actor.pid.remote()))
     before = driver.memory_info().rss
     experiment.wait(300)
     grown = driver.memory_info().rss - before

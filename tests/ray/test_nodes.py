@@ -38,7 +38,7 @@ def train(config):
         time.sleep(0.2)
 
 def node_of(experiment):
-    actor = experiment._source._driver._actor_id.hex()
+    actor = experiment._source.driver.actor._actor_id.hex()
     return ray._private.state.actors(actor)["Address"]["NodeID"]
 
 def say(*values):

@@ -16,8 +16,8 @@ import psutil
 import ray
 
 import nbtune
-from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.drivers import driver_names
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.engine.storage.lease import _STALE
 from tests.ray.test_resume import driver_of
 
@@ -85,24 +85,24 @@ def train(config):
     nbtune.report(a=float(big[0]))
 def kill(*words, **named):
     os.kill(os.getpid(), 9)
-real = launch._driver
+real = launch.take
 class Killing:
     def __init__(self, actor):
-        self.actor, self.put_large = actor, self
-        self.start = self
-    def remote(self, first, *rest):
-        if isinstance(first, int):
+        self.actor, self.call = actor, self
+    def remote(self, experiment, method, *rest):
+        if method == "put_large":
             return None
-        self.actor.start.remote(first, *rest)
-        while not os.path.exists(os.path.join(storage, first.folder, "nbtune", "launch.bin")):
+        self.actor.call.remote(experiment, method, *rest)
+        while not os.path.exists(os.path.join(storage, rest[0].folder, "nbtune", "launch.bin")):
             pass
         kill()
-def driver(*words, **named):
-    actor = real(*words, **named)
+def take(*words):
+    process = real(*words)
     if step == "created":
         kill()
-    return Killing(actor)
-launch._driver = driver
+    process.actor = Killing(process.actor)
+    return process
+launch.take = take
 nbtune.tune(train, {"x": 1}, name="half", storage=storage, wait=False)
 """
 
@@ -169,7 +169,7 @@ def test_broken_neighbours_and_killed_launches(run: Any, until: Any, tmp_path: P
         for kind in (Hanging, Former, Other)
     ]
     good = run(lambda config: nbtune.report(a=1), {"x": 1}, name="good").wait()
-    address = ray.get_runtime_context().gcs_address
+    address, before = ray.get_runtime_context().gcs_address, driver_names(NAMESPACE)
     kernels = [
         subprocess.run(
             [sys.executable, "-c", KILLED, address, step, str(tmp_path)], capture_output=True, text=True, timeout=120
@@ -184,7 +184,7 @@ def test_broken_neighbours_and_killed_launches(run: Any, until: Any, tmp_path: P
     for kind in ("Hanging", "Former", "Other"):
         assert listed.loc[kind, "status"].startswith("unreadable: it"), listed["status"]
     assert nbtune.attach("good", storage=str(tmp_path)).status == "finished"
-    until(lambda: not [name for name in driver_names(NAMESPACE) if name.startswith("half")], "no half driver", 60)
+    until(lambda: driver_names(NAMESPACE) == before, "the processes of the killed kernels end", 60)
     (half,) = [path for path in listed.index if "/half_" in path]
     assert nbtune.load(half).status == "failed"
     assert (

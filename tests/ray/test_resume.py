@@ -37,7 +37,7 @@ def counting() -> Any:
 
 def driver_of(experiment: Any) -> psutil.Process:
     """Return the process of the driver of an experiment."""
-    return psutil.Process(ray.get(experiment._source._driver.pid.remote()))
+    return psutil.Process(ray.get(experiment._source.driver.actor.pid.remote()))
 
 
 def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(

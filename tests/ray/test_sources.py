@@ -12,11 +12,11 @@ import pytest
 
 import nbtune
 from nbtune import testing
-from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.engine.client.drivers import find
 from nbtune.engine.client.stored import events_since, open_experiment
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.commands import StopTrial
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.engine.protocol.events import Event, TrialAdded, TrialReported
 from nbtune.engine.protocol.source import RefusedError, Source, SourceLostError
 from nbtune.engine.storage.storage import Storage

@@ -391,7 +391,7 @@ def test_an_experiment_is_resumed_after_its_driver_was_killed(run: Any, until: A
 
     experiment = run(train, {"lr": 1.0, "steps": 400, "pause": 0.05}, **HALF)
     until(lambda: len(experiment.history) > 3, "reports", 200)
-    os.kill(ray.get(experiment._source._driver.pid.remote()), signal.SIGKILL)
+    os.kill(ray.get(experiment._source.driver.actor.pid.remote()), signal.SIGKILL)
     until(lambda: experiment.status == "lost", "its loss is seen")
     wait_until_free(until)
     reached = experiment.trials[0].metrics["step"]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from nbtune.cluster.link.attach import NAMESPACE
+from nbtune.engine.protocol.environment import NAMESPACE
 
 __all__ = ["start", "start_processes"]
 

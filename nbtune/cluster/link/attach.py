@@ -12,12 +12,10 @@ from nbtune.cluster.link.address import Address, UnreachableError, check_reachab
 from nbtune.cluster.link.imports import PACKAGE, environment_variables, loopback, version
 from nbtune.cluster.link.link import Link, set_link
 from nbtune.cluster.link.probe import ProbeResult, missing_token, wrong_token
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 
-__all__ = ["NAMESPACE", "adopt", "attach", "attach_local", "disconnect_if_gone"]
-
-NAMESPACE = "nbtune"
-"""The Ray namespace of all of nbtune's actors."""
+__all__ = ["adopt", "attach", "attach_local", "disconnect_if_gone"]
 
 # Ray ends the kernel's process, and so its variables, when a cluster has not answered for this long; a minute by
 # default. `disconnect_if_gone` disconnects instead.

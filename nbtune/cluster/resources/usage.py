@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from nbtune.cluster.link.address import UnreachableError, check_reachable, parse
-from nbtune.cluster.link.attach import NAMESPACE
 from nbtune.cluster.link.link import current_link
+from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 
 __all__ = ["Node", "Reservation", "Usage", "cluster_usage", "total_of"]

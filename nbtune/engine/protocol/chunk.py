@@ -86,7 +86,9 @@ class Chunk:
         Args:
             kinds: the classes.
         """
-        return np.flatnonzero(np.isin(self.kind, [CODES[kind] for kind in kinds]))
+        if len(kinds) == 1:  # much faster than `isin`
+            return (self.kind == CODES[kinds[0]]).nonzero()[0]
+        return np.isin(self.kind, [CODES[kind] for kind in kinds]).nonzero()[0]
 
     def metrics_of(self, kind: type[Event]) -> Iterator[tuple[str, np.ndarray, Any]]:
         """Yield each metric of the events of one class: its name, its rows and the values.

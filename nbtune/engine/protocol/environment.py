@@ -10,6 +10,7 @@ __all__ = [
     "EXTRA_PACKAGES_VARIABLE",
     "HOST_VARIABLES",
     "INHERITED_VARIABLES",
+    "NAMESPACE",
     "PRELOAD",
     "SLOW_PACKAGES",
     "TRIAL_VARIABLES",
@@ -17,6 +18,8 @@ __all__ = [
     "set_variables",
 ]
 
+NAMESPACE = "nbtune"
+"""The Ray namespace of the actors' names."""
 PRELOAD = "nbtune.engine.driver.preload"
 """The module that a process started ahead imports."""
 EXTRA_PACKAGES_VARIABLE = "NBTUNE_PRELOAD"
