@@ -22,8 +22,7 @@ def trial_processes() -> list[psutil.Process]:
     for process in psutil.process_iter(["cmdline", "username"]):
         line = " ".join(process.info["cmdline"] or [])
         if (
-            line.startswith("ray::")
-            and "TrialProcess" in line
+            line.startswith("ray::TrialHost.train")  # others wait for the next experiment
             and f"{os.environ['RAY_TMPDIR']}/" in _environment(process)
         ):
             found.append(process)

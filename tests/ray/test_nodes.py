@@ -121,7 +121,6 @@ until(lambda: len(experiment.history))
 say(node_of(experiment) == nodes[0].node_id)
 experiment.wait(60)
 say(experiment.status)
-until(lambda: not ray.util.list_named_actors(all_namespaces=True))
 """,
         tmp_path,
     )

@@ -22,7 +22,7 @@ _HEAD = {"node:__internal_head__": 0.001}
 """A resource of Ray's head node only. A driver must not run on a node that may be removed."""
 _MAX_AHEAD = 8  # processes of trials; each takes about 200 MB
 _MAX_KEPT = 2
-_CLAIM_TIMEOUT = 2.0  # seconds
+_CLAIM_TIMEOUT = 6.0  # seconds; starting another process takes a similar time on a busy machine
 _CERTAIN = 300.0  # seconds after its start in which a process that was started ahead waits for its first experiment
 
 
@@ -99,7 +99,8 @@ def take(namespace: str, placement: Placement) -> Process:
     """
     with _lock:
         _forget_others()
-        for process in [process for process in _kept if process.placement == placement]:
+        # The one that was used last fits best: libraries are imported in its processes of trials.
+        for process in [process for process in reversed(_kept) if process.placement == placement]:
             _kept.remove(process)
             if _claim(process):
                 break

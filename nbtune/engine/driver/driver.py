@@ -227,6 +227,10 @@ class Driver(TrialMessages):
         """Return whether the experiment is over. Its log may not be in storage yet."""
         return self._over
 
+    def was_replaced(self) -> bool:
+        """Return whether another driver owns the experiment."""
+        return self._lease is not None and self._lease.lost is not None
+
     def has_readers(self) -> bool:
         """Return whether a reader has neither left nor gone."""
         return any(time.monotonic() < last_request + _READER_TIMEOUT for last_request in list(self._readers.values()))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DriverProcess"]
 
 _IDLE_TIMEOUT = 600.0  # seconds without an experiment after which the process exits
-_RESET_TIMEOUT = 1.5  # seconds that a kernel waits for a process whose experiment is over
+_RESET_TIMEOUT = 5.0  # seconds that a kernel waits for a process whose experiment is over
 _POLL_INTERVAL = 2.0  # seconds between two looks at that
 _START_METHODS = frozenset({"put_large", "start", "resume"})
 
@@ -122,7 +122,8 @@ class DriverProcess:
         """Prepare for the next experiment, on the thread of the one that is over."""
         from nbtune.engine.driver.reset import reset
 
-        if not self._is_ending and reset():
+        was_replaced = self._drivers[self._running or ""].was_replaced()  # it was frozen, or cut off
+        if not self._is_ending and not was_replaced and reset():
             self._hosts.settle()
         else:
             self._is_ending = True

@@ -151,7 +151,7 @@ def _remains(first: _State, *, threads: bool) -> str | None:
         children = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
         if children:
             return f"has the child process {children[0].pid}"
-    own = [name for name in set(sys.modules) - first.modules if _is_users(sys.modules.get(name))]
+    own = [name for name in set(sys.modules) - first.modules if _is_users(name)]
     if own:
         return f"has imported the user's module {min(own)!r}"
     torch = sys.modules.get("torch")
@@ -172,10 +172,12 @@ def _new_threads(first: _State) -> list[threading.Thread]:
     ]
 
 
-def _is_users(module: Any) -> bool:
+def _is_users(name: str) -> bool:
     """Tell whether a module is the user's own, whose file may have changed when it is imported the next time."""
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and not is_installed(file) and not file.startswith(_PACKAGE)
+    package = sys.modules.get(name.partition(".")[0])
+    places = [getattr(package, "__file__", None), *getattr(package, "__path__", ())]
+    place = next((place for place in places if isinstance(place, str)), "")
+    return os.path.exists(place) and not is_installed(place) and not place.startswith(_PACKAGE)
 
 
 def _restore_builtins(first: _State) -> None:

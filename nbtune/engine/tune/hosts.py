@@ -102,7 +102,7 @@ class Hosts:
             self._used.clear()
             for node, hosts in self._idle.items():
                 kept: list[_Idle] = []
-                for host in hosts:
+                for host in reversed(hosts):  # those that were used last fit the next experiment best
                     if _state(host) == "tidy" and len(kept) < max(self._wanted[node], 1):
                         kept.append(host)
                     else:
