@@ -87,8 +87,8 @@ class Chunk:
             kinds: the classes.
         """
         if len(kinds) == 1:  # much faster than `isin`
-            return (self.kind == CODES[kinds[0]]).nonzero()[0]
-        return np.isin(self.kind, [CODES[kind] for kind in kinds]).nonzero()[0]
+            return np.flatnonzero(self.kind == CODES[kinds[0]])
+        return np.flatnonzero(np.isin(self.kind, [CODES[kind] for kind in kinds]))
 
     def metrics_of(self, kind: type[Event]) -> Iterator[tuple[str, np.ndarray, Any]]:
         """Yield each metric of the events of one class: its name, its rows and the values.

@@ -59,12 +59,16 @@ class HostingResourceManager(DeferredRemovalResourceManager):
     def begin(self, group: PlacementGroup, cpus: float, arguments: Mapping[str, Any]) -> Any:
         """Begin a trial in a host on the node of its placement group; return the host's handle.
 
+        Returns None if the group is not placed any more, since its node has ended.
+
         Args:
             group: the placement group.
             cpus: number of logical CPUs of the trial.
             arguments: what Tune gives to the constructor of a trial's actor.
         """
         (node,) = placement_group_table(group)["bundles_to_node_id"].values()
+        if not node:
+            return None
         host = self._given[group] = self._hosts.take(node, self._variables)
         variables = {name: os.environ[name] for name in environment.INHERITED_VARIABLES if name in os.environ}
         variables |= {name: value for name, value in os.environ.items() if name.startswith("RAY_TRAIN_")}
@@ -87,15 +91,22 @@ class _Hosted(PlacementGroupAcquiredResources):
     manager: Any = field(default=None, repr=False)
 
     def annotate_remote_entities(self, entities: Sequence[Any]) -> list[Any]:
-        return [_Start(self)]
+        return [_Start(self, super().annotate_remote_entities(list(entities))[0])]
 
 
 @dataclass(frozen=True)
 class _Start:
-    """Stands for the class of a trial's actor."""
+    """Stands for the class of a trial's actor.
+
+    Attributes:
+        resources: those of the trial.
+        actor_class: that of Tune, in the placement group.
+    """
 
     resources: _Hosted
+    actor_class: Any
 
     def remote(self, **arguments: Any) -> Any:
         (bundle,) = self.resources.resource_request.bundles
-        return self.resources.manager.begin(self.resources.placement_group, bundle.get("CPU", 0), arguments)
+        host = self.resources.manager.begin(self.resources.placement_group, bundle.get("CPU", 0), arguments)
+        return self.actor_class.remote(**arguments) if host is None else host

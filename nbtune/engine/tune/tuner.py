@@ -141,6 +141,8 @@ def make_run(
     if spec.reuse_actors and workers is None:
         scheduler.resource_manager = manager = HostingResourceManager()
         manager.host(hosts, payload, spec.metric, payload.environment)
+    if workers is None and not is_factory(spec.resources):
+        scheduler.resource_manager.slots = launch.slots
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
     trainable.__qualname__ = (

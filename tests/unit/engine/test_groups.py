@@ -32,6 +32,7 @@ class Cluster:
     def __init__(self) -> None:
         self.ready: set[Group] = set()
         self.removed: list[Group] = []
+        self.states: dict[Group, str] = {}
         self.now = 100.0
 
     def wait(self, futures: list[Group], num_returns: int = 1, timeout: float | None = None) -> tuple[Any, Any]:
@@ -51,6 +52,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     for module in (groups, placement_group, ray.util):
         monkeypatch.setattr(module, "remove_placement_group", cluster.removed.append)
+    monkeypatch.setattr(
+        groups, "placement_group_table_of", lambda group: {"state": cluster.states.get(group, "CREATED")}
+    )
     monkeypatch.setattr(groups, "time", SimpleNamespace(monotonic=lambda: cluster.now))
     return cluster
 
@@ -113,6 +117,67 @@ def test_a_group_that_is_ready_is_removed_at_once(cluster: Cluster, manager: Any
     manager.update_state()
     manager.cancel_resource_request(request)
     assert len(cluster.removed) == 1
+
+
+@pytest.fixture
+def full(cluster: Cluster, manager: Any) -> tuple[Any, Request]:
+    """The one group that fits is acquired, and another one like it is requested."""
+    manager.slots = 1
+    manager.request_resources(request := Request())
+    cluster.ready.update(manager.get_resource_futures())
+    acquired = manager.acquire_resources(request)
+    manager.request_resources(request)
+    assert manager.get_resource_futures() == [], "nothing is requested that does not fit"
+    return acquired, request
+
+
+def test_a_request_that_does_not_fit_gets_the_group_of_a_trial_that_ends(
+    cluster: Cluster, manager: Any, full: tuple[Any, Request]
+) -> None:
+    acquired, request = full
+    manager.free_resources(acquired)
+    assert cluster.removed == []
+    assert manager.has_resources_ready(request)
+    assert manager.acquire_resources(request).placement_group is acquired.placement_group
+
+
+def test_a_group_whose_node_has_ended_is_not_given_to_another_trial(
+    cluster: Cluster, manager: Any, full: tuple[Any, Request]
+) -> None:
+    acquired, _ = full
+    cluster.states[acquired.placement_group] = "RESCHEDULING"
+    manager.free_resources(acquired)
+    assert cluster.removed == [acquired.placement_group]
+    manager.update_state()
+    assert len(manager.get_resource_futures()) == 1, "a new one is requested"
+
+
+def test_a_request_that_waits_is_cancelled_without_a_trace(manager: Any, full: tuple[Any, Request]) -> None:
+    acquired, request = full
+    manager.cancel_resource_request(request)
+    manager.free_resources(acquired)
+    manager.update_state()
+    assert manager.get_resource_futures() == []
+
+
+def test_after_a_while_it_is_tried_whether_more_fits(cluster: Cluster, manager: Any, full: tuple[Any, Request]) -> None:
+    cluster.now += 6
+    manager.update_state()
+    [group] = manager.get_resource_futures()
+    cluster.ready.add(group)
+    manager.update_state()
+    assert manager.has_resources_ready(full[1])
+
+
+def test_a_pending_group_is_removed_at_once_if_nothing_has_been_freed_for_a_while(
+    cluster: Cluster, manager: Any
+) -> None:
+    manager.request_resources(request := Request())
+    [group] = manager.get_resource_futures()
+    cluster.now += 10
+    manager.cancel_resource_request(request)
+    manager.update_state()
+    assert cluster.removed == [group]
 
 
 def test_nothing_remains_at_the_end(cluster: Cluster, manager: Any) -> None:
