@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dry_run", "launch_prepared", "recorded_options", "should_wait", "wait_for_end"]
 
-_STORED_URL_NOTE = (
-    "Ray Tune stores the password in the storage's URL with the experiment; environment variables such as"
-    " AWS_SECRET_ACCESS_KEY are not stored"
-)
-
 
 def launch_prepared(prepared: Prepared) -> Experiment:
     """Start an experiment, on the connected cluster or on one that is started for it.
@@ -67,7 +62,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.protocol.trust import experiment_key, key_note
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Launch
-    from nbtune.engine.storage.storage import Storage, default_storage, has_credentials
+    from nbtune.engine.storage.storage import Storage, default_storage
     from nbtune.engine.trial.payload import code_sources
     from nbtune.launch.resume import resume_experiment
 
@@ -76,8 +71,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
     place = check_storage(storage, checkpoints=prepared.checkpoints, retries=spec.max_failures != 0)
-    kept = (_STORED_URL_NOTE,) if storage.is_uri and has_credentials(storage.place) else ()
-    planned = replace(planned, notes=(*planned.notes, *place.notes, *kept))
+    planned = replace(planned, notes=(*planned.notes, *place.notes))
     plain, secret = object_store_variables(os.environ) if storage.local_path is None else ({}, {})
     changed = changed_variables(same_machine=cluster.embedded)
     folder = _folder(spec.name)

@@ -171,8 +171,5 @@ def test_planted_secrets(
     found = holders(stored)
     assert found.pop(launches[0]) == needed
     assert found.pop(launches[1]) == needed | {"worker_env"}
-    # Ray Tune pickles the filesystem with the password of its URL, which a note says.
-    assert set().union(*found.values()) <= {"storage"}, found
-    assert all(path.endswith(".pkl") or "/basic-variant-state-" in path for path in found), found
-    assert any("AWS_SECRET_ACCESS_KEY" in note for note in remote.plan.notes)
+    assert found == {}
     assert stat.S_IMODE(os.stat(launches[0]).st_mode) == 0o600

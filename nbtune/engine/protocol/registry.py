@@ -7,9 +7,14 @@ role, which the restoring driver resolves to its own.
 
 from __future__ import annotations
 
+import copyreg
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Live", "forget_live", "live", "register_live"]
+__all__ = ["Live", "filesystem_by_reference", "forget_live", "live", "register_filesystem", "register_live"]
+
+_FILESYSTEM = "filesystem"
 
 _parts: dict[str, Any] = {}
 
@@ -39,6 +44,33 @@ def register_live(*parts: Live) -> None:
         parts: one for each role.
     """
     _parts.update({part.role: part for part in parts})
+
+
+def register_filesystem(filesystem: Any) -> None:
+    """Register the filesystem of the experiment's storage as that of this process.
+
+    Args:
+        filesystem: a `pyarrow.fs.FileSystem`.
+    """
+    _parts[_FILESYSTEM] = filesystem
+
+
+@contextmanager
+def filesystem_by_reference() -> Iterator[None]:
+    """Pickle the experiment's filesystem inside as a reference, since it may have the password of the storage's URL."""
+    filesystem = _parts[_FILESYSTEM]
+    kind, before = type(filesystem), copyreg.dispatch_table.get(type(filesystem))
+
+    def reduced(value: Any) -> Any:
+        return (live, (_FILESYSTEM,)) if value.equals(filesystem) else value.__reduce_ex__(2)
+
+    copyreg.pickle(kind, reduced)
+    try:
+        yield
+    finally:
+        del copyreg.dispatch_table[kind]
+        if before is not None:
+            copyreg.pickle(kind, before)
 
 
 def forget_live() -> None:

@@ -21,7 +21,7 @@ from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.utils.util import flatten_dict
 
 from nbtune.engine._ray.tune import add_samples, restart_generator
-from nbtune.engine.protocol.registry import Live
+from nbtune.engine.protocol.registry import Live, filesystem_by_reference
 from nbtune.engine.search.algorithms import Search
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
@@ -322,11 +322,12 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
     @ends_experiment(None)
     def save_to_dir(self, /, dirpath: str, session_str: str = "", **more: Any) -> None:
         if not self._is_unreadable:  # else the state of the earlier run stays as it is for the next resumption
-            whole = save_search(self._inner, dirpath, session_str)
             target = Path(dirpath, _STATE.format(session_str))
             part = target.with_suffix(".part")
-            # The scheduler's state is here, since Tune writes that of callbacks later, when it is too late to sign it.
-            part.write_bytes(cloudpickle.dumps((self._state, self._configs, whole, self.dump_scheduler())))
+            with filesystem_by_reference():
+                whole = save_search(self._inner, dirpath, session_str)
+                # The scheduler's state is here: Tune writes that of callbacks later, when it is too late to sign it.
+                part.write_bytes(cloudpickle.dumps((self._state, self._configs, whole, self.dump_scheduler())))
             part.replace(target)
         self.on_saved(changed_files(dirpath, self._earlier))
 

@@ -13,7 +13,7 @@ from ray.tune.logger import JsonLoggerCallback
 
 from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.driver_of import DriverOf
-from nbtune.engine.protocol.registry import register_live
+from nbtune.engine.protocol.registry import register_filesystem, register_live
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.protocol.trust import NOTHING
@@ -109,6 +109,7 @@ def make_run(
     search = make_search(spec, launch.space)
     # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
     filesystem, path = launch.storage.join(launch.folder).open()
+    register_filesystem(filesystem)
     files = SignedFiles(filesystem, path, log.epoch, launch.key)
     search_alg = SteerableSearch(search, launch.slots, max_concurrent, failures)
     recorder = Recorder(log, search_alg, total, files, past, failed=failed)
@@ -203,7 +204,7 @@ def _new(
             reuse_actors=spec.reuse_actors,
             trial_dirname_creator=trial_folder,
         ),
-        run_config=tune.RunConfig(
+        run_config=_RunConfig(
             name=name,
             storage_path=parent or ("/" if path.startswith("/") else "."),
             storage_filesystem=filesystem,
@@ -218,6 +219,24 @@ def _new(
             verbose=0,
         ),
     )
+
+
+class _RunConfig(tune.RunConfig):
+    """Settings of a run that are pickled without the filesystem, which may have a password. A resume brings its own."""
+
+    def __copy__(self) -> _RunConfig:
+        copied = object.__new__(_RunConfig)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _plain_config, ({**self.__dict__, "storage_filesystem": None},)
+
+
+def _plain_config(fields: dict[str, Any]) -> tune.RunConfig:
+    config: tune.RunConfig = object.__new__(tune.RunConfig)
+    config.__dict__.update(fields)
+    return config
 
 
 def _training(spec: Spec) -> Training | None:
