@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DriverProcess"]
 
 _IDLE_TIMEOUT = 600.0  # seconds without an experiment after which the process exits
+_EXCESS_TIMEOUT = 60.0  # seconds after which processes of trials end beyond those that are started ahead
 _RESET_TIMEOUT = 5.0  # seconds that a kernel waits for a process whose experiment is over
 _POLL_INTERVAL = 2.0  # seconds between two looks at that
 _START_METHODS = frozenset({"put_large", "start", "resume"})
@@ -139,6 +140,8 @@ class DriverProcess:
             for experiment, driver in list(self._drivers.items()):
                 if experiment != self._running and not driver.has_readers():
                     self._drivers.pop(experiment, None)
+            if self._running is None and time.monotonic() - self._idle_since > _EXCESS_TIMEOUT:
+                self._hosts.trim()
             if self._running is not None or self._drivers:
                 continue
             if self._is_ending or time.monotonic() - self._idle_since > _IDLE_TIMEOUT or is_launcher_gone():

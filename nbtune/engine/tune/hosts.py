@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +31,13 @@ class _Idle:
         actor: its handle.
         tidying: Ray's reference to what `TrialHost.tidy` returns; None for a host that has not run any trial.
         variables: the variables with which libraries were imported there; None before the first trial.
+        used: when it has last been used, by `time.monotonic`; 0 before the first trial.
     """
 
     actor: Any
     tidying: Any = None
     variables: Mapping[str, str] | None = None
+    used: float = 0.0
 
 
 class Hosts:
@@ -88,7 +91,7 @@ class Hosts:
         """
         with self._lock:
             node, variables = self._used.pop(actor)
-            self._idle.setdefault(node, []).append(_Idle(actor, actor.tidy.remote(), variables))
+            self._idle.setdefault(node, []).append(_Idle(actor, actor.tidy.remote(), variables, time.monotonic()))
 
     def settle(self) -> None:
         """After an experiment, tidy the hosts, and replace those that cannot be used again."""
@@ -100,15 +103,24 @@ class Hosts:
             for actor in self._used:  # Tune has ended without freeing them
                 _end(actor)
             self._used.clear()
+        self._end_all_but(lambda node, position, host: _state(host) == "tidy")
+        self._fill()
+
+    def trim(self) -> None:
+        """End the hosts beyond the number that is kept: the last experiment had more, and is over for a while."""
+        self._end_all_but(lambda node, position, host: position < self._wanted[node])
+
+    def _end_all_but(self, is_kept: Callable[[str, int, _Idle], bool]) -> None:
+        """End idle hosts. Those that were used last come first: they fit the next experiment best."""
+        with self._lock:
             for node, hosts in self._idle.items():
                 kept: list[_Idle] = []
-                for host in reversed(hosts):  # those that were used last fit the next experiment best
-                    if _state(host) == "tidy" and len(kept) < max(self._wanted[node], 1):
+                for host in sorted(hosts, key=lambda host: host.used, reverse=True):
+                    if is_kept(node, len(kept), host):
                         kept.append(host)
                     else:
                         _end(host.actor)
                 self._idle[node] = kept
-        self._fill()
 
     def _fill(self) -> None:
         with self._lock:
