@@ -66,6 +66,10 @@ class DriverProcess:
         if running is not None and running.is_over():  # it is about to be ready
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ready.wait(), _RESET_TIMEOUT)
+        from nbtune.engine.trial import tidy
+
+        if tidy.packages_changed():  # its processes may have imported another version
+            self._is_ending = True
         if self._running is not None or self._is_ending:
             return False
         self._idle_since = time.monotonic()

@@ -32,7 +32,7 @@ import psutil
 from nbtune.spec.cell.origin import is_installed
 from nbtune.spec.units import format_size
 
-__all__ = ["initial_variable", "remember", "tidy"]
+__all__ = ["initial_variable", "packages_changed", "remember", "tidy"]
 
 _MAX_GROWTH = 1 << 30  # bytes of memory
 _THREADS_TIMEOUT = 1.0  # seconds in which threads that are about to end may end
@@ -60,6 +60,7 @@ class _State:
     filters: list[Any]
     loggers: dict[str, tuple[int, list[Any], bool, bool]]
     numpy: dict[str, Any]
+    packages: dict[str, float]
 
 
 _first: _State | None = None
@@ -82,6 +83,7 @@ def remember() -> None:
         filters=list(warnings.filters),
         loggers={name: _logger_state(logger) for name, logger in _loggers().items()},
         numpy=_numpy_state(),
+        packages=_package_folders(),
     )
 
 
@@ -138,6 +140,17 @@ def initial_variable(name: str) -> str | None:
     except (psutil.Error, OSError, SystemError):
         return None
     return variables.get(name)
+
+
+def packages_changed() -> bool:
+    """Return whether packages were installed or removed since this process has remembered its first state."""
+    return _first is not None and _first.packages != _package_folders()
+
+
+def _package_folders() -> dict[str, float]:
+    """Return the folders of installed packages, with the times of their last changes."""
+    folders = {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
+    return {path: os.stat(path).st_mtime for path in sorted(folders) if os.path.isdir(path)}
 
 
 def _remains(first: _State, *, threads: bool) -> str | None:

@@ -81,3 +81,17 @@ def test_what_cannot_be_undone_is_the_reason_to_end(what: str, tmp_path: Path) -
 def test_a_process_that_does_not_know_its_first_state_is_not_used_again() -> None:
     code = "from nbtune.engine.trial import tidy; print(tidy.tidy())"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "does not know its first state"
+
+
+def test_installed_packages_are_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    code = f"""
+import os
+sys.path.append({str(folder)!r})
+tidy.remember()
+before = tidy.packages_changed()
+os.mkdir({str(folder / "new-1.0.dist-info")!r})
+print(before, tidy.packages_changed())
+"""
+    assert run(code, tmp_path) == "False True"
