@@ -185,3 +185,20 @@ def test_a_killed_process_is_replaced(run: Any) -> None:
     psutil.Process(driver_pid(second)).kill()
     third = run(where, SPACE).wait()
     assert third.status == "finished"
+
+
+def test_workers_stay_for_the_next_experiment_in_a_clean_state(run: Any, ready: Callable[[Any], None]) -> None:
+    def leaves(config: dict[str, Any]) -> None:
+        import torch
+
+        nbtune.report(pid=os.getpid(), left=os.environ.get("LEFT", ""), type=str(torch.get_default_dtype()))
+        os.environ["LEFT"] = "here"
+        torch.set_default_dtype(torch.float64)
+
+    first = run(leaves, {"x": 1}, workers=2, cpus=1)
+    ready(first)
+    second = run(leaves, {"x": 1}, workers=2, cpus=1).wait()
+    assert second.status == "finished", second.error
+    assert set(second.history["pid"]) == set(first.history["pid"])
+    assert set(second.history["left"]) == {""}
+    assert set(second.history["type"]) == {"torch.float32"}

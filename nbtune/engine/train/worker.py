@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psutil
-
 from nbtune.engine._ray.train_worker import (
     DistributedTrainFnUtils,
     LocalTrainFnUtils,
@@ -33,7 +31,7 @@ from nbtune.engine.protocol.environment import set_variables
 from nbtune.engine.protocol.events import CPU, SECONDS, WAITED
 from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.protocol.trust import NOTHING, ExperimentKey
-from nbtune.engine.trial import output, session
+from nbtune.engine.trial import output, session, tidy
 from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint, stored_checkpoint
 from nbtune.engine.trial.directory import working_directory
 from nbtune.engine.trial.last_words import note_path, noting_the_end
@@ -110,7 +108,7 @@ class Preparation:
     cpus: float | None = None
 
 
-_environment_at_start: dict[str, str] | None = None  # of this process, before that of its first trial was set
+_is_prepared = False  # whether this process has been prepared once
 
 
 def prepare_process(preparation: Preparation) -> None:
@@ -119,22 +117,16 @@ def prepare_process(preparation: Preparation) -> None:
     Args:
         preparation: what it needs.
     """
-    global _environment_at_start
-    if _environment_at_start is None:
-        _environment_at_start = dict(os.environ)
-    if preparation.cpus is not None and not _has_own_threads():
+    global _is_prepared
+    if not _is_prepared:
+        _is_prepared = True
+        tidy.remember()
+    if preparation.cpus is not None and tidy.initial_variable(_THREADS) is None:
         os.environ[_THREADS] = str(max(math.floor(preparation.cpus), 1))  # as Ray does
     set_variables(preparation.environment)
     for name in preparation.imports:
         with suppress(Exception):  # whoever uses the module next reports the error
             importlib.import_module(name)
-
-
-def _has_own_threads() -> bool:
-    """Tell whether this process was started with a number of threads, which Ray does not replace either."""
-    with suppress(psutil.Error, OSError, SystemError):
-        return _THREADS in psutil.Process().environ()
-    return False
 
 
 def reset_process() -> bool:
@@ -159,10 +151,7 @@ def tidy_process() -> str | None:
     Returns:
         Why that is not possible, or None.
     """
-    if _environment_at_start is not None:
-        os.environ.clear()
-        os.environ.update(_environment_at_start)
-    return None
+    return tidy.tidy()
 
 
 @dataclass(frozen=True)

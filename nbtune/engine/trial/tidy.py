@@ -241,13 +241,20 @@ def _restore_numpy(numpy: Any) -> None:
 
 
 def _restore_torch(torch: Any) -> None:
+    # Only what has changed: some of these functions import torch._dynamo, which takes seconds.
     torch.seed()
-    torch.set_default_dtype(torch.float32)
-    torch.set_default_device(None)
-    torch.use_deterministic_algorithms(False)
-    torch.set_grad_enabled(True)
-    torch.autograd.set_detect_anomaly(False)
-    torch.set_float32_matmul_precision("highest")
+    if torch.get_default_dtype() is not torch.float32:
+        torch.set_default_dtype(torch.float32)
+    if torch.get_default_device().type != "cpu":
+        torch.set_default_device(None)
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(False)
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+    if torch.is_anomaly_enabled():
+        torch.autograd.set_detect_anomaly(False)
+    if torch.get_float32_matmul_precision() != "highest":
+        torch.set_float32_matmul_precision("highest")
     torch.set_printoptions(profile="default")
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, False
     if torch.distributed.is_available() and torch.distributed.is_initialized():

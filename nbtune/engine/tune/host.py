@@ -8,6 +8,7 @@ imported by a new process before anything else, and so imports nothing that take
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,8 @@ class TrialHost:
 
         self.stop()
         reserve(None)
+        if (kept := sys.modules.get("nbtune.engine.train.kept")) is not None:  # it has run trials with workers
+            kept.tidy_workers()
         if self._error is not None:
             return "has run a trial that failed"
         return tidy.tidy()

@@ -66,7 +66,7 @@ class HostingResourceManager(DeferredRemovalResourceManager):
             cpus: number of logical CPUs of the trial.
             arguments: what Tune gives to the constructor of a trial's actor.
         """
-        (node,) = placement_group_table(group)["bundles_to_node_id"].values()
+        node = placement_group_table(group)["bundles_to_node_id"][0]
         if not node:
             return None
         host = self._given[group] = self._hosts.take(node, self._variables)
@@ -77,7 +77,7 @@ class HostingResourceManager(DeferredRemovalResourceManager):
 
 
 def _is_plain(request: ResourceRequest) -> bool:
-    return not request.head_bundle_is_empty and len(request.bundles) == 1 and request.bundles[0].keys() <= _PLAIN
+    return all(bundle.keys() <= _PLAIN for bundle in request.bundles)
 
 
 @dataclass
@@ -107,6 +107,7 @@ class _Start:
     actor_class: Any
 
     def remote(self, **arguments: Any) -> Any:
-        (bundle,) = self.resources.resource_request.bundles
-        host = self.resources.manager.begin(self.resources.placement_group, bundle.get("CPU", 0), arguments)
+        request = self.resources.resource_request
+        cpus = 0 if request.head_bundle_is_empty else request.bundles[0].get("CPU", 0)
+        host = self.resources.manager.begin(self.resources.placement_group, cpus, arguments)
         return self.actor_class.remote(**arguments) if host is None else host

@@ -139,10 +139,10 @@ def make_run(
         _training(spec),
         launch.key,
     )
-    if spec.reuse_actors and workers is None:
+    if spec.reuse_actors:
         scheduler.resource_manager = manager = HostingResourceManager()
         manager.host(hosts, payload, spec.metric, payload.environment)
-    if workers is None and not is_factory(spec.resources):
+    if not is_factory(spec.resources) and (workers is None or workers.elastic is None):
         scheduler.resource_manager.slots = launch.slots
     trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
     trainable = tune.with_resources(trial, _resources(launch))
