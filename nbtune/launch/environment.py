@@ -51,5 +51,10 @@ def changed_variables(*, same_machine: bool, start: Mapping[str, str] = _START) 
     return {
         name: os.environ.get(name)
         for name in sorted(names)
-        if not name.startswith(_NOT_THE_USERS) and name not in excluded
+        if not name.startswith(_NOT_THE_USERS) and name not in excluded and not _is_rays(os.environ.get(name))
     }
+
+
+def _is_rays(value: str | None) -> bool:
+    """Tell whether Ray has set a variable, as it does with PYTHONBREAKPOINT."""
+    return value is not None and value.startswith("ray.util.")

@@ -25,12 +25,17 @@ def driver_pid(experiment: Any) -> int:
     return int(ray.get(experiment._source.driver.actor.pid.remote()))
 
 
-def where(config: dict[str, Any]) -> None:
-    """Take both slots, so that both processes are used."""
-    import time
+@pytest.fixture
+def where() -> Callable[[dict[str, Any]], None]:
+    """A function that is pickled by value: a module of the tests would be one of the user's."""
 
-    time.sleep(0.3)
-    nbtune.report(pid=os.getpid())
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        time.sleep(0.3)  # both slots are used
+        nbtune.report(pid=os.getpid())
+
+    return train
 
 
 @pytest.fixture
@@ -104,9 +109,12 @@ def test_a_module_of_the_user_that_was_changed_is_imported_again(run: Any, tmp_p
     assert not pids(first) & pids(second)
 
 
-def test_a_process_whose_trial_has_failed_ends_and_is_replaced(run: Any) -> None:
+def test_a_process_whose_trial_has_failed_ends_and_is_replaced(run: Any, where: Any) -> None:
     def fails(config: dict[str, Any]) -> None:
-        where(config)
+        import time
+
+        time.sleep(0.3)
+        nbtune.report(pid=os.getpid())
         if config["index"] == 0:
             raise ValueError("as intended")
 
@@ -121,7 +129,7 @@ def test_a_process_whose_trial_has_failed_ends_and_is_replaced(run: Any) -> None
 
 
 def test_libraries_that_read_variables_when_they_are_imported_get_a_process_of_their_own(
-    run: Any, ready: Callable[[Any], None]
+    run: Any, where: Any, ready: Callable[[Any], None]
 ) -> None:
     first = run(where, SPACE)
     ready(first)
@@ -132,7 +140,7 @@ def test_libraries_that_read_variables_when_they_are_imported_get_a_process_of_t
     assert pids(third) <= pids(second)
 
 
-def test_without_reuse_each_trial_has_a_new_process(run: Any) -> None:
+def test_without_reuse_each_trial_has_a_new_process(run: Any, where: Any) -> None:
     first = run(where, SPACE).wait()
     second = run(where, SPACE, reuse_actors=False).wait()
     assert len(pids(second)) == 2
@@ -158,7 +166,7 @@ def test_two_experiments_at_once_have_processes_of_their_own(
 
 
 def test_a_stopped_experiment_leaves_processes_for_the_next_one(
-    run: Any, ready: Callable[[Any], None], until: Callable[..., None]
+    run: Any, where: Any, ready: Callable[[Any], None], until: Callable[..., None]
 ) -> None:
     def endless(config: dict[str, Any]) -> None:
         import time
@@ -176,7 +184,7 @@ def test_a_stopped_experiment_leaves_processes_for_the_next_one(
     assert driver_pid(second) == driver_pid(first)
 
 
-def test_a_killed_process_is_replaced(run: Any) -> None:
+def test_a_killed_process_is_replaced(run: Any, where: Any) -> None:
     first = run(where, SPACE).wait()
     for pid in pids(first):
         psutil.Process(pid).kill()

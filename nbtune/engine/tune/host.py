@@ -55,6 +55,9 @@ class TrialHost:
         self._has_own_threads = tidy.initial_variable(_THREADS) is not None
         tidy.remember()
 
+    def ping(self) -> None:
+        """Do nothing: this process lives."""
+
     def begin(self, payload: TrialPayload, metric: str | None, place: Place, arguments: Mapping[str, Any]) -> None:
         """Do what the constructor of Tune's actor does.
 

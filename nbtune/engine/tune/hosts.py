@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.protocol import environment
@@ -20,6 +21,7 @@ from nbtune.engine.tune.host import TrialHost
 __all__ = ["Hosts"]
 
 _log = logging.getLogger(__name__)
+_PING_TIMEOUT = 2.0  # seconds for an idle host to answer
 _TIDY_TIMEOUT = 5.0  # seconds after an experiment in which its hosts are expected to be tidy
 
 
@@ -72,7 +74,7 @@ class Hosts:
             remaining: list[_Idle] = []
             for host in self._idle.get(node, []):
                 if usable is None and host.variables in (None, early) and (state := _state(host)) != "tidying":
-                    if state == "tidy":
+                    if state == "tidy" and _is_alive(host):
                         usable = host.actor
                     else:
                         _end(host.actor)
@@ -142,6 +144,17 @@ def _state(host: _Idle) -> str:
     if reason is not None:
         _log.warning("a process of trials is not used again: it %s", reason)
     return "tidy" if reason is None else "unusable"
+
+
+def _is_alive(host: _Idle) -> bool:
+    """Tell whether the process of an idle host has not been killed; one that is still starting is alive."""
+    try:
+        ray.get(host.actor.ping.remote(), timeout=_PING_TIMEOUT if host.used else 0.0)
+    except GetTimeoutError:
+        return not host.used
+    except Exception:  # it has ended
+        return False
+    return True
 
 
 def _new(node: str) -> Any:
