@@ -30,6 +30,7 @@ _IDLE_TIMEOUT = 600.0  # seconds without an experiment after which the process e
 _EXCESS_TIMEOUT = 60.0  # seconds after which processes of trials end beyond those that are started ahead
 _RESET_TIMEOUT = 5.0  # seconds that a kernel waits for a process whose experiment is over
 _POLL_INTERVAL = 2.0  # seconds between two looks at that
+_START_TIMEOUT = 30.0  # seconds that a command waits for the start of its experiment
 _START_METHODS = frozenset({"put_large", "start", "resume"})
 
 
@@ -51,6 +52,8 @@ class DriverProcess:
         from nbtune.engine.tune import tuner  # noqa: F401
 
         self._drivers: dict[str, Driver] = {}  # by experiment
+        self._ended: set[str] = set()  # experiments whose drivers are forgotten
+        self._begun = asyncio.Event()  # the next experiment has begun
         self._running: str | None = None  # the experiment that is not over
         self._ready = asyncio.Event()  # it can run an experiment, or ends
         self._is_ending = False
@@ -95,12 +98,24 @@ class DriverProcess:
         Raises:
             SourceLostError: the driver has ended.
         """
-        driver = self._drivers.get(experiment)
-        if driver is None:
-            if method not in _START_METHODS:
-                raise SourceLostError("its driver has ended")
-            driver = self._begin(experiment)
-        return await getattr(driver, method)(*arguments)
+        if method in _START_METHODS and experiment not in self._drivers:
+            self._begin(experiment)
+        else:
+            await self._wait_for(experiment)
+        return await getattr(self._drivers[experiment], method)(*arguments)
+
+    async def _wait_for(self, experiment: str) -> None:
+        """Wait for the start of an experiment: Ray may execute a command before it, whose arguments arrive later.
+
+        Raises:
+            SourceLostError: it was here, or does not come.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_TIMEOUT):
+                while experiment not in self._drivers and experiment not in self._ended:
+                    await self._begun.wait()
+        if experiment not in self._drivers:
+            raise SourceLostError("its driver has ended")
 
     async def end(self) -> None:
         """Exit when no experiment is running and no driver has readers: this process is not needed any more."""
@@ -108,7 +123,7 @@ class DriverProcess:
 
     # -- experiments ------------------------------------------------------------------------------
 
-    def _begin(self, experiment: str) -> Driver:
+    def _begin(self, experiment: str) -> None:
         import ray
 
         from nbtune.engine.driver.driver import Driver
@@ -121,7 +136,8 @@ class DriverProcess:
         own = DriverOf(ray.get_runtime_context().current_actor, experiment)
         driver = self._drivers[experiment] = Driver(own, self._hosts, self._on_over, self._exit)
         driver.watch()
-        return driver
+        self._begun.set()
+        self._begun = asyncio.Event()
 
     def _on_over(self) -> None:
         """Prepare for the next experiment, on the thread of the one that is over."""
@@ -143,6 +159,7 @@ class DriverProcess:
             time.sleep(_POLL_INTERVAL)
             for experiment, driver in list(self._drivers.items()):
                 if experiment != self._running and not driver.has_readers():
+                    self._ended.add(experiment)
                     self._drivers.pop(experiment, None)
             if self._running is None and time.monotonic() - self._idle_since > _EXCESS_TIMEOUT:
                 self._hosts.trim()
