@@ -55,20 +55,18 @@ def stored_checkpoints(trial: Any) -> list[str]:
 
 
 def wait_until_free(until: Callable[..., None]) -> None:
-    """Wait until all processes have ended and all CPUs are free."""
+    """Wait until no process runs a trial, and all CPUs are free. Idle processes stay for the next experiment."""
     import ray
 
-    names = ("TrainWorker", "SynchronizationActor", "TrialProcess")
-
-    def remaining() -> list[str]:
+    def running() -> list[str]:
         commands = []
         for process in psutil.process_iter(["cmdline"]):
             text = " ".join(process.info["cmdline"] or ())
-            if any(f"ray::{name}" in text for name in names) and _ours(process):
+            if text.startswith(("ray::TrialHost.train", "ray::TrialProcess")) and _ours(process):
                 commands.append(text)
         return commands
 
-    until(lambda: not remaining(), "the end of all processes")
+    until(lambda: not running(), "the end of all trials")
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"], "all CPUs")
     table = ray.util.placement_group_table
     until(lambda: all(group["state"] == "REMOVED" for group in table().values()), "the end of all placement groups")
@@ -303,7 +301,12 @@ def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, unt
     until(lambda: trial.metrics["step"] > reached + 3, "it goes on", 200)
     assert contiguous(trial)
     assert "worker 0 begins at 0\n--- started again ---\nworker 0 begins at" in trial.logs(rank=0)
-    (own,) = {process.pid for process in psutil.process_iter(["cmdline"]) if _is_trial(process)}
+    found: set[int] = set()
+    until(
+        lambda: found.update(one.pid for one in psutil.process_iter(["cmdline"]) if _is_trial(one)) or found,
+        "its own process trains",
+    )
+    (own,) = found
     os.kill(own, signal.SIGKILL)
     until(lambda: trial._state.failures == 2, "the failure is told")
     reached = trial.metrics["step"]
@@ -316,7 +319,7 @@ def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, unt
 
 
 def _is_trial(process: psutil.Process) -> bool:
-    return "ray::TrialProcess" in " ".join(process.info["cmdline"] or ()) and _ours(process)
+    return " ".join(process.info["cmdline"] or ()).startswith("ray::TrialHost.train") and _ours(process)
 
 
 def test_stopped_trials_release_their_resources(run: Any, until: Any) -> None:

@@ -95,7 +95,7 @@ def contiguous(trial):
 def free():
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
     until(lambda: all(group["state"] == "REMOVED" for group in ray.util.placement_group_table().values()))
-    until(lambda: not processes("TrainWorker") and not processes("SynchronizationActor"))
+    until(lambda: not processes("ray::TrialHost.train"))
 
 experiment = run(1000, [1.0], max_failures=2)
 until(lambda: len(experiment.history) > 3)
@@ -109,8 +109,8 @@ def killed(pid, failures):
     say(contiguous(trial))
 
 killed(int(trial.workers["pid"][1]), 1)
-until(lambda: len(processes("ray::TrialProcess")) == 1)  # the one before may still be ending
-(own,) = processes("ray::TrialProcess")
+until(lambda: len(processes("ray::TrialHost.train")) == 1)  # the one before may still be ending
+(own,) = processes("ray::TrialHost.train")
 killed(own.pid, 2)
 trial.stop()
 experiment.wait(60)
