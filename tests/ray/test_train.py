@@ -218,6 +218,7 @@ def test_a_single_worker_runs_the_next_trial_if_reuse_is_on(run: Any, until: Any
 def test_idle_workers_are_handed_on_to_the_next_experiment(cluster: Any, until: Any, tmp_path: Path) -> None:
     import ray
 
+    Host.__module__ = "__main__"  # pickled by value: workers would import this module, which counts as the user's
     host = ray.remote(num_cpus=0)(Host).remote()  # a process of trials that outlives their placement groups
     half: list[dict[str, float]] = [{"CPU": 0.5}] * 2
     first = ray.get(host.train.remote(half, "first", {"OWN": "x"}, tmp_path / "a"))
@@ -253,6 +254,20 @@ class Host:
         from nbtune.engine.train.worker_group import GroupSettings
         from nbtune.frameworks import framework_of
 
+        def describe(config: dict[str, Any]) -> None:
+            """Write what a worker's process is like. Not in the module, which would be one of the user's."""
+            import ray.train
+            import torch.distributed as dist
+
+            about = {
+                "pid": os.getpid(),
+                "rank": ray.train.get_context().get_world_rank(),
+                "size": dist.get_world_size(),
+                "variable": os.environ.get("OWN", ""),
+                "threads": os.environ["OMP_NUM_THREADS"],
+            }
+            Path(config["folder"], str(about["rank"])).write_text(json.dumps(about))
+
         torch = framework_of("torch")
         group = ray.util.placement_group(bundles)
         ray.get(group.ready())
@@ -272,21 +287,6 @@ class Host:
         from nbtune.engine.train.kept import tidy_workers
 
         tidy_workers()
-
-
-def describe(config: dict[str, Any]) -> None:
-    """Write what a worker's process is like."""
-    import ray.train
-    import torch.distributed as dist
-
-    about = {
-        "pid": os.getpid(),
-        "rank": ray.train.get_context().get_world_rank(),
-        "size": dist.get_world_size(),
-        "variable": os.environ.get("OWN", ""),
-        "threads": os.environ["OMP_NUM_THREADS"],
-    }
-    Path(config["folder"], str(about["rank"])).write_text(json.dumps(about))
 
 
 def test_killed_workers_and_processes_continue_from_the_checkpoint(run: Any, until: Any) -> None:
