@@ -304,11 +304,12 @@ def test_errors_of_resuming(run: Any, tmp_path: Path) -> None:
 def test_the_driver_ends_with_its_experiment(run: Any, until: Any, counting: Any) -> None:
     experiment = run(counting, {"a": 1})
     until(lambda: len(experiment.history), "a report")
-    driver = driver_of(experiment)
+    driver, actor = driver_of(experiment), experiment._source.driver.actor
     assert (
         os.path.basename(experiment.path) in nbtune.experiments(os.path.dirname(experiment.path)).query("live").index[0]
     )
     experiment.wait(60)
     assert reports_in_storage(experiment.path) == 20
-    driver.wait(60)
+    until(lambda: ray.get(actor.info.remote()) is None, "the process runs nothing any more")
+    assert driver.is_running(), "it stays for the next experiment"
     assert not nbtune.experiments(os.path.dirname(experiment.path))["live"].any()
