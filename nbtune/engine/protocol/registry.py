@@ -58,7 +58,10 @@ def register_filesystem(filesystem: Any) -> None:
 @contextmanager
 def filesystem_by_reference() -> Iterator[None]:
     """Pickle the experiment's filesystem inside as a reference, since it may have the password of the storage's URL."""
-    filesystem = _parts[_FILESYSTEM]
+    filesystem = _parts.get(_FILESYSTEM)
+    if filesystem is None:  # a process that is not a driver's
+        yield
+        return
     kind, before = type(filesystem), copyreg.dispatch_table.get(type(filesystem))
 
     def reduced(value: Any) -> Any:
