@@ -168,6 +168,7 @@ def probe(
 
 def _probe(module: str, *arguments: str, timeout: float, variables: Mapping[str, str]) -> dict[str, Any]:
     """Run a module of this package in a new process with its own Ray; return the result that it writes."""
+    loads.append(wait_until_idle())
     # A short path in /tmp: it contains Ray's sockets, whose paths may have at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="nbb", dir="/tmp"))
     out = folder / "out.json"
@@ -178,7 +179,6 @@ def _probe(module: str, *arguments: str, timeout: float, variables: Mapping[str,
         _OUT: str(out),
         _STORAGE: str(folder / "results"),
     }
-    loads.append(wait_until_idle())
     began = time.perf_counter()
     try:
         with (folder / "log").open("w") as log:
