@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
-from nbtune.cluster.embedded import embedded
+from nbtune.cluster.embedded import early, embedded
 from nbtune.cluster.link import address as addresses
 from nbtune.cluster.link import ahead, auth
 from nbtune.cluster.link.address import Address, UnreachableError
@@ -13,11 +14,11 @@ from nbtune.cluster.link.attach import adopt, attach, disconnect_if_gone
 from nbtune.cluster.link.imports import import_ray
 from nbtune.cluster.link.link import Cluster, Link, current_link, describe, set_link
 from nbtune.cluster.link.probe import probe
-from nbtune.cluster.local import local
+from nbtune.cluster.local import local, state
 from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 
-__all__ = ["Cluster", "connect", "import_ray", "is_connected_to", "reach"]
+__all__ = ["Cluster", "connect", "import_ray", "is_connected_to", "reach", "start_ahead"]
 
 
 def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | None = None) -> Cluster:
@@ -75,6 +76,9 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
             )
         requested = Address("local")
     auth.reset_mode()
+    early.check(ray)
+    if (cpus, gpus) != (None, None) or (requested is not None and requested.kind != "local"):
+        early.stop()
     if requested is None or requested.kind == "auto":
         if not local.join(requested) and not _attach_on_this_machine(ray, requested):
             _embed(ray, cpus, gpus, requested)
@@ -82,8 +86,22 @@ def connect(address: str | None = None, *, cpus: int | None = None, gpus: int | 
         _embed(ray, cpus, gpus, requested)
     else:
         attach(ray, requested, probe(requested), requested)
+    early.check(ray)  # it ends if this kernel is connected to another cluster
     ahead.start()
     return describe(ray)
+
+
+def start_ahead() -> bool:
+    """Begin to start an embedded Ray in the background, if that is what `connect` without arguments would start.
+
+    Returns:
+        Whether it does.
+    """
+    ray = sys.modules.get("ray")
+    if os.environ.get("RAY_ADDRESS") or state.read() or (ray is not None and ray.is_initialized()):
+        return False
+    early.begin()
+    return True
 
 
 def reach() -> bool:
@@ -161,5 +179,6 @@ def _attach_on_this_machine(ray: Any, requested: Address | None) -> bool:
 
 
 def _embed(ray: Any, cpus: int | None, gpus: int | None, requested: Address | None) -> None:
-    embedded.start(ray, NAMESPACE, cpus, gpus)
-    set_link(ray, Link("embedded", requested))
+    if not early.join(ray, requested):
+        embedded.start(ray, NAMESPACE, cpus, gpus)
+        set_link(ray, Link("embedded", requested))

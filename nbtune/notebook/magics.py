@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
-from traitlets import Any as AnyTrait
-from traitlets import TraitError, observe
 
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
 from nbtune.notebook.ahead import after_cell
+from nbtune.notebook.settings import Settings
 from nbtune.shell import can_interact, cell_number, say
-from nbtune.spec.options.defaults import session
 from nbtune.spec.options.help import help_page
 from nbtune.spec.options.line import Line, parse_line
-from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.options.tokenizer import split_first, split_line
 
 if TYPE_CHECKING:
@@ -42,38 +39,17 @@ def register(shell: Any) -> None:
     Args:
         shell: an `IPython.core.interactiveshell.InteractiveShell`.
     """
-    shell.register_magics(NbTune)
+    shell.register_magics(NbTune(shell))
     shell.events.register("post_run_cell", after_cell)
 
 
-class _Defaults(Magics):
-    """The defaults of the session, ``%config NbTune.OPTION = VALUE``: one trait per option."""
-
-    @observe(*OPTIONS)
-    def _set(self, change: Any) -> None:
-        try:
-            if change.new is not None:
-                OPTIONS[change.name].read(change.new)
-        except ValueError as error:
-            self.set_trait(change.name, change.old)
-            raise TraitError(f"NbTune.{change.name}: {error}") from None
-        session[change.name] = change.new
-
-
-for _option in OPTIONS.values():
-    _trait = AnyTrait(None, allow_none=True, help=f"Default of {_option.flag}: {_option.help}.").tag(config=True)
-    setattr(_Defaults, _option.name, _trait)
-    _trait.class_init(_Defaults, _option.name)
-_Defaults.setup_class(dict(_Defaults.__dict__))
-
-
 @magics_class
-class NbTune(_Defaults):
+class NbTune(Settings, Magics):
     """Turn a cell into a hyperparameter sweep on Ray."""
 
     if TYPE_CHECKING:
         shell: InteractiveShell  # IPython's is optional; a magic has one
-        storage: Any  # an option, as all traits of `_Defaults`
+        storage: Any  # an option, as all traits of `Settings`
         storage_filesystem: Any
 
     @line_cell_magic
@@ -204,8 +180,11 @@ class NbTune(_Defaults):
 
             lines.append(str(connect()))
         else:
+            from nbtune.cluster.embedded import early
+
             lines.append(
-                "no cluster is connected; %tune cluster and the first %%tune connect or start Ray on this machine"
+                early.status()
+                or "no cluster is connected; %tune cluster and the first %%tune connect or start Ray on this machine"
             )
         return "\n".join(lines)
 

@@ -20,6 +20,7 @@ from tests.bench.places import PLACES
 FIGURES = (
     "imports",
     "processes",
+    "quickstart",
     "fresh",
     "returns",
     "stop",

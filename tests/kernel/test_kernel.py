@@ -382,3 +382,32 @@ def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     helped = notebook.cell("%tune help").text
     assert "--metric NAME" in helped
     assert "loguniform" in helped
+
+
+def test_ray_starts_in_the_background_and_ends_if_it_is_not_needed(notebook: Notebook) -> None:
+    holder = "from nbtune.cluster.embedded import early; holder = early._holder; print(holder.pid)"
+    ended = "holder.wait(60) if holder.poll() is None else None; print(early._holder)"
+    notebook.cell("import ray; ray.shutdown()")
+    wrong = notebook.cell('%config NbTune.start = "lode"')
+    assert "(at once, in the background)" in wrong.text + wrong.error
+    assert "did you mean 'load'?" in wrong.text + wrong.error
+    notebook.cell('%config NbTune.start = "load"')
+    assert "in the background, as NbTune.start" in notebook.cell("%tune").text
+    notebook.cell(holder)
+    swept = notebook.cell("%%tune swept --samples 2\nx: uniform(0, 1)\nreport(score=x)", interactive=False)
+    assert not swept.error
+    assert "embedded Ray: 1 node" in notebook.cell("%tune").text
+    assert (
+        notebook.cell("print(ray._private.worker._global_node.is_head(), early._holder is holder)").text
+        == "False True\n"
+    )
+    assert notebook.cell("ray.shutdown()").error == ""
+    assert notebook.cell(ended).text == "None\n"
+
+    notebook.cell("%config NbTune.start = None")
+    notebook.cell('%config NbTune.start = "load"')
+    assert notebook.cell(holder).text
+    connected = notebook.cell("context = ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)")
+    assert connected.error == "", "the Ray in the background must not hinder the user's own"
+    assert notebook.cell(ended).text == "None\n"
+    assert "1 node, 1 CPUs" in notebook.cell("%tune").text

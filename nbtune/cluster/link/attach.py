@@ -15,7 +15,7 @@ from nbtune.cluster.link.probe import ProbeResult, missing_token, wrong_token
 from nbtune.engine.protocol.environment import NAMESPACE
 from nbtune.errors import ClusterError
 
-__all__ = ["adopt", "attach", "attach_local", "disconnect_if_gone"]
+__all__ = ["adopt", "attach", "attach_embedded", "attach_local", "disconnect_if_gone"]
 
 # Ray ends the kernel's process, and so its variables, when a cluster has not answered for this long; a minute by
 # default. `disconnect_if_gone` disconnects instead.
@@ -101,6 +101,24 @@ def attach_local(ray: Any, address: Address, requested: Address | None, *, same_
             ray.shutdown()
             raise
     set_link(ray, Link("local", requested, missing))
+
+
+def attach_embedded(ray: Any, address: Address, requested: Address | None) -> None:
+    """Connect to an embedded Ray that another process has started for this kernel.
+
+    Args:
+        ray: the module.
+        address: where it is.
+        requested: the address that the user has given, if any.
+
+    Raises:
+        ClusterError: it has ended.
+    """
+    if auth.requested_mode() is None:
+        auth.use_mode("token")
+    check_reachable(address)
+    _init(ray, address, on_loopback=True)
+    set_link(ray, Link("embedded", requested))
 
 
 def adopt(ray: Any) -> None:

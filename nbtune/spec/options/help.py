@@ -46,7 +46,8 @@ while its experiment runs, the cell shows that one; --replace or --new start ano
 
 If a value is the name of a notebook variable, the variable's value is used; VAR is always one. Defaults of
 the session: %config NbTune.storage = "/data/sweeps"; of a project: [tool.nbtune] in pyproject.toml. A flag
-overrides both.
+overrides both. With %config NbTune.start = "load", Ray starts at once, in the background, instead of with
+the first sweep.
 """
 _LINE = """\
     %tune                                  experiments of this session, and the cluster

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbtune.spec.options.defaults import session, with_defaults
+from nbtune.spec.options.defaults import early_start, read_start, session, with_defaults
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +78,21 @@ def test_an_entry_that_is_not_a_table_is_a_problem(project, text):
 def test_a_missing_project_file_is_not_a_problem(tmp_path):
     (tmp_path / "pyproject.toml").write_text("", "utf-8")
     assert with_defaults({}, tmp_path) == ({}, [])
+
+
+def test_when_ray_starts(project):
+    assert not early_start(project("[tool.nbtune]\ncpus = 1\n"))
+    folder = project('[tool.nbtune]\nstart = "load"\ncpus = 1\n')
+    assert early_start(folder)
+    assert with_defaults({}, folder) == ({"cpus": 1}, []), "it is not an option of an experiment"
+    session["start"] = "sweep"
+    assert not early_start(folder)
+    session["start"] = None
+    assert early_start(folder)
+    _, (problem,) = with_defaults({}, project('[tool.nbtune]\nstart = "lod"\n'))
+    assert str(problem).endswith(
+        'pyproject.toml, [tool.nbtune]: start: expected one of "load" (at once, in the background), "sweep" (with the'
+        " first experiment), got 'lod' (did you mean 'load'?)"
+    )
+    with pytest.raises(ValueError, match="got 1"):
+        read_start(1)
