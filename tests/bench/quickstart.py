@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 
@@ -46,6 +47,8 @@ def cells(side: str) -> list[str]:
 
 
 def _probe(side: str) -> None:
+    from playwright.sync_api import expect
+
     from tests.bench.lab import lab
 
     with lab() as opened:
@@ -64,7 +67,7 @@ def _probe(side: str) -> None:
         page.evaluate(_ENTER)
         opened.watch()
         cell = notebook.start(sweep)
-        notebook.idle()
+        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=120_000)
         returned = time.time()
         first = opened.until_drawn("d.points >= 1", 120)["when"]
         entered = page.evaluate("entered")
