@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from IPython.core.compilerop import CachingCompiler
+from IPython.core.events import EventManager, available_events
 
 import nbtune
 from nbtune.errors import ExperimentError, Problem, SpecError, option_ref, spell, spell_option, spelled
@@ -84,7 +85,10 @@ def from_magic(**options: Any) -> str:
     """Return the message that the magic line gives, where each value is one of a variable, if the option allows it."""
     variables = {f"value_of_{name}": value for name, value in options.items()}
     history = SimpleNamespace(input_hist_parsed=[""])
-    magics = NbTune(SimpleNamespace(user_ns=variables, compile=CachingCompiler(), history_manager=history))
+    events = EventManager(None, available_events)
+    magics = NbTune(
+        SimpleNamespace(user_ns=variables, compile=CachingCompiler(), history_manager=history, events=events)
+    )
     words = [
         f"--{name.replace('_', '-')}={f'value_of_{name}' if OPTIONS[name].variable else value or repr('')}"
         for name, value in options.items()
