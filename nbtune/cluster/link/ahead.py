@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from nbtune.engine.protocol.environment import NAMESPACE
+from nbtune.engine.protocol.importing import without_collection
 
 __all__ = ["start", "start_processes"]
 
@@ -37,9 +38,10 @@ def _call_when_idle(function: Callable[[], None]) -> None:
 
 def _import() -> None:
     """Import what the kernel needs to start an experiment, which takes over a second, before the user starts one."""
-    import pandas  # noqa: F401
-    import ray.tune  # noqa: F401
+    with without_collection():
+        import pandas  # noqa: F401
+        import ray.tune  # noqa: F401
 
-    import nbtune.engine.client.launch
-    import nbtune.engine.search.algorithms
-    import nbtune.engine.trial.payload  # noqa: F401
+        import nbtune.engine.client.launch
+        import nbtune.engine.search.algorithms
+        import nbtune.engine.trial.payload  # noqa: F401

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.protocol import environment
+from nbtune.engine.protocol.importing import without_collection
 
 if TYPE_CHECKING:
     from nbtune.engine.train.payload import TrialPayload
@@ -47,8 +48,9 @@ class TrialHost:
 
     def __init__(self) -> None:
         os.environ.update(environment.HOST_VARIABLES)
-        from nbtune.engine.trial import tidy
-        from nbtune.engine.tune import trainable  # noqa: F401 - takes long, and is needed by the first trial
+        with without_collection():
+            from nbtune.engine.trial import tidy
+            from nbtune.engine.tune import trainable  # noqa: F401 - takes long, and is needed by the first trial
 
         self._trial: TrialProcess | None = None
         self._error: BaseException | None = None
