@@ -35,6 +35,7 @@ FIGURES = (
     "bytes",
     "flood",
     "workers",
+    "many",
     "train",
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""

@@ -44,9 +44,12 @@ __all__ = [
     "convert_task_errors",
     "end_processing",
     "forget_parameters",
+    "forget_transient",
+    "is_copying",
     "is_end_of_trial",
     "move_to_present_folder",
     "own_registry",
+    "points_of",
     "population_checkpoints",
     "report_result",
     "restart_generator",
@@ -81,7 +84,8 @@ def own_registry() -> Iterator[None]:
     """
     registry._prefix = ray.get_runtime_context().get_actor_id()
     try:
-        yield
+        with _remembered_classes():
+            yield
     finally:
         with suppress(Exception):  # the cluster may have ended
             registry.unregister_all()
@@ -93,6 +97,30 @@ def forget_parameters() -> None:
     It remains as long as the process: each call registers a function that Ray calls when it is initialized.
     """
     _post_init_hooks[:] = [hook for hook in _post_init_hooks if type(getattr(hook, "__self__", None)) is not Parameters]
+
+
+@contextmanager
+def _remembered_classes() -> Iterator[None]:
+    """Let Tune read the class of the trials from the cluster once, and not six times for each trial.
+
+    What is registered again inside is not seen, but Tune registers the class before it asks for it.
+    """
+    changed: Any = registry
+    kind, found = type(registry), dict[tuple[str, str], Any]()
+
+    def get(category: str, key: str) -> Any:
+        if (category, key) not in found:
+            found[category, key] = kind.get(registry, category, key)
+        return found[category, key]
+
+    def contains(category: str, key: str) -> bool:
+        return (category, key) in found or bool(kind.contains(registry, category, key))
+
+    changed.get, changed.contains = get, contains
+    try:
+        yield
+    finally:
+        del changed.get, changed.contains
 
 
 def is_end_of_trial(error: BaseException) -> bool:
@@ -217,6 +245,26 @@ def without_actor_reuse(controller: Any) -> Iterator[None]:
         controller._reuse_actors = before
 
 
+def forget_transient(trial: Any) -> None:
+    """Forget what Tune needs of a trial only while it runs: 20 kB that it keeps, and stores with each snapshot.
+
+    Args:
+        trial: one that is about to end, and is not tried again.
+    """
+    trial.run_metadata.metric_n_steps = {}  # the last values of all numbers, for the averages of the next result
+    trial._default_result_or_future = None  # what Tune asks the process for whenever it starts or is reused
+
+
+def is_copying(storage: Any) -> bool:
+    """Tell whether Tune copies the files on this machine to storage at this moment.
+
+    Args:
+        storage: the storage context of a trial.
+    """
+    process = storage.syncer._sync_process
+    return process is not None and bool(process.is_running)
+
+
 def set_resource_manager(controller: Any, manager: Any) -> None:
     """Replace what requests placement groups for trials.
 
@@ -258,18 +306,29 @@ def set_start_checkpoint(trial: Any, result: TrainingResult) -> None:
     trial._restore_checkpoint_result = result
 
 
-def restart_generator(generator: BasicVariantGenerator, experiment: Any, points: list[dict[str, Any]]) -> None:
-    """Let a generator of variants, which has come to its end, generate those of another experiment.
+def points_of(generator: BasicVariantGenerator) -> list[dict[str, Any]]:
+    """Return the `points_to_evaluate` of a generator of variants.
+
+    Args:
+        generator: Tune's grid and random search.
+    """
+    points: list[dict[str, Any]] = generator._points_to_evaluate
+    return points
+
+
+def restart_generator(generator: BasicVariantGenerator, experiments: list[Any], points: list[dict[str, Any]]) -> None:
+    """Let a generator of variants, which has come to its end, generate those of other experiments.
 
     `add_configurations` is public, but the generator would stay at its end, and repeat its first points.
 
     Args:
         generator: Tune's grid and random search.
-        experiment: a `ray.tune.Experiment`.
-        points: its `points_to_evaluate`.
+        experiments: each a `ray.tune.Experiment`.
+        points: the `points_to_evaluate` of each of them.
     """
     generator._points_to_evaluate = points
-    generator.add_configurations([experiment])
+    for experiment in experiments:
+        generator.add_configurations([experiment])
     generator._trial_iter, generator._finished = None, False
 
 

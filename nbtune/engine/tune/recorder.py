@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 
 from nbtune.engine._ray.core import actor_id
+from nbtune.engine._ray.tune import forget_transient
 from nbtune.engine.protocol.events import (
     AttemptFailed,
     CheckpointSaved,
@@ -119,7 +120,8 @@ class Recorder(Live, Callback):
             trial: Tune's trial.
         """
         trial_id = trial.trial_id
-        self.staging = trial.storage.experiment_driver_staging_path
+        if self.staging is None:
+            self.staging = trial.storage.experiment_driver_staging_path
         if not trial.is_finished():
             self._search_alg.on_added(trial_id)
         if trial_id not in self.numbers:
@@ -247,6 +249,7 @@ class Recorder(Live, Callback):
             self._end(trial, "stopped", "pruned")
         else:
             self._end(trial, "finished", "done")
+        forget_transient(trial)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         # Tune calls no callback for the trials that it ends together with the experiment.

@@ -15,7 +15,7 @@ from typing import Any
 import ray.cloudpickle as cloudpickle
 from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
-from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
 from nbtune.engine._ray.tune import end_processing, population_checkpoints, set_resource_manager
 from nbtune.engine._ray.tune import tune_controller as unwrapped
@@ -66,6 +66,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
+        self._open: dict[str, Any] = {}  # the trials that are not over, and some that are, in the order of Tune's list
         self._calls = 0  # of the scheduler, one inside the other: stopping a trial calls it again
 
     # -- the user's commands ----------------------------------------------------------------------
@@ -115,6 +116,8 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
             set_resource_manager(unwrapped(tune_controller), self.resource_manager)
         self.controller = tune_controller
         self._on_add(trial)
+        self._open.pop(trial.trial_id, None)  # a trial that is tried again is the last one in Tune's list, too
+        self._open[trial.trial_id] = trial
         if self._saved is None:
             self._inner.on_trial_add(tune_controller, trial)
         else:
@@ -168,11 +171,15 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._restore(tune_controller)
         if self._to_resume:
             waiting = {Trial.PAUSED, Trial.PENDING}
-            known = {t.trial_id: t for t in tune_controller.get_trials() if t.status in waiting}
+            known = {t.trial_id: t for t in self._open_trials() if t.status in waiting}
             self._to_resume = [trial_id for trial_id in self._to_resume if trial_id in known]
             if self._to_resume:
                 return known[self._to_resume[0]]
-        chosen = self._inner.choose_trial_to_run(self._visible(tune_controller))
+        visible = self._visible(tune_controller)
+        if type(self._inner).choose_trial_to_run is FIFOScheduler.choose_trial_to_run:
+            # It looks at all trials of the list, several times for each further trial.
+            visible = _FilteredController(visible, self._to_pause, self._open_trials())
+        chosen = self._inner.choose_trial_to_run(visible)
         return None if chosen is not None and chosen.trial_id in self._to_pause else chosen
 
     @ends_experiment("")
@@ -181,9 +188,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
     def needed_checkpoints(self) -> set[str]:
         """Return the paths of the checkpoints that trials start from, or may start from. Called on another thread."""
-        open_trials = (
-            [] if self.controller is None else [t for t in self.controller.get_trials() if not t.is_finished()]
-        )
+        open_trials = [trial for trial in list(self._open.values()) if not trial.is_finished()]
         if not open_trials:
             return set()
         paths = {str(trial.checkpoint.path) for trial in open_trials if trial.checkpoint is not None}
@@ -200,6 +205,12 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
             if self._calls == 1:  # it may stop trials, which calls this again
                 end_processing(self._inner, self.controller)
             self._calls -= 1
+
+    def _open_trials(self) -> list[Any]:
+        """Return the trials that are not over, in the order of Tune's list."""
+        for trial_id in [trial_id for trial_id, trial in self._open.items() if trial.is_finished()]:
+            del self._open[trial_id]
+        return list(self._open.values())
 
     def _visible(self, controller: Any) -> Any:
         return _FilteredController(controller, self._to_pause) if self._to_pause else controller
@@ -256,13 +267,20 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
 
 class _FilteredController:
-    """Tune's controller without the trials that the user has paused."""
+    """Tune's controller without the trials that the user has paused.
 
-    def __init__(self, controller: Any, hidden: set[str]) -> None:
-        self._controller, self._hidden = controller, hidden
+    Args:
+        controller: the controller.
+        hidden: the ids of these trials.
+        trials: the other trials; None for all that the controller has.
+    """
+
+    def __init__(self, controller: Any, hidden: set[str], trials: list[Any] | None = None) -> None:
+        self._controller, self._hidden, self._trials = controller, hidden, trials
 
     def get_trials(self) -> list[Any]:
-        return [trial for trial in self._controller.get_trials() if trial.trial_id not in self._hidden]
+        trials = self._controller.get_trials() if self._trials is None else self._trials
+        return [trial for trial in trials if trial.trial_id not in self._hidden]
 
     def get_live_trials(self) -> set[Any]:
         return {trial for trial in self._controller.get_live_trials() if trial.trial_id not in self._hidden}

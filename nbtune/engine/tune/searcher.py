@@ -20,9 +20,10 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 from ray.tune.utils.util import flatten_dict
 
-from nbtune.engine._ray.tune import add_samples, restart_generator
+from nbtune.engine._ray.tune import add_samples, points_of, restart_generator
 from nbtune.engine.protocol.registry import Live, filesystem_by_reference
 from nbtune.engine.search.algorithms import Search
+from nbtune.engine.search.grid_parts import grid_parts
 from nbtune.engine.search.sampling import Rejected
 from nbtune.engine.search.tokens import from_tokens
 from nbtune.engine.tune.continuation import revive, start_from_checkpoint
@@ -119,7 +120,7 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
             points = [copy.deepcopy(point) for _ in range(samples) for point in self._search.grid or ()]
             more = copy.copy(self._state.experiment)
             more.spec = {**more.spec, "num_samples": samples if self._search.grid is None else len(points)}
-            restart_generator(inner, more, points)
+            restart_generator(inner, [more] if points else grid_parts(more), points)
         elif isinstance(inner, SearchGenerator):
             add_samples(inner, samples)
         else:
@@ -183,7 +184,10 @@ class SteerableSearch(Live, HasUserPart, SearchAlgorithm):
         # A restored tuner whose snapshot cannot be read starts a new run, without the number of samples.
         experiments[0].spec["num_samples"] = self._search.samples
         self._state.experiment = experiments[0]
-        self._inner.add_configurations(experiments)
+        inner = self._inner
+        is_grid = isinstance(inner, BasicVariantGenerator) and not points_of(inner)  # each part would begin with these
+        for experiment in grid_parts(experiments[0]) if is_grid else experiments:
+            inner.add_configurations([experiment])
 
     @ends_experiment(None)
     def next_trial(self) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 from ray import tune
-from ray.tune.logger import JsonLoggerCallback
 
 from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.driver_of import DriverOf
@@ -29,6 +29,7 @@ from nbtune.engine.tune.control import Control
 from nbtune.engine.tune.hosting import HostingResourceManager
 from nbtune.engine.tune.hosts import Hosts
 from nbtune.engine.tune.recorder import Recorder, trial_folder
+from nbtune.engine.tune.result_files import ResultFiles, RunFinished
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
@@ -83,7 +84,7 @@ class Run:
 
     def fit(self) -> None:
         """Run Tune until the experiment is over."""
-        with own_registry():
+        with own_registry(), suppress(RunFinished):
             self.tuner.fit()
 
 
@@ -131,7 +132,8 @@ def make_run(
     )
     for command in resume.commands if resume is not None else ():
         control.submit(command)
-    register_live(search_alg, recorder, scheduler, stopping, control)
+    results = ResultFiles()
+    register_live(search_alg, recorder, scheduler, stopping, control, results)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         driver,
@@ -160,9 +162,7 @@ def make_run(
             storage_filesystem=filesystem,
         )
     else:
-        tuner = _new(
-            launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, JsonLoggerCallback()]
-        )
+        tuner = _new(launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, results])
         files.add(TUNER, read_file(filesystem, f"{path}/{TUNER}"))
     return Run(tuner, control, recorder, scheduler, failures, files)
 
