@@ -17,8 +17,9 @@ def no_value_note(state: TrialState, metric: str | None) -> str:
         state: the trial.
         metric: the experiment's metric, or None.
     """
-    is_over = state.status == "finished" or (state.status == "stopped" and state.iterations > 0)
-    if metric is None or state.has_number or not is_over:
+    if metric is None or state.has_number:
+        return ""
+    if not (state.status == "finished" or (state.status == "stopped" and state.iterations > 0)):
         return ""
     if metric in state.metrics:
         value = state.metrics[metric]

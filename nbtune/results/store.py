@@ -36,7 +36,7 @@ from nbtune.results.missing import gaps
 from nbtune.results.reports import Configuration, Reports, configuration_of
 from nbtune.results.state import SavedCheckpoint, TrialState
 from nbtune.results.table import trial_table
-from nbtune.results.values import TrialValues, best_of, ranked
+from nbtune.results.values import Best, TrialValues, ranked
 from nbtune.results.workers import Workers
 
 __all__ = ["ENDED", "Store"]
@@ -84,6 +84,8 @@ class Store:
         self.missing: list[tuple[int, int]] = []
         self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
+        self._order: dict[int, None] = {}  # their numbers, those of the trials that have changed last at the end
+        self._best, self._best_version = Best(self._trials), -1  # the version at which it was looked for
         self._counts: Counter[str] = Counter()
         self.reports = Reports(self._lock)
         self.workers = Workers(self._lock)
@@ -188,7 +190,7 @@ class Store:
                 repeating.add(trial)
             state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
             state.row = before + int(at[-1])
-            state.changed = self.version + 1
+            self._touch(state)
         if len(reported):
             self.reports.add(chunk, is_repeated=bool(repeating))
             for name, rows, values in chunk.metrics_of(TrialReported):
@@ -212,7 +214,7 @@ class Store:
             self._update(event)
             return
         state = self._trial(event.trial)
-        state.changed = self.version + 1
+        self._touch(state)
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
@@ -267,6 +269,12 @@ class Store:
             self._counts["pending"] += 1
         return state
 
+    def _touch(self, state: TrialState) -> None:
+        """Note that a trial changes with the next version."""
+        state.changed = self.version + 1
+        self._order.pop(state.number, None)
+        self._order[state.number] = None
+
     def _set_status(self, state: TrialState, status: str) -> None:
         self._counts[state.status] -= 1
         self._counts[status] += 1
@@ -285,6 +293,20 @@ class Store:
         """Return all trials by their numbers. Their fields change while the experiment runs."""
         with self._lock:
             return [self._trials[number] for number in sorted(self._trials)]
+
+    def changed_since(self, version: int) -> list[TrialState]:
+        """Return the trials that have changed since a version, by their numbers; as `states` does.
+
+        Args:
+            version: an earlier value of `version`, of the same generation.
+        """
+        with self._lock:
+            changed = []
+            for number in reversed(self._order):
+                if self._trials[number].changed <= version:
+                    break
+                changed.append(number)
+            return [self._trials[number] for number in sorted(changed)]
 
     def state(self, number: int) -> TrialState | None:
         """Return a copy of the present state of a trial; None for an unknown one.
@@ -309,7 +331,8 @@ class Store:
     def best(self) -> TrialState | None:
         """Return the trial with the best value of the metric, or None. Failed trials do not count."""
         with self._lock:
-            return best_of(self._trials.values(), self._metadata.get("mode"))
+            changed, self._best_version = self.changed_since(self._best_version), self.version
+            return self._best.update(changed, self._metadata.get("mode"))
 
     def value_configuration(self, state: TrialState) -> Configuration:
         """Return the parameters with which a trial has reached its value; those of its last report without a value.

@@ -6,7 +6,7 @@ The scopes are those of Ray Tune's `ExperimentAnalysis.get_best_trial`. Reports 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from nbtune.results.columns import groups
 from nbtune.results.reports import Reports
 from nbtune.results.state import TrialState
 
-__all__ = ["ScopedValue", "TrialValues", "adjective", "best_of", "column_name", "ranked", "value_words"]
+__all__ = ["Best", "ScopedValue", "TrialValues", "adjective", "column_name", "ranked", "value_words"]
 
 _WINDOWS = {"last-5-avg": 5, "last-10-avg": 10}  # scope -> the number of reports
 
@@ -138,15 +138,35 @@ def ranked(states: Iterable[TrialState], mode: str | None) -> list[TrialState]:
     return sorted(states, key=partial(_place, mode=mode))
 
 
-def best_of(states: Iterable[TrialState], mode: str | None) -> TrialState | None:
-    """Return the trial with the best value, or None. Failed trials do not count. Of equals the earlier one is returned.
+class Best:
+    """The trial with the best value among those that were added. Failed trials do not count; of equals, the first does.
 
     Args:
-        states: the trials.
-        mode: "min" or "max".
+        states: the states of all trials by number, which change.
     """
-    best = min(states, key=partial(_place, mode=mode), default=None)
-    return best if best is not None and _is_compared(best) else None
+
+    def __init__(self, states: Mapping[int, TrialState]) -> None:
+        self._states = states
+        self._best: TrialState | None = None
+        self._place: tuple[bool, float, int] = (True, 0, 0)  # of the best
+
+    def update(self, changed: Iterable[TrialState], mode: str | None) -> TrialState | None:
+        """Return the best trial, or None.
+
+        Args:
+            changed: the trials that have changed since the last call.
+            mode: "min" or "max".
+        """
+        place = partial(_place, mode=mode)
+        if self._best is not None and place(self._best) > self._place:  # it has failed, or its last value is worse
+            changed = self._states.values()
+        elif self._best is not None:
+            changed = [*changed, self._best]
+        best = min(changed, key=place, default=None)
+        self._best = best if best is not None and _is_compared(best) else None
+        if self._best is not None:
+            self._place = place(self._best)
+        return self._best
 
 
 def _is_compared(state: TrialState) -> bool:

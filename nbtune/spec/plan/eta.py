@@ -70,15 +70,16 @@ def time_left(
     Returns:
         The estimate, or None while no trial is over and when all are.
     """
-    known = list(trials)
-    durations = [
-        trial.ended - trial.started for trial in known if trial.ended is not None and trial.started is not None
-    ]
-    running = [
-        max(0.0, now - trial.started) for trial in known if trial.status == "running" and trial.started is not None
-    ]
-    paused = [0.0 if math.isnan(trial.time_s) else trial.time_s for trial in known if trial.status == "paused"]
-    over = sum(trial.ended is not None for trial in known)
+    durations, running, paused, over = [], [], [], 0
+    for trial in trials:
+        if trial.ended is not None:
+            over += 1
+            if trial.started is not None:
+                durations.append(trial.ended - trial.started)
+        if trial.status == "running" and trial.started is not None:
+            running.append(max(0.0, now - trial.started))
+        elif trial.status == "paused":
+            paused.append(0.0 if math.isnan(trial.time_s) else trial.time_s)
     if not durations or over >= total:
         return None
     new = [0.0] * (total - over - len(running) - len(paused))
@@ -99,7 +100,10 @@ def estimate(durations: Sequence[float], running: Sequence[float], waiting: Sequ
     """
     generator = random.Random(0)  # noqa: S311 - no secret; a fixed seed, so that the estimate does not flicker
     mean = statistics.fmean(durations)
-    deviation = statistics.pstdev(durations) / mean if mean > 0 else 0.0  # relative
+    # Relative. `statistics.pstdev` is exact, and takes 10 ms for the durations of 10,000 trials.
+    deviation = (
+        math.sqrt(math.fsum((one - mean) ** 2 for one in durations) / len(durations)) / mean if mean > 0 else 0.0
+    )
     # The relative standard error of the mean: the first trials tell little about the others.
     error = math.sqrt(
         (_PRIOR_DEVIATION**2 + len(durations) * deviation**2) / len(durations) / max(1, len(durations) - 1)

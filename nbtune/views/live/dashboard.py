@@ -70,6 +70,11 @@ class Dashboard(ipywidgets.VBox):
         self._rows, self._points, self._sequence = TableRows(store), CurvePoints(store, store.metric or ""), 0
         self._generation = store.generation
         self._statuses: dict[int, str] = {}  # trial -> the status that the curves have
+        self._curves_version, self._curves_over = (
+            0,
+            False,
+        )  # the store's version, and whether it was over, in the curves
+        self._running: set[int] = set()  # the trials that run, as far as the curves have them
         self._last_alive = 0.0  # when the browser last got a message for certain
         commands = CommandHandlers(
             experiment,
@@ -204,22 +209,17 @@ class Dashboard(ipywidgets.VBox):
             if metric != self._points.metric or store.generation != self._generation:
                 self._generation = store.generation
                 self._points, everything = CurvePoints(store, metric), True
-            states = store.states()
-            best = store.best()
-            running = {state.number for state in states if state.status == "running"}
+            changed, best = self._new_statuses(everything=everything), store.best()
             detailed = {
-                *sorted(running)[:_MAX_DETAILED],
+                *sorted(self._running)[:_MAX_DETAILED],
                 *self._curves.selection[:_MAX_DETAILED],
                 *({best.number} if best else ()),
             }
             update, reset = self._points.update(detailed, everything=everything)
             if reset:
-                self._statuses.clear()
-            statuses = {state.number: status_of(store, state) for state in states}
-            changed = [state for state in states if self._statuses.get(state.number) != statuses[state.number]]
+                changed = self._new_statuses(everything=True)
             if not (reset or update.segments or changed):
                 return
-            self._statuses = statuses
             self._sequence += 1
             self._curves.send(
                 {
@@ -228,11 +228,27 @@ class Dashboard(ipywidgets.VBox):
                     "seq": self._sequence,
                     "metric": metric,
                     "best": best.number if best else None,
-                    "trials": [[s.number, statuses[s.number], _label(s)] for s in changed],
+                    "trials": [[s.number, self._statuses[s.number], _label(s)] for s in changed],
                     "segments": update.segments,
                 },
                 update.buffers(),
             )
+
+    def _new_statuses(self, *, everything: bool) -> list[TrialState]:
+        """Return the trials whose status, as it is shown, is not the one that the curves have; all if everything."""
+        store, version, over = self._store, self._store.version, self._store.status in ENDED
+        if everything:
+            self._statuses.clear()
+            self._running.clear()
+        is_shown_alike = over == self._curves_over and not everything
+        recent = store.changed_since(self._curves_version) if is_shown_alike else store.states()
+        before, now = self._statuses, {state.number: status_of(store, state) for state in recent}
+        changed = [state for state in recent if before.get(state.number) != now[state.number]]
+        self._statuses.update(now)
+        self._running.difference_update(now)
+        self._running.update(state.number for state in recent if state.status == "running")
+        self._curves_version, self._curves_over = version, over
+        return changed
 
     # -- requests of the browser ------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.results.columns import ABSENT
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import TrialState
-from nbtune.results.store import Store
+from nbtune.results.store import ENDED, Store
 from nbtune.results.values import adjective
 from nbtune.spec.space.values import label
 from nbtune.views.text import status_of
@@ -17,6 +17,8 @@ from nbtune.views.text import status_of
 __all__ = ["TableRows", "cell", "parameter_kind"]
 
 _MAX_CELL = 200  # characters
+_MAX_DOMAIN = 2000  # characters of a parameter's domain
+_MAX_CHOICES = 200  # values of a parameter that are offered one by one
 _MAX_INTEGER = 2**53  # JavaScript's numbers are exact below
 
 
@@ -34,8 +36,11 @@ def cell(value: Any) -> Any:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, int) and abs(value) < _MAX_INTEGER:
         return value
-    text = value if isinstance(value, str) else label(value)
-    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
+    return _shortened(value if isinstance(value, str) else label(value), _MAX_CELL)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def parameter_kind(recorded: RecordedParameter | None) -> str | None:
@@ -67,7 +72,8 @@ class TableRows:
         self._columns: list[dict[str, Any]] | None = None
         self._sent_version = 0  # the store's version at the last message
         self._best: int | None = None
-        self._statuses: dict[int, str] = {}  # trial -> status in the last message
+        self._noted: set[int] = set()  # the trials with an error, or without a value
+        self._over = False  # whether the experiment was over at the last message
         self._generation = store.generation
 
     def message(self, *, everything: bool = False) -> dict[str, Any] | None:
@@ -78,28 +84,38 @@ class TableRows:
         """
         store = self._store
         version = store.version
-        states = store.states()
-        statuses = {state.number: status_of(store, state) for state in states}
-        changed = [
-            s for s in states if s.changed > self._sent_version or statuses[s.number] != self._statuses.get(s.number)
-        ]
+        over = store.status in ENDED
+        if everything or store.generation != self._generation:
+            everything = True
+            changed = store.states()
+            self._noted.clear()
+        else:
+            changed = store.changed_since(self._sent_version)
+            if over != self._over:  # the status of trials that have not ended is shown in another way
+                numbers = {state.number for state in changed}
+                changed = [s for s in store.states() if s.number in numbers or s.status not in ENDED]
         for state in changed:
             self._parameters.update(dict.fromkeys(state.parameters))
-        columns = self._describe(any(state.error or no_value_note(state, store.metric) for state in states))
+            if state.error or no_value_note(state, store.metric):
+                self._noted.add(state.number)
+            else:
+                self._noted.discard(state.number)
+        columns = self._describe(bool(self._noted))
         best = store.best()
         number = best.number if best else None
-        reset = everything or columns != self._columns or store.generation != self._generation
+        reset = everything or columns != self._columns
         if not (reset or changed or number != self._best):
             return None
         self._columns, self._sent_version, self._best = columns, version, number
-        self._statuses, self._generation = statuses, store.generation
+        self._over, self._generation = over, store.generation
+        paused = store.states() if store.counts["paused"] else []
         return {
             "type": "table",
             "reset": reset,
             "columns": columns,
-            "rows": [self._row(state) for state in (states if reset else changed)],
+            "rows": [self._row(state) for state in (store.states() if reset else changed)],
             "best": number,
-            "by_scheduler": [s.number for s in states if s.status == "paused" and s.reason == "scheduler"],
+            "by_scheduler": [s.number for s in paused if s.status == "paused" and s.reason == "scheduler"],
             "metric": store.metric,
             "mode": store.metadata.get("mode"),
         }
@@ -120,10 +136,12 @@ class TableRows:
             recorded = space.get(name, RecordedParameter())
             shown = f"config/{name}" if name in store.metrics() else name
             kind = parameter_kind(space.get(name))
+            if kind == "choice" and len(recorded["values"]) > _MAX_CHOICES:
+                kind = "any"  # such as a grid of 10,000 numbers
             cells = [*map(cell, recorded["values"])] if kind == "choice" else None
             log = "log" in (recorded.get("of") or recorded).get("kind", "")
             column = _column(f"config/{name}", shown, "param", log, cells)
-            columns.append({**column, "kind": kind, "space": recorded.get("text", "")})
+            columns.append({**column, "kind": kind, "space": _shortened(recorded.get("text", ""), _MAX_DOMAIN)})
         columns += [_column(f"metric/{name}", name, "metric") for name in metrics]
         columns += [_column("iterations", "iterations", "iterations"), _column("time_s", "time (s)", "time_s")]
         return [*columns, _column("error", "error", "error")] if failed else columns

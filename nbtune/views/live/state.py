@@ -107,8 +107,7 @@ def _state_hint(store: Store) -> str:
         return f"{counts['paused']} paused, none running; resume one in the table, or stop the experiment"
     if live and not (counts["running"] or counts["paused"]) and not store.progress()[0]:
         return _starting(store)
-    failed = [state for state in store.states() if state.status == "failed"]
-    if failed:
+    if counts["failed"] and (failed := [state for state in store.states() if state.status == "failed"]):
         more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
     if hint := no_value_hint(store.states(), store.metric):

@@ -56,6 +56,32 @@ def ray_value(values, scope, mode):
     return None if found is None or not math.isfinite(found) else found
 
 
+STEP = st.tuples(st.integers(0, 3), st.floats(-9, 9) | st.sampled_from(["failed", "again", math.nan]))
+
+
+@given(st.lists(st.lists(STEP, max_size=4), max_size=12), SCOPE, MODE)
+def test_the_best_trial_after_each_change_is_that_of_all_events_at_once(batches, scope, mode):
+    start = ExperimentUpdated(metadata={"status": "running", "metric": "x", "mode": mode, "scope": scope})
+    added = [TrialAdded(number, ray_id=str(number), config={}, folder="t") for number in range(4)]
+    events, store, made = [start, *added], feed(Store(), start, *added), [0] * 4
+    for batch in batches:
+        version, new = store.version, []
+        for number, value in batch:
+            if value == "failed":
+                new.append(TrialEnded(number, status="failed", reason="error"))
+            elif value == "again":  # a retry without a checkpoint: its reports do not count any more
+                made[number] = 0
+                new.append(TrialStarted(number))
+            else:
+                made[number] += 1
+                new.append(TrialReported(number, iteration=made[number], time_s=1.0, metrics={"x": value}))
+        events += new
+        feed(store, *new)
+        assert [state.number for state in store.changed_since(version)] == sorted({event.trial for event in new})
+        expected, best = feed(Store(), *events).best(), store.best()
+        assert (best and best.number) == (expected and expected.number)
+
+
 @given(st.lists(st.floats(-1e6, 1e6) | st.integers(-9, 9), max_size=25), SCOPE, MODE)
 def test_the_value_is_that_of_ray(values, scope, mode):
     found, expected = store_of(values, scope=scope, mode=mode).trials[0].value, ray_value(values, scope, mode)

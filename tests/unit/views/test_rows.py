@@ -123,3 +123,11 @@ def test_the_messages_add_up_to_the_table(cuts):
                 known.clear()
             known.update({row[0]: row for row in message["rows"]})
     assert list(dict(sorted(known.items())).values()) == TableRows(store).message()["rows"]
+
+
+def test_a_parameter_with_thousands_of_values_does_not_send_them_with_each_message():
+    values = list(range(10_000))
+    space = {"n": {"kind": "grid_search", "values": values, "text": f"grid_search({values})"}}
+    store = feed(Store(), start(space=space), added(0, n=5))
+    (column,) = [one for one in TableRows(store).message()["columns"] if one["label"] == "n"]
+    assert (column["kind"], column["choices"], len(column["space"])) == ("any", None, 2000)
