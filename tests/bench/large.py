@@ -11,6 +11,8 @@ __all__ = ["measure"]
 TRIALS, REPORTS = 1000, 1000
 FEWER = 100
 """A number of trials that all sides can draw."""
+MANY = 10_000
+"""A number of trials with one report each."""
 UPDATES = {"nbtune": 50, "FigureWidget": 10, "Tune's reporter": 50}
 """The number of updates, ten a second. nbtune decides by itself how often to update for 100 reports a second."""
 EVERY, PATIENCE = 0.1, 120  # seconds
@@ -68,14 +70,16 @@ MARK = b'"type": "update"'
 
 def measure(options: Options) -> list[Row]:
     """Measure all sides alternately; nbtune and FigureWidget also with a tenth of the trials."""
-    names = [f"{side}|{TRIALS}" for side in CELLS] + [f"{side}|{FEWER}" for side in ("nbtune", "FigureWidget")]
+    names = [f"{side}|{TRIALS}|{REPORTS}" for side in CELLS]
+    names += [f"{side}|{FEWER}|{REPORTS}" for side in ("nbtune", "FigureWidget")]
+    names += [f"nbtune|{MANY}|1"]
     rounds = alternate(min(2, options.rounds), names, lambda name: probe("large", *name.split("|")))
     results = {name: {what: median(one[what] for one in each) for what in each[0]} for name, each in rounds.items()}
     rows = []
     for side, one in results.items():
-        name, trials = side.split("|")
-        own = name == "nbtune" and trials == str(TRIALS)
-        what = f"{int(trials):,} x {REPORTS:,} in {name}"
+        name, trials, reports = side.split("|")
+        own = name == "nbtune" and trials != str(FEWER)
+        what = f"{int(trials):,} x {int(reports):,} in {name}"
         note = f"in the kernel {one['kernel']:.2f} s"
         note += f"; its store was filled in {one['filled']:.2f} s" if name == "nbtune" else ""
         rows.append(Row("large", f"{what}: until it is drawn", one["open"], limit=3 if own else None, note=note))
@@ -89,18 +93,18 @@ def measure(options: Options) -> list[Row]:
         note = "ten reports, and the table's two rows" if own else ""
         rows.append(Row("large", f"{what}: sent for an update", one["bytes"] / 1000, "kB", note=note))
     for count in (TRIALS, FEWER):
-        ours, theirs = results[f"nbtune|{count}"], results[f"FigureWidget|{count}"]
+        ours, theirs = results[f"nbtune|{count}|{REPORTS}"], results[f"FigureWidget|{count}|{REPORTS}"]
         for name, what in (("open", "until drawn"), ("task", "main thread"), ("bytes", "sent")):
             what = f"{count:,} x {REPORTS:,}, nbtune / FigureWidget: {what}"
             rows.append(Row("large", what, ours[name] / theirs[name], "x", data=rounds))
     return rows
 
 
-def _probe(side: str, trials: int) -> None:
+def _probe(side: str, trials: int, reports: int) -> None:
     from tests.bench.lab import lab
 
     planned = UPDATES[side]
-    values = {"trials": trials, "reports": REPORTS, "updates": planned, "every": EVERY, "seconds": planned * EVERY}
+    values = {"trials": trials, "reports": reports, "updates": planned, "every": EVERY, "seconds": planned * EVERY}
     with lab() as opened:
         meter = opened.meter
         meter.mark = MARK
@@ -110,7 +114,8 @@ def _probe(side: str, trials: int) -> None:
         drawings = side != "Tune's reporter"
         notebook.start(2)
         if drawings:
-            shown = opened.until_drawn(f"d.points > {trials}", PATIENCE)["when"]
+            # Not all of the curves in the background are drawn.
+            shown = opened.until_drawn(f"d.points > {trials if reports > 1 else 200}", PATIENCE)["when"]
         else:
             opened.page.get_by_text("TERMINATED").first.wait_for()
             shown = opened.page.evaluate("Date.now() / 1000")
@@ -119,7 +124,7 @@ def _probe(side: str, trials: int) -> None:
         before, count = meter.read(), len(opened.drawn())
         notebook.start(3)
         if drawings:  # the cell of nbtune only starts the reports
-            last = REPORTS + (50 * EVERY if side == "nbtune" else 5) * planned
+            last = reports + (50 * EVERY if side == "nbtune" else 5) * planned
             opened.until_drawn(f"d.longest >= {last}", PATIENCE)
         else:
             notebook.idle()
@@ -145,4 +150,4 @@ def _probe(side: str, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    _probe(sys.argv[1], int(sys.argv[2]))
+    _probe(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -15,7 +15,7 @@ __all__ = ["measure"]
 TRIALS = 10_000
 COUNTS = (2_000, 5_000, TRIALS)
 """The numbers of trials after which the time is taken."""
-TIMEOUT = 590
+TIMEOUT = 900
 
 
 def train_model(config: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _probe(trials: int) -> None:
     results: dict[str, float] = {"kernel0": kernel.memory_info().rss / 1e6}
     space = {"number": nbtune.grid_search(list(range(trials))), "last": trials - 1, "go": go}
     began, used = time.perf_counter(), time.process_time()
-    experiment = nbtune.tune(train_model, space, name="many", storage=STORAGE, wait=False)
+    experiment = nbtune.tune(train_model, space, name="many", storage=STORAGE, time_budget=3600, wait=False)
     source = experiment._source
     assert isinstance(source, Remote)
     driver = psutil.Process(ray.get(source._driver.pid.remote()))

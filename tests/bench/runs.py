@@ -34,20 +34,20 @@ SETTLE = 6.0
 """Seconds between connecting and the first sweep, as for a person at a notebook."""
 
 
-def connect_nbtune(settle: float = SETTLE) -> None:
+def connect_nbtune(settle: float = SETTLE, cpus: int = CPUS) -> None:
     """Connect nbtune, and wait while it prestarts processes."""
     import nbtune
 
-    nbtune.connect(cpus=CPUS)
+    nbtune.connect(cpus=cpus)
     time.sleep(settle)
 
 
-def init_stock(settle: float = SETTLE) -> None:
+def init_stock(settle: float = SETTLE, cpus: int = CPUS) -> None:
     """Start Ray as users do, with Tune imported."""
     import ray
     from ray import tune  # noqa: F401
 
-    ray.init(num_cpus=CPUS, include_dashboard=False)
+    ray.init(num_cpus=cpus, include_dashboard=False)
     time.sleep(settle)
 
 
