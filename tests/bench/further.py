@@ -26,8 +26,9 @@ def measure(options: Options) -> list[Row]:
     whole = {side: median(one["whole"] for one in rounds) for side, rounds in results.items()}
     cost = {side: 1000 * (whole[f"{side} 400"] - whole[f"{side} 100"]) / 300 for side in ("nbtune", "reuse")}
     return [
-        Row("further", "each further trial that does nothing, nbtune", cost["nbtune"], "ms", 15, data=results),
+        Row("further", "each further trial that does nothing, nbtune", cost["nbtune"], "ms", 10, data=results),
         Row("further", "each further trial, stock with reuse_actors", cost["reuse"], "ms"),
+        Row("further", "each further trial, nbtune / reuse_actors", cost["nbtune"] / cost["reuse"], "x", 0.4),
     ]
 
 
