@@ -31,12 +31,13 @@ from nbtune.engine.protocol.events import (
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.not_loaded import refused_names
 from nbtune.engine.protocol.trust import NOTHING, Trust
+from nbtune.results.changes import Changes
 from nbtune.results.columns import groups, python_values, with_expected
 from nbtune.results.missing import gaps
 from nbtune.results.reports import Configuration, Reports, configuration_of
 from nbtune.results.state import SavedCheckpoint, TrialState
 from nbtune.results.table import trial_table
-from nbtune.results.values import Best, TrialValues, ranked
+from nbtune.results.values import TrialValues, ranked
 from nbtune.results.workers import Workers
 
 __all__ = ["ENDED", "Store"]
@@ -62,6 +63,7 @@ class Store:
     Attributes:
         cursor: the number of the next event.
         missing: (first, end) of each range of events that are missing, since they are damaged in storage.
+        changes: which trials have changed since a version.
         reports: all reports, as columns.
         workers: the workers of distributed trials.
         version: increases with every change.
@@ -84,8 +86,7 @@ class Store:
         self.missing: list[tuple[int, int]] = []
         self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
-        self._order: dict[int, None] = {}  # their numbers, those of the trials that have changed last at the end
-        self._best, self._best_version = Best(self._trials), -1  # the version at which it was looked for
+        self.changes = Changes(self._trials, self._lock)
         self._counts: Counter[str] = Counter()
         self.reports = Reports(self._lock)
         self.workers = Workers(self._lock)
@@ -190,7 +191,7 @@ class Store:
                 repeating.add(trial)
             state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
             state.row = before + int(at[-1])
-            self._touch(state)
+            self.changes.note(state, self.version + 1)
         if len(reported):
             self.reports.add(chunk, is_repeated=bool(repeating))
             for name, rows, values in chunk.metrics_of(TrialReported):
@@ -214,7 +215,7 @@ class Store:
             self._update(event)
             return
         state = self._trial(event.trial)
-        self._touch(state)
+        self.changes.note(state, self.version + 1)
         match event:
             case TrialAdded():
                 state.ray_id, state.folder = event.ray_id, event.folder
@@ -263,17 +264,10 @@ class Store:
         return configuration_of(config, self._metadata.get("space", {}))
 
     def _trial(self, number: int) -> TrialState:
-        state = self._trials.get(number)
-        if state is None:
+        if (state := self._trials.get(number)) is None:
             state = self._trials[number] = TrialState(number)
             self._counts["pending"] += 1
         return state
-
-    def _touch(self, state: TrialState) -> None:
-        """Note that a trial changes with the next version."""
-        state.changed = self.version + 1
-        self._order.pop(state.number, None)
-        self._order[state.number] = None
 
     def _set_status(self, state: TrialState, status: str) -> None:
         self._counts[state.status] -= 1
@@ -293,20 +287,6 @@ class Store:
         """Return all trials by their numbers. Their fields change while the experiment runs."""
         with self._lock:
             return [self._trials[number] for number in sorted(self._trials)]
-
-    def changed_since(self, version: int) -> list[TrialState]:
-        """Return the trials that have changed since a version, by their numbers; as `states` does.
-
-        Args:
-            version: an earlier value of `version`, of the same generation.
-        """
-        with self._lock:
-            changed = []
-            for number in reversed(self._order):
-                if self._trials[number].changed <= version:
-                    break
-                changed.append(number)
-            return [self._trials[number] for number in sorted(changed)]
 
     def state(self, number: int) -> TrialState | None:
         """Return a copy of the present state of a trial; None for an unknown one.
@@ -331,8 +311,7 @@ class Store:
     def best(self) -> TrialState | None:
         """Return the trial with the best value of the metric, or None. Failed trials do not count."""
         with self._lock:
-            changed, self._best_version = self.changed_since(self._best_version), self.version
-            return self._best.update(changed, self._metadata.get("mode"))
+            return self.changes.best(self.version, self._metadata.get("mode"))
 
     def value_configuration(self, state: TrialState) -> Configuration:
         """Return the parameters with which a trial has reached its value; those of its last report without a value.
@@ -354,11 +333,9 @@ class Store:
         """Return the seconds that the experiment has run, without the time between a stop and a resumption."""
         with self._lock:
             metadata = self._metadata
-            started = metadata.get("started")
-            if started is None:
+            if (started := metadata.get("started")) is None:
                 return 0.0
-            ended = metadata.get("ended") or time.time()
-            return max(0.0, ended - started - metadata.get("interruptions_s", 0.0))
+            return max(0.0, (metadata.get("ended") or time.time()) - started - metadata.get("interruptions_s", 0.0))
 
     def history(self) -> pd.DataFrame:
         """Return one row for each report, with the columns of `Experiment.history`."""

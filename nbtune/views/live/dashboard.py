@@ -241,7 +241,7 @@ class Dashboard(ipywidgets.VBox):
             self._statuses.clear()
             self._running.clear()
         is_shown_alike = over == self._curves_over and not everything
-        recent = store.changed_since(self._curves_version) if is_shown_alike else store.states()
+        recent = store.changes.since(self._curves_version) if is_shown_alike else store.states()
         before, now = self._statuses, {state.number: status_of(store, state) for state in recent}
         changed = [state for state in recent if before.get(state.number) != now[state.number]]
         self._statuses.update(now)

@@ -90,7 +90,7 @@ class TableRows:
             changed = store.states()
             self._noted.clear()
         else:
-            changed = store.changed_since(self._sent_version)
+            changed = store.changes.since(self._sent_version)
             if over != self._over:  # the status of trials that have not ended is shown in another way
                 numbers = {state.number for state in changed}
                 changed = [s for s in store.states() if s.number in numbers or s.status not in ENDED]

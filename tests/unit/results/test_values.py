@@ -77,7 +77,7 @@ def test_the_best_trial_after_each_change_is_that_of_all_events_at_once(batches,
                 new.append(TrialReported(number, iteration=made[number], time_s=1.0, metrics={"x": value}))
         events += new
         feed(store, *new)
-        assert [state.number for state in store.changed_since(version)] == sorted({event.trial for event in new})
+        assert [state.number for state in store.changes.since(version)] == sorted({event.trial for event in new})
         expected, best = feed(Store(), *events).best(), store.best()
         assert (best and best.number) == (expected and expected.number)
 
