@@ -17,9 +17,11 @@ class Trial(SimpleNamespace):
     """A trial of Tune's, with a folder on this machine and one in storage."""
 
     def __init__(self, folder: Path, syncer: Any) -> None:
-        self.here, self.stored = folder / "here", folder / "stored"
+        self.here, self.stored = folder / "here" / "trial", folder / "stored"
         self.here.mkdir(parents=True)
         storage = SimpleNamespace(
+            experiment_driver_staging_path=str(folder / "here"),
+            trial_dir_name="trial",
             trial_driver_staging_path=str(self.here),
             trial_fs_path=str(self.stored),
             storage_filesystem=pafs.LocalFileSystem(),
@@ -70,6 +72,7 @@ def test_files_are_deleted_once_storage_has_them(tmp_path: Path, syncer: Any) ->
     syncer._sync_process.is_running = False
     snapshots(files, 2)
     assert not over.here.exists()
+    assert not (tmp_path / "over" / "here-stored").exists()
     assert running.here.exists()
     assert sorted(path.name for path in over.stored.iterdir()) == ["params.json", "params.pkl", "result.json"]
 
