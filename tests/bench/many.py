@@ -70,7 +70,7 @@ def _probe(trials: int) -> None:
     experiment = nbtune.tune(train_model, space, name="many", storage=STORAGE, time_budget=3600, wait=False)
     source = experiment._source
     assert isinstance(source, Remote)
-    driver = psutil.Process(ray.get(source._driver.pid.remote()))
+    driver = psutil.Process(ray.get(source.driver.actor.pid.remote()))
     store = experiment._store
     while (over := store.progress()[0]) < trials - 1:
         now = time.perf_counter() - began
@@ -98,15 +98,14 @@ def _probe(trials: int) -> None:
 
 def _attach(events: int) -> float:
     """Attach to the running experiment as another kernel does; return the seconds until it has all events."""
-    from nbtune.cluster.connect import NAMESPACE
-    from nbtune.engine.client.drivers import driver_names, find_all
+    from nbtune.engine.client.drivers import find
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.results.experiment import Experiment
 
     began = time.perf_counter()
-    (found,) = find_all(driver_names(NAMESPACE), NAMESPACE, events_since)
-    assert isinstance(found, tuple)
-    attached = Experiment(found[0], where=found[1].where)
+    ((source, info),) = find(NAMESPACE, events_since).drivers
+    attached = Experiment(source, where=info.where)
     while attached._store.cursor < events:
         time.sleep(0.01)
     return time.perf_counter() - began
