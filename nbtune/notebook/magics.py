@@ -179,6 +179,9 @@ class NbTune(Settings, Magics):
             from nbtune.cluster.connect import connect
 
             lines.append(str(connect()))
+            from nbtune.engine.client.processes import describe_kept
+
+            lines.extend(describe_kept())
         else:
             from nbtune.cluster.embedded import early
 

@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nbtune.engine.driver.process import DriverProcess
 
-__all__ = ["Placement", "Process", "give_back", "hosts_ahead", "start_ahead", "take"]
+__all__ = ["Placement", "Process", "describe_kept", "give_back", "hosts_ahead", "start_ahead", "take"]
 
 _HEAD = {"node:__internal_head__": 0.001}
 """A resource of Ray's head node only. A driver must not run on a node that may be removed."""
@@ -127,6 +127,17 @@ def give_back(process: Process) -> None:
             return
     with suppress(Exception):  # the cluster has ended
         process.actor.end.remote()
+
+
+def describe_kept() -> list[str]:
+    """Return a line on the processes that are kept for the next experiment; empty if there are none."""
+    with _lock:
+        _forget_others()
+        number = len(_kept)
+    if not number:
+        return []
+    processes = f"{number} driver process{'es' if number > 1 else ''} and processes for trials"
+    return [f"ready for the next experiment: {processes}, which reserve no resources"]
 
 
 def hosts_ahead() -> list[str]:
