@@ -376,7 +376,9 @@ def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     assert "expected an integer >= 1" in refused.text + refused.error
     notebook.cell("%tune run train --space space --metric acc --mode max", interactive=False)
     assert notebook.cell("print(len(experiment.df))").text == "2\n"
-    assert "embedded Ray: 1 node, 2 CPUs" in notebook.cell("%tune").text
+    overview = notebook.cell("%tune").text
+    assert "embedded Ray: 1 node, 2 CPUs" in overview
+    assert "ready for the next experiment: 1 driver process and processes for trials" in overview
     assert "did you mean 'stop'" in notebook.cell("%tune stopp").error
     assert "expected the name of a function" not in notebook.cell("%tune list").error
     helped = notebook.cell("%tune help").text
