@@ -104,6 +104,7 @@ def take(namespace: str, placement: Placement) -> Process:
             _kept.remove(process)
             if _claim(process):
                 break
+            _dismiss(process)
         else:
             process = _start(namespace, placement)
         process.is_used = True
@@ -125,8 +126,7 @@ def give_back(process: Process) -> None:
         if len(_kept) < _MAX_KEPT:
             _kept.append(process)
             return
-    with suppress(Exception):  # the cluster has ended
-        process.actor.end.remote()
+    _dismiss(process)
 
 
 def describe_kept() -> list[str]:
@@ -163,6 +163,11 @@ def _claim(process: Process) -> bool:
         return is_new
     except Exception:  # it has ended
         return False
+
+
+def _dismiss(process: Process) -> None:
+    with suppress(Exception):  # it, or its cluster, has ended
+        process.actor.end.remote()
 
 
 def _forget_others() -> None:

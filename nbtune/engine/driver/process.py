@@ -9,6 +9,7 @@ takes long.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -51,6 +52,7 @@ class DriverProcess:
         from nbtune.engine.trial import tidy
         from nbtune.engine.tune import tuner  # noqa: F401
 
+        logging.getLogger("ray.tune").setLevel(logging.WARNING)  # else the notebook shows where Tune has written files
         self._drivers: dict[str, Driver] = {}  # by experiment
         self._ended: set[str] = set()  # experiments whose drivers are forgotten
         self._begun = asyncio.Event()  # the next experiment has begun

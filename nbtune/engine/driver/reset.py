@@ -19,5 +19,5 @@ def reset() -> bool:
     forget_parameters()
     reason = tidy.tidy(threads=False)  # those of Ray and asyncio stay
     if reason is not None:
-        _log.warning("a driver's process is not used again: it %s", reason)
+        _log.debug("a driver's process is not used again: it %s", reason)
     return reason is None

@@ -142,7 +142,7 @@ def _state(host: _Idle) -> str:
     except Exception:  # its process has ended
         return "unusable"
     if reason is not None:
-        _log.warning("a process of trials is not used again: it %s", reason)
+        _log.debug("a process of trials is not used again: it %s", reason)
     return "tidy" if reason is None else "unusable"
 
 
