@@ -120,6 +120,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(_FRAMEWORKS[name])
     if name not in __all__:
         raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
+    if name not in _MODULES or name == "tune":
+        from nbtune.notebook.ahead import start_processes
+
+        start_processes()  # while this process imports Tune, which takes about as long
     if name not in _MODULES:  # a space function of Ray Tune
         from nbtune.cluster.connect import import_ray
         from nbtune.engine.protocol.importing import without_collection

@@ -84,6 +84,8 @@ def start_ahead(namespace: str) -> None:
     Args:
         namespace: the Ray namespace of the actor's name.
     """
+    if ray.get_runtime_context().get_actor_id() is not None:
+        return  # this process is not a kernel, but runs a trial
     with _lock:
         _forget_others()
         if not _kept and not _used:  # they would compete with a running experiment

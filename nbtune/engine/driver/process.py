@@ -47,7 +47,8 @@ class DriverProcess:
     def __init__(self, nodes: Sequence[str] = ()) -> None:
         os.environ.update(environment.DRIVER_VARIABLES)
         self._hosts = Hosts()
-        self._hosts.keep(nodes)  # before the imports here, so that theirs take place at the same time
+        # Their imports take place at the same time as those here, on the other cores.
+        self._hosts.keep(nodes[: max(1, (os.cpu_count() or 1) - 1)])
         from nbtune.engine.driver import driver  # noqa: F401 - takes long, and is needed by the first experiment
         from nbtune.engine.trial import tidy
         from nbtune.engine.tune import tuner  # noqa: F401
@@ -61,6 +62,7 @@ class DriverProcess:
         self._is_ending = False
         self._idle_since = time.monotonic()
         tidy.remember()
+        self._hosts.keep(nodes)
         threading.Thread(target=self._watch, name="nbtune-process", daemon=True).start()
 
     # -- called by kernels ------------------------------------------------------------------------
