@@ -210,3 +210,14 @@ def test_workers_stay_for_the_next_experiment_in_a_clean_state(run: Any, ready: 
     assert set(second.history["pid"]) == set(first.history["pid"])
     assert set(second.history["left"]) == {""}
     assert set(second.history["type"]) == {"torch.float32"}
+
+
+def test_tasks_of_a_trial_run_in_its_other_bundles(run: Any) -> None:
+    from ray.tune import PlacementGroupFactory
+
+    def train(config: dict[str, Any]) -> None:
+        nbtune.report(pid=os.getpid(), other=ray.get(ray.remote(os.getpid).remote()))
+
+    experiment = run(train, {"x": 1}, resources=PlacementGroupFactory([{"CPU": 1}, {"CPU": 1}])).wait(60)
+    assert experiment.status == "finished", experiment.error
+    assert experiment.history["pid"].item() != experiment.history["other"].item()

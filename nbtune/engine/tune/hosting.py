@@ -41,15 +41,24 @@ class HostingResourceManager(DeferredRemovalResourceManager):
             variables: environment variables of the trials.
         """
         self._hosts, self._metric = hosts, metric
-        self._payload = ray.put(payload)
+        self._payload, self._has_workers = ray.put(payload), payload.training is not None
         self._variables = {name: value for name, value in variables.items() if value is not None}
         self._given: dict[PlacementGroup, Any] = {}  # the group of a trial -> its host
 
     def acquire_resources(self, resource_request: ResourceRequest) -> Any:
         acquired = super().acquire_resources(resource_request)
-        if acquired is None or not _is_plain(resource_request):
+        if acquired is None or not self._is_hosted(resource_request):
             return acquired
         return _Hosted(resource_request, acquired.placement_group, self)
+
+    def _is_hosted(self, request: ResourceRequest) -> bool:
+        """Tell whether a trial can run in a host.
+
+        Tasks and actors that a trial starts go to the other bundles of its group only if its own actor is in the group.
+        Ray Train's workers are started there by nbtune.
+        """
+        own_only = len(request.bundles) == 1 and not request.head_bundle_is_empty
+        return (own_only or self._has_workers) and all(bundle.keys() <= _PLAIN for bundle in request.bundles)
 
     def free_resources(self, acquired_resource: Any) -> None:
         super().free_resources(acquired_resource)
@@ -74,10 +83,6 @@ class HostingResourceManager(DeferredRemovalResourceManager):
         variables |= {name: value for name, value in os.environ.items() if name.startswith("RAY_TRAIN_")}
         host.begin.remote(self._payload, self._metric, Place(group, cpus, variables), dict(arguments))
         return host
-
-
-def _is_plain(request: ResourceRequest) -> bool:
-    return all(bundle.keys() <= _PLAIN for bundle in request.bundles)
 
 
 @dataclass
