@@ -216,8 +216,8 @@ def test_tasks_of_a_trial_run_in_its_other_bundles(run: Any) -> None:
     from ray.tune import PlacementGroupFactory
 
     def train(config: dict[str, Any]) -> None:
-        nbtune.report(pid=os.getpid(), other=ray.get(ray.remote(os.getpid).remote()))
+        nbtune.report(pid=os.getpid(), other=ray.get(ray.remote(lambda: os.getpid()).remote()))
 
     experiment = run(train, {"x": 1}, resources=PlacementGroupFactory([{"CPU": 1}, {"CPU": 1}])).wait(60)
-    assert experiment.status == "finished", experiment.error
+    assert experiment.status == "finished", experiment.df["error"].tolist()
     assert experiment.history["pid"].item() != experiment.history["other"].item()
