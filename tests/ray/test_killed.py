@@ -141,7 +141,9 @@ def test_population_based_training_that_is_killed(run: Any, killed: Any, saving:
     )
     for trial in experiment.trials.values():
         assert trial.history["step"].iloc[-1] == steps - 1
-        assert trial.checkpoint["step"] == steps - 1
+        # The parameters change, so that a later step need not have a better value.
+        best = trial.history["acc"].idxmax()
+        assert trial.checkpoint["step"] == trial.history.loc[best, "step"]
 
 
 def test_distributed_trials_that_are_killed(run: Any, killed: Any, saving: Any) -> None:
