@@ -44,10 +44,8 @@ DRIVER_VARIABLES = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # A Ray that the user has started shows the output of its processes in the notebook: Tune's table of the settings,
-    # and Ray's warning about a call that is made on a thread of its own.
+    # A Ray that the user has started shows the output of its processes in the notebook, also Tune's table of settings.
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC": "0",
 }
 """Set in the driver's process, for Tune."""
 
