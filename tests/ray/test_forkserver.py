@@ -60,9 +60,7 @@ def test_forked_processes_are_independent_and_have_different_random_numbers(run:
 
 def test_a_killed_server_is_restarted(run: Any) -> None:
     (server,) = {one["parent"] for one in sweep(run)}
-    forks = psutil.Process(server).children()
     os.kill(server, signal.SIGKILL)
-    assert psutil.wait_procs(forks, timeout=60)[1] == [], "Ray's workers end with their parent"
     found = sweep(run)
     assert len({one["process"] for one in found}) == 4
     assert server not in {one["parent"] for one in found}
