@@ -211,7 +211,8 @@ def test_the_same_cell_again_while_its_experiment_runs(notebook: Notebook) -> No
 
 
 def test_waiting_shows_a_line_and_an_interrupt_stops_the_waiting_only(notebook: Notebook) -> None:
-    notebook.cell(AGAIN.format(line="%%tune slowly --metric acc --mode max --samples 2"))
+    late = AGAIN.replace("while True:", "time.sleep(3)\nwhile True:")  # else a trial reports before the next cell runs
+    notebook.cell(late.format(line="%%tune slowly --metric acc --mode max --samples 2"))
     assert notebook.cell("slowly.best.config").error.startswith(
         "ExperimentError: no report yet; wait with slowly.wait()"
     )
