@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -379,7 +380,7 @@ def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     assert notebook.cell("print(len(experiment.df))").text == "2\n"
     overview = notebook.cell("%tune").text
     assert "embedded Ray: 1 node, 2 CPUs" in overview
-    assert "ready for the next experiment: 1 driver process and processes for trials" in overview
+    assert re.search("ready for the next experiment: [12] driver process(es)? and processes for trials", overview)
     assert "did you mean 'stop'" in notebook.cell("%tune stopp").error
     assert "expected the name of a function" not in notebook.cell("%tune list").error
     helped = notebook.cell("%tune help").text
