@@ -16,7 +16,8 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 
 from nbtune.engine._ray.train import WorkerGroupState
-from nbtune.engine.train.worker import Preparation, prepare_process, reset_process, tidy_process
+from nbtune.engine.train.worker import Preparation, prepare_process, reset_process
+from nbtune.engine.trial.tidy import tidy
 
 __all__ = ["KeepableState", "Place", "take_workers", "tidy_workers"]
 
@@ -113,7 +114,7 @@ def tidy_workers() -> None:
     if idle is None:
         return
     if idle.place.nodes:
-        reasons = _get_all(*(worker.execute_async(tidy_process) for worker in idle.workers))
+        reasons = _get_all(*(worker.execute_async(tidy) for worker in idle.workers))
         if reasons is not None and not any(reasons):
             _idle = replace(idle, place=replace(idle.place, experiment=""))
             return

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import math
-import os
 import sys
 import threading
 import time
@@ -37,6 +35,7 @@ from nbtune.engine.trial.directory import working_directory
 from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import ProgramPayload, surroundings
 from nbtune.engine.trial.program import run_program
+from nbtune.engine.trial.reservation import set_threads
 
 __all__ = [
     "SHARE",
@@ -47,14 +46,12 @@ __all__ = [
     "prepare_process",
     "reset_process",
     "silence_ray_train",
-    "tidy_process",
     "without_workers",
     "work",
 ]
 
 SHARE = "share"
 """Where a worker's share is in what it hands to Ray Train."""
-_THREADS = "OMP_NUM_THREADS"
 _KEEP_SETTINGS = ("accelerate", "deepspeed", "horovod")
 _MAX_WAIT = 1.0  # seconds after which a worker without news answers a poll
 
@@ -121,8 +118,8 @@ def prepare_process(preparation: Preparation) -> None:
     if not _is_prepared:
         _is_prepared = True
         tidy.remember()
-    if preparation.cpus is not None and tidy.initial_variable(_THREADS) is None:
-        os.environ[_THREADS] = str(max(math.floor(preparation.cpus), 1))  # as Ray does
+    if preparation.cpus is not None:
+        set_threads(preparation.cpus)
     set_variables(preparation.environment)
     for name in preparation.imports:
         with suppress(Exception):  # whoever uses the module next reports the error
@@ -143,15 +140,6 @@ def reset_process() -> bool:
         dist.destroy_process_group()
     gc.collect()  # the trial's objects, which may own memory and data loading processes
     return True
-
-
-def tidy_process() -> str | None:
-    """Prepare this process, after `reset_process`, for a trial of another experiment.
-
-    Returns:
-        Why that is not possible, or None.
-    """
-    return tidy.tidy()
 
 
 @dataclass(frozen=True)

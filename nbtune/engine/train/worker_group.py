@@ -28,11 +28,11 @@ from nbtune.engine._ray.train import (
 )
 from nbtune.engine.train.kept import KeepableState, Place, take_workers
 from nbtune.engine.train.worker import Preparation, TrainWorker, prepare_process
+from nbtune.engine.trial.reservation import COUNTED
 
 __all__ = ["GroupSettings", "PollingWorkerGroup", "ReservedWorkerGroup"]
 
 _POLL_INTERVAL = 0.2  # seconds between two polls of workers without news
-_LOGICAL = {"CPU", "memory"}  # resources that Ray only counts: none is assigned to a process
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class ReservedWorkerGroup(PollingWorkerGroup):
     def _start_impl(self, *given: Any) -> None:
         context, reservation = self._worker_group_context, self.settings.reservation
         nodes: list[str] = []
-        if context.resources_per_worker.keys() <= _LOGICAL and not context.label_selector:
+        if context.resources_per_worker.keys() <= COUNTED and not context.label_selector:
             nodes = _nodes(reservation, context.num_workers)
         self._preparation = self.settings.preparation
         if nodes:

@@ -61,6 +61,8 @@ class _State:
     loggers: dict[str, tuple[int, list[Any], bool, bool]]
     numpy: dict[str, Any]
     packages: dict[str, float]
+    locale: str
+    recursion: int
 
 
 _first: _State | None = None
@@ -84,6 +86,8 @@ def remember() -> None:
         loggers={name: _logger_state(logger) for name, logger in _loggers().items()},
         numpy=_numpy_state(),
         packages=_package_folders(),
+        locale=locale.setlocale(locale.LC_ALL),
+        recursion=sys.getrecursionlimit(),
     )
 
 
@@ -111,11 +115,11 @@ def tidy(*, threads: bool = True) -> str | None:
     _restore_loggers(first)
     sys.settrace(None)
     sys.setprofile(None)
-    sys.setrecursionlimit(1000)
+    sys.setrecursionlimit(first.recursion)
     gc.enable()
     socket.setdefaulttimeout(None)
     with suppress(locale.Error):
-        locale.setlocale(locale.LC_ALL, "")
+        locale.setlocale(locale.LC_ALL, first.locale)
     decimal.setcontext(decimal.Context())
     random.seed()
     for name, restore in _LIBRARIES.items():

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "TrialHost"]
 
-_THREADS = "OMP_NUM_THREADS"
-
 
 @dataclass(frozen=True)
 class Place:
@@ -54,7 +52,6 @@ class TrialHost:
 
         self._trial: TrialProcess | None = None
         self._error: BaseException | None = None
-        self._has_own_threads = tidy.initial_variable(_THREADS) is not None
         tidy.remember()
 
     def ping(self) -> None:
@@ -69,12 +66,11 @@ class TrialHost:
             place: where the trial runs.
             arguments: what Tune gives to the constructor.
         """
-        from nbtune.engine.trial.reservation import reserve
+        from nbtune.engine.trial.reservation import reserve, set_threads
         from nbtune.engine.tune.trainable import hosted_trial
 
         os.environ.update(place.variables)
-        if not self._has_own_threads:  # what Ray does when it starts an actor
-            os.environ[_THREADS] = str(max(1, int(place.cpus)))
+        set_threads(place.cpus)
         reserve(place.group)
         self._error = None
         try:

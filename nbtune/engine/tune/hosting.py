@@ -14,14 +14,12 @@ from ray.util.placement_group import PlacementGroup, placement_group_table
 
 from nbtune.engine.protocol import environment
 from nbtune.engine.train.payload import TrialPayload
+from nbtune.engine.trial.reservation import COUNTED
 from nbtune.engine.tune.groups import DeferredRemovalResourceManager
 from nbtune.engine.tune.host import Place
 from nbtune.engine.tune.hosts import Hosts
 
 __all__ = ["HostingResourceManager"]
-
-_PLAIN = frozenset({"CPU", "memory"})
-"""Resources that a process can use without having reserved them itself. Ray shows a process the GPUs that it has."""
 
 
 class HostingResourceManager(DeferredRemovalResourceManager):
@@ -58,7 +56,7 @@ class HostingResourceManager(DeferredRemovalResourceManager):
         Ray Train's workers are started there by nbtune.
         """
         own_only = len(request.bundles) == 1 and not request.head_bundle_is_empty
-        return (own_only or self._has_workers) and all(bundle.keys() <= _PLAIN for bundle in request.bundles)
+        return (own_only or self._has_workers) and all(bundle.keys() <= COUNTED for bundle in request.bundles)
 
     def free_resources(self, acquired_resource: Any) -> None:
         super().free_resources(acquired_resource)

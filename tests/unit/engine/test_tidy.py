@@ -28,6 +28,8 @@ CHANGES = {
     "logging": ("import logging; logging.disable(); logging.getLogger().setLevel(5); logging.getLogger().handlers.clear()",
                 "logging.getLogger().level == 30 and logging.root.manager.disable == 0"),
     "recursion": ("sys.setrecursionlimit(77777)", "sys.getrecursionlimit() == 1000"),
+    "locale": ("import locale; first = locale.setlocale(locale.LC_ALL); locale.setlocale(locale.LC_ALL, 'C')",
+               "locale.setlocale(locale.LC_ALL) == first"),
     "gc": ("import gc; gc.disable()", "gc.isenabled()"),
     "timeout": ("import socket; socket.setdefaulttimeout(1)", "socket.getdefaulttimeout() is None"),
     "decimal": ("import decimal; decimal.getcontext().prec = 3", "decimal.getcontext().prec == 28"),
