@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
+EXTRAS := .venv-extras
+# Those of the extra `frameworks`, but xgboost without NVIDIA's libraries, and what trains in the workers of PyTorch.
+FRAMEWORKS := accelerate deepspeed jax lightgbm tensorflow tf-keras transformers xgboost-cpu
 # Everything but what takes long and does not depend on these versions: browsers, wheels, storages, and large clusters.
 FLOOR_TESTS := tests/unit tests/kernel $(addprefix tests/ray/test_,checkpoints_and_storage.py control.py forkserver.py \
 	groups.py metrics.py resume.py sweep.py train.py train_steered.py)
@@ -11,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # An installed Chromium. If there is none, `make test` installs one: the system's package, or that of Playwright.
 CHROMIUM = $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
-.PHONY: demo test test-floor check lab bench notebooks preview browser clean
+.PHONY: demo test test-floor test-extras test-all check lab bench notebooks preview browser clean
 
 demo: $(VENV)/.demo  ## run the quickstart headless; prints its table of trials
 	$(BIN)/python -m tests.run_notebook notebooks/01_quickstart.ipynb
@@ -22,6 +25,12 @@ test: $(VENV)/.dev widgets/node_modules/.installed browser  ## install and run e
 
 test-floor: $(FLOOR)/.test  ## test with the oldest versions that pyproject.toml allows
 	$(FLOOR)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(FLOOR_TESTS)
+
+test-extras: $(EXTRAS)/.test  ## the tests that need the libraries of all search algorithms and frameworks
+	$(EXTRAS)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 10 -m "not every_pair" tests/extras
+
+test-all: test test-floor $(EXTRAS)/.test  ## every test, also those that `make test-extras` leaves out
+	$(EXTRAS)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations 10 tests/extras
 
 check: $(VENV)/.dev widgets/node_modules/.installed  ## lint, format and types
 	$(BIN)/ruff check .
@@ -42,7 +51,7 @@ notebooks: $(VENV)/.demo  ## run the tutorials and store their outputs
 	for notebook in notebooks/*.ipynb; do $(BIN)/python -m tests.run_notebook $$notebook --keep || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(FLOOR) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(FLOOR) $(EXTRAS) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +75,18 @@ $(FLOOR)/.test: pyproject.toml constraints.txt constraints-floor.txt
 	$(FLOOR)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt torch
 	$(FLOOR)/bin/python -m pip install --quiet --constraint $(FLOOR)/constraints.txt --editable . --group test
+	touch $@
+
+# HEBO asks for a NumPy that is too old for Ray, so it is installed without its dependencies, which the extra lists.
+# hpbandster needs a C compiler and Python's headers.
+$(EXTRAS)/.test: pyproject.toml constraints.txt constraints-extras.txt
+	test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
+	cat constraints.txt constraints-extras.txt > $(EXTRAS)/constraints.txt
+	$(EXTRAS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt torch
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --editable ".[search]" --group tests
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --no-deps HEBO
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt $(FRAMEWORKS)
 	touch $@
 
 widgets/node_modules/.installed: widgets/package.json widgets/package-lock.json

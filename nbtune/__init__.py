@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from nbtune.engine.trial.session import get_checkpoint, get_context, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.frameworks import lightning as lightning
+    from nbtune.frameworks import transformers as transformers
     from nbtune.launch.load import experiments, load
     from nbtune.launch.planning import plan
     from nbtune.launch.resume import attach
@@ -111,8 +112,8 @@ _MODULES = {
 }
 
 
-_FRAMEWORKS = {"lightning": "nbtune.frameworks.lightning"}
-# Not in `__all__`: ``from nbtune import *`` must not hide the package `lightning`.
+_FRAMEWORKS = {"lightning": "nbtune.frameworks.lightning", "transformers": "nbtune.frameworks.transformers"}
+# Not in `__all__`: ``from nbtune import *`` must not hide the packages of these names.
 
 
 def __getattr__(name: str) -> Any:
@@ -121,9 +122,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nbtune' has no attribute {name!r}")
     if name not in _MODULES or name == "tune":
-        from nbtune.notebook.ahead import start_processes
+        from nbtune.cluster.link.ahead import start_if_connected
 
-        start_processes()  # while this process imports Tune, which takes about as long
+        start_if_connected()  # while this process imports Tune, which takes about as long
     if name not in _MODULES:  # a space function of Ray Tune
         from nbtune.cluster.connect import import_ray
         from nbtune.engine.protocol.importing import without_collection

@@ -33,6 +33,7 @@ from nbtune.passwords import without_passwords
 from nbtune.shown import shown_lines
 
 __all__ = [
+    "FLAGS",
     "ClusterError",
     "Code",
     "ExperimentError",
@@ -84,6 +85,10 @@ def option_ref(name: str, value: str | None = None) -> str:
     return f"{_START}{name}{_END}" if value is None else f"{_START}{name}={value}{_END}"
 
 
+FLAGS = {"warm_start": "from"}
+"""Options whose flag has another name, since Python does not allow it for an argument."""
+
+
 def spell_option(name: str, value: str | None, spelling: Spelling) -> str:
     """Return an option as its user writes it: ``--mode min`` or ``mode="min"``.
 
@@ -93,7 +98,7 @@ def spell_option(name: str, value: str | None, spelling: Spelling) -> str:
         spelling: for the magic line or for Python.
     """
     if spelling == "line":
-        flag = "--" + name.replace("_", "-")
+        flag = "--" + FLAGS.get(name, name).replace("_", "-")
         return flag if value is None else f"{flag} {value}"
     if value is None:
         return f"{name}=…"

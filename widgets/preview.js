@@ -1,11 +1,11 @@
-// The preview page: the choices in its bar, the four widgets, and a list of their messages.
+// The preview page: the choices in its bar, the widgets, and a list of their messages.
 
 import { Kernel } from "./preview/kernel.js";
 import { leaks } from "./preview/leaks.js";
 import { fetched, Widget } from "./preview/mount.js";
 import { SCENARIOS, scenario } from "./preview/scenario.js";
 
-const NAMES = ["header", "curves", "trials", "parallel"];
+const NAMES = ["header", "curves", "trials", "parallel", "pareto"];
 const SETTINGS = { x: "iteration", logx: false, logy: false, smooth: 0 };
 const SHOWN = 200; // messages in the panel
 
@@ -80,8 +80,10 @@ const traits = {
   curves: { metric: kernel.metric, metrics: [], mode: null, settings: SETTINGS, selection: [] },
   trials: { selection: [] },
   parallel: { selection: [] },
+  pareto: { selection: [], axes: [0, 1] },
 };
-for (const name of NAMES) {
+const shown = NAMES.filter((name) => name !== "pareto" || kernel.scenario.objectives.length > 1);
+for (const name of shown) {
   const widget = new Widget(name, { alive: 0, ...traits[name] }, (message) => kernel.receive(name, message));
   kernel.widgets[name] = widget;
   await addStyles(name);

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.engine.trial.session import get_checkpoint, report
+from nbtune.frameworks import check_interval
 
 __all__ = ["CHECKPOINT", "resume", "trainer"]
 
@@ -44,10 +45,7 @@ def trainer(max_epochs: int = 5, *, strategy: Any = "ddp", checkpoint_every: int
     if isinstance(strategy, str) and strategy not in _STRATEGIES:
         names = " or ".join(map(repr, _STRATEGIES))
         raise ValueError(f"strategy: expected {names} or a strategy of ray.train.lightning, got {strategy!r}")
-    if not isinstance(checkpoint_every, int) or checkpoint_every < 0:
-        raise ValueError(
-            f"checkpoint_every: expected a number of epochs >= 0 (0 for no checkpoints), got {checkpoint_every!r}"
-        )
+    check_interval(checkpoint_every)
     import lightning.pytorch as pl
     from lightning.pytorch.plugins.environments import LightningEnvironment
     from torch import distributed

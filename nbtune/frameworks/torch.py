@@ -7,6 +7,8 @@ process does not need it, so it lets the workers call the functions that `TorchT
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,7 @@ from ray.exceptions import GetTimeoutError
 from ray.train.backend import Backend, BackendConfig
 from ray.train.constants import DEFAULT_TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S, TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S
 
-__all__ = ["BACKENDS", "WORKER_IMPORTS", "arguments", "trainer"]
+__all__ = ["BACKENDS", "WORKER_IMPORTS", "config", "environment", "reset"]
 
 BACKENDS = ("gloo", "nccl", "mpi", "ucc")
 """The backends of `torch.distributed` that Ray Train accepts by name."""
@@ -24,16 +26,8 @@ WORKER_IMPORTS = ("ray.train.torch",)
 """Modules that a worker imports as soon as it has started."""
 
 
-def trainer() -> type:
-    """Return Ray Train's `DataParallelTrainer`, of which `TorchTrainer` is a subclass with another default backend."""
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    trainer_class: type = DataParallelTrainer
-    return trainer_class
-
-
-def arguments(backend: Any) -> dict[str, Any]:
-    """Return the arguments of the trainer for a backend: ``{"backend_config": …}``.
+def config(backend: Any) -> BackendConfig:
+    """Return how the workers communicate.
 
     Args:
         backend: one of `BACKENDS`, a `ray.train.torch.TorchConfig`, or None. With None, the workers use nccl if they
@@ -43,12 +37,36 @@ def arguments(backend: Any) -> dict[str, Any]:
         ValueError: the backend is unknown.
     """
     if backend is None or backend in BACKENDS:
-        return {"backend_config": ProcessGroup(backend)}
+        return ProcessGroup(backend)
     from ray.train.torch import TorchConfig
 
     if isinstance(backend, TorchConfig):
-        return {"backend_config": backend}
+        return backend
     raise ValueError(f"expected {', '.join(BACKENDS)} or a TorchConfig, got {backend!r}")
+
+
+def environment(resources: Mapping[str, float]) -> dict[str, str]:
+    """Return the variables that a worker's process needs before it imports anything.
+
+    Args:
+        resources: those of the worker.
+    """
+    return {} if resources.get("GPU") else {"DS_ACCELERATOR": "cpu"}  # else DeepSpeed looks for a device itself
+
+
+def reset() -> bool:
+    """Destroy the process group, which Ray Train leaves if there is a single worker; return whether all is cleared."""
+    deepspeed = sys.modules.get("deepspeed.comm.comm")  # Accelerate imports it if it is installed
+    if deepspeed is not None and deepspeed.cdb is not None:
+        return False  # it keeps the groups of a run until its process ends
+    accelerate = sys.modules.get("accelerate.state")
+    if accelerate is not None:  # its objects share their state for the whole life of a process
+        accelerate.AcceleratorState._reset_state(reset_partial_state=True)
+        accelerate.GradientState._reset_state()
+    dist = sys.modules.get("torch.distributed")
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+    return True
 
 
 @dataclass

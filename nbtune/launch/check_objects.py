@@ -11,14 +11,24 @@ from typing import Any
 from nbtune.bad_input import too_large
 from nbtune.engine.search.own_settings import compares_trials, has_own_space, own_metric, own_mode
 from nbtune.errors import Problem, option_ref
+from nbtune.spec.options.named import Named
 from nbtune.spec.options.options import Spec
+from nbtune.spec.plan.shape import TrialResources
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Parameter, Space
 from nbtune.spec.space.values import is_plain, label
 
 __all__ = ["check_objects", "given_objects"]
 
-_OPTIONS = {"search": "the search algorithm", "scheduler": "the scheduler", "stop": "the stop condition"}
+_OPTIONS = {
+    "search": "the search algorithm",
+    "scheduler": "the scheduler",
+    "stop": "the stop condition",
+    "callbacks": "the callback",
+    "resources": "the function",
+    "trial_name_creator": "the function",
+    "trial_dirname_creator": "the function",
+}
 
 
 def given_objects(spec: Spec, space: Space) -> Iterator[Any]:
@@ -28,7 +38,7 @@ def given_objects(spec: Spec, space: Space) -> Iterator[Any]:
         spec: the options.
         space: the search space.
     """
-    values = [getattr(spec, name) for name in _OPTIONS]
+    values = [value for name in _OPTIONS for value in _each(spec, name)]
     values += [
         part.arguments["func"]
         for parameter in space.parameters
@@ -41,6 +51,18 @@ def given_objects(spec: Spec, space: Space) -> Iterator[Any]:
         yield from type(getattr(value, "searcher", None)).__mro__  # of a `ConcurrencyLimiter`
 
 
+def _each(spec: Spec, name: str) -> list[Any]:
+    """Return the objects and functions of an option."""
+    value = getattr(spec, name)
+    if isinstance(value, Named):
+        return list(value.arguments.values())
+    if isinstance(value, TrialResources):
+        return [value.function]
+    if value is None or name == "resources":
+        return []
+    return list(value) if name == "callbacks" else [value]
+
+
 def check_objects(spec: Spec, space: Space, problems: list[Problem]) -> None:
     """Check that the user's objects can be sent to the driver, and that their metrics are the experiment's.
 
@@ -50,13 +72,13 @@ def check_objects(spec: Spec, space: Space, problems: list[Problem]) -> None:
         problems: receives the problems.
     """
     for name, what in _OPTIONS.items():
-        value = getattr(spec, name)
-        if isinstance(value, str) or value is None:
-            continue
-        if (reason := _unpicklable(value)) is not None:
-            problems.append(Problem(_not_sent(f"{what} {_name(value)}", reason), code="unpicklable", option=name))
-        if name != "stop":
-            problems += _conflicts(spec, space, name, value)
+        given = getattr(spec, name)
+        for value in _each(spec, name):
+            if (reason := _unpicklable(value)) is not None:
+                text = _not_sent(f"{what} {_name(given if isinstance(given, Named) else value)}", reason)
+                problems += [Problem(text, code="unpicklable", option=name)]
+        if name in ("search", "scheduler") and not (isinstance(given, Named) and not given.arguments):
+            problems += _conflicts(spec, space, name, given)
     for parameter in space.parameters:
         problems += _large_parts(parameter)
         problems += _unpicklable_parts(parameter)
@@ -100,6 +122,8 @@ def _listed(argument: Any) -> list[Any]:
 
 
 def _name(value: Any) -> str:
+    if isinstance(value, Named):
+        return value.name
     return str(getattr(value, "__name__", type(value).__qualname__))
 
 
@@ -122,15 +146,18 @@ def _unpicklable(value: Any) -> str | None:
 def _conflicts(spec: Spec, space: Space, name: str, value: Any) -> Iterator[Problem]:
     """Yield what an object's own metric, mode or space contradicts."""
     own = {"metric": own_metric(value), "mode": own_mode(value)}
+    several = {"metric": [one.metric for one in spec.several], "mode": [one.mode for one in spec.several]}
     for option, created in own.items():
-        given = getattr(spec, option)
+        if spec.several and name == "scheduler":  # it compares trials by one of them, or by another metric
+            break
+        given = several[option] if spec.several else getattr(spec, option)
         if created is not None and given is not None and created != given:
             text = (
                 f"{_name(value)} was created with {option}={created!r}, but {option_ref(option)} is {given!r}; leave"
                 f" {option}=… out where it is created" + _instead(option, created)
             )
             yield Problem(text, code="conflict", option=name)
-    if own["metric"] is None and spec.metric is None and compares_trials(value):
+    if own["metric"] is None and not spec.objectives and compares_trials(value):
         text = f"required by {_name(value)}, which compares trials; give it with {option_ref('mode')}"
         yield Problem(text, code="missing", option="metric")
     if not has_own_space(value):

@@ -1,21 +1,40 @@
-"""Checks of a space before the start: its points, its constraints, and how many trials it makes."""
+"""Spaces before the start: read from what was given, and checked: points, constraints, the number of trials."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from nbtune.errors import Problem, SpecError, option_ref
+from nbtune.spec.options.named import is_named
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.domain import Domain, alternatives
 from nbtune.spec.space.space import Parameter, Space, nested
 from nbtune.spec.space.values import label
 
-__all__ = ["GRID_WARNING", "check_samples", "check_trial_count"]
+__all__ = ["GRID_WARNING", "as_space", "check_samples", "check_trial_count"]
 
 GRID_WARNING = 10_000
 """From this many trials on, an experiment is refused unless it has a limit of time or of concurrent trials."""
 _SAMPLES = 200  # that are drawn from a space before the start
+
+
+def as_space(space: Any, problems: list[Problem]) -> Space:
+    """Return the `Space` of a value that describes one; an empty one if it does not.
+
+    Args:
+        space: a dictionary as Ray Tune takes it, a `Space`, or an object with one as its `space`, such as a form.
+        problems: receives the problem of any other value.
+    """
+    value = space if isinstance(space, (Space, Mapping)) else getattr(space, "space", space)
+    if isinstance(value, Space):
+        return value
+    if isinstance(value, Mapping):
+        return Space.from_dict(value)
+    text = f"expected a search space: a dictionary, name -> loguniform(…), choice(…) or a value; got {label(value)}"
+    problems.append(Problem(text))
+    return Space()
 
 
 def check_samples(spec: Spec, space: Space, problems: list[Problem]) -> tuple[str, ...]:
@@ -33,7 +52,7 @@ def check_samples(spec: Spec, space: Space, problems: list[Problem]) -> tuple[st
 
     problems += _point_problems(spec, space)
     sampler, drawn = Sampler(_with_copied_functions(space), seed=0), 0
-    if spec.search == "grid" or not (space.dependent or space.constraints):
+    if is_named(spec.search, "grid") or not (space.dependent or space.constraints):
         # The points of a grid are checked one by one when they are counted. What it samples is checked here.
         try:
             sampler.draw()
@@ -100,7 +119,7 @@ def check_trial_count(spec: Spec, space: Space, problems: list[Problem]) -> None
         space: the parameters.
         problems: receives the problems.
     """
-    from nbtune.engine.search.algorithms import trial_count
+    from nbtune.engine.search.grids import trial_count
 
     try:
         count = trial_count(spec, space)
@@ -114,7 +133,8 @@ def check_trial_count(spec: Spec, space: Space, problems: list[Problem]) -> None
         problems.append(Problem(f"no point of the grid fulfils {' and '.join(map(str, space.constraints))}"))
     if count >= GRID_WARNING and spec.max_concurrent is None and spec.time_budget is None:
         sizes = (f"{p.name} ({len(p.domain.values or [])})" for p in space.parameters if _is_grid(spec, p.domain))
-        factors = " x ".join([f"{spec.samples} samples", *sizes])
+        repeats = [f"{spec.repeat} repeats"] if spec.repeat > 1 else []
+        factors = " x ".join([f"{spec.samples} samples", *sizes, *repeats])
         text = (
             f"the space makes {count:,} trials: {factors}. If that is intended, give {option_ref('time_budget')} or"
             f" {option_ref('max_concurrent')} as well"
@@ -125,4 +145,4 @@ def check_trial_count(spec: Spec, space: Space, problems: list[Problem]) -> None
 def _is_grid(spec: Spec, domain: Any) -> bool:
     if not isinstance(domain, Domain):
         return False
-    return domain.kind == "grid_search" or (spec.search == "grid" and domain.values is not None)
+    return domain.kind == "grid_search" or (is_named(spec.search, "grid") and domain.values is not None)

@@ -12,13 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from nbtune.engine._ray.trainable import is_tuner
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.launch.function import source_and_reports
 from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.launch.trainables import is_trainable_class
+from nbtune.launch.tuner import prepare_tuner
 from nbtune.passwords import without_passwords
 from nbtune.shell import cell_id, say, shell
 from nbtune.spec.cell.versions import CELL, CodeChange, difference, digest_of_code
+from nbtune.spec.options.options import Spec
 from nbtune.spec.space.json import space_to_json
+from nbtune.spec.space.space import Space
 
 if TYPE_CHECKING:
     from nbtune.engine.protocol.metadata import Metadata
@@ -115,6 +120,11 @@ def _new_code(launch: Launch, origin: Origin, name: str) -> ChosenCode:
             f"{own} was made by an earlier text of {maker.__name__}: call it again for the variable {own},"
             f" {own} = {maker.__name__}(…), and try this again"
         )
+    if prepared.entry.is_class != launch.entry.is_class:
+        kinds = ("a class", "a function") if launch.entry.is_class else ("a function", "a class")
+        raise ExperimentError(
+            f"{name} was started with {kinds[0]}, and cannot be resumed with {kinds[1]}; start a new experiment"
+        )
     _check_parameters(launch, prepared, name)
     packed = prepared.packed
     say(f"{name} goes on with its present code; {_described(change)}")
@@ -140,9 +150,16 @@ def _origin(launch: Launch, identifier: str, name: str) -> Origin | None:
     if (latest := _latest.get(name)) is not None and latest.is_cell == is_cell:
         return latest
     variables = _variables()
-    if is_cell or not inspect.isroutine(function := variables.get(launch.variable)):
+    function: Any = variables.get(launch.variable)
+    if is_cell or not (inspect.isroutine(function) or is_trainable_class(function) or is_tuner(function)):
         return None
-    return Origin(lambda spec, space: prepare_function(function, space, spec), is_cell=False, variable=launch.variable)
+
+    def prepare(spec: Spec, space: Space) -> Prepared:
+        if is_tuner(function):
+            return prepare_tuner(function, spec, space=space)
+        return prepare_function(function, space, spec, of_tuner=launch.entry.ends_at_done and not launch.entry.is_class)
+
+    return Origin(prepare, is_cell=False, variable=launch.variable)
 
 
 def _variables() -> Mapping[str, Any]:

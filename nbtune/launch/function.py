@@ -1,15 +1,16 @@
-"""Training functions: how they take their parameters, what they report, and which globals they use."""
+"""Training functions and classes: how they take their parameters, what they report, which globals they use."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nbtune.errors import Problem
-from nbtune.spec.cell.capture import may_report
+from nbtune.spec.cell.capture import global_names, may_report
 from nbtune.spec.cell.reports import Reports, find_reports
 from nbtune.spec.space.space import Space, top_level
 
@@ -49,12 +50,29 @@ def takes_parameters_by_name(function: Callable[..., Any], space: Space, problem
 
 
 def source_and_reports(function: Callable[..., Any]) -> tuple[str, Reports]:
-    """Return the source of a function, empty if it is not available, and the metrics that it reports.
+    """Return the source of a function or class, empty if it is not available, and the metrics that it reports.
 
     Args:
-        function: the training function.
+        function: the training function, or a class, which reports what its method `step` returns.
     """
+    if inspect.isclass(function):
+        return _source_of_class(function), _reports_of(vars(function).get("step", function), returns=True)
     return _source_of(function), _reports_of(function, returns=True)
+
+
+def _source_of_class(cls: type) -> str:
+    """Return the source of a class, which `inspect` finds by the file of its module only: a notebook has none."""
+    codes = [member.__code__ for member in vars(cls).values() if inspect.isfunction(member)]
+    for code in codes:
+        text = "".join(linecache.getlines(code.co_filename))
+        try:
+            nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if node.name == cls.__name__ and node.lineno <= code.co_firstlineno <= (node.end_lineno or 0):
+                return textwrap.dedent("".join(text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno]))
+    return ""
 
 
 def _source_of(function: Callable[..., Any]) -> str:
@@ -93,11 +111,13 @@ def reported_metrics(reports: Reports, values: Iterable[Any]) -> tuple[str, ...]
 
 
 def globals_used(function: Callable[..., Any], namespace: Mapping[str, Any]) -> list[str]:
-    """Return the names of the global variables that a function itself uses.
+    """Return the names of the global variables that a function or the methods of a class use themselves.
 
     Args:
-        function: the training function.
+        function: the training function or class.
         namespace: the global variables.
     """
+    if inspect.isclass(function):
+        return [name for name in dict.fromkeys(global_names(function)) if name in namespace]
     code = getattr(inspect.unwrap(function), "__code__", None)
     return [name for name in (code.co_names if code else ()) if name in namespace]

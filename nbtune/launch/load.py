@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import ClusterError, SpecError
 from nbtune.launch.registry import lookup
+from nbtune.spec.options.options import make_spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,12 @@ __all__ = ["experiments", "load"]
 
 
 def load(
-    path: str, filesystem: Any = None, *, trust: bool = False, metric: str | None = None, mode: str | None = None
+    path: str,
+    filesystem: Any = None,
+    *,
+    trust: bool = False,
+    metric: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
 ) -> Experiment:
     """Open a stored experiment of nbtune or Ray Tune.
 
@@ -33,11 +40,11 @@ def load(
         filesystem: the `pyarrow.fs.FileSystem` that `path` is on, as for `tune`; None for a local folder or a URI.
         trust: whether to load all pickles of the folder. It applies to the returned experiment only.
         metric: the metric to compare its trials by, instead of its own. Ray Tune's own experiments have theirs in a
-            pickle, so it is only known if it is given, or with `trust`.
-        mode: "min" or "max", with `metric`.
+            pickle, so it is only known if it is given, or with `trust`. Several as "accuracy,latency" or as a list.
+        mode: "min" or "max", with `metric`; one for each of several.
 
     Raises:
-        SpecError: only one of `metric` and `mode` is given, or `mode` is neither "min" nor "max".
+        SpecError: only one of `metric` and `mode` is given, or they are not valid.
         ExperimentError: the folder contains no experiment.
     """
     from nbtune.engine.client.ownership import elsewhere
@@ -48,13 +55,17 @@ def load(
     from nbtune.engine.storage.storage import Storage
     from nbtune.results.experiment import Experiment
 
-    if (metric is None) != (mode is None) or mode not in (None, "min", "max"):
-        raise SpecError([f'expected metric=NAME with mode="min" or mode="max", got {metric=}, {mode=}'])
+    spec, problems = make_spec({"metric": metric, "mode": mode})
+    if problems:
+        raise SpecError(problems)
     where = Storage(str(path), filesystem)
     # The folder may have been moved, so its present path replaces the one in its log.
     metadata = Metadata(path=where.place)
-    if metric is not None:
-        metadata |= Metadata(metric=metric, mode=mode)
+    if spec.objectives:
+        several = [[objective.metric, objective.mode] for objective in spec.several]
+        metadata |= Metadata(metric=spec.metric, mode=spec.mode, objectives=several)
+        if several:
+            metadata["scope"] = spec.scope
     kept = EVERYTHING if trust else OWN
     source = open_experiment(where, partial(elsewhere, where, NAMESPACE), kept)
     experiment = Experiment(source, where=where, metadata=metadata, fixed=tuple(metadata), resume=_resume, trust=kept)
@@ -77,8 +88,8 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
 
     Returns:
         One row for each experiment. The index is `path`; the columns are `name`, `status`, `live` (whether it has a
-        driver on the cluster), `trials`, `metric`, `best` (the value of its best trial), `started` (a timestamp) and
-        `seconds`.
+        driver on the cluster), `trials`, `metric`, `best` (the value of its best trial; with repeats, of its best
+        configuration), `started` (a timestamp) and `seconds`.
         Experiments that Ray Tune ran without nbtune have no `metric` and no `best`; see `load`.
     """
     import pandas as pd
@@ -94,7 +105,6 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
         except Exception as error:  # an unreadable folder must not hide the others
             rows.append({"path": path, "status": f"unreadable: {error}", "live": path in live})
             continue
-        best = store.best()
         rows.append(
             {
                 "path": path,
@@ -102,8 +112,8 @@ def experiments(storage: str | None = None, filesystem: Any = None) -> pd.DataFr
                 "status": store.status,
                 "live": path in live,
                 "trials": len(store.trials),
-                "metric": store.metric,
-                "best": best.value if best else None,
+                "metric": ", ".join(objective.metric for objective in store.objectives) or None,
+                "best": store.best_value(),
                 "started": pd.Timestamp(store.metadata.get("started", 0), unit="s"),
                 "seconds": round(store.elapsed(), 1),
             }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.bad_input import readable_input
 from nbtune.errors import Problem, SpecError
-from nbtune.launch.prepare import as_space
+from nbtune.launch.check_space import as_space
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.plan.plan import Plan, driver_problem, make_plan
@@ -38,7 +38,7 @@ def plan(space: Any = None, **options: Any) -> Plan:
         ClusterError: no cluster can be reached or started.
     """
     from nbtune.cluster.connect import connect
-    from nbtune.engine.search.algorithms import trial_count
+    from nbtune.engine.search.grids import trial_count
 
     merged, problems = with_defaults(options)
     spec, option_problems = make_spec(merged)
@@ -60,7 +60,7 @@ def plan(space: Any = None, **options: Any) -> Plan:
     if planned.at_first < planned.concurrent:  # resources that were just released may still count as used
         time.sleep(_RELEASE_DELAY)
         planned = plan_spec(spec, trials, cluster)
-    return planned
+    return replace(planned, repeat=spec.repeat)
 
 
 def plan_spec(spec: Spec, trials: int, cluster: Cluster) -> Plan:

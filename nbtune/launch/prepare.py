@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nbtune.bad_input import readable_input
 from nbtune.engine.protocol.importing import without_collection
 from nbtune.errors import Problem, SpecError, option_ref
-from nbtune.frameworks import framework_of
+from nbtune.launch.check_framework import with_framework
+from nbtune.launch.check_objectives import with_own_objectives
 from nbtune.launch.check_objects import check_objects
-from nbtune.launch.check_space import check_samples, check_trial_count
+from nbtune.launch.check_space import as_space, check_samples, check_trial_count
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
 from nbtune.launch.packing import pack_program
+from nbtune.launch.resources import with_largest_resources
+from nbtune.launch.trainables import (
+    class_problems,
+    is_trainable_class,
+    methods_of,
+    namespace_of,
+    not_trainable,
+    read_trained,
+    with_own_resources,
+)
 from nbtune.passwords import without_variables
 from nbtune.shell import cell_label
-from nbtune.spec.cell.capture import Capture, Program, capture, may_save_checkpoints, metric_problems, unseen_reporters
+from nbtune.spec.cell.capture import (
+    Capture,
+    Program,
+    all_metrics,
+    capture,
+    may_save_checkpoints,
+    metric_problems,
+    unseen_reporters,
+)
+from nbtune.spec.cell.entry import Entry
 from nbtune.spec.cell.interaction import interaction_problems
 from nbtune.spec.cell.names import FreeNames
 from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.cell.reached import reached_functions
 from nbtune.spec.cell.texts import unseen_names
+from nbtune.spec.options.condition import metrics_of
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.space.space import Space, top_level
-from nbtune.spec.space.values import label
 
 if TYPE_CHECKING:
     from nbtune.engine.trial.payload import Packed
 
-__all__ = ["Origin", "Prepared", "as_space", "prepare_cell", "prepare_function"]
+__all__ = ["Origin", "Prepared", "prepare_cell", "prepare_function"]
+
+_CELL = Entry("cell")
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,7 @@ class Prepared:
         source: the text of the cell or function.
         metrics: the metrics that it reports, as far as its text shows.
         checkpoints: whether it may report checkpoints, as far as its text shows.
+        entry: how Ray Tune runs it.
         notes: notes on its space, one sentence each.
         origin: where its code comes from.
     """
@@ -73,6 +96,7 @@ class Prepared:
     origin: Origin
     metrics: tuple[str, ...] = ()
     checkpoints: bool = True
+    entry: Entry = field(default_factory=Entry)
     notes: tuple[str, ...] = ()
 
 
@@ -126,10 +150,11 @@ def prepare_cell(
         )
         problems.append(Problem(text, code="conflict"))
     values = unseen_reporters(captured.values)
-    problems += metric_problems(spec.metric, cell.reports, values, "cell", cell.imports)
+    problems += metric_problems(_named_metrics(spec), cell.reports, values, "cell", cell.imports)
     source = without_variables(cell.source)  # it is stored
     program = Program(code=cell.code, is_async=cell.is_async, imports=cell.imports, source=source)
     checkpoints = may_save_checkpoints(cell.reports, values, cell.imports)
+    reported = all_metrics(cell.reports, values, cell.imports)
     valid = not (option_problems or cell.space.problems())
     metrics = reported_metrics(cell.reports, values)
     notes = [
@@ -153,6 +178,7 @@ def prepare_cell(
         metrics,
         checkpoints,
         valid=valid,
+        reported=reported,
         notes=notes,
     )
 
@@ -165,40 +191,49 @@ def prepare_function(
     namespace: Mapping[str, Any] | None = None,
     *,
     problems: list[Problem] | None = None,
+    of_tuner: bool = False,
+    notes: Sequence[str] = (),
 ) -> Prepared:
-    """Check a training function, its options and its space, and pack it.
+    """Check a training function or class, its options and its space, and pack it.
 
     Args:
-        function: takes the parameters, as one `config` dictionary or by their names.
+        function: takes the parameters, as one `config` dictionary or by their names; or a `ray.tune.Trainable`.
         space: see `as_space`.
         options: option -> value, from the keyword arguments; or the options of a stored experiment.
         namespace: the variables that the function may use; its globals if None.
         problems: problems that were found before.
+        of_tuner: whether a `ray.tune.Tuner` has it, which calls it with one dictionary, and ends a trial at "done".
+        notes: notes on what was given.
 
     Raises:
         SpecError: with every mistake.
     """
-    problems = list(problems or [])
+    problems, given = list(problems or []), function
+    if not callable(given) or (inspect.isclass(given) and not is_trainable_class(given)):
+        raise SpecError([*problems, *_make_spec(options)[1], not_trainable(given)])
+    trained = read_trained(given, of_tuner=of_tuner, problems=problems)
+    function, entry = trained.trainable, trained.entry
+    if not isinstance(options, Spec):
+        options = with_own_resources(options, trained.options)
     spec, request_problems = _make_spec(options)
-    if inspect.isclass(function) or not callable(function):
-        text = f"expected a training function that takes the parameters, got {label(function)}"
-        raise SpecError([*problems, *request_problems, Problem(text)])
     parameters = as_space(space, request_problems)
-    request_problems += parameters.problems()
+    request_problems += [*parameters.problems(), *class_problems(trained, spec)]
     problems += request_problems
-    by_name = takes_parameters_by_name(function, parameters, problems)
+    by_name = not (entry.is_class or of_tuner) and takes_parameters_by_name(function, parameters, problems)
     source, reports = source_and_reports(function)
     if namespace is None:
-        namespace = getattr(inspect.unwrap(function), "__globals__", {})
-    problems += interaction_problems([], reached_functions(function, namespace), namespace, cell_label)
+        namespace = namespace_of(function)
+    problems += interaction_problems([], reached_functions(methods_of(function), namespace), namespace, cell_label)
     # For checks only: pickling the function includes the variables that it uses.
     used = capture(FreeNames(needed=dict.fromkeys(globals_used(function, namespace), 0)), namespace).values
-    problems += metric_problems(spec.metric, reports, unseen_reporters(used), "function")
-    program = Program(function=function, by_name=by_name)
-    checkpoints = may_save_checkpoints(reports, unseen_reporters(used))
+    kind = "class" if entry.is_class else "function"
+    problems += metric_problems(_named_metrics(spec), reports, unseen_reporters(used), kind)
+    program = Program(function=function, arguments=trained.arguments, by_name=by_name)
+    checkpoints = entry.saves if entry.is_class else may_save_checkpoints(reports, unseen_reporters(used))
+    reported = all_metrics(reports, unseen_reporters(used))
     nothing, valid = Capture({}, set(), []), not request_problems
     metrics = reported_metrics(reports, used.values())
-    origin = _origin_of(function, namespace)
+    origin = _origin_of(given, namespace, of_tuner=of_tuner)
     return _finish(
         spec,
         parameters,
@@ -211,40 +246,33 @@ def prepare_function(
         metrics,
         checkpoints,
         valid=valid,
-        used=used,
+        reported=reported,
+        used={**used, **trained.arguments},
+        entry=entry,
+        notes=notes,
     )
 
 
-def _origin_of(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Origin:
+def _origin_of(function: Callable[..., Any], namespace: Mapping[str, Any], *, of_tuner: bool) -> Origin:
     """Return the origin of a function: the variable that has it now, or that will have it under its own name."""
     own = str(getattr(function, "__name__", ""))
     names = [own, *namespace]
     variable = next((name for name in names if namespace.get(name) is function), "" if own in namespace else own)
 
     def prepare_again(stored: Spec, space: Space) -> Prepared:
-        present = namespace.get(variable)
-        if not inspect.isroutine(present):
+        present: Any = namespace.get(variable)
+        if not (inspect.isroutine(present) or is_trainable_class(present)):
             present = function
-        return prepare_function(present, space, stored, namespace)
+        return prepare_function(present, space, stored, namespace, of_tuner=of_tuner)
 
     return Origin(prepare_again, is_cell=False, variable=variable)
 
 
-def as_space(space: Any, problems: list[Problem]) -> Space:
-    """Return the `Space` of a value that describes one; an empty one if it does not.
-
-    Args:
-        space: a dictionary as Ray Tune takes it, a `Space`, or an object with one as its `space`, such as a form.
-        problems: receives the problem of any other value.
-    """
-    value = space if isinstance(space, (Space, Mapping)) else getattr(space, "space", space)
-    if isinstance(value, Space):
-        return value
-    if isinstance(value, Mapping):
-        return Space.from_dict(value)
-    text = f"expected a search space: a dictionary, name -> loguniform(…), choice(…) or a value; got {label(value)}"
-    problems.append(Problem(text))
-    return Space()
+def _named_metrics(spec: Spec) -> list[tuple[str, str]]:
+    """Return (option, metric) for the metrics that options name."""
+    # A metric without a valid mode is no objective yet.
+    metrics = [spec.metric] if spec.metric is not None else [objective.metric for objective in spec.objectives]
+    return [*(("metric", metric) for metric in metrics), *(("stop", metric) for metric in metrics_of(spec.stop))]
 
 
 def _make_spec(options: Mapping[str, Any] | Spec) -> tuple[Spec, list[Problem]]:
@@ -252,7 +280,7 @@ def _make_spec(options: Mapping[str, Any] | Spec) -> tuple[Spec, list[Problem]]:
         return options, []
     merged, default_problems = with_defaults(options)
     spec, problems = make_spec(merged)
-    return spec, default_problems + problems
+    return with_own_objectives(spec), default_problems + problems
 
 
 def _finish(
@@ -268,37 +296,50 @@ def _finish(
     checkpoints: bool,
     *,
     valid: bool,
+    reported: tuple[str, ...] | None,
     used: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    entry: Entry = _CELL,
 ) -> Prepared:
     """Check what needs Ray, and pack.
 
-    `valid` tells whether options and space are valid so far, so that trials can be sampled and counted; `used` are the
-    variables that are pickled with a function; `notes` are those on the code.
+    `valid` tells whether options and space are valid so far, so that trials can be sampled and counted; `reported` are
+    the metrics, None if not all are known; `used` are the variables that are pickled with a function; `notes` are those
+    on the code.
     """
     from nbtune.cluster.connect import import_ray
 
     import_ray()
     with without_collection():
         import ray.tune  # noqa: F401 - the largest package of those that an experiment needs
-    from nbtune.engine.search.algorithms import search_problems
+    from nbtune.engine.search.registry import scheduler_of
+    from nbtune.launch.check_algorithms import check_algorithms
+    from nbtune.launch.warm_start import with_warm_start
 
     unsupported: list[Problem] = []
     try:
         spec = spec.within(space)
-        if spec.backend is not None:
-            framework_of(spec.framework).arguments(spec.backend)
     except SpecError as error:
         unsupported += error.problems
-    except ValueError as error:
-        unsupported.append(Problem(str(error), option="backend"))
-    unsupported += search_problems(spec, space)
+    code = [one for one in (program.code, program.function) if one is not None]
+    values = captured.values if used is None else used
+    spec, framework_notes = with_framework(spec, [*code, *values.values()], unsupported)
+    warm_notes: list[str] = []
+    if valid and not problems:
+        spec, warm_notes = with_warm_start(spec, space, unsupported)
+    if valid:
+        spec, resource_notes = with_largest_resources(spec, space, unsupported)
+        notes = (*notes, *resource_notes)
+    scheduling = check_algorithms(spec, space, unsupported, checkpoints=checkpoints, reported=reported)
     check_objects(spec, space, unsupported)
     problems += unsupported
+    notes = (*notes, *framework_notes, *scheduling, *warm_notes)
+    if (scheduler := scheduler_of(spec.scheduler)) is not None and scheduler.new_processes:
+        spec = replace(spec, reuse_actors=False)
     if valid and not unsupported:
         notes = (*notes, *check_samples(spec, space, problems))
         check_trial_count(spec, space, problems)
     packed = pack_program(program, captured, namespace, spec.seed, problems, cell_label, used=used)
     if problems or packed is None:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, origin, metrics, checkpoints, tuple(notes))
+    return Prepared(spec, space, packed, program, source, origin, metrics, checkpoints, entry, tuple(notes))

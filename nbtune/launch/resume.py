@@ -161,12 +161,12 @@ def resume_experiment(
     from nbtune.engine.client.launch import resume
     from nbtune.engine.client.processes import Placement
     from nbtune.engine.client.stored import events_since
+    from nbtune.engine.client.variables import changed_variables
     from nbtune.engine.protocol.environment import NAMESPACE
     from nbtune.engine.protocol.trust import EVERYTHING, experiment_key
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
     from nbtune.launch.code import choose_code
-    from nbtune.launch.environment import changed_variables
     from nbtune.launch.past import read_stored, remaining_trials, stored_launch
     from nbtune.launch.planning import plan_spec
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import time
@@ -13,10 +14,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nbtune.engine.client.variables import changed_variables
 from nbtune.errors import ExperimentError, SpecError
 from nbtune.launch.check_objects import given_objects
 from nbtune.launch.code import remember_start
-from nbtune.launch.environment import changed_variables
 from nbtune.launch.planning import plan_spec
 from nbtune.launch.prepare import Prepared
 from nbtune.launch.registry import register
@@ -97,6 +98,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         sources={**prepared.packed.sources, **code_sources(given_objects(spec, prepared.space), cell_label)},
         version=prepared.packed.version,
         variable=prepared.origin.variable,
+        entry=prepared.entry,
         key=experiment_key(identifier),
         variables_set=tuple(name for name, value in changed.items() if value is not None),
     )
@@ -158,10 +160,10 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
         prepared: the experiment.
         cluster: the cluster.
     """
-    from nbtune.engine.search.algorithms import trial_count
+    from nbtune.engine.search.grids import trial_count
 
     planned = plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
-    return replace(planned, notes=(*planned.notes, *prepared.notes))
+    return replace(planned, notes=(*planned.notes, *prepared.notes), repeat=prepared.spec.repeat)
 
 
 def _folder(name: str) -> str:
@@ -176,7 +178,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
 
     from nbtune.cluster.link.imports import version
     from nbtune.engine.protocol.recorded_space import recorded
-    from nbtune.engine.search.algorithms import trial_count
+    from nbtune.engine.search.grids import trial_count
     from nbtune.spec.space.json import space_to_json
 
     spec = prepared.spec
@@ -186,6 +188,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "notes": list(planned.notes),
         "metric": spec.metric,
         "mode": spec.mode,
+        "objectives": [[objective.metric, objective.mode] for objective in spec.several],
         "scope": spec.scope,
         "metrics": list(prepared.metrics),
         "trials": planned.trials,
@@ -196,6 +199,7 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "space": recorded(prepared.space),
         "definition": space_to_json(prepared.space, keep_names=True),
         "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
+        "repeat": spec.repeat,
         "options": recorded_options(spec),
         "source": without_passwords(prepared.source),
         "notebook": notebook_id(),
@@ -219,6 +223,11 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     for name in ("env", "worker_env"):  # values may be secret
         if name in options:
             options[name] = ", ".join(getattr(spec, name))
+    if spec.callbacks:  # likewise
+        options["callbacks"] = ", ".join(type(callback).__name__ for callback in spec.callbacks)
+    if spec.several:
+        options["metric"] = ",".join(objective.metric for objective in spec.several)
+        options["mode"] = ",".join(objective.mode for objective in spec.several)
     if is_factory(spec.resources):
         options["resources"] = format_factory(spec.resources)
     if spec.storage is not None:
@@ -228,8 +237,10 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
 
 def _recorded(value: Any) -> str:
     """Return the text of an option's value; of the user's own objects only the class, since they may have secrets."""
+    if inspect.isroutine(value):
+        return f"{value.__qualname__}(…)"
     package = type(value).__module__.partition(".")[0]
-    return repr(value) if package in {"builtins", "ray", "nbtune"} else f"{type(value).__name__}(…)"
+    return str(value) if package in {"builtins", "ray", "nbtune"} else f"{type(value).__name__}(…)"
 
 
 def dry_run(prepared: Prepared) -> str:
@@ -246,10 +257,12 @@ def dry_run(prepared: Prepared) -> str:
     """
     from nbtune.cluster.connect import connect
     from nbtune.engine.protocol.failures import format_error
+    from nbtune.engine.protocol.metrics import flat
     from nbtune.engine.search.sampling import default_config
     from nbtune.engine.trial.payload import describe_captured, unpack
     from nbtune.engine.trial.program import call
     from nbtune.engine.trial.session import DryRunSession, FirstReport, set_session
+    from nbtune.engine.tune.class_trial import first_step
 
     try:
         config = default_config(prepared.space)
@@ -261,7 +274,7 @@ def dry_run(prepared: Prepared) -> str:
     began = time.perf_counter()
     try:
         with _as_worker(prepared):
-            result = call(unpacked, config)
+            result = first_step(unpacked, config) if prepared.entry.is_class else call(unpacked, config)
     except FirstReport as first:
         result = first.metrics
     except KeyboardInterrupt:
@@ -273,9 +286,10 @@ def dry_run(prepared: Prepared) -> str:
     seconds = time.perf_counter() - began
     if not isinstance(result, Mapping) or not result:
         raise ExperimentError("the dry run ended without a report")
-    metric = prepared.spec.metric
-    if metric is not None and metric not in result:
-        raise ExperimentError(f"the first report has no metric {metric!r}; it has {', '.join(result)}")
+    names = {name for name, _ in flat(result)}
+    for metric in (objective.metric for objective in prepared.spec.objectives):
+        if metric not in names:
+            raise ExperimentError(f"the first report has no metric {metric!r}; it has {', '.join(result)}")
     shown = ", ".join(f"{name}={value!r}" for name, value in config.items())
     reported = ", ".join(f"{name}={value!r}" for name, value in result.items())
     planned = plan_prepared(prepared, connect())

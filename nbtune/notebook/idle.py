@@ -23,7 +23,7 @@ _BETWEEN = 0.02  # seconds between two imports, in which a waiting cell starts
 _IMPORTS = (
     # Ray's and its dependencies one by one, as importing ray.tune takes over a second.
     *("numpy", "pyarrow", "pandas", "ray", "pyarrow.fs", "ray.data", "ray.tune"),
-    *("nbtune.engine.search.algorithms", "nbtune.engine.trial.payload", "nbtune.engine.client.launch"),
+    *("nbtune.engine.search.make", "nbtune.engine.trial.payload", "nbtune.engine.client.launch"),
     *("nbtune.cluster.connect", "nbtune.launch.start", "nbtune.launch.code", "nbtune.launch.rerun"),
     *("nbtune.results.experiment", "nbtune.views.live.dashboard", "nbtune.views.still.kept"),
 )
@@ -70,6 +70,7 @@ class Idle:
                 self._names.extend(_IMPORTS)
         if (early := sys.modules.get("nbtune.cluster.embedded.early")) is not None:
             early.check(sys.modules.get("ray"))
+            early.import_ahead()
         if self._names:
             self._later(_QUIET)
 

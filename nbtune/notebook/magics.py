@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
+from nbtune.cluster.link.ahead import start_if_connected
+from nbtune.engine._ray.trainable import is_tuner
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
 from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
-from nbtune.notebook.ahead import after_cell
+from nbtune.launch.trainables import is_trainable_class
+from nbtune.launch.tuner import prepare_tuner
+from nbtune.notebook.completion import complete_line
 from nbtune.notebook.settings import Settings
 from nbtune.shell import can_interact, cell_number, say
 from nbtune.spec.options.help import help_page
@@ -40,7 +44,8 @@ def register(shell: Any) -> None:
         shell: an `IPython.core.interactiveshell.InteractiveShell`.
     """
     shell.register_magics(NbTune(shell))
-    shell.events.register("post_run_cell", after_cell)
+    shell.set_hook("complete_command", complete_line, re_key=r".*%tune\b")
+    shell.events.register("post_run_cell", start_if_connected)
 
 
 @magics_class
@@ -153,7 +158,7 @@ class NbTune(Settings, Magics):
             "": lambda arguments: print(self._overview()),
             "attach": self._attach,
             "cluster": self._cluster,
-            "help": lambda arguments: print(help_page()),
+            "help": self._help,
             "list": self._list,
             "load": self._load,
             "plan": self._plan,
@@ -166,6 +171,11 @@ class NbTune(Settings, Magics):
                 [f"unknown command %tune {word}{did_you_mean(word, commands)}; known are {known}; %%tune runs a cell"]
             )
         return commands[word](arguments)
+
+    def _help(self, name: str) -> None:
+        from nbtune.notebook.algorithm_help import algorithm_page
+
+        print(algorithm_page(name) if name else help_page())
 
     def _overview(self) -> str:
         from nbtune.results.experiment import Experiment
@@ -314,18 +324,20 @@ class NbTune(Settings, Magics):
         parsed = parse_line(arguments, namespace)
         self._check_name(parsed)
         problems = parsed.problems
-        function = namespace.get(word)
-        if not callable(function) or inspect.isclass(function):
-            functions = [key for key, value in namespace.items() if inspect.isfunction(value)]
-            problems.append(
-                Problem(f"%tune run: expected the name of a function, got {word!r}{did_you_mean(word, functions)}")
-            )
-            function = None
+        trained = namespace.get(word)
+        if is_tuner(trained):
+            self._run(prepare_tuner(trained, parsed.options, namespace, space=parsed.space, problems=problems), parsed)
+            return
+        if not callable(trained) or (inspect.isclass(trained) and not is_trainable_class(trained)):
+            known = [key for key, value in namespace.items() if inspect.isfunction(value) or is_trainable_class(value)]
+            text = f"expected the name of a function, of a class Trainable or of a Tuner, got {word!r}"
+            problems.append(Problem(f"%tune run: {text}{did_you_mean(word, known)}"))
+            trained = None
         if parsed.space is None:
             problems.append(Problem("%tune run needs --space VAR: a variable with a dictionary, name -> domain"))
-        if function is None or parsed.space is None:
+        if trained is None or parsed.space is None:
             raise SpecError(problems)
-        prepared = prepare_function(function, parsed.space, parsed.options, namespace, problems=problems)
+        prepared = prepare_function(trained, parsed.space, parsed.options, namespace, problems=problems)
         self._run(prepared, parsed)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.errors import Problem, SpecError
 from nbtune.launch import planning
-from nbtune.launch.prepare import as_space
+from nbtune.launch.check_space import as_space
 from nbtune.shell import insert_cell_below, shell
 from nbtune.space import Space
 from nbtune.spec.forms.form import Form
@@ -92,8 +92,11 @@ def _read(source: Any) -> tuple[str, dict[str, str] | None, list[ScoredTrial]]:
         return source, None if source.startswith("%%tune") else _NEW, []
     kinds = {(base.__module__.partition(".")[0], base.__name__) for base in type(source).__mro__}
     if ("optuna", "Study") in kinds:
-        mode = "max" if source.direction.name == "MAXIMIZE" else "min"
-        return Space.from_optuna(source).to_cell(), {**_NEW, "mode": mode}, _scored_study_trials(source, mode)
+        modes = ["max" if direction.name == "MAXIMIZE" else "min" for direction in source.directions]
+        numbered = [f"score_{number}" for number in range(1, len(modes) + 1)]
+        metrics = source.metric_names or (numbered if len(modes) > 1 else ["score"])
+        line = {**_NEW, "metric": ",".join(metrics), "mode": ",".join(modes)}
+        return Space.from_optuna(source).to_cell(), line, _scored_study_trials(source, modes)
     if ("nbtune", "Experiment") in kinds:
         return *_read_experiment(source), _scored_trials(source)
     problems: list[Problem] = []
@@ -123,7 +126,9 @@ def _scored_trials(experiment: Experiment) -> list[ScoredTrial]:
     return scored
 
 
-def _scored_study_trials(study: Any, mode: str) -> list[ScoredTrial]:
-    sign = -1 if mode == "max" else 1
+def _scored_study_trials(study: Any, modes: list[str]) -> list[ScoredTrial]:
+    if len(modes) > 1:  # no trial is the best one
+        return []
+    sign = -1 if modes == ["max"] else 1
     done = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     return [ScoredTrial(trial.number, trial.params, sign * trial.value) for trial in done if math.isfinite(trial.value)]

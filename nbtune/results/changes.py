@@ -1,12 +1,14 @@
-"""What has changed in the states of the trials: since a version, and which trial is the best one now."""
+"""What has changed in the states of the trials: since a version, and which trials are the best ones now."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from nbtune.results.front import pareto_front
 from nbtune.results.state import TrialState
-from nbtune.results.values import Best
+from nbtune.results.values import Best, ranked
+from nbtune.spec.options.objectives import Objective
 
 __all__ = ["Changes"]
 
@@ -22,7 +24,8 @@ class Changes:
     def __init__(self, states: Mapping[int, TrialState], lock: threading.RLock) -> None:
         self._states, self._lock = states, lock
         self._order: dict[int, None] = {}  # the numbers of the trials, those that have changed last at the end
-        self._best, self._best_version = Best(states), -1  # the version at which it was looked for
+        self._best: dict[int, tuple[Best, int]] = {}  # position of an objective -> it, and when it was looked for
+        self._front: tuple[int, list[TrialState]] | None = None  # when it was looked for, and the front
 
     def note(self, state: TrialState, version: int) -> None:
         """Note that a trial changes with a version.
@@ -49,12 +52,40 @@ class Changes:
                 changed.append(number)
             return [self._states[number] for number in sorted(changed)]
 
-    def best(self, version: int, mode: str | None) -> TrialState | None:
-        """Return the trial with the best value of the metric, or None. Failed trials do not count.
+    def best(self, version: int, objective: Objective, position: int = 0) -> TrialState | None:
+        """Return the trial with the best value of an objective, or None. Failed trials do not count.
 
         Args:
             version: the present one.
-            mode: "min" or "max".
+            objective: the objective.
+            position: its position among all objectives.
         """
-        changed, self._best_version = self.since(self._best_version), version
-        return self._best.update(changed, mode)
+        best, before = self._best.get(position) or (Best(self._states, position), -1)
+        self._best[position] = best, version
+        return best.update(self.since(before), objective)
+
+    def front(self, version: int, objectives: Sequence[Objective]) -> list[TrialState]:
+        """Return the trials that no other one beats in all objectives, by number.
+
+        Args:
+            version: the present one.
+            objectives: the objectives.
+        """
+        if self._front is None or self._front[0] != version:
+            self._front = version, pareto_front(self._states.values(), objectives)
+        return self._front[1]
+
+    def ranked(self, version: int, objectives: Sequence[Objective]) -> list[TrialState]:
+        """Return all trials, the best first; failed ones and those without a value come last. Equals are by number.
+
+        With several objectives the front comes first; within it and after it, the first objective counts.
+
+        Args:
+            version: the present one.
+            objectives: the objectives.
+        """
+        order = ranked(self._states.values(), objectives[0] if objectives else None)
+        if len(objectives) < 2:
+            return order
+        front = {state.number for state in self.front(version, objectives)}
+        return sorted(order, key=lambda state: state.number not in front)

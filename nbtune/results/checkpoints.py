@@ -67,7 +67,7 @@ def best_checkpoint(
         return checkpoints[-1]
     latest_first = checkpoints[::-1]
     for checkpoint in latest_first:
-        if checkpoint.iteration == state.value_iteration:
+        if checkpoint.iteration == state.single.iteration:
             return checkpoint
     sign = 1 if mode == "max" else -1
     scores: list[tuple[float, Checkpoint]] = []

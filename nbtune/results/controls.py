@@ -121,8 +121,7 @@ class Controls(About):
     def max_concurrent(self) -> int | None:
         """How many trials may run at once; None for as many as fit. Setting it takes effect while it runs.
 
-        A lower number does not stop trials that run already, and one that is already waiting still starts. Setting it
-        changes nothing if the experiment is over.
+        A lower number does not stop trials that run already. Setting it changes nothing if the experiment is over.
         """
         return self._store.metadata.get("max_concurrent")
 

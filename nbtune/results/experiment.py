@@ -13,6 +13,7 @@ from nbtune.engine.protocol.source import ElsewhereError, Source
 from nbtune.engine.protocol.trust import OWN, Trust
 from nbtune.errors import ExperimentError, WaitInterrupted, WaitTimeoutError, did_you_mean
 from nbtune.results.controls import Controls
+from nbtune.results.figures import Figures
 from nbtune.results.listeners import Listeners
 from nbtune.results.no_best import why_no_best
 from nbtune.results.reader import Reader
@@ -32,7 +33,7 @@ __all__ = ["Experiment"]
 _LAST_EVENTS = 5.0  # seconds in which the last events of an experiment are read after its driver has gone
 
 
-class Experiment(Controls):
+class Experiment(Controls, Figures):
     """An experiment, running or over.
 
     Created by `nbtune.tune`, ``%%tune``, `nbtune.load` and `nbtune.testing.replay`.
@@ -84,6 +85,9 @@ class Experiment(Controls):
         The option `scope` says which of a trial's values counts. Failed trials, NaN and infinity do not count. Ray's
         `ResultGrid.get_best_result` has scope "last" unless told otherwise.
 
+        With the option `repeat`, configurations are compared by `Trial.mean`, and this is the trial of the best one
+        whose value is nearest it. One whose trials are not all over comes after all whose are. See `configurations`.
+
         Raises:
             ExperimentError: there is none so far. The message says why.
         """
@@ -93,19 +97,45 @@ class Experiment(Controls):
         return Trial(self, state.number)
 
     @property
+    def pareto(self) -> list[Trial]:
+        """The trials that no other one beats in all objectives, by their ids, as `optuna.Study.best_trials`.
+
+        A trial beats another one if its values (`Trial.values`) are at least as good in every objective, and better in
+        one. Trials that have failed, or have no finite value of an objective, do not count. `df` has the same as the
+        column "pareto". With one objective these are the trials with the best value.
+
+        Raises:
+            ExperimentError: the experiment has no metric.
+        """
+        if not self._store.objectives:
+            raise ExperimentError(why_no_best(self._store, variable_of(self)))
+        return [Trial(self, state.number) for state in self._store.front()]
+
+    @property
     def df(self) -> pd.DataFrame:
         """One row for each trial, at any time.
 
         The index "trial" is the trial's id. Columns: `status`; each parameter under its own name; the last value of
         each metric; METRIC_best, the best value of the experiment's metric, and `best_iteration`, where it was reached
-        (with another `scope` METRIC_avg, METRIC_last_5_avg…, none with "last"); `iterations`, the number of reports;
-        `time_s`, the seconds of training; `checkpoint`, the path of the latest one; `error`, one line. A parameter with
-        the same name as a metric becomes ``config/NAME``.
+        (with another `scope` METRIC_avg, METRIC_last_5_avg…, none with "last"); `pareto`, with several objectives,
+        whether it is on the front; `configuration` and `repeat`, with that option, which training of which it is;
+        `iterations`, the number of reports; `time_s`, the seconds of training; `checkpoint`, the latest one's path;
+        `error`, one line. A metric named as these or the index is ``metrics/NAME``, a parameter ``config/NAME``.
         """
         frame, where = self._store.frame(), self.where
         if where is not None and (saved := frame["checkpoint"].dropna()).size:
             frame.loc[saved.index, "checkpoint"] = [where.path_of(path) for path in saved]
         return frame
+
+    @property
+    def configurations(self) -> pd.DataFrame:
+        """One row for each configuration, which the option `repeat` trains in several trials, at any time.
+
+        The index is the configuration (without the option, the trial). Columns: each parameter; METRIC_mean, METRIC_std
+        and `values`, the mean, sample standard deviation and number of `Trial.value` over the trials that have one and
+        have not failed; `complete`, whether all are over; `trials`, their ids.
+        """
+        return self._store.configuration_frame()
 
     @property
     def history(self) -> pd.DataFrame:
@@ -178,33 +208,26 @@ class Experiment(Controls):
             raise ExperimentError(f"{self.name} is not in storage, so it has no ResultGrid")
         return result_grid(self.where, metadata.get("metric"), metadata.get("mode"), self._trust)
 
-    def to_optuna(self) -> Any:
-        """Return an `optuna.Study` with every trial, for the tools of Optuna.
+    def schedule(self, trial: int | Trial | None = None) -> list[tuple[int, dict[str, Any]]]:
+        """Return the parameters with which the present state of a trial was trained, as population based training does.
 
-        Finished trials are complete, and those that were stopped early are pruned. The value of both is `Trial.value`.
-        All reports are intermediate values. The user attributes "trial" and "status" are those of the experiment.
-
-        Raises:
-            ExperimentError: the experiment has no metric.
-        """
-        from nbtune.results.analysis import to_study
-
-        return to_study(self._store)
-
-    def plot(self, kind: str = "curves", **options: Any) -> Any:
-        """Return a plotly figure, drawn by Optuna.
+        Before it became a copy of another trial, these are the parameters of that trial. A new experiment replays them
+        with ``scheduler=("pbt_replay", {"policy": exp.schedule()})``.
 
         Args:
-            kind: "curves" (the metric over iterations), "history" (over trials), "parallel", "slice",
-                "contour", "rank", "importance", "timeline" or "edf".
-            options: arguments of Optuna's function, ``params=["lr"]`` for instance.
+            trial: the trial or its id; the best one if None.
+
+        Returns:
+            (iteration, parameters), ascending: the parameters that were in force after so many iterations, the first
+            ones after 0.
 
         Raises:
-            ExperimentError: there is no such kind of figure, or no data for it yet.
+            ExperimentError: there is no such trial.
         """
-        from nbtune.results.analysis import plot
-
-        return plot(self._store, kind, options)
+        number = self.best.id if trial is None else trial.id if isinstance(trial, Trial) else trial
+        if number not in (known := self._store.trials):
+            raise ExperimentError(f"{self.name} has no trial {number}; it has {len(known)}, numbered from 0")
+        return self._store.lineage.schedule(number)
 
     @property
     def over(self) -> bool:

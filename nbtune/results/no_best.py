@@ -18,6 +18,12 @@ def why_no_best(store: Store, variable: str | None) -> str:
     metadata, metric = store.metadata, store.metric
     name = metadata.get("name", "experiment")
     call, words = f"{variable}." if variable else "", value_words(store.scope)
+    if len(objectives := store.objectives) > 1:
+        names = ", ".join(objective.metric for objective in objectives)
+        return (
+            f"{name} has {len(objectives)} objectives ({names}), so that no single trial is the best one; see"
+            f" {call}pareto, the trials that no other one beats in all of them"
+        )
     if metric is None and metadata.get("foreign"):
         return (
             f"Ray Tune has stored the metric of {name} as a pickle, which was not loaded: give it,"

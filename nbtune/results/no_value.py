@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from nbtune.results.state import TrialState
+from collections.abc import Sequence
+
+from nbtune.results.state import NO_VALUE, TrialState
+from nbtune.spec.options.objectives import Objective
 from nbtune.spec.space.values import label
 
 __all__ = ["no_value_hint", "no_value_note"]
@@ -10,16 +13,18 @@ __all__ = ["no_value_hint", "no_value_note"]
 _MAX_NAMES = 10
 
 
-def no_value_note(state: TrialState, metric: str | None) -> str:
-    """Return why a trial has no value of the metric; an empty text if it has one, has failed or is not over.
+def no_value_note(state: TrialState, objectives: Sequence[Objective]) -> str:
+    """Return why a trial has no value of a metric; an empty text if it has all, has failed or is not over.
 
     Args:
         state: the trial.
-        metric: the experiment's metric, or None.
+        objectives: the objectives of the experiment.
     """
-    if metric is None or state.has_number:
-        return ""
     if not (state.status == "finished" or (state.status == "stopped" and state.iterations > 0)):
+        return ""
+    values = state.values or (NO_VALUE,) * len(objectives)
+    metric = next((one.metric for one, v in zip(objectives, values, strict=True) if not v.has_number), None)
+    if metric is None:
         return ""
     if metric in state.metrics:
         value = state.metrics[metric]
@@ -32,14 +37,14 @@ def no_value_note(state: TrialState, metric: str | None) -> str:
     return f"never reported {metric!r}; it reported {', '.join(names[:_MAX_NAMES])}{more}"
 
 
-def no_value_hint(states: list[TrialState], metric: str | None) -> str:
-    """Return a warning of the experiment about its trials without a value of the metric; an empty text without any.
+def no_value_hint(states: list[TrialState], objectives: Sequence[Objective]) -> str:
+    """Return a warning of the experiment about its trials without a value of a metric; an empty text without any.
 
     Args:
         states: all trials.
-        metric: as for `no_value_note`.
+        objectives: as for `no_value_note`.
     """
-    notes = [(state.number, note) for state in states if (note := no_value_note(state, metric))]
+    notes = [(state.number, note) for state in states if (note := no_value_note(state, objectives))]
     if not notes:
         return ""
     more = f", and {len(notes) - 1} more without a value" if len(notes) > 1 else ""

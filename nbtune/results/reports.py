@@ -145,6 +145,41 @@ class Reports:
         """
         return self._metrics[metric].value_at(row)
 
+    def first_of(self, trial: int, since: int) -> tuple[int, int, float] | None:
+        """Return the first report of a trial from report number `since` on: its number, iteration and time_s.
+
+        Args:
+            trial: the trial's number.
+            since: the number of the first report that counts, of any trial.
+
+        Returns:
+            None if the trial has made none since.
+        """
+        start, (trials, iteration, time_s) = self._keys_since(since)
+        at, width = since - start, 1024
+        while at < len(trials):  # the next report of a trial is rarely far away
+            if (found := np.flatnonzero(trials[at : at + width] == trial)).size:
+                at += int(found[0])
+                return start + at, int(iteration[at]), float(time_s[at])
+            at, width = at + width, 2 * width
+        return None
+
+    def row_of(self, trial: int, iteration: int | None = None, before: int | None = None) -> int | None:
+        """Return the number of the last report of a trial.
+
+        Args:
+            trial: the trial's number.
+            iteration: the iteration of that report; None for any.
+            before: the number of a report that is later; None if any report counts.
+
+        Returns:
+            None if there is no such report.
+        """
+        _, (trials, made, _) = self._keys_since(0)
+        is_found = trials[:before] == trial
+        found = np.flatnonzero(is_found if iteration is None else is_found & (made[:before] == iteration))
+        return int(found[-1]) if found.size else None
+
     def valid_rows(self, trial: int) -> np.ndarray:
         """Return the numbers of a trial's reports that it has not repeated after a restart from a checkpoint.
 
@@ -184,10 +219,18 @@ class Reports:
         if not pieces:
             empty = np.array([], np.int32)
             return start, (empty, empty, np.array([], float))
+        if len(pieces) == 1:
+            return start, pieces[0]
         trial, iteration, time_s = (np.concatenate(parts[::-1]) for parts in zip(*pieces, strict=True))
         if not start:  # all of them: they need not be put together again
             self._keys = [(trial, iteration, time_s)]
         return start, (trial, iteration, time_s)
+
+    def keys(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the trial, the iteration and the number of each report, in the order in which they came."""
+        with self._lock:
+            _, (trial, iteration, _) = self._keys_since(0)
+            return trial, iteration, np.arange(len(trial))
 
     def metrics(self) -> list[str]:
         """Return the names of all metrics that were reported."""

@@ -6,7 +6,26 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-__all__ = ["SavedCheckpoint", "TrialState"]
+__all__ = ["NO_VALUE", "SavedCheckpoint", "TrialState", "Value"]
+
+
+class Value(NamedTuple):
+    """The value of an objective by which a trial is compared with others.
+
+    Attributes:
+        value: the value; None without any, or if it is not finite.
+        iteration: the iteration at which it was reached, or None.
+        row: the number of that report among those of all trials; -1 without a value.
+        has_number: whether the trial has ever reported a finite number as the metric.
+    """
+
+    value: float | None = None
+    iteration: int | None = None
+    row: int = -1
+    has_number: bool = False
+
+
+NO_VALUE = Value()
 
 
 class SavedCheckpoint(NamedTuple):
@@ -31,16 +50,17 @@ class TrialState:
         config: its parameters, nested: those of its last report, if a scheduler changes them.
         parameters: the same by name: nested parameters have joined names, "a/b".
         folder: the name of its folder in the experiment's.
+        configuration: the number of its configuration, where each is trained several times; else None.
+        repeat: the number of this training of it, counted from 0.
         status: "pending", "running", "paused", "finished", "stopped" or "failed".
-        reason: why it ended: "done", "scheduler", "user", "pruned", "experiment" or "error"; or who has paused it.
+        reason: why it ended: "done", "condition", "scheduler", "max_t", "user", "pruned", "experiment" or "error"; or
+            who has paused it.
+        condition: the stop condition that has ended it, as text; else empty.
         iterations: the number of its reports.
         time_s: the seconds that it has trained.
         metrics: the last value of each metric.
         row: the number of its last report among those of all trials; -1 without any.
-        value: the value of the experiment's metric by which it is compared with other trials, or None.
-        value_iteration: the iteration at which the value was reached, or None.
-        value_row: the number of that report among those of all trials; -1 without a value.
-        has_number: whether it has ever reported a finite number as the metric.
+        values: the value of each objective; none before its first report.
         checkpoints: its checkpoints, the latest last. Some may have been deleted.
         error: one line, or None.
         traceback: the full text, or None.
@@ -55,16 +75,16 @@ class TrialState:
     config: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     folder: str = ""
+    configuration: int | None = None
+    repeat: int = 0
     status: str = "pending"
     reason: str = ""
+    condition: str = ""
     iterations: int = 0
     time_s: float = math.nan
     metrics: dict[str, Any] = field(default_factory=dict)
     row: int = -1
-    value: float | None = None
-    value_iteration: int | None = None
-    value_row: int = -1
-    has_number: bool = False
+    values: tuple[Value, ...] = ()
     checkpoints: list[SavedCheckpoint] = field(default_factory=list)
     error: str | None = None
     traceback: str | None = None
@@ -72,6 +92,25 @@ class TrialState:
     started: float | None = None
     ended: float | None = None
     changed: int = field(default=0, compare=False)
+
+    @property
+    def single(self) -> Value:
+        """The value of the only objective; no value if there are several."""
+        return self.values[0] if len(self.values) == 1 else NO_VALUE
+
+    @property
+    def value(self) -> float | None:
+        """The value of the only objective by which it is compared with other trials, or None."""
+        return self.single.value
+
+    def is_compared(self, objectives: int) -> bool:
+        """Return whether it is compared with other trials: it has not failed, and has a value of each objective.
+
+        Args:
+            objectives: their number.
+        """
+        has_all = len(self.values) == objectives and all(one.value is not None for one in self.values)
+        return has_all and self.status != "failed"
 
     def copy(self) -> TrialState:
         """Return a copy, which does not change with this state."""

@@ -16,48 +16,41 @@ import pandas as pd
 
 from nbtune.engine.protocol.chunk import Chunk
 from nbtune.engine.protocol.events import (
-    AttemptFailed,
-    CheckpointSaved,
+    EVENT_TYPES,
     Event,
     ExperimentUpdated,
+    RungReached,
     TrialAdded,
-    TrialEnded,
-    TrialPaused,
-    TrialQueued,
     TrialReconfigured,
     TrialReported,
-    TrialStarted,
+    WorkerReported,
+    WorkersStarted,
 )
-from nbtune.engine.protocol.metadata import Metadata
+from nbtune.engine.protocol.metadata import Metadata, objectives_of
 from nbtune.engine.protocol.not_loaded import refused_names
 from nbtune.engine.protocol.trust import NOTHING, Trust
+from nbtune.results.applied import apply_event
 from nbtune.results.changes import Changes
 from nbtune.results.columns import groups, python_values, with_expected
+from nbtune.results.configurations import Configurations
+from nbtune.results.lineage import Lineage
 from nbtune.results.missing import gaps
+from nbtune.results.ranking import Ranking
 from nbtune.results.reports import Configuration, Reports, configuration_of
-from nbtune.results.state import SavedCheckpoint, TrialState
+from nbtune.results.state import TrialState
 from nbtune.results.table import trial_table
-from nbtune.results.values import TrialValues, ranked
+from nbtune.results.values import TrialValues
 from nbtune.results.workers import Workers
+from nbtune.spec.options.objectives import Objective
 
 __all__ = ["ENDED", "Store"]
 
 ENDED = frozenset({"finished", "stopped", "failed", "lost", "unread", "running elsewhere"})
 """The final states of an experiment in this kernel. A trial has none of the last three."""
-_ONE_BY_ONE = (
-    ExperimentUpdated,
-    TrialAdded,
-    TrialReconfigured,
-    TrialStarted,
-    CheckpointSaved,
-    AttemptFailed,
-    TrialEnded,
-    TrialPaused,
-    TrialQueued,
-)
+_ONE_BY_ONE = tuple(kind for kind in EVENT_TYPES if kind not in {TrialReported, WorkerReported, WorkersStarted})
 
 
-class Store:
+class Store(Ranking):
     """The state of an experiment.
 
     Attributes:
@@ -65,6 +58,7 @@ class Store:
         missing: (first, end) of each range of events that are missing, since they are damaged in storage.
         changes: which trials have changed since a version.
         reports: all reports, as columns.
+        lineage: which trials were copied by others, and which went on at the rungs of a scheduler.
         workers: the workers of distributed trials.
         version: increases with every change.
         generation: increases when the state is reset, so that views start again.
@@ -87,10 +81,12 @@ class Store:
         self._metadata: Metadata = {"status": "pending", **self._given}
         self._trials: dict[int, TrialState] = {}
         self.changes = Changes(self._trials, self._lock)
+        self._configurations, self._grouped = Configurations(self._trials), -1
         self._counts: Counter[str] = Counter()
         self.reports = Reports(self._lock)
+        self.lineage = Lineage(self._lock, self.reports, self._present_configuration)
         self.workers = Workers(self._lock)
-        self._values: TrialValues | None = None  # of the trials, once the metric is known
+        self._values: TrialValues | None = None  # of the trials, once the objectives are known
         self._present: dict[int, Configuration] = {}  # the parameters of the trials whose were changed
         self._latest: float | None = None  # the time of the latest event
         self._refused: dict[str, None] = {}  # the parameters with objects that are not trusted
@@ -127,9 +123,15 @@ class Store:
 
     @property
     def metric(self) -> str | None:
-        """The metric that is optimized, or None."""
+        """The metric that is optimized; None without one, or if there are several objectives."""
         with self._lock:
             return self._metadata.get("metric")
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Every metric that is optimized, with its mode."""
+        with self._lock:
+            return objectives_of(self._metadata)
 
     @property
     def scope(self) -> str:
@@ -138,11 +140,7 @@ class Store:
             return self._metadata.get("scope", "all")
 
     def apply(self, chunk: Chunk) -> None:
-        """Add the next events, without those that are already known. Unknown ones before them are missing.
-
-        Args:
-            chunk: the events.
-        """
+        """Add the next events, without those that are already known. Unknown ones before them are missing."""
         with self._lock:
             chunk = chunk.since(self.cursor)
             if chunk.first > self.cursor:
@@ -189,8 +187,7 @@ class Store:
             state, made = self._trial(trial), iterations[at]
             if made[0] <= state.iterations or (np.diff(made) <= 0).any():
                 repeating.add(trial)
-            state.iterations, state.time_s = int(made[-1]), float(times[at[-1]])
-            state.row = before + int(at[-1])
+            state.iterations, state.time_s, state.row = int(made[-1]), float(times[at[-1]]), before + int(at[-1])
             self.changes.note(state, self.version + 1)
         if len(reported):
             self.reports.add(chunk, is_repeated=bool(repeating))
@@ -199,8 +196,8 @@ class Store:
                 last = dict(zip(chunk.trial[rows].tolist(), python_values(values), strict=True))
                 for trial, value in last.items():
                     self._trial(trial).metrics[name] = value
-            if self.metric is not None:
-                self._values = self._values or TrialValues(self.metric, self.scope, self._metadata.get("mode"))
+            if objectives := self.objectives:
+                self._values = self._values or TrialValues(objectives, self.scope)
                 self._values.update(self.reports, self._trial, before, repeating)
         self._settle_parameters()
 
@@ -216,37 +213,23 @@ class Store:
             return
         state = self._trial(event.trial)
         self.changes.note(state, self.version + 1)
-        match event:
-            case TrialAdded():
-                state.ray_id, state.folder = event.ray_id, event.folder
-                state.config, state.parameters = self._configuration(event)
-            case TrialStarted():
-                state.started, state.reason = state.started or event.time, ""
-                self._set_status(state, "running")
-            case TrialPaused():
-                state.reason = event.reason
-                self._set_status(state, "paused")
-            case TrialQueued():
-                state.reason, state.started, state.ended = "", None, None
-                state.error = state.traceback = None
-                self._set_status(state, "pending")
-            case CheckpointSaved() if event.path:
-                state.checkpoints.append(SavedCheckpoint(event.path, event.iteration))
-            case AttemptFailed():
-                state.failures += 1
-                state.error, state.traceback = event.error, event.traceback
-                self._set_status(state, "failed" if event.final else "pending")
-            case TrialEnded():
-                state.ended, state.reason = event.time, event.reason
-                if event.status != "failed":
-                    state.error = state.traceback = None  # a retry has succeeded
-                self._set_status(state, event.status)
+        if isinstance(event, RungReached):
+            self.lineage.add_rung(event)
+        elif isinstance(event, TrialAdded):
+            state.ray_id, state.folder = event.ray_id, event.folder
+            state.configuration = event.configuration if event.configuration >= 0 else None
+            state.repeat = event.repeat
+            state.config, state.parameters = self._configuration(event)
+        elif (status := apply_event(state, event)) is not None:
+            self._counts[state.status] -= 1
+            self._counts[status] += 1
+            state.status = status
 
     def _reconfigure(self, event: TrialReconfigured, position: int) -> None:
-        state = self._trial(event.trial)
-        before = self._present.get(event.trial) or Configuration(state.config, state.parameters)
-        after = self._present[event.trial] = self._configuration(event)
+        before, after = self._present_configuration(event.trial), self._configuration(event)
+        self._present[event.trial] = after
         self.reports.add_change(position, event.trial, before, after)
+        self.lineage.add(event, position, after)
 
     def _update(self, event: ExperimentUpdated) -> None:
         update = event.metadata.copy()
@@ -263,16 +246,15 @@ class Store:
         self._refused |= dict.fromkeys(refused_names(config))
         return configuration_of(config, self._metadata.get("space", {}))
 
+    def _present_configuration(self, trial: int) -> Configuration:
+        state = self._trial(trial)
+        return self._present.get(trial) or Configuration(state.config, state.parameters)
+
     def _trial(self, number: int) -> TrialState:
         if (state := self._trials.get(number)) is None:
             state = self._trials[number] = TrialState(number)
             self._counts["pending"] += 1
         return state
-
-    def _set_status(self, state: TrialState, status: str) -> None:
-        self._counts[state.status] -= 1
-        self._counts[status] += 1
-        state.status = status
 
     def metrics(self) -> list[str]:
         """Return the names of all metrics that were reported."""
@@ -281,7 +263,8 @@ class Store:
     def expected_metrics(self) -> list[str]:
         """Return the names of the metrics that the program reports, as far as they are known beforehand."""
         with self._lock:
-            return list(dict.fromkeys([*self._metadata.get("metrics", ()), *([self.metric] if self.metric else ())]))
+            own = [objective.metric for objective in self.objectives]
+            return list(dict.fromkeys([*self._metadata.get("metrics", ()), *own]))
 
     def states(self) -> list[TrialState]:
         """Return all trials by their numbers. Their fields change while the experiment runs."""
@@ -299,29 +282,10 @@ class Store:
             return None if state is None else state.copy()
 
     def numeric_metrics(self) -> list[str]:
-        """Return the names of the metrics that have numbers among their values; the experiment's own comes first."""
+        """Return the names of the metrics that have numbers among their values; the objectives come first."""
         with self._lock:
-            return sorted(self.reports.numeric_metrics(), key=lambda name: name != self.metric)
-
-    def ranked(self) -> list[TrialState]:
-        """Return all trials, the best first; failed ones and those without a value come last. Equals are by number."""
-        with self._lock:
-            return ranked(self._trials.values(), self._metadata.get("mode"))
-
-    def best(self) -> TrialState | None:
-        """Return the trial with the best value of the metric, or None. Failed trials do not count."""
-        with self._lock:
-            return self.changes.best(self.version, self._metadata.get("mode"))
-
-    def value_configuration(self, state: TrialState) -> Configuration:
-        """Return the parameters with which a trial has reached its value; those of its last report without a value.
-
-        Args:
-            state: the trial's state.
-        """
-        with self._lock:
-            last = Configuration(state.config, state.parameters)
-            return last if state.value is None else self.reports.configuration(state.number, state.value_row, last)
+            own = [objective.metric for objective in self.objectives]
+            return sorted(self.reports.numeric_metrics(), key=lambda name: own.index(name) if name in own else len(own))
 
     def progress(self) -> tuple[int, int]:
         """Return the number of trials that are over, and the expected number of all trials."""
@@ -345,6 +309,8 @@ class Store:
     def frame(self) -> pd.DataFrame:
         """Return one row for each trial, with the columns of `Experiment.df`."""
         with self._lock:
-            metrics = with_expected(self.expected_metrics(), self.reports.metrics())
-            scoped = (self.metric, self.scope) if self.metric is not None else None
-            return trial_table(self.states(), self._metadata.get("space", {}), metrics, scoped)
+            metrics = with_expected(self.expected_metrics(), self.metrics())
+            space, objectives = self._metadata.get("space", {}), self.objectives
+            front = self.front() if len(objectives) > 1 else None
+            repeats = self.repeat > 1
+            return trial_table(self.states(), space, metrics, objectives, self.scope, front, repeats=repeats)

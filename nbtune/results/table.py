@@ -9,19 +9,26 @@ import pandas as pd
 
 from nbtune.engine.protocol.recorded_space import RecordedParameter, has_numbers
 from nbtune.results.columns import ABSENT, column_of, headings, index_of
-from nbtune.results.state import TrialState
+from nbtune.results.state import NO_VALUE, TrialState
 from nbtune.results.values import column_name
+from nbtune.spec.options.objectives import Objective
 
 __all__ = ["trial_table"]
 
-_FIXED = frozenset({"status", "iterations", "time_s", "checkpoint", "error"})
+_FIXED = frozenset({"trial", "status", "iterations", "time_s", "checkpoint", "error"})
+"""What no metric and no parameter has as its heading. "trial" is the index, which `reset_index` makes a column."""
+_OWN_TYPES = {"best_iteration": "Int64", "pareto": "bool", "configuration": "int64", "repeat": "int64"}
 
 
 def trial_table(
     states: Sequence[TrialState],
     space: Mapping[str, RecordedParameter],
     metrics: Sequence[str],
-    scoped: tuple[str, str] | None = None,
+    objectives: Sequence[Objective] = (),
+    scope: str = "all",
+    front: Sequence[TrialState] | None = None,
+    *,
+    repeats: bool = False,
 ) -> pd.DataFrame:
     """Return one row for each trial, with the columns of `Experiment.df`.
 
@@ -32,7 +39,10 @@ def trial_table(
         states: the trials.
         space: the parameters of the space.
         metrics: the metrics that were reported or are expected.
-        scoped: the experiment's metric and scope, or None. A scope other than "last" has a column of its own.
+        objectives: the experiment's objectives.
+        scope: its scope. One other than "last" has a column for each objective.
+        front: the trials on the Pareto front; None without several objectives.
+        repeats: whether each configuration is trained several times.
     """
     configs = [state.parameters for state in states]
     parameters = list(dict.fromkeys([*space, *(name for config in configs for name in config)]))
@@ -45,14 +55,21 @@ def trial_table(
     for name, shown in shown_metrics.items():
         columns[shown] = [state.metrics.get(name, ABSENT) for state in states]
         empty[shown] = "float64"
-    if scoped is not None and scoped[1] != "last":
-        taken = {*_FIXED, *columns}
-        own = [column_name(*scoped), *(["best_iteration"] if scoped[1] == "all" else [])]
-        heading = headings(own, "trial", taken)
-        for name, attribute, empty_type in zip(own, ("value", "value_iteration"), ("float64", "Int64"), strict=False):
-            found = [getattr(state, attribute) for state in states]
-            columns[heading[name]] = [ABSENT if value is None else value for value in found]
-            empty[heading[name]] = empty_type
+    own: dict[str, list[Any]] = {}
+    for position, objective in enumerate(objectives if scope != "last" else ()):
+        values = [state.values[position] if state.values else NO_VALUE for state in states]
+        own[column_name(objective.metric, scope)] = [ABSENT if one.value is None else one.value for one in values]
+        if scope == "all" and len(objectives) == 1:
+            own["best_iteration"] = [ABSENT if one.iteration is None else one.iteration for one in values]
+    if front is not None:
+        on_front = {state.number for state in front}
+        own["pareto"] = [state.number in on_front for state in states]
+    if repeats:
+        own["configuration"] = [ABSENT if state.configuration is None else state.configuration for state in states]
+        own["repeat"] = [state.repeat for state in states]
+    for name, shown in headings(own, "trial", {*_FIXED, *columns}).items():
+        columns[shown] = own[name]
+        empty[shown] = _OWN_TYPES.get(name, "float64")
     columns["iterations"] = [state.iterations for state in states]
     columns["time_s"] = [state.time_s for state in states]
     columns["checkpoint"] = [state.checkpoints[-1].path if state.checkpoints else None for state in states]

@@ -13,9 +13,10 @@ from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError, UntrustedError
 from nbtune.results.checkpoints import best_checkpoint, existing_checkpoints
 from nbtune.results.no_value import no_value_note
-from nbtune.results.state import TrialState
+from nbtune.results.state import NO_VALUE, TrialState
 from nbtune.results.store import Store
 from nbtune.results.values import adjective
+from nbtune.results.why_ended import why_ended
 from nbtune.shell import say
 from nbtune.shown import shown
 
@@ -67,14 +68,22 @@ class Trial:
         state, scope, metric = self._state, self._experiment._store.scope, self._experiment._store.metric
         parts = [f"{name}={value!r}" for name, value in state.metrics.items()]
         if metric is not None and state.value is not None and state.value != state.metrics.get(metric):
-            at = f" at iteration {state.value_iteration}" if scope == "all" else ""
+            at = f" at iteration {state.single.iteration}" if scope == "all" else ""
             parts.append(f"{adjective(scope)} {metric} {state.value!r}{at}")
-        return shown(f"Trial {self.id} ({state.status}): {state.config} -> {', '.join(parts) or 'nothing reported'}")
+        status = f"{state.status}, {why_ended(state)}" if state.condition else state.status
+        if state.configuration is not None:
+            status = f"{status}; repeat {state.repeat} of configuration {state.configuration}"
+        return shown(f"Trial {self.id} ({status}): {state.config} -> {', '.join(parts) or 'nothing reported'}")
 
     @property
     def status(self) -> str:
         """Return "pending", "running", "paused", "finished", "stopped" or "failed"."""
         return self._state.status
+
+    @property
+    def reason(self) -> str:
+        """Why it is over or paused, in a few words, such as "stop condition: accuracy >= 0.99"; else empty."""
+        return why_ended(self._state)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -90,14 +99,43 @@ class Trial:
     def value(self) -> float | None:
         """The value of the experiment's metric by which trials are compared, according to its `scope`.
 
-        By default the best value that the trial has ever reported. None if there is no finite one.
+        By default the best value that the trial has ever reported. None if there is no finite one, or if there are
+        several objectives: see `values`.
         """
         return self._state.value
 
     @property
+    def configuration(self) -> int | None:
+        """The number of its configuration, where the option `repeat` trains each several times; else None."""
+        return self._state.configuration
+
+    @property
+    def repeat(self) -> int:
+        """Which training of its configuration it is, counted from 0."""
+        return self._state.repeat
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of `value` over the trials of its configuration that have one and have not failed.
+
+        None without any. Without the option `repeat` these are this trial alone.
+        """
+        return self._experiment._store.configuration_of(self._state).mean
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Metric -> the value by which trials are compared, for each objective of the experiment.
+
+        With several objectives it is by default the last one. None where there is no finite one.
+        """
+        objectives, values = self._experiment._store.objectives, self._state.values
+        found = values or (NO_VALUE,) * len(objectives)
+        return {objective.metric: one.value for objective, one in zip(objectives, found, strict=True)}
+
+    @property
     def value_iteration(self) -> int | None:
         """The iteration at which `value` was reached, or None."""
-        return self._state.value_iteration
+        return self._state.single.iteration
 
     @property
     def value_config(self) -> dict[str, Any]:
@@ -114,7 +152,7 @@ class Trial:
     def checkpoint(self) -> Checkpoint | None:
         """The checkpoint that belongs to `value`; without it, the best by the metric. None without any checkpoint.
 
-        In an experiment without a metric, the latest one.
+        In an experiment without a metric, or with several objectives, the latest one.
 
         Raises:
             ExperimentError: the storage cannot be read.
@@ -159,7 +197,7 @@ class Trial:
     @property
     def note(self) -> str:
         """Why it has no value of the experiment's metric, if it is over without one and has not failed; else empty."""
-        return no_value_note(self._state, self._experiment._store.metric)
+        return no_value_note(self._state, self._experiment._store.objectives)
 
     @property
     def workers(self) -> pd.DataFrame:

@@ -6,7 +6,7 @@ The scopes are those of Ray Tune's `ExperimentAnalysis.get_best_trial`. Reports 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from nbtune.results.columns import groups
 from nbtune.results.reports import Reports
-from nbtune.results.state import TrialState
+from nbtune.results.state import NO_VALUE, TrialState, Value
+from nbtune.spec.options.objectives import Objective
 
 __all__ = ["Best", "ScopedValue", "TrialValues", "adjective", "column_name", "ranked", "value_words"]
 
@@ -81,14 +82,13 @@ class TrialValues:
     """The values of all trials, updated with their reports.
 
     Args:
-        metric: the experiment's metric.
+        objectives: the experiment's objectives.
         scope: a key of `nbtune.spec.options.options.SCOPES`.
-        mode: "min" or "max".
     """
 
-    def __init__(self, metric: str, scope: str, mode: str | None) -> None:
-        self._metric, self._scope, self._mode = metric, scope, mode
-        self._values: dict[int, ScopedValue] = {}
+    def __init__(self, objectives: Sequence[Objective], scope: str) -> None:
+        self._nothing = (NO_VALUE,) * len(objectives)
+        self._parts = [_ObjectiveValues(objective, position, scope) for position, objective in enumerate(objectives)]
 
     def update(
         self, reports: Reports, state_of: Callable[[int], TrialState], since: int, repeating: Collection[int]
@@ -102,6 +102,34 @@ class TrialValues:
             repeating: the trials that have repeated reports since then, after a restart from a checkpoint. Of these,
                 the reports that they have repeated do not count any more.
         """
+
+        def state_with_values(number: int) -> TrialState:
+            state = state_of(number)
+            state.values = state.values or self._nothing
+            return state
+
+        for part in self._parts:
+            part.update(reports, state_with_values, since, repeating)
+
+
+class _ObjectiveValues:
+    """The values of one objective.
+
+    Args:
+        objective: the objective.
+        position: its position among all objectives.
+        scope: a key of `nbtune.spec.options.options.SCOPES`.
+    """
+
+    def __init__(self, objective: Objective, position: int, scope: str) -> None:
+        self._metric, self._scope, self._mode = objective.metric, scope, objective.mode
+        self._position = position
+        self._values: dict[int, ScopedValue] = {}
+
+    def update(
+        self, reports: Reports, state_of: Callable[[int], TrialState], since: int, repeating: Collection[int]
+    ) -> None:
+        """Update the values in the states of the trials; the arguments are those of `TrialValues.update`."""
         trials, iterations, rows, values = reports.numbers(self._metric, since)
         for trial, at in groups(trials):
             if trial not in repeating:
@@ -119,23 +147,24 @@ class TrialValues:
         value = self._values.setdefault(state.number, ScopedValue(self._scope, self._mode))
         if len(values):
             value.add(values, iterations, rows)
-        state.has_number = value.is_reached
-        if value.value is None:
-            state.value, state.value_iteration, state.value_row = None, None, -1
-        else:
-            state.value, state.value_iteration, state.value_row = value.value, value.iteration, value.row
-            if self._scope in {"all", "last"}:  # as it was reported: integers are exact
-                state.value = reports.value_at(self._metric, value.row)
+        found = NO_VALUE._replace(has_number=value.is_reached)
+        if value.value is not None:
+            # As it was reported: integers are exact.
+            exact = reports.value_at(self._metric, value.row) if self._scope in {"all", "last"} else value.value
+            found = Value(exact, value.iteration, value.row, value.is_reached)
+        at = self._position
+        state.values = (*state.values[:at], found, *state.values[at + 1 :])
 
 
-def ranked(states: Iterable[TrialState], mode: str | None) -> list[TrialState]:
+def ranked(states: Iterable[TrialState], objective: Objective | None, position: int = 0) -> list[TrialState]:
     """Return trials, the best first; failed ones and those without a value come last. Equals are by number.
 
     Args:
         states: the trials.
-        mode: "min" or "max".
+        objective: the one that they are compared by; None to sort them by number.
+        position: its position among all objectives.
     """
-    return sorted(states, key=partial(_place, mode=mode))
+    return sorted(states, key=partial(_place, objective=objective, position=position))
 
 
 class Best:
@@ -143,41 +172,44 @@ class Best:
 
     Args:
         states: the states of all trials by number, which change.
+        position: the position of the objective among all.
     """
 
-    def __init__(self, states: Mapping[int, TrialState]) -> None:
-        self._states = states
+    def __init__(self, states: Mapping[int, TrialState], position: int = 0) -> None:
+        self._states, self._position = states, position
         self._best: TrialState | None = None
         self._place: tuple[bool, float, int] = (True, 0, 0)  # of the best
 
-    def update(self, changed: Iterable[TrialState], mode: str | None) -> TrialState | None:
+    def update(self, changed: Iterable[TrialState], objective: Objective) -> TrialState | None:
         """Return the best trial, or None.
 
         Args:
             changed: the trials that have changed since the last call.
-            mode: "min" or "max".
+            objective: the one that they are compared by.
         """
-        place = partial(_place, mode=mode)
+        place = partial(_place, objective=objective, position=self._position)
         if self._best is not None and place(self._best) > self._place:  # it has failed, or its last value is worse
             changed = self._states.values()
         elif self._best is not None:
             changed = [*changed, self._best]
         best = min(changed, key=place, default=None)
-        self._best = best if best is not None and _is_compared(best) else None
+        self._best = best if best is not None and _compared(best, self._position) is not None else None
         if self._best is not None:
             self._place = place(self._best)
         return self._best
 
 
-def _is_compared(state: TrialState) -> bool:
-    return state.value is not None and state.status != "failed"
+def _compared(state: TrialState, position: int) -> float | None:
+    """Return the value that a trial is compared by; None if it has failed or has none."""
+    return state.values[position].value if position < len(state.values) and state.status != "failed" else None
 
 
-def _place(state: TrialState, mode: str | None) -> tuple[bool, float, int]:
+def _place(state: TrialState, objective: Objective | None, position: int) -> tuple[bool, float, int]:
     """Return the sort key of a trial among others."""
-    if state.value is None or not _is_compared(state):
+    value = _compared(state, position)
+    if value is None or objective is None:
         return (True, 0, state.number)
-    return (False, -state.value if mode == "max" else state.value, state.number)
+    return (False, objective.sign * value, state.number)
 
 
 def adjective(scope: str) -> str:

@@ -213,7 +213,7 @@ class Workers:
         workers = self.of(trial)
         columns = {name: [getattr(worker, name) for worker in workers] for name in _FIXED}
         columns["pid"] = [ABSENT if pid is None else pid for pid in columns["pid"]]
-        for name, shown in headings(with_expected(expected, self._metrics()), "metrics", _FIXED).items():
+        for name, shown in headings(with_expected(expected, self._metrics()), "metrics", ("rank", *_FIXED)).items():
             columns[shown] = [worker.metrics.get(name, ABSENT) for worker in workers]
         index = pd.Index([worker.rank for worker in workers], name="rank", dtype="int64")
         shown_columns = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbtune.passwords import without_passwords
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 __all__ = [
     "best_label",
     "best_line",
+    "best_numbers",
+    "best_of_each",
     "count_line",
     "number",
+    "objective_names",
+    "repeat_note",
     "shown_counts",
     "shown_table",
     "shows_iteration",
     "status_of",
     "status_word",
     "summary",
+    "trial_count",
 ]
 
 _ORDER = ("running", "paused", "finished", "stopped", "failed", "unfinished")
@@ -88,15 +94,23 @@ def count_line(store: Store) -> str:
 def best_line(store: Store) -> str:
     """Return ``"best accuracy 0.982 at iteration 5 (trial 7: lr=0.0031, hidden=128)"``; empty without a best trial.
 
+    Of repeats, ``"best accuracy 0.982, mean of 3 repeats of configuration 2: lr=0.0031, hidden=128"``. With several
+    objectives, the size of the Pareto front and the best value of each.
+
     Args:
         store: the experiment's state.
     """
     best = store.best()
+    if len(store.objectives) > 1:
+        front, each = store.front(), ", ".join(f"{label} {value}" for label, value in best_of_each(store))
+        return shown(f"Pareto front of {objective_names(store)}: {trial_count(front)}; {each}") if front else ""
     if best is None or store.metric is None:
         return ""
     made = store.value_configuration(best).parameters
     parameters = ", ".join(f"{name}={number(value)}" for name, value in made.items())
-    at = f" at iteration {best.value_iteration}" if shows_iteration(store, best) else ""
+    if note := repeat_note(store):
+        return shown(f"{best_label(store)} {number(store.best_value())}, {note}: {parameters}")
+    at = f" at iteration {best.single.iteration}" if shows_iteration(store, best) else ""
     return shown(f"{best_label(store)} {number(best.value)}{at} (trial {best.number}: {parameters})")
 
 
@@ -107,6 +121,61 @@ def best_label(store: Store) -> str:
         store: the experiment's state.
     """
     return f"best {store.metric}" if store.scope == "all" else f"best {store.scope} {store.metric}"
+
+
+def best_numbers(store: Store) -> set[int]:
+    """Return the numbers of the best trial, or of the trials of the best configuration; none with several objectives.
+
+    Args:
+        store: the experiment's state.
+    """
+    return {state.number for state in store.best_trials()} if len(store.objectives) == 1 else set()
+
+
+def repeat_note(store: Store) -> str:
+    """Return what the best value is the mean of, such as "mean of 3 repeats of configuration 2"; else an empty text.
+
+    Args:
+        store: the experiment's state.
+    """
+    best = store.best_configuration()
+    return "" if best is None else f"{best.note} of configuration {best.number}"
+
+
+def objective_names(store: Store) -> str:
+    """Return the metrics that are optimized, such as "accuracy and latency".
+
+    Args:
+        store: the experiment's state.
+    """
+    *first, last = (objective.metric for objective in store.objectives)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def best_of_each(store: Store) -> list[tuple[str, str]]:
+    """Return the best value of each objective as ("best accuracy", "0.982 (trial 7)"), without those that have none.
+
+    Args:
+        store: the experiment's state.
+    """
+    word = "best" if store.scope in {"all", "last"} else f"best {store.scope}"
+    found = [
+        (objective.metric, position, store.best_of(position)) for position, objective in enumerate(store.objectives)
+    ]
+    return [
+        (f"{word} {metric}", f"{number(best.values[position].value)} (trial {best.number})")
+        for metric, position, best in found
+        if best is not None
+    ]
+
+
+def trial_count(states: Sequence[TrialState]) -> str:
+    """Return "1 trial" or "3 trials".
+
+    Args:
+        states: the trials.
+    """
+    return f"{len(states):,} trial{'' if len(states) == 1 else 's'}"
 
 
 def shows_iteration(store: Store, state: TrialState) -> bool:
@@ -146,11 +215,10 @@ def summary(store: Store) -> str:
     ]
     if best := best_line(store):
         lines.append(best)
-    if store.status in ENDED and not best and store.metric is not None:
+    if store.status in ENDED and not best and store.objectives:
         reported = ", ".join(store.metrics()) or "none"
-        lines.append(
-            f"no trial has a finite {value_words(store.scope)} of {store.metric}; reported metrics: {reported}"
-        )
+        words = f"{value_words(store.scope)} of {objective_names(store)}"
+        lines.append(f"no trial has a finite {words}; reported metrics: {reported}")
     if metadata.get("error"):
         lines.append(f"{metadata['error']}")
     if metadata.get("warning"):

@@ -36,6 +36,7 @@ FIGURES = (
     "flood",
     "workers",
     "many",
+    "searches",
     "train",
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ __all__ = ["PLACES", "measure"]
 
 PLACES = {
     "embedded": "nbtune's own Ray",
-    "plain": "ray.init()",
+    "plain": "ray.init() in a notebook",
+    "script": "ray.init() in a script",
     "start": "ray start, attached",
     "client": "ray start, ray://",
     "three": "three nodes",
@@ -97,6 +99,8 @@ def _connect(side: str, place: str, address: str | None) -> Callable[[], dict[st
         import nbtune
 
         if place == "plain":
+            asyncio.run(_connect_in_notebook())
+        elif place == "script":
             import ray
 
             ray.init(num_cpus=CPUS, include_dashboard=False)
@@ -113,6 +117,16 @@ def _connect(side: str, place: str, address: str | None) -> Callable[[], dict[st
 
         ray.init(address)
     return lambda: models_stock(train_model, reuse=True)
+
+
+async def _connect_in_notebook() -> None:
+    """Do what a kernel does for a cell that loads nbtune and one that starts Ray, and what follows while it is idle."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.run_cell("%load_ext nbtune")
+    shell.run_cell(f"import ray; ray.init(num_cpus={CPUS}, include_dashboard=False)")
+    await asyncio.sleep(1)
 
 
 def _start_three_nodes() -> str:

@@ -31,7 +31,7 @@ KINDS = {
         "nbtune",
         (
             *("IPython", "nbtune.notebook.magics", "ray", "ray.tune", "nbtune.launch.start", "nbtune.launch.resume"),
-            *("nbtune.engine.client.launch", "nbtune.engine.search.algorithms", "nbtune.engine.trial.payload"),
+            *("nbtune.engine.client.launch", "nbtune.engine.search.make", "nbtune.engine.trial.payload"),
             *("nbtune.results.experiment", "pandas", "nbtune.views.live.dashboard", "nbtune.views.still.kept"),
         ),
     ),

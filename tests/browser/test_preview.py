@@ -335,7 +335,7 @@ def test_a_refused_stop_shows_the_reason(preview: Preview) -> None:
 def test_a_missed_message_is_requested_again(preview: Preview) -> None:
     page = preview(20, live="half")
     page.evaluate(
-        "preview.widgets.curves.model.receive({type: 'update', reset: false, seq: 99, metric: 'accuracy', best: null,"
+        "preview.widgets.curves.model.receive({type: 'update', reset: false, seq: 99, metric: 'accuracy', best: [],"
         " trials: [], segments: []}, [new Int32Array(), new Float64Array(), new Float64Array()])"
     )
     page.wait_for_function(

@@ -357,6 +357,51 @@ def test_the_same_cell_runs_without_the_magic(notebook: Notebook) -> None:
     assert not plain.error
 
 
+OF_THE_NOTEBOOK = """
+import nbtune
+from ray.tune import Callback, Stopper
+class Noting(Callback):
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        result["noted"] = result["acc"] + 1
+class Enough(Stopper):
+    def __call__(self, trial_id, result):
+        return result["acc"] >= 3
+    def stop_all(self):
+        return False
+def good(trial_id, result):
+    return result["acc"] >= 2
+noting, several, enough, limits = Noting(), [Noting()], Enough(), {"acc": 1}
+def train(config):
+    for step in range(9):
+        nbtune.report(acc=step)
+space = {"x": nbtune.uniform(0, 1)}
+"""
+
+
+def test_callbacks_and_conditions_that_are_variables(notebook: Notebook) -> None:
+    """Of classes and functions of the notebook, by their names on both kinds of lines."""
+    assert not notebook.cell(OF_THE_NOTEBOOK).error
+    run = "%tune run train --space space --name ran --metric acc --mode max"
+    cell = "%%tune ran --metric acc --mode max {}\nx: uniform(0, 1)\nfor step in range(9):\n    report(acc=step)"
+    for line in (
+        f"{run} --callbacks noting --stop enough",
+        f"{run} --callbacks several --stop good",
+        cell.format("--callbacks several --stop limits"),
+        cell.format("--callbacks noting --stop enough"),
+    ):
+        assert not notebook.cell(line, interactive=False).error, line
+        reports = {"enough": 4, "good": 3, "limits": 2}[line.partition("\n")[0].split()[-1]]
+        shown = notebook.cell("print(*ran.history.acc, *ran.history.noted, ran.trials[0].reason)").text.split(
+            maxsplit=2 * reports
+        )
+        assert shown[:reports] == [str(step) for step in range(reports)], line
+        assert [float(noted) for noted in shown[reports : 2 * reports]] == [step + 1 for step in range(reports)], line
+        assert shown[-1].startswith("stop condition: "), shown
+    assert "give an object, not the class" in notebook.cell(f"{run} --callbacks Noting").error
+    for wrong in ("--callbacks notin", "--stop enoug"):
+        assert wrong.split()[1] in notebook.cell(f"{run} {wrong}").error
+
+
 def test_run_functions_defaults_and_overview(notebook: Notebook) -> None:
     notebook.cell(
         "import nbtune\ndef train(config):\n    nbtune.report(acc=config['a'])\nspace = {'a': nbtune.uniform(0, 1)}\ncount = 3"
@@ -398,8 +443,17 @@ def test_ray_starts_in_the_background_and_ends_if_it_is_not_needed(notebook: Not
     notebook.cell('%config NbTune.start = "load"')
     assert "in the background, as NbTune.start" in notebook.cell("%tune").text
     notebook.cell(holder)
-    swept = notebook.cell("%%tune swept --samples 2\nx: uniform(0, 1)\nreport(score=x)", interactive=False)
+    notebook.cell("import sklearn")
+    deadline = time.monotonic() + 60
+    while "it runs in the background" not in notebook.cell("%tune").text:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    code = 'x: uniform(0, 1)\nimport sys\nreport(score=x, ahead="sklearn" in sys.modules)'
+    swept = notebook.cell(f"%%tune swept --samples 2\n{code}", interactive=False)
     assert not swept.error
+    assert notebook.cell("print(set(swept.df['ahead']))").text == "{True}\n"
+    ahead = "from nbtune.engine.client import processes; print([one.name for one in processes._kept + processes._used])"
+    assert notebook.cell(ahead).text == notebook.cell("print([early._process])").text, "it has run in another process"
     assert "embedded Ray: 1 node" in notebook.cell("%tune").text
     assert (
         notebook.cell("print(ray._private.worker._global_node.is_head(), early._holder is holder)").text

@@ -15,6 +15,8 @@ import pytest
 
 from tests.ray.stores import SECRET
 
+pytest.register_assert_rewrite("tests.ray.steering")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

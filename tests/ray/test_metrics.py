@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray.tune
 import ray.tune.result
 import torch
 from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, PopulationBasedTraining
@@ -28,9 +29,16 @@ DANGEROUS = sorted(
     | {" ", ".", "/", "//", "a/", "/a", "a.b", "__class__", "__dict__", "self", "checkpoint", "metrics", "status", "iterations"}
     | {"trial", "iteration", "time_s", "rank", "time_this_iter_s", "should_checkpoint", "metric:x", "metrics/trial", "metrics/seconds", "é", "\u202e", "\0"}
 )  # fmt: skip
-TAKEN = {"history": ("trial", "iteration", "time_s"), "df": ("status", "iterations", "time_s", "checkpoint", "error")}
+TAKEN = {
+    "history": ("trial", "iteration", "time_s"),
+    "df": ("trial", "status", "iterations", "time_s", "checkpoint", "error"),
+}
 # Of a report of Ray's own: its session writes over two of them, and adds up the third, which is an error of text.
 RAYS = ("timestamp", "checkpoint_dir_name", "time_this_iter_s")
+OF_CLASSES = frozenset(
+    {"done", "should_checkpoint", "__duplicate__", "time_this_iter_s", "timesteps_this_iter", "episodes_this_iter"}
+)
+"""What has an effect in the result of a class, as in Ray Tune."""
 
 
 def random_names(count: int) -> list[str]:
@@ -130,6 +138,19 @@ def test_every_name_is_stored(run: Any, train: Any) -> None:
         lists = [[name for name in names if name not in RAYS] for names in lists]
         lists[0].remove("__duplicate__")  # of a report that has it, Ray writes over "should_checkpoint"
     check(run(train, {"names": nbtune.grid_search([names for names in lists if names])}))
+
+
+def test_every_name_is_stored_from_a_class(run: Any) -> None:
+    class Steps(ray.tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.count = -1
+
+        def step(self) -> dict[str, Any]:
+            self.count += 1
+            return values(self.config["names"], self.count)
+
+    lists = [[name for name in names if name not in OF_CLASSES] for names in (ALL, *([name] for name in DANGEROUS))]
+    check(run(Steps, {"names": nbtune.grid_search(list(filter(None, lists)))}, stop={"iterations": 3}))
 
 
 def test_every_name_is_stored_from_workers(run: Any) -> None:

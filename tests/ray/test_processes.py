@@ -12,6 +12,8 @@ import pytest
 import ray
 
 import nbtune
+from nbtune.engine.client.variables import variables_at_import
+from nbtune.engine.tune.hosts import Hosts
 
 SPACE = {"index": nbtune.grid_search([0, 1])}
 
@@ -84,7 +86,7 @@ def test_the_next_experiment_has_the_same_processes_and_a_clean_state(run: Any, 
     second = run(looks, SPACE).wait()
     assert second.status == "finished", second.error
     assert driver_pid(second) == driver
-    assert pids(second) <= pids(first)
+    assert pids(second) & pids(first), "one of them may have run both trials while the other one was starting"
     assert set(second.df["left"]) == {""}
     assert set(second.df["errors"]) == {"warn"}
     assert second.df["drawn"].nunique() == 2, "an earlier seed is forgotten"
@@ -137,7 +139,57 @@ def test_libraries_that_read_variables_when_they_are_imported_get_a_process_of_t
     ready(second)
     third = run(where, SPACE, env={"OMP_DYNAMIC": "TRUE"}).wait()
     assert not pids(first) & pids(second)
-    assert pids(third) <= pids(second)
+    assert pids(third) & pids(second)
+
+
+def test_packages_are_imported_ahead_of_the_first_trial(cluster: Any) -> None:
+    def has(host: Any, package: str) -> Any:
+        return ray.get(host.__ray_call__.remote(lambda self: package in __import__("sys").modules))
+
+    node = ray.get_runtime_context().get_node_id()
+    hosts, variables = Hosts(), {"OMP_DYNAMIC": "TRUE", "COLOR": "red"}
+    hosts.import_ahead(["wave"], variables)
+    hosts.keep([node])
+    hosts.import_ahead(["no_such_package", "wave", "tabnanny"], variables)
+    host = hosts.take(node, {"OMP_DYNAMIC": "TRUE", "COLOR": "blue"})
+    assert has(host, "wave"), "a host that starts afterwards"
+    assert has(host, "tabnanny"), "a host that has been started, also after a package that is missing"
+    other = hosts.take(node, {})
+    assert not has(other, "wave"), "it would have been imported with the variable"
+    for one in (host, other):
+        hosts.give_back(one)
+    hosts.settle()
+    assert host == hosts.take(node, variables), "it is as clean as before"
+    for one in (host, other):
+        ray.kill(one)
+
+
+def test_packages_are_imported_ahead_that_are_named_while_an_experiment_runs(
+    run: Any, ready: Callable[[Any], None], until: Callable[..., None], tmp_path: Path
+) -> None:
+    """The process of its driver may still tidy up after it when the kernel takes it for free, and names them once."""
+
+    def waits(config: dict[str, Any]) -> None:
+        import sys
+        import time
+
+        nbtune.report(pid=os.getpid(), imported="wave" in sys.modules)
+        while not os.path.exists(config["gate"]):
+            time.sleep(0.02)
+        assert config["index"], "its process ends with it, and is replaced"
+
+    first = run(waits, {"gate": str(tmp_path / "gate"), **SPACE})
+    until(lambda: len(first.history) == 2, "both run")
+    driver = first._source.driver.actor
+    ray.get(driver.__ray_call__.remote(lambda self: self._hosts._end_all_but(lambda *host: False)))  # of other tests
+    ray.get(driver.import_ahead.remote(["wave"], variables_at_import()))
+    (tmp_path / "gate").touch()
+    ready(first)
+    second = run(waits, {"gate": str(tmp_path / "gate"), **SPACE}).wait()
+    imported = second.history.set_index("pid")["imported"]
+    new = pids(second) - pids(first)
+    assert new
+    assert imported[list(new)].all()
 
 
 def test_without_reuse_each_trial_has_a_new_process(run: Any, where: Any) -> None:
@@ -145,6 +197,161 @@ def test_without_reuse_each_trial_has_a_new_process(run: Any, where: Any) -> Non
     second = run(where, SPACE, reuse_actors=False).wait()
     assert len(pids(second)) == 2
     assert not pids(first) & pids(second)
+
+
+def test_a_trial_waits_for_a_process_until_that_has_started(run: Any) -> None:
+    from nbtune.engine.tune.hosts import Hosts
+
+    run(lambda config: {"y": 0}, {"x": 1}).wait()  # Ray has started
+    hosts, node = Hosts(), ray.get_runtime_context().get_node_id()
+    assert not hosts.prepare(node, {}, 1)
+    starting = hosts.starting()
+    assert len(starting) == 1
+    ray.wait(starting)
+    assert hosts.prepare(node, {}, 1)
+    assert not hosts.starting()
+    host = hosts.take(node, {})
+    assert not hosts.prepare(node, {}, 1), "it is in use, so another one starts"
+    hosts.settle()  # ends what is in use, as after a run that was cut short
+    ray.wait(hosts.starting())
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(host.ping.remote())
+
+
+def test_a_trial_runs_elsewhere_if_its_process_dies_before_it(run: Any, where: Any, ready: Any) -> None:
+    def break_two(driver: Any) -> None:
+        """Leave three new processes: one dies while it starts, and one when the first trial is about to get it."""
+        import signal
+
+        import ray
+
+        hosts, node = driver._hosts, ray.get_runtime_context().get_node_id()
+        hosts._end_all_but(lambda node, position, host: False)
+        hosts.keep([node] * 3)
+        starting, *started = (host.actor for host in hosts._idle[node])
+        ray.kill(starting)
+        pids = ray.get([actor.__ray_call__.remote(lambda self: os.getpid()) for actor in started])
+        take = hosts.take
+
+        def take_late(*arguments: Any) -> Any:
+            hosts.take = take
+            os.kill(pids[0], signal.SIGKILL)
+            return take(*arguments)
+
+        hosts.take = take_late
+
+    first = run(where, SPACE)
+    ready(first)
+    driver = first._source.driver.actor
+    ray.get(driver.__ray_call__.remote(break_two))
+    second = run(where, SPACE, max_failures=0).wait()
+    assert driver_pid(second) == driver_pid(first)
+    assert second.df["status"].tolist() == ["finished", "finished"], second.df["error"].tolist()
+
+
+def test_hosts_that_die_before_their_first_trial_are_forgotten(cluster: Any, until: Callable[..., None]) -> None:
+    hosts, node = Hosts(), ray.get_runtime_context().get_node_id()
+
+    def started() -> bool:
+        hosts.note_started()
+        return not hosts.starting()
+
+    for number in range(3):
+        assert not hosts.prepare(node, {}, 1)
+        ray.kill(hosts._idle[node][0].actor)
+        until(started, "it is noticed")
+        assert hosts._idle[node] == [], number
+    assert hosts.prepare(node, {}, 1), "a trial shows why none starts"
+    taken = hosts.take(node, {})
+    assert ray.get(taken.ping.remote()) is None
+    until(started, "it has started")
+    assert not hosts.prepare(node, {}, 1), "the next one is waited for as usual"
+    until(started, "it has started, too")
+    idle = hosts._idle[node][0].actor
+    psutil.Process(ray.get(idle.__ray_call__.remote(lambda self: os.getpid()))).kill()
+    other = hosts.take(node, {})
+    assert other != idle
+    assert ray.get(other.ping.remote()) is None
+    for one in (taken, other):
+        ray.kill(one)
+
+
+def test_a_host_that_still_imports_is_taken_after_one_that_is_free(cluster: Any, until: Callable[..., None]) -> None:
+    hosts, node = Hosts(), ray.get_runtime_context().get_node_id()
+    hosts.keep([node])
+    until(lambda: hosts.prepare(node, {}, 1), "it has started")
+    hosts.import_ahead(["wave"], {})
+    (importing,) = hosts.starting()
+    assert hosts._idle[node][0].starting == importing
+    until(lambda: hosts.prepare(node, {}, 1), "it has imported it")
+    free = hosts.take(node, {})
+    assert ray.get(free.__ray_call__.remote(lambda self: "wave" in __import__("sys").modules))
+    ray.kill(free)
+
+
+def test_a_group_is_acquired_although_its_host_has_become_unfit(cluster: Any, until: Callable[..., None]) -> None:
+    """Ray asks whether resources are ready, and ends the experiment if it gets none afterwards."""
+    from types import SimpleNamespace
+
+    from ray.air.execution.resources import ResourceRequest
+
+    from nbtune.engine.tune.hosting import HostingResourceManager
+
+    hosts, request = Hosts(), ResourceRequest([{"CPU": 1}])
+    manager: Any = HostingResourceManager()
+    manager.host(hosts, SimpleNamespace(training=None), [], {})
+    for _ in range(2):
+        manager.request_resources(request)
+    until(lambda: manager.has_resources_ready(request), "a group and a host are ready")
+    hosts.import_ahead(["wave"], {"OMP_DYNAMIC": "TRUE"})  # on another thread
+    acquired = manager.acquire_resources(request)
+    assert acquired is not None
+    assert acquired.placement_group in manager._acquired_pgs
+    until(lambda: manager.has_resources_ready(request), "there is another group, and a host for it")
+    other = manager.acquire_resources(request)
+    assert other.placement_group != acquired.placement_group
+    for one in (acquired, other):
+        manager.free_resources(one)
+    assert not manager._nodes, "nothing is kept of groups that are removed"
+    manager.clear()
+    hosts._end_all_but(lambda node, position, host: False)
+    until(lambda: ray.available_resources().get("CPU") == 2, "its CPUs are free")
+
+
+def test_a_free_process_gets_its_next_trial_before_further_results_are_handled(run: Any) -> None:
+    from types import SimpleNamespace
+
+    from ray.air.execution import FixedResourceManager
+    from ray.air.execution._internal.actor_manager import RayActorManager
+
+    from nbtune.engine._ray.loop import start_next_first
+
+    run(lambda config: {"y": 0}, {"x": 1}).wait()  # Ray has started
+    manager, handled = RayActorManager(FixedResourceManager({"CPU": 1.0})), list[str]()
+    controller = SimpleNamespace(_actor_manager=manager, _resetting_trials={"next"}, _trial_to_actor={"next": "actor"})
+    for name in [*["result"] * 20, "prepared"]:
+        future = ray.put(name)
+        manager._actor_task_events.track_future(future, on_result=handled.append)
+        if name == "prepared":
+            manager._tracked_actors_to_task_futures["actor"].add(future)
+    start_next_first(controller)
+    assert manager.next(timeout=1)
+    assert handled == ["prepared", "result"]
+
+    def stop_other(name: str) -> None:
+        handled.append(name)
+        for future in list(manager._tracked_actors_to_task_futures["actor"]):
+            manager._actor_task_events.discard_future(future)
+
+    handled.clear()
+    for name in ("one", "other"):  # what is done with either of them ends the trial of the other
+        future = ray.put(name)
+        manager._actor_task_events.track_future(future, on_result=stop_other)
+        manager._tracked_actors_to_task_futures["actor"].add(future)
+    assert manager.next(timeout=1)
+    assert len(handled) == 2
+    assert handled[0] in ("one", "other")
+    assert handled[1] == "result"
 
 
 def test_two_experiments_at_once_have_processes_of_their_own(

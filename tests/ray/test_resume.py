@@ -15,6 +15,7 @@ import psutil
 import pytest
 import ray
 from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import Repeater, Searcher
 
 import nbtune
 from nbtune.engine.storage.segments import FOLDER
@@ -102,6 +103,82 @@ def test_an_experiment_goes_on_with_the_stored_code_or_with_new_code(
     assert values == sorted(values)
     assert values[-1] == 3.0, "the new code is the stored one"
     assert "its code was replaced (train, value)" in repr(again)
+
+
+class Told(Searcher):
+    """Proposes x = 1, 2, 3…, and writes down what it is told, in the driver's process."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(metric="y", mode="max")
+        self.path, self.proposed = path, dict[str, int]()
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        self.proposed[trial_id] = len(self.proposed) + 1
+        return {"x": self.proposed[trial_id]}
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        self.write(self.proposed[trial_id], "failed" if error else result["y"])
+
+    def add_evaluated_point(self, parameters: Any, value: Any, *more: Any) -> None:
+        self.write(parameters["x"], value)
+
+    def write(self, x: Any, value: Any) -> None:
+        with Path(self.path).open("a") as file:
+            file.write(f"{x} {value}\n")
+
+
+def test_repeats_of_configurations_survive_a_killed_driver(run: Any, until: Any, tmp_path: Path) -> None:
+    go, told = tmp_path / "go", tmp_path / "told"
+
+    def train(x: int) -> None:
+        import random
+        import time
+
+        while x == 2 and not go.exists():
+            time.sleep(0.05)
+        if x == 3:
+            raise ValueError("a configuration that fails")
+        nbtune.report(y=x + random.random())
+
+    experiment = run(
+        train, {"x": nbtune.randint(0, 99)}, samples=3, metric="y", mode="max", seed=1,
+        search=Repeater(Told(str(told)), repeat=2),
+    )  # fmt: skip
+    assert str(experiment.plan).startswith("3 configurations × 2 repeats = 6 trials")
+    until(
+        lambda: experiment._store.counts["finished"] == 2 and experiment._store.counts["running"] == 2, "in the midst"
+    )
+    assert repr(experiment).count("mean of 2 repeats of configuration 0: x=1") == 1
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    again = nbtune.load(experiment.path)
+    again.resume()
+    until(lambda: again._store.counts["running"] == 2, "it runs again")
+    again.add(x=70)
+    again.trials[0].clone()
+    again.extend(1)
+    go.touch()
+    again.wait(120)
+    assert again.status == "finished"
+    frame, configurations = again.df, again.configurations
+    assert again._store.progress() == (12, 12)
+    assert frame.groupby("configuration")["repeat"].apply(sorted).tolist() == [[0, 1]] * 6
+    assert frame.groupby("configuration")["x"].nunique().tolist() == [1] * 6
+    assert sorted(configurations["x"]) == [1, 1, 2, 3, 4, 70]
+    assert configurations["complete"].all()
+    whole = frame[frame["status"] == "finished"]
+    assert len(whole) == 10
+    assert whole["y"].nunique() == 10, "each repeat has a random seed of its own"
+    assert again.best.config == {"x": 70}
+    assert again.best.mean == configurations["y_mean"].max() == whole.loc[whole["x"] == 70, "y"].mean()
+    lines = {line for line in told.read_text().splitlines() if not line.endswith("failed")}
+    found = sorted((int(x), float(mean)) for x, mean in map(str.split, lines))
+    means = configurations[configurations["x"] != 3].sort_values(["x", "y_mean"])
+    assert [x for x, _ in found] == means["x"].tolist()
+    assert [mean for _, mean in found] == pytest.approx(means["y_mean"].tolist())
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])

@@ -34,6 +34,9 @@ SECRETS = {
             "stopper",
             "error",
             "address",
+            "callback",
+            "attribute",
+            "step",
         )
     )
 }
@@ -54,7 +57,40 @@ class Sending(Stopper):
     def stop_all(self):
         return False
 stopper = Sending("{SECRETS["stopper"]}")
+attribute = "{SECRETS["attribute"]}"
 """
+CLASS_CELLS = f"""
+from ray.tune import Callback, Trainable, grid_search
+class Telling(Callback):
+    def __init__(self, password):
+        self.password, self.count = password, 0
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        self.count += 1
+        result["told"] = self.count
+    def get_state(self):
+        return {{"count": self.count}}
+    def set_state(self, state):
+        self.count = state["count"]
+telling = Telling("{SECRETS["callback"]}")
+class Steps(Trainable):
+    password = attribute
+    def setup(self, config):
+        assert os.environ["MY_PASSWORD"] and os.environ["HIDDEN"]
+        self.key = token
+    def step(self):
+        if self.config["x"] == 2 and self.iteration == 2:
+            raise OSError("cannot reach https://me:{SECRETS["step"]}@127.0.0.1/data")
+        return {{"a": self.config["x"] + len(self.key) + len(self.password), "done": self.iteration == 2}}
+    def save_checkpoint(self, folder):
+        return {{"iteration": self.iteration}}
+    def load_checkpoint(self, saved):
+        assert saved["iteration"]
+space = {{"x": grid_search([1, 2])}}
+"""
+CLASS_LINE = (
+    "%tune run Steps --space space --name steps --wait --metric a --mode max --stop stopper --callbacks telling"
+    f" --checkpoint-frequency 1 --env HIDDEN={SECRETS['env']} --storage "
+)
 CELL = f"""%%tune hidden --wait --metric a --mode max --stop stopper --env HIDDEN={SECRETS["env"]} {{options}}
 x: grid_search([1, 2])
 import os
@@ -173,3 +209,28 @@ def test_planted_secrets(
     assert found.pop(launches[1]) == needed | {"worker_env"}
     assert found == {}
     assert stat.S_IMODE(os.stat(launches[0]).st_mode) == 0o600
+
+
+def test_planted_secrets_of_a_class_with_callbacks(shell: InteractiveShell, tmp_path: Path, ray_folder: Path) -> None:
+    """With `--stop VAR` and `--callbacks VAR` on the line of `%tune run`, stopped and resumed in between."""
+    commands: set[str] = set()
+    with watched_processes(commands), capture_output() as captured:
+        shell.run_cell(CELLS)
+        shell.run_cell(CLASS_CELLS)
+        shell.run_cell(f"{CLASS_LINE} {tmp_path}")
+        for line in ("steps", "steps.df", "%tune", "steps.extend(1)", "steps.wait()", "steps"):
+            result = shell.run_cell(line)
+            assert result.success or "trial" in str(result.error_in_exec), result.error_in_exec
+    experiment = shell.user_ns["steps"]
+    assert experiment.df["status"].tolist() == ["finished", "failed"] * 2, experiment.df["error"].tolist()
+    assert sorted(experiment.history["told"]) == list(range(1, len(experiment.history) + 1)), "with its state"
+    shown = "".join([captured.stdout, captured.stderr, *(str(output.data) for output in captured.outputs)])
+    shown += repr(experiment) + "".join(f"{trial.error}{trial.logs()}" for trial in experiment.trials.values())
+    events = "\n".join(str(event) for chunk in recorded(experiment.path) for event in chunk.events())
+    texts = {"what is shown": shown, "events": events, "the processes": "\n".join(commands)}
+    assert holders({name: text.encode() for name, text in texts.items()}) == {}
+    found = holders(files_below(Path(experiment.path)) | files_below(ray_folder))
+    assert found.pop(f"{experiment.path}/nbtune/launch.bin") == {
+        "used", "attribute", "step", "stopper", "callback", "env",
+    }  # fmt: skip
+    assert found == {}

@@ -161,12 +161,17 @@ def test_errors_of_sampling_are_found_before_anything_starts(run: Any) -> None:
 
 
 def test_an_algorithm_without_support_for_conditions_is_an_error(run: Any) -> None:
-    from ray.tune.search.bayesopt import BayesOptSearch
+    from ray.tune.search import Searcher
+
+    class Own(Searcher):
+        def suggest(self, trial_id: str) -> dict[str, Any]:
+            return {"a": 0.5}
 
     space = nbtune.Space.from_cell("a: uniform(0, 1)\nb: uniform(0, 1) if a > 0.5 else None")
-    search = object.__new__(BayesOptSearch)  # works without its package
-    with pytest.raises(nbtune.SpecError, match='BayesOptSearch does not support .*; use search="random" or'):
-        run(train, space, search=search, metric="score", mode="max")
+    with pytest.raises(
+        nbtune.SpecError, match="is not searched by Own: a parameter that depends on others .* by random, optuna"
+    ):
+        run(train, space, search=Own(), metric="score", mode="max")
 
 
 def test_a_study_of_a_conditional_space(run: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from ray.tune import stopper
 
 import nbtune
 
@@ -178,6 +180,40 @@ def test_stop_conditions_from_above_and_below(run: Any) -> None:
     own = run(train, space, stop=lambda trial_id, result: result["acc"] > 0.25).wait()
     assert own.df["iterations"].tolist() == [3]
     assert own.df["status"].tolist() == ["finished"]
+    assert own.trials[0].reason == "stop condition: <lambda>"
+    either = run(train, space, stop="loss < 0.26 and acc >= 0.4 or loss > 2 or iterations >= 20").wait()
+    assert either.df["iterations"].tolist() == [4]
+    assert either.trials[0].reason == "stop condition: loss < 0.26 and acc >= 0.4"
+    either.extend(1)
+    assert either.wait().df["iterations"].tolist() == [4, 4], "a resumed experiment has the condition"
+    assert either.trials[1].reason == either.trials[0].reason
+    level = run(train, space, stop="plateau(loss, 4) or time_s > 100").wait()
+    assert level.df["iterations"].tolist() == [13], "the standard deviation of 1/10 to 1/13 is 0.0085"
+    assert str(level.trials[0]).startswith("Trial 0 (finished, stop condition: plateau(loss, 4)): ")
+    assert nbtune.load(level.path).trials[0].reason == level.trials[0].reason
+
+
+def test_each_stopper_of_ray_ends_trials_or_the_experiment(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        for step in range(1, 30):
+            nbtune.report(loss=1 / step)
+            time.sleep(0.01)
+
+    def ends(stop: Any) -> tuple[str, int, str]:
+        experiment = run(train, {"a": 1}, stop=stop).wait()
+        return experiment.status, int(experiment.df["iterations"][0]), experiment.trials[0].reason
+
+    assert ends(stopper.MaximumIterationStopper(3)) == ("finished", 3, "stop condition: MaximumIterationStopper")
+    plateau = stopper.TrialPlateauStopper("loss", std=0.01, num_results=4)
+    assert ends(plateau) == ("finished", 13, "stop condition: TrialPlateauStopper")
+    combined = stopper.CombinedStopper(stopper.MaximumIterationStopper(5), stopper.NoopStopper())
+    assert ends(combined)[:2] == ("finished", 5)
+    assert ends(stopper.FunctionStopper(lambda trial_id, result: result["loss"] < 0.3))[:2] == ("finished", 4)
+    assert ends(stopper.NoopStopper()) == ("finished", 29, "its code has ended")
+    # These two end the experiment, whose trials can be resumed.
+    status, iterations, _ = ends(stopper.ExperimentPlateauStopper("loss", std=0.01, top=4, mode="min"))
+    assert (status, iterations) == ("finished", 13), "its only trial has ended with it"
+    assert ends(stopper.TimeoutStopper(0.001))[0] == "stopped"
 
 
 def test_asha_stops_the_worse_trials(run: Any) -> None:

@@ -267,13 +267,13 @@ class Host:
         torch = framework_of("torch")
         group = ray.util.placement_group(bundles)
         ray.get(group.ready())
-        settings = GroupSettings(Preparation(environment, torch.WORKER_IMPORTS), group, experiment)
-        reserved_trainer(torch.trainer(), [Worker(Start())], settings, elastic=False)(
+        settings = GroupSettings(Preparation(environment, torch.WORKER_IMPORTS), group, experiment, "torch")
+        reserved_trainer([Worker(Start())], settings, elastic=False)(
             describe,
             train_loop_config={"folder": str(folder)},
             scaling_config=ScalingConfig(num_workers=len(bundles), resources_per_worker=bundles[0]),
             run_config=RunConfig(name="run", storage_path=str(folder)),
-            **torch.arguments(None),
+            backend_config=torch.config(None),
         ).fit()
         ray.util.remove_placement_group(group)
         return [json.loads((folder / str(rank)).read_text()) for rank in range(len(bundles))]
@@ -427,3 +427,24 @@ def test_a_dry_run_runs_one_worker_in_the_kernel(cluster: Any, capsys: Any) -> N
     told = dry_run(prepare_function(guide, {"lr": 0.5}, {"workers": 2, "metric": "loss", "mode": "min"}))
     assert "loss=0.5, kind='Linear'" in told
     assert "plan: 1 trial, 1 at once" in told
+
+
+def test_an_example_of_ray_train_runs_unchanged(run: Any) -> None:
+    """It reports, and returns a list, which is its own."""
+    from ray.train.examples.pytorch.torch_linear_example import train_func
+
+    space = {"lr": nbtune.grid_search([1e-3, 1e-2]), "batch_size": 4, "epochs": 3}
+    experiment = run(train_func, space, **HALF, wait=True)
+    assert experiment.df["status"].tolist() == ["finished"] * 2, experiment.df
+    assert experiment.df["iterations"].tolist() == [3, 3]
+    assert (Path(experiment.best.checkpoint.path) / "model.pt").exists()
+
+
+def test_workers_that_cannot_be_connected_are_said_in_plain_text(run: Any) -> None:
+    experiment = run(train, {"lr": 1.0}, **HALF, backend="mpi").wait()
+    trial = experiment.trials[0]
+    assert trial.status == "failed"
+    said = "the workers could not be connected: RuntimeError: Distributed package doesn't have MPI built in"
+    assert trial.error.startswith(said)
+    assert "\x1b" not in trial.error
+    assert "\x1b" not in (trial._state.traceback or "")

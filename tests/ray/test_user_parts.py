@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -463,3 +464,55 @@ def test_an_object_of_the_options_that_the_driver_cannot_read(unreadable: dict[s
         "the experiment could not start: an object among its options or in its space cannot be read in the driver's"
         " process: AttributeError: module '__main__' has no attribute 'made_in_the_notebook'"
     )
+
+
+class Asking(Search):
+    """Proposes one point, and others only once it was told of one that it has not proposed."""
+
+    def suggest(self, trial_id: str) -> Any:
+        self.seen += 1
+        return {"x": 0.1 * self.seen} if self.seen == 1 or hasattr(self, "told") else None
+
+    def add_evaluated_point(self, parameters: Any, value: Any, *rest: Any, **more: Any) -> None:
+        self.told = value
+
+
+def test_commands_while_there_is_neither_a_trial_nor_a_proposal(run: Any, until: Any) -> None:
+    """Tune would ask for a proposal for ten minutes, once a second, and do nothing else."""
+    experiment = run(train, {"x": tune.uniform(0, 1)}, search=Asking(""), samples=2, metric="s", mode="max", cpus=0.2)
+    until(lambda: 0 in experiment.trials and experiment.trials[0].status == "finished", "the first trial")
+    experiment.add(x=0.75)
+    experiment.wait(60)
+    assert experiment.status == "finished", experiment.error
+    assert experiment.df["x"].tolist()[1] == 0.75
+    assert len(experiment.df) == 3
+
+
+class Hesitant(Search):
+    """Proposes nothing until a file exists. Tune warns of an idle cluster at once."""
+
+    def __init__(self, gate: str) -> None:
+        super().__init__("")
+        self.gate = gate
+
+    def suggest(self, trial_id: str) -> Any:
+        os.environ["TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S"] = "0"
+        return super().suggest(trial_id) if os.path.exists(self.gate) else None
+
+
+def test_commands_before_the_first_proposal(run: Any, until: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    space = {"x": tune.uniform(0, 1)}
+    experiment = run(train, space, search=Hesitant(str(gate)), samples=2, metric="s", mode="max", cpus=0.2)
+    until(lambda: experiment.status == "running", "it runs")
+    experiment.max_concurrent = 1
+    until(lambda: experiment.max_concurrent == 1, "it is told")
+    experiment.extend(1)
+    experiment.stop()
+    experiment.wait(20)
+    assert (experiment.status, len(experiment.trials)) == ("stopped", 0), experiment.error
+    experiment.resume()
+    gate.touch()
+    experiment.wait(60)
+    assert experiment.status == "finished", experiment.error
+    assert len(experiment.df) == 3, "with the sample that was added"

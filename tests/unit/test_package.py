@@ -67,12 +67,13 @@ def test_a_star_import_defines_all_public_names():
     assert set(nbtune.__all__) <= set(namespace)
 
 
-def test_importing_a_framework_module_is_light_and_does_not_hide_its_package():
-    loaded = in_fresh_python("import sys; from nbtune import lightning as l; print(*sys.modules, *dir(l))").split()
-    assert {"nbtune.frameworks.lightning", "trainer"} <= set(loaded)
-    assert not {*HEAVY, "lightning"} & set(loaded)
-    assert "lightning" in dir(nbtune)
-    assert "lightning" not in nbtune.__all__, "a star import would hide the package of that name"
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_importing_a_framework_module_is_light_and_does_not_hide_its_package(name):
+    loaded = in_fresh_python(f"import sys; from nbtune import {name} as l; print(*sys.modules, *dir(l))").split()
+    assert {f"nbtune.frameworks.{name}", "trainer"} <= set(loaded)
+    assert not {*HEAVY, name} & set(loaded)
+    assert name in dir(nbtune)
+    assert name not in nbtune.__all__, "a star import would hide the package of that name"
 
 
 def test_an_unknown_name_raises_attribute_error():
@@ -114,6 +115,11 @@ ROOMS = (
     "nbtune.engine.protocol",
     "nbtune.engine.storage",
     "nbtune.engine.search",
+    "nbtune.engine.search.libraries",
+    "nbtune.engine.search.algorithms",
+    "nbtune.engine.search.schedulers",
+    "nbtune.engine.search.registry",
+    "nbtune.engine.search.make",
     "nbtune.engine.trial",
     "nbtune.frameworks",
     "nbtune.engine.train",
@@ -203,13 +209,17 @@ def test_the_map_in_contributing_lists_every_module():
 
 
 def test_every_imported_package_is_a_declared_dependency():
-    declared = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = project["dependencies"]
     names = {re.split(r"[\[<>=]", entry)[0] for entry in declared}
+    names |= {"ax", "nevergrad", "zoopt"} & set(project["optional-dependencies"])  # imported with their search only
     distribution_names = {"yaml": "pyyaml", "IPython": "ipython"}
     imported = {name.partition(".")[0] for path in MODULES for name in imports_of(path)}
     foreign = imported - sys.stdlib_module_names - {"nbtune", "rfc3987_syntax"}
-    # grpc comes with the extra `client`, ipykernel with a kernel: both are imported only if they are installed.
-    assert {distribution_names.get(name, name) for name in foreign} - names <= {"grpc", "ipykernel"}
+    # transformers is what the user's code imports; grpc comes with the extra `client`, ipykernel with a kernel, and hebo is
+    # installed without its dependencies: they are imported only if they are installed.
+    others = {"grpc", "hebo", "ipykernel", "transformers"}
+    assert {distribution_names.get(name, name) for name in foreign} - names <= others
 
 
 def test_the_oldest_versions_that_are_tested_are_those_that_are_allowed():

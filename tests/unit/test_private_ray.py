@@ -44,6 +44,9 @@ CALLED = (
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "request_resources", 2),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "update_state", 1),
     ("ray.air.execution._internal.actor_manager", "RayActorManager", "_actor_task_failed", 3),
+    ("ray.air.execution._internal.actor_manager", "RayActorManager", "next", 2),
+    ("ray.air.execution._internal.event_manager", "RayEventManager", "get_futures", 1),
+    ("ray.air.execution._internal.event_manager", "RayEventManager", "resolve_future", 2),
     ("ray.train._internal.session", "_TrainSession", "_report_training_result", 2),
     ("ray.train.torch", "config", "_set_torch_distributed_env_vars", 0),
     ("ray.train.torch", "config", "_setup_torch_process_group", 5),
@@ -60,23 +63,72 @@ CALLED = (
     ("ray.train.v2._internal.execution.worker_group.worker", "RayTrainWorker", "poll_status", 1),
     ("ray.train.v2._internal.execution.worker_group.worker", "RayTrainWorker", "run_train_fn", 2),
     ("ray.train.v2.api.data_parallel_trainer", "DataParallelTrainer", "_create_default_callbacks", 1),
+    ("ray.tune.schedulers", "PopulationBasedTrainingReplay", "_load_policy", 2),
     ("ray.tune.registry", "_Registry", "contains", 3),
     ("ray.tune.registry", "_Registry", "get", 3),
+    ("ray.tune.execution.tune_controller", "TuneController", "_update_trial_queue", 3),
     ("ray.tune.trainable", "FunctionTrainable", "_trainable_func", 2),
+    ("ray.tune.trainable", "Trainable", "_setup_logdir", 1),
     ("ray.tune.trainable", "FunctionTrainable", "step", 1),
 )
 
 ATTRIBUTES = (
     # Attributes of Ray's objects that are read or set: (module, class, attribute).
+    ("ray.tune.search.ax", "AxSearch", "_ax"),
+    ("ray.tune.search.ax", "AxSearch", "_live_trial_mapping"),
+    ("ray.tune.search.ax", "AxSearch", "_points_to_evaluate"),
+    ("ray.tune.search.bayesopt", "BayesOptSearch", "_buffered_trial_results"),
+    ("ray.tune.search.bayesopt", "BayesOptSearch", "_points_to_evaluate"),
+    ("ray.tune.search.bayesopt", "BayesOptSearch", "_register_result"),
+    ("ray.tune.search.bayesopt", "BayesOptSearch", "_total_random_search_trials"),
+    ("ray.tune.search.bohb", "TuneBOHB", "_points_to_evaluate"),
+    ("ray.tune.search.bohb", "TuneBOHB", "_seed"),
+    ("ray.tune.search.hebo", "HEBOSearch", "_initial_points"),
+    ("ray.tune.search.hebo", "HEBOSearch", "_live_trial_mapping"),
+    ("ray.tune.search.hebo", "HEBOSearch", "_opt"),
+    ("ray.tune.search.hebo", "HEBOSearch", "_points_to_evaluate"),
+    ("ray.tune.search.hyperopt", "HyperOptSearch", "_points_to_evaluate"),
+    ("ray.tune.search.nevergrad", "NevergradSearch", "_metric_op"),
+    ("ray.tune.search.nevergrad", "NevergradSearch", "_nevergrad_opt"),
+    ("ray.tune.search.nevergrad", "NevergradSearch", "_points_to_evaluate"),
+    ("ray.tune.search.nevergrad", "NevergradSearch", "_space"),
+    ("ray.tune.search.optuna", "OptunaSearch", "_points_to_evaluate"),
+    ("ray.tune.search.optuna", "OptunaSearch", "_sampler"),
+    ("ray.tune.search.zoopt", "ZOOptSearch", "_points_to_evaluate"),
     ("ray.tune.schedulers", "PopulationBasedTraining", "_trial_state"),
+    ("ray.tune.schedulers", "AsyncHyperBandScheduler", "_brackets"),
+    ("ray.tune.schedulers", "AsyncHyperBandScheduler", "_max_t"),
+    ("ray.tune.schedulers", "AsyncHyperBandScheduler", "_stop_last_trials"),
+    ("ray.tune.schedulers", "AsyncHyperBandScheduler", "_time_attr"),
+    ("ray.tune.schedulers", "AsyncHyperBandScheduler", "_trial_info"),
     ("ray.tune.schedulers", "HyperBandScheduler", "_hyperbands"),
+    ("ray.tune.schedulers", "HyperBandScheduler", "_time_attr"),
+    ("ray.tune.schedulers", "HyperBandScheduler", "_trial_info"),
+    ("ray.tune.schedulers", "MedianStoppingRule", "_hard_stop"),
+    ("ray.tune.schedulers", "MedianStoppingRule", "_min_time_slice"),
+    ("ray.tune.schedulers", "MedianStoppingRule", "_time_attr"),
+    ("ray.tune.schedulers", "PopulationBasedTraining", "_hyperparam_mutations"),
+    ("ray.tune.schedulers", "PopulationBasedTrainingReplay", "_next_policy"),
+    ("ray.tune.schedulers", "PopulationBasedTrainingReplay", "_policy_iter"),
+    ("ray.tune.schedulers", "PopulationBasedTraining", "_time_attr"),
+    ("ray.tune.schedulers", "ResourceChangingScheduler", "_base_scheduler"),
+    ("ray.tune.schedulers.async_hyperband", "_Bracket", "_rungs"),
+    ("ray.tune.schedulers.hyperband", "_Bracket", "_cumul_r"),
+    ("ray.tune.schedulers.hyperband", "_Bracket", "_halves"),
+    ("ray.tune.schedulers.hyperband", "_Bracket", "_live_trials"),
     ("ray.tune.schedulers.hyperband", "_Bracket", "is_being_processed"),
+    ("ray.tune.schedulers.hyperband", "_Bracket", "stop_last_trials"),
     ("ray.tune.schedulers.pbt", "_PBTTrialState", "last_checkpoint"),
+    ("ray.tune.schedulers.pbt", "_PBTTrialState", "last_result"),
     ("ray._private.state", "GlobalState", "_connect_and_get_accessor"),
     ("ray.actor", "ActorHandle", "_actor_id"),
+    ("ray.air.execution._internal.actor_manager", "RayActorManager", "_actor_task_events"),
     ("ray.air.execution._internal.actor_manager", "RayActorManager", "_resource_manager"),
+    ("ray.air.execution._internal.actor_manager", "RayActorManager", "_tracked_actors_to_task_futures"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_acquired_pgs"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_pg_to_request"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_pg_to_staging_future"),
+    ("ray.air.execution.resources", "PlacementGroupResourceManager", "_request_to_ready_pgs"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_request_to_staged_pgs"),
     ("ray.air.execution.resources", "PlacementGroupResourceManager", "_staging_future_to_pg"),
     ("ray.train._internal.checkpoint_manager", "_CheckpointManager", "_latest_checkpoint_result"),
@@ -86,9 +138,13 @@ ATTRIBUTES = (
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_group_context"),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "WorkerGroup", "_worker_group_state"),
     ("ray.train.v2.api.config", "ScalingConfig", "_resources_per_worker_not_none"),
+    ("ray.tune.execution.insufficient_resources_manager", "_InsufficientResourcesManager", "_no_running_trials_since"),
     ("ray.tune.execution.tune_controller", "TuneController", "_actor_manager"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_insufficient_resources_manager"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_resetting_trials"),
     ("ray.tune.execution.tune_controller", "TuneController", "_reuse_actors"),
     ("ray.tune.execution.tune_controller", "TuneController", "_storage"),
+    ("ray.tune.execution.tune_controller", "TuneController", "_trial_to_actor"),
     ("ray.tune.execution.tune_controller", "TrialRunnerWrapper", "_tune_controller"),
     ("ray.train._internal.syncer", "_BackgroundSyncer", "_sync_process"),
     ("ray.tune.experiment.trial", "Trial", "_default_result_or_future"),
@@ -98,9 +154,18 @@ ATTRIBUTES = (
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_finished"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_points_to_evaluate"),
     ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_trial_iter"),
+    ("ray.tune.search.basic_variant", "BasicVariantGenerator", "_uuid_prefix"),
     ("ray.tune.search.search_generator", "SearchGenerator", "_finished"),
     ("ray.tune.search.search_generator", "SearchGenerator", "_total_samples"),
     ("ray.tune.trainable", "FunctionTrainable", "_last_training_result"),
+    ("ray.tune.trainable", "FunctionTrainable", "_name"),
+    ("ray.tune.trainable", "Trainable", "_logdir"),
+    ("ray.tune.tuner", "Tuner", "_is_ray_client"),
+    ("ray.tune.tuner", "Tuner", "_local_tuner"),
+    ("ray.tune.impl.tuner_internal", "TunerInternal", "_is_restored"),
+    ("ray.tune.impl.tuner_internal", "TunerInternal", "_run_config"),
+    ("ray.tune.impl.tuner_internal", "TunerInternal", "_tune_config"),
+    ("ray.tune", "RunConfig", "_verbose"),
 )
 NOT_RAYS = {"_C", "_Unpickler", "_execute", "_exit", "_replace", "_store", "_trust"}
 """Private attributes that modules outside of the rooms use: of `os`, of `pickle`, of named tuples, of PyTorch, and of
@@ -191,6 +256,31 @@ def test_this_ray_has_all_that_is_used() -> None:
     assert not (problems := missing()), f"Ray {ray.__version__} lacks:\n" + "\n".join(problems)
 
 
+def test_what_wraps_a_trainable_is_taken_off() -> None:
+    from ray import tune
+    from ray.tune.registry import get_trainable_cls
+
+    from nbtune.engine._ray.trainable import unwrapped
+
+    class Trained(tune.Trainable):
+        def setup(self, config: dict[str, Any], data: Any = None) -> None:
+            pass
+
+    def train(config: dict[str, Any], data: Any = None) -> None:
+        pass
+
+    for inner in (Trained, train):
+        given = tune.with_parameters(inner, data=[1])
+        found = unwrapped(tune.with_resources(given, {"cpu": 2}))
+        assert (found.trainable, found.arguments, found.resources.bundles) == (inner, {"data": [1]}, [{"CPU": 2.0}])
+        found = unwrapped(tune.with_parameters(tune.with_resources(inner, dict), data=1))
+        assert (found.trainable, found.arguments, found.resources) == (inner, {"data": 1}, dict)
+        tune.register_trainable("nbtune-test", given)
+        found = unwrapped(get_trainable_cls("nbtune-test"))
+        assert (found.trainable.__name__, found.arguments) == (inner.__name__, {"data": [1]})
+    assert unwrapped(tune.with_resources(Path().glob, dict)).resources is dict, "a method"
+
+
 def test_the_list_has_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray.actor
 
@@ -208,7 +298,7 @@ def test_the_list_has_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_private_names_of_ray_are_imported_in_their_rooms_only(path: Path) -> None:
     imported = private_imports(path)
     if place(path).startswith(ROOMS):
-        assert imported or path.name == "__init__.py"
+        assert imported or private_attributes(path) or path.name == "__init__.py"
         return
     assert imported == []
     if place(path).startswith(("engine/", "cluster/")):
@@ -219,8 +309,11 @@ def test_every_private_attribute_in_the_rooms_is_checked() -> None:
     used = {name for path in MODULES if place(path).startswith(ROOMS) for name in private_attributes(path)}
     checked = {attribute for *_, attribute in (*ATTRIBUTES, *REPLACED)} | {method for _, _, method, _ in CALLED}
     # Ray's module of the worker process, which `_global_node` is in: None until this process is connected.
-    assert used - checked == {"_private", "_global_node", "_exit"}
+    # And a name in a module that cannot be imported without LightGBM.
+    assert used - checked == {"_private", "_global_node", "_exit", "_lightgbm_network_params"}
     assert hasattr(importlib.import_module("ray._private.worker"), "_global_node")
+    backend = Path(importlib.import_module("ray.train").__file__ or "").parent / "lightgbm" / "config.py"
+    assert "\n_lightgbm_network_params: " in backend.read_text("utf-8")
 
 
 @pytest.mark.parametrize(("module", "name"), REPLACED)

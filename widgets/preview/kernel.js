@@ -1,7 +1,7 @@
 // Replaces the kernel in the preview: plays a scenario's events, sends the widgets' messages and answers theirs.
 
 import { execute } from "./commands.js";
-import { headerState, table, update } from "./messages.js";
+import { headerState, points, table, update } from "./messages.js";
 import { source } from "./text.js";
 import { printed, workers } from "./workers.js";
 
@@ -33,6 +33,7 @@ export class Kernel {
   #seq = 0;
   #step = 0; // reports between two updates while it plays
   #failed = false;
+  #frontUntil = 0; // when the scatter of several objectives is not visible any more
   /** @type {Set<PlayedTrial>} */
   #changed = new Set();
   /** @type {Promise<Uint8Array> | undefined} */
@@ -83,7 +84,10 @@ export class Kernel {
     const model = this.widgets[widget].model;
     const trial = this.trials[message.trial];
     if (message.type === "ready") this.sendUpdates(true, [widget]);
-    else if (message.type === "plotly") this.sendPlotly(widget);
+    else if (message.type === "visible") {
+      this.#frontUntil = performance.now() + 6_000;
+      this.sendUpdates(true, [widget]);
+    } else if (message.type === "plotly") this.sendPlotly(widget);
     else if (message.type === "traits" && "metric" in message) {
       this.metric = message.metric;
       this.sendUpdates(true, ["curves"]);
@@ -204,6 +208,11 @@ export class Kernel {
         const sent = everything ? trials : changed;
         const live = this.status === "running";
         model.receive(...update(sent, trials, scenario, this.metric, everything, ++this.#seq, live));
+      } else if (name === "pareto") {
+        // Nothing is sent while it is not visible.
+        if (scenario.objectives.length < 2 || performance.now() > this.#frontUntil) continue;
+        if (everything || changed.length)
+          model.receive(points(trials, trials, scenario, true, this.status === "running"));
       } else if (everything || columns || changed.length)
         model.receive(
           table(

@@ -29,6 +29,9 @@ function value(trial, metric, before = 0) {
   return trial.values[metric]?.[trial.at - 1 - before];
 }
 
+/** @param {number | undefined} number */
+const listed = (number) => (number === undefined ? [] : [number]);
+
 /**
  * Return the best value that a trial has reported, and its iteration; null without one.
  * @param {PlayedTrial} trial
@@ -82,16 +85,19 @@ export function headerState(trials, scenario, status, ticks, concurrent, maxConc
     over,
     total: trials.length,
     counts,
-    best: top && {
-      label: `best ${scenario.metric}`,
-      value: format(Number(bestValue(top, scenario)?.value)),
-      trial: top.number,
-      iteration: bestValue(top, scenario)?.iteration,
-      params: Object.entries(top.config).map(([name, one]) => [
-        name,
-        typeof one === "number" ? format(one) : String(one ?? "None").slice(0, 200),
-      ]),
-    },
+    best:
+      scenario.objectives.length > 1
+        ? frontState(trials, scenario)
+        : top && {
+            label: `best ${scenario.metric}`,
+            value: format(Number(bestValue(top, scenario)?.value)),
+            trial: top.number,
+            iteration: bestValue(top, scenario)?.iteration,
+            params: Object.entries(top.config).map(([name, one]) => [
+              name,
+              typeof one === "number" ? format(one) : String(one ?? "None").slice(0, 200),
+            ]),
+          },
     elapsed: ticks * scenario.seconds,
     remaining: live && over ? { low: 0.8 * remaining, likely: remaining, high: 1.3 * remaining } : null,
     concurrent: Math.min(concurrent, maxConcurrent ?? concurrent),
@@ -107,6 +113,20 @@ export function headerState(trials, scenario, status, ticks, concurrent, maxConc
 }
 
 /**
+ * @param {PlayedTrial[]} trials
+ * @param {Scenario} scenario
+ */
+function frontState(trials, scenario) {
+  const params = scenario.objectives.map(([metric, mode]) => {
+    const sign = mode === "min" ? -1 : 1;
+    const values = trials.map((trial) => Number(value(trial, metric) ?? Number.NaN)).filter(Number.isFinite);
+    return [`best ${metric}`, format(sign * Math.max(...values.map((one) => sign * one)))];
+  });
+  const count = front(trials, scenario).length;
+  return count ? { label: "Pareto front", value: `${count} trials`, trial: null, iteration: null, params } : null;
+}
+
+/**
  * @param {PlayedTrial[]} changed
  * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario
@@ -114,7 +134,7 @@ export function headerState(trials, scenario, status, ticks, concurrent, maxConc
  * @param {boolean} live
  */
 export function table(changed, trials, scenario, reset, live) {
-  const { metric, mode } = scenario;
+  const { objectives } = scenario;
   const failed = trials.some((trial) => trial.status === "failed");
   const columns = scenario.columns.filter((column) => column.role !== "error" || failed);
   const rows = changed.map((trial) => [
@@ -134,8 +154,56 @@ export function table(changed, trials, scenario, reset, live) {
   const by_scheduler = trials
     .filter(({ status, pausedByUser }) => status === "paused" && !pausedByUser)
     .map(({ number }) => number);
-  const top = best(trials, scenario)?.number ?? null;
-  return { type: "table", reset, columns, rows, best: top, by_scheduler, metric, mode };
+  const several = objectives.length > 1;
+  const top = several ? undefined : best(trials, scenario)?.number;
+  return {
+    type: "table",
+    reset,
+    columns,
+    rows,
+    best: listed(top),
+    front: front(trials, scenario),
+    by_scheduler,
+    objectives,
+  };
+}
+
+/**
+ * Return the numbers of the trials on the Pareto front; none without several objectives.
+ * @param {PlayedTrial[]} trials
+ * @param {Scenario} scenario
+ */
+export function front(trials, { objectives }) {
+  if (objectives.length < 2) return [];
+  const losses = (/** @type {PlayedTrial} */ trial) =>
+    objectives.map(([metric, mode]) => (mode === "max" ? -1 : 1) * (value(trial, metric) ?? Number.NaN));
+  const compared = trials
+    .filter(({ status }) => status !== "failed")
+    .map((trial) => ({ number: trial.number, of: losses(trial) }))
+    .filter(({ of }) => of.every(Number.isFinite));
+  const beats = (/** @type {number[]} */ one, /** @type {number[]} */ other) =>
+    one.every((loss, i) => loss <= other[i]) && one.some((loss, i) => loss < other[i]);
+  return compared.filter(({ of }) => !compared.some((other) => beats(other.of, of))).map(({ number }) => number);
+}
+
+/**
+ * @param {PlayedTrial[]} changed
+ * @param {PlayedTrial[]} trials
+ * @param {Scenario} scenario
+ * @param {boolean} reset
+ * @param {boolean} live
+ */
+export function points(changed, trials, scenario, reset, live) {
+  const rows = changed.map((trial) => [
+    trial.number,
+    shownStatus(trial, live),
+    Object.entries(trial.config).flat().join(" "),
+    ...scenario.objectives.map(([metric]) => {
+      const last = value(trial, metric);
+      return Number.isFinite(last) ? last : null;
+    }),
+  ]);
+  return { type: "points", reset, objectives: scenario.objectives, rows, front: front(trials, scenario) };
 }
 
 /**
@@ -178,7 +246,7 @@ export function update(changed, trials, scenario, metric, reset, seq, live) {
     reset,
     seq,
     metric,
-    best: top?.number ?? null,
+    best: listed(top?.number),
     trials: changed.map((trial) => [
       trial.number,
       shownStatus(trial, live),

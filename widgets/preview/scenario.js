@@ -6,12 +6,18 @@
  * @typedef {{key: string, label: string, role: string, log: boolean, choices: any[] | null,
  *   kind?: string | null, space?: string}} Column
  * @typedef {{name: string, metric: string, mode: string, seconds: number, final: string, hint: string, stays: string, workers: number,
- *   columns: Column[], trials: Trial[]}} Scenario
+ *   columns: Column[], trials: Trial[], objectives: [string, string][]}} Scenario
  */
 
-const TRIALS = /** @type {Record<string, number>} */ ({ errors: 20, paused: 20, stopped: 20, workers: 8 });
+const TRIALS = /** @type {Record<string, number>} */ ({
+  errors: 20,
+  paused: 20,
+  stopped: 20,
+  workers: 8,
+  objectives: 1000,
+});
 
-export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors", "paused", "stopped", "workers"];
+export const SCENARIOS = ["empty", "1", "20", "1000", "10000", "errors", "paused", "stopped", "workers", "objectives"];
 
 /** What a page would act on if it took it for markup. */
 export const HOSTILE = [
@@ -50,11 +56,12 @@ export function scenario(name, recorded) {
     ...recorded,
     final: "finished",
     hint: "",
+    objectives: [[recorded.metric, recorded.mode]],
     stays: name === "paused" || name === "stopped" ? name : "",
     workers: name === "workers" ? 4 : 0, // of each trial; 0: not distributed
     trials,
   };
-  return name === "errors" ? broken(made) : made;
+  return name === "errors" ? broken(made) : name === "objectives" ? several(made, next) : made;
 }
 
 /**
@@ -71,6 +78,29 @@ function trial(number, recorded, next) {
   const loss = accuracy.map((/** @type {number} */ value) => 1 - value);
   const config = { ...base.config, lr: 10 ** (-4 + 3 * next()) };
   return { number, final: status, ...base, config, values: { accuracy, loss } };
+}
+
+/**
+ * Two objectives; some trials have failed, and some have no value of the second one.
+ * @param {Scenario} made
+ * @param {() => number} next
+ * @returns {Scenario}
+ */
+function several(made, next) {
+  for (const { number, values } of made.trials) {
+    const spread = next();
+    values.latency = values.accuracy.map((value) =>
+      number % 50 === 7 ? Number.NaN : 5 + 40 * value * value + 30 * spread,
+    );
+  }
+  for (const trial of made.trials.filter(({ number }) => number % 40 === 3)) {
+    trial.final = "failed";
+    trial.error = trial.traceback = "ValueError: too slow";
+  }
+  const column = { key: "metric/latency", label: "latency", role: "metric", log: false, choices: null };
+  const others = made.columns.filter(({ role, key }) => role !== "metric" && !role.startsWith("value") && key !== "");
+  const columns = [...made.columns.filter(({ role }) => role === "metric").slice(0, 1), column, ...others];
+  return { ...made, columns, objectives: [...made.objectives, ["latency", "min"]] };
 }
 
 /**

@@ -4,6 +4,9 @@
 /** @typedef {{x: "iteration" | "time_s" | "trial", logx: boolean, logy: boolean, smooth: number}} Settings */
 /** @typedef {{x: Float64Array, y: Float64Array, trials: number[], starts: number[]}} Joined */
 
+/** @typedef {[trial: number, iteration: number, time_s: number, value: number, source: number, sourceIteration: number]} Copy */
+/** @typedef {[at: number, unit: string, reached: number, wentOn: number]} Rung */
+
 const MAX_LABELS = 20; // running or selected trials that have their number at the end of their line
 
 /**
@@ -121,20 +124,34 @@ export function trialAt(joined, point) {
 /**
  * Group trials by the way they are drawn; a failed one is in two groups.
  * @param {Map<number, Curve>} curves
- * @param {number | null} best
+ * @param {number[]} best the best trial, or the repeats of the best configuration
  * @param {number[]} selection
  */
 export function groups(curves, best, selection) {
-  const selected = new Set(selection);
+  const [selected, top] = [new Set(selection), new Set(best)];
   /** @type {{other: number[], running: number[], selected: number[], best: number[], failed: number[]}} */
   const grouped = { other: [], running: [], selected: [], best: [], failed: [] };
   for (const [number, curve] of curves) {
-    const group =
-      number === best ? "best" : selected.has(number) ? "selected" : curve.status === "running" ? "running" : "other";
+    const group = top.has(number)
+      ? "best"
+      : selected.has(number)
+        ? "selected"
+        : curve.status === "running"
+          ? "running"
+          : "other";
     grouped[group].push(number);
     if (curve.status === "failed") grouped.failed.push(number);
   }
   return grouped;
+}
+
+/**
+ * Return which trials are the best, for the description of the plot.
+ * @param {number[]} best as for `groups`
+ */
+export function bestText(best) {
+  if (best.length < 2) return best.length ? `, best is trial ${best[0]}` : "";
+  return `, best is the configuration of trials ${best.join(", ")}`;
 }
 
 /** The most curves in the background: plotly makes a path of each, and more cost time and show no more. */
@@ -159,16 +176,17 @@ export function sampleTrials(curves, trials) {
 }
 
 /**
- * Return plotly's traces: always the same seven in the same order, so that plotly updates them in place.
+ * Return plotly's traces: always the same eight in the same order, so that plotly updates them in place.
  * @param {Map<number, Curve>} curves
- * @param {number | null} best
+ * @param {number[]} best as for `groups`
  * @param {number[]} selection
  * @param {Settings} chosen
  * @param {(name: string) => string} colour
  * @param {{joined: Joined, key: string} | null} previous the background of the last drawing
  * @param {boolean} changed whether points of the background have changed since
+ * @param {Copy[]} copies
  */
-export function traces(curves, best, selection, chosen, colour, previous, changed) {
+export function traces(curves, best, selection, chosen, colour, previous, changed, copies) {
   const longest = Math.max(0, ...[...curves.values()].map((curve) => curve.n));
   // Trials that report once have no curves: draw their values side by side.
   const settings = longest > 1 ? chosen : { ...chosen, x: /** @type {const} */ ("trial"), logx: false, smooth: 0 };
@@ -207,9 +225,28 @@ export function traces(curves, best, selection, chosen, colour, previous, change
   marks(single, { mode: "markers", marker: { size: 4, color: colour("other") } });
   const size = shown.failed.length > 20 ? 5 : 8;
   marks(shown.failed, { mode: "markers", marker: { symbol: "x", size, color: colour("failed") } });
-  const numbers = [...shown.running.slice(0, MAX_LABELS), ...shown.selected.slice(0, MAX_LABELS), ...shown.best];
+  const numbers = [
+    ...shown.running.slice(0, MAX_LABELS),
+    ...shown.selected.slice(0, MAX_LABELS),
+    ...shown.best.slice(0, MAX_LABELS),
+  ];
   const named = marks(numbers, { mode: "text", textposition: "middle right", textfont: { size: 11 } });
-  data[6].text = named.trials.flatMap((trial) => [` ${trial === best ? "★ " : ""}${trial}`, ""]);
+  const several = best.length > 1; // repeats end close to each other, where their numbers would hide each other
+  data[6].text = named.trials.flatMap((trial) => {
+    if (!best.includes(trial)) return [` ${trial}`, ""];
+    return [several ? " ★" : ` ★ ${trial}`, ""];
+  });
+  const copied = settings.x === "trial" ? [] : copies;
+  const places = copied.map((copy) => placeOf(copy, curves, settings));
+  const [x, y] = [0, 1].map((axis) => Float64Array.from(places, (place) => place[axis]));
+  lines.push({ x, y, trials: copied.map(([trial]) => trial), starts: [...copied.keys()] });
+  const look = {
+    symbol: "diamond",
+    size: copied.length > 50 ? 5 : 8,
+    color: colour("bg"),
+    line: { color: colour("running"), width: 1.5 },
+  };
+  data.push({ type: "scatter", mode: "markers", x, y, hoverinfo: "none", cliponaxis: false, marker: look });
   return { data, lines, x: settings.x, background: { joined: other, key } };
 }
 
@@ -232,4 +269,54 @@ function lastPoints(curves, trials, settings) {
     last.set(trial, { ...curve, n: 1, columns });
   }
   return last;
+}
+
+/**
+ * Return where a copy is marked: on its curve, which may be smoothed.
+ * @param {Copy} copy
+ * @param {Map<number, Curve>} curves
+ * @param {Settings} settings
+ */
+function placeOf([trial, iteration, seconds, value], curves, settings) {
+  const curve = curves.get(trial);
+  const at = curve ? curve.columns[0].subarray(0, curve.n).indexOf(iteration) : -1;
+  const y = curve && at >= 0 ? smoothed(curve.columns[2].subarray(0, at + 1), settings.smooth)[at] : value;
+  return [settings.x === "time_s" ? seconds : iteration, y];
+}
+
+/** The number of the trace with the copies, among those of `traces`. */
+export const COPIES = 7;
+
+const UNITS = { iteration: "training_iteration", time_s: "time_total_s", trial: "" };
+
+/**
+ * Return the lines and the texts of the rungs in plotly's layout: those that are counted in the unit of the axis.
+ * @param {Rung[]} rungs
+ * @param {Settings} settings
+ * @param {(name: string) => string} colour
+ */
+export function rungMarks(rungs, settings, colour) {
+  const shown = rungs.filter(([, unit]) => unit === UNITS[settings.x]);
+  return {
+    shapes: shown.map(([at]) => ({
+      type: "line",
+      x0: at,
+      x1: at,
+      yref: "paper",
+      y0: 0,
+      y1: 1,
+      layer: "below",
+      line: { color: colour("other"), width: 1, dash: "dot" },
+    })),
+    annotations: shown.map(([at, , reached, wentOn]) => ({
+      x: settings.logx ? Math.log10(at) : at,
+      y: 1,
+      yref: "paper",
+      yanchor: "bottom",
+      text: `${wentOn}/${reached}`,
+      hovertext: `rung ${at}: ${wentOn} of ${reached} went on`,
+      showarrow: false,
+      font: { size: 10, color: colour("dim") },
+    })),
+  };
 }

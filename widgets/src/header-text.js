@@ -27,6 +27,16 @@ export function remainingText({ low, likely, high }, since) {
 }
 
 /**
+ * Return where the best value comes from, as text: a trial with its iteration, or the repeats of a configuration.
+ * @param {{trial: number | null, iteration?: number | null, note?: string}} best
+ */
+export function originText({ trial, iteration, note }) {
+  if (note) return `(${note})`;
+  if (trial === null) return "";
+  return `(trial ${trial}${iteration == null ? "" : `, iteration ${iteration}`})`;
+}
+
+/**
  * Return how many trials run at once as text, and the workers of each with what limits their number.
  * @param {number | null} concurrent
  * @param {string} workers of each trial

@@ -3,7 +3,7 @@
 import { makeButtons } from "./header-buttons.js";
 import { makeSteer } from "./header-steer.js";
 import { createStore, receiveAnswer, receiveState } from "./header-store.js";
-import { concurrencyText, countText, duration, remainingText, segments, silence } from "./header-text.js";
+import { concurrencyText, countText, duration, originText, remainingText, segments, silence } from "./header-text.js";
 import { defineWidget, redraw } from "./lifecycle.js";
 import { asShown, make, SIGNS, setText } from "./page.js";
 import { makePictures } from "./picture.js";
@@ -108,7 +108,7 @@ function render(view, store) {
     const top = state.best;
     put(metric, top ? `★ ${top.label}` : "", String(top?.label ?? ""));
     put(number, String(top?.value ?? ""), String(top?.value ?? ""));
-    put(trial, top ? `(trial ${top.trial}${top.iteration == null ? "" : `, iteration ${top.iteration}`})` : "");
+    put(trial, top ? originText(top) : "");
     const pairs = /** @type {[string, string][]} */ (top?.params ?? []);
     if (shownParameters !== JSON.stringify(pairs)) {
       shownParameters = JSON.stringify(pairs);

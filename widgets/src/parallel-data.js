@@ -87,35 +87,42 @@ export function axisOf(column, cells) {
 }
 
 /**
- * Return the index of the value by which trials are compared: a column of its own, or the experiment's metric. -1 without.
+ * Return the index of the value by which trials are compared: a column of its own, or the last value. -1 without.
  * @param {Column[]} columns
+ * @param {string} [metric] the objective; the first metric if it is not given
  */
-function valueIndex(columns) {
-  const value = columns.findIndex((column) => column.role === "value");
-  return value < 0 ? columns.findIndex((column) => column.role === "metric") : value;
+function valueIndex(columns, metric) {
+  const named = (/** @type {string} */ role) =>
+    columns.findIndex((column) => column.role === role && (metric === undefined || column.key === `${role}/${metric}`));
+  const value = named("value");
+  return value < 0 ? named("metric") : value;
 }
 
 /**
- * Return the trials that can be drawn, and their axes: the parameters, then the value.
+ * Return the trials that can be drawn, and their axes: the parameters, then the values.
  * @param {Column[]} columns
  * @param {Row[]} rows
+ * @param {string[]} [objectives] their metrics
+ * @param {number} [chosen] the objective of which a trial must have a value
  * @returns {{axes: Axis[], rows: Row[], dropped: number, metric: Axis | null}}
  */
-export function arrange(columns, rows) {
-  const metricIndex = valueIndex(columns);
+export function arrange(columns, rows, objectives = [], chosen = 0) {
+  const metricIndex = valueIndex(columns, objectives[chosen]);
   const drawn = metricIndex < 0 ? rows : rows.filter((row) => isNumber(row.cells[metricIndex]));
   const cellsOf = (/** @type {number} */ i) => drawn.map((row) => row.cells[i]);
-  const metric =
-    metricIndex < 0 ? null : axisOf({ ...columns[metricIndex], log: false, choices: null }, cellsOf(metricIndex));
+  const valueAxis = (/** @type {number} */ i) => axisOf({ ...columns[i], log: false, choices: null }, cellsOf(i));
+  const metric = metricIndex < 0 ? null : valueAxis(metricIndex);
+  const others = objectives.map((name) => valueIndex(columns, name)).filter((i) => i >= 0 && i !== metricIndex);
   let axes = columns.flatMap((column, i) => (column.role === "param" ? [axisOf(column, cellsOf(i))] : []));
   const all = axes.length;
-  const room = MAX_AXES - (metric ? 1 : 0);
+  const room = MAX_AXES - (metric ? 1 : 0) - others.length;
   if (axes.length > room) {
     const varies = new Map(axes.map((axis) => [axis, new Set(axis.values).size]));
     const first = [...axes].sort((a, b) => Number(varies.get(b)) - Number(varies.get(a))).slice(0, room);
     axes = axes.filter((axis) => first.includes(axis) && Number(varies.get(axis)) > 1);
   }
   const dropped = all - axes.length;
+  axes.push(...others.map(valueAxis));
   if (metric) axes.push(metric);
   return { axes, rows: drawn, dropped, metric };
 }
@@ -126,9 +133,10 @@ export function arrange(columns, rows) {
  * @param {Column[]} columns
  * @param {Iterable<Row>} rows
  * @param {number[]} selection
+ * @param {string} [metric] the objective; the first metric if it is not given
  */
-export function tally(columns, rows, selection) {
-  const metricIndex = valueIndex(columns);
+export function tally(columns, rows, selection, metric) {
+  const metricIndex = valueIndex(columns, metric);
   const chosen = new Set(selection);
   const counts = { started: 0, drawn: 0, selected: 0, withoutValue: 0, ended: 0 };
   for (const { number, status, cells } of rows) {

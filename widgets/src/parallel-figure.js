@@ -1,6 +1,7 @@
 // The figure of the parallel coordinates for plotly, and the tick labels that plotly cannot make. See ../README.md.
 
 import { lineOf, plain, short } from "./parallel-data.js";
+import { objectiveOf } from "./parallel-store.js";
 
 /** @typedef {import("./parallel-data.js").Axis} Axis */
 /** @typedef {import("./parallel-data.js").Ranges} Ranges */
@@ -59,7 +60,7 @@ const asPlotly = (ranges) => (ranges.length === 1 ? ranges[0] : ranges);
 /**
  * Return plotly's trace and layout.
  * @param {ReturnType<typeof import("./parallel-data.js").arrange>} made the axes and rows
- * @param {{mode: string | null, brushed: Map<string, Ranges>}} store
+ * @param {import("./parallel-store.js").Store} store
  * @param {number[]} selection empty to colour all lines
  * @param {CSSStyleDeclaration} style of the widget's root
  * @param {number} width
@@ -70,7 +71,7 @@ export function figure(made, store, selection, style, width) {
   const light = (style.color.match(/[\d.]+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) > 382;
   const theme = { dark: light, grey: light ? "#444444" : "#d4d4d4", single: colour("running") };
   const letters = Math.floor((width - 164) / Math.max(1, axes.length - 1) / 7 - 1.5);
-  const line = lineOf(made.metric, made.rows, store.mode === "min", selection, theme);
+  const line = lineOf(made.metric, made.rows, objectiveOf(store)[1] === "min", selection, theme);
   const title = { text: plain(short(made.metric?.label ?? "", 28)), side: "right", font: { size: 10 } };
   const bar = { thickness: 8, outlinewidth: 0, tickfont: { size: 10 }, x: 1.01, xpad: 8, ypad: 0, title, y: 0.5 };
   const text = { color: style.color, family: style.fontFamily };

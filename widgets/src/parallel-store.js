@@ -14,8 +14,8 @@ export const createStore = () =>
   makeStore({
     columns: /** @type {Column[]} */ ([]),
     rows: /** @type {Map<number, Row>} */ (new Map()),
-    metric: /** @type {string | null} */ (null),
-    mode: /** @type {string | null} */ (null),
+    objectives: /** @type {[string, string][]} */ ([]), // each with its mode
+    chosen: 0, // the objective that colours the lines
     brushed: /** @type {Map<string, Ranges>} */ (new Map()), // key of an axis -> its brushed ranges
     order: /** @type {string[]} */ ([]), // the keys of the axes, as the user has arranged them
     brushSelection: "[]", // the selection that the brush has made, as JSON
@@ -31,10 +31,17 @@ export const createStore = () =>
 export function receive(store, message, _, model) {
   if (message.type !== "table") return;
   if (message.reset) store.rows.clear();
-  Object.assign(store, { columns: message.columns, metric: message.metric, mode: message.mode });
+  Object.assign(store, { columns: message.columns, objectives: message.objectives });
   for (const [number, status, ...cells] of message.rows) store.rows.set(number, { number, status, cells });
   if (store.brushed.size) selectBrushed(model, store);
 }
+
+/**
+ * Return the metric that colours the lines, and its mode; nulls without one.
+ * @param {Store} store
+ * @returns {[string, string] | [null, null]}
+ */
+export const objectiveOf = (store) => store.objectives[store.chosen] ?? [null, null];
 
 /**
  * Take a changed selection: one that another widget has made replaces the brush.
@@ -55,6 +62,8 @@ export function arranged(store) {
   const made = arrange(
     store.columns,
     [...store.rows.values()].filter((row) => row.status !== "pending").sort((a, b) => a.number - b.number),
+    store.objectives.map(([metric]) => metric),
+    store.chosen,
   );
   const position = (/** @type {Axis} */ axis) => store.order.indexOf(axis.key);
   if (made.axes.every((axis) => position(axis) >= 0)) made.axes.sort((a, b) => position(a) - position(b));

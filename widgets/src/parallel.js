@@ -5,7 +5,7 @@ import { make, plotly, setText } from "./page.js";
 import { tally } from "./parallel-data.js";
 import { figure, hasWebGL, relabel } from "./parallel-figure.js";
 import { makeFilter } from "./parallel-filter.js";
-import { arranged, createStore, receive, receiveSelection, selectBrushed } from "./parallel-store.js";
+import { arranged, createStore, objectiveOf, receive, receiveSelection, selectBrushed } from "./parallel-store.js";
 import { emptyText, noteText } from "./parallel-text.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
@@ -36,6 +36,9 @@ function render(view, store) {
     redraw(store);
   };
   const filter = makeFilter(store, on, brushChanged);
+  const chosen = make("select", { ariaLabel: "colour by" });
+  const chosenLabel = make("label", { hidden: true }, ["colour by", chosen]);
+  filter.row.prepend(chosenLabel);
   const root = make("div", { className: "nbt nbt-parallel" }, [scroller, filter.row, view.error]);
 
   /** Release plotly's WebGL contexts: a page has few of them. */
@@ -56,8 +59,9 @@ function render(view, store) {
     if (!isDrawable()) return;
     lastCount = performance.now();
     const selection = model.get("selection") ?? [];
-    const counts = tally(store.columns, store.rows.values(), selection);
-    const text = noteText(counts, store.metric, store.brushed.size > 0, dropped);
+    const [metric] = objectiveOf(store);
+    const counts = tally(store.columns, store.rows.values(), selection, metric ?? undefined);
+    const text = noteText(counts, metric, store.brushed.size > 0, dropped);
     filter.showNote(text, selection.length > 0 || store.brushed.size > 0);
   });
   const scheduleNote = () => {
@@ -66,7 +70,8 @@ function render(view, store) {
 
   /** @param {ReturnType<typeof arranged>} made */
   const emptyReason = ({ axes, rows }) => {
-    if (!rows.length) return emptyText(tally(store.columns, store.rows.values(), []), store.metric);
+    const [metric] = objectiveOf(store);
+    if (!rows.length) return emptyText(tally(store.columns, store.rows.values(), [], metric ?? undefined), metric);
     if (!axes.length) return "The trials have no parameters.";
     if (!hasWebGL()) return "Parallel coordinates need WebGL, which this browser does not offer.";
     return library ? "" : "loading plotly.js…";
@@ -80,6 +85,7 @@ function render(view, store) {
     const made = arranged(store);
     dropped = made.dropped;
     filter.showAxes(made.axes);
+    showObjectives();
     drawNote();
     setText(empty, emptyReason(made));
     plot.hidden = Boolean(empty.textContent);
@@ -89,6 +95,16 @@ function render(view, store) {
     lastDrawing = performance.now();
     duration = first ? 0 : lastDrawing - began; // the first one also initializes plotly
   });
+
+  /** Show the choice of the objective that colours the lines, where there are several. */
+  const showObjectives = () => {
+    chosenLabel.hidden = store.objectives.length < 2;
+    const names = store.objectives.map(([metric]) => metric);
+    if (chosen.dataset.names !== names.join("\n"))
+      chosen.replaceChildren(...names.map((name, i) => make("option", { value: String(i), textContent: name })));
+    chosen.dataset.names = names.join("\n");
+    chosen.value = String(store.chosen);
+  };
 
   /** @param {ReturnType<typeof arranged>} made */
   const drawPlot = (made) => {
@@ -133,6 +149,11 @@ function render(view, store) {
     if (JSON.stringify([...store.brushed]) !== before) brushChanged();
   }
 
+  on(chosen, "change", () => {
+    store.chosen = Number(chosen.value);
+    store.order = []; // the chosen objective is the last axis
+    redraw(store);
+  });
   on(plot, "pointerdown", () => {
     dragging = true;
   });

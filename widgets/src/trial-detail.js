@@ -42,7 +42,8 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     textContent: "Clone…",
     ariaExpanded: "false",
   });
-  const header = make("header", {}, [title, status.word, status.acts, clone, close]);
+  const reason = make("small");
+  const header = make("header", {}, [title, status.word, reason, status.acts, clone, close]);
   const form = makeForm(store, (...point) => sendPoint(model, store, ...point), on, `${id}-clone`);
   const panel = make("section", { className: "nbt-detail", hidden: true }, [header, form.root, waiting, ...sections]);
 
@@ -98,6 +99,7 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     const refusal = store.refusedDetails.get(open);
     showText(waiting, refusal ? `Not available: ${refusal}` : detail ? "" : WAITING);
     showText(traceback, detail?.traceback ?? "");
+    showText(reason, detail?.reason ?? "");
     showText(config, detail?.config ?? "");
     workers.draw(detail?.workers);
     ranks.draw(detail?.workers?.ranks ?? []);

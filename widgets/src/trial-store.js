@@ -9,7 +9,7 @@ import { nextCommand } from "./trial-status.js";
 /** @typedef {import("./trial-rows.js").Row} Row */
 /** @typedef {import("./trial-status.js").Command} Command */
 /** @typedef {import("./trial-status.js").PendingCommand} PendingCommand */
-/** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, rank: number | null,
+/** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, reason: string, rank: number | null,
  *   log: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
 /** @typedef {ReturnType<typeof createStore>} Store */
 /** @typedef {ReturnType<typeof initialState>} State */
@@ -26,7 +26,8 @@ const initialState = () => ({
   widths: /** @type {number[]} */ ([]), // of each entry of a row, in characters
   isText: /** @type {boolean[]} */ ([]), // of each entry: whether any row has text there
   layout: 0, // counts the changes of the columns, widths and alignments
-  best: /** @type {number | null} */ (null),
+  best: /** @type {Set<number>} */ (new Set()),
+  front: /** @type {Set<number>} */ (new Set()), // the trials on the Pareto front, with several objectives
   commands: /** @type {Map<number, PendingCommand>} */ (new Map()), // trial -> its command, until its status shows it
   byScheduler: /** @type {Set<number>} */ (new Set()), // the trials that the scheduler has paused
   point: { trial: /** @type {number | null} */ (null), phase: "", message: "" }, // the latest point that was added
@@ -121,7 +122,8 @@ function dropFinishedCommand(store, trial) {
 
 /**
  * @param {State} store
- * @param {{reset: boolean, columns: Column[], rows: Row[], best: number | null, by_scheduler?: number[]}} message
+ * @param {{reset: boolean, columns: Column[], rows: Row[], best?: number[], front?: number[],
+ *   by_scheduler?: number[]}} message
  */
 function receiveTable(store, message) {
   if (message.reset) {
@@ -137,7 +139,8 @@ function receiveTable(store, message) {
     dropFinishedCommand(store, row[0]);
     measure(store, row);
   }
-  store.best = message.best ?? null;
+  store.best = new Set(message.best);
+  store.front = new Set(message.front);
   store.byScheduler = new Set(message.by_scheduler);
 }
 

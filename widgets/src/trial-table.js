@@ -108,7 +108,7 @@ export function makeTable(store, state, id) {
    */
   function fill(line, row, index) {
     const [trial, status] = row;
-    const best = trial === store.best;
+    const best = store.best.has(trial) || store.front.has(trial);
     const active = trial === state.active;
     const open = trial === state.open;
     const selected = state.selected.has(trial);
@@ -126,6 +126,8 @@ export function makeTable(store, state, id) {
     line.open.ariaLabel = `Details of trial ${trial}`;
     line.open.ariaExpanded = String(open);
     line.star.hidden = !best;
+    const star = store.best.size > 1 ? "of the best configuration" : "best";
+    line.star.ariaLabel = store.front.has(trial) ? "on the Pareto front" : star;
     line.number.textContent = String(trial);
     showStatus(line.status, trial, status, pending, byScheduler);
     line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;

@@ -107,8 +107,8 @@ function table() {
     },
   });
   const row = (/** @type {string} */ status) =>
-    receive(store, { type: "table", reset: false, columns: [], rows: [[0, status]], best: null });
-  receive(store, { type: "table", reset: true, columns: [], rows: [[0, "running"]], best: null });
+    receive(store, { type: "table", reset: false, columns: [], rows: [[0, status]], best: [] });
+  receive(store, { type: "table", reset: true, columns: [], rows: [[0, "running"]], best: [] });
   const press = (/** @type {"stop" | "pause"} */ button) => sendCommand(model, store, 0, button);
   return { store, sent, ids, row, press, model };
 }
@@ -157,7 +157,7 @@ test("a refusal names its command, and stop has precedence over pause", () => {
 
 test("the table has the trials that the scheduler has paused", () => {
   const { store, sent, press } = table();
-  receive(store, { type: "table", reset: false, columns: [], rows: [[0, "paused"]], best: null, by_scheduler: [0] });
+  receive(store, { type: "table", reset: false, columns: [], rows: [[0, "paused"]], best: [], by_scheduler: [0] });
   press("pause");
   assert.deepEqual(sent, []);
 });
@@ -185,7 +185,7 @@ test("a command without an answer times out, and a late answer still counts", ()
   assert.equal(store.refusal, "");
 
   press("stop");
-  receive(store, { type: "table", reset: false, columns: [], rows: [[0, "stopped"]], best: null });
+  receive(store, { type: "table", reset: false, columns: [], rows: [[0, "stopped"]], best: [] });
   mock.timers.tick(ANSWER_TIMEOUT);
   assert.equal(store.refusal, "", "its status has said that it has come about");
 

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  bestText,
+  COPIES,
   groups,
   isShort,
   join,
   MAX_BACKGROUND,
   receiveUpdate,
+  rungMarks,
   sampleTrials,
   smoothed,
   traces,
@@ -88,8 +91,18 @@ test("each trial is in one group: best before selected before running", () => {
   const curves = new Map(
     ["running", "running", "finished", "failed"].map((status, i) => [i, { status, label: "", n: 0, columns: [] }]),
   );
-  const found = groups(curves, 1, [1, 2]);
+  const found = groups(curves, [1], [1, 2]);
   assert.deepEqual(found, { other: [3], running: [0], selected: [2], best: [1], failed: [3] });
+});
+
+test("the repeats of the best configuration have a star, and a single best trial its number", () => {
+  const curves = new Map();
+  receiveUpdate(curves, ...update([0, 1, 2].map((trial) => [trial, [1, 2, 3]])));
+  const named = (/** @type {number[]} */ best) =>
+    traces(curves, best, [], LOOK, () => "red", null, true, []).data[6].text.filter(Boolean);
+  assert.deepEqual(named([1]), [" ★ 1"]);
+  assert.deepEqual(named([0, 2]), [" ★", " ★"]);
+  assert.equal(bestText([0, 2]), ", best is the configuration of trials 0, 2");
 });
 
 test("the background is joined again only when it has changed", () => {
@@ -101,13 +114,13 @@ test("the background is joined again only when it has changed", () => {
       [1, [4, 5, 6]],
     ]),
   );
-  const first = traces(curves, 1, [], LOOK, () => "red", null, true);
-  assert.equal(first.data.length, 7);
-  assert.equal(first.lines.length, 7);
+  const first = traces(curves, [1], [], LOOK, () => "red", null, true, []);
+  assert.equal(first.data.length, 8);
+  assert.equal(first.lines.length, 8);
   assert.deepEqual(first.data[6].text, [" ★ 1", ""]);
-  const second = traces(curves, 1, [], LOOK, () => "red", first.background, false);
+  const second = traces(curves, [1], [], LOOK, () => "red", first.background, false, []);
   assert.equal(second.data[0].x, first.data[0].x);
-  assert.notEqual(traces(curves, 1, [0], LOOK, () => "red", first.background, false).data[0].x, first.data[0].x);
+  assert.notEqual(traces(curves, [1], [0], LOOK, () => "red", first.background, false, []).data[0].x, first.data[0].x);
 });
 
 test("trials that report once are drawn side by side", () => {
@@ -120,7 +133,7 @@ test("trials that report once are drawn side by side", () => {
       [2, [3]],
     ]),
   );
-  const drawn = traces(curves, 1, [], LOOK, () => "red", null, true);
+  const drawn = traces(curves, [1], [], LOOK, () => "red", null, true, []);
   assert.equal(drawn.x, "trial");
   assert.deepEqual([...drawn.data[0].x], [0, Number.NaN, 2, Number.NaN]);
   assert.match(drawn.data[0].mode, /markers/);
@@ -136,7 +149,7 @@ test("a trial that ended after one report is a dot among the lines", () => {
       [2, [5]],
     ]),
   );
-  const drawn = traces(curves, 2, [], LOOK, () => "red", null, true);
+  const drawn = traces(curves, [2], [], LOOK, () => "red", null, true, []);
   assert.deepEqual([...drawn.data[4].y], [4, Number.NaN]);
 });
 
@@ -162,4 +175,52 @@ test("an axis of few whole numbers has no fractions", () => {
   receiveUpdate(curves, ...update([[11, Array(11).fill(1)]]));
   assert.ok(!isShort(curves, "iteration"));
   assert.ok(!isShort(curves, "trial"));
+});
+
+test("copies are marked on their curves, also on smoothed ones", () => {
+  const curves = new Map();
+  receiveUpdate(
+    curves,
+    ...update([
+      [0, [1, 2, 3]],
+      [1, [4, 8]],
+    ]),
+  );
+  const copies = /** @type {import("../src/curve-data.js").Copy[]} */ ([
+    [1, 2, 7.5, 8, 0, 1],
+    [5, 9, 1.5, 6, 0, 1],
+  ]);
+  const drawn = traces(curves, [0], [], LOOK, () => "red", null, true, copies);
+  const marks = drawn.data[COPIES];
+  assert.equal(drawn.data.length, COPIES + 1);
+  assert.deepEqual([...marks.x], [2, 9]);
+  assert.deepEqual([...marks.y], [8, 6]);
+  assert.deepEqual(
+    [0, 1].map((point) => trialAt(drawn.lines[COPIES], point)),
+    [1, 5],
+  );
+  const seconds = traces(curves, [0], [], { ...LOOK, x: "time_s" }, () => "red", null, true, copies);
+  assert.deepEqual([...seconds.data[COPIES].x], [7.5, 1.5]);
+  const smooth = traces(curves, [0], [], { ...LOOK, smooth: 0.5 }, () => "red", null, true, copies);
+  assert.equal(smooth.data[COPIES].y[0], smoothed(Float64Array.of(4, 8), 0.5)[1]);
+  assert.equal(traces(new Map(), [], [], LOOK, () => "red", null, true, copies).data[COPIES].x.length, 0);
+});
+
+test("rungs are shown on the axis that counts their unit", () => {
+  const rungs = /** @type {import("../src/curve-data.js").Rung[]} */ ([
+    [10, "training_iteration", 30, 12],
+    [60, "time_total_s", 5, 2],
+    [7, "epoch", 5, 2],
+  ]);
+  const marks = rungMarks(rungs, { ...LOOK, logx: true }, () => "red");
+  assert.deepEqual(
+    marks.shapes.map(({ x0, x1 }) => [x0, x1]),
+    [[10, 10]],
+  );
+  assert.deepEqual(
+    marks.annotations.map(({ x, text, hovertext }) => [x, text, hovertext]),
+    [[1, "12/30", "rung 10: 12 of 30 went on"]],
+  );
+  assert.equal(rungMarks(rungs, { ...LOOK, x: "time_s" }, () => "red").shapes[0].x0, 60);
+  assert.equal(rungMarks(rungs, { ...LOOK, x: "trial" }, () => "red").shapes.length, 0);
 });

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import header from "../src/header.js";
-import { concurrencyText, countText, duration, remainingText, segments, silence } from "../src/header-text.js";
+import {
+  concurrencyText,
+  countText,
+  duration,
+  originText,
+  remainingText,
+  segments,
+  silence,
+} from "../src/header-text.js";
 import { statusWord } from "../src/page.js";
 
 test("durations are m:ss, from an hour on h:mm:ss", () => {
@@ -12,6 +20,14 @@ test("durations are m:ss, from an hour on h:mm:ss", () => {
   assert.equal(duration(36123), "10:02:03");
   assert.equal(duration(-3), "0:00");
   assert.equal(duration(Number.NaN), "0:00");
+});
+
+test("the best value comes from a trial, or from the repeats of a configuration", () => {
+  assert.equal(originText({ trial: 3, iteration: 5, note: "" }), "(trial 3, iteration 5)");
+  assert.equal(originText({ trial: 3, iteration: null }), "(trial 3)");
+  assert.equal(originText({ trial: null, iteration: null, note: "" }), "");
+  const note = "mean of 2 of 3 repeats of configuration 1";
+  assert.equal(originText({ trial: 3, iteration: 5, note }), `(${note})`);
 });
 
 test("the remaining time has a range, and counts down", () => {

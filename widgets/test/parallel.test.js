@@ -200,7 +200,7 @@ test("messages are kept without a view, and the selection of another widget is n
     rows: [[1, "running", 2, 0.5]],
     metric: "accuracy",
     mode: "max",
-    best: 1,
+    best: [1],
   };
   on.get("msg:custom")?.(table, []);
   on.get("change:selection")?.();
@@ -209,4 +209,23 @@ test("messages are kept without a view, and the selection of another widget is n
   assert.equal(sent[1].type, "error");
   end();
   assert.equal(on.size, 0);
+});
+
+test("with several objectives each has an axis, and a trial needs a value of the chosen one only", () => {
+  const columns = [
+    { key: "metric/a", label: "a", role: "metric" },
+    { key: "value/a", label: "best a", role: "value" },
+    { key: "metric/b", label: "b", role: "metric" },
+    { key: "config/lr", label: "lr", role: "param" },
+  ];
+  const rows = [
+    { number: 0, status: "finished", cells: [1, 2, 3, 0.1] },
+    { number: 1, status: "finished", cells: [1, 2, null, 0.2] },
+  ];
+  const first = arrange(columns, rows, ["a", "b"], 0);
+  assert.deepEqual([first.axes.map(({ label }) => label), first.rows.length], [["lr", "b", "best a"], 2]);
+  const second = arrange(columns, rows, ["a", "b"], 1);
+  assert.deepEqual([second.axes.map(({ label }) => label), second.rows.length], [["lr", "best a", "b"], 1]);
+  assert.equal(second.metric?.label, "b");
+  assert.equal(tally(columns, rows, [], "b").ended, 1);
 });

@@ -15,14 +15,18 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from nbtune.cluster.link import ahead
 from nbtune.cluster.link.address import Address, parse
 from nbtune.cluster.link.imports import PACKAGE, process_variables
+from nbtune.engine.client.variables import variables_at_import
 from nbtune.errors import ClusterError
 
-__all__ = ["begin", "check", "join", "status", "stop"]
+__all__ = ["begin", "check", "import_ahead", "join", "status", "stop"]
 
 _holder: subprocess.Popen[str] | None = None
 _address: str | None = None  # of its Ray, as far as it is known
+_process: str | None = None  # the driver's process that was started there, if any
+_packages: list[str] = []  # what its processes of trials have been told to import
 _joined = False  # whether this kernel has connected to it
 _ended: list[subprocess.Popen[str]] = []
 """Holders that were told to end. They are polled, or they would stay as zombies."""
@@ -33,18 +37,31 @@ def begin() -> None:
     global _holder
     if _holder is not None:
         return
+    _packages[:] = ahead.slow_packages()  # its fork server imports them
     program = (
         f"import sys; sys.path.append({str(PACKAGE.parent)!r}); from nbtune.cluster.embedded.holder import main; main()"
     )
     _holder = subprocess.Popen(  # noqa: S603
         [sys.executable, "-P", "-c", program],
-        stdin=subprocess.PIPE,  # closed at the end, which ends Ray
+        stdin=subprocess.PIPE,  # takes names of packages; closed at the end, which ends Ray
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **process_variables()},
         text=True,
         start_new_session=True,  # an interrupt of the kernel is sent to all processes of its session
     )
+
+
+def import_ahead() -> None:
+    """Let the Ray's processes of trials import what the kernel has imported since, if it is not connected to it yet."""
+    if _holder is None or _joined:
+        return
+    packages = ahead.slow_packages()
+    if packages != _packages:
+        _packages[:] = packages
+        assert _holder.stdin is not None
+        with suppress(OSError):  # it has ended
+            print(json.dumps([packages, variables_at_import()]), file=_holder.stdin, flush=True)
 
 
 def join(ray: Any, requested: Address | None) -> bool:
@@ -72,6 +89,8 @@ def join(ray: Any, requested: Address | None) -> bool:
         stop()
         return False
     _joined = True
+    if _process is not None:
+        ahead.adopt(_process)
     return True
 
 
@@ -92,7 +111,7 @@ def check(ray: Any) -> None:
 
 def stop() -> None:
     """Let the Ray end, if there is one. It does within seconds, for which nothing waits."""
-    global _holder, _address, _joined
+    global _holder, _address, _process, _joined
     _ended[:] = [process for process in _ended if process.poll() is None]
     if _holder is None:
         return
@@ -101,7 +120,7 @@ def stop() -> None:
         with suppress(OSError):
             pipe.close()
     _ended.append(_holder)
-    _holder, _address, _joined = None, None, False
+    _holder, _address, _process, _joined = None, None, None, False
 
 
 def status() -> str | None:
@@ -114,10 +133,10 @@ def status() -> str | None:
 
 def _read_address(*, wait: bool) -> str | None:
     """Return the address of the Ray; None if it could not start, or, without waiting, if it has not started."""
-    global _address
+    global _address, _process
     assert _holder is not None
     assert _holder.stdout is not None
     if _address is None and (wait or select.select([_holder.stdout], [], [], 0)[0]):
         line = _holder.stdout.readline()
-        _address = json.loads(line) if line else None
+        _address, _process = json.loads(line) if line else (None, None)
     return _address

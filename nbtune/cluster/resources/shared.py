@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,16 @@ __all__ = ["StoragePlacement", "check_storage"]
 
 TIMEOUT = 8.0
 """Seconds for the nodes to answer, which may include starting a process."""
+_VALID_FOR = 600.0
+"""Seconds for which a node is not asked again about a folder that it could access. An answer needs a process there."""
 _ALTERNATIVES = (
     "Use a folder that all nodes share (NFS), a URI (s3://BUCKET/FOLDER, gs://BUCKET/FOLDER), or"
     f" {option_ref('storage_filesystem')}"
 )
+
+
+_accessible: dict[tuple[str, str], float] = {}
+"""(id of a node, folder that it shares with this kernel) -> when it has said so, by `time.monotonic`."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,9 @@ def check_storage(storage: Storage, *, checkpoints: bool, retries: bool) -> Stor
     path = storage.local_path
     nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     home = _head(nodes) if outside else ray.get_runtime_context().get_node_id()
-    others = [node for node in nodes if node != home]
+    others = [node for node in nodes if node != home and not _is_known(node, path)]
     marker = f"{path}/.nbtune-shared-{uuid4().hex}"
-    if not outside:
+    if not outside or _is_known(home, path):
         storage.probe()
         if not others:
             return StoragePlacement()
@@ -74,11 +81,14 @@ def check_storage(storage: Storage, *, checkpoints: bool, retries: bool) -> Stor
                 f" from outside of the cluster. {_ALTERNATIVES}"
             )
             raise SpecError([Problem(text, option="storage")])
+        _accessible[home, path] = time.monotonic()
     try:
         without_access, unknown = _query_nodes(others, marker)
     finally:
         with suppress(OSError):
             os.remove(marker)
+    for node in set(others).difference(without_access, unknown):
+        _accessible[node, path] = time.monotonic()
     names = ([_name(nodes[node]) for node in group] for group in (without_access, unknown))
     notes = _notes(path, *names, checkpoints=checkpoints, retries=retries)
     return StoragePlacement(home if notes else None, notes)  # if all nodes have access, the driver may run anywhere
@@ -107,6 +117,11 @@ def _notes(
             f" {path} exists there"
         )
     return tuple(notes)
+
+
+def _is_known(node: str, path: str) -> bool:
+    """Tell whether a node has said recently that it can access a folder."""
+    return time.monotonic() - _accessible.get((node, path), -_VALID_FOR) < _VALID_FOR
 
 
 def _query_nodes(nodes: list[str], marker: str) -> tuple[list[str], list[str]]:

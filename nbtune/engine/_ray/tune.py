@@ -18,9 +18,6 @@ from ray.train._internal import checkpoint_manager
 # The rule which checkpoints are kept.
 from ray.train._internal.checkpoint_manager import _CheckpointManager as CheckpointManager
 
-# What population based training remembers of a checkpoint that is being saved.
-from ray.train._internal.session import _FutureTrainingResult as FutureTrainingResult
-
 # The pair of a checkpoint and its metrics: what Tune keeps as `Trial.latest_checkpoint_result`, and what a session
 # takes. The public `ray.tune.report` makes one too, but uploads the checkpoint again.
 from ray.train._internal.session import _TrainingResult as TrainingResult
@@ -33,7 +30,6 @@ from ray.tune.registry import _global_registry as registry
 
 # What `ray.tune.with_parameters` keeps its values in.
 from ray.tune.registry import _ParameterRegistry as Parameters
-from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.search_generator import SearchGenerator
 
@@ -42,15 +38,14 @@ __all__ = [
     "TrainingResult",
     "add_samples",
     "convert_task_errors",
-    "end_processing",
     "forget_parameters",
     "forget_transient",
     "is_copying",
     "is_end_of_trial",
     "move_to_present_folder",
+    "name_after",
     "own_registry",
     "points_of",
-    "population_checkpoints",
     "report_result",
     "restart_generator",
     "set_checkpoint_deletion",
@@ -170,39 +165,6 @@ def set_latest_checkpoint(manager: CheckpointManager, result: TrainingResult) ->
     manager._latest_checkpoint_result = result
 
 
-def population_checkpoints(scheduler: PopulationBasedTraining) -> set[str]:
-    """Return the paths of the checkpoints that population based training will copy, if it copies a trial next.
-
-    It remembers them from the last time that it has compared a trial, and Tune may delete them meanwhile.
-
-    Args:
-        scheduler: the scheduler.
-    """
-    remembered = [state.last_checkpoint for state in list(scheduler._trial_state.values())]
-    resolved = [one.resolve(block=False) if isinstance(one, FutureTrainingResult) else one for one in remembered]
-    found = [one.checkpoint if isinstance(one, TrainingResult) else one for one in resolved]
-    return {str(one.path) for one in found if one is not None}
-
-
-def end_processing(scheduler: Any, controller: Any) -> None:
-    """Let no trial of HyperBand be paused forever if the trials that it waits for end by themselves.
-
-    While HyperBand compares the trials of a bracket, it sets a flag, since stopping a trial calls it again; it never
-    resets the flag, and then compares no trials any more when one ends. Nor does it stop the paused trials of a bracket
-    that is finished by the end of another one.
-
-    Args:
-        scheduler: any scheduler. It must not be comparing trials at the moment.
-        controller: Tune's controller, as schedulers get it.
-    """
-    if not isinstance(scheduler, HyperBandScheduler):
-        return
-    for bracket in [bracket for band in scheduler._hyperbands for bracket in band if bracket is not None]:
-        bracket.is_being_processed = False
-        if bracket.current_trials() and bracket.finished():
-            bracket.cleanup_full(controller)
-
-
 def tune_controller(wrapped: Any) -> Any:
     """Return Tune's controller itself; schedulers are given one that warns about all that is not meant for them.
 
@@ -304,6 +266,19 @@ def set_start_checkpoint(trial: Any, result: TrainingResult) -> None:
         result: the checkpoint with its metrics.
     """
     trial._restore_checkpoint_result = result
+
+
+def name_after(generator: BasicVariantGenerator, trial_id: str, repeat: int) -> None:
+    """Let the ids of the trials of a generator begin with that of another trial, of which they are repeats.
+
+    Its random seed depends on the end of its id, which has to be another one for each repeat, and the same in each run.
+
+    Args:
+        generator: Tune's grid and random search, before its first trial.
+        trial_id: the id of the other trial.
+        repeat: the number of the repeat.
+    """
+    generator._uuid_prefix = f"{trial_id}_{repeat}_"
 
 
 def points_of(generator: BasicVariantGenerator) -> list[dict[str, Any]]:

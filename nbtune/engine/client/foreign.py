@@ -31,7 +31,7 @@ from nbtune.engine.protocol.events import (
     TrialReported,
     TrialStarted,
 )
-from nbtune.engine.protocol.failures import describe
+from nbtune.engine.protocol.failures import describe, without_colors
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.metrics import flat, plain
 from nbtune.engine.protocol.result import SUMMED_ENTRIES, TUNE_ENTRIES
@@ -45,7 +45,6 @@ __all__ = ["foreign_events"]
 
 _PICKLED = "CLOUDPICKLE_FALLBACK"
 """The "_type" of an object in Tune's JSON that is pickled."""
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PROCESS = re.compile(r"\Aray::.*(?=\n)")
 _CHECKPOINT = re.compile(r"checkpoint_\d+")
 _FINAL = {"ERROR": "failed", "TERMINATED": "finished"}
@@ -252,7 +251,7 @@ def _error(filesystem: pafs.FileSystem, folder: str, trial: _Trial) -> str:
     path = f"{folder}/{trial.folder}/{trial.error or 'error.txt'}"
     if not trial.folder or not is_file(filesystem, path):
         return "Ray Tune has stored no error"
-    text = _COLOUR.sub("", read_file(filesystem, path).decode("utf-8", "replace"))
+    text = without_colors(read_file(filesystem, path).decode("utf-8", "replace"))
     _, mark, last = text.rpartition("Failure # ")
     text = last.partition("\n")[2].strip() if mark else text.strip()
     # The process that has raised takes the place of the first line of a traceback.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +14,20 @@ import ray
 from ray.exceptions import GetTimeoutError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from nbtune.engine.client.variables import variables_at_import
 from nbtune.engine.driver.process import DriverProcess
 
-__all__ = ["Placement", "Process", "describe_kept", "give_back", "hosts_ahead", "start_ahead", "take"]
+__all__ = [
+    "Placement",
+    "Process",
+    "adopt",
+    "describe_kept",
+    "give_back",
+    "hosts_ahead",
+    "import_ahead",
+    "start_ahead",
+    "take",
+]
 
 _HEAD = {"node:__internal_head__": 0.001}
 """A resource of Ray's head node only. A driver must not run on a node that may be removed."""
@@ -63,6 +74,7 @@ class Process:
         connection: which connection to which cluster has started it.
         started: when, by `time.monotonic`.
         is_used: whether it has run an experiment.
+        packages: what its processes for trials have been told to import ahead.
     """
 
     actor: Any
@@ -71,6 +83,7 @@ class Process:
     connection: tuple[str, str]
     started: float = field(default_factory=time.monotonic)
     is_used: bool = False
+    packages: frozenset[str] = frozenset()
 
 
 _lock = threading.Lock()
@@ -78,18 +91,52 @@ _kept: list[Process] = []
 _used: list[Process] = []
 
 
-def start_ahead(namespace: str) -> None:
+def start_ahead(namespace: str) -> str | None:
     """Start a process for the next experiment, with processes for its trials, unless there is one, or one is in use.
 
     Args:
         namespace: the Ray namespace of the actor's name.
+
+    Returns:
+        The name of the process's actor if it was started.
     """
     if ray.get_runtime_context().get_actor_id() is not None:
-        return  # this process is not a kernel, but runs a trial
+        return None  # this process is not a kernel, but runs a trial
     with _lock:
         _forget_others()
-        if not _kept and not _used:  # they would compete with a running experiment
-            _kept.append(_start(namespace, Placement()))
+        if _kept or _used:  # they would compete with a running experiment
+            return None
+        _kept.append(_start(namespace, Placement()))
+        return _kept[-1].name
+
+
+def adopt(name: str, namespace: str) -> None:
+    """Keep a process for the next experiment that another process has started ahead for this kernel.
+
+    Args:
+        name: the name of its actor.
+        namespace: the Ray namespace of that name.
+
+    Raises:
+        ValueError: there is no such actor.
+    """
+    actor = ray.get_actor(name, namespace)
+    with _lock:
+        _kept.append(Process(actor, name, Placement(), _connection()))
+
+
+def import_ahead(packages: Sequence[str]) -> None:
+    """Let the processes that are kept import packages for the trials of the next experiment.
+
+    Args:
+        packages: names of packages that this kernel has imported.
+    """
+    with _lock:
+        _forget_others()
+        for process in _kept:
+            if not process.packages.issuperset(packages):
+                process.actor.import_ahead.remote(packages, variables_at_import())
+                process.packages = frozenset(packages)
 
 
 def take(namespace: str, placement: Placement) -> Process:

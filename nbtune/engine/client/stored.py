@@ -13,6 +13,7 @@ from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.source import ElsewhereError, SourceLostError
 from nbtune.engine.protocol.trust import NOTHING, Trust
+from nbtune.engine.search.own_settings import own_metric, own_mode
 from nbtune.engine.storage.log import read_log
 from nbtune.engine.storage.repair import STATE_PREFIX, TUNER
 from nbtune.engine.storage.segments import has_log, read_file
@@ -101,7 +102,10 @@ def _objective(filesystem: pafs.FileSystem, folder: str, trust: Trust) -> Metada
         if not accepts_file(filesystem, folder, TUNER, trust, {}):
             return {}
         config = pickle.loads(read_file(filesystem, f"{folder}/{TUNER}"))["_tune_config"]
-        return {"metric": config.metric, "mode": config.mode} if config.metric and config.mode else {}
+        metric, mode = config.metric or own_metric(config.search_alg), config.mode or own_mode(config.search_alg)
+        if isinstance(metric, list) and isinstance(mode, list):
+            return {"objectives": [list(pair) for pair in zip(metric, mode, strict=True)], "scope": "last"}
+        return {"metric": metric, "mode": mode} if metric and mode else {}
     except Exception:  # it refers to classes that this process does not have
         return {}
 

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,16 @@ class DriverProcess:
             return False
         self._idle_since = time.monotonic()
         return True
+
+    async def import_ahead(self, packages: Sequence[str], variables: Mapping[str, str]) -> None:
+        """Let the processes of trials import packages before the next experiment begins.
+
+        Args:
+            packages: names of packages that the kernel has imported.
+            variables: environment variables that the trials will probably have.
+        """
+        # Also while it still tidies up after an experiment: the kernel does not say it again.
+        await asyncio.to_thread(self._hosts.import_ahead, packages, variables)
 
     async def pid(self) -> int:
         """Return the id of this process."""

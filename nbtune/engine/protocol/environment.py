@@ -14,6 +14,7 @@ __all__ = [
     "PRELOAD",
     "SLOW_PACKAGES",
     "TRIAL_VARIABLES",
+    "restore_variables",
     "set_at_start",
     "set_variables",
 ]
@@ -77,3 +78,13 @@ def set_variables(variables: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def restore_variables(earlier: Mapping[str, str]) -> None:
+    """Set the environment variables of this process to what they were. Those that have not changed are always set.
+
+    Args:
+        earlier: all variables.
+    """
+    added = dict.fromkeys(name for name in list(os.environ) if name not in earlier)
+    set_variables(added | {name: value for name, value in earlier.items() if os.environ.get(name) != value})

@@ -26,7 +26,7 @@ __all__ = [
     "CheckpointSaved",
     "Event",
     "ExperimentUpdated",
-    "StartsFrom",
+    "RungReached",
     "TrialAdded",
     "TrialEnded",
     "TrialPaused",
@@ -92,16 +92,23 @@ class TrialAdded(Event):
         folder: the name of its folder in the experiment's. Empty if it was no name of a folder there, but a path
             elsewhere: a log may come from others.
         by: who has added it, "user" or "search".
+        configuration: the number of its configuration, where each is trained several times; else -1.
+        repeat: the number of this training of it, counted from 0.
     """
 
     ray_id: str
     config: Mapping[str, Any]
     folder: str
     by: str = "search"
+    configuration: int = -1
+    repeat: int = 0
 
     def __post_init__(self) -> None:
         if not _is_name(self.folder):
             object.__setattr__(self, "folder", "")
+        if not (_is_number(self.configuration) and _is_number(self.repeat)):
+            object.__setattr__(self, "configuration", -1)
+            object.__setattr__(self, "repeat", 0)
 
     def parameters(self, trust: Trust = NOTHING) -> dict[str, Any]:
         """Return the parameters, equal to the trial's and of the same types. `NotLoaded` stands for an object that is
@@ -115,13 +122,25 @@ class TrialAdded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialReconfigured(Event):
-    """The parameters of a trial have changed, as population based training does. Later reports are made with them.
+    """A trial is about to go on with other parameters, from a checkpoint of another trial, or both.
+
+    Population based training does so. A clone starts from a checkpoint of another trial. Later reports are made with
+    the parameters.
 
     Attributes:
         config: all of its parameters, encoded as in `TrialAdded`.
+        source: the number of the trial whose checkpoint it starts from; -1 for its own checkpoint, or an unknown trial.
+        source_iteration: the number of reports that that trial had made at the checkpoint, including its own.
+        path: the checkpoint's path, as in `CheckpointSaved`; empty for its own checkpoint.
     """
 
     config: Mapping[str, Any]
+    source: int = -1
+    source_iteration: int = 0
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", _inside(self.path))
 
     def parameters(self, trust: Trust = NOTHING) -> dict[str, Any]:
         """Return the parameters, decoded as those of `TrialAdded`."""
@@ -160,17 +179,20 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartsFrom(Event):
-    """A trial is about to start from a checkpoint of another trial, as population based training does.
+class RungReached(Event):
+    """A scheduler that halves, such as ASHA or HyperBand, has compared a trial with others at a rung.
 
     Attributes:
-        path: the checkpoint's path, as in `CheckpointSaved`.
+        rung: where the rung is.
+        unit: the entry of the results in which that is counted, such as "training_iteration".
+        bracket: the number of the bracket, counted from 0.
+        goes_on: whether the trial goes on after it.
     """
 
-    path: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", _inside(self.path))
+    rung: float
+    unit: str
+    bracket: int
+    goes_on: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,12 +216,15 @@ class TrialEnded(Event):
 
     Attributes:
         status: "finished", "stopped" or "failed".
-        reason: "done", "user", "scheduler", "pruned" (by its own code), "experiment" (it was ended with the experiment)
+        reason: "done", "condition" (the option `stop`), "user", "scheduler", "max_t" (it has had all the time that the
+            scheduler gives to any trial), "pruned" (by its own code), "experiment" (it was ended with the experiment)
             or "error".
+        condition: the stop condition that it has fulfilled, as text; empty for any other reason.
     """
 
     status: str
     reason: str
+    condition: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +283,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkersStarted,
     WorkerReported,
     TrialReconfigured,
-    StartsFrom,
+    RungReached,
 )
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
 _IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}
@@ -268,6 +293,11 @@ _IN_DATA = {kind: [name for one in fields(kind) if (name := one.name) not in _IN
 def _is_name(folder: Any) -> bool:
     """Tell whether a value is the name of a folder, and not a path."""
     return isinstance(folder, str) and folder not in {"", ".", ".."} and not set(folder) & {"/", "\\", "\0"}
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is the number of a configuration or a repeat."""
+    return type(value) is int and 0 <= value < 2**31
 
 
 def _inside(path: Any) -> str:
@@ -307,5 +337,6 @@ def make_event(kind: type[Event], data: Mapping[str, Any] | None, common: Iterab
         return kind(*common, **columns)
     if kind is ExperimentUpdated:
         return ExperimentUpdated(*common, metadata=decode_metadata(data))
-    columns.update((name, data[name]) for name in _IN_DATA[kind])
+    # A log of an earlier version does not have all of them.
+    columns.update((name, data[name]) for name in _IN_DATA[kind] if name in data)
     return kind(*common, **columns)

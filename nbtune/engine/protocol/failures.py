@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,9 +24,13 @@ __all__ = [
     "register_sources",
     "unsaved_checkpoint",
     "user_frames",
+    "without_colors",
 ]
 
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGE = f"{Path(__file__).parents[2]}/"
+_RAYS_TRAINABLE = "/ray/tune/trainable/"
+"""Part of the paths of Ray's files that call the methods of a class."""
 
 
 class Failure(TypedDict):
@@ -121,7 +126,7 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
         error.add_note("In a trial, sys.exit() and exit() are failures; return ends it without one.")
     trace = error.__traceback__
     start = trace
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while start is not None and _is_callers(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     user = start
     while user is not None and user.tb_frame.f_code.co_filename not in sources:
@@ -132,6 +137,10 @@ def format_error(error: BaseException, sources: Mapping[str, tuple[str, str]]) -
     summary = without_passwords("".join(traceback.format_exception_only(type(error), error))).splitlines()
     unsaved = UnsavedCheckpoint(error.errno or 0, error.reason) if isinstance(error, CheckpointNotSavedError) else None
     return TrialError(_first_line(summary), text.rstrip(), unsaved, _is_pruned(error))
+
+
+def _is_callers(filename: str) -> bool:
+    return filename.startswith(_PACKAGE) or _RAYS_TRAINABLE in filename
 
 
 def user_frames(stack: traceback.StackSummary, sources: Mapping[str, tuple[str, str]]) -> str:
@@ -190,6 +199,15 @@ def describe(
     if name in {"OutOfMemoryError", "OutOfMemoryActorError"}:
         return {"error": f"{process} was killed: the node was out of memory", "traceback": text}
     return {"error": _first_line(_summary_of_foreign_error(error, text)), "traceback": text}
+
+
+def without_colors(text: str) -> str:
+    """Return a text without the colour codes that Ray writes into its errors.
+
+    Args:
+        text: the text of an error.
+    """
+    return _COLOR.sub("", text)
 
 
 def unsaved_checkpoint(error: Any) -> UnsavedCheckpoint | None:

@@ -16,7 +16,7 @@ from nbtune.errors import ExperimentError
 
 __all__ = ["FORMAT", "FormatError", "Frame", "frames", "make_frame"]
 
-FORMAT = 3
+FORMAT = 4
 """The number of this format. It increases with each change that makes older readers or files fail."""
 _MAGIC = b"\x93NBTUNE\n"
 _HEADER = struct.Struct("<8sHIQQI")  # magic, format, events, number of the first, bytes and checksum of the stream

@@ -8,9 +8,10 @@ from typing import Any, TypedDict, cast
 from nbtune.engine.protocol.metrics import plain
 from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.engine.protocol.typed_values import from_typed_json, to_typed_json
+from nbtune.spec.options.objectives import Objective
 from nbtune.spec.plan.plan import Plan
 
-__all__ = ["Metadata", "decode_metadata", "encode_metadata"]
+__all__ = ["Metadata", "decode_metadata", "encode_metadata", "objectives_of"]
 
 
 class Metadata(TypedDict, total=False):
@@ -43,9 +44,11 @@ class Metadata(TypedDict, total=False):
     notes: list[str]
     """Sentences for the user, from the plan."""
     metric: str | None
-    """The metric that is optimized."""
+    """The metric that is optimized; None without one, or if there are several."""
     mode: str | None
-    """ "min" or "max"."""
+    """ "min" or "max"; None without a metric, or if there are several."""
+    objectives: list[list[str]]
+    """The metrics that are optimized with their modes, [[metric, mode], …], if there are several."""
     scope: str
     """The value of the metric by which trials are compared: a key of `nbtune.spec.options.options.SCOPES`."""
     metrics: list[str]
@@ -53,7 +56,9 @@ class Metadata(TypedDict, total=False):
     trials: int
     """The expected number of trials."""
     trials_per_sample: int
-    """The number of trials of one sample: the size of the grid; 1 without one."""
+    """The number of trials of one sample: the size of the grid, 1 without one, times `repeat`."""
+    repeat: int
+    """How often each configuration is trained."""
     concurrent: int
     """The number of trials that run at once, according to the plan."""
     max_concurrent: int | None
@@ -85,6 +90,17 @@ class Metadata(TypedDict, total=False):
 
 
 _NAMES = frozenset(Metadata.__annotations__)
+
+
+def objectives_of(metadata: Metadata) -> tuple[Objective, ...]:
+    """Return the objectives of an experiment.
+
+    Args:
+        metadata: its metadata.
+    """
+    if (metric := metadata.get("metric")) is not None:
+        return (Objective(metric, metadata.get("mode") or "min"),)
+    return tuple(Objective(*pair) for pair in metadata.get("objectives", ()))
 
 
 def encode_metadata(metadata: Metadata) -> dict[str, Any]:

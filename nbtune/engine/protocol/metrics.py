@@ -40,11 +40,13 @@ class Report:
         metrics: metric -> value of the trial, as `reported` returns them.
         shares: the parts of the workers of a distributed trial, by rank.
         iteration: the number of reports including this one, if Tune does not count them; else None.
+        is_last: whether the trial ends after it, since its function has returned it.
     """
 
     metrics: Mapping[str, Any]
     shares: tuple[Share, ...] = ()
     iteration: int | None = None
+    is_last: bool = False
 
 
 def reported(metrics: Mapping[Any, Any]) -> dict[str, Any]:

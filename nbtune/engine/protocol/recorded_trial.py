@@ -17,7 +17,13 @@ __all__ = ["added_event", "encode_config", "error_of"]
 
 
 def added_event(
-    trial: Any, number: int, time: float, folder: str, key: ExperimentKey | None, by: str = "search"
+    trial: Any,
+    number: int,
+    time: float,
+    folder: str,
+    key: ExperimentKey | None,
+    by: str = "search",
+    place: tuple[int, int] | None = None,
 ) -> TrialAdded:
     """Return the event that a trial of Tune's exists.
 
@@ -28,9 +34,19 @@ def added_event(
         folder: the name of its folder in the experiment's.
         key: signs the objects among its parameters; None for no signatures.
         by: who has added it, "user" or "search".
+        place: the number of its configuration and of the repeat; None where configurations are not repeated.
     """
-    config = encode_config(trial.config, key)
-    return TrialAdded(number, time, ray_id=trial.trial_id, config=config, folder=folder, by=by)
+    config, (configuration, repeat) = encode_config(trial.config, key), place or (-1, 0)
+    return TrialAdded(
+        number,
+        time,
+        ray_id=trial.trial_id,
+        config=config,
+        folder=folder,
+        by=by,
+        configuration=configuration,
+        repeat=repeat,
+    )
 
 
 def encode_config(config: Mapping[str, Any], key: ExperimentKey | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from nbtune.engine.protocol.events import (
     CheckpointSaved,
     Event,
     ExperimentUpdated,
-    StartsFrom,
+    RungReached,
     TrialAdded,
     TrialEnded,
     TrialQueued,
@@ -23,7 +23,22 @@ from nbtune.engine.protocol.events import (
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.trust import NOTHING, Trust
 
-__all__ = ["Past", "PastTrial", "SavedCheckpoint", "past_of"]
+__all__ = ["Past", "PastReport", "PastRung", "PastTrial", "SavedCheckpoint", "past_of"]
+
+
+@dataclass(frozen=True)
+class PastReport:
+    """A report of a trial.
+
+    Attributes:
+        iteration: the number of the reports before it, including its own.
+        metrics: metric -> value.
+        time_s: the seconds that the trial had trained.
+    """
+
+    iteration: int
+    metrics: dict[str, Any]
+    time_s: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,25 @@ class SavedCheckpoint:
 
 
 @dataclass
+class PastRung:
+    """A rung at which the scheduler has compared a trial with others.
+
+    Attributes:
+        bracket: the number of the bracket.
+        rung: where the rung is.
+        iteration: the number of the reports before it, including its own.
+        goes_on: whether the trial went on.
+        metrics: metric -> value of the report by which it was compared; empty if that is not in the log.
+    """
+
+    bracket: int
+    rung: float
+    iteration: int
+    goes_on: bool
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class PastTrial:
     """One trial after its last event.
 
@@ -53,6 +87,8 @@ class PastTrial:
         folder: the name of its folder in the experiment's.
         config: its parameters.
         by: who has added it, "user" or "search".
+        configuration: the number of its configuration; None where configurations are not repeated.
+        repeat: the number of this training of it.
         status: the final status of its last attempt, or "" if it is not over.
         reason: why it ended.
         iterations: the number of its reports.
@@ -60,6 +96,9 @@ class PastTrial:
         start: a checkpoint of another trial that it has started from after its latest own one, or None.
         last_metrics: metric -> value of the last report.
         last_time_s: the seconds that it had trained at the last report.
+        reports: the metrics that are numbers -> the last report with exactly these, in the order of the reports. The
+            last one with numbers for some metrics, whichever they are, is among them.
+        rungs: the rungs that it has reached.
         is_damaged: whether events of the experiment are missing, perhaps its own.
     """
 
@@ -68,6 +107,8 @@ class PastTrial:
     folder: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     by: str = "search"
+    configuration: int | None = None
+    repeat: int = 0
     status: str = ""
     reason: str = ""
     iterations: int = 0
@@ -75,6 +116,8 @@ class PastTrial:
     start: SavedCheckpoint | None = None
     last_metrics: dict[str, Any] = field(default_factory=dict)
     last_time_s: float = 0.0
+    reports: dict[frozenset[str], PastReport] = field(default_factory=dict)
+    rungs: list[PastRung] = field(default_factory=list)
     is_damaged: bool = False
 
     def is_resumed(self, *, failed: bool) -> bool:
@@ -122,12 +165,13 @@ def past_of(chunks: Iterable[Chunk], trust: Trust = NOTHING) -> Past:
         for event in chunk.events():
             if isinstance(event, ExperimentUpdated):
                 metadata.update(event.metadata)
-            elif isinstance(event, StartsFrom):
-                trials.setdefault(event.trial, PastTrial(event.trial)).start = saved.get(event.path)
-            else:
-                _apply(trials.setdefault(event.trial, PastTrial(event.trial)), event, trust)
-                if isinstance(event, CheckpointSaved) and event.path:
-                    saved[event.path] = trials[event.trial].checkpoints[-1]
+                continue
+            trial = trials.setdefault(event.trial, PastTrial(event.trial))
+            _apply(trial, event, trust)
+            if isinstance(event, CheckpointSaved) and event.path:
+                saved[event.path] = trial.checkpoints[-1]
+            elif isinstance(event, TrialReconfigured) and event.path:
+                trial.start = saved.get(event.path)
     for trial in trials.values():
         trial.is_damaged = is_damaged
     named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
@@ -140,11 +184,20 @@ def _apply(trial: PastTrial, event: Event, trust: Trust) -> None:
         case TrialAdded():
             trial.ray_id, trial.folder, trial.by = event.ray_id, event.folder, event.by
             trial.config = event.parameters(trust)
+            trial.configuration, trial.repeat = event.configuration if event.configuration >= 0 else None, event.repeat
         case TrialReconfigured():
             trial.config = event.parameters(trust)
         case TrialReported():
             trial.iterations = event.iteration
             trial.last_metrics, trial.last_time_s = dict(event.metrics), _seconds(event.time_s)
+            numbers = frozenset(name for name, value in event.metrics.items() if _is_number(value))
+            trial.reports.pop(numbers, None)
+            trial.reports[numbers] = PastReport(trial.iterations, trial.last_metrics, trial.last_time_s)
+            if trial.rungs and not trial.rungs[-1].metrics and trial.rungs[-1].iteration == event.iteration:
+                trial.rungs[-1].metrics = trial.last_metrics  # the scheduler gets a report before it is recorded
+        case RungReached():
+            metrics = trial.last_metrics if trial.iterations == event.iteration else {}
+            trial.rungs.append(PastRung(event.bracket, event.rung, event.iteration, event.goes_on, metrics))
         case CheckpointSaved() if event.path:
             metrics, time_s = trial.last_metrics, trial.last_time_s
             trial.checkpoints.append(SavedCheckpoint(event.path, event.iteration, metrics, time_s))
@@ -153,6 +206,10 @@ def _apply(trial: PastTrial, event: Event, trust: Trust) -> None:
             trial.status, trial.reason = event.status, event.reason
         case TrialStarted() | TrialQueued():
             trial.status = trial.reason = ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value == value
 
 
 def _seconds(value: float) -> float:

@@ -32,6 +32,7 @@ __all__ = [
     "TUNE_ENTRIES",
     "add_metric",
     "as_reported",
+    "as_users_result",
     "has_metrics",
     "metric_names",
     "tune_metrics",
@@ -107,14 +108,14 @@ def _without_complex(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def add_metric(result: dict[str, Any], metric: str | None) -> None:
-    """Add the experiment's metric to a result under the name that schedulers look for, if it is an entry of Tune's.
+def add_metric(result: dict[str, Any], metric: str) -> None:
+    """Add a metric of the experiment to a result under the name that schedulers look for, if it is an entry of Tune's.
 
     Args:
         result: a result, which is changed.
-        metric: the experiment's metric, or None. If the user reports it, the result is not changed.
+        metric: the metric. If the user reports it, the result is not changed.
     """
-    if metric is not None and (name := tune_name(metric)) != metric and not _has(result, name):
+    if (name := tune_name(metric)) != metric and not _has(result, name):
         entries = dict(flat({key: value for key, value in result.items() if not key.startswith(_PREFIX)}))
         if metric in entries:
             result[name] = entries[metric]
@@ -134,6 +135,19 @@ def as_reported(result: dict[str, Any], metrics: Iterable[str] | None = None) ->
     renamed = {name: result[f"{_PREFIX}{name}"] for name in names if f"{_PREFIX}{name}" in result}
     # The same object if possible: a scheduler may write entries for its search algorithm into it (HyperBandForBOHB).
     return {**result, **renamed} if renamed else result
+
+
+def as_users_result(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result as Ray Tune would give it to a callback: with the user's metrics under their own names only.
+
+    Args:
+        result: a result of Tune's, without its report.
+
+    Returns:
+        A new result, or the same object if all metrics have their own names.
+    """
+    renamed = as_reported(result)
+    return result if renamed is result else {name: value for name, value in renamed.items() if not _is_renamed(name)}
 
 
 def user_metrics(result: Mapping[str, Any]) -> dict[str, Any]:

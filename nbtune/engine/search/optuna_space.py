@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbtune.engine.protocol.registry import Live
+from nbtune.engine.search.codecs import Numbers, multiples
 from nbtune.engine.search.sampling import Rejected
-from nbtune.engine.search.tokens import Token, to_tokens
+from nbtune.engine.search.tokens import Token, to_tokens, with_values
 from nbtune.errors import option_ref
 from nbtune.spec.space.domain import Domain, alternatives, depends_on, inner_domains, resolve
 from nbtune.spec.space.space import Parameter, Space, nested
@@ -99,7 +99,7 @@ def on_grid(domain: Domain, value: Any) -> Any:
     q = domain.arguments.get("q")
     if q is None:
         return value
-    first, last = _multiples(domain)
+    first, last = multiples(domain)
     nearest = min(max(round(value / q), first), last) * q
     return int(nearest) if "int" in domain.kind else float(nearest)
 
@@ -111,17 +111,10 @@ def _bounds(domain: Domain) -> tuple[Any, Any]:
         return int(lower), int(upper) - 1
     if q is None:
         return lower, upper
-    first, last = _multiples(domain)
+    first, last = multiples(domain)
     if "int" in domain.kind:
         return int(first * q), int(last * q)
     return round(first * q, 12), round(last * q, 12)  # Optuna compares decimal fractions: 0.3, not 3 * 0.1
-
-
-def _multiples(domain: Domain) -> tuple[int, int]:
-    """Return the least and the greatest factor of the step whose multiples are within the bounds."""
-    lower, upper, q = (domain.arguments[name] for name in ("lower", "upper", "q"))
-    last = math.floor(round(upper / q, 9))  # 0.3 / 0.1 is 2.9999999999999996
-    return math.ceil(round(lower / q, 9)), last - ("int" in domain.kind and q == 1)  # see `Domain.values`
 
 
 def domain_of(distribution: Any) -> Domain:
@@ -176,6 +169,12 @@ def suggest(trial: Any, parameters: Iterable[Parameter], fixed: Mapping[str, Any
 
 
 def _suggest(trial: Any, name: str, domain: Domain) -> Any:
+    if domain.kind == "sample_from":
+        return to_tokens([domain])[0]  # sampled after the other parameters
+    if "randn" in domain.kind:
+        numbers = Numbers(domain, frozenset())
+        bounds = (numbers.native.arguments[bound] for bound in ("lower", "upper"))
+        return numbers.decode(trial.suggest_float(name, *bounds), {})
     target = distribution(domain)
     if domain.kind == "choice":
         value = trial.suggest_categorical(name, target.choices)
@@ -198,6 +197,22 @@ class DefineByRun(Live):
 
     def __init__(self, space: Space) -> None:
         self._parameters = space.ordered
+
+    def encode(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return Optuna's values for a point.
+
+        Args:
+            point: parameter -> value, with tokens, by joined names.
+
+        Raises:
+            ValueError: a domain does not have the value, or cannot be evaluated.
+        """
+        encoded, config = dict(point), with_values(nested(dict(point)))
+        for parameter in self._parameters:
+            domain = resolve(parameter.domain, config) if parameter.name in point else None
+            if isinstance(domain, Domain) and "randn" in domain.kind:  # Optuna suggests the quantile
+                encoded[parameter.name] = Numbers(domain, frozenset()).encode(point[parameter.name], config)
+        return encoded
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Return the configuration that a trial suggests.

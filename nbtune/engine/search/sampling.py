@@ -61,10 +61,10 @@ class Sampler:
 
     Args:
         space: the search space.
-        seed: the random seed, or None.
+        seed: the random seed, a number or text, or None.
     """
 
-    def __init__(self, space: Space, seed: int | None = None) -> None:
+    def __init__(self, space: Space, seed: int | str | None = None) -> None:
         self._space, self._parameters, self._random_state = space, space.ordered, _random_state(seed)
         self._ray_domains = {  # cached for domains that do not depend on other parameters
             parameter.name: ray_domain(parameter.domain)

@@ -8,7 +8,10 @@ the trials get the values back before anything else sees them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from nbtune.engine.search.sampling import SampleError, sample_inner
@@ -68,6 +71,18 @@ class Tokens:
             point: parameter -> value; nested parameters have joined names, "a/b".
         """
         return {name: _token_for(value, self._by_parameter.get(name, ())) for name, value in point.items()}
+
+    def encode_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the point of a nested configuration, with tokens, without parameters that it does not have.
+
+        Args:
+            config: the configuration. A dictionary in it may be the value of a parameter.
+        """
+        point = {}
+        for name in self._by_parameter:
+            with suppress(KeyError, TypeError):
+                point[name] = reduce(getitem, name.split("/"), config)
+        return self.encode(point)
 
 
 def to_tokens(values: Iterable[Any]) -> list[Any]:
@@ -159,6 +174,8 @@ def _tokens_of(domain: Any) -> Iterable[Token]:
 
 def _token_for(value: Any, tokens: Sequence[Token]) -> Any:
     """Return the token of a value; a new one for a value that has none and is not plain."""
+    if isinstance(value, Token):
+        return value
     for token in tokens:
         if token.value is value or same(token.value, value):
             return token

@@ -9,6 +9,7 @@ from nbtune.engine.protocol.commands import Command
 from nbtune.engine.protocol.metadata import Metadata
 from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.storage.storage import Storage
+from nbtune.spec.cell.entry import Entry
 from nbtune.spec.cell.versions import CodeVersion
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
@@ -34,6 +35,7 @@ class Launch:
         sources: the cells that define the user's objects, for tracebacks: file name -> (label, source).
         version: what the code consists of.
         variable: the variable of the notebook that had the training function; empty for a cell.
+        entry: how Ray Tune runs the program.
         replaced: how often the code was replaced since the start.
         key: signs what the driver and the trials write. It is not stored.
         variables_set: the names of the environment variables that the notebook's code had set. Their values are not
@@ -52,6 +54,7 @@ class Launch:
     sources: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     version: CodeVersion = field(default_factory=CodeVersion, repr=False)
     variable: str = ""
+    entry: Entry = field(default_factory=Entry)
     replaced: int = 0
     variables_set: tuple[str, ...] = ()
     key: ExperimentKey | None = None

@@ -13,12 +13,12 @@ import pyarrow.fs as pafs
 import ray
 from ray.exceptions import RayActorError
 from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
-from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
 from nbtune.engine._ray.tune import report_result
 from nbtune.engine.protocol.environment import set_at_start
-from nbtune.engine.protocol.failures import Failure, TrialError, describe
+from nbtune.engine.protocol.failures import Failure, TrialError, describe, without_colors
 from nbtune.engine.protocol.metrics import Report, Share
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.train.payload import Training, TrialPayload
@@ -30,6 +30,7 @@ from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.engine.trial.reservation import reserved_group
 from nbtune.engine.trial.session import Context
 from nbtune.frameworks import framework_of
+from nbtune.passwords import without_passwords
 from nbtune.spec.plan.workers import Workers
 
 __all__ = ["aggregated", "run_workers"]
@@ -79,10 +80,11 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     start = _start(storage)
     framework, elastic = framework_of(training.framework), training.workers.elastic is not None
     # Before Ray Train initializes the workers: settings of Ray Train, and credentials of the storage.
-    preparation = Preparation({**payload.environment, **_environment(training)}, framework.WORKER_IMPORTS)
-    settings = GroupSettings(preparation, group, storage.experiment_fs_path)
+    variables = {**payload.environment, **_environment(training)}
+    preparation = Preparation(variables, framework.WORKER_IMPORTS)
+    settings = GroupSettings(preparation, group, storage.experiment_fs_path, training.framework)
     reports = _Reports(start, training.aggregate, partial(_notify, payload.driver, place.get_trial_id()))
-    trainer = reserved_trainer(framework.trainer(), [reports, Worker(start)], settings, elastic=elastic)(
+    trainer = reserved_trainer([reports, Worker(start)], settings, elastic=elastic)(
         partial(work, dict(config), payload.program, place, storage.trial_working_directory, payload.key),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
@@ -97,12 +99,14 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
             # The others are set later, since Ray shows these in the list of processes and in its logs.
             worker_runtime_env={"env_vars": early} if (early := set_at_start(training.variables)) else {},
         ),
-        **framework.arguments(training.backend),
+        backend_config=framework.config(training.backend),
     )
     try:
         trainer.fit()
     except WorkerGroupError as error:
         raise _cause(error, partial(_why_ended, storage)) from None
+    except ControllerError as error:
+        raise _not_connected(error.controller_failure) from None
 
 
 def _check_places(workers: Workers, config: Mapping[str, Any], group: Any) -> None:
@@ -137,9 +141,11 @@ def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
 
 
 def _environment(training: Training) -> dict[str, str]:
+    resources = training.workers.resources_per_worker
     # Ray does not hide the GPUs from a process that has requested none.
-    hidden = {} if training.workers.resources_per_worker.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
-    return {**_WORKER_ENVIRONMENT, **hidden, **training.variables}
+    hidden = {} if resources.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
+    of_framework = framework_of(training.framework).environment(resources)
+    return {**_WORKER_ENVIRONMENT, **hidden, **of_framework, **training.variables}
 
 
 def _start(storage: Any) -> Start:
@@ -149,13 +155,20 @@ def _start(storage: Any) -> Start:
         filesystem.delete_file(f"{folder}/{_SNAPSHOT}")
     for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
         one = info.base_name.startswith("checkpoint_") and info.type == pafs.FileType.Directory
-        if one and _ITERATION not in Checkpoint(info.path, filesystem).get_metadata():
+        if one and _is_incomplete(Checkpoint(info.path, filesystem)):
             with suppress(OSError):  # incomplete when the workers were killed, and not registered
                 filesystem.delete_dir(info.path)
     found = ray.tune.get_checkpoint()
     if found is None:
         return Start()
     return Start(int(found.get_metadata().get(_ITERATION, 0)), Checkpoint(found.path, found.filesystem))
+
+
+def _is_incomplete(checkpoint: Checkpoint) -> bool:
+    try:
+        return _ITERATION not in checkpoint.get_metadata()
+    except OSError:  # the driver deletes it at this moment, since a later one supersedes it
+        return False
 
 
 class _Reports(ReportCallback, WorkerGroupCallback):
@@ -258,3 +271,13 @@ def _cause(error: WorkerGroupError, why: Callable[[int], Failure]) -> TrialError
     if not failures:
         return TrialError("the workers failed", str(error))
     return min(failures, key=lambda failure: failure[:2])[2]
+
+
+def _not_connected(error: Exception) -> TrialError:
+    """Return the failure of what Ray Train does before the training code runs: to start workers, and to connect them.
+
+    Args:
+        error: the exception in this process, or that of a worker as Ray raises it here.
+    """
+    summary = f"the workers could not be connected: {describe(getattr(error, 'cause', None) or error)['error']}"
+    return TrialError(summary, f"{summary}\n\n{without_passwords(without_colors(str(error)))}")

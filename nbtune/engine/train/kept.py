@@ -34,6 +34,7 @@ class Place:
         resources: the resources of each worker.
         runtime_env: Ray's runtime environment of their processes.
         experiment: the experiment whose trials they run; empty if the processes are ready for any.
+        framework: a module of `nbtune.frameworks`; its environment is set before a process imports anything.
     """
 
     nodes: tuple[str, ...]
@@ -41,6 +42,7 @@ class Place:
     resources: Mapping[str, float]
     runtime_env: Mapping[str, Any]
     experiment: str
+    framework: str
 
     def suits(self, trial: Place) -> bool:
         """Tell whether workers in this place can run a trial.
@@ -76,7 +78,7 @@ class KeepableState(WorkerGroupState):
         super().shutdown()
 
     def _are_ready(self) -> bool:
-        resets = [worker.execute_async(reset_process) for worker in self.workers]
+        resets = [worker.execute_async(reset_process, self.place.framework) for worker in self.workers]
         answers = _get_all(self.sync_actor.get_counter.remote(), *resets)
         return answers is not None and answers[0] == 0 and all(answers[1:])  # 0: no worker is waiting at a barrier
 

@@ -9,6 +9,7 @@ from typing import Any
 from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.trial.payload import ProgramPayload
+from nbtune.spec.cell.entry import Entry
 from nbtune.spec.plan.workers import Workers
 
 __all__ = ["Training", "TrialPayload"]
@@ -20,7 +21,7 @@ class Training:
 
     Attributes:
         workers: the number of workers, and the resources of each.
-        framework: one of `nbtune.spec.plan.workers.FRAMEWORKS`.
+        framework: one of `nbtune.spec.plan.frameworks.FRAMEWORKS`.
         backend: how the workers communicate; see `nbtune.frameworks`.
         aggregate: how their metrics become the trial's: one of `nbtune.spec.plan.workers.AGGREGATES`.
         variables: environment variables of the workers.
@@ -43,6 +44,10 @@ class TrialPayload:
         environment: environment variables, None for those to delete; they may be secret.
         training: how the trial trains with workers; None for a trial in a single process.
         key: signs its checkpoints, and tells which ones it loads.
+        entry: how Ray Tune runs the program.
+        resets: whether the object of a class is prepared for the next trial by its own `reset_config`.
+        ends_at_once: whether a function that has returned ends in the same message in which it reports its result:
+            nothing pauses it in between, and its files are stored in no time.
     """
 
     program: ProgramPayload
@@ -50,3 +55,6 @@ class TrialPayload:
     environment: Mapping[str, str | None] = field(default_factory=dict, repr=False)
     training: Training | None = None
     key: ExperimentKey | None = None
+    entry: Entry = field(default_factory=Entry)
+    resets: bool = False
+    ends_at_once: bool = False

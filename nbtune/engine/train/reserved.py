@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from nbtune.engine._ray.core import available_resources_per_node
 from nbtune.engine._ray.train import (
@@ -93,17 +94,16 @@ class _KillWorkersOnFailure(ControllerCallback):
         _kill(self.controller)
 
 
-def reserved_trainer(trainer: type, callbacks: Sequence[Any], settings: GroupSettings, *, elastic: bool) -> type:
+def reserved_trainer(callbacks: Sequence[Any], settings: GroupSettings, *, elastic: bool) -> type:
     """Return a trainer class whose `fit` runs the controller in this process.
 
     Args:
-        trainer: one of Ray Train's, a `DataParallelTrainer`.
         callbacks: callbacks in addition to Ray Train's.
         settings: those of the groups of workers.
         elastic: whether Ray Train reserves the resources of its workers, since their number changes.
     """
 
-    class Trainer(trainer):
+    class Trainer(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
             # Each of these starts a process for each trial. Neither is needed: Tune or the driver removes the placement
             # groups, and without data sets there is nothing to distribute.
@@ -116,7 +116,8 @@ def reserved_trainer(trainer: type, callbacks: Sequence[Any], settings: GroupSet
         def _initialize_and_run_controller(self, **given: Any) -> Any:
             killer = _KillWorkersOnFailure()
             given["callbacks"] = [*given["callbacks"], killer]
-            given["scaling_policy"] = (_Elastic if elastic else _Fixed)(self.scaling_config)
+            scaling: Any = self.scaling_config  # mypy takes it for that of Ray Train V1
+            given["scaling_policy"] = (_Elastic if elastic else _Fixed)(scaling)
             controller = killer.controller = TrainController(**given)
             group: type[PollingWorkerGroup] = PollingWorkerGroup if elastic else ReservedWorkerGroup
             controller.worker_group_cls = group.with_settings(settings)

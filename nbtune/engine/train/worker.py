@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +35,7 @@ from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import ProgramPayload, surroundings
 from nbtune.engine.trial.program import run_program
 from nbtune.engine.trial.reservation import set_threads
+from nbtune.frameworks import framework_of
 
 __all__ = [
     "SHARE",
@@ -52,7 +52,6 @@ __all__ = [
 
 SHARE = "share"
 """Where a worker's share is in what it hands to Ray Train."""
-_KEEP_SETTINGS = ("accelerate", "deepspeed", "horovod")
 _MAX_WAIT = 1.0  # seconds after which a worker without news answers a poll
 
 
@@ -126,20 +125,17 @@ def prepare_process(preparation: Preparation) -> None:
             importlib.import_module(name)
 
 
-def reset_process() -> bool:
+def reset_process(framework: str) -> bool:
     """Prepare this process, whose training code has finished, for that of the next trial.
 
+    Args:
+        framework: a module of `nbtune.frameworks`.
+
     Returns:
-        Whether it can run another trial: some packages keep the settings of a run until their process ends.
+        Whether it can run another trial.
     """
-    if any(name in sys.modules for name in _KEEP_SETTINGS):
-        return False
-    # Ray Train does not destroy the process group of a single worker.
-    dist = sys.modules.get("torch.distributed")
-    if dist is not None and dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
-    gc.collect()  # the trial's objects, which may own memory and data loading processes
-    return True
+    gc.collect()  # the trial's objects, which may own memory, connections and data loading processes
+    return bool(framework_of(framework).reset())
 
 
 @dataclass(frozen=True)
@@ -197,10 +193,14 @@ class Worker(WorkerCallback, TrainContextCallback):
 
 
 class _WorkerFunctions(DistributedTrainFnUtils):
-    """The functions behind `ray.train.report` and others in a worker: measured, and from the trial's checkpoint on."""
+    """The functions behind `ray.train.report` and others in a worker: measured, and from the trial's checkpoint on.
+
+    Attributes:
+        has_reported: whether the training code has reported; what it returns then is its own, as in Ray Train.
+    """
 
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+        self._worker, self.has_reported = worker, False
 
     def report(self, metrics: Mapping[str, Any], *given: Any, **named: Any) -> None:
         self.send(reported(metrics), *given, **named)
@@ -215,6 +215,7 @@ class _WorkerFunctions(DistributedTrainFnUtils):
         """
         output.flush()  # before the scheduler can stop the trial
         super().report(self._worker.measured(metrics), *given, **named)
+        self.has_reported = True
         self._worker.begin()
 
     def get_checkpoint(self) -> Any:
@@ -255,14 +256,12 @@ def without_workers(name: str) -> Iterator[None]:
 class _WorkerSession:
     """The session of a worker, which uses Ray Train's functions."""
 
-    def __init__(self, context: session.Context, key: ExperimentKey | None) -> None:
-        self.context, self._key = context, key
+    def __init__(self, context: session.Context, key: ExperimentKey | None, functions: _WorkerFunctions) -> None:
+        self.context, self._key, self._functions = context, key, functions
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
-        functions = get_train_fn_utils()
-        assert isinstance(functions, _WorkerFunctions)
         with as_ray_checkpoint(checkpoint, self.context.get_world_rank(), self._key) as ready:
-            functions.send(metrics, checkpoint=ready)
+            self._functions.send(metrics, checkpoint=ready)
 
     def get_checkpoint(self) -> Checkpoint | None:
         import ray.train
@@ -312,4 +311,8 @@ def work(
         working_directory(place.trial_dir, around, *stored),
         noting_the_end(note_path(artifacts, context.get_world_rank()), around.sources),
     ):
-        run_program(config, payload, _WorkerSession(context, key))
+        functions = get_train_fn_utils()
+        assert isinstance(functions, _WorkerFunctions)
+        run_program(
+            config, payload, _WorkerSession(context, key, functions), is_own=lambda result: functions.has_reported
+        )

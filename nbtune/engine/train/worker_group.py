@@ -43,11 +43,13 @@ class GroupSettings:
         preparation: what the process of each worker needs.
         reservation: the placement group of the trial, whose last bundles are for the workers.
         experiment: identifies the experiment of the trial.
+        framework: a module of `nbtune.frameworks`.
     """
 
     preparation: Preparation
     reservation: PlacementGroup
     experiment: str
+    framework: str
 
 
 class PollingWorkerGroup(WorkerGroup):
@@ -153,7 +155,8 @@ class ReservedWorkerGroup(PollingWorkerGroup):
         if nodes:
             self._preparation = replace(self._preparation, cpus=context.resources_per_worker.get("CPU", 0))
         group, resources = None if nodes else reservation, dict(context.resources_per_worker)
-        place = Place(tuple(sorted(nodes)), group, resources, self._runtime_env(), self.settings.experiment)
+        experiment, framework = self.settings.experiment, self.settings.framework
+        place = Place(tuple(sorted(nodes)), group, resources, self._runtime_env(), experiment, framework)
         self._reused = take_workers(place, context.num_workers, self._preparation)
         if self._reused is not None:
             self._actors = [worker.actor for worker in self._reused.workers]

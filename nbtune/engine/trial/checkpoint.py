@@ -13,9 +13,10 @@ from nbtune.engine.protocol.trust import EVERYTHING, OWN, ExperimentKey, Trust
 from nbtune.engine.trial.missing_class import MissingClassError, find_missing, missing_class_error
 from nbtune.engine.trial.signed_state import read_state, save_state
 
-__all__ = ["Checkpoint", "as_ray_checkpoint", "stored_checkpoint"]
+__all__ = ["STATE_FILE", "Checkpoint", "as_ray_checkpoint", "stored_checkpoint"]
 
-_STATE = "nbtune-state.pt"  # the file of a dictionary that rank 0 reported
+STATE_FILE = "nbtune-state.pt"
+"""The file of a dictionary that rank 0 reported, or that a class returned."""
 _RANK_STATE = "nbtune-state-{}.pt"  # the file of a dictionary that another rank reported
 
 
@@ -125,7 +126,7 @@ class Checkpoint:
     def _read(self, rank: int, *, tolerant: bool) -> dict[str, Any]:
         """Return the dictionary of a rank; if `tolerant`, with substitutes for classes that cannot be found."""
         folder = self.as_directory()
-        candidates = (folder / _file(rank), folder / _STATE, *sorted(folder.glob(_RANK_STATE.format("*"))))
+        candidates = (folder / _file(rank), folder / STATE_FILE, *sorted(folder.glob(_RANK_STATE.format("*"))))
         file = next((file for file in candidates if file.exists()), None)
         if file is None:
             raise TypeError(
@@ -151,7 +152,7 @@ def stored_checkpoint(path: str, filesystem: Any, trust: Trust, rank: int = 0, *
 
 
 def _file(rank: int) -> str:
-    return _RANK_STATE.format(rank) if rank else _STATE
+    return _RANK_STATE.format(rank) if rank else STATE_FILE
 
 
 @contextmanager

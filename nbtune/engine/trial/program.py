@@ -10,12 +10,15 @@ import random
 import sys
 import types
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Number
 from typing import Any
 
 import ray
 from ray import tune
 from ray.exceptions import ObjectLostError
+from ray.tune.result import DEFAULT_METRIC
 
 from nbtune.engine._ray.tune import is_end_of_trial
 from nbtune.engine.protocol.failures import NotUnpackedError, format_error
@@ -24,7 +27,7 @@ from nbtune.engine.trial.interaction import refuse_interaction
 from nbtune.engine.trial.payload import ProgramPayload, Surroundings, Unpacked, config_key, surroundings, unpack
 from nbtune.spec.cell.parse import HELPERS
 
-__all__ = ["call", "run_program"]
+__all__ = ["call", "is_report", "loaded", "run_program", "seed", "users_errors"]
 
 
 def run_program(
@@ -32,6 +35,8 @@ def run_program(
     payload: ProgramPayload,
     trial_session: session.Session,
     on_unpacked: Callable[[], object] = lambda: None,
+    on_returned: Callable[[], object] = lambda: None,
+    is_own: Callable[[Any], bool] = lambda result: False,
 ) -> None:
     """Run the program once, and report its return value, if any.
 
@@ -40,10 +45,52 @@ def run_program(
         payload: the packed program.
         trial_session: the session that `report`, `get_checkpoint` and `get_context` use meanwhile.
         on_unpacked: called when the program and its variables are there.
+        on_returned: called when the program has returned metrics, before these are reported.
+        is_own: tells of a return value whether it is not for nbtune.
 
     Raises:
         NotUnpackedError: the program or one of its variables cannot be unpickled here.
         TrialError: the program raised.
+    """
+    sources = surroundings(payload.data).sources
+    with users_errors(sources), loaded(config, payload, trial_session, on_unpacked) as unpacked:
+        result = call(unpacked, config)
+        if result is not None and not is_own(result):
+            report = _as_report(result)
+            on_returned()
+            session.report(report)
+
+
+@contextmanager
+def users_errors(sources: Mapping[str, tuple[str, str]]) -> Iterator[None]:
+    """Raise a `TrialError` in place of an exception of the user's code.
+
+    Args:
+        sources: the notebook's cells, as for `nbtune.engine.protocol.failures.register_sources`.
+    """
+    try:
+        yield
+    except BaseException as error:  # also sys.exit() and the user's own subclasses of BaseException
+        if is_end_of_trial(error) or isinstance(error, NotUnpackedError):
+            raise
+        _add_hint(error)
+        raise format_error(error, sources) from None
+
+
+@contextmanager
+def loaded(
+    config: Mapping[str, Any],
+    payload: ProgramPayload,
+    trial_session: session.Session,
+    on_unpacked: Callable[[], object] = lambda: None,
+) -> Iterator[Unpacked]:
+    """Load the program into this process, which is prepared for it; return the process to its state afterwards.
+
+    Args:
+        config: as for `run_program`.
+        payload: as for `run_program`.
+        trial_session: as for `run_program`.
+        on_unpacked: as for `run_program`.
     """
     _free_gpu_memory()
     _limit_threads()
@@ -55,17 +102,9 @@ def run_program(
     try:
         unpacked = _unpacked(payload, around)
         on_unpacked()
-        if payload.seed is not None:
-            _seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
+        seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
         sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
-        result = call(unpacked, config)
-        if result is not None:
-            session.report(_as_report(result))
-    except BaseException as error:  # also sys.exit() and the user's own subclasses of BaseException
-        if is_end_of_trial(error) or isinstance(error, NotUnpackedError):
-            raise
-        _add_hint(error)
-        raise format_error(error, around.sources) from None
+        yield unpacked
     finally:
         sys.modules["__main__"] = main
         session.set_session(previous)
@@ -103,7 +142,7 @@ def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
     """
     program, namespace = unpacked.program, unpacked.namespace
     if program.function is not None:
-        result = program.function(**config) if program.by_name else program.function(dict(config))
+        result = program.function(**config) if program.by_name else program.function(dict(config), **program.arguments)
     else:
         assert program.code is not None
         # The notebook's own definitions of these names take precedence over nbtune's.
@@ -126,9 +165,20 @@ def helper(name: str) -> Any:
     return getattr(session, name) if hasattr(session, name) else getattr(tune, name)
 
 
+def is_report(result: Any) -> bool:
+    """Tell whether a return value is metrics for Ray Tune: a dictionary or a number.
+
+    Args:
+        result: what a program has returned.
+    """
+    return isinstance(result, (Mapping, Number)) and not isinstance(result, bool)
+
+
 def _as_report(result: Any) -> Mapping[str, Any]:
     if isinstance(result, Mapping):
         return result
+    if is_report(result):
+        return {DEFAULT_METRIC: result}  # as in Ray Tune
     raise TypeError(f"expected a trial to return or yield metrics as a dictionary, metric -> value, got {result!r}")
 
 
@@ -165,10 +215,19 @@ def _limit_threads() -> None:
         torch.set_num_threads(int(number))
 
 
-def _seed(seed: int, config: Mapping[str, Any], trial_id: str, unpacked: Unpacked) -> None:
-    """Seed the random generators from the experiment's seed, the parameters and the trial's index."""
+def seed(given: int | None, config: Mapping[str, Any], trial_id: str, unpacked: Unpacked) -> None:
+    """Seed the random generators from the experiment's seed, the parameters and the trial's index.
+
+    Args:
+        given: the experiment's seed; None for no seed.
+        config: the trial's parameters.
+        trial_id: Tune's id of the trial.
+        unpacked: the program.
+    """
+    if given is None:
+        return
     _, _, index = trial_id.partition("_")
-    derived = zlib.crc32(f"{seed} {config_key(config)} {index}".encode())
+    derived = zlib.crc32(f"{given} {config_key(config)} {index}".encode())
     random.seed(derived)
     # A process runs several trials. A package that only the cell imports is in `sys.modules` from the second trial
     # on, but has to be seeded for the first one, too.

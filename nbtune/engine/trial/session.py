@@ -20,6 +20,7 @@ __all__ = [
     "DryRunSession",
     "FirstReport",
     "Session",
+    "StepSession",
     "TrialSession",
     "get_checkpoint",
     "get_context",
@@ -160,7 +161,11 @@ class TrialSession:
     """
 
     def __init__(self, context: Context, key: ExperimentKey | None = None) -> None:
-        self.context, self._key = context, key
+        self.context, self._key, self._has_returned = context, key, False
+
+    def note_returned(self) -> None:
+        """Note that the next report is the last one: the program has returned it."""
+        self._has_returned = True
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
         from ray import tune
@@ -172,7 +177,7 @@ class TrialSession:
         output.flush()  # `tune.report` may not return: the scheduler can end the trial
         with as_ray_checkpoint(checkpoint, key=self._key) as ray_checkpoint:
             try:
-                tune.report({REPORT: Report(metrics)}, checkpoint=ray_checkpoint)
+                tune.report({REPORT: Report(metrics, is_last=self._has_returned)}, checkpoint=ray_checkpoint)
             except OSError as error:
                 if ray_checkpoint is None:
                     raise
@@ -196,6 +201,23 @@ class TrialSession:
         if ray_checkpoint is None:
             return None
         return stored_checkpoint(ray_checkpoint.path, ray_checkpoint.filesystem, self._key or NOTHING)
+
+
+class StepSession:
+    """The session of a class, which reports what `step` returns, and is given its checkpoint.
+
+    Args:
+        context: the context of the trial.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Any) -> None:
+        raise RuntimeError("report: a class reports what its method step returns; return the metrics there")
+
+    def get_checkpoint(self) -> Checkpoint | None:
+        raise RuntimeError("get_checkpoint: a class gets its checkpoint in its method load_checkpoint")
 
 
 _session: Session = LocalSession()

@@ -29,6 +29,7 @@ from typing import Any, cast
 
 import psutil
 
+from nbtune.engine.protocol.environment import restore_variables
 from nbtune.spec.cell.origin import is_installed
 from nbtune.spec.units import format_size
 
@@ -105,8 +106,7 @@ def tidy(*, threads: bool = True) -> str | None:
         return "does not know its first state"
     if (remains := _remains(first, threads=threads)) is not None:
         return remains
-    os.environ.clear()
-    os.environ.update(first.variables)
+    restore_variables(first.variables)
     os.chdir(first.folder)
     sys.path[:], sys.argv[:] = first.path, first.arguments
     _restore_builtins(first)

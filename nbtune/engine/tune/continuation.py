@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.fs as pafs
 from ray.tune import Checkpoint
+from ray.tune.result import TRAINING_ITERATION
 
 from nbtune.engine._ray.tune import (
     CheckpointManager,
@@ -24,7 +26,15 @@ from nbtune.engine.protocol.replay import PastTrial, SavedCheckpoint
 from nbtune.engine.protocol.result import tune_result
 from nbtune.engine.storage.storage import is_inside
 
-__all__ = ["catch_up", "foreign_start", "last_result", "relative_path", "revive", "start_from_checkpoint"]
+__all__ = [
+    "ForeignStart",
+    "catch_up",
+    "foreign_start",
+    "last_results",
+    "relative_path",
+    "revive",
+    "start_from_checkpoint",
+]
 
 _NAME = "checkpoint_"
 
@@ -41,8 +51,21 @@ def relative_path(trial: Any, checkpoint: Any) -> str:
     return path.removeprefix(folder) if path.startswith(folder) else "/".join(path.split("/")[-2:])
 
 
-def foreign_start(trial: Any) -> str | None:
-    """Return the relative path of the checkpoint that a trial is about to start from, if it is another trial's.
+@dataclass(frozen=True)
+class ForeignStart:
+    """A checkpoint of another trial, from which a trial is about to start.
+
+    Attributes:
+        path: the path of the checkpoint relative to the experiment's folder.
+        iteration: the number of reports that the other trial had made at the checkpoint, including its own.
+    """
+
+    path: str
+    iteration: int
+
+
+def foreign_start(trial: Any) -> ForeignStart | None:
+    """Return the checkpoint that a trial is about to start from, if it is another trial's.
 
     Args:
         trial: one of Tune's.
@@ -51,16 +74,18 @@ def foreign_start(trial: Any) -> str | None:
     if result is None or result.checkpoint is None:
         return None
     path = relative_path(trial, result.checkpoint)
-    return None if path.startswith(f"{trial.storage.trial_dir_name}/") else path
+    if path.startswith(f"{trial.storage.trial_dir_name}/"):
+        return None
+    return ForeignStart(path, int((result.metrics or {}).get(TRAINING_ITERATION, 0)))
 
 
-def last_result(past: PastTrial) -> dict[str, Any]:
-    """Return the last report of a trial as a result of Tune; empty if it has made none.
+def last_results(past: PastTrial) -> list[dict[str, Any]]:
+    """Return results of Tune of a trial, in order: the last one with numbers for some metrics is among them.
 
     Args:
         past: the trial.
     """
-    return tune_result(past.last_metrics, past.iterations, past.last_time_s) if past.iterations else {}
+    return [tune_result(one.metrics, one.iteration, one.time_s) for one in past.reports.values()]
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
@@ -139,6 +164,8 @@ def revive(trial: Any, past: PastTrial) -> None:
     """
     trial.trial_id = past.ray_id
     trial.custom_dirname = trial.relative_logdir = trial.storage.trial_dir_name = past.folder
+    if trial.trial_name_creator is not None:
+        trial.custom_trial_name = trial.trial_name_creator(trial)
     catch_up(trial, past)
 
 

@@ -7,7 +7,7 @@ the queued commands through the wrapped scheduler and search algorithm.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, assert_never
@@ -16,6 +16,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from nbtune.engine._ray.loop import start_next_first
 from nbtune.engine._ray.tune import move_to_present_folder, tune_controller, without_actor_reuse
 from nbtune.engine.protocol.commands import (
     AddTrial,
@@ -23,23 +24,27 @@ from nbtune.engine.protocol.commands import (
     ExtendSearch,
     PauseTrial,
     ResumeTrial,
+    SearchCommand,
     SetMaxConcurrent,
     StopExperiment,
     StopTrial,
 )
 from nbtune.engine.protocol.registry import Live
-from nbtune.engine.protocol.replay import Past, PastTrial
+from nbtune.engine.protocol.replay import Past
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.storage.lease import LeaseLostError
-from nbtune.engine.tune.continuation import last_result
 from nbtune.engine.tune.oom import tolerate_memory_kills
 from nbtune.engine.tune.recorder import Recorder
 from nbtune.engine.tune.requested import RequestedTrial
+from nbtune.engine.tune.resumption import Resumption
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
+from nbtune.spec.cell.entry import Entry
 
 __all__ = ["Control", "InterruptedRun"]
+
+_CELL = Entry()
 
 
 class InterruptedRun(Exception):  # noqa: N818 - not an error, but a requested end
@@ -58,9 +63,14 @@ class Control(Live, Callback):
         stopping: when the whole experiment ends.
         recorder: writes events.
         complete: completes a point: samples the parameters that the user has not given.
-        trials_per_sample: the size of the grid; 1 without one.
+        entry: how Tune runs the program.
+        trials_per_sample: the number of trials of one sample, that is the size of the grid, times `repeat`.
+        repeat: how often each configuration is trained.
+        takes_one_trial: whether the scheduler is made for a single trial.
+        fail_fast: whether the first trial that fails ends the experiment.
         past: the earlier run of a resumed experiment, or None.
         failed: whether failed trials are resumed, too.
+        first: the commands that came with the resumption.
 
     Attributes:
         confirm: raises `LeaseLostError` if another driver owns the experiment.
@@ -77,14 +87,21 @@ class Control(Live, Callback):
         recorder: Recorder,
         *,
         complete: Callable[[Mapping[str, Any]], dict[str, Any]],
+        entry: Entry = _CELL,
         trials_per_sample: int = 1,
+        repeat: int = 1,
+        takes_one_trial: bool = False,
+        fail_fast: bool = False,
         past: Past | None = None,
         failed: bool = False,
+        first: Sequence[Command] = (),
     ) -> None:
         self._scheduler, self._search_alg, self._stopping, self._recorder = scheduler, search_alg, stopping, recorder
         self._complete, self._past, self._failed = complete, past, failed
-        self._trials_per_sample = trials_per_sample
+        self._entry, self._fail_fast, self._takes_one_trial = entry, fail_fast, takes_one_trial
+        self._trials_per_sample, self._repeat = trials_per_sample, repeat
         self._queue: queue.SimpleQueue[tuple[Command, Future[None]]] = queue.SimpleQueue()
+        self._first = [self.submit(command) for command in first]
         self._actors_to_kill: list[Any] = []
         self._trials: list[Any] = []
         self._ready = False
@@ -107,18 +124,16 @@ class Control(Live, Callback):
         self._queue.put((command, done))
         return done
 
-    def _execute_queued(self) -> list[Future[None]]:
-        """Execute the queued commands; return their futures."""
-        futures = []
+    def _execute_queued(self) -> None:
         while not self._queue.empty():
             command, done = self._queue.get()
-            futures.append(done)
             try:
                 self._execute(command)
+                if isinstance(command, SearchCommand):  # the log does not have it, and it must survive a crash
+                    self._save()
                 done.set_result(None)
             except Exception as error:  # raised again where the command was sent
                 done.set_exception(error)
-        return futures
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -154,7 +169,12 @@ class Control(Live, Callback):
         if trial.status != Trial.RUNNING:
             state = {Trial.PENDING: "is pending", Trial.PAUSED: "is already paused"}.get(trial.status, "is over")
             raise RefusedError(f"trial {number} {state}: only a running trial can be paused")
-        if not any(known.latest_checkpoint_result for known in self._trials):
+        if self._entry.is_class and not self._entry.saves:
+            raise RefusedError(
+                f"{self._entry.name} has no save_checkpoint, without which a paused trial would lose what it has"
+                " trained. Write save_checkpoint and load_checkpoint"
+            )
+        if not self._entry.saves and not any(known.latest_checkpoint_result for known in self._trials):
             raise RefusedError(
                 "no trial has saved a checkpoint so far. A paused trial resumes from its latest checkpoint, and without"
                 " one it would lose what it has trained. Save one with report(…, checkpoint={…}), and load it with"
@@ -166,11 +186,17 @@ class Control(Live, Callback):
         if not self._scheduler.resume(trial.trial_id):
             why = "the scheduler has paused it" if trial.status == Trial.PAUSED else "it is not paused"
             raise RefusedError(f"trial {number} cannot be resumed: {why}")
-        if trial.status == Trial.PAUSED:  # else its pause is cancelled before it has begun
+        if trial.status != Trial.PAUSED:  # its pause is cancelled before it has begun
+            return
+        if self._scheduler.goes_on(trial.trial_id):
             self._search_alg.on_queued(trial.trial_id)
             self._recorder.on_queued(trial)
+        else:
+            self._search_alg.on_paused_by_scheduler(trial.trial_id)
+            self._recorder.on_paused(trial, by_user=False)
 
     def _add(self, config: Mapping[str, Any], start_from: int | None) -> None:
+        self._needs_a_further_trial()
         try:
             completed = self._complete(config)
         except ValueError as error:
@@ -181,9 +207,17 @@ class Control(Live, Callback):
             if checkpoint is None:
                 raise RefusedError(f"trial {start_from} has no checkpoint to start from")
         self._search_alg.request(RequestedTrial(completed, start=checkpoint))
-        self._recorder.on_trial_count_changed(1)
+        self._recorder.on_trial_count_changed(self._repeat)
+
+    def _needs_a_further_trial(self) -> None:
+        """Refuse a command that adds trials if the scheduler takes only one."""
+        if self._takes_one_trial:
+            raise RefusedError(
+                "its scheduler replays the schedule of one trial; start another experiment to train it again"
+            )
 
     def _extend(self, samples: int) -> None:
+        self._needs_a_further_trial()
         try:
             self._search_alg.extend(samples)
         except TypeError as error:
@@ -209,40 +243,24 @@ class Control(Live, Callback):
         if controller is not None:
             self._trials = controller.get_trials()
             self._search_alg.on_created = partial(move_to_present_folder, controller=controller)
-        if self._past.is_damaged:
-            self._recorder.recover(self._trials, self._past)
-        self._catch_up(self._past)
-        for done in self._execute_queued():
-            done.result()  # a refused command ends the run with its message
-
-    def _catch_up(self, earlier: Past) -> None:
-        by_id = {trial.trial_id: trial for trial in self._trials}
-        for past in sorted(earlier.trials.values(), key=lambda past: past.number):
-            trial = by_id.get(past.ray_id)
-            if past.by == "search":  # Tune's files are not written at the same moment
-                self._search_alg.skip_proposal(past.ray_id)
-            is_resumed = past.is_resumed(failed=self._failed)
-            if trial is not None and not (is_resumed and trial.is_finished()):
-                if not is_resumed and not trial.is_finished():
-                    self._search_alg.results[past.ray_id] = last_result(past)
-                    self._scheduler.controller.stop_trial(trial)
-                continue
-            self._restore(past, is_resumed, known=trial is not None)
-
-    def _restore(self, past: PastTrial, is_resumed: bool, *, known: bool) -> None:
-        """Restore a trial that is missing in Tune's snapshot, or is over there (`known`) although it goes on."""
-        if is_resumed:
-            self._search_alg.request(RequestedTrial(past.config, past=past, by=past.by))
-        elif not known:
-            self._search_alg.add_result(past.config, last_result(past), error=past.status == "failed")
+        resumption = Resumption(self._scheduler, self._search_alg, self._recorder, failed=self._failed)
+        resumption.catch_up(self._past, self._trials)
+        self._execute_queued()
+        for done in self._first:
+            done.result()  # a refused command ends the run with its message; not one that came meanwhile
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
         self._end_if_replaced()
         if not self._ready and self._scheduler.controller is not None:
             self._ready = True
-            tolerate_memory_kills(tune_controller(self._scheduler.controller))
+            controller = tune_controller(self._scheduler.controller)
+            tolerate_memory_kills(controller)
+            start_next_first(controller)
         self._execute_queued()
+        if self._fail_fast and (failed := self._recorder.failed) is not None:
+            self._recorder.write_metadata({"warning": f"trial {failed} has failed, which ends it with fail_fast"})
+            self._interrupt(trials)
         if self._stopping.is_due():
             self._interrupt(trials)
 
@@ -270,13 +288,18 @@ class Control(Live, Callback):
         """End the loop. Tune's snapshot keeps the trials in their current states, and not as terminated."""
         self.interrupted = True
         self._kill(trials)
+        self._save()
+        raise InterruptedRun
+
+    def _save(self) -> None:
+        """Write Tune's snapshot now; the next regular one comes after ten seconds or more."""
         if self._scheduler.controller is not None:
             tune_controller(self._scheduler.controller).checkpoint(force=True, wait=True)
-        raise InterruptedRun
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         while self._actors_to_kill:
             ray.kill(self._actors_to_kill.pop())
+        self._scheduler.note_pauses(self._search_alg.started)
         for trial_id, by_user in list(self._scheduler.pausing.items()):
             trial = next((trial for trial in trials if trial.trial_id == trial_id), None)
             if trial is None or trial.status == Trial.PAUSED:

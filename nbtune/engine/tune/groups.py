@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,9 +41,12 @@ class DeferredRemovalResourceManager(PlacementGroupResourceManager):
 
     Attributes:
         slots: how many groups fit at once, or None if that is not known.
+        max_running: returns how many trials may run at once, or None for as many as fit. The search algorithm, which
+            has that limit, too, does not propose the trials of a resumed experiment, nor those that end a pause.
     """
 
     slots: int | None = None
+    max_running: Callable[[], int | None] = staticmethod(lambda: None)
 
     def __init__(self, update_interval_s: float = 0.1) -> None:
         super().__init__(update_interval_s)
@@ -55,6 +59,11 @@ class DeferredRemovalResourceManager(PlacementGroupResourceManager):
 
     def get_resource_futures(self) -> list[ObjectRef]:
         return [*super().get_resource_futures(), *self._cancelled]
+
+    def has_resources_ready(self, resource_request: ResourceRequest) -> bool:
+        limit = self.max_running()
+        is_allowed = limit is None or len(self._acquired_pgs) < limit
+        return is_allowed and bool(super().has_resources_ready(resource_request))
 
     def update_state(self) -> None:
         super().update_state()

@@ -7,9 +7,11 @@ imported by a new process before anything else, and so imports nothing that take
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from nbtune.engine.protocol.importing import without_collection
 
 if TYPE_CHECKING:
     from nbtune.engine.train.payload import TrialPayload
+    from nbtune.engine.tune.class_trial import ClassTrial
     from nbtune.engine.tune.trainable import TrialProcess
 
 __all__ = ["Place", "TrialHost"]
@@ -48,54 +51,77 @@ class TrialHost:
         os.environ.update(environment.HOST_VARIABLES)
         with without_collection():
             from nbtune.engine.trial import tidy
-            from nbtune.engine.tune import trainable  # noqa: F401 - takes long, and is needed by the first trial
+            from nbtune.engine.tune import hosted  # noqa: F401 - takes long, and is needed by the first trial
 
-        self._trial: TrialProcess | None = None
+        self._trial: ClassTrial | TrialProcess | None = None
         self._error: BaseException | None = None
+        tidy.remember()
+
+    def import_ahead(self, packages: Sequence[str], variables: Mapping[str, str]) -> None:
+        """Import packages before the first trial, which probably needs them.
+
+        Args:
+            packages: their names.
+            variables: environment variables that are set meanwhile.
+        """
+        from nbtune.engine.trial import tidy
+
+        before = dict(os.environ)
+        os.environ.update(variables)
+        try:
+            with without_collection():
+                for name in packages:
+                    with suppress(Exception, SystemExit):  # the trial that needs it will report what is wrong
+                        importlib.import_module(name)
+        finally:
+            environment.restore_variables(before)
         tidy.remember()
 
     def ping(self) -> None:
         """Do nothing: this process lives."""
 
-    def begin(self, payload: TrialPayload, metric: str | None, place: Place, arguments: Mapping[str, Any]) -> None:
+    def begin(self, payload: TrialPayload, metrics: Sequence[str], place: Place, arguments: Mapping[str, Any]) -> None:
         """Do what the constructor of Tune's actor does.
 
         Args:
             payload: what the driver gives to each trial.
-            metric: the experiment's metric, or None.
+            metrics: those of the experiment's objectives.
             place: where the trial runs.
             arguments: what Tune gives to the constructor.
         """
         from nbtune.engine.trial.reservation import reserve, set_threads
-        from nbtune.engine.tune.trainable import hosted_trial
+        from nbtune.engine.tune.hosted import hosted_trial
 
         os.environ.update(place.variables)
         set_threads(place.cpus)
         reserve(place.group)
         self._error = None
         try:
-            self._trial = hosted_trial(payload, metric, arguments)
+            self._trial = hosted_trial(payload, metrics, arguments)
         except BaseException as error:
             self._error = error  # the next call raises it: a constructor that fails ends Tune's actor
             raise
 
-    def _begun(self) -> TrialProcess:
+    def _begun(self) -> ClassTrial | TrialProcess:
         if self._error is not None:
             raise self._error
         assert self._trial is not None, "begin comes first"
         return self._trial
 
     def train(self) -> Any:
-        """Return the next result."""
-        return self._noting_errors("train")
+        """Return the next result; if it is the last one, also the end of the trial, as Tune takes several results.
+
+        An error at the end of the trial does not keep its last result back: Tune asks again, and gets it then.
+        """
+        result = self._noting_errors("train")
+        if isinstance(result, dict) and getattr(self._trial, "has_returned", False):
+            with suppress(BaseException):
+                return [result, self._noting_errors("train")]
+        return result
 
     def train_buffered(self, *arguments: Any) -> Any:
         """Return the next results."""
         return self._noting_errors("train_buffered", *arguments)
-
-    def get_auto_filled_metrics(self, *arguments: Any, **named: Any) -> Any:
-        """Return what Tune adds to each result."""
-        return self._noting_errors("get_auto_filled_metrics", *arguments, **named)
 
     def export_model(self, *arguments: Any) -> Any:
         """Return the paths of exported models."""

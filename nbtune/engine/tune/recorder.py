@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from nbtune.engine.protocol.events import (
     CheckpointSaved,
     Event,
     ExperimentUpdated,
-    StartsFrom,
+    RungReached,
     TrialEnded,
     TrialPaused,
     TrialQueued,
@@ -42,9 +42,10 @@ from nbtune.engine.storage.signatures import SignedFiles
 from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.tune.continuation import catch_up, foreign_start, relative_path
 from nbtune.engine.tune.groups import release
+from nbtune.engine.tune.rungs import Decision
 from nbtune.engine.tune.searcher import SteerableSearch
 
-__all__ = ["Recorder", "trial_folder"]
+__all__ = ["Recorder"]
 
 
 class Recorder(Live, Callback):
@@ -61,9 +62,11 @@ class Recorder(Live, Callback):
     Attributes:
         numbers: Tune's trial id -> the trial's number, in the order in which trials were added.
         stopped_by_user: ids of the trials that the user has stopped.
-        stopped_by_scheduler: ids of the trials that the scheduler has stopped.
+        ended_by_scheduler: trial id -> why the scheduler has stopped the trial: "scheduler", or "max_t".
         pruned: ids of the trials that have stopped early by themselves, by `optuna.TrialPruned`.
+        ended_by_condition: Tune's trial id -> the stop condition that has ended the trial, as text.
         has_reports: whether a trial has reported anything in this run.
+        failed: the number of the trial that has failed first in this run; None if none has.
         staging: the local folder from which Tune copies its files into storage; None before the first trial.
         on_failure: called when a trial has failed, with why it could not save its checkpoint (None for any other
             reason), and whether the failure is final.
@@ -90,11 +93,17 @@ class Recorder(Live, Callback):
         self._to_resume = {key: known for key, known in earlier.items() if key not in self._ended}
         self._cut_short = False
         self.numbers = {key: known.number for key, known in earlier.items()}
+        self._past_rungs = {
+            (key, rung.bracket, rung.rung, rung.goes_on) for key, known in earlier.items() for rung in known.rungs
+        }
+        self._folders = {known.folder: known.number for known in earlier.values()}
         self._next_number = max([*self.numbers.values(), *(past.unnamed if past else ())], default=-1) + 1
         self.stopped_by_user: set[str] = set()
-        self.stopped_by_scheduler: set[str] = set()
+        self.ended_by_scheduler: dict[str, str] = {}
         self.pruned: set[str] = set()
+        self.ended_by_condition: Mapping[str, str] = {}
         self.has_reports = False
+        self.failed: int | None = None
         self.staging: str | None = None
         self.before_snapshot: Callable[[], object] = lambda: None
         self.releases_groups = False
@@ -142,10 +151,10 @@ class Recorder(Live, Callback):
             trial.run_metadata.pickled_error_filename = None
 
     def _add(self, trial: Any, number: int) -> None:
-        self.numbers[trial.trial_id] = number
+        self.numbers[trial.trial_id] = self._folders[trial.custom_dirname] = number
         self._next_number = max(self._next_number, number + 1)
-        by = self._search_alg.added_by(trial.trial_id)
-        self._log.append(added_event(trial, number, time.time(), trial_folder(trial), self._files.key, by))
+        by, place = self._search_alg.added_by(trial.trial_id), self._search_alg.place(trial.trial_id)
+        self._log.append(added_event(trial, number, time.time(), trial.custom_dirname, self._files.key, by, place))
 
     def recover(self, trials: Sequence[Any], past: Past) -> None:
         """Record what Tune's snapshot tells of trials whose events are damaged.
@@ -176,6 +185,14 @@ class Recorder(Live, Callback):
         """
         self._append(TrialQueued, trial, iteration=_reports(trial))
 
+    def on_waiting(self, past: PastTrial) -> None:
+        """Record that a trial of the earlier run, which Tune does not know yet, waits for resources.
+
+        Args:
+            past: the trial.
+        """
+        self._log.append(TrialQueued(past.number, time.time(), iteration=past.iterations))
+
     def on_paused(self, trial: Any, *, by_user: bool) -> None:
         """Record that a trial is paused.
 
@@ -185,6 +202,19 @@ class Recorder(Live, Callback):
         """
         self._release(trial)
         self._append(TrialPaused, trial, iteration=_reports(trial), reason="user" if by_user else "scheduler")
+
+    def on_rung(self, decision: Decision, iteration: int) -> None:
+        """Record that the scheduler has compared a trial with others at a rung.
+
+        Args:
+            decision: what it has decided.
+            iteration: the number of the trial's reports, including the one that has reached the rung.
+        """
+        trial_id, bracket, rung = decision.trial.trial_id, decision.bracket, decision.rung
+        if (trial_id, bracket, rung, decision.goes_on) in self._past_rungs:
+            return  # the state of the scheduler was older than the log, and it decides once more
+        place = {"rung": float(decision.rung), "unit": decision.unit, "bracket": decision.bracket}
+        self._append(RungReached, decision.trial, iteration=iteration, goes_on=decision.goes_on, **place)
 
     def on_workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
         """Record that the workers of a trial have started. Called from another thread.
@@ -211,9 +241,7 @@ class Recorder(Live, Callback):
         self._search_alg.on_started(trial.trial_id)
         if self.releases_groups and (actor := trial.temporary_state.ray_actor) is not None:
             self._actors[trial.trial_id] = actor_id(actor)
-        self._record_config(trial)
-        if (start := foreign_start(trial)) is not None:
-            self._append(StartsFrom, trial, iteration=_reports(trial), path=start)
+        self._record_change(trial)
         self._append(TrialStarted, trial)
 
     def on_trial_result(
@@ -237,16 +265,20 @@ class Recorder(Live, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id not in self._ended:
+            if self.failed is None:
+                self.failed = self.numbers[trial.trial_id]
             self._failed(trial, final=True)
             self._end(trial, "failed", "error")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         if trial.trial_id in self.stopped_by_user:
             self._end(trial, "stopped", "user")
-        elif trial.trial_id in self.stopped_by_scheduler:
-            self._end(trial, "stopped", "scheduler")
+        elif reason := self.ended_by_scheduler.get(trial.trial_id):
+            self._end(trial, "finished" if reason == "max_t" else "stopped", reason)
         elif trial.trial_id in self.pruned:
             self._end(trial, "stopped", "pruned")
+        elif condition := self.ended_by_condition.get(trial.trial_id):
+            self._end(trial, "finished", "condition", condition)
         else:
             self._end(trial, "finished", "done")
         forget_transient(trial)
@@ -268,28 +300,35 @@ class Recorder(Live, Callback):
             return "failed"
         return "stopped" if self._cut_short else "finished"
 
-    def _record_config(self, trial: Any) -> None:
-        """Record the parameters of a trial if the scheduler has changed them, which replaces the dictionary.
+    def _record_change(self, trial: Any) -> None:
+        """Record that the scheduler has replaced the parameters of a trial, or that it starts from another trial.
 
-        They are those of the reports only from the next start on: a report made before may still arrive.
+        The parameters are those of the reports only from the next start on: a report made before may still arrive.
         """
-        known = self._configs.get(trial.trial_id)
-        if trial.config is known:
+        known, self._configs[trial.trial_id] = self._configs.get(trial.trial_id), trial.config
+        start = foreign_start(trial)
+        if start is None and trial.config is known:
             return
-        self._configs[trial.trial_id] = trial.config
         config = encode_config(trial.config, self._files.key)
-        if known is None or config != encode_config(known, self._files.key):
+        if start is not None:
+            source = {
+                "source": self._folders.get(start.path.partition("/")[0], -1),
+                "source_iteration": start.iteration,
+            }
+            self._append(TrialReconfigured, trial, iteration=_reports(trial), config=config, path=start.path, **source)
+        elif known is None or config != encode_config(known, self._files.key):
             self._append(TrialReconfigured, trial, iteration=_reports(trial), config=config)
 
     def _release(self, trial: Any) -> None:
         if (actor := self._actors.pop(trial.trial_id, None)) is not None:
             release(actor)
 
-    def _end(self, trial: Any, status: str, reason: str) -> None:
+    def _end(self, trial: Any, status: str, reason: str, condition: str = "") -> None:
         self._release(trial)
         if trial.trial_id not in self._ended:
             self._ended[trial.trial_id] = status
-            self._append(TrialEnded, trial, iteration=_reports(trial), status=status, reason=reason)
+            end = {"status": status, "reason": reason, "condition": condition}
+            self._append(TrialEnded, trial, iteration=_reports(trial), **end)
 
     def _failed(self, trial: Any, *, final: bool) -> None:
         error = error_of(trial)
@@ -309,12 +348,3 @@ def _why_ended(trial: Any) -> Failure:
 
 def _reports(trial: Any) -> int:
     return int((trial.last_result or {}).get("training_iteration", 0))
-
-
-def trial_folder(trial: Any) -> str:
-    """Return the name of a trial's folder. Unlike Tune's it has no parameters, whose text may not be a valid name.
-
-    Args:
-        trial: Tune's trial.
-    """
-    return f"trial_{trial.trial_id}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.engine.protocol.replay import PastTrial
+from nbtune.engine.tune.repeats import Repeats
 
 __all__ = ["RequestState", "RequestedTrial"]
 
@@ -38,5 +40,43 @@ class RequestState:
     max_concurrent: int | None = None
     added: int = 0
     proposed: set[str] = field(default_factory=set)  # ids of the trials that the algorithm has proposed
+    # Of trials of an earlier run: their ids for the algorithm; None if it does not wait for them.
+    names: dict[str, str | None] = field(default_factory=dict)
+    over: dict[str, bool] = field(default_factory=dict)  # the trials that have ended: Tune's id -> whether by an error
+    starts: dict[str, Any] = field(default_factory=dict)  # Tune's id -> `start`, as above, of trials that may go on
     drawn: int = 0  # samples that have replaced rejected ones
     decoded: int = 0  # configurations of the algorithm, and samples that have replaced some of them
+    repeats: Repeats | None = None  # None where each configuration is trained once
+
+    def forget_created(self, user_trials: Sequence[str], known: Collection[str]) -> None:
+        """Drop the requests of trials that exist.
+
+        These are the new ones of which trials were created after the snapshot, in the order in which they were made,
+        and the trials of an earlier run that had not been created yet: what the log tells of them is newer.
+
+        Args:
+            user_trials: the ids of the trials that were created at the user's request, according to the event log, in
+                the order in which they were created.
+            known: the ids of all trials that the event log or Tune's snapshot has.
+        """
+        created = deque(trial_id for trial_id in user_trials if trial_id not in self.user_trials)
+        self.user_trials.update(user_trials)
+        queued, self.requested = self.requested, deque()
+        for one in queued:
+            if one.past is None and created:
+                self.note_start(created.popleft(), one.start)
+                self.added += 1
+            elif one.past is None or one.past.ray_id not in known:
+                self.requested.append(one)
+                if one.past is not None:  # the log has lost it, perhaps with checkpoints that it has saved since
+                    one.past.is_damaged = True
+
+    def note_start(self, trial_id: str, start: Any) -> None:
+        """Note the checkpoint of another trial that a trial starts from. The log has it only once it has started.
+
+        Args:
+            trial_id: Tune's id of the trial.
+            start: the checkpoint, as in `RequestedTrial`.
+        """
+        if start is not None:
+            self.starts[trial_id] = start

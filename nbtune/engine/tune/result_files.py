@@ -29,6 +29,9 @@ class RunFinished(Exception):  # noqa: N818 - not an error
 class ResultFiles(Live, JsonLoggerCallback):
     """Writes the reports of trials as stock Tune does. It must be the last callback of a run, whose end it raises.
 
+    Args:
+        writes: whether to write the reports; a callback of the user's may do it instead.
+
     The files of a trial that is over are deleted on the driver's machine once storage has them. They are compared on a
     thread of its own while one snapshot is current, moved before the next one, when Tune copies nothing, and deleted
     on that thread: deleting thousands of files takes seconds.
@@ -36,17 +39,31 @@ class ResultFiles(Live, JsonLoggerCallback):
 
     role = "results"
 
-    def __init__(self) -> None:
+    def __init__(self, *, writes: bool = True) -> None:
         super().__init__()
+        self._writes = writes
+        self._started: set[Any] = set()  # the trials that have started and are not over
         self._over: list[Any] = []  # the storage contexts of trials that are over, whose files are here
         self._stored: list[Any] = []  # those of them whose files are in storage
         self._comparing: threading.Thread | None = None
 
+    def log_trial_start(self, trial: Any) -> None:
+        self._started.add(trial)
+        if self._writes:
+            super().log_trial_start(trial)
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        if self._writes:
+            super().log_trial_result(iteration, trial, result)
+
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        if trial in self._trial_files:  # else it has not started
+        if trial not in self._started:
+            return
+        self._started.discard(trial)
+        if self._writes:
             super().log_trial_end(trial, failed)
             del self._trial_configs[trial]
-            self._over.append(trial.storage)
+        self._over.append(trial.storage)
 
     def get_state(self) -> None:
         """Move away what is in storage. Tune is about to write a snapshot, and copies its folder after that."""

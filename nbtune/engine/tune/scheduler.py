@@ -5,30 +5,33 @@ Trials that the user has paused are hidden from the scheduler, so that it neithe
 
 from __future__ import annotations
 
-import io
 import logging
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import ray.cloudpickle as cloudpickle
 from ray.tune.experiment import Trial
-from ray.tune.result import SHOULD_CHECKPOINT
-from ray.tune.schedulers import FIFOScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.result import DEFAULT_METRIC, SHOULD_CHECKPOINT, TRAINING_ITERATION
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from nbtune.engine._ray.tune import end_processing, population_checkpoints, set_resource_manager
+from nbtune.engine._ray.schedulers import end_processing, has_had_its_time, population_checkpoints, time_attribute
+from nbtune.engine._ray.tune import set_resource_manager
 from nbtune.engine._ray.tune import tune_controller as unwrapped
 from nbtune.engine.protocol.registry import Live
+from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.search.own_settings import own_metric, own_mode
 from nbtune.engine.tune.groups import DeferredRemovalResourceManager
+from nbtune.engine.tune.rungs import Decision, Rungs
+from nbtune.engine.tune.scheduler_state import dump_scheduler, load_scheduler
 from nbtune.engine.tune.usable_results import UsableResults
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
+from nbtune.engine.tune.visible import FilteredController
 
 __all__ = ["SteerableScheduler"]
 
 _log = logging.getLogger(__name__)
+_FOR_SEARCH = "hyperband_info"  # what BOHB's scheduler adds to a result for its search algorithm
 
 
 class SteerableScheduler(Live, HasUserPart, TrialScheduler):
@@ -37,36 +40,48 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     Args:
         inner: the user's scheduler.
         on_add: called with every trial that is added to Tune, including those of a restored experiment.
-        stopped: the ids of the trials that the scheduler stops are added to it.
+        ended: the trials that the scheduler stops are added to it: Tune's id -> "scheduler", or "max_t" for one that
+            has had all the time that the scheduler gives to any trial.
         failures: receives what the user's scheduler raises.
 
     Attributes:
         controller: Tune's controller as schedulers see it; None before the first trial.
         pausing: ids of the trials that are being paused -> whether the user has requested it.
         resource_manager: what requests placement groups for the trials.
+        can_always_pause: whether a trial can be checkpointed after any report, and not only with those that bring a
+            checkpoint.
+        on_rung: called with each decision at a rung, and the number of the trial's reports.
+        on_no_progress: called once if a trial has ended, and no report so far had the entry of the results by which the
+            scheduler measures progress; with the name of that entry.
     """
 
     role = "scheduler"
 
     def __init__(
-        self, inner: TrialScheduler, on_add: Callable[[Any], None], stopped: set[str], failures: Failures
+        self, inner: TrialScheduler, on_add: Callable[[Any], None], ended: dict[str, str], failures: Failures
     ) -> None:
         super().__init__()
         self.failures, self.part = failures, f"the scheduler {type(inner).__name__}"
         self._inner = inner
         self._on_add = on_add
-        self._stopped = stopped
+        self._ended = ended
         self.controller: Any = None
         self.pausing: dict[str, bool] = {}
         self.resource_manager: Any = DeferredRemovalResourceManager()
+        self.can_always_pause = False
         self._to_pause: set[str] = set()  # the user has requested their pause
         self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
         self._to_resume: list[str] = []  # the user has resumed them, in order
-        self._results = UsableResults()
+        self._unit = time_attribute(inner)
+        self._results = UsableResults(self._unit)
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
         self._open: dict[str, Any] = {}  # the trials that are not over, and some that are, in the order of Tune's list
+        self._rungs = Rungs()
+        self._has_progress = self._unit is None  # whether any result had that entry
+        self.on_rung: Callable[[Decision, int], None] = lambda decision, iteration: None
+        self.on_no_progress: Callable[[str], None] = lambda unit: None
         self._calls = 0  # of the scheduler, one inside the other: stopping a trial calls it again
 
     # -- the user's commands ----------------------------------------------------------------------
@@ -93,6 +108,20 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
             self._to_resume.append(trial_id)
         return True
 
+    def goes_on(self, trial_id: str) -> bool:
+        """Return whether a trial that the user has resumed will run: else the scheduler has paused it, too."""
+        return trial_id in self._to_resume
+
+    def note_pauses(self, trial_ids: Iterable[str]) -> None:
+        """Note which of some trials are paused: population based training pauses trials without telling Tune's loop.
+
+        Args:
+            trial_ids: Tune's ids of trials that were running.
+        """
+        for trial_id in trial_ids:
+            if (trial := self._open.get(trial_id)) is not None and trial.status == Trial.PAUSED:
+                self.pausing.setdefault(trial_id, trial_id in self._to_pause)
+
     # -- Tune's interface ---------------------------------------------------------------------------
 
     @property
@@ -105,7 +134,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
     @ends_experiment(True)
     def set_search_properties(self, /, metric: Any, mode: Any, **spec: Any) -> bool:
-        # A scheduler refuses what it was created with. That it is the same was checked before the start.
+        # A scheduler refuses what it was created with, which was checked before the start.
         metric = metric if own_metric(self._inner) is None else None
         mode = mode if own_mode(self._inner) is None else None
         return bool(self._inner.set_search_properties(metric, mode, **spec))
@@ -119,7 +148,9 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         self._open.pop(trial.trial_id, None)  # a trial that is tried again is the last one in Tune's list, too
         self._open[trial.trial_id] = trial
         if self._saved is None:
-            self._inner.on_trial_add(tune_controller, trial)
+            with self._calling():
+                self._inner.on_trial_add(tune_controller, trial)
+            self._rungs.recall(self._inner, trial.trial_id)
         else:
             self._not_added.append(trial)
 
@@ -127,22 +158,34 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
         self._forget(trial)
-        with self._calling():
+        with self._calling(ended=trial):
             self._inner.on_trial_error(tune_controller, trial)
 
     @ends_experiment(TrialScheduler.CONTINUE)
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         result.pop(REPORT, None)  # it is for the recorder, which gets it from Tune's own dictionary
+        if trial.trial_id in self._ended:  # in an earlier run, which has ended before the trial
+            return TrialScheduler.STOP
         decision: str = TrialScheduler.CONTINUE
-        if (seen := self._results.add(trial.trial_id, result, self.metric)) is not None:
-            with self._calling():
-                decision = self._inner.on_trial_result(self._visible(tune_controller), trial, seen)
+        if (seen := self._results.add(trial.trial_id, result, self._compared)) is not None:
+            self._has_progress = True
+            self._rungs.before(self._inner, trial)
+            with self._calling(reporting=(trial, result[TRAINING_ITERATION])):
+                decision = self._inner.on_trial_result(self._visible(tune_controller, trial), trial, seen)
+            for rung in self._rungs.after_result(self._inner, trial, decision):
+                self.on_rung(rung, result[TRAINING_ITERATION])
+            if (info := seen.get(_FOR_SEARCH)) is not None:
+                result[_FOR_SEARCH] = info
         requested = trial.trial_id in self._to_pause
         if decision == TrialScheduler.STOP:
-            self._stopped.add(trial.trial_id)
+            self._note_stop(trial, result)
         elif decision == TrialScheduler.PAUSE:
             self.pausing[trial.trial_id] = requested
-        elif decision == TrialScheduler.CONTINUE and requested and result.get(SHOULD_CHECKPOINT):
+        elif (
+            decision == TrialScheduler.CONTINUE
+            and requested
+            and (self.can_always_pause or result.get(SHOULD_CHECKPOINT))
+        ):
             self._paused_by_user.add(trial.trial_id)
             self.pausing[trial.trial_id] = True
             decision = TrialScheduler.PAUSE
@@ -151,9 +194,12 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     @ends_experiment(None)
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._restore(tune_controller)
-        last = self._results.end(trial.trial_id, result, self.metric)
-        self._forget(trial)
-        with self._calling():
+        last = self._results.end(trial.trial_id, result, self._compared)
+        if last is None and not self._has_progress and self._results.has_metric(result, self._compared):
+            self._has_progress = True  # it is said once
+            self.on_no_progress(self._unit or "")
+        self._end(trial)
+        with self._calling(ended=trial):
             if last is not None:
                 self._inner.on_trial_complete(tune_controller, trial, last)
             else:
@@ -162,8 +208,8 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     @ends_experiment(None)
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         self._restore(tune_controller)
-        self._forget(trial)
-        with self._calling():
+        self._end(trial)
+        with self._calling(ended=trial):
             self._inner.on_trial_remove(tune_controller, trial)
 
     @ends_experiment(None)
@@ -178,8 +224,9 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         visible = self._visible(tune_controller)
         if type(self._inner).choose_trial_to_run is FIFOScheduler.choose_trial_to_run:
             # It looks at all trials of the list, several times for each further trial.
-            visible = _FilteredController(visible, self._to_pause, self._open_trials())
-        chosen = self._inner.choose_trial_to_run(visible)
+            visible = FilteredController(visible, self._to_pause, self._open_trials())
+        with self._calling():
+            chosen = self._inner.choose_trial_to_run(visible)
         return None if chosen is not None and chosen.trial_id in self._to_pause else chosen
 
     @ends_experiment("")
@@ -192,19 +239,40 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         if not open_trials:
             return set()
         paths = {str(trial.checkpoint.path) for trial in open_trials if trial.checkpoint is not None}
-        if isinstance(self._inner, PopulationBasedTraining):
-            paths |= population_checkpoints(self._inner)
-        return paths
+        return paths | population_checkpoints(self._inner)
+
+    @property
+    def _compared(self) -> Any:
+        """The metric by which trials are compared; None without one, for which Tune has a name that nobody reports."""
+        return None if self.metric == DEFAULT_METRIC else self.metric
 
     @contextmanager
-    def _calling(self) -> Iterator[None]:
+    def _calling(self, ended: Any = None, reporting: tuple[Any, int] = (None, 0)) -> Iterator[None]:
+        """Call the scheduler inside.
+
+        Args:
+            ended: a trial that has ended by itself.
+            reporting: the trial whose result the scheduler gets, and the number of its reports.
+        """
         self._calls += 1
         try:
             yield
         finally:
             if self._calls == 1:  # it may stop trials, which calls this again
                 end_processing(self._inner, self.controller)
+                for decision in self._rungs.after_call(self._inner, ended):
+                    trial, last = decision.trial, decision.trial.last_result or {}
+                    self.on_rung(decision, reporting[1] if trial is reporting[0] else last.get(TRAINING_ITERATION, 0))
             self._calls -= 1
+
+    def _end(self, trial: Any) -> None:
+        """Forget a trial that is over. One that ends while the scheduler is called was stopped by it."""
+        if self._calls:
+            self._note_stop(trial, trial.last_result or {})
+        self._forget(trial)
+
+    def _note_stop(self, trial: Any, result: Mapping[str, Any]) -> None:
+        self._ended[trial.trial_id] = "max_t" if has_had_its_time(self._inner, trial, result) else "scheduler"
 
     def _open_trials(self) -> list[Any]:
         """Return the trials that are not over, in the order of Tune's list."""
@@ -212,8 +280,10 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
             del self._open[trial_id]
         return list(self._open.values())
 
-    def _visible(self, controller: Any) -> Any:
-        return _FilteredController(controller, self._to_pause) if self._to_pause else controller
+    def _visible(self, controller: Any, trial: Any = None) -> Any:
+        """Return the controller without the trials that the user has paused, except for one that runs."""
+        hidden = self._to_pause if trial is None else self._to_pause - {trial.trial_id}
+        return FilteredController(controller, hidden) if hidden else controller
 
     def _forget(self, trial: Any) -> None:
         self._to_pause.discard(trial.trial_id)
@@ -224,22 +294,15 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     # -- state in Tune's snapshot -----------------------------------------------------------------
 
     def dump_state(self) -> bytes | None:
-        """Return the state of the scheduler, which refers to trials by their ids; None if it cannot be saved.
-
-        Tune does not save the state of schedulers. Population based training keeps checkpoints in memory.
-        """
+        """Return the state of the scheduler; None if it cannot be saved."""
         if self._saved is not None:  # not restored, so the next resumption needs it
             return self._saved
-        if isinstance(self._inner, PopulationBasedTraining):
-            return None
         known = [] if self.controller is None else [trial.trial_id for trial in self.controller.get_trials()]
-        file = io.BytesIO()
         try:
-            _Pickler(file).dump((self._inner, known))
+            return dump_scheduler(self._inner, known, self._ended)
         except Exception as error:  # a scheduler of the user's own
             _log.warning("the state of the scheduler cannot be saved: %s", error)
             return None
-        return file.getvalue()
 
     def load_state(self, state: bytes) -> None:
         """Restore the state of an earlier run as soon as its trials are added.
@@ -249,55 +312,36 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         """
         self._saved = state
 
+    @ends_experiment(None)
+    def remember(self, trials: Iterable[PastTrial]) -> None:
+        """Bring the state up to date, which is older than the event log.
+
+        Args:
+            trials: the trials of the earlier run.
+        """
+        self._ended.update(dict.fromkeys(self._rungs.remember(trials), "scheduler"))
+        if self._saved is None:
+            self._rungs.recall(self._inner)
+        elif self.controller is not None:
+            self._restore(self.controller)
+
     def _restore(self, controller: Any) -> None:
         """Restore the state of the scheduler at its first call after all trials were added.
 
         An exception of the scheduler's ends the experiment with it. Its state stays as it is for the next resumption.
         """
-        if self._saved is None or self._is_unreadable:
+        if self._saved is None or self._is_unreadable or not (trials := controller.get_trials()):
             return
-        by_id = {trial.trial_id: trial for trial in controller.get_trials()}
+        by_id = {trial.trial_id: trial for trial in trials}
         self._is_unreadable = True
-        self._inner, known = _Unpickler(io.BytesIO(self._saved), by_id).load()
+        self._inner, known, ended, missing = load_scheduler(self._saved, by_id, trials[0].storage)
         self._is_unreadable, self._saved = False, None
-        for trial in self._not_added:
-            if trial.trial_id not in known:
-                self._inner.on_trial_add(controller, trial)
+        self._ended.update(ended)
+        with self._calling():
+            for trial in missing:
+                self._inner.on_trial_remove(controller, trial)
+            for trial in self._not_added:
+                if trial.trial_id not in known:
+                    self._inner.on_trial_add(controller, trial)
         self._not_added.clear()
-
-
-class _FilteredController:
-    """Tune's controller without the trials that the user has paused.
-
-    Args:
-        controller: the controller.
-        hidden: the ids of these trials.
-        trials: the other trials; None for all that the controller has.
-    """
-
-    def __init__(self, controller: Any, hidden: set[str], trials: list[Any] | None = None) -> None:
-        self._controller, self._hidden, self._trials = controller, hidden, trials
-
-    def get_trials(self) -> list[Any]:
-        trials = self._controller.get_trials() if self._trials is None else self._trials
-        return [trial for trial in trials if trial.trial_id not in self._hidden]
-
-    def get_live_trials(self) -> set[Any]:
-        return {trial for trial in self._controller.get_live_trials() if trial.trial_id not in self._hidden}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._controller, name)
-
-
-class _Pickler(cloudpickle.CloudPickler):
-    def persistent_id(self, value: Any) -> str | None:
-        return value.trial_id if isinstance(value, Trial) else None
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, trials: dict[str, Any]) -> None:
-        super().__init__(file)
-        self._trials = trials
-
-    def persistent_load(self, trial_id: str) -> Any:
-        return self._trials[trial_id]
+        self._rungs.recall(self._inner)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 from ray.tune.search.search_generator import SearchGenerator
 
-__all__ = ["changed_files", "restore_search", "save_search", "versions"]
+__all__ = ["HasState", "changed_files", "restore_search", "save_search", "versions"]
 
 Whole = tuple[Any, dict[str, Any]]
 """An algorithm, and the state of Tune's wrapper of it."""
+
+
+class HasState(Protocol):
+    """A part of a run whose state is stored with that of the search algorithm."""
+
+    def dump_state(self) -> bytes | None:
+        """Return the state, or None."""
+
+    def load_state(self, state: bytes) -> None:
+        """Restore the state of an earlier run.
+
+        Args:
+            state: what `dump_state` has returned.
+        """
 
 
 def save_search(search: Any, dirpath: str, session_str: str) -> Whole | None:

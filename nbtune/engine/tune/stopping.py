@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 from ray.tune import Stopper
-from ray.tune.result import TRAINING_ITERATION
+from ray.tune.stopper import TrialPlateauStopper
 
 from nbtune.engine.protocol.metrics import flat
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import as_reported
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
+from nbtune.spec.options.condition import OWN_NAMES, Condition, Plateau
 
 __all__ = ["Stopping"]
-
-_ITERATIONS = "iterations"
 
 
 class Stopping(Live, HasUserPart, Stopper):
@@ -27,14 +27,16 @@ class Stopping(Live, HasUserPart, Stopper):
     `Control` checks `is_due` and ends Tune's loop.
 
     Args:
-        conditions: metric -> bound, a `ray.tune.Stopper`, a function (trial_id, result) -> bool, or None.
-            A trial ends when a value is >= its bound, as in Ray Tune; with mode="min" when the experiment's own metric
-            is <= its bound. "iterations" is the number of the trial's reports. Reported metrics take precedence over
-            Tune's own entries of a result.
-        metric: the experiment's metric.
-        mode: "min" or "max".
+        conditions: a `Condition`, metric -> bound, a `ray.tune.Stopper`, a function (trial_id, result) -> bool, or
+            None. A trial ends when a value is >= its bound, as in Ray Tune, or <= that of a metric that is minimized.
+            "iterations" is the number of the trial's reports, and "time_s" the seconds that it has trained. Reported
+            metrics take precedence over Tune's own entries of a result.
+        minimized: the metrics that are minimized.
         time_budget: seconds until the whole experiment ends, or None.
         failures: receives what the user's stopper or function raises.
+
+    Attributes:
+        reached: Tune's trial id -> the condition that has ended the trial, as text.
     """
 
     role = "stopping"
@@ -42,31 +44,52 @@ class Stopping(Live, HasUserPart, Stopper):
     def __init__(
         self,
         conditions: Any,
-        metric: str | None,
-        mode: str | None,
+        minimized: Collection[str],
         time_budget: float | None,
         failures: Failures,
     ) -> None:
         self.failures, self.part = failures, f"the stop condition {_name(conditions)}"
-        self._conditions = conditions
-        self._below = metric if mode == "min" else None
+        self._conditions, self._minimized = conditions, minimized
+        self._plateaus = {
+            plateau: TrialPlateauStopper(plateau.metric, plateau.std, plateau.reports, plateau.grace)
+            for plateau in (conditions.plateaus if isinstance(conditions, Condition) else ())
+        }
+        self.reached: dict[str, str] = {}
         self._deadline = math.inf if time_budget is None else time.monotonic() + time_budget
         self._requested = False
 
     @ends_experiment(False)
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        if self._conditions is None:
-            return False
-        seen = as_reported(result)
-        if not isinstance(self._conditions, Mapping):
-            return bool(self._conditions(trial_id, seen))
-        values = {**dict(flat(seen)), _ITERATIONS: result.get(TRAINING_ITERATION)}
-        return any(self._reached(name, bound, values.get(name)) for name, bound in self._conditions.items())
+        if reached := self._reached(trial_id, result):
+            self.reached[trial_id] = reached
+        return bool(reached)
 
-    def _reached(self, name: str, bound: float, value: Any) -> bool:
+    def _reached(self, trial_id: str, result: dict[str, Any]) -> str:
+        """Return the condition that a result fulfils; an empty text if it fulfils none."""
+        if self._conditions is None:
+            return ""
+        seen = as_reported(result)
+        if not isinstance(self._conditions, (Mapping, Condition)):
+            return _name(self._conditions) if self._conditions(trial_id, seen) else ""
+        values = {**dict(flat(seen)), **{name: result.get(entry) for name, entry in OWN_NAMES.items()}}
+        if isinstance(self._conditions, Condition):
+            plateaus = {plateau: self._is_on(plateau, trial_id, values) for plateau in self._plateaus}
+            return self._conditions.reached(values, plateaus)
+        parts = (self._bound_reached(name, bound, values.get(name)) for name, bound in self._conditions.items())
+        return " and ".join(filter(None, parts))
+
+    def _bound_reached(self, name: str, bound: float, value: Any) -> str:
+        below = name in self._minimized
+        is_reached = isinstance(value, (int, float)) and (value <= bound if below else value >= bound)
+        return f"{name} {'<=' if below else '>='} {bound:g}" if is_reached else ""
+
+    def _is_on(self, plateau: Plateau, trial_id: str, values: Mapping[str, Any]) -> bool | None:
+        """Return whether a trial is on a plateau; None if its report does not have the metric."""
+        value = values.get(plateau.metric)
         if not isinstance(value, (int, float)):
-            return False
-        return bool(value <= bound if name == self._below else value >= bound)
+            return None
+        with np.errstate(invalid="ignore"):  # of infinity
+            return bool(self._plateaus[plateau](trial_id, {plateau.metric: value}))
 
     def request(self) -> None:
         """Request the end of the experiment with the next step."""

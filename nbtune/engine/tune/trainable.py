@@ -1,33 +1,27 @@
-"""The trial: what runs in a trial's process."""
+"""The trial of a function or cell: what runs in its process."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
 from ray import tune
 from ray.train.constants import CHECKPOINT_DIR_NAME
-from ray.tune.result import RESULT_DUPLICATE, SHOULD_CHECKPOINT, TIMESTAMP, TRAINING_ITERATION
+from ray.tune.result import DONE, RESULT_DUPLICATE, SHOULD_CHECKPOINT, TIMESTAMP, TRAINING_ITERATION
 from ray.tune.trainable import FunctionTrainable
 
 from nbtune.engine._ray.tune import report_result
-from nbtune.engine.protocol.environment import set_variables
 from nbtune.engine.protocol.failures import NotUnpackedError, TrialError
 from nbtune.engine.protocol.metrics import Report, reported
 from nbtune.engine.protocol.result import REPORT, add_metric, tune_metrics
 from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
-from nbtune.engine.trial.directory import own_folder, working_directory
-from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import surroundings
-from nbtune.engine.trial.program import run_program
+from nbtune.engine.trial.program import is_report, run_program
+from nbtune.engine.tune.place import await_end, context_of, in_place, prepare_process
 
-__all__ = ["TrialProcess", "hosted_trial", "run_trial"]
-
-_MAX_END_S = 60.0  # seconds in which an experiment ends its trials
+__all__ = ["TrialProcess", "run_trial"]
 
 
 class TrialProcess(FunctionTrainable):
@@ -35,28 +29,34 @@ class TrialProcess(FunctionTrainable):
 
     `step` takes each report from Ray's session, whichever function has made it, and converts it to a result of Tune.
     `train` adds the report itself, which Tune does not store with checkpoints.
+
+    Attributes:
+        has_returned: whether the next call of `train` ends the trial, without delay.
     """
 
+    has_returned = False
+
     def setup(  # type: ignore[override]  # by `with_parameters`
-        self, config: dict[str, Any], payload: TrialPayload, metric: str | None
+        self, config: dict[str, Any], payload: TrialPayload, metrics: Sequence[str]
     ) -> None:
         """Prepare the actor for its first trial.
 
         Args:
             config: the trial's parameters.
             payload: what the driver gives to each trial.
-            metric: the experiment's metric, or None.
+            metrics: those of the experiment's objectives.
         """
-        self._payload, self._metric, self._report = payload, metric, Report({})
+        self._payload, self._metrics, self._report = payload, metrics, Report({})
         self._is_unpacked = False  # whether this process has unpickled the program once
+        self._has_reported = False
         super().setup(config)
 
     def _trainable_func(self, config: dict[str, Any]) -> None:
+        self._has_reported = False
         try:
-            run_trial(config, self._payload, self._note_unpacked)
+            run_trial(config, self._payload, self._note_unpacked, lambda: self._has_reported)
         except NotUnpackedError as error:
-            if ray.get(self._payload.driver.call("not_unpacked", error)):
-                time.sleep(_MAX_END_S)  # the experiment ends with the error, and this trial is stopped
+            await_end(self._payload, error)
             raise
         except TrialError as error:
             if not error.pruned:
@@ -72,9 +72,11 @@ class TrialProcess(FunctionTrainable):
 
     def step(self) -> dict[str, Any]:
         """Return Tune's result of the next report."""
+        self.has_returned = False
         entries: dict[str, Any] = super().step()
         if _is_end(entries):
             return entries
+        self._has_reported = True  # before the call of `report` is back
         assert self._last_training_result is not None
         checkpoint = self._last_training_result.checkpoint
         # Entries that Ray has added. They have replaced metrics of these names, if `ray.tune.report` was called with
@@ -88,8 +90,11 @@ class TrialProcess(FunctionTrainable):
             if isinstance(report, Report)
             else Report(reported({name: value for name, value in entries.items() if name not in written}))
         )
+        self.has_returned = self._report.is_last and self._payload.ends_at_once
         result = {name: value for name, value in entries.items() if name in written}
         result.update(tune_metrics(self._report.metrics))
+        if self._payload.entry.ends_at_done and self._report.metrics.get(DONE):
+            result[DONE] = True
         if self._report.iteration is not None:
             result[TRAINING_ITERATION] = self._report.iteration
         # The same dictionary, since Tune stores the one from the session with the checkpoint.
@@ -102,61 +107,45 @@ class TrialProcess(FunctionTrainable):
         result: dict[str, Any] = super().train()
         if _is_end(result):
             return result
-        add_metric(result, self._metric)
+        for metric in self._metrics:
+            add_metric(result, metric)
         return {**result, REPORT: self._report}
-
-
-def hosted_trial(payload: TrialPayload, metric: str | None, arguments: Mapping[str, Any]) -> TrialProcess:
-    """Return Tune's trainable of a trial, for a process that is not Tune's own actor.
-
-    Args:
-        payload: what the driver gives to each trial.
-        metric: the experiment's metric, or None.
-        arguments: what Tune gives to the constructor of its actor.
-    """
-
-    class Hosted(TrialProcess):
-        def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]  # as Tune calls it
-            super().setup(config, payload, metric)
-
-    return Hosted(**arguments)
 
 
 def _is_end(result: Mapping[str, Any]) -> bool:
     return result.keys() == {RESULT_DUPLICATE, SHOULD_CHECKPOINT}
 
 
-def run_trial(config: dict[str, Any], payload: TrialPayload, on_unpacked: Callable[[], None]) -> None:
+def run_trial(
+    config: dict[str, Any], payload: TrialPayload, on_unpacked: Callable[[], None], has_reported: Callable[[], bool]
+) -> None:
     """Run one trial.
 
     Args:
         config: the trial's parameters.
         payload: what the driver gives to each trial.
         on_unpacked: called when the program and its variables are in this process.
+        has_reported: whether the trial has reported in this process, without workers.
 
     Raises:
         TrialError: the program has raised an exception.
     """
-    set_variables(payload.environment)
-    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-        # Ray leaves all GPUs visible to a process that requests none, including those of other trials.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    prepare_process(payload)
     context = tune.get_context()
-    storage = context.get_storage()
-    around = surroundings(payload.program.data)
-    place = session.Context(
-        context.get_trial_id(),
-        own_folder(storage.trial_working_directory, around),
-        context.get_experiment_name(),
-        dict(context.get_trial_resources().required_resources),
-    )
+    storage, around = context.get_storage(), surroundings(payload.program.data)
+    place = context_of(context.get_trial_id(), storage, context.get_trial_resources(), around)
     with output.capture(storage.storage_filesystem, storage.trial_fs_path):
         if payload.training is None:
-            with (
-                working_directory(place.trial_dir, around, storage.storage_filesystem, storage.trial_fs_path),
-                noting_the_end(note_path(storage.trial_working_directory), around.sources),
-            ):
-                run_program(config, payload.program, session.TrialSession(place, payload.key), on_unpacked)
+            own = session.TrialSession(place, payload.key)
+            with in_place(place, storage, around):
+                run_program(
+                    config,
+                    payload.program,
+                    own,
+                    on_unpacked,
+                    own.note_returned,
+                    lambda result: has_reported() and not is_report(result),  # Ray Tune would raise
+                )
         else:
             from nbtune.engine.train.distributed import run_workers
 

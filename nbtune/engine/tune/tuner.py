@@ -4,39 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 from ray import tune
+from ray.tune.logger import JsonLoggerCallback
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
+from nbtune.engine._ray.loop import asking_briefly
+from nbtune.engine._ray.schedulers import takes_one_trial
+from nbtune.engine._ray.trainable import set_trainable_name
 from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.registry import register_filesystem, register_live
 from nbtune.engine.protocol.replay import past_of
-from nbtune.engine.protocol.result import tune_name
+from nbtune.engine.protocol.result import TUNE_ENTRIES, tune_name
 from nbtune.engine.protocol.trust import NOTHING
-from nbtune.engine.search.algorithms import Search, make_scheduler, make_search
+from nbtune.engine.search.make import Search, make_scheduler, make_search
 from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
 from nbtune.engine.storage.repair import TUNER, repair, set_damaged_aside
 from nbtune.engine.storage.segments import read_file
 from nbtune.engine.storage.signatures import SignedFiles
+from nbtune.engine.storage.storage import local_base
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
+from nbtune.engine.tune.callbacks import UserCallbacks
 from nbtune.engine.tune.control import Control
+from nbtune.engine.tune.hosted import trainable_class
 from nbtune.engine.tune.hosting import HostingResourceManager
 from nbtune.engine.tune.hosts import Hosts
-from nbtune.engine.tune.recorder import Recorder, trial_folder
+from nbtune.engine.tune.names import TrialFolders, TrialNames, trial_folder
+from nbtune.engine.tune.recorder import Recorder
 from nbtune.engine.tune.result_files import ResultFiles, RunFinished
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
-from nbtune.engine.tune.trainable import TrialProcess
 from nbtune.engine.tune.user_part import Failures
+from nbtune.spec.options.checkpoints import kept_by
 from nbtune.spec.options.options import Spec
-from nbtune.spec.plan.shape import is_factory
+from nbtune.spec.plan.shape import TrialResources, is_factory
 from nbtune.spec.plan.workers import Workers
 
 if TYPE_CHECKING:
@@ -84,7 +93,7 @@ class Run:
 
     def fit(self) -> None:
         """Run Tune until the experiment is over."""
-        with own_registry(), suppress(RunFinished):
+        with own_registry(), asking_briefly(), suppress(RunFinished):
             self.tuner.fit()
 
 
@@ -108,6 +117,9 @@ def make_run(
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     failures = Failures(launch.sources)
     search = make_search(spec, launch.space)
+    if total and past is not None and not past.trials and metadata.get("trials_per_sample", 1) == spec.repeat:
+        # Tune resumes nothing without trials. The log has the number of samples with those that were added.
+        search = replace(search, samples=total // spec.repeat)
     # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
     filesystem, path = launch.storage.join(launch.folder).open()
     register_filesystem(filesystem)
@@ -117,40 +129,61 @@ def make_run(
     recorder.releases_groups = (workers := spec.worker_group) is not None and workers.elastic is not None
     search_alg.on_saved = files.add_all
     search_alg.on_dropped = lambda trials: recorder.on_trial_count_changed(-trials)
-    scheduler = SteerableScheduler(make_scheduler(spec), recorder.on_added, recorder.stopped_by_scheduler, failures)
-    search_alg.dump_scheduler, search_alg.load_scheduler = scheduler.dump_state, scheduler.load_state
-    stopping = Stopping(spec.stop, spec.metric, spec.mode, spec.time_budget, failures)
+    search_alg.on_given_up = lambda proposals: recorder.write_metadata({"warning": _given_up(launch, proposals)})
+    users = make_scheduler(spec, launch.space)
+    scheduler = SteerableScheduler(users, recorder.on_added, recorder.ended_by_scheduler, failures)
+    scheduler.on_rung = recorder.on_rung
+    scheduler.on_no_progress = lambda unit: recorder.write_metadata({"warning": _no_progress(users, unit)})
+    scheduler.can_always_pause = launch.entry.saves
+    callbacks = UserCallbacks(
+        [one for one in spec.callbacks if type(one) is not JsonLoggerCallback],  # it would write what `results` writes
+        launch.sources,
+        lambda text: recorder.write_metadata({"warning": text}),
+    )
+    search_alg.stored_with = (scheduler, callbacks)
+    minimized = {objective.metric for objective in spec.objectives if objective.mode == "min"}
+    stopping = Stopping(spec.stop, minimized, spec.time_budget, failures)
+    recorder.ended_by_condition = stopping.reached
     control = Control(
         scheduler,
         search_alg,
         stopping,
         recorder,
         complete=partial(_completed, launch),
+        entry=launch.entry,
+        takes_one_trial=takes_one_trial(users),
+        fail_fast=spec.fail_fast,
         trials_per_sample=metadata.get("trials_per_sample", 1),
+        repeat=spec.repeat,
         past=past,
         failed=failed,
+        first=resume.commands if resume is not None else (),
     )
-    for command in resume.commands if resume is not None else ():
-        control.submit(command)
-    results = ResultFiles()
-    register_live(search_alg, recorder, scheduler, stopping, control, results)
+    results = ResultFiles(writes=not any(isinstance(one, JsonLoggerCallback) for one in callbacks.callbacks))
+    register_live(search_alg, recorder, scheduler, stopping, control, callbacks, results)
+    creators = _creators(spec, [known.folder for known in past.trials.values()] if past else [], failures)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         driver,
         {**launch.environment, **spec.env},
         _training(spec),
         launch.key,
+        launch.entry,
+        resets=spec.reuse_actors is True,
+        ends_at_once=type(users) in (FIFOScheduler, AsyncHyperBandScheduler) and local_base(filesystem) is not None,
     )
-    if spec.reuse_actors:
+    metrics = [objective.metric for objective in spec.objectives]
+    if spec.reuse_actors is not False:
         scheduler.resource_manager = manager = HostingResourceManager()
-        manager.host(hosts, payload, spec.metric, payload.environment)
+        manager.host(hosts, payload, metrics, payload.environment)
+    scheduler.resource_manager.max_running = lambda: search_alg.max_concurrent
     if not is_factory(spec.resources) and (workers is None or workers.elastic is None):
         scheduler.resource_manager.slots = launch.slots
-    trial = tune.with_parameters(TrialProcess, payload=payload, metric=spec.metric)
+    kind = trainable_class(payload)
+    trial = tune.with_parameters(kind, payload=payload, metrics=metrics)
     trainable = tune.with_resources(trial, _resources(launch))
-    trainable.__qualname__ = (
-        TrialProcess.__name__
-    )  # the name that Ray shows for the processes, instead of that of Tune's wrapper
+    trainable.__qualname__ = kind.__name__  # the name of the processes, instead of that of Tune's wrapper
+    set_trainable_name(trainable, launch.entry.name or kind.__name__)
     if past is not None and set_damaged_aside(filesystem, path, launch.key or NOTHING, files.earlier):
         # The settings are those of the first run, except for the scheduler, the search algorithm and the callbacks
         # above.
@@ -162,9 +195,23 @@ def make_run(
             storage_filesystem=filesystem,
         )
     else:
-        tuner = _new(launch, trainable, search, search_alg, scheduler, stopping, [control, recorder, results])
+        first = [control, callbacks] if callbacks.callbacks else [control]
+        tuner = _new(launch, trainable, search, search_alg, scheduler, stopping, [*first, recorder, results], creators)
         files.add(TUNER, read_file(filesystem, f"{path}/{TUNER}"))
     return Run(tuner, control, recorder, scheduler, failures, files)
+
+
+def _no_progress(scheduler: Any, unit: str) -> str:
+    return (
+        f"the scheduler {type(scheduler).__name__} has compared no trial: no report has its time_attr, {unit!r}. Report"
+        " it, or create the scheduler with another one, such as training_iteration"
+    )
+
+
+def _given_up(launch: Launch, proposals: int) -> str:
+    violated = ", ".join(map(str, launch.space.constraints))
+    why = f"violate {violated}" if violated else "are not valid"
+    return f"the search has ended: its last {proposals} proposals {why}"
 
 
 def _completed(launch: Launch, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,6 +234,7 @@ def _new(
     scheduler: SteerableScheduler,
     stopping: Stopping,
     callbacks: list[Any],
+    creators: Mapping[str, Any],
 ) -> tune.Tuner:
     spec = launch.spec
     metric = None if spec.metric is None else tune_name(spec.metric)
@@ -201,8 +249,8 @@ def _new(
             num_samples=search.samples,
             search_alg=search_alg,
             scheduler=scheduler,
-            reuse_actors=spec.reuse_actors,
-            trial_dirname_creator=trial_folder,
+            reuse_actors=spec.reuse_actors is not False,
+            **creators,
         ),
         run_config=_RunConfig(
             name=name,
@@ -211,14 +259,39 @@ def _new(
             stop=stopping,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),
-            checkpoint_config=tune.CheckpointConfig(
-                num_to_keep=spec.keep_checkpoints,
-                checkpoint_score_attribute=metric if spec.keep_checkpoints else None,
-                checkpoint_score_order=spec.mode if spec.keep_checkpoints and spec.mode else "max",
-            ),
+            checkpoint_config=_checkpoint_config(launch),
             verbose=0,
         ),
     )
+
+
+def _checkpoint_config(launch: Launch) -> tune.CheckpointConfig:
+    """Return when trials are checkpointed, and which checkpoints are kept."""
+    spec, entry = launch.spec, launch.entry
+    metric, order = kept_by(spec)
+    if metric is not None and (metric == spec.metric or metric not in TUNE_ENTRIES):
+        metric = tune_name(metric)
+    at_end = entry.saves if spec.checkpoint_at_end is None else spec.checkpoint_at_end
+    return tune.CheckpointConfig(
+        num_to_keep=spec.keep_checkpoints,
+        checkpoint_score_attribute=metric,
+        checkpoint_score_order=order,
+        # A function reports its checkpoints.
+        checkpoint_frequency=spec.checkpoint_frequency if entry.is_class else 0,
+        checkpoint_at_end=at_end if entry.is_class else False,
+    )
+
+
+def _creators(spec: Spec, folders: Sequence[str], failures: Failures) -> dict[str, Any]:
+    """Return what names trials and their folders, as arguments of `ray.tune.TuneConfig`."""
+    creators: dict[str, Any] = {"trial_dirname_creator": trial_folder}
+    if spec.trial_name_creator is not None:
+        register_live(names := TrialNames(spec.trial_name_creator, failures))
+        creators["trial_name_creator"] = names
+    if spec.trial_dirname_creator is not None:
+        register_live(named := TrialFolders(spec.trial_dirname_creator, folders, failures))
+        creators["trial_dirname_creator"] = named
+    return creators
 
 
 class _RunConfig(tune.RunConfig):
@@ -243,7 +316,7 @@ def _training(spec: Spec) -> Training | None:
     """Return how a trial trains with workers; None for a trial in a single process."""
     if (workers := spec.worker_group) is None:
         return None
-    return Training(workers, spec.framework, spec.backend, spec.aggregate, spec.worker_env)
+    return Training(workers, spec.framework or "torch", spec.backend, spec.aggregate, spec.worker_env)
 
 
 def _resources(launch: Launch) -> Any:
@@ -251,6 +324,8 @@ def _resources(launch: Launch) -> Any:
     workers = launch.spec.worker_group
     if workers is not None:
         return partial(_with_workers, workers)
+    if isinstance(launch.spec.resources, TrialResources):
+        return launch.spec.resources.function
     if is_factory(launch.spec.resources):
         return launch.spec.resources
     names = {"CPU": "cpu", "GPU": "gpu"}

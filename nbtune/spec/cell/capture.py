@@ -6,8 +6,8 @@ import builtins
 import functools
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.errors import Problem, did_you_mean
@@ -19,11 +19,14 @@ from nbtune.spec.cell.reports import Reports, name_may_report, text_may_report
 __all__ = [
     "Capture",
     "Program",
+    "all_metrics",
     "capture",
+    "functions_of",
     "global_names",
     "may_report",
     "may_save_checkpoints",
     "metric_problems",
+    "parts_of",
     "unseen_reporters",
 ]
 
@@ -35,7 +38,8 @@ class Program:
     Attributes:
         code: the code of the body, or None.
         is_async: whether the body awaits at top level.
-        function: the training function, or None.
+        function: the training function, or None; or a subclass of `ray.tune.Trainable`.
+        arguments: further arguments of the function, or of the method `setup` of the class.
         by_name: whether the function takes the parameters as keyword arguments, not as one `config` dictionary.
         imports: the top-level packages that the body imports.
         source: the text of the cell, with its magic line; empty for a function.
@@ -44,6 +48,7 @@ class Program:
     code: types.CodeType | None = None
     is_async: bool = False
     function: Callable[..., Any] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     by_name: bool = False
     imports: frozenset[str] = frozenset()
     source: str = ""
@@ -120,12 +125,17 @@ def global_names(value: Any, namespace: Mapping[str, Any] | None = None) -> Iter
         value: the function or class; other values yield nothing.
         namespace: skip functions whose globals are another dictionary; None skips none.
     """
-    for function in _functions(value):
+    for function in functions_of(value):
         if namespace is None or function.__globals__ is namespace:
             yield from _code_names(function.__code__)
 
 
-def _functions(value: Any) -> Iterator[types.FunctionType]:
+def functions_of(value: Any) -> Iterator[types.FunctionType]:
+    """Yield the functions that a value is or has: itself, or the methods of a class.
+
+    Args:
+        value: any value.
+    """
     value = inspect.unwrap(value) if callable(value) and hasattr(value, "__wrapped__") else value
     if isinstance(value, types.FunctionType):
         yield value
@@ -150,7 +160,7 @@ def may_report(value: Any) -> bool:
         value: a variable of the notebook, which `find_reports` does not recognize by its name. Functions, classes and
             what objects consist of are searched for calls; the user's modules and what they define may always report.
     """
-    return any(map(_may_report, _parts(value)))
+    return any(map(_may_report, parts_of(value)))
 
 
 def _may_report(value: Any) -> bool:
@@ -161,7 +171,7 @@ def _may_report(value: Any) -> bool:
         return True
     if module.startswith("nbtune"):
         return False
-    for function in _functions(value):
+    for function in functions_of(value):
         names = list(_code_names(function.__code__))
         if any(map(name_may_report, names)):
             return True
@@ -173,8 +183,12 @@ def _may_report(value: Any) -> bool:
 _MAX_PARTS = 2000
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Yield a value and what it consists of, of a large one a part only."""
+def parts_of(value: Any) -> Iterator[Any]:
+    """Yield a value and what it consists of, of a large one a part only.
+
+    Args:
+        value: any value.
+    """
     seen, pending, index = {id(value)}, [value], 0
     while index < len(pending):
         one = pending[index]
@@ -226,35 +240,54 @@ def unseen_reporters(captured: Mapping[str, Any]) -> list[Any]:
 
 
 def metric_problems(
-    metric: str | None, reports: Reports, captured: Iterable[Any], kind: str, imports: Iterable[str] = ()
+    metrics: Sequence[tuple[str, str]],
+    reports: Reports,
+    captured: Iterable[Any],
+    kind: str,
+    imports: Iterable[str] = (),
 ) -> list[Problem]:
-    """Check that the code reports the metric, as far as its source shows.
+    """Check that the code reports the metrics that options name, as far as its source shows.
 
     Args:
-        metric: the metric to optimize, or None.
+        metrics: (option, metric) for each of them.
         reports: the reports in the source.
         captured: the notebook's values that the code uses, as `unseen_reporters` returns them.
         kind: "cell" or "function", for the message.
         imports: the top-level packages that the code imports.
 
     Returns:
-        A list with one problem, or an empty list.
+        The problem that nothing is reported, or one for each metric that is not.
     """
-    if not reports.complete or any(map(may_report, captured)) or any(map(is_user_module, imports)):
+    if all_metrics(reports, captured, imports) is None:
         return []
     if not reports.any:
-        example = metric or "accuracy"
+        example = next((metric for _, metric in metrics), "accuracy")
         text = f"the {kind} never reports a metric: add report({example}=…), or end it with return {{{example!r}: …}}"
         return [Problem(text, code="missing")]
-    # Ray Tune flattens a reported dictionary: {"val": {"accuracy": 1}} is the metric "val/accuracy".
-    known = metric is None or any(metric == name or metric.startswith(f"{name}/") for name in reports.metrics)
-    if not known:
-        names = ", ".join(reports.metrics) or "nothing"
-        hint = did_you_mean(str(metric), reports.metrics)
-        return [
-            Problem(f"the {kind} never reports {metric!r}{hint}; it reports {names}", code="unknown", option="metric")
-        ]
-    return []
+    names = ", ".join(reports.metrics) or "nothing"
+    return [
+        Problem(
+            f"the {kind} never reports {metric!r}{did_you_mean(metric, reports.metrics)}; it reports {names}",
+            code="unknown",
+            option=option,
+        )
+        for option, metric in metrics
+        # Ray Tune flattens a reported dictionary: {"val": {"accuracy": 1}} is the metric "val/accuracy".
+        if not any(metric == name or metric.startswith(f"{name}/") for name in reports.metrics)
+    ]
+
+
+def all_metrics(reports: Reports, captured: Iterable[Any], imports: Iterable[str] = ()) -> tuple[str, ...] | None:
+    """Return the metrics that code reports; None if its source does not show all of them.
+
+    Args:
+        reports: the reports in the source.
+        captured: the notebook's values that the code uses, as `unseen_reporters` returns them.
+        imports: the top-level packages that the code imports.
+    """
+    if not reports.complete or any(map(may_report, captured)) or any(map(is_user_module, imports)):
+        return None
+    return reports.metrics
 
 
 def may_save_checkpoints(reports: Reports, captured: Iterable[Any], imports: Iterable[str] = ()) -> bool:

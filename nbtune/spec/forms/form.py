@@ -140,10 +140,13 @@ def default_body(metric: str) -> list[str]:
     """Return the lines of a placeholder body that runs as it is.
 
     Args:
-        metric: the metric that the body reports; "score" if empty.
+        metric: the metric that the body reports, or several, "accuracy,latency"; "score" if empty.
     """
-    name = metric or "score"
-    argument = f"{name}=epoch / 3" if name.isidentifier() else f"**{{{name!r}: epoch / 3}}"
+    names = [name.strip() for name in metric.split(",") if name.strip()] or ["score"]
+    if all(name.isidentifier() for name in names):
+        argument = ", ".join(f"{name}=epoch / 3" for name in names)
+    else:
+        argument = f"**{{{', '.join(f'{name!r}: epoch / 3' for name in names)}}}"
     return [
         "",
         "# Put your training here. It sees the names above and the notebook's variables.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from itertools import groupby
 
+from nbtune.spec.options.named import Named
 from nbtune.spec.options.options import OPTIONS, Spec
 from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
@@ -51,7 +52,8 @@ the first sweep.
 """
 _LINE = """\
     %tune                                  experiments of this session, and the cluster
-    %tune run FUNCTION --space VAR ...     the same as %%tune for a function and a space
+    %tune run FUNCTION --space VAR ...     the same as %%tune for a function or class Trainable and a space
+    %tune run TUNER ...                    the same for a ray.tune.Tuner; options replace its settings
     %tune list [STORAGE]                   the experiments on the cluster and in storage
     %tune attach NAME [VARIABLE]           show one of them again: curves, table, buttons
     %tune resume NAME [--failed]           resume one after a stop or a crash, in any notebook; --code new
@@ -70,7 +72,8 @@ _LINE = """\
     %tune cluster start [--cpus N] [--gpus N] [--idle TIME]
                                            a cluster on this machine that outlives the kernel; it ends
                                            after TIME without use (1h), or by %tune cluster stop
-    %tune help                             this page
+    %tune help [NAME]                      this page, or that of a search algorithm or scheduler; NAME may be
+                                           search or scheduler, for a list of all
 """
 
 
@@ -87,10 +90,11 @@ def help_page() -> str:
             default = getattr(defaults, option.name)
             shown = (
                 f" (default {default})"
-                if isinstance(default, (int, float, str)) and not isinstance(default, bool)
+                if isinstance(default, (int, float, str, Named)) and not isinstance(default, bool)
                 else ""
             )
-            parts.append(f"    {label:<26} {option.help}{shown}")
+            text = f"{option.help}{shown}"
+            parts.append(textwrap.fill(text, 108, initial_indent=f"    {label:<26} ", subsequent_indent=" " * 31))
     parts.append("Also:")
     parts.append(f"    {'--space VAR':<26} more parameters: a Space, a form or a dictionary")
     parts.append(f"    {'--dry-run':<26} run the cell once in the notebook, to its first report, and show the plan")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbtune.errors import Problem, SpecError, did_you_mean
-from nbtune.spec.options.options import OPTIONS, SCHEDULERS, SEARCHES
+from nbtune.errors import FLAGS, Problem, SpecError, did_you_mean
+from nbtune.spec.options.named import SCHEDULERS, SEARCHES
+from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.options.tokenizer import read_arguments, split_line
 
 __all__ = ["SWITCHES", "Line", "parse_line"]
@@ -16,6 +17,9 @@ __all__ = ["SWITCHES", "Line", "parse_line"]
 SWITCHES = {"wait", "no_wait", "dry_run", "replace", "new"}
 """The names of the options without a value."""
 _FLAGS = [*(option.flag for option in OPTIONS.values()), "--no-wait", "--space", "--dry-run", "--replace", "--new"]
+
+
+_NAMES = {flag: name for name, flag in FLAGS.items()}
 
 
 @dataclass
@@ -53,7 +57,7 @@ def parse_line(line: str, namespace: Mapping[str, Any]) -> Line:
         parsed.problems += error.problems
         return parsed
     for argument in read_arguments(words, SWITCHES):
-        name, flag, value = argument.name, argument.flag, argument.value
+        name, flag, value = _NAMES.get(argument.name, argument.name), argument.flag, argument.value
         if not flag:
             _read_positional(str(value), parsed)
         elif name in SWITCHES:
@@ -120,5 +124,5 @@ def _unknown_variable(name: str, word: str, namespace: Mapping[str, Any]) -> Pro
 
 def _names_variable(option: str, word: str, namespace: Mapping[str, Any]) -> bool:
     """Tell whether a value is the name of a variable; the names of algorithms take precedence."""
-    algorithms = {"search": SEARCHES, "scheduler": SCHEDULERS}.get(option, {})
+    algorithms = {"search": SEARCHES, "scheduler": SCHEDULERS}.get(option, ())
     return OPTIONS[option].variable and word.isidentifier() and word not in algorithms and word in namespace

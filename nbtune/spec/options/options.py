@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.bad_input import invalid_characters
-from nbtune.errors import Problem, did_you_mean, option_ref, spell_option
+from nbtune.errors import Problem, did_you_mean, spell_option
 from nbtune.spec.options import readers as read
+from nbtune.spec.options.named import PARTNERS, SCHEDULERS, SEARCHES, Named
+from nbtune.spec.options.objectives import Objective, combine_objectives, read_metrics, read_modes
+from nbtune.spec.options.repeat import combine_repeat
+from nbtune.spec.options.together import problems_together
+from nbtune.spec.options.warm_start import read_warm_start
+from nbtune.spec.plan.frameworks import FRAMEWORKS
 from nbtune.spec.plan.shape import STRATEGIES, Shape, is_factory, to_shape
 from nbtune.spec.plan.workers import (
     AGGREGATES,
-    FRAMEWORKS,
     TunedWorkers,
     Workers,
     worker_counts,
@@ -28,17 +33,8 @@ from nbtune.spec.space.space import Space
 from nbtune.spec.space.values import label
 from nbtune.spec.units import parse_duration, parse_pairs, parse_size
 
-__all__ = ["OPTIONS", "SCHEDULERS", "SCOPES", "SEARCHES", "Option", "Spec", "make_spec"]
+__all__ = ["OPTIONS", "SCOPES", "Option", "Spec", "make_spec"]
 
-SEARCHES = {
-    "random": "draw each trial's parameters independently; grid_search parameters are crossed",
-    "grid": "try every combination of choice, grid_search and randint parameters",
-    "optuna": "Optuna's TPE sampler: learns from the trials so far where to look next",
-}
-SCHEDULERS = {
-    "fifo": "every trial runs to its end",
-    "asha": "stops the worse trials early (asynchronous successive halving)",
-}
 SCOPES = {
     "all": "the best value that it has ever reported",
     "last": "the last one",
@@ -49,41 +45,56 @@ SCOPES = {
 """The scopes of Ray Tune -> which value of the metric a trial is compared by."""
 
 
+_RANDOM, _FIFO = Named("random"), Named("fifo")
+
+
 @dataclass(frozen=True)
 class Spec:
     """What to run an experiment with: every option, checked and in its final type.
 
-    The fields are the options of `nbtune.tune`; `OPTIONS` says what they mean. Durations are in seconds, sizes in
-    bytes.
+    The fields are the options of `nbtune.tune`; see `OPTIONS`. Durations are in seconds, sizes in bytes. With several
+    objectives `metric` and `mode` are None, and `several` has them.
     """
 
     name: str = "experiment"
     metric: str | None = None
     mode: str | None = None
+    several: tuple[Objective, ...] = ()
     scope: str = "all"
     samples: int = 1
-    search: Any = "random"
-    scheduler: Any = "fifo"
+    repeat: int = 1
+    search: Any = _RANDOM
+    scheduler: Any = _FIFO
+    mutate: tuple[str, ...] | None = None
     cpus: float = 1
     gpus: float = 0
     memory: int | None = None
     resources: Any = field(default_factory=dict)
     max_concurrent: int | None = None
     max_failures: int = 0
-    reuse_actors: bool = True
+    fail_fast: bool = False
+    reuse_actors: bool | None = None
     time_budget: float | None = None
     stop: Any = None
+    callbacks: tuple[Any, ...] = ()
     keep_checkpoints: int | None = None
+    keep_by: str | None = None
+    checkpoint_frequency: int = 0
+    checkpoint_at_end: bool | None = None
     storage: str | None = None
     storage_filesystem: Any = None
+    trial_name_creator: Any = None
+    trial_dirname_creator: Any = None
     seed: int | None = None
     points: tuple[Mapping[str, Any], ...] = ()
+    warm_start: Any = None
+    try_best: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     wait: bool | None = None
     driver_resources: Mapping[str, float] = field(default_factory=dict)
     workers: int | tuple[int, int] | TunedWorkers | None = None
     scaling: Any = None
-    framework: str = "torch"
+    framework: str | None = None
     backend: Any = None
     aggregate: str = "rank0"
     placement_strategy: str = "PACK"
@@ -92,6 +103,13 @@ class Spec:
     topology: str | None = None
     trial_resources: Mapping[str, float] = field(default_factory=dict)
     worker_env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Every metric that is optimized, with its mode."""
+        if self.metric is None or self.mode is None:
+            return self.several
+        return (Objective(self.metric, self.mode),)
 
     @property
     def shape(self) -> Shape:
@@ -167,18 +185,27 @@ _WORKERS = "Workers of one trial"
 _OPTIONS = [
     Option("name", read.variable_name, "name of the experiment and of the variable it is bound to", "NAME",
            "Experiment", False),
-    Option("metric", read.text, "the metric to optimise, by its name in `report`", "NAME", "Experiment", False),
-    Option("mode", read.one_of("min", "max"), "whether to minimise or to maximise it", "min|max", "Experiment", False),
+    Option("metric", read_metrics, "the metric to optimise, by its name in `report`; or several: NAME,NAME,…", "NAME",
+           "Experiment", False),
+    Option("mode", read_modes, "whether to minimise or to maximise it; or one for each: max,min", "min|max",
+           "Experiment", False),
     Option("scope", read.one_of(*SCOPES), "which value counts: " + ", ".join(SCOPES), "NAME",
            "Experiment", False),
-    Option("samples", read.integer(1), "number of trials; with grid_search, of passes over the grid", "N",
+    Option("samples", read.integer(1), "number of configurations to try; with grid_search, of passes over the grid",
+           "N", "Experiment"),
+    Option("repeat", read.integer(1), "trials of each configuration, of whose values the mean counts (default 1)", "N",
            "Experiment"),
-    Option("search", read.algorithm(SEARCHES, "ray.tune.search"),
+    Option("search", read.algorithm("search"),
            "the search algorithm: " + ", ".join(SEARCHES) + ", or a variable", "NAME", "Experiment"),
-    Option("scheduler", read.algorithm(SCHEDULERS, "ray.tune.schedulers"),
+    Option("scheduler", read.algorithm("scheduler"),
            "the scheduler: " + ", ".join(SCHEDULERS) + ", or a variable", "NAME", "Experiment"),
+    Option("mutate", read.names, "parameters that pbt or pb2 changes while trials run (default: all)", "NAME,…",
+           "Experiment"),
     Option("points", read.points, "points to evaluate first: a variable with a list of dictionaries", "VAR",
            "Experiment"),
+    Option("warm_start", read_warm_start, "what to learn from: an experiment (or its name), a study or a DataFrame",
+           "NAME", "Experiment"),
+    Option("try_best", read.integer(1), "how many of its best trials are tried first", "N", "Experiment"),
     Option("seed", read.integer(0), "makes parameters and random numbers reproducible", "N", "Experiment"),
     Option("cpus", read.amount, "CPUs of one trial, or of each of its workers; fractions are allowed", "N",
            "Resources of one trial"),
@@ -189,11 +216,14 @@ _OPTIONS = [
            "NAME=N,…", "Resources of one trial"),
     Option("max_concurrent", read.integer(1), "maximum number of trials that run at once", "N", "Limits"),
     Option("max_failures", read.integer(-1), "how often a failed trial is retried; -1 for no limit", "N", "Limits"),
+    Option("fail_fast", read.yes_no, "whether the first failed trial ends the experiment", "yes|no", "Limits"),
     Option("reuse_actors", read.yes_no, "whether a process of a trial or worker runs several trials",
            "yes|no", "Limits"),
     Option("time_budget", parse_duration, "time after which the experiment ends", "TIME", "Limits"),
-    Option("stop", read.stop_condition, "when a trial ends: METRIC=NUMBER,… or a variable", "COND",
-           "Limits"),
+    Option("stop", read.stop_condition, 'when a trial ends: "acc > 0.9 or iterations > 50", "plateau(loss, 5)" or VAR',
+           "COND", "Limits"),
+    Option("callbacks", read.callbacks, "callbacks of Ray Tune, such as its loggers: one or a list",
+           "VAR", "Limits"),
     Option("env", read.variables, "environment variables of all trials", "NAME=VALUE,…", "Limits"),
     Option("driver_resources", parse_pairs, "custom resources of the driver's node (default: the head node)",
            "NAME=N,…", "Limits"),
@@ -201,12 +231,21 @@ _OPTIONS = [
     Option("storage_filesystem", read.filesystem, "a pyarrow filesystem, on which the storage is a path", "VAR",
            "Storage"),
     Option("keep_checkpoints", read.integer(1), "checkpoints to keep of a trial, the best ones", "N", "Storage"),
+    Option("keep_by", read.keep_by, "which ones to keep: latest, 'min NAME' or 'max NAME' of a metric", "HOW",
+           "Storage"),
+    Option("checkpoint_frequency", read.integer(0), "iterations from one checkpoint of a class to the next", "N",
+           "Storage"),
+    Option("checkpoint_at_end", read.yes_no, "whether a class is checkpointed at the end of a trial", "yes|no",
+           "Storage"),
+    Option("trial_name_creator", read.function, "names a trial for callbacks: a function of Ray's trial", "VAR",
+           "Storage"),
+    Option("trial_dirname_creator", read.function, "names the folder of a trial, likewise", "VAR", "Storage"),
     Option("workers", read.workers, "number of workers of one trial: N, MIN-MAX, or a parameter", "N",
            _WORKERS),
     Option("scaling", read.scaling, "the same as a ray.train.ScalingConfig or a ScalingForm", "VAR", _WORKERS),
-    Option("framework", read.one_of(*FRAMEWORKS), "framework of the workers: " + ", ".join(FRAMEWORKS), "NAME",
-           _WORKERS),
-    Option("backend", read.backend, "how the workers communicate: gloo, nccl or a TorchConfig", "NAME",
+    Option("framework", read.framework, "framework of the workers: " + ", ".join(FRAMEWORKS) + "; default: that of"
+           " the code's imports", "NAME", _WORKERS),
+    Option("backend", read.backend, "how the workers communicate: gloo, nccl, or Ray Train's configuration", "NAME",
            _WORKERS),
     Option("aggregate", read.one_of(*AGGREGATES), "how the trial's metrics are computed: " + ", ".join(AGGREGATES),
            "HOW", _WORKERS),
@@ -223,6 +262,7 @@ _OPTIONS = [
 ]  # fmt: skip
 OPTIONS: dict[str, Option] = {option.name: option for option in _OPTIONS}
 """Every option by its name."""
+_WORKERS_ONLY = tuple(option.name for option in _OPTIONS if option.group == _WORKERS)
 
 
 def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
@@ -247,8 +287,14 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
                 problems.append(Problem(str(error), option=name))
     if "storage" in values and given.get("storage_filesystem") is None:
         values["storage"] = read.absolute(values["storage"])
+    search = values.get("search")
+    if isinstance(search, Named) and search.name in PARTNERS and given.get("scheduler") is None:
+        values["scheduler"] = Named(PARTNERS[search.name])
+    named = {name for name, value in given.items() if value is not None}
+    problems += combine_objectives(values, named)
+    problems += combine_repeat(values, named)
     spec = dataclasses.replace(Spec(), **values)
-    return spec, problems + _problems_together(spec, given)
+    return spec, problems + problems_together(spec, given, _WORKERS_ONLY)
 
 
 def _read(option: Option, value: Any) -> Any:
@@ -267,81 +313,3 @@ def _read(option: Option, value: Any) -> Any:
         raise
     except Exception as error:  # a method of the value
         raise ValueError(f"{label(value)} cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _problems_together(spec: Spec, given: Mapping[str, Any]) -> list[Problem]:
-    """Return the problems of options that are valid one by one."""
-    problems = []
-    named = {name for name, value in given.items() if value is not None}
-    if "metric" in named and "mode" not in named:
-        modes = f"{option_ref('mode', 'min')} or {option_ref('mode', 'max')}"
-        problems.append(Problem(f"required with {option_ref('metric')}: give {modes}", code="missing", option="mode"))
-    if "mode" in named and "metric" not in named:
-        text = f"given without {option_ref('metric')}; give the metric that it is about"
-        problems.append(Problem(text, code="missing", option="mode"))
-    if "scope" in named and "metric" not in named:
-        text = f"given without {option_ref('metric')}; give the metric that it is about"
-        problems.append(Problem(text, code="missing", option="scope"))
-    if "metric" not in named:
-        named_ones = [value for value in (spec.search, spec.scheduler) if isinstance(value, str)]
-        users = [value for value in named_ones if value in ("optuna", "asha")]
-        if users:
-            need = "compares" if len(users) == 1 else "compare"
-            text = f"required by {' and '.join(users)}, which {need} trials; give it with {option_ref('mode')}"
-            problems.append(Problem(text, code="missing", option="metric"))
-    if is_factory(spec.resources) and (doubled := sorted({"cpus", "gpus", "memory"} & named)):
-        problems.append(
-            Problem(
-                "a PlacementGroupFactory holds all resources of a trial; leave out"
-                f" {' and '.join(map(option_ref, doubled))}, or add them to its first bundle",
-                code="conflict",
-                option="resources",
-            )
-        )
-    problems += _worker_problems(spec, named)
-    group = spec.worker_group
-    if not (spec.shape.bundles if group is None else group.resources_per_worker):
-        subject = "trial" if group is None else "worker"
-        text = f"a {subject} that requests no CPU, GPU or other resource cannot be placed; give {option_ref('cpus')}"
-        problems.append(Problem(text, code="unplaceable"))
-    problems += [Problem(text, code="unplaceable") for text in spec.shape.problems()]
-    if spec.storage_filesystem is not None and spec.storage is None:
-        text = f"given without {option_ref('storage')}; give the path on it, BUCKET/FOLDER"
-        problems.append(Problem(text, code="missing", option="storage_filesystem"))
-    if spec.storage_filesystem is not None and "://" in (spec.storage or ""):
-        path = (spec.storage or "").partition("://")[2].partition("?")[0] or "BUCKET/FOLDER"
-        text = (
-            f"expected a path on the {option_ref('storage_filesystem')}, without scheme: {path}; got {spec.storage!r}"
-        )
-        problems.append(Problem(text, code="conflict", option="storage"))
-    if spec.points and not isinstance(spec.search, str):
-        text = "allowed with a search algorithm by name only; give the search object its own points_to_evaluate"
-        problems.append(Problem(text, code="conflict", option="points"))
-    return problems
-
-
-_WORKERS_ONLY = tuple(option.name for option in _OPTIONS if option.group == _WORKERS)
-_IN_SCALING_CONFIG = (
-    "cpus", "gpus", "memory", "resources", "placement_strategy", "accelerator_type", "label_selector", "topology",
-)  # fmt: skip
-
-
-def _worker_problems(spec: Spec, named: set[str]) -> list[Problem]:
-    """Return the problems of the options of workers that are valid one by one."""
-    if spec.workers is None and spec.scaling is None:
-        if {"workers", "scaling"} & named:  # given, but invalid: that is a problem already
-            return []
-        text = f"only for a trial with workers; give {option_ref('workers', 'N')}"
-        return [Problem(text, code="conflict", option=name) for name in _WORKERS_ONLY if name in named]
-    problems = []
-    if is_factory(spec.resources):
-        text = "a PlacementGroupFactory is not allowed with workers; give the resources of one worker, NAME=N,…"
-        problems.append(Problem(text, code="conflict", option="resources"))
-    if spec.scaling is None:
-        return problems
-    if spec.workers is not None and not isinstance(spec.workers, TunedWorkers):
-        text = f"{option_ref('scaling')} gives the number of workers as well; leave one of them out"
-        problems.append(Problem(text, code="conflict", option="workers"))
-    text = f"{option_ref('scaling')} gives this as well; leave one of them out"
-    problems += [Problem(text, code="conflict", option=name) for name in _IN_SCALING_CONFIG if name in named]
-    return problems

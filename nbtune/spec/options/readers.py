@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import keyword
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from nbtune.errors import did_you_mean
+from nbtune.errors import did_you_mean, option_ref
 from nbtune.passwords import HIDDEN
 from nbtune.spec.labels import parse_labels
-from nbtune.spec.plan.shape import is_factory
+from nbtune.spec.options.checkpoints import read_keep_by as keep_by
+from nbtune.spec.options.condition import parse_condition
+from nbtune.spec.options.named import SCHEDULERS, SEARCHES, Named, parse_named
+from nbtune.spec.plan.frameworks import FRAMEWORKS, NO_WORKERS, canonical_name
+from nbtune.spec.plan.shape import TrialResources, is_factory
 from nbtune.spec.plan.workers import TunedWorkers, is_scaling_config
 from nbtune.spec.space.values import label
 from nbtune.spec.units import parse_pairs
@@ -22,9 +27,13 @@ __all__ = [
     "algorithm",
     "amount",
     "backend",
+    "callbacks",
     "filesystem",
     "flag",
+    "framework",
+    "function",
     "integer",
+    "keep_by",
     "labels",
     "one_of",
     "points",
@@ -41,6 +50,8 @@ __all__ = [
 
 
 _MAX_WORKERS = 100_000
+_PAIR = "[^<>!=,()]+=[^<>!=,()]*"
+_PAIRS = re.compile(rf"{_PAIR}(,{_PAIR})*,?|[\s,]*")
 
 
 def text(value: Any) -> str:
@@ -58,6 +69,14 @@ def variable_name(value: Any) -> str:
             f" {label(value)}"
         )
     return value
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Read names: NAME,… or a list of them."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in given):
+        raise ValueError(f"expected NAME,… or a list of names, got {label(value)}")
+    return tuple(dict.fromkeys(name.strip() for name in given))
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
@@ -101,40 +120,66 @@ def amount(value: Any) -> float:
 
 
 def resources(value: Any) -> Any:
-    """Read custom resources, or a `ray.tune.PlacementGroupFactory`."""
+    """Read custom resources, a `ray.tune.PlacementGroupFactory`, or a function of the parameters that returns one."""
     if is_factory(value):
         return value
+    if callable(value):
+        return TrialResources(value)
     try:
         return parse_pairs(value)
     except ValueError as error:
         raise ValueError(f"{error}; a ray.tune.PlacementGroupFactory is allowed as well") from None
 
 
-def algorithm(names: Mapping[str, str], module: str) -> Callable[[Any], Any]:
+_ALGORITHMS = {
+    "search": ("a search algorithm", SEARCHES, "ray.tune.search"),
+    "scheduler": ("a scheduler", SCHEDULERS, "ray.tune.schedulers"),
+}
+"""Option -> what it takes, the names, and the module of Ray Tune whose objects are allowed."""
+
+
+def algorithm(option: str) -> Callable[[Any], Any]:
     """Return a reader of search algorithms or schedulers.
 
     Args:
-        names: the names that stand for one -> what it does.
-        module: the module of Ray Tune whose objects are allowed.
+        option: "search" or "scheduler".
     """
+    what, names, module = _ALGORITHMS[option]
+    expected = f"expected {', '.join(names)} or an object from {module}"
+    (other, (other_what, other_names, other_module)) = next(item for item in _ALGORITHMS.items() if item[0] != option)
+
+    def read_name(value: Any) -> Named:
+        if isinstance(value, str):
+            named = parse_named(value)
+        elif isinstance(value, (tuple, list)):
+            if len(value) != 2 or not isinstance(value[0], str) or not isinstance(value[1], Mapping):
+                raise ValueError(f"expected a pair of a name and a dictionary of arguments, got {label(value)}")
+            named = Named(value[0], dict(value[1]))
+        else:
+            named = value
+        if named.name in names:
+            return named
+        if named.name in other_names:
+            raise ValueError(f"{named.name} is {other_what}, and this is {what}; give {option_ref(other, named.name)}")
+        raise ValueError(f"{expected}, got {label(value)}{did_you_mean(named.name, names)}")
 
     def read(value: Any) -> Any:
-        if isinstance(value, str):
-            if value not in names:
-                hint = did_you_mean(value, names)
-                raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {label(value)}{hint}")
-            return value
-        if not type(value).__module__.startswith("ray.") and not any(
-            base.__module__.startswith("ray.tune.") for base in type(value).__mro__
-        ):
-            raise ValueError(f"expected {', '.join(names)} or an object from {module}, got {label(value)}")
+        if isinstance(value, (str, tuple, list, Named)):
+            return read_name(value)
+        modules = {base.__module__ for base in type(value).__mro__}
+        if any(name.startswith(other_module) for name in modules):
+            raise ValueError(f"{label(value)} is {other_what}, and this is {what}; give it as {option_ref(other)}")
+        if not type(value).__module__.startswith("ray.") and not any(name.startswith("ray.tune.") for name in modules):
+            raise ValueError(f"{expected}, got {label(value)}")
         return value
 
     return read
 
 
 def stop_condition(value: Any) -> Any:
-    """Read the condition that ends a trial."""
+    """Read the condition that ends a trial: METRIC=NUMBER,…, an expression, a stopper or a function."""
+    if isinstance(value, str) and not _PAIRS.fullmatch(value):
+        return parse_condition(value)
     if isinstance(value, (str, Mapping)):
         conditions = parse_pairs(value)
         if not conditions:
@@ -143,9 +188,31 @@ def stop_condition(value: Any) -> Any:
     if callable(value):
         return value
     raise ValueError(
-        "expected METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function (trial_id, result) -> bool, got"
+        "expected a condition such as accuracy >= 0.99, METRIC=NUMBER, a dictionary, a ray.tune.Stopper or a function"
+        " (trial_id, result) -> bool, got"
         f" {label(value)}"
     )
+
+
+def callbacks(value: Any) -> tuple[Any, ...]:
+    """Read callbacks of Ray Tune: one, or a list."""
+    given = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    for one in given:
+        # By name, so that a check does not import Ray.
+        is_object = any(base.__module__ == "ray.tune.callback" for base in type(one).__mro__)
+        if isinstance(one, type) or not is_object:
+            hint = ": give an object, not the class" if isinstance(one, type) else ""
+            raise ValueError(f"expected callbacks, objects of subclasses of ray.tune.Callback, got {label(one)}{hint}")
+    return given
+
+
+def function(value: Any) -> Any:
+    """Read a function."""
+    if not callable(value):
+        raise ValueError(
+            f"expected a function that takes one of Ray Tune's trials and returns text, got {label(value)}"
+        )
+    return value
 
 
 def points(value: Any) -> tuple[dict[str, Any], ...]:
@@ -237,6 +304,13 @@ def scaling(value: Any) -> Any:
             " process"
         )
     return config
+
+
+def framework(value: Any) -> str:
+    """Read the name of a training framework, or another name of it, such as that of a package."""
+    if isinstance(value, str) and (why := NO_WORKERS.get(value.strip().lower())):
+        raise ValueError(why)
+    return one_of(*FRAMEWORKS)(canonical_name(value) if isinstance(value, str) else value)
 
 
 def backend(value: Any) -> Any:

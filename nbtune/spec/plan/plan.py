@@ -50,6 +50,7 @@ class Plan:
         at_first: how many trials start before others release those.
         autoscaling: whether the cluster starts nodes when they are needed.
         autoscaled_slots: how many trials fit at once when it has started all of them; 0 where that is not known.
+        repeat: how often each configuration is trained; 1 for the remaining trials of a resumed experiment.
     """
 
     trials: int
@@ -67,6 +68,7 @@ class Plan:
     at_first: int = 0
     autoscaling: bool = False
     autoscaled_slots: int = 0
+    repeat: int = 1
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show the plan as text in a notebook."""
@@ -76,7 +78,7 @@ class Plan:
         if self.problems:
             return "\n".join(self.problems)
         at_once = f"{self.concurrent} at once (limited by {self.limited_by})" if self.concurrent else "none at once yet"
-        parts = [f"{self.trials} trial{_s(self.trials)}, {at_once}"]
+        parts = [f"{self._trials}, {at_once}"]
         if self.waves:
             parts.append(f"{self.waves} wave{_s(self.waves)}")
         lines = [", ".join(parts) + (f"; idle: {format_resources(self.idle)}" if self.idle else "")]
@@ -85,6 +87,14 @@ class Plan:
         if self.at_first < self.concurrent and self.in_use:
             lines.append(f"now in use: {format_resources(self.in_use)}; {_first(self.at_first)}")
         return "\n".join([*lines, *self.notes])
+
+    @property
+    def _trials(self) -> str:
+        number = f"{self.trials} trial{_s(self.trials)}"
+        if self.repeat == 1:
+            return number
+        configurations = self.trials // self.repeat
+        return f"{configurations} configuration{_s(configurations)} × {self.repeat} repeats = {number}"
 
     @property
     def fixed_slots(self) -> int | None:

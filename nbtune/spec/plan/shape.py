@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = [
     "DEVICES",
     "STRATEGIES",
     "Shape",
+    "TrialResources",
     "format_amount",
     "format_factory",
     "format_resources",
@@ -98,6 +99,21 @@ class Shape:
         return f"{text}, and workers with {_bundles(self.workers, self.workers_strategy)}"
 
 
+@dataclass(frozen=True)
+class TrialResources:
+    """The resources of a trial, which depend on its parameters.
+
+    Attributes:
+        function: takes the parameters, and returns a `ray.tune.PlacementGroupFactory`, a dictionary or None.
+        bundles: the bundles of the largest trial, as far as they are known.
+        strategy: its placement strategy.
+    """
+
+    function: Callable[[dict[str, Any]], Any]
+    bundles: Sequence[Bundle] = ({"CPU": 1},)
+    strategy: str = "PACK"
+
+
 def format_resources(resources: Mapping[str, float]) -> str:
     """Return resources as text: ``"1 CPU, 0.5 GPU"``.
 
@@ -119,20 +135,24 @@ def format_amount(name: str, amount: float) -> str:
 
 
 def is_factory(value: Any) -> bool:
-    """Tell whether a value is a `ray.tune.PlacementGroupFactory`, without importing Ray.
+    """Tell whether a value is a `ray.tune.PlacementGroupFactory` or `TrialResources`, without importing Ray.
 
     Args:
         value: any value.
     """
+    if isinstance(value, TrialResources):
+        return True
     return any(base.__name__ == "PlacementGroupFactory" for base in type(value).__mro__) and hasattr(value, "bundles")
 
 
 def format_factory(factory: Any) -> str:
-    """Return a `ray.tune.PlacementGroupFactory` as the call that makes it.
+    """Return a `ray.tune.PlacementGroupFactory` as the call that makes it, or the name of the function that does.
 
     Args:
         factory: the factory.
     """
+    if isinstance(factory, TrialResources):
+        return f"{getattr(factory.function, '__qualname__', 'function')}(config)"
     return f"PlacementGroupFactory({factory.bundles!r}, strategy={factory.strategy!r})"
 
 

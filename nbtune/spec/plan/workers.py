@@ -14,7 +14,6 @@ from nbtune.spec.space.space import Space
 
 __all__ = [
     "AGGREGATES",
-    "FRAMEWORKS",
     "TunedWorkers",
     "Workers",
     "is_scaling_config",
@@ -23,10 +22,6 @@ __all__ = [
     "workers_from_scaling_config",
 ]
 
-FRAMEWORKS = {
-    "torch": "PyTorch, and what is built on it: Lightning, Transformers, Accelerate",
-}
-"""The frameworks whose workers nbtune starts: the modules of `nbtune.frameworks`."""
 AGGREGATES = {
     "rank0": "the metrics of rank 0",
     "mean": "the mean over the workers",

@@ -14,7 +14,7 @@ from nbtune.spec.forms.form import Form, FormCheck
 from nbtune.spec.forms.form_line import FIELDS
 from nbtune.spec.forms.form_row import Row
 from nbtune.spec.forms.suggest import Suggestion
-from nbtune.spec.options.options import SCHEDULERS, SEARCHES
+from nbtune.spec.options.named import SCHEDULERS, SEARCHES
 from nbtune.views.base.background import BackgroundQueue
 from nbtune.views.base.channel import BaseWidget, answer_to, script, styles
 from nbtune.views.forms.space_pictures import pictures

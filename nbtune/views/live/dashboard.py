@@ -15,13 +15,16 @@ from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.shown import shown
 from nbtune.views.base.channel import ErrorLog, answer_to
+from nbtune.views.base.polling import VISIBLE_TIMEOUT
 from nbtune.views.live.commands import CommandHandlers, ControllableExperiment
+from nbtune.views.live.front import FrontPoints, one_line
+from nbtune.views.live.marks import curve_marks
 from nbtune.views.live.points import CurvePoints
 from nbtune.views.live.rows import TableRows
 from nbtune.views.live.state import header_state
-from nbtune.views.live.widgets import Curves, Header, Parallel, Trials
+from nbtune.views.live.widgets import Curves, Header, Parallel, Pareto, Trials
 from nbtune.views.live.workers import workers_of
-from nbtune.views.text import number, status_of
+from nbtune.views.text import status_of
 
 __all__ = ["Dashboard", "ObservableExperiment"]
 
@@ -32,7 +35,6 @@ _PLOTLY_TIMEOUT = 3.0  # seconds without a message of the browser, after which p
 _LOG_LINES = 200  # lines of a trial's log in its detail, for all its workers together
 _MIN_LOG_LINES = 5  # lines per worker
 _MAX_DETAILED = 20  # running and selected trials whose curves have all their detail, each
-_MAX_LABEL = 160  # characters of a curve's label
 
 
 class ObservableExperiment(ControllableExperiment, Protocol):
@@ -46,7 +48,7 @@ class ObservableExperiment(ControllableExperiment, Protocol):
 
 
 class Dashboard(ipywidgets.VBox):
-    """The live view of an experiment: header, curves, table, parallel coordinates.
+    """The live view of an experiment: header, curves, table, parallel coordinates; with several objectives the front.
 
     It can be displayed several times. A thread of its own sends the browser what has changed, at most twenty times a
     second, until the experiment has ended.
@@ -67,13 +69,14 @@ class Dashboard(ipywidgets.VBox):
         self._experiment, self._store = experiment, store
         self._lock = threading.RLock()
         self._changed = threading.Event()
-        self._rows, self._points, self._sequence = TableRows(store), CurvePoints(store, store.metric or ""), 0
+        self._rows, self._points, self._sequence = TableRows(store), CurvePoints(store, ""), 0
         self._generation = store.generation
         self._statuses: dict[int, str] = {}  # trial -> the status that the curves have
         self._curves_version, self._curves_over = (
             0,
             False,
         )  # the store's version, and whether it was over, in the curves
+        self._marks: dict[str, Any] = {}  # that the curves have
         self._running: set[int] = set()  # the trials that run, as far as the curves have them
         self._last_alive = 0.0  # when the browser last got a message for certain
         commands = CommandHandlers(
@@ -89,12 +92,16 @@ class Dashboard(ipywidgets.VBox):
             self._errors,
             state=header_state(store),
         )
-        self._curves = Curves({"ready": self._ready_curves}, self._errors, metric=store.metric or "")
+        self._front_points, self._front_visible_until = FrontPoints(store), 0.0
+        metric = store.objectives[0].metric if store.objectives else ""
+        self._curves = Curves({"ready": self._ready_curves}, self._errors, metric=metric)
         self._trials = Trials({**send_table, **commands.trials, "detail": self._send_detail}, self._errors)
         self._parallel = Parallel(send_table, self._errors)
+        show_front = {"ready": lambda _: self._send_front(everything=True), "visible": self._show_front}
+        self._pareto = Pareto(show_front, self._errors)
         self._links = [
             ipywidgets.jslink((self._trials, "selection"), (other, "selection"))
-            for other in (self._curves, self._parallel)
+            for other in (self._curves, self._parallel, self._pareto)
         ]
         self._trials.observe(lambda change: self._experiment.select(change.new), "selection")
         self._curves.observe(lambda _: self._send_curves(everything=True), "metric")
@@ -122,7 +129,7 @@ class Dashboard(ipywidgets.VBox):
         Args:
             trials: their numbers.
         """
-        for widget in (self._trials, self._curves, self._parallel):
+        for widget in (self._trials, self._curves, self._parallel, self._pareto):
             widget.selection = sorted(trials)
 
     def follow(self) -> None:
@@ -163,6 +170,22 @@ class Dashboard(ipywidgets.VBox):
         self._send_header(everything=everything)
         self._send_curves(everything=everything)
         self._send_table(everything=everything)
+        if len(store.objectives) > 1:
+            if self._pareto not in self._tabs.children:  # they are known from the first event on
+                self._tabs.children = [*self._tabs.children, self._pareto]
+                self._tabs.set_title(len(self._tabs.children) - 1, "Pareto")
+            if time.monotonic() < self._front_visible_until:
+                self._send_front()
+
+    def _show_front(self, _: dict[str, Any]) -> None:
+        """Send the points as long as the browser says that they are visible: every two seconds."""
+        self._front_visible_until = time.monotonic() + VISIBLE_TIMEOUT
+        self._send_front()
+
+    def _send_front(self, *, everything: bool = False) -> None:
+        with self._lock:
+            if (message := self._front_points.message(everything=everything)) is not None:
+                self._pareto.send(message)
 
     def _send_header(self, *, everything: bool = False) -> None:
         with self._lock:
@@ -175,7 +198,8 @@ class Dashboard(ipywidgets.VBox):
                 self._last_alive = time.monotonic()
                 self._header.alive += 1
             self._curves.metrics = self._store.numeric_metrics()
-            self._curves.mode = self._store.metadata.get("mode")
+            modes = {objective.metric: objective.mode for objective in self._store.objectives}
+            self._curves.mode = modes.get(self._curves.metric)
             if not self._curves.metric and self._curves.metrics:
                 self._curves.metric = self._curves.metrics[0]
 
@@ -209,17 +233,20 @@ class Dashboard(ipywidgets.VBox):
             if metric != self._points.metric or store.generation != self._generation:
                 self._generation = store.generation
                 self._points, everything = CurvePoints(store, metric), True
-            changed, best = self._new_statuses(everything=everything), store.best()
+            changed, best = self._new_statuses(everything=everything), self._best_of(metric)
             detailed = {
                 *sorted(self._running)[:_MAX_DETAILED],
                 *self._curves.selection[:_MAX_DETAILED],
-                *({best.number} if best else ()),
+                *best[:_MAX_DETAILED],
             }
             update, reset = self._points.update(detailed, everything=everything)
             if reset:
                 changed = self._new_statuses(everything=True)
-            if not (reset or update.segments or changed):
+            marks = curve_marks(store, metric)
+            if not (reset or update.segments or changed or marks != self._marks):
                 return
+            new = {key: found if reset or found != self._marks.get(key) else None for key, found in marks.items()}
+            self._marks = marks
             self._sequence += 1
             self._curves.send(
                 {
@@ -227,12 +254,19 @@ class Dashboard(ipywidgets.VBox):
                     "reset": reset,
                     "seq": self._sequence,
                     "metric": metric,
-                    "best": best.number if best else None,
-                    "trials": [[s.number, self._statuses[s.number], _label(s)] for s in changed],
+                    "best": best,
+                    "trials": [[s.number, self._statuses[s.number], one_line(s)] for s in changed],
                     "segments": update.segments,
+                    **new,
                 },
                 update.buffers(),
             )
+
+    def _best_of(self, metric: str) -> list[int]:
+        """Return the numbers of the trials that the curves of a metric mark: the best one, or the best repeats."""
+        own = [objective.metric for objective in self._store.objectives]
+        best = self._store.best_trials(own.index(metric) if len(own) > 1 and metric in own else 0) if own else []
+        return [state.number for state in best]
 
     def _new_statuses(self, *, everything: bool) -> list[TrialState]:
         """Return the trials whose status, as it is shown, is not the one that the curves have; all if everything."""
@@ -283,12 +317,8 @@ class Dashboard(ipywidgets.VBox):
             "config": pprint.pformat(trial.config, sort_dicts=False),
             "checkpoint": bool(trial.checkpoints),
             "traceback": trial.error or trial.note or None,
+            "reason": trial.reason,
             "rank": rank,
             "log": log,
             "workers": workers,
         }
-
-
-def _label(state: TrialState) -> str:
-    text = "  ".join(f"{name} {number(value)}" for name, value in state.parameters.items())
-    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"

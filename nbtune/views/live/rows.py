@@ -8,7 +8,7 @@ from typing import Any
 from nbtune.engine.protocol.recorded_space import RecordedParameter
 from nbtune.results.columns import ABSENT
 from nbtune.results.no_value import no_value_note
-from nbtune.results.state import TrialState
+from nbtune.results.state import NO_VALUE, TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import adjective
 from nbtune.spec.space.values import label
@@ -71,7 +71,7 @@ class TableRows:
         self._parameters: dict[str, None] = {}
         self._columns: list[dict[str, Any]] | None = None
         self._sent_version = 0  # the store's version at the last message
-        self._best: int | None = None
+        self._best: list[int] = []
         self._noted: set[int] = set()  # the trials with an error, or without a value
         self._over = False  # whether the experiment was over at the last message
         self._generation = store.generation
@@ -91,22 +91,26 @@ class TableRows:
             self._noted.clear()
         else:
             changed = store.changes.since(self._sent_version)
+            if store.repeat > 1:  # the mean of a configuration is in the rows of all its trials
+                repeated = {s.number: s for state in changed for s in store.configuration_of(state).states}
+                changed = [repeated[number] for number in sorted(repeated)]
             if over != self._over:  # the status of trials that have not ended is shown in another way
                 numbers = {state.number for state in changed}
                 changed = [s for s in store.states() if s.number in numbers or s.status not in ENDED]
         for state in changed:
             self._parameters.update(dict.fromkeys(state.parameters))
-            if state.error or no_value_note(state, store.metric):
+            if state.error or no_value_note(state, store.objectives):
                 self._noted.add(state.number)
             else:
                 self._noted.discard(state.number)
         columns = self._describe(bool(self._noted))
-        best = store.best()
-        number = best.number if best else None
+        objectives = store.objectives
+        best = [state.number for state in store.best_trials()] if len(objectives) == 1 else []
+        front = [state.number for state in store.front()] if len(objectives) > 1 else []
         reset = everything or columns != self._columns
-        if not (reset or changed or number != self._best):
+        if not (reset or changed or best != self._best):  # the front changes with a trial only
             return None
-        self._columns, self._sent_version, self._best = columns, version, number
+        self._columns, self._sent_version, self._best = columns, version, best
         self._over, self._generation = over, store.generation
         paused = store.states() if store.counts["paused"] else []
         return {
@@ -114,24 +118,26 @@ class TableRows:
             "reset": reset,
             "columns": columns,
             "rows": [self._row(state) for state in (store.states() if reset else changed)],
-            "best": number,
+            "best": best,
+            "front": front,
             "by_scheduler": [s.number for s in paused if s.status == "paused" and s.reason == "scheduler"],
-            "metric": store.metric,
-            "mode": store.metadata.get("mode"),
+            "objectives": [[objective.metric, objective.mode] for objective in objectives],
         }
 
     def _describe(self, failed: bool) -> list[dict[str, Any]]:
-        """Return the columns: the experiment's metric, the parameters, the other metrics, the rest."""
+        """Return the columns: the objectives, the parameters, the other metrics, the rest."""
         store = self._store
         space = store.metadata.get("space", {})
         metrics = store.metrics()
         columns = []
-        if store.metric is not None and store.metric in metrics:  # the most interesting column is the first
-            metrics.remove(store.metric)
-            columns = [
-                _column(f"metric/{store.metric}", store.metric, "metric"),
-                *_value_columns(store.metric, store.scope),
-            ]
+        own = [objective.metric for objective in store.objectives]
+        for metric in filter(metrics.__contains__, own):  # the most interesting columns are the first
+            columns.append(_column(f"metric/{metric}", metric, "metric"))
+            columns += _value_columns(metric, store.scope, alone=len(own) == 1)
+        if store.repeat > 1:
+            columns += [_column(f"mean/{metric}", f"mean {metric}", "mean") for metric in own if metric in metrics]
+            columns += [_column(name, name, name) for name in ("configuration", "repeat")]
+        metrics = [name for name in metrics if name not in own]
         for name in {**dict.fromkeys(space), **self._parameters}:
             recorded = space.get(name, RecordedParameter())
             shown = f"config/{name}" if name in store.metrics() else name
@@ -149,12 +155,16 @@ class TableRows:
     def _row(self, state: TrialState) -> list[Any]:
         assert self._columns is not None
         config = state.parameters
-        error = state.error or no_value_note(state, self._store.metric) or None
+        objectives = self._store.objectives
+        error = state.error or no_value_note(state, objectives) or None
+        found = {objective.metric: one for objective, one in zip(objectives, state.values, strict=False)}
         values = {
-            "value": ABSENT if state.value is None else state.value,
-            "value_iteration": ABSENT if state.value_iteration is None else state.value_iteration,
+            "value_iteration": ABSENT if state.single.iteration is None else state.single.iteration,
             "iterations": state.iterations,
             "time_s": None if math.isnan(state.time_s) else state.time_s,
+            "configuration": state.configuration,
+            "repeat": state.repeat,
+            "mean": self._store.configuration_of(state).mean if self._store.repeat > 1 else None,
         }
         row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:
@@ -163,17 +173,20 @@ class TableRows:
                 row.append(cell(config.get(name, ABSENT)))
             elif role == "metric":
                 row.append(cell(state.metrics.get(name, ABSENT)))
+            elif role == "value":
+                value = found.get(name, NO_VALUE).value
+                row.append(cell(ABSENT if value is None else value))
             else:
                 row.append(cell({**values, "error": error}[role]))
         return row
 
 
-def _value_columns(metric: str, scope: str) -> list[dict[str, Any]]:
+def _value_columns(metric: str, scope: str, *, alone: bool) -> list[dict[str, Any]]:
     """Return the columns of the value by which trials are compared. With scope "last" it is the metric itself."""
     if scope == "last":
         return []
-    at = [_column("value_iteration", "best at", "value_iteration")] if scope == "all" else []
-    return [_column("value", f"{adjective(scope)} {metric}", "value"), *at]
+    at = [_column("value_iteration", "best at", "value_iteration")] if scope == "all" and alone else []
+    return [_column(f"value/{metric}", f"{adjective(scope)} {metric}", "value"), *at]
 
 
 def _column(key: str, shown: str, role: str, log: bool = False, choices: list[Any] | None = None) -> dict[str, Any]:

@@ -11,7 +11,16 @@ from nbtune.results.progress import concurrent_trials, limited_by, time_left
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import value_words
 from nbtune.spec.plan.shape import format_resources
-from nbtune.views.text import best_label, number, shown_counts, shows_iteration
+from nbtune.views.text import (
+    best_label,
+    best_of_each,
+    number,
+    objective_names,
+    repeat_note,
+    shown_counts,
+    shows_iteration,
+    trial_count,
+)
 
 __all__ = ["header_state"]
 
@@ -75,16 +84,28 @@ def _reconnect_hint(store: Store) -> str:
 
 
 def _best(store: Store) -> dict[str, Any] | None:
+    """Return the best trial, or what is known of the Pareto front."""
     best = store.best()
+    if best is None and len(store.objectives) > 1 and (front := store.front()):
+        each = [[label, value] for label, value in best_of_each(store)]
+        return {
+            "label": "Pareto front",
+            "value": trial_count(front),
+            "trial": None,
+            "iteration": None,
+            "note": "",
+            "params": each,
+        }
     if best is None:
         return None
     parameters = store.value_configuration(best).parameters
     params = [[name, number(value)[:_MAX_VALUE]] for name, value in parameters.items()]
     return {
         "label": best_label(store),
-        "value": number(best.value),
+        "value": number(store.best_value()),
         "trial": best.number,
-        "iteration": best.value_iteration if shows_iteration(store, best) else None,
+        "iteration": best.single.iteration if shows_iteration(store, best) else None,
+        "note": repeat_note(store),
         "params": params[:_MAX_PARAMETERS],
     }
 
@@ -110,10 +131,10 @@ def _state_hint(store: Store) -> str:
     if counts["failed"] and (failed := [state for state in store.states() if state.status == "failed"]):
         more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
         return f"trial {failed[0].number} failed: {failed[0].error}{more}"
-    if hint := no_value_hint(store.states(), store.metric):
+    if hint := no_value_hint(store.states(), store.objectives):
         return hint
-    if not live and store.best() is None and store.metric is not None:
-        return f"no trial has a finite {value_words(store.scope)} of {store.metric}"
+    if not live and store.objectives and not store.front():
+        return f"no trial has a finite {value_words(store.scope)} of {objective_names(store)}"
     if store.metadata.get("notes"):
         return "; ".join(map(str, store.metadata["notes"]))
     return "running; no report yet" if live and not store.metrics() else ""

@@ -1,4 +1,4 @@
-"""The four widgets of the dashboard. widgets/README.md describes their traits and messages."""
+"""The widgets of the dashboard. widgets/README.md describes their traits and messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import traitlets
 
 from nbtune.views.base.channel import BaseWidget, script, styles
 
-__all__ = ["Curves", "Header", "Parallel", "Trials"]
+__all__ = ["Curves", "Header", "Parallel", "Pareto", "Trials"]
 
 
 class Header(BaseWidget):
@@ -64,4 +64,18 @@ class Parallel(BaseWidget):
 
     _esm = script("parallel")
     _css = styles("parallel")
+    selection: traitlets.List[int] = traitlets.List().tag(sync=True)
+
+
+class Pareto(BaseWidget):
+    """The trials of several objectives as points, with the Pareto front.
+
+    Attributes:
+        axes: the objectives on the x and the y axis, by their positions; the browser sets them.
+        selection: the numbers of the selected trials.
+    """
+
+    _esm = script("pareto")
+    _css = styles("pareto")
+    axes: traitlets.List[int] = traitlets.List([0, 1]).tag(sync=True)
     selection: traitlets.List[int] = traitlets.List().tag(sync=True)

@@ -12,8 +12,22 @@ from nbtune.results.values import value_words
 from nbtune.spec.units import format_duration
 from nbtune.views.still.picture import Run, clean, cut, element, span, text_width, texts, wrap
 from nbtune.views.still.still_curves import BEST, DIM, FAILED, FINISHED, HEIGHT, RUNNING, STOPPED, collect, draw
+from nbtune.views.still.still_front import draw_front
 from nbtune.views.still.still_table import SIGNS, Cells, fit, plain_table, shown, table
-from nbtune.views.text import best_label, count_line, shown_counts, shows_iteration, status_of, summary
+from nbtune.views.text import (
+    best_label,
+    best_line,
+    best_numbers,
+    best_of_each,
+    count_line,
+    objective_names,
+    repeat_note,
+    shown_counts,
+    shows_iteration,
+    status_of,
+    summary,
+    trial_count,
+)
 
 __all__ = ["still"]
 
@@ -41,7 +55,7 @@ def still(store: Store) -> dict[str, str]:
         store: the experiment's state.
     """
     states, best = store.ranked(), store.best()
-    columns = table(store, states[:_MAX_ROWS], best)
+    columns = table(store, states[:_MAX_ROWS])
     text = "\n\n".join([_summary(store), *([plain_table(columns)] if states else [])])
     return {"image/svg+xml": _picture(store, states, best, columns), "text/plain": text}
 
@@ -57,24 +71,32 @@ def _picture(store: Store, states: list[TrialState], best: TrialState | None, co
     y = 28
     lines = _header(store, y)
     y += 26
-    lines += _best(store, best, y) if best is not None else _note(store, y)
+    front = len(store.objectives) > 1 and bool(store.front())
+    lines += _best(store, best, y) if best is not None else _front(store, y) if front else _note(store, y)
     if store.metadata.get("started"):  # a separate element: all others are equal in another run with the same seed
         lines.append(texts(_RIGHT, y, Run(format_duration(store.elapsed()), DIM), text_anchor="end"))
     errors = wrap(clean(store.metadata["error"]), _RIGHT - _LEFT, 3) if store.metadata.get("error") else []
     for error in errors:
         y += 19
         lines.append(texts(_LEFT, y, Run(error, FAILED)))
-    if store.metric is not None and (chart := draw(collect(store, store.metric, states, best), y + 12, _LEFT, _RIGHT)):
+    if chart := _chart(store, states, y + 12):
         lines += chart
         y += 12 + HEIGHT
     top = states[: _MAX_ROWS - len(errors)]
     if top:
-        lines += _rows(store, fit(columns, _RIGHT - _LEFT, 18, 112, _small), best, top, y + 22)
+        lines += _rows(store, fit(columns, _RIGHT - _LEFT, 18, 112, _small), top, y + 22)
         y += 26 + _ROW_HEIGHT * len(top)
     for below in _below(store, states, len(states) - len(top)):
         y += 20
         lines.append(texts(_LEFT, y, *below, font_size="12"))
     return _card(store, best, lines, y + 15)
+
+
+def _chart(store: Store, states: list[TrialState], y: float) -> list[str]:
+    """Return the curves of the metric, or the scatter of several objectives; nothing without a metric or report."""
+    if len(store.objectives) > 1:
+        return draw_front(store, y, _LEFT, _RIGHT)
+    return draw(collect(store, store.metric, states), y, _LEFT, _RIGHT) if store.metric is not None else []
 
 
 def _small(text: str) -> float:
@@ -86,7 +108,10 @@ def _card(store: Store, best: TrialState | None, lines: list[str], height: int) 
     title = f"{clean(store.metadata.get('name', 'experiment'), 100)}: {store.status}, {over:,} of {total:,} trials"
     described = count_line(store)
     if best is not None and store.metric is not None:
-        described += f"; {clean(best_label(store), 100)} {shown(best.value)}, of trial {best.number}"
+        of = repeat_note(store) or f"of trial {best.number}"
+        described += f"; {clean(best_label(store), 100)} {shown(store.best_value())}, {of}"
+    elif len(store.objectives) > 1 and (line := best_line(store)):
+        described += f"; {clean(line, 200)}"
     # `max-width` lets narrow pages shrink the picture; tabular digits all have the same width.
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" id="nbtune-still" role="img" width="{_WIDTH}" height="{height}"'
@@ -138,8 +163,9 @@ def _bar(store: Store, total: int, x: float, y: float) -> list[str]:
 def _best(store: Store, best: TrialState, y: float) -> list[str]:
     """Return the second line: the best value, its trial and as many of its parameters as fit."""
     label = cut(clean(best_label(store)), 220, _title_width)
-    at = f", iteration {best.value_iteration}" if shows_iteration(store, best) else ""
-    runs = [Run(f"★ {label} {shown(best.value)}", BEST, bold=True), Run(f"trial {best.number}{at}", gap=14)]
+    at = f", iteration {best.single.iteration}" if shows_iteration(store, best) else ""
+    of = repeat_note(store) or f"trial {best.number}{at}"
+    runs = [Run(f"★ {label} {shown(store.best_value())}", BEST, bold=True), Run(of, gap=14)]
     room = _RIGHT - _LEFT - 90 - sum(text_width(run.text, bold=run.bold) + run.gap for run in runs)
     parameters = [(clean(name, 60), shown(value)) for name, value in store.value_configuration(best).parameters.items()]
     for position, (name, value) in enumerate(parameters):
@@ -155,24 +181,36 @@ def _best(store: Store, best: TrialState, y: float) -> list[str]:
     return [texts(_LEFT, y, *runs)]
 
 
+def _front(store: Store, y: float) -> list[str]:
+    """Return the second line of several objectives: how many trials are on the front, and the best value of each."""
+    runs = [Run(f"★ Pareto front: {trial_count(store.front())}", BEST, bold=True)]
+    room = _RIGHT - _LEFT - 90 - text_width(runs[0].text, bold=True)
+    for label, value in best_of_each(store):
+        parts = [Run(cut(clean(label), 220), DIM, gap=14), Run(f" {clean(value)}")]
+        room -= sum(text_width(run.text) + run.gap for run in parts)
+        if room < 0:
+            break
+        runs += parts
+    return [texts(_LEFT, y, *runs)]
+
+
 def _note(store: Store, y: float) -> list[str]:
     """Return the second line of an experiment without a best trial: why there is none."""
-    ended, metric = store.status in ENDED, store.metric
+    ended = store.status in ENDED
     if not store.trials:
         note = "no trial was started" if ended else "starting the trials' processes"
-    elif metric is None:
+    elif not store.objectives:
         note = "no metric to compare the trials by"
     elif ended:
         reported = ", ".join(store.metrics()) or "none"
-        note = f"no trial has a finite {value_words(store.scope)} of {metric}; reported metrics: {reported}"
+        words = f"{value_words(store.scope)} of {objective_names(store)}"
+        note = f"no trial has a finite {words}; reported metrics: {reported}"
     else:
-        note = f"no finite value of {metric} yet" if store.metrics() else "no report yet"
+        note = f"no finite value of {objective_names(store)} yet" if store.metrics() else "no report yet"
     return [texts(_LEFT, y, Run(cut(clean(note), _RIGHT - _LEFT - 80), DIM))]
 
 
-def _rows(
-    store: Store, columns: list[Cells], best: TrialState | None, states: Sequence[TrialState], y: float
-) -> list[str]:
+def _rows(store: Store, columns: list[Cells], states: Sequence[TrialState], y: float) -> list[str]:
     """Return the table, one element per row; the first has the titles."""
     positions, x = [], float(_LEFT)
     for column in columns:
@@ -180,14 +218,16 @@ def _rows(
         x += column.width + 18
     anchors = ["end" if column.right else None for column in columns]
     lines = []
-    compared = {"trial", "value" if any(column.kind == "value" for column in columns) else "metric"}
+    kinds = {column.kind for column in columns}
+    compared = {"trial", next((kind for kind in ("mean", "value") if kind in kinds), "metric")}
+    best = best_numbers(store)
     for row in range(-1, len(states)):
         spans = []
         for column, position, anchor in zip(columns, positions, anchors, strict=True):
             run = Run(column.title, DIM)
             if row >= 0:
                 state = states[row]
-                top = best is not None and state.number == best.number and column.kind in compared
+                top = state.number in best and column.kind in compared
                 fill = BEST if top else _FILLS.get(status_of(store, state)) if column.kind == "status" else None
                 run = Run(column.cells[row], fill, bold=top)
             if run.text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.views.base.decimate import decimate
 from nbtune.views.still.picture import Run, clean, cut, element, text_width, texts, ticks
-from nbtune.views.text import status_of
+from nbtune.views.text import best_numbers, status_of
 
 __all__ = ["BEST", "DIM", "FAILED", "FINISHED", "HEIGHT", "RUNNING", "STOPPED", "Chart", "collect", "draw"]
 
@@ -67,14 +68,13 @@ class Chart:
     single: bool
 
 
-def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: TrialState | None) -> Chart:
+def collect(store: Store, metric: str, ranked: Sequence[TrialState]) -> Chart:
     """Return the curves of a metric, without values that are not finite.
 
     Args:
         store: the experiment's state.
         metric: the metric.
         ranked: all trials, the best first.
-        best: the best of them.
     """
     _, (trial, iteration, _, value) = store.reports.points(metric, 0)
     finite = np.isfinite(value)
@@ -86,11 +86,11 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState], best: Trial
     is_drawn[[state.number for state in drawn]] = True
     rows = np.flatnonzero(finite & is_drawn[trial])
     states = {state.number: state for state in drawn}
-    curves = []
+    curves, best = [], best_numbers(store)
     for number, positions in groups(trial[rows]):
         valid = rows[positions][valid_iterations(iteration[rows[positions]])]
         x = np.array([number], float) if single else iteration[valid].astype(float)
-        kind = "best" if best is not None and best.number == number else status_of(store, states[number])
+        kind = "best" if number in best else status_of(store, states[number])
         curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE)))
     return Chart(metric, curves, len(reported), single)
 
@@ -154,10 +154,12 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     lines.append("</svg>")
     for curve in curves:
         if curve.kind == "best":
+            # Repeats end close to each other, where their numbers would hide each other.
+            shown = str(curve.state.number) if len(named) == 1 else "★"
             x = plot_left + plot.x(curve.x[-1:])[0] / 2 + 6
             y = top + 22 + plot.y(curve.y[-1:])[0] / 2 + 4
             halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
-            lines.append(texts(x, y, Run(str(curve.state.number), BEST, bold=True), **halo))
+            lines.append(texts(x, y, Run(shown, BEST, bold=True), **halo))
     return lines
 
 
@@ -232,13 +234,14 @@ def _range(curves: Sequence[Curve]) -> tuple[float, float, bool]:
 
 def _caption(chart: Chart, outside: bool, y: float, left: float, right: float) -> list[str]:
     """Return the line above the plot: the metric and the legend."""
-    kinds = {curve.kind for curve in chart.curves}
+    kinds = Counter(curve.kind for curve in chart.curves)
     legend: list[Run] = []
     for kind, style in reversed(_STYLES.items()):
         if kind in kinds:
             sign = style.sign if kind == "failed" or not chart.single else "■" if kind == "stopped" else "●"
             fill = FAILED if kind == "failed" else style.stroke
-            legend += [Run(sign, fill, bold=True, gap=12 if legend else 0), Run(f" {style.word}", DIM)]
+            word = "best configuration" if kind == "best" and kinds[kind] > 1 else style.word
+            legend += [Run(sign, fill, bold=True, gap=12 if legend else 0), Run(f" {word}", DIM)]
     notes = []
     if len(chart.curves) < chart.total:
         notes.append(f"{len(chart.curves)} of {chart.total:,} {'points' if chart.single else 'curves'}")

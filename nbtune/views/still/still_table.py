@@ -11,7 +11,7 @@ from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.results.values import adjective
 from nbtune.views.still.picture import Measure, clean, cut
-from nbtune.views.text import number, status_of, status_word
+from nbtune.views.text import best_numbers, number, status_of, status_word
 
 __all__ = ["SIGNS", "Cells", "fit", "plain_table", "shown", "table"]
 
@@ -32,7 +32,7 @@ class Cells:
     Attributes:
         title: its title.
         cells: one per row.
-        kind: "trial", "status", "parameter", "metric", "value", "iterations" or "more".
+        kind: "trial", "status", "configuration", "parameter", "metric", "value", "mean", "iterations" or "more".
         right: whether it is aligned to the right, as numbers are.
         width: its width; 0 until it is measured.
     """
@@ -56,39 +56,64 @@ def shown(value: Any, longest: int = _MAX_CELL) -> str:
     return clean(number(value), longest)
 
 
-def table(store: Store, states: Sequence[TrialState], best: TrialState | None) -> list[Cells]:
-    """Return the columns of trials: number, status, parameters, metric, iterations.
+def table(store: Store, states: Sequence[TrialState]) -> list[Cells]:
+    """Return the columns of trials: number, status, configuration, parameters, metric, iterations.
+
+    The best trial has a star, as those on the Pareto front have, and the repeats of the best configuration.
 
     Args:
         store: the experiment's state.
         states: the trials.
-        best: the best trial, which has a star.
     """
     configs = [state.parameters for state in states]
     parameters = list(
         dict.fromkeys([*store.metadata.get("space", {}), *(name for config in configs for name in config)])
     )
-    metrics = store.metrics()[:_MAX_METRICS] if store.metric is None else [store.metric]
-    marks = ["★ " if best is not None and state.number == best.number else "" for state in states]
+    own = [objective.metric for objective in store.objectives]
+    metrics = own or store.metrics()[:_MAX_METRICS]
+    front = store.front() if len(own) > 1 else []
+    starred = best_numbers(store) | {state.number for state in front}
+    marks = ["★ " if state.number in starred else "" for state in states]
     numbers = [f"{mark}{state.number}" for mark, state in zip(marks, states, strict=True)]
     statuses = [status_of(store, state) for state in states]
     words = [f"{SIGNS.get(status, '')} {status_word(status)}" for status in statuses]
     return [
         Cells("trial", numbers, "trial", right=True),
         Cells("status", words, "status"),
+        *_configurations(store, states),
         *(_column(name, [config.get(name, ABSENT) for config in configs], "parameter") for name in parameters),
         *(_column(name, [state.metrics.get(name, ABSENT) for state in states], "metric") for name in metrics),
-        *_value_columns(store, states),
+        *(_mean_column(store, states) if store.repeat > 1 else _value_columns(store, states)),
         _column("iterations", [state.iterations for state in states], "iterations"),
     ]
 
 
 def _value_columns(store: Store, states: Sequence[TrialState]) -> list[Cells]:
     """Return the column of the value by which trials are compared. With scope "last" it is the metric itself."""
-    if store.metric is None or store.scope == "last" or all(state.iterations <= 1 for state in states):
+    if store.scope == "last" or all(state.iterations <= 1 for state in states):
         return []
-    values = [ABSENT if state.value is None else state.value for state in states]
-    return [_column(f"{adjective(store.scope)} {store.metric}", values, "value")]
+    columns = []
+    for position, objective in enumerate(store.objectives):
+        found = [state.values[position].value if state.values else None for state in states]
+        values = [ABSENT if value is None else value for value in found]
+        columns.append(_column(f"{adjective(store.scope)} {objective.metric}", values, "value"))
+    return columns
+
+
+def _configurations(store: Store, states: Sequence[TrialState]) -> list[Cells]:
+    """Return the column of the configurations, where each is trained several times."""
+    if store.repeat == 1:
+        return []
+    numbers = [ABSENT if state.configuration is None else state.configuration for state in states]
+    return [_column("configuration", numbers, "configuration")]
+
+
+def _mean_column(store: Store, states: Sequence[TrialState]) -> list[Cells]:
+    """Return the column of the mean of each configuration, by which trials are compared where it is repeated."""
+    if store.metric is None:
+        return []
+    means = [store.configuration_of(state).mean for state in states]
+    return [_column(f"mean {store.metric}", [ABSENT if mean is None else mean for mean in means], "mean")]
 
 
 def _column(name: str, values: Sequence[Any], kind: str) -> Cells:
@@ -115,8 +140,9 @@ def fit(columns: Sequence[Cells], width: float, gap: float, widest: float, measu
         if sum(column.width + gap for column in (*parameters[:count], *more)) <= room:
             break
     more = _more(len(parameters) - count, columns, measure)
-    tail = [column for column in columns if column.kind in {"metric", "value", "iterations"}]
-    return [*columns[:2], *parameters[:count], *more, *tail]
+    head = [column for column in columns if column.kind in {"trial", "status", "configuration"}]
+    tail = [column for column in columns if column.kind in {"metric", "value", "mean", "iterations"}]
+    return [*head, *parameters[:count], *more, *tail]
 
 
 def _narrowed(column: Cells, widest: float, measure: Measure) -> Cells:

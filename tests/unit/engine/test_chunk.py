@@ -17,7 +17,7 @@ from nbtune.engine.protocol.events import (
     AttemptFailed,
     CheckpointSaved,
     ExperimentUpdated,
-    StartsFrom,
+    RungReached,
     TrialAdded,
     TrialEnded,
     TrialPaused,
@@ -66,6 +66,8 @@ OWN = {
         "config": OBJECTS,
         "folder": TEXT,
         "by": st.sampled_from(["user", "search"]),
+        "configuration": st.integers(-1, 9) | st.sampled_from([None, "x", 2**70]),
+        "repeat": st.integers(0, 9),
     },
     TrialStarted: {},
     TrialReported: REPORTED,
@@ -80,8 +82,18 @@ OWN = {
         "rank": st.integers(0, 2**15 - 1),
         "took": st.dictionaries(st.sampled_from([SECONDS, WAITED, CPU]), st.floats()),
     },
-    TrialReconfigured: {"config": OBJECTS},
-    StartsFrom: {"path": TEXT},
+    TrialReconfigured: {
+        "config": OBJECTS,
+        "source": st.integers(-1, 9),
+        "source_iteration": st.integers(0, 99),
+        "path": TEXT,
+    },
+    RungReached: {
+        "rung": st.floats(0, 99),
+        "unit": TEXT,
+        "bracket": st.integers(0, 9),
+        "goes_on": st.booleans(),
+    },
 }
 COLUMNS = {
     "trial": st.integers(-1, 2**31 - 1),

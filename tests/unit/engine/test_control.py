@@ -17,6 +17,7 @@ from nbtune.engine.protocol.commands import (
     StopExperiment,
     StopTrial,
 )
+from nbtune.engine.protocol.replay import Past, PastTrial
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.tune.control import Control, InterruptedRun
 from nbtune.engine.tune.stopping import Stopping
@@ -40,8 +41,8 @@ class Run:
     def __init__(self, **options):
         self.trials = [self._trial("id0", Trial.RUNNING), self._trial("id1", Trial.TERMINATED)]
         self.scheduler, self.search_alg = Calls(controller=None, pausing={}), Calls()
-        self.recorder = Calls(numbers={"id0": 0, "id1": 1}, stopped_by_user=set())
-        self.stopping = Stopping(None, None, None, None, Failures())
+        self.recorder = Calls(numbers={"id0": 0, "id1": 1}, stopped_by_user=set(), ended_by_scheduler={})
+        self.stopping = Stopping(None, (), None, Failures())
         self.control = Control(
             self.scheduler, self.search_alg, self.stopping, self.recorder, complete=lambda config: {**config}, **options
         )
@@ -61,6 +62,25 @@ class Run:
         assert not future.done(), "only Tune's thread executes commands"
         self.control.on_step_begin(1, self.trials)
         return future
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_resumed_trial_that_the_scheduler_has_paused_as_well_stays_paused(goes_on):
+    run = Run()
+    run.trials[0].status = Trial.PAUSED
+    run.scheduler.goes_on = lambda trial_id: goes_on
+    assert run.execute(ResumeTrial(0)).result(0) is None
+    counted, recorded = run.search_alg.calls, [name for name, _ in run.recorder.calls]
+    assert counted == [("on_queued" if goes_on else "on_paused_by_scheduler", ("id0",))]
+    assert recorded == ["on_queued" if goes_on else "on_paused"]
+
+
+@pytest.mark.parametrize("command", [AddTrial({"a": 1}), AddTrial({}, start_from=0), ExtendSearch(2)])
+def test_a_replay_takes_no_further_trial(command):
+    run = Run(takes_one_trial=True)
+    with pytest.raises(RefusedError, match="its scheduler replays the schedule of one trial"):
+        run.execute(command).result(0)
+    assert not run.search_alg.calls
 
 
 def test_pause_and_resume_reach_the_scheduler():
@@ -83,6 +103,30 @@ def test_commands_about_the_search_reach_the_search_algorithm_and_the_log():
         ("on_trial_count_changed", (12,)),
         ("write_metadata", ({"max_concurrent": 2},)),
     ]
+
+
+class Resumed(Run):
+    """A control of a resumed experiment, whose log has the running trial only."""
+
+    def __init__(self, *first):
+        past = Past({}, {"id0": PastTrial(0, "id0")})
+        super().__init__(past=past, first=first)
+        self.scheduler.controller = SimpleNamespace(get_trials=lambda: self.trials)
+
+
+def test_a_refused_command_that_came_with_the_resumption_ends_the_run():
+    run = Resumed(PauseTrial(0), StopTrial(1))
+    with pytest.raises(RefusedError, match="trial 1 is over"):
+        run.control.setup()
+
+
+def test_a_refused_command_that_comes_while_the_run_is_set_up_does_not_end_it():
+    run = Resumed()
+    late = [run.control.submit(StopTrial(1)), run.control.submit(PauseTrial(7))]
+    run.control.setup()
+    for future, why in zip(late, ["trial 1 is over", "there is no trial 7"], strict=True):
+        with pytest.raises(RefusedError, match=why):
+            future.result(0)
 
 
 def test_a_stop_of_the_experiment_interrupts_the_run():

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import WorkerGroupError
 
@@ -100,12 +100,11 @@ def test_what_only_another_worker_than_rank_0_has_reported(tmp_path: Path):
 
 def test_the_backends_of_torch():
     torch = framework_of("torch")
-    assert torch.arguments(None)["backend_config"].backend is None
-    assert torch.arguments("gloo")["backend_config"].backend == "gloo"
+    assert torch.config(None).backend is None
+    assert torch.config("gloo").backend == "gloo"
     own = TorchConfig(init_method="tcp")
-    assert torch.arguments(own)["backend_config"] is own
-    assert issubclass(TorchTrainer, torch.trainer())
+    assert torch.config(own) is own
     with pytest.raises(ValueError, match="expected gloo, nccl, mpi, ucc or a TorchConfig, got 'nncl'"):
-        torch.arguments("nncl")
+        torch.config("nncl")
     with pytest.raises(ValueError, match="expected gloo"):
-        torch.arguments(SimpleNamespace(backend="gloo"))
+        torch.config(SimpleNamespace(backend="gloo"))

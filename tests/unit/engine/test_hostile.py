@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbtune
-from nbtune.engine.protocol.events import CheckpointSaved, ExperimentUpdated, StartsFrom, TrialAdded, TrialReported
+from nbtune.engine.protocol.events import (
+    CheckpointSaved,
+    ExperimentUpdated,
+    TrialAdded,
+    TrialReconfigured,
+    TrialReported,
+)
 from nbtune.engine.protocol.replay import past_of
 from nbtune.engine.storage.log import EventLog, read_log
 from nbtune.errors import ExperimentError
@@ -54,7 +60,7 @@ def test_the_path_of_a_checkpoint_leads_nowhere_else(tmp_path, path):
         log.append(TrialAdded(number, 1.0, ray_id=f"a{number}", config={}, folder=f"t{number}"))
     log.append(CheckpointSaved(0, 2.0, 1, path="t0/checkpoint_000000"))
     log.append(CheckpointSaved(0, 2.0, 1, path="t0/x"))
-    log.append(StartsFrom(1, 2.0, path="t0/x"))
+    log.append(TrialReconfigured(1, 2.0, config={}, path="t0/x"))
     for event in log._tail[-2:]:
         object.__setattr__(event, "path", path)  # no nbtune writes such a path
     log.append(ExperimentUpdated(time=3.0, metadata={"status": "finished"}))

@@ -32,6 +32,7 @@ from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.user_part import Failures
 from nbtune.results.columns import headings
 from nbtune.results.store import Store
+from nbtune.spec.options.condition import parse_condition
 
 OVERWRITTEN = {"date", "pid", "hostname", "node_ip", "config", "time_total_s", "trial_id", "iterations_since_restore"}
 ACTED_ON = {"done", "training_iteration", "time_this_iter_s", "timestamp", "should_checkpoint", "__duplicate__"}
@@ -121,7 +122,6 @@ def test_an_entry_of_tune_is_the_metric_if_none_is_reported():
     add_metric(result, "config/lr")
     add_metric(result, "pid")
     add_metric(result, "acc")
-    add_metric(result, None)
     assert flatten_dict(result) == {
         "time_total_s": 2.0, "config/lr": 0.5, "acc": 1, "nbtune/time_total_s": 2.0, "nbtune/config/lr": 0.5,
     }  # fmt: skip
@@ -164,15 +164,40 @@ RESULT = {
         ({"done": 8}, False),
         ({"val/acc": 3}, True),
         ({"acc": 0.6, "nothing": 1}, False),
+        (parse_condition("val/acc == 3 and done == 7 and training_iteration == 500 and iterations == 2"), True),
+        (parse_condition("acc > 0.5 or nothing < 3"), False),
         (lambda trial_id, result: result["done"] == 7 and result["val"]["acc"] == 3 and result["acc"] == 0.5, True),
     ],
 )
 def test_stop_conditions_see_reported_metrics(conditions, stops):
-    assert Stopping(conditions, None, None, None, Failures())("ab", dict(RESULT)) is stops
+    assert Stopping(conditions, (), None, Failures())("ab", dict(RESULT)) is stops
+
+
+def test_a_trial_is_on_a_plateau_if_its_last_values_differ_little():
+    text = "plateau(val/loss, 3, std=0.1) or plateau(other, 2, grace=4)"
+    stopping = Stopping(parse_condition(text), (), None, Failures())
+    values = [3, 2, math.nan, 1, math.inf, "x", 1.5, 1.49, 10**400, 1, True, 1.0]
+    ends = [stopping("a", tune_metrics({"val": {"loss": value}})) for value in values]
+    assert ends == [False] * 11 + [True], "the last three numbers; those that are not finite are no plateau"
+    assert [stopping("b", tune_metrics({"val": {"loss": 1}, "other": 1})) for _ in range(3)] == [False, False, True]
+    assert [stopping("c", tune_metrics({"other": 1})) for _ in range(4)] == [False, False, False, True]
+    assert [stopping("d", tune_metrics(one)) for one in ({"other": 1}, {"x": 1}, {"x": 1}, {"x": 1})] == [False] * 4
+    assert stopping.reached == {
+        "a": "plateau(val/loss, 3, std=0.1)",
+        "b": "plateau(val/loss, 3, std=0.1)",
+        "c": "plateau(other, 2, grace=4)",
+    }
+
+
+def test_the_bound_that_a_trial_has_reached_is_known():
+    stopping = Stopping({"acc": 0.9, "loss": 0.5, "n": 3}, {"loss"}, None, Failures())
+    assert not stopping("a", {"acc": 0.8, "loss": 0.6})
+    assert stopping("a", {"acc": 0.9, "loss": 0.5})
+    assert stopping.reached == {"a": "acc >= 0.9 and loss <= 0.5"}
 
 
 def test_the_end_of_a_trial_without_reports():
-    assert Stopping({"iterations": 1}, None, None, None, Failures())("ab", {"done": True}) is False
+    assert Stopping({"iterations": 1}, (), None, Failures())("ab", {"done": True}) is False
 
 
 def test_measurements_do_not_collide_with_metrics_of_the_same_names():
@@ -204,7 +229,8 @@ def test_a_renamed_column_does_not_take_the_name_of_another():
     store.apply(chunk)
     history, frame = store.history().iloc[0], store.frame().iloc[0]
     assert (history["trial"], history["metrics/trial"], history["metrics/metrics/trial"]) == (0, 2, 1)
-    assert (frame["metrics/status"], frame["metrics/metrics/status"], frame["trial"]) == (4, 3, 1)
+    assert (frame["metrics/status"], frame["metrics/metrics/status"]) == (4, 3)
+    assert (frame["metrics/trial"], frame["metrics/metrics/trial"]) == (2, 1), "as in the history"
     assert (frame["lr"], frame["config/lr"], frame["config/config/lr"]) == (5, 6, 0.5)
 
 

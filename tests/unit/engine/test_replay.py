@@ -1,16 +1,18 @@
 """nbtune.engine.protocol.replay: the state of an experiment according to its event log."""
 
+import math
+
 import pytest
 
 from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.events import (
     CheckpointSaved,
     ExperimentUpdated,
-    StartsFrom,
     TrialAdded,
     TrialEnded,
     TrialPaused,
     TrialQueued,
+    TrialReconfigured,
     TrialReported,
     TrialStarted,
     WorkerReported,
@@ -49,6 +51,24 @@ def test_a_checkpoint_has_the_metrics_of_its_report():
     assert trial.is_resumed(failed=False)
 
 
+def test_the_last_report_with_numbers_for_some_metrics_is_known():
+    (trial,) = past(
+        TrialAdded(0, **ADDED),
+        reported(1, acc=0.1, loss=1.0),
+        reported(2, acc=0.2, loss=2.0),
+        reported(3, acc=0.3, loss=math.nan),
+        reported(4, loss=4, note="text"),
+        reported(5, acc=None, note="text"),
+    ).trials.values()
+    assert trial.last_metrics == {"acc": None, "note": "text"}
+    assert [(set(names), one.iteration, one.time_s) for names, one in trial.reports.items()] == [
+        ({"acc", "loss"}, 2, 1.0),
+        ({"acc"}, 3, 1.5),
+        ({"loss"}, 4, 2.0),
+        (set(), 5, 2.5),
+    ]
+
+
 def test_reports_of_workers_are_not_reports_of_the_trial():
     (trial,) = past(
         TrialAdded(0, **ADDED),
@@ -67,13 +87,14 @@ def test_a_trial_starts_from_a_checkpoint_of_another_until_it_has_saved_its_own(
         TrialAdded(1, ray_id="ab_00001", folder="trial_ab_00001", config={}),
         reported(1, acc=0.1),
         CheckpointSaved(0, iteration=1, path="t/x"),
-        StartsFrom(1, path="t/x"),
+        TrialReconfigured(1, config={"a": 2}, source=0, source_iteration=1, path="t/x"),
     ]
     other = past(*events).trials["ab_00001"]
+    assert other.config == {"a": 2}
     assert (other.start, other.checkpoints) == (SavedCheckpoint("t/x", 1, {"acc": 0.1}, 0.5), [])
     own = past(*events, CheckpointSaved(1, iteration=1, path="u/y")).trials["ab_00001"]
     assert (own.start, [saved.path for saved in own.checkpoints]) == (None, ["u/y"])
-    assert past(StartsFrom(0, path="t/gone"), TrialAdded(0, **ADDED)).trials["ab_00000"].start is None
+    assert past(TrialAdded(0, **ADDED), TrialReconfigured(0, config={}, path="t/gone")).trials["ab_00000"].start is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +103,7 @@ def test_a_trial_starts_from_a_checkpoint_of_another_until_it_has_saved_its_own(
         ("finished", "done", (False, False)),
         ("stopped", "user", (False, False)),
         ("stopped", "scheduler", (False, False)),
+        ("finished", "max_t", (False, False)),
         ("stopped", "experiment", (True, True)),
         ("failed", "error", (False, True)),
     ],

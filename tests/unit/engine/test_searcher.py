@@ -2,7 +2,9 @@
 
 import pytest
 
-from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.protocol.replay import PastTrial
+from nbtune.engine.search.make import make_search
+from nbtune.engine.tune.requested import RequestedTrial, RequestState
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.user_part import Failures
 from nbtune.spec.options.options import Spec
@@ -62,3 +64,31 @@ def test_trials_paused_by_the_scheduler_do_not_prevent_proposals(search_alg):
         assert fill(search_alg, name) == [name]
         search_alg.on_started(name)
         search_alg.on_paused_by_scheduler(name)
+
+
+def test_requests_of_which_trials_were_created_after_the_snapshot_are_not_made_again():
+    first, second, earlier = (RequestedTrial({"a": number}) for number in range(3))
+    state = RequestState(user_trials={"old"})
+    state.requested.extend([first, second, earlier])
+    state.forget_created(["old", "new", "newer"], {"old", "new", "newer"})
+    assert [one.config["a"] for one in state.requested] == [2]
+    assert state.added == 2
+    state.forget_created(["old", "new", "newer"], {"old", "new", "newer"})
+    assert len(state.requested) == 1, "once"
+
+
+def test_requests_for_trials_of_an_earlier_run_are_made_by_the_log_alone():
+    state = RequestState()
+    names = ["in the log", "in Tune's list", "lost"]
+    requests = [RequestedTrial({}, past=PastTrial(number, name)) for number, name in enumerate(names)]
+    state.requested.extend([*requests, RequestedTrial({"a": 9})])
+    state.forget_created([], {"in the log", "in Tune's list"})
+    (lost, new) = state.requested
+    assert (lost.past.ray_id, lost.past.is_damaged, new.config) == ("lost", True, {"a": 9})
+    assert state.added == 0
+
+
+def test_trials_of_an_earlier_run_come_before_those_that_were_never_created(search_alg):
+    for number, past in enumerate([None, PastTrial(0), None, PastTrial(1)]):
+        search_alg.request(RequestedTrial({"a": number}, past=past))
+    assert [one.config["a"] for one in search_alg._state.requested] == [1, 3, 0, 2]

@@ -18,12 +18,13 @@ from ray.tune.impl.placeholder import create_resolvers_map, inject_placeholders
 
 from nbtune import Space
 from nbtune.engine.protocol.recorded_space import recorded
-from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.search.make import make_search
 from nbtune.engine.search.sampling import Sampler
 from nbtune.engine.search.tokens import Token, from_tokens, to_tokens
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.user_part import Failures
-from nbtune.spec.options.options import Spec
+from nbtune.spec.options.named import Named
+from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.space.json import space_from_json, space_to_json
 from nbtune.spec.space.to_cell import space_to_cell
 from nbtune.spec.space.values import same
@@ -48,7 +49,8 @@ CHOICES = st.lists(VALUES, min_size=1, max_size=5)
 
 def configs(folder: Path, space: dict[str, Any], number: int, **options: Any) -> list[dict[str, Any]]:
     """Return the configurations of the trials that Tune creates, as its controller gets them."""
-    spec = Spec(samples=number, seed=1, metric="y", mode="max", **options)
+    spec, problems = make_spec({"samples": number, "seed": 1, "metric": "y", "mode": "max", **options})
+    assert not problems
     search = make_search(spec, Space.from_dict(space))
     resolvers = create_resolvers_map()
     param_space = inject_placeholders(search.param_space, resolvers)
@@ -113,7 +115,7 @@ def test_a_condition_has_the_value(folder: Path) -> None:
     text = "act: choice([relu, 3])\nx: uniform(0, 1) if act is relu else act"
     space = Space.from_cell(text, {"relu": relu})
     for search in ("random", "optuna"):
-        spec = Spec(samples=20, seed=1, metric="y", mode="max", search=search)
+        spec = Spec(samples=20, seed=1, metric="y", mode="max", search=Named(search))
         made = make_search(spec, space)
         proposals = SteerableSearch(made, None, None, Failures())
         experiment = Experiment(

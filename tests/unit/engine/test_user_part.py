@@ -14,12 +14,13 @@ from ray.tune.experiment import Experiment
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from nbtune.engine.search.algorithms import make_search
+from nbtune.engine.search.make import make_search
 from nbtune.engine.tune.control import Control, InterruptedRun
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.user_part import Failures
+from nbtune.spec.options.named import Named
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
 
@@ -102,7 +103,7 @@ def test_a_search_algorithm_that_cannot_be_saved_at_all(tmp_path: Path) -> None:
 
 def test_a_sample_from_that_raises_for_some_trial(tmp_path: Path) -> None:
     space = {"n": tune.grid_search([2, 1, 0]), "x": tune.sample_from(lambda config: 1 / config["n"])}
-    wrapped = proposals("random", tmp_path, failures := Failures(), space)
+    wrapped = proposals(Named("random"), tmp_path, failures := Failures(), space)
     found = []
     while (trial := wrapped.next_trial()) is not None:
         found.append(trial.config["x"])
@@ -159,7 +160,7 @@ class StopsNever(Stopper):
 
 @pytest.mark.parametrize("conditions", [StopsNever(), lambda trial_id, result: result["nothing"]])
 def test_a_stop_condition_that_raises_ends_the_loop_with_the_next_step(conditions: Any) -> None:
-    stopping = Stopping(conditions, None, None, None, failures := Failures())
+    stopping = Stopping(conditions, (), None, failures := Failures())
     assert stopping("ab", dict(RESULT)) is False, "the trial goes on"
     search, recorder = SimpleNamespace(), SimpleNamespace()
     scheduler = SimpleNamespace(controller=None, pausing={})

@@ -8,6 +8,7 @@ import pytest
 from nbtune.engine.trial.payload import describe_captured
 from nbtune.errors import SpecError
 from nbtune.launch.prepare import prepare_cell, prepare_function
+from nbtune.launch.start import recorded_options
 
 
 def test_a_function_that_cannot_be_pickled_is_reported():
@@ -86,3 +87,23 @@ def test_arguments_of_a_function_that_do_not_match_the_space_are_reported():
     ):
         prepare_function(train, {"lr": 0.1, "hidden": 1, "extra": 2}, {})
     assert prepare_function(train, {"lr": 0.1, "hidden": 1}, {}).program.by_name
+
+
+@pytest.mark.parametrize(
+    "stop", ["accuracy >= 0.9 or los < 1", "los=1", {"los": 1}, "plateau(los, 5) and iterations > 3 and time_s < 1"]
+)
+def test_a_stop_condition_on_a_metric_that_is_never_reported(stop):
+    def train(lr):
+        return {"accuracy": lr, "loss": 1}
+
+    cell = "lr: uniform(0, 1)\nreport(accuracy=lr, loss=1)"
+    with pytest.raises(SpecError, match=r"stop=….*never reports 'los' \(did you mean 'loss'\?\); it reports accuracy"):
+        prepare_cell(cell, {"stop": stop}, {})
+    with pytest.raises(SpecError, match="the function never reports 'los'"):
+        prepare_function(train, {"lr": 1}, {"stop": stop})
+    prepare_cell(f"values = {{'los': 1}}\n{cell}\nreport(**values)", {"stop": stop}, {})
+
+
+def test_a_valid_stop_condition_is_recorded_as_it_was_written():
+    prepared = prepare_cell("lr: uniform(0, 1)\nreport(acc=lr)", {"stop": "acc>=0.9 or iterations > 3"}, {})
+    assert recorded_options(prepared.spec)["stop"] == "acc>=0.9 or iterations > 3"

@@ -23,9 +23,13 @@ INVALID: dict[str, Any] = {
     "mode": "up",
     "scope": "first",
     "samples": 0,
+    "repeat": 0,
     "search": "optona",
     "scheduler": 5,
+    "mutate": 5,
     "points": [1],
+    "warm_start": 5,
+    "try_best": 0,
     "seed": -1,
     "cpus": "two",
     "gpus": -1,
@@ -34,12 +38,19 @@ INVALID: dict[str, Any] = {
     "max_concurrent": 0,
     "max_failures": -2,
     "reuse_actors": "maybe",
+    "fail_fast": "soon",
+    "callbacks": 5,
     "time_budget": "soon",
     "stop": 5,
     "driver_resources": "safe_node",
     "storage": "",
     "storage_filesystem": "s3",
     "keep_checkpoints": 0,
+    "keep_by": "best",
+    "checkpoint_frequency": -1,
+    "checkpoint_at_end": "maybe",
+    "trial_name_creator": 5,
+    "trial_dirname_creator": 5,
     "workers": "4-2",
     "scaling": 2,
     "framework": "toch",
@@ -66,6 +77,8 @@ COMBINATIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"workers": 2, "backend": "nncl"}, ["backend"]),
     ({"metric": "acc", "mode": "max"}, ["metric"]),
     ({"samples": 20_000}, []),
+    ({"metric": "loss", "mode": "min", "samples": 4, "scheduler": "pbt", "repeat": 2}, ["repeat"]),
+    ({"metric": "a,b", "mode": "min,max", "repeat": 2}, ["repeat"]),
 ]
 FLAGS = {option.flag for option in OPTIONS.values()} | {"--space", "--dry-run", "--no-wait", "--replace", "--new"}
 
@@ -154,6 +167,7 @@ def test_the_spelling_holds_for_every_error_of_nbtune() -> None:
 _COMMANDS = {"--failed", "--code", "--checkpoint", "--idle", "--trust"}  # of `%tune COMMAND`
 _OF_RAY = {"--serialized-runtime-env-context", "--language", "--address", "--head", "--block", "--no-monitor",
            "--disable-usage-stats", "--gcs-address", "--autoscaling-config", "--execute", "--node-id"}  # fmt: skip
+_OF_PIP = {"--no-deps"}
 
 
 _WRITERS = ("spec/options/", "spec/forms/", "notebook/")  # that parse and write the magic line itself
@@ -174,6 +188,6 @@ def test_no_message_of_the_source_shows_a_flag_that_does_not_exist() -> None:
         place = path.relative_to(root).as_posix()
         for text in messages_of(path):
             flags = flags_in(text)
-            assert flags <= FLAGS | _COMMANDS | _OF_RAY, f"{place}: {text!r}"
+            assert flags <= FLAGS | _COMMANDS | _OF_RAY | _OF_PIP, f"{place}: {text!r}"
             if not place.startswith(_WRITERS):
                 assert not flags & options, f"{place}: {text!r} should use option_ref"

@@ -169,6 +169,17 @@ def test_a_form_from_a_study():
     assert form.suggestions
 
 
+def test_a_form_from_a_study_of_several_objectives():
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    optuna.logging.disable_default_handler()
+    study.optimize(lambda trial: (trial.suggest_float("x", 2, 4), 1), n_trials=20)
+    form = nbtune.SpaceForm(study)
+    assert "--metric score_1,score_2 --mode max,min" in form.text
+    assert list(form.suggestions) == [], "no trial is the best one"
+    study.set_metric_names(["acc", "latency"])
+    assert "--metric acc,latency --mode max,min" in nbtune.SpaceForm(study).text
+
+
 @pytest.mark.parametrize("source", [3, object()])
 def test_other_sources_are_refused(source):
     with pytest.raises(SpecError, match="expected a search space"):
@@ -198,7 +209,7 @@ def test_writing_inserts_the_cell_into_the_notebook(monkeypatch):
 
 
 def test_the_form_is_a_space_to_the_magic():
-    from nbtune.launch.prepare import as_space
+    from nbtune.launch.check_space import as_space
 
     form = nbtune.SpaceForm(CELL)
     assert as_space(form, []) is form.space

@@ -22,7 +22,7 @@ from tests.unit.feed import feed
 
 
 def note_of(store):
-    return no_value_note(store.state(0), store.metric)
+    return no_value_note(store.state(0), store.objectives)
 
 
 def store_of(*reports, metric="loss", status="finished", over=True):

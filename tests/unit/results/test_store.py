@@ -386,6 +386,73 @@ def test_reading_in_between_changes_nothing():
     assert store.history()["x"].tolist() == [2**60 + 1, 0.5, "a"]
 
 
+NAMES = st.lists(
+    st.sampled_from(
+        [
+            "error",
+            "status",
+            "iterations",
+            "time_s",
+            "trial",
+            "checkpoint",
+            "x",
+            "y",
+            "y_best",
+            "best_iteration",
+            "pareto",
+            "metrics/error",
+            "config/error",
+            "metrics/metrics/error",
+            "trial/pareto",
+            "metrics/trial",
+        ]
+    ),
+    unique=True,
+)
+
+
+@given(metrics=NAMES, parameters=NAMES, objective=st.sampled_from(["y", "error", None]))
+@settings(max_examples=300)
+def test_each_metric_and_parameter_has_a_column_whatever_its_name(metrics, parameters, objective):
+    """Every value here is a different number, so that it tells what a column shows."""
+    taken = {"trial", "status", "iterations", "time_s", "checkpoint", "error"}
+    values = {("metrics", name): 100.0 + number for number, name in enumerate(metrics)}
+    values |= {("config", name): 200.0 + number for number, name in enumerate(parameters)}
+    own = {
+        kind: {name: value for (one, name), value in values.items() if one == kind} for kind in ("metrics", "config")
+    }
+    store = store_of(
+        added(7, **own["config"]),
+        started(7),
+        reported(7, 3, **own["metrics"]),
+        failed(7, True),
+        ended(7, "failed", "error"),
+        metric=objective,
+        mode=objective and "max",
+    )
+    frame = store.frame()
+    assert frame.columns.is_unique
+    flat = frame.reset_index()
+    row = flat.iloc[0]
+    assert (row["trial"], row["status"], row["iterations"], row["error"]) == (7, "failed", 3, "ValueError: no")
+    shown = {}
+    for (kind, name), value in values.items():
+        columns = [column for column in frame if isinstance(row[column], float) and row[column] == value]
+        is_copied = kind == "metrics" and name == objective  # as its best value
+        assert len(columns) == 1 + is_copied, (kind, name, columns)
+        shown[kind, name] = columns[0]
+        assert columns[0].endswith(name)
+    for name in metrics:
+        assert (shown["metrics", name] == name) == (name not in taken)
+        assert name not in taken or shown["metrics", name].startswith("metrics/")
+    for name in parameters:
+        if shown["config", name] == name:
+            assert name not in taken
+        else:
+            assert name in taken or name in frame, "a metric has it"
+            assert shown["config", name].startswith("config/")
+
+
 # -- any order, any pieces -------------------------------------------------------------------------
 
 METRICS = st.dictionaries(
@@ -436,10 +503,12 @@ def test_neither_the_order_among_trials_nor_the_chunks_matter(data, trials, mode
         pd.testing.assert_frame_equal(one, two, check_like=True)
     assert (first.best() and first.best().number) == (second.best() and second.best().number)
     assert +first.counts == +second.counts
-    either = {"metrics": 0, "changed": 0, "row": 0, "value_row": 0}
-    assert repr([vars(first.trials[n]) | either for n in first.trials]) == repr(
-        [vars(second.trials[n]) | either for n in first.trials]
-    )
+    either = {"metrics": 0, "changed": 0, "row": 0}
+
+    def known(state):
+        return vars(state) | either | {"values": [value._replace(row=0) for value in state.values]}
+
+    assert repr([known(first.trials[n]) for n in first.trials]) == repr([known(second.trials[n]) for n in first.trials])
 
 
 def test_repeated_reports_of_a_retry_occur_once():

@@ -128,7 +128,12 @@ def test_notebook_variables_are_captured_despite_a_star_import():
 def problems(metric, cell, namespace=None):
     parsed, _ = parse_cell(cell, namespace or {})
     found = capture(parsed.names, namespace or {})
-    return [p.render("line") for p in metric_problems(metric, parsed.reports, found.values.values(), "cell")]
+    return [
+        p.render("line")
+        for p in metric_problems(
+            [] if metric is None else [("metric", metric)], parsed.reports, found.values.values(), "cell"
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -204,9 +209,9 @@ def test_a_module_of_the_user_may_report_any_metric(tmp_path, monkeypatch):
         {"captured": [my_training.fit]},
         {"captured": [], "imports": ["my_training"]},
     ):
-        assert metric_problems("acc", nothing, kind="cell", **own) == []
+        assert metric_problems([("metric", "acc")], nothing, kind="cell", **own) == []
     for library in ({"captured": [json, json.dumps]}, {"captured": [], "imports": ["json", "torch", "numpy"]}):
-        assert len(metric_problems("acc", nothing, kind="cell", **library)) == 1
+        assert len(metric_problems([("metric", "acc")], nothing, kind="cell", **library)) == 1
 
 
 def test_nbtune_frameworks_may_report_any_metric():
@@ -217,8 +222,8 @@ def test_nbtune_frameworks_may_report_any_metric():
     exec("def fit(): nbtune.lightning.trainer().fit(model)", namespace)
     for value in (nbtune.lightning, nbtune.lightning.trainer, namespace["fit"]):
         assert may_report(value)
-        assert metric_problems("loss", nothing, [value], "cell") == []
-    assert len(metric_problems("loss", nothing, [nbtune], "cell")) == 1
+        assert metric_problems([("metric", "loss")], nothing, [value], "cell") == []
+    assert len(metric_problems([("metric", "loss")], nothing, [nbtune], "cell")) == 1
 
 
 def test_ipython_builtins_are_a_problem():
@@ -231,10 +236,12 @@ def test_a_misspelled_metric_is_found_after_a_star_import_of_nbtune():
     import nbtune
 
     reports = Reports(("accuracy",), True, True)
-    (problem,) = metric_problems(
-        "acuracy", reports, unseen_reporters({"report": nbtune.report, "loguniform": nbtune.loguniform}), "cell"
-    )
-    assert "did you mean 'accuracy'" in problem.message
+    values = unseen_reporters({"report": nbtune.report, "loguniform": nbtune.loguniform})
+    misspelled, known, unknown = ("metric", "acuracy"), ("stop", "accuracy"), ("stop", "loss")
+    problems = metric_problems([misspelled, known, unknown], reports, values, "cell")
+    assert [problem.option for problem in problems] == ["metric", "stop"]
+    assert "did you mean 'accuracy'" in problems[0].message
+    assert "never reports 'loss'; it reports accuracy" in problems[1].message
 
 
 ALIASES = """

@@ -449,6 +449,14 @@ def test_the_default_body_reports_the_metric():
     )
 
 
+def test_the_default_body_reports_every_objective():
+    text = checked(number_row(), line=read_line("--metric acc,latency --mode max,min")).text
+    assert "report(acc=epoch / 3, latency=epoch / 3)" in text
+    assert text.startswith("%%tune --metric acc,latency --mode max,min\n")
+    nested = checked(number_row(), line=read_line("--metric val/acc,latency --mode max,min")).text
+    assert "report(**{'val/acc': epoch / 3, 'latency': epoch / 3})" in nested
+
+
 def test_the_default_body_follows_the_constants():
     form = Form.read("a: uniform(0, 1)\nepochs = 10", {}, {})
     assert form.check(form.layout.rows, form.line).text.startswith(

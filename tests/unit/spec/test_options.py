@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.fs as pafs
 import pytest
+from ray import tune
 from ray.train import ScalingConfig
 from ray.train.torch import TorchConfig
 from ray.tune import PlacementGroupFactory
@@ -15,6 +16,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.stopper import MaximumIterationStopper
 
+from nbtune.spec.options.condition import Condition
+from nbtune.spec.options.named import Named
+from nbtune.spec.options.objectives import Objective
 from nbtune.spec.options.options import OPTIONS, Spec, make_spec
 from nbtune.spec.plan.shape import Shape
 from nbtune.spec.plan.workers import TunedWorkers
@@ -22,7 +26,13 @@ from nbtune.spec.plan.workers import TunedWorkers
 
 def only(name, value):
     """Return the spec of one option, with whatever goes with it, and its problems."""
-    with_it = {"metric": {"mode": "min"}, "mode": {"metric": "loss"}}.get(name, {})
+    together = {
+        "metric": {"mode": "min"},
+        "mode": {"metric": "loss"},
+        "try_best": {"warm_start": "digits"},
+        "keep_by": {"keep_checkpoints": 1},
+    }
+    with_it = together.get(name, {})
     needs_metric = {} if name in ("metric", "mode") else {"metric": "loss", "mode": "min"}
     if OPTIONS[name].group == OPTIONS["workers"].group and name not in ("workers", "scaling"):
         with_it = {"workers": 2}
@@ -36,7 +46,17 @@ SEARCH = BasicVariantGenerator()
 STOPPER = MaximumIterationStopper(3)
 
 LOCAL = pafs.LocalFileSystem()
+CALLBACK = tune.Callback()
 VALID = [
+    ("callbacks", CALLBACK, (CALLBACK,)),
+    ("callbacks", [CALLBACK, CALLBACK], (CALLBACK, CALLBACK)),
+    ("checkpoint_at_end", "no", False),
+    ("checkpoint_frequency", "3", 3),
+    ("fail_fast", "yes", True),
+    ("keep_by", "latest", "latest"),
+    ("keep_by", "min val/loss", "min val/loss"),
+    ("trial_dirname_creator", str, str),
+    ("trial_name_creator", str, str),
     ("name", "digits", "digits"),
     ("name", "_2", "_2"),
     ("metric", "val/acc", "val/acc"),
@@ -45,19 +65,29 @@ VALID = [
     ("scope", "all", "all"),
     ("scope", "last-5-avg", "last-5-avg"),
     ("samples", 20, 20),
+    ("repeat", "3", 3),
+    ("repeat", 1, 1),
     ("samples", "20", 20),
     ("samples", np.int64(3), 3),
-    ("search", "random", "random"),
-    ("search", "grid", "grid"),
-    ("search", "optuna", "optuna"),
+    ("search", "random", Named("random")),
+    ("search", "grid", Named("grid")),
+    ("search", "optuna", Named("optuna")),
+    ("search", "optuna(sampler='gp', n=5)", Named("optuna", {"sampler": "gp", "n": 5})),
+    ("search", ("optuna", {"sampler": SCHEDULER}), Named("optuna", {"sampler": SCHEDULER})),
+    ("search", Named("grid"), Named("grid")),
     ("search", SEARCH, SEARCH),
-    ("scheduler", "fifo", "fifo"),
-    ("scheduler", "asha", "asha"),
+    ("scheduler", "fifo", Named("fifo")),
+    ("scheduler", "asha", Named("asha")),
     ("scheduler", SCHEDULER, SCHEDULER),
+    ("mutate", "lr, model/hidden,lr", ("lr", "model/hidden")),
+    ("mutate", ["lr"], ("lr",)),
     ("points", [{"lr": 0.1}, {"lr": 0.2}], ({"lr": 0.1}, {"lr": 0.2})),
     ("points", {"lr": 0.1}, ({"lr": 0.1},)),
     ("points", pd.DataFrame({"lr": [0.1, 0.2]}), ({"lr": 0.1}, {"lr": 0.2})),
     ("points", [], ()),
+    ("warm_start", "digits", "digits"),
+    ("warm_start", Path("/old/digits"), "/old/digits"),
+    ("try_best", "3", 3),
     ("seed", "0", 0),
     ("seed", 7, 7),
     ("cpus", "0.5", 0.5),
@@ -79,6 +109,8 @@ VALID = [
     ("stop", "accuracy=0.98", {"accuracy": 0.98}),
     ("stop", "iterations=50,loss=0", {"iterations": 50, "loss": 0}),
     ("stop", {"accuracy": 1}, {"accuracy": 1}),
+    ("stop", "accuracy <= 1", Condition("accuracy <= 1")),
+    ("stop", " plateau(loss, 5, std=0.1)", Condition("plateau(loss, 5, std=0.1)")),
     ("stop", STOPPER, STOPPER),
     ("stop", max, max),
     ("storage", "s3://bucket/sweeps", "s3://bucket/sweeps"),
@@ -120,6 +152,14 @@ def test_valid_values_are_converted(name, value, expected):
 
 
 INVALID = [
+    ("callbacks", tune.Callback, "expected callbacks, objects of subclasses of ray.tune.Callback"),
+    ("callbacks", "wandb", "expected callbacks, objects of subclasses of ray.tune.Callback, got 'wandb'"),
+    ("checkpoint_at_end", 1.5, "expected yes or no"),
+    ("checkpoint_frequency", -1, "expected an integer >= 0"),
+    ("fail_fast", "raise", "expected yes or no"),
+    ("keep_by", "loss", 'expected "latest", "min NAME" or "max NAME" with the name of a metric'),
+    ("trial_dirname_creator", "x", "expected a function that takes one of Ray Tune's trials"),
+    ("trial_name_creator", 1, "expected a function that takes one of Ray Tune's trials"),
     ("storage", "", "expected a folder or URI, got ''"),
     ("storage_filesystem", "s3", "expected a pyarrow.fs.FileSystem"),
     ("workers", 0, "expected an integer >= 1, MIN-MAX for an elastic run"),
@@ -141,24 +181,47 @@ INVALID = [
     ("name", "2nd", "expected a variable name"),
     ("name", "", "expected a variable name"),
     ("name", 5, "expected a variable name"),
-    ("metric", "", "expected a non-empty text"),
-    ("metric", 1, "expected a non-empty text"),
-    ("mode", "maximum", "expected min or max, got 'maximum'"),
+    ("metric", "", "expected a metric, or several, NAME,NAME,…"),
+    ("metric", 1, "expected a metric, or several"),
+    ("metric", "a,,b", "expected a metric, or several"),
+    ("metric", ["a", 1], "expected a metric, or several"),
+    ("metric", "a,b,a", "'a' is given more than once"),
+    ("mode", "maximum", "expected min or max, with several metrics one for each, max,min; got 'maximum'"),
+    ("mode", [], "expected min or max"),
+    ("mode", ["max", 1], "expected min or max"),
     ("mode", "mx", "did you mean 'max'?"),
     ("scope", "best", "expected all or last or avg or last-5-avg or last-10-avg, got 'best'"),
     ("scope", "last-5-av", "did you mean 'last-5-avg'?"),
     ("samples", 0, "expected an integer >= 1"),
+    ("repeat", 0, "expected an integer >= 1"),
+    ("repeat", "often", "expected an integer >= 1"),
     ("samples", "many", "expected an integer >= 1"),
     ("samples", 2.5, "expected an integer"),
     ("samples", "2.5", "expected an integer"),
     ("samples", True, "expected an integer"),
     ("search", "optona", "did you mean 'optuna'?"),
-    ("search", 5, "expected random, grid, optuna or an object from ray.tune.search, got 5"),
+    ("search", 5, "zoopt or an object from ray.tune.search, got 5"),
+    ("search", "asha", "asha is a scheduler, and this is a search algorithm"),
+    ("scheduler", "optuna", "optuna is a search algorithm, and this is a scheduler"),
+    ("search", SCHEDULER, "is a scheduler, and this is a search algorithm"),
+    ("scheduler", SEARCH, "is a search algorithm, and this is a scheduler"),
+    ("search", ("optuna",), "expected a pair of a name and a dictionary of arguments"),
+    ("search", "optuna(sampler=gp)", "text is written in quotes, sampler='gp'"),
+    ("search", "optuna(", "expected NAME or NAME(ARGUMENT=VALUE, …)"),
     ("scheduler", "ahsa", "did you mean 'asha'?"),
-    ("scheduler", object, "expected fifo, asha or an object from ray.tune.schedulers"),
+    (
+        "scheduler",
+        object,
+        "expected fifo, asha, hyperband, median, pbt, pb2, pbt_replay, bohb, resources or an object from ray.tune.schedulers",
+    ),
+    ("mutate", "lr,,", "expected NAME,… or a list of names"),
+    ("mutate", 5, "expected NAME,… or a list of names"),
     ("points", "lr=0.1", "expected a list of dictionaries"),
     ("points", [1, 2], "expected a list of dictionaries"),
     ("points", 5, "expected a list of dictionaries"),
+    ("warm_start", 3, "expected an experiment, its name or path, an optuna.Study, or a DataFrame"),
+    ("warm_start", "", "expected an experiment"),
+    ("try_best", 0, "expected an integer >= 1"),
     ("seed", -1, "expected an integer >= 0"),
     ("cpus", "two", "expected a number >= 0"),
     ("cpus", -1, "expected a number >= 0"),
@@ -174,9 +237,11 @@ INVALID = [
     ("reuse_actors", "maybe", "expected yes or no (in Python True or False), got 'maybe'"),
     ("reuse_actors", 1, "expected yes or no (in Python True or False), got 1"),
     ("time_budget", "soon", "expected a duration > 0"),
-    ("stop", "accuracy", "expected NAME=NUMBER,…"),
+    ("stop", "accuracy", "expected a comparison such as accuracy >= 0.99, got accuracy"),
+    ("stop", "accuracy=", "expected NAME=NUMBER,…"),
+    ("stop", "accuracy = 0.99 or iterations = 50", "cannot be read: invalid syntax; compare with"),
     ("stop", {}, "expected at least one condition METRIC=NUMBER"),
-    ("stop", 5, "expected METRIC=NUMBER, a dictionary, a ray.tune.Stopper"),
+    ("stop", 5, "expected a condition such as accuracy >= 0.99, METRIC=NUMBER, a dictionary, a ray"),
     ("keep_checkpoints", 0, "expected an integer >= 1"),
     ("wait", "yes", "expected True or False, got 'yes'"),
 ]
@@ -197,7 +262,28 @@ def test_every_option_has_valid_and_invalid_examples():
 
 
 def test_the_spec_has_a_field_for_every_option():
-    assert set(OPTIONS) == {field.name for field in dataclasses.fields(Spec)}
+    assert {*OPTIONS, "several"} == {field.name for field in dataclasses.fields(Spec)}
+
+
+def test_several_metrics_are_objectives():
+    expected = (Objective("accuracy", "max"), Objective("val/loss", "min"))
+    texts = {"metric": "accuracy, val/loss", "mode": "max,min"}
+    for given in (texts, {"metric": ["accuracy", "val/loss"], "mode": ("max", "min")}):
+        spec, problems = make_spec(given)
+        assert problems == []
+        assert (spec.metric, spec.mode, spec.objectives, spec.scope) == (None, None, expected, "last")
+    assert make_spec({**texts, "scope": "avg"})[0].scope == "avg"
+    one = make_spec({"metric": ["loss"], "mode": ["min"]})[0]
+    assert (one.metric, one.mode, one.objectives, one.scope) == ("loss", "min", (Objective("loss", "min"),), "all")
+    assert make_spec({})[0].objectives == ()
+    for given, message in [
+        ({"metric": "a,b"}, "--mode: required with --metric: give min or max for each, such as --mode max,min"),
+        ({"metric": "a,b", "mode": "max"}, "--mode: expected a mode for each of the metrics a, b, got max"),
+        ({"metric": "a", "mode": "max,min"}, "--mode: expected one for a, got max, min"),
+        ({"mode": "max,min"}, "--mode: given without --metric"),
+    ]:
+        (problem,) = make_spec(given)[1]
+        assert message in problem.render("line")
 
 
 def test_flags_have_dashes():

@@ -1,6 +1,7 @@
 """nbtune.spec.plan.plan: how many trials run at once on a cluster, and the text of the plan."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,12 @@ def test_max_concurrent_limits_the_number_of_trials():
 def test_the_number_of_trials_is_a_limit():
     made = plan({"CPU": 1}, TWO, 2, 3)
     assert (made.concurrent, made.limited_by, made.waves) == (2, "trials", 1)
+
+
+def test_repeats_are_counted_as_trials_of_configurations():
+    plan = replace(make_plan(Shape(({"CPU": 1},)), [{"CPU": 2}], 90), repeat=3)
+    assert str(plan).startswith("30 configurations × 3 repeats = 90 trials, 2 at once (limited by CPU), 45 waves")
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 def test_a_limit_without_effect_is_not_mentioned():

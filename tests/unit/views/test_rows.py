@@ -70,7 +70,7 @@ def test_the_first_message_has_everything_and_later_ones_only_changes():
         [0, "pending", 3.0, 3.0, 1, 0.1, 1, 1, 0.5],
         [1, "pending", None, None, None, 0.2, None, 0, None],
     ]
-    assert first["best"] == 0
+    assert first["best"] == [0]
     assert rows.message() is None
     feed(store, reported(0, 2, loss=4.0, extra=1))
     second = rows.message()

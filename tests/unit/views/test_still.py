@@ -232,7 +232,7 @@ def test_any_values_can_be_drawn(trials, mode):
 
 
 def curves_of(store):
-    return collect(store, store.metric, store.ranked(), store.best())
+    return collect(store, store.metric, store.ranked())
 
 
 def test_kinds_of_curves_have_different_styles():
@@ -385,7 +385,7 @@ def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
         assert any(f"1 {word}" in line for line in words(store))
         assert any(shown in line for line in words(store))
         assert shown in still(store)["text/plain"]
-        states, best = store.ranked(), store.best()
-        lines = "\n".join(draw(collect(store, "acc", states, best), 0, 0, 700))
+        states = store.ranked()
+        lines = "\n".join(draw(collect(store, "acc", states), 0, 0, 700))
         assert word in lines  # the legend
         assert lines.count('<path d="M') >= 4  # both curves, beside the axes

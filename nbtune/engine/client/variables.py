@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-__all__ = ["changed_variables"]
+from nbtune.engine.protocol.environment import set_at_start
+
+__all__ = ["changed_variables", "variables_at_import"]
 
 _NOT_THE_USERS = (
     "RAY_", "NBTUNE_", "JPY_", "IPYTHON", "PYDEVD_", "JUPYTER", "VSCODE_", "CLICOLOR", "FORCE_COLOR", "_",
@@ -53,6 +55,15 @@ def changed_variables(*, same_machine: bool, start: Mapping[str, str] = _START) 
         for name in sorted(names)
         if not name.startswith(_NOT_THE_USERS) and name not in excluded and not _is_rays(os.environ.get(name))
     }
+
+
+def variables_at_import() -> dict[str, str]:
+    """Return the changed variables that libraries read when they are imported.
+
+    Some packages set such variables themselves, as scikit-learn does.
+    """
+    changed = changed_variables(same_machine=True)
+    return set_at_start({name: value for name, value in changed.items() if value is not None})
 
 
 def _is_rays(value: str | None) -> bool:

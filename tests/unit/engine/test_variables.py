@@ -1,4 +1,4 @@
-"""nbtune.launch.environment: which environment variables of the kernel trials are given."""
+"""nbtune.engine.client.variables: which environment variables of the kernel trials are given."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
+from nbtune.engine.client.variables import changed_variables
 from nbtune.engine.protocol.environment import set_variables
-from nbtune.launch.environment import changed_variables
 
 PROGRAM = """
 import os
@@ -18,7 +18,7 @@ del os.environ["DELETED"]
 os.environ["RAY_ADDRESS"] = os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["MPLBACKEND"] = "0"
 os.environ["PATH"] += ":/opt/tool"
 os.putenv("NOT_IN_OS_ENVIRON", "x")
-from nbtune.launch.environment import changed_variables
+from nbtune.engine.client.variables import changed_variables
 print(repr([changed_variables(same_machine=same) for same in (True, False)]))
 """
 
@@ -33,7 +33,9 @@ def test_what_code_has_changed_since_the_start_of_the_process():
 
 
 def test_nothing_has_changed_in_a_fresh_process():
-    program = "from nbtune.launch.environment import changed_variables\nprint(changed_variables(same_machine=True))"
+    program = (
+        "from nbtune.engine.client.variables import changed_variables\nprint(changed_variables(same_machine=True))"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert eval(result.stdout) == {}
 

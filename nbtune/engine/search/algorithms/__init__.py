@@ -1,0 +1,1 @@
+"""The search algorithms, a module for each library."""

@@ -1,0 +1,1 @@
+"""Ray Tune's searchers, mended where they wait forever or learn less than their library can."""

@@ -1,0 +1,1 @@
+"""The schedulers, a module for each."""

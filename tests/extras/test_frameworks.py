@@ -1,0 +1,73 @@
+"""Trials of two workers in each framework besides plain PyTorch: they train together, also after a kill and a pause."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbtune
+from tests.extras.trained import CASES, ROUNDS, Case
+
+OPTIONS = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}
+
+
+def told(trial: Any, rank: int) -> list[tuple[int, int, int]]:
+    """Return what a worker has printed at each of its starts: processes, the round it starts from, and its id."""
+    found = re.findall(r"(\d+) processes, from round (\d+), pid (\d+)", trial.logs(rank=rank))
+    return [(int(count), int(start), int(pid)) for count, start, pid in found]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_train_together(run: Any, name: str) -> None:
+    case: Case = CASES[name]
+    experiment = run(
+        case.make(None), {"rate": nbtune.grid_search([0.02, 0.05])}, **OPTIONS, max_concurrent=1, wait=True
+    )
+    assert experiment.status == "finished", experiment.error
+    assert experiment.df["status"].tolist() == ["finished"] * 2, experiment.df
+    assert experiment.df["iterations"].tolist() == [ROUNDS] * 2
+    pids = []
+    for trial in experiment.trials.values():
+        starts = [told(trial, rank) for rank in range(2)]
+        assert [[one[:2] for one in of_rank] for of_rank in starts] == [[(2, 0)], [(2, 0)]]
+        pids.append({of_rank[0][2] for of_rank in starts})
+        losses = trial.history["loss"].tolist()
+        assert min(losses[1:]) < losses[0], losses
+        assert case.load(trial.checkpoints[-1].path) == ROUNDS
+    assert len(pids[0]) == 2
+    assert (pids[0] == pids[1]) == case.reused, "the workers of the first trial train the second one"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trials_are_stopped_paused_and_killed(run: Any, until: Any, tmp_path: Path, name: str) -> None:
+    case: Case = CASES[name]
+    gate = tmp_path / "gate"
+    space = {"rate": nbtune.grid_search([0.1, 0.05])}
+    experiment = run(case.make(gate), space, **OPTIONS, max_concurrent=1, max_failures=1)
+    until(lambda: experiment.trials and experiment.trials[0]._state.iterations >= 1, "it reports")
+    experiment.trials[0].stop()
+    until(lambda: len(experiment.trials) > 1 and experiment.trials[1]._state.iterations >= 1, "the next one reports")
+    assert experiment.trials[0].status == "stopped"
+    trial = experiment.trials[1]
+    trial.pause()
+    until(lambda: trial.status == "paused", "it is paused")
+    paused_after = trial._state.iterations
+    trial.resume()
+    until(lambda: trial._state.iterations > paused_after, "it goes on")
+    os.kill(int(trial.workers["pid"][1]), signal.SIGKILL)
+    until(lambda: trial._state.failures == 1, "its failure is told")
+    assert "the process of worker 1 has ended without a message" in trial.error
+    gate.touch()
+    assert experiment.wait(120).status == "finished", experiment.error
+    assert trial.status == "finished", trial.error
+    assert trial.history["iteration"].tolist() == list(range(1, ROUNDS + 1))
+    starts = told(trial, 0)
+    assert [count for count, _, _ in starts] == [2, 2, 2]
+    assert starts[1][1] == paused_after
+    assert paused_after <= starts[2][1] <= ROUNDS
+    assert case.load(trial.checkpoints[-1].path) == ROUNDS

@@ -1,0 +1,215 @@
+"""nbtune.launch.check_framework: workers are those of the framework that the code imports, or the code is refused."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import types
+from importlib.machinery import ModuleSpec
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbtune.launch.check_framework import with_framework
+from nbtune.spec.cell.capture import capture, global_names
+from nbtune.spec.cell.names import FreeNames
+from nbtune.spec.options.options import make_spec
+from nbtune.spec.plan.frameworks import FRAMEWORKS, canonical_name
+
+PACKAGES = [(name, package) for name, framework in FRAMEWORKS.items() for package in framework.packages]
+FORMS = {
+    "at the top": "import {0}\ndef train(config): return {0}.f()",
+    "under another name": "import {0} as x\ndef train(config): return x.f()",
+    "a function of it": "from {0} import f\ndef train(config): return f()",
+    "a class of it": "from {0} import C\ndef train(config): return C()",
+    "an object of it": "from {0} import C\nc = C()\ndef train(config): return c",
+    "a subclass": "from {0} import C\nclass D(C): pass\ndef train(config): return D()",
+    "inside": "def train(config):\n    import {0}\n    return {0}.f()",
+    "a module of it inside": "def train(config):\n    from {0}.sub import f\n    return f()",
+    "in a helper": "def fit():\n    import {0} as x\n    return x\ndef train(config): return fit()",
+    "in a method": "class Own:\n    def fit(self):\n        from {0} import C\n        return C\ndef train(config): return Own().fit()",
+    "in a closure": "def make():\n    import {0} as x\n    def train(config): return x.f()\n    return train\ntrain = make()",
+    "in a partial": "import functools\nfrom {0} import f\ng = functools.partial(f, 1)\ndef train(config): return g()",
+    "Ray's part of it": "def train(config):\n    import ray.train.{1}\n    return 1",
+    "a name of Ray's part": "def train(config):\n    from ray.train.{1} import f\n    return 1",
+    "Ray's part by from": "def train(config):\n    from ray.train import {1} as x\n    return 1",
+}
+
+
+@pytest.fixture(scope="module")
+def packages():
+    """Packages of the frameworks' names, which are not installed here, with a function, a class and a module each."""
+    made = {}
+    for _, package in [*PACKAGES, ("horovod", "horovod"), ("tensorflow", "keras")]:
+        for name in (package, f"{package}.sub"):
+            module = made[name] = types.ModuleType(name)
+            exec("def f(*given): return 1\nclass C: pass", vars(module))
+            module.__path__ = []
+            module.__spec__ = ModuleSpec(name, None)
+        made[package].sub = made[f"{package}.sub"]
+    before = {name: sys.modules.get(name) for name in made}
+    sys.modules.update(made)
+    yield made
+    for name, module in before.items():
+        if module is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = module
+
+
+def checked(source, **options):
+    """Return the options, the notes and the problems for a function `train`."""
+    namespace = {"__name__": "__main__"}
+    exec(textwrap.dedent(source), namespace)
+    spec, problems = make_spec({"workers": 2, **options})
+    assert not problems
+    names = dict.fromkeys(global_names(namespace["train"], namespace), 0)
+    used = capture(FreeNames(needed={name: 0 for name in names if name in namespace}), namespace).values
+    found = []
+    spec, notes = with_framework(spec, [namespace["train"], *used.values()], found)
+    return spec, notes, [problem.render("python") for problem in found if problem.code != "missing"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("name", "package"), PACKAGES)
+def test_the_framework_is_recognized_and_others_are_refused(packages, name, package, form):
+    source = FORMS[form].format(package, name)
+    spec, notes, problems = checked(source)
+    assert (spec.framework, problems) == (name, [])
+    assert any(f"those of {FRAMEWORKS[name].title}, since the code imports" in note for note in notes)
+    for other in FRAMEWORKS:
+        spec, notes, problems = checked(source, framework=other)
+        assert spec.framework == other
+        if other == name:
+            assert problems == []
+        else:
+            (problem,) = problems
+            assert f"each worker would train a model of its own with {FRAMEWORKS[name].title}" in problem
+            assert f'framework="{name}"' in problem
+
+
+@given(st.lists(st.sampled_from(PACKAGES), min_size=1, max_size=3), st.sampled_from([None, *FRAMEWORKS]))
+def test_no_package_trains_apart(imported, chosen):
+    body = "".join(f"    import {package}\n" for _, package in imported)
+    needed = {name for name, _ in imported}
+    spec, _, problems = checked(f"def train(config):\n{body}    return 1", framework=chosen)
+    assert len(problems) == len(needed - {spec.framework})
+    if chosen is None:
+        assert spec.framework in needed
+
+
+@pytest.mark.parametrize(
+    "package", ["torch", "numpy", "sklearn", "transformers", "accelerate", "lightning", "deepspeed"]
+)
+def test_what_needs_no_workers_of_its_own_trains_anywhere(package):
+    source = f"def train(config):\n    import {package}\n    return 1"
+    assert checked(source)[0].framework == "torch"
+    assert checked(source, framework="xgboost")[2] == []
+
+
+OWN_MODULES = {
+    "a module": {"own_fit.py": "import xgboost\ndef fit(): return xgboost"},
+    "a function of a module": {"own_fit.py": "def fit():\n    from xgboost import f\n    return f"},
+    "a module behind it": {"own_fit.py": "from own_deep import fit", "own_deep.py": "import xgboost.sub\nfit = 1"},
+    "a package": {
+        "own_fit/__init__.py": "from .inner import fit",
+        "own_fit/inner/__init__.py": "from ..other import fit",
+        "own_fit/other.py": "def fit():\n    import xgboost\n    return xgboost",
+    },
+}
+
+
+@pytest.mark.parametrize("use", ["inside", "captured", "a function of it"])
+@pytest.mark.parametrize("files", OWN_MODULES)
+def test_the_users_own_modules_are_searched(tmp_path, monkeypatch, packages, files, use):
+    for name, text in OWN_MODULES[files].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    sources = {
+        "inside": "def train(config):\n    from own_fit import fit\n    return fit()",
+        "captured": "import own_fit\ndef train(config): return own_fit.fit()",
+        "a function of it": "from own_fit import fit\nimport own_fit as o\ndef train(config): return o.fit()",
+    }
+    try:
+        assert checked(sources[use])[0].framework == "xgboost"
+        if use == "inside":
+            assert "own_fit" not in sys.modules, "nothing is imported"
+    finally:
+        for name in set(sys.modules) - before:
+            if name.startswith("own_"):
+                del sys.modules[name]
+
+
+def test_a_function_of_the_users_own_module_needs_what_it_uses(tmp_path, monkeypatch, packages):
+    (tmp_path / "own_many.py").write_text(
+        "import xgboost\nimport lightgbm as lgb\n"
+        "def boost(): return xgboost.f()\n"
+        "class Base:\n    def fit(self): return lgb.f()\n"
+        "class Light(Base): pass\n"
+        "def first(config): return boost()\n"
+        "def second(config): return Light().fit()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        for name, framework in (("first", "xgboost"), ("second", "lightgbm")):
+            spec, _, problems = checked(f"from own_many import {name} as fit\ndef train(config): return fit(config)")
+            assert (spec.framework, problems) == (framework, [])
+        assert len(checked("import own_many\ndef train(config): return own_many.first(config)")[2]) == 1
+    finally:
+        sys.modules.pop("own_many", None)
+
+
+def test_keras_has_the_workers_of_its_backend(packages):
+    source = "def train(config):\n    import keras{0}\n    return 1"
+    spec, notes, _ = checked(source.format(""))
+    assert spec.framework == "tensorflow"
+    assert any("which is Keras 3, fail in MultiWorkerMirroredStrategy" in note for note in notes)
+    assert checked(source.format(", torch"))[0].framework == "torch"
+    assert checked(source.format(", jax"))[0].framework == "jax"
+
+
+def test_horovod_is_refused_with_the_way_to_pytorch(packages):
+    (problem,) = checked("def train(config):\n    import horovod.torch as hvd\n    return 1")[2]
+    assert "ray.train.torch.prepare_model" in problem
+    (problem,) = make_spec({"workers": 2, "framework": "Horovod"})[1]
+    assert "Ray Train has no trainer for it any more" in problem.render("python")
+
+
+def test_a_trial_without_workers_may_import_anything(packages):
+    spec, _ = make_spec({})
+    found = []
+    assert with_framework(spec, [compile("import xgboost, jax, horovod", "x", "exec")], found) == (spec, [])
+    assert not found
+
+
+def test_a_framework_that_is_not_installed_is_said_with_its_extra(monkeypatch):
+    monkeypatch.setattr("nbtune.launch.check_framework.find_spec", lambda name: None)
+    found = []
+    spec, _ = make_spec({"workers": 2, "framework": "tensorflow"})
+    with_framework(spec, [], found)
+    text = found[0].render("python")
+    assert "there is no package tensorflow and tf_keras" in text
+    assert "pip install 'nbtune[tensorflow]'" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("pytorch", "torch"),
+        ("PyTorch-Lightning", "torch"),
+        ("transformers", "torch"),
+        ("accelerate", "torch"),
+        ("deepspeed", "torch"),
+        ("lightning", "torch"),
+        ("keras", "tensorflow"),
+        ("XGBoost", "xgboost"),
+        ("LightGBM", "lightgbm"),
+        ("JAX", "jax"),
+    ],
+)
+def test_names_that_users_type(given, name):
+    assert canonical_name(given) == name
+    assert make_spec({"workers": 2, "framework": given})[0].framework == name
