@@ -136,6 +136,7 @@ def test_a_population_that_is_killed_goes_on_with_what_it_knows(run: Any, until:
 
 
 def test_a_replay_is_paused_and_killed_and_goes_on(run: Any, until: Any, tmp_path: Path) -> None:
+    """It is killed where its parameters change, and the state of the scheduler in storage is older."""
     gate, schedule = tmp_path / "gate", [(0, {"a": 0.2}), (3, {"a": 0.9}), (6, {"a": 0.5}), (8, {"a": 0.7})]
     scheduler = ("pbt_replay", {"policy": schedule})
     experiment = run(saving(gate), {"a": nbtune.uniform(0, 1)}, scheduler=scheduler)
@@ -144,10 +145,18 @@ def test_a_replay_is_paused_and_killed_and_goes_on(run: Any, until: Any, tmp_pat
     for more in (lambda: experiment.add(a=0.5), lambda: experiment.extend(1), trial.clone):
         with pytest.raises(nbtune.ExperimentError, match="replays the schedule of one trial"):
             more()
+    snapshot = {path: path.read_bytes() for path in Path(experiment.path).iterdir() if path.is_file()}
     trial.resume()
-    until(lambda: trial._state.iterations >= 7, "two changes")
+    until(lambda: trial._state.iterations >= 5, "its next report comes with a change")
+    trial.pause()
+    until(lambda: trial.status == "paused", "it is paused with that report", 30)
     driver_of(experiment).kill()
     experiment.wait(60)
+    for path in Path(experiment.path).iterdir():
+        if path.is_file():
+            path.unlink()
+    for path, content in snapshot.items():
+        path.write_bytes(content)
     experiment = nbtune.load(experiment.path).resume()
     gate.touch()
     assert experiment.wait(90).status == "finished", experiment.error

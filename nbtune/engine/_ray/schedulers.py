@@ -24,6 +24,7 @@ __all__ = [
     "Halving",
     "ScheduleReplay",
     "base_scheduler",
+    "catch_up_schedule",
     "end_processing",
     "halvings",
     "has_had_its_time",
@@ -127,7 +128,17 @@ class ScheduleReplay(PopulationBasedTrainingReplay):
         initial = self.config
         super().on_trial_add(tune_controller, trial)
         self.config = initial  # Ray Tune keeps what was sampled if nothing changes later
-        saved = trial.latest_checkpoint_result  # of a resumed experiment whose snapshot is older than the trial
+        self.catch_up(trial)
+
+    def catch_up(self, trial: Any) -> None:
+        """Give a trial the parameters that are in force after its latest checkpoint.
+
+        The snapshot of a resumed experiment may be older than the trial, or older than this scheduler's state.
+
+        Args:
+            trial: Tune's trial.
+        """
+        saved = trial.latest_checkpoint_result
         self._advance(0 if saved is None else saved.metrics[TRAINING_ITERATION])
         trial.set_config(self.current_config)
 
@@ -143,6 +154,18 @@ class ScheduleReplay(PopulationBasedTrainingReplay):
         while self._next_policy is not None and self._next_policy[0] <= iteration:
             self.current_config, self._next_policy = self._next_policy[1], next(self._policy_iter, None)
         return self.current_config is not before
+
+
+def catch_up_schedule(scheduler: Any, trial: Any) -> None:
+    """Give a trial that a restored scheduler knows the parameters of its schedule, if it replays one.
+
+    Args:
+        scheduler: any scheduler.
+        trial: Tune's trial, with its latest checkpoint.
+    """
+    replay = base_scheduler(scheduler)
+    if isinstance(replay, ScheduleReplay):
+        replay.catch_up(trial)
 
 
 # -- successive halving ------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def last_results(past: PastTrial) -> list[dict[str, Any]]:
 
 
 def catch_up(trial: Any, past: PastTrial) -> None:
-    """Give a restored trial the parameters and checkpoints that it has according to the log.
+    """Give a restored trial the parameters, last report and checkpoints that it has according to the log.
 
     Tune restores parameters from JSON, which loses the types of some. Its snapshot may be older than the log, and name
     checkpoints that were deleted since, or that were lost.
@@ -99,6 +99,8 @@ def catch_up(trial: Any, past: PastTrial) -> None:
         past: the same trial according to the log.
     """
     trial.set_config(dict(past.config))
+    if past.iterations:
+        trial.run_metadata.last_result = tune_result(past.last_metrics, past.iterations, past.last_time_s)
     storage = trial.storage
     filesystem, root = storage.storage_filesystem, storage.experiment_fs_path
     folders = pafs.FileSelector(storage.trial_fs_path, allow_not_found=True)

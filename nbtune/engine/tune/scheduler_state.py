@@ -15,7 +15,7 @@ import ray.cloudpickle as cloudpickle
 from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 
-from nbtune.engine._ray.schedulers import FutureTrainingResult, settle_population
+from nbtune.engine._ray.schedulers import FutureTrainingResult, catch_up_schedule, settle_population
 
 __all__ = ["Restored", "dump_scheduler", "load_scheduler"]
 
@@ -54,15 +54,17 @@ def dump_scheduler(scheduler: Any, known: Collection[str], ended: Mapping[str, s
 
 
 def load_scheduler(state: bytes, trials: Mapping[str, Any], storage: Any) -> Restored:
-    """Return a scheduler as it was.
+    """Return a scheduler as it was. One that replays a schedule goes on where its trial is, which may be further.
 
     Args:
         state: what `dump_scheduler` has returned.
-        trials: Tune's trials by their ids.
+        trials: Tune's trials by their ids, with their latest checkpoints.
         storage: the storage context of any trial: the folder of the experiment may have been moved.
     """
     unpickler = _Unpickler(io.BytesIO(state), trials, storage)
     scheduler, known, ended = unpickler.load()
+    for trial_id in set(known) & trials.keys():
+        catch_up_schedule(scheduler, trials[trial_id])
     return Restored(scheduler, known, ended, list(unpickler.missing.values()))
 
 
