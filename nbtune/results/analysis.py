@@ -1,26 +1,21 @@
-"""Analysis with Optuna: an experiment as a study, and figures of it."""
+"""Optuna's figures of an experiment."""
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from nbtune.engine.protocol.recorded_space import recorded_domain
 from nbtune.errors import ExperimentError, did_you_mean
-from nbtune.results.no_best import why_no_best
 from nbtune.results.population_figures import FIGURES, mark_curves
-from nbtune.results.state import TrialState
 from nbtune.results.store import Store
-from nbtune.spec.space.values import is_plain, label
+from nbtune.results.study import to_study
 
-__all__ = ["PLOTS", "plot", "to_study"]
+__all__ = ["PLOTS", "plot"]
 
 PLOTS = {
     "curves": "plot_intermediate_values",
@@ -44,156 +39,6 @@ _STATUSES = {"stopped": "stopped early", "running": "still running", "paused": "
 """The status of a trial that has not finished -> how the title of a figure counts it."""
 _SYMBOLS = {"stopped": ("square", "■"), "running": ("triangle-up", "▲"), "paused": ("diamond", "◆")}
 """Status -> the symbol of plotly's with which the figures of single trials mark it, and as text. Others are circles."""
-
-
-def to_study(store: Store, *, for_figures: bool = False, reported: str | None = None) -> Any:
-    """Return an `optuna.Study` with every trial of an experiment.
-
-    The values of each are `Trial.values`. Trials that were stopped early are pruned ones for Optuna. The user
-    attributes "trial" and "status" of each trial are those of the experiment.
-
-    Args:
-        store: the experiment's state.
-        for_figures: whether all trials with a value are complete, except failed ones. Optuna's figures leave out all
-            others, with a scheduler that stops most trials nearly everything.
-        reported: the metric whose reports are the intermediate values; the first objective if None.
-
-    Raises:
-        ExperimentError: the experiment has no metric.
-    """
-    objectives = store.objectives
-    if not objectives:
-        raise ExperimentError(
-            why_no_best(store, None)
-            if store.metadata.get("foreign")
-            else "the experiment has no metric: start it with metric= and mode= to compare its trials"
-        )
-    import optuna
-    from optuna.study import StudyDirection
-
-    metric = reported or objectives[0].metric
-    history = store.history()
-    reports: dict[int, dict[int, float]] = {}
-    if metric in history:
-        rows = history[["trial", "iteration", metric]].dropna()
-        for trial, iteration, value in rows.itertuples(index=False):
-            if isinstance(value, (int, float)):
-                reports.setdefault(trial, {})[iteration] = float(value)
-    states = store.states()
-    space = store.metadata.get("space", {})
-    configs = {state.number: _suggested(store.value_configuration(state).parameters, space) for state in states}
-    distributions = _distributions(space, list(configs.values()))
-    with warnings.catch_warnings():
-        # Categories that are classes or functions are represented by their names.
-        warnings.simplefilter("ignore")
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        direction = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-        directions = [direction[objective.mode] for objective in objectives]
-        study = optuna.create_study(study_name=store.metadata.get("name"), directions=directions)
-        optuna.logging.set_verbosity(verbosity)
-        study.set_metric_names([objective.metric for objective in objectives])
-        study.add_trials(
-            [
-                _frozen(
-                    state,
-                    len(objectives),
-                    configs[state.number],
-                    distributions,
-                    reports.get(state.number, {}),
-                    for_figures,
-                )
-                for state in states
-            ]
-        )
-    return study
-
-
-def _suggested(parameters: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial's parameters as values that Optuna supports, without those whose condition is not met."""
-    return {
-        name: _supported(value)
-        for name, value in parameters.items()
-        if value is not None or space.get(name, {}).get("kind") != "derived"
-    }
-
-
-def _supported(value: Any) -> Any:
-    """Return a value that Optuna supports: the value itself, or its label."""
-    return value if is_plain(value) else label(value)
-
-
-def _distributions(space: Mapping[str, Any], configs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an Optuna distribution that contains all values, for each parameter that varies."""
-    import optuna.distributions as od
-
-    distributions: dict[str, Any] = {}
-    for name in dict.fromkeys(name for config in configs for name in config):
-        values = [config[name] for config in configs if name in config]
-        domain = recorded_domain(space.get(name))
-        if domain is None and len({repr(value) for value in values}) < 2:
-            continue  # a constant
-        numeric = all(type(value) in (int, float) and math.isfinite(value) for value in values)
-        if not numeric or (domain and domain["kind"] in {"choice", "grid_search"}):
-            choices = [_supported(value) for value in (domain or {}).get("values", [])]
-            distributions[name] = od.CategoricalDistribution(list({repr(v): v for v in [*choices, *values]}.values()))
-            continue
-        bounds = [*values, *(domain[end] for end in ("lower", "upper") if domain and end in domain)]
-        low, high = min(bounds), max(bounds)
-        log = bool(domain and "log" in domain["kind"] and low > 0)
-        kind = od.IntDistribution if all(type(value) is int for value in values) else od.FloatDistribution
-        distributions[name] = kind(
-            math.floor(low) if kind is od.IntDistribution else low,
-            math.ceil(high) if kind is od.IntDistribution else high,
-            log=log,
-        )
-    return distributions
-
-
-def _frozen(
-    state: TrialState,
-    objectives: int,
-    config: dict[str, Any],
-    distributions: Mapping[str, Any],
-    reports: dict[int, float],
-    for_figures: bool,
-) -> Any:
-    import optuna
-    from optuna.trial import TrialState as OptunaState
-
-    numbers = [float(one.value) for one in state.values if one.value is not None]
-    values = numbers if len(numbers) == objectives else None
-    status = {
-        "pending": OptunaState.WAITING,
-        "running": OptunaState.RUNNING,
-        "paused": OptunaState.RUNNING,
-        "failed": OptunaState.FAIL,
-        "stopped": OptunaState.PRUNED,
-    }.get(state.status, OptunaState.COMPLETE)
-    if status == OptunaState.COMPLETE and values is None:
-        status = OptunaState.FAIL
-    if for_figures and values is not None and status != OptunaState.FAIL:
-        status = OptunaState.COMPLETE
-    parameters = {name: config[name] for name in distributions if name in config}
-    trial = optuna.trial.create_trial(
-        state=status,
-        values=values if status in (OptunaState.COMPLETE, OptunaState.PRUNED) else None,
-        params=parameters,
-        distributions={name: distributions[name] for name in parameters},
-        intermediate_values={step: report for step, report in reports.items() if not math.isnan(report)},
-        user_attrs={
-            "trial": state.number,
-            "status": state.status,
-            **{name: v for name, v in state.metrics.items() if type(v) in (bool, int, float, str)},
-        },
-    )
-    trial.datetime_start = None if state.started is None else datetime.fromtimestamp(state.started)
-    if status.is_finished():
-        # For a figure, a trial that still runs has ended now.
-        trial.datetime_complete = datetime.now() if state.ended is None else datetime.fromtimestamp(state.ended)
-    else:
-        trial.datetime_complete = None
-    return trial
 
 
 def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
@@ -248,6 +93,8 @@ def plot(store: Store, kind: str, options: Mapping[str, Any]) -> Any:
         else f"{count} {_STATUSES[status]}"
         for status, count in others.items()
     ]
+    if store.repeat > 1:
+        counts.insert(0, f"means of {store.repeat} repeats")
     marked = f" ({', '.join(counts)})" if counts else ""
     figure.update_layout(title=f"{store.metadata.get('name', '')}: {figure.layout.title.text or kind}{marked}")
     return figure

@@ -21,10 +21,14 @@ class Figures:
         `Trial.values`, one for each objective. All reports of the first one are intermediate values. The user
         attributes "trial" and "status" are those of the experiment.
 
+        With the option `repeat`, a configuration is one trial of the study, with the means of its trials' values and
+        reports, and complete once all of them are over; "configuration" is its number, "trials" are their ids, and
+        "trial" is that of the trial whose value is nearest the mean. The figures show it so, too.
+
         Raises:
             ExperimentError: the experiment has no metric.
         """
-        from nbtune.results.analysis import to_study
+        from nbtune.results.study import to_study
 
         return to_study(self._store)
 

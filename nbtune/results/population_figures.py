@@ -124,7 +124,9 @@ def mark_curves(figure: Any, store: Store) -> None:
         store: the experiment's state.
     """
     metric = store.metric or ""
-    values = [(copy, store.reports.value_at(metric, copy.row)) for copy in store.lineage.copies()]
+    # The curves of repeats are those of their means, on which no single trial lies.
+    copies = store.lineage.copies() if store.repeat == 1 else ()
+    values = [(copy, store.reports.value_at(metric, copy.row)) for copy in copies]
     marked = [(copy, value) for copy, value in values if value is not ABSENT]
     _add_marks(figure, [c.iteration for c, _ in marked], [value for _, value in marked], [c.text for c, _ in marked])
     for rung in store.lineage.rungs():

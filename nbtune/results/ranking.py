@@ -139,12 +139,16 @@ class Ranking:
             last = Configuration(state.config, state.parameters)
             return last if state.value is None else self.reports.configuration(state.number, state.single.row, last)
 
+    def repeated(self) -> list[Repeated]:
+        """Return all configurations by their numbers; where each is trained once, these are the trials."""
+        with self._lock:
+            if self.repeat > 1:
+                return self._up_to_date().all(self.repeat)
+            return [Repeated(number, [self._trials[number]], 1) for number in sorted(self._trials)]
+
     def configuration_frame(self) -> pd.DataFrame:
         """Return one row for each configuration, with the columns of `Experiment.configurations`."""
         with self._lock:
-            if self.repeat > 1:
-                known = self._up_to_date().all(self.repeat)
-            else:
-                known = [Repeated(number, [self._trials[number]], 1) for number in sorted(self._trials)]
+            known = self.repeated()
             objective = self.objectives[0] if len(self.objectives) == 1 else None
             return configuration_table(known, self._metadata.get("space", {}), objective)

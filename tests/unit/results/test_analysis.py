@@ -5,8 +5,9 @@ import pytest
 
 from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 from nbtune.errors import ExperimentError
-from nbtune.results.analysis import PLOTS, plot, to_study
+from nbtune.results.analysis import PLOTS, plot
 from nbtune.results.store import Store
+from nbtune.results.study import to_study
 from tests.unit.feed import feed
 
 States = optuna.trial.TrialState

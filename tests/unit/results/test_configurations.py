@@ -11,10 +11,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 from nbtune.engine.protocol.typed_values import to_typed_json
 from nbtune.launch.warm_start import _of_store
+from nbtune.results.analysis import plot
 from nbtune.results.store import Store
+from nbtune.results.study import to_study
 from nbtune.results.trial import Trial
 from nbtune.spec.options.objectives import Objective
 from nbtune.spec.options.options import Spec
@@ -183,3 +185,42 @@ def test_another_experiment_learns_the_means() -> None:
     spec = Spec(metric="x", mode="max")
     assert spec.objectives == (Objective("x", "max"),)
     assert list(_of_store(store, spec)) == [({"a": 0}, [pytest.approx(0.75)]), ({"a": 1}, [pytest.approx(0.2)])]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(VALUE, min_size=1, max_size=TIMES), min_size=1, max_size=5), st.sampled_from(["max", "min"]))
+def test_a_study_has_one_trial_for_each_configuration_and_the_same_best_one(values: list[Any], mode: str) -> None:
+    store = store_of(*values, mode=mode)
+    study = to_study(store)
+    assert [trial.user_attrs["configuration"] for trial in study.trials] == list(range(len(values)))
+    assert [len(trial.user_attrs["trials"]) for trial in study.trials] == list(map(len, values))
+    assert [trial.params.get("a", 0) for trial in study.trials] == list(range(len(values)))
+    for trial, known in zip(study.trials, store.repeated(), strict=True):
+        is_valued = trial.state.name in {"COMPLETE", "PRUNED"}
+        assert is_valued == (known.is_complete and known.mean is not None)
+        assert trial.value == (known.mean if is_valued else None)
+        assert trial.user_attrs["trial"] in trial.user_attrs["trials"]
+    best = store.best_configuration()
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert bool(complete) == (best is not None and best.is_complete)
+    if complete:
+        assert best is not None
+        assert study.best_value == best.mean
+    shown = [trial for trial in to_study(store, for_figures=True).trials if trial.state.name == "COMPLETE"]
+    assert len(shown) == sum(known.mean is not None for known in store.repeated())
+
+
+def test_the_curve_of_a_configuration_is_the_mean_as_far_as_all_of_its_trials_are() -> None:
+    store = feed(Store(), start())
+    for number, steps in enumerate((3, 2, 0)):
+        feed(store, added(number, 0, number), TrialStarted(number, 1.0))
+        for step in range(1, steps + 1):
+            feed(store, TrialReported(number, iteration=step, time_s=1.0, metrics={"x": 10.0 * number + step}))
+    (trial,) = to_study(store).trials
+    assert (trial.state.name, trial.intermediate_values) == ("RUNNING", {1: 6.0, 2: 7.0})
+    assert trial.user_attrs["x"] == statistics.mean([3.0, 12.0])
+    for number in range(3):
+        feed(store, TrialEnded(number, status="finished", reason="done"))
+    figure = plot(store, "curves", {})
+    assert [list(trace.y) for trace in figure.data] == [[6.0, 7.0]]
+    assert "means of 3 repeats" in plot(store, "history", {}).layout.title.text

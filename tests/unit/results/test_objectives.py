@@ -14,10 +14,11 @@ from hypothesis import given
 from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported, TrialStarted
 from nbtune.engine.protocol.typed_values import to_typed_json
 from nbtune.errors import ExperimentError
-from nbtune.results.analysis import PLOTS, plot, to_study
+from nbtune.results.analysis import PLOTS, plot
 from nbtune.results.front import on_front
 from nbtune.results.no_best import why_no_best
 from nbtune.results.store import Store
+from nbtune.results.study import to_study
 from nbtune.results.trial import Trial
 from nbtune.spec.options.options import SCOPES
 from nbtune.views.live.front import FrontPoints

@@ -20,8 +20,8 @@ from nbtune.engine.protocol.events import (
     TrialStarted,
 )
 from nbtune.engine.protocol.typed_values import to_typed_json
-from nbtune.results.analysis import to_study
 from nbtune.results.store import Store
+from nbtune.results.study import to_study
 from nbtune.results.trial import Trial
 from nbtune.spec.options.options import SCOPES
 from nbtune.views.live.rows import TableRows
