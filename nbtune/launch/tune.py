@@ -122,8 +122,11 @@ def tune(
             ``not``, parentheses, numbers and ``+ - * /``; a comparison with a value that is missing or no number is
             neither true nor false. ``plateau(METRIC, N, std=0.01, grace=N)`` is true if the standard deviation of the
             last N values of the metric is below `std`, and there have been `grace` values (Ray Tune's
-            `TrialPlateauStopper`); after a resume values are counted anew. {"accuracy": 0.98, "iterations": 50} or
-            "accuracy=0.98,iterations=50" is the short form for bounds, of which one is enough: metrics that are
+            `TrialPlateauStopper`). ``experiment_plateau(METRIC, N, std=0.001, patience=0)``, by itself or beside
+            ``or``, ends the experiment once the standard deviation of the N best values of all trials is at most `std`
+            in `patience` reports in a row (`ExperimentPlateauStopper`); the best are the smallest of a metric that is
+            minimized, or with ``mode=min``. After a resume values are counted anew. {"accuracy": 0.98, "iterations":
+            50} or "accuracy=0.98,iterations=50" is the short form for bounds, of which one is enough: metrics that are
             minimized end a trial at or below the number, others at or above. `Trial.reason` says what was fulfilled.
         callbacks: a `ray.tune.Callback`, or a list of them, for instance Ray's loggers for TensorBoard, MLflow or W&B.
             They run in the driver and get what Ray Tune gives them; `Callback.get_state` is stored for a resume. If one

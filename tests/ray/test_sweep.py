@@ -213,6 +213,8 @@ def test_each_stopper_of_ray_ends_trials_or_the_experiment(run: Any) -> None:
     # These two end the experiment, whose trials can be resumed.
     status, iterations, _ = ends(stopper.ExperimentPlateauStopper("loss", std=0.01, top=4, mode="min"))
     assert (status, iterations) == ("finished", 13), "its only trial has ended with it"
+    text = "experiment_plateau(loss, 4, std=0.01, mode=min)"
+    assert ends(text) == ("finished", 13, f"stop condition: {text}")
     assert ends(stopper.TimeoutStopper(0.001))[0] == "stopped"
 
 

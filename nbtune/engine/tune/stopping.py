@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from ray.tune import Stopper
-from ray.tune.stopper import TrialPlateauStopper
+from ray.tune.stopper import ExperimentPlateauStopper, TrialPlateauStopper
 
 from nbtune.engine.protocol.metrics import flat
 from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.result import as_reported
 from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
-from nbtune.spec.options.condition import OWN_NAMES, Condition, Plateau
+from nbtune.spec.options.condition import OWN_NAMES, Condition
+from nbtune.spec.options.plateau import ExperimentPlateau, Plateau
 
 __all__ = ["Stopping"]
 
@@ -50,8 +52,8 @@ class Stopping(Live, HasUserPart, Stopper):
     ) -> None:
         self.failures, self.part = failures, f"the stop condition {_name(conditions)}"
         self._conditions, self._minimized = conditions, minimized
-        self._plateaus = {
-            plateau: TrialPlateauStopper(plateau.metric, plateau.std, plateau.reports, plateau.grace)
+        self._plateaus: dict[Plateau | ExperimentPlateau, Stopper] = {
+            plateau: self._stopper(plateau)
             for plateau in (conditions.plateaus if isinstance(conditions, Condition) else ())
         }
         self.reached: dict[str, str] = {}
@@ -83,11 +85,19 @@ class Stopping(Live, HasUserPart, Stopper):
         is_reached = isinstance(value, (int, float)) and (value <= bound if below else value >= bound)
         return f"{name} {'<=' if below else '>='} {bound:g}" if is_reached else ""
 
-    def _is_on(self, plateau: Plateau, trial_id: str, values: Mapping[str, Any]) -> bool | None:
-        """Return whether a trial is on a plateau; None if its report does not have the metric."""
+    def _stopper(self, plateau: Plateau | ExperimentPlateau) -> Stopper:
+        if isinstance(plateau, Plateau):
+            return TrialPlateauStopper(plateau.metric, plateau.std, plateau.reports, plateau.grace)
+        mode = plateau.mode or ("min" if plateau.metric in self._minimized else "max")
+        return ExperimentPlateauStopper(plateau.metric, plateau.std, plateau.top, mode, plateau.patience)
+
+    def _is_on(self, plateau: Plateau | ExperimentPlateau, trial_id: str, values: Mapping[str, Any]) -> bool | None:
+        """Return whether a trial, or the experiment, is on a plateau; None if the report does not have the metric."""
         value = values.get(plateau.metric)
         if not isinstance(value, (int, float)):
             return None
+        if isinstance(plateau, ExperimentPlateau) and not abs(value) <= sys.float_info.max:
+            return None  # it could be the best one forever
         with np.errstate(invalid="ignore"):  # of infinity
             return bool(self._plateaus[plateau](trial_id, {plateau.metric: value}))
 
@@ -104,7 +114,9 @@ class Stopping(Live, HasUserPart, Stopper):
 
     @ends_experiment(True)
     def _stops_all(self) -> bool:
-        return isinstance(self._conditions, Stopper) and bool(self._conditions.stop_all())
+        own = [self._conditions] if isinstance(self._conditions, Stopper) else []
+        of_experiment = [one for plateau, one in self._plateaus.items() if isinstance(plateau, ExperimentPlateau)]
+        return any(stopper.stop_all() for stopper in (*own, *of_experiment))
 
     def stop_all(self) -> bool:
         return False

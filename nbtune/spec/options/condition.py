@@ -6,7 +6,6 @@ They have Python's syntax and precedence, but are never evaluated as code: only 
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,9 +14,10 @@ from functools import cached_property
 from typing import Any
 
 from nbtune.bad_input import NESTED, parse_expression
+from nbtune.spec.options.plateau import CALLS, ExperimentPlateau, Plateau, read_plateau
 from nbtune.spec.space.values import label
 
-__all__ = ["OWN_NAMES", "Condition", "Plateau", "metrics_of", "parse_condition"]
+__all__ = ["OWN_NAMES", "Condition", "metrics_of", "parse_condition"]
 
 OWN_NAMES = {"iterations": "training_iteration", "time_s": "time_total_s"}
 """Names that every report has, whatever the code reports -> the entries of Ray Tune with their values."""
@@ -29,7 +29,7 @@ _TUNE_NAMES = frozenset(
 )  # fmt: skip
 """Entries that Ray Tune adds to each report: numbers, and the parameters as "config/NAME"."""
 
-_PLATEAU = "plateau"
+_Plateaus = Mapping[Plateau | ExperimentPlateau, bool | None]
 _MAX_DEPTH = 100
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -53,23 +53,6 @@ _READABLE = re.compile(rf"{_NAME}(?:/{_NAME})*")
 
 
 @dataclass(frozen=True)
-class Plateau:
-    """A call of ``plateau``: whether a metric of a trial has stopped changing, as Ray's `TrialPlateauStopper` decides.
-
-    Attributes:
-        metric: the metric.
-        reports: the number of the last values that are compared.
-        std: their standard deviation must be below this.
-        grace: the number of values before which the trial is not on a plateau.
-    """
-
-    metric: str
-    reports: int
-    std: float
-    grace: int
-
-
-@dataclass(frozen=True)
 class Condition:
     """A condition over the metrics of a trial.
 
@@ -89,15 +72,17 @@ class Condition:
     @property
     def names(self) -> frozenset[str]:
         """The names of the metrics that it uses, including those of `OWN_NAMES`."""
-        constants = (node.value for node in ast.walk(self._tree) if isinstance(node, ast.Constant))
+        found = [node for node in ast.walk(self._tree) if not isinstance(node, ast.keyword)]
+        options = {id(node.value) for node in ast.walk(self._tree) if isinstance(node, ast.keyword)}
+        constants = (node.value for node in found if isinstance(node, ast.Constant) and id(node) not in options)
         return frozenset(value for value in constants if isinstance(value, str))
 
     @cached_property
-    def plateaus(self) -> frozenset[Plateau]:
+    def plateaus(self) -> frozenset[Plateau | ExperimentPlateau]:
         """The plateaus that it asks for."""
         return frozenset(_plateau(node) for node in ast.walk(self._tree) if isinstance(node, ast.Call))
 
-    def reached(self, values: Mapping[str, Any], plateaus: Mapping[Plateau, bool | None]) -> str:
+    def reached(self, values: Mapping[str, Any], plateaus: _Plateaus) -> str:
         """Return the parts of the condition that are true, joined by "and"; an empty text if it is not true.
 
         A comparison with a value that is missing or not a number is neither true nor false, and so is its ``not``. The
@@ -128,8 +113,9 @@ def parse_condition(text: str) -> Condition:
     """Parse a condition.
 
     Allowed are comparisons (also chained), ``and``, ``or``, ``not``, parentheses, numbers, ``+ - * /``, metrics and
-    ``plateau(METRIC, N, std=0.01, grace=N)``. A metric is a name; names that are joined by slashes without spaces are
-    a nested metric, and a text in quotes is a metric of any name.
+    ``plateau(METRIC, N, std=0.01, grace=N)``; and, by itself or beside ``or``,
+    ``experiment_plateau(METRIC, N, std=0.001, patience=0, mode=min)``, which ends the experiment. A metric is a name;
+    names that are joined by slashes without spaces are a nested metric, and a text in quotes is a metric of any name.
 
     Args:
         text: the condition.
@@ -139,7 +125,7 @@ def parse_condition(text: str) -> Condition:
     """
     condition = Condition(text.strip())
     try:
-        _check_condition(condition._tree)
+        _check_condition(condition._tree, alone=True)
     except SyntaxError as error:
         hint = "compare with <= or ==, and write a metric whose name is no Python name in quotes"
         raise ValueError(f"{label(text)} cannot be read: {error.msg}; {hint}") from None
@@ -173,20 +159,20 @@ class _Names(ast.NodeTransformer):
         return node
 
 
-def _is_name(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _check_condition(node: ast.expr) -> None:
+def _check_condition(node: ast.expr, *, alone: bool = False) -> None:
     """Check that a node is a condition, which is true or false.
+
+    Args:
+        node: the node.
+        alone: whether it is the whole condition, or one of its alternatives.
 
     Raises:
         ValueError: it is not.
     """
     match node:
-        case ast.BoolOp(values=parts):
+        case ast.BoolOp(op=op, values=parts):
             for part in parts:
-                _check_condition(part)
+                _check_condition(part, alone=alone and isinstance(op, ast.Or))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             _check_condition(operand)
         case ast.Compare(left=left, ops=operators, comparators=others):
@@ -196,7 +182,10 @@ def _check_condition(node: ast.expr) -> None:
                 word = type(unknown[0]).__name__.lower()
                 raise ValueError(f"{word!r} is not allowed in {_written(node)}; compare with < <= > >= == or !=")
         case ast.Call():
-            _plateau(node)
+            if isinstance(_plateau(node), ExperimentPlateau) and not alone:
+                raise ValueError(
+                    f"{_written(node)} ends the experiment, and not a trial: it stands by itself, or beside an or"
+                )
         case ast.Tuple():
             raise ValueError(f"the commas in {_written(node)} have no meaning: join conditions with and, or")
         case _:
@@ -224,36 +213,13 @@ def _check_number(node: ast.expr) -> None:
                 " part of its name"
             )
         case ast.Call():
-            raise ValueError(f"{_written(node)} is no number: {_PLATEAU}(…) is a condition, and nothing else is called")
+            raise ValueError(f"{_written(node)} is no number: {CALLS[0]}(…) is a condition, and nothing else is called")
         case _:
             raise ValueError(f"expected a metric or a number (+ - * / are allowed), got {_written(node)}")
 
 
-def _plateau(node: ast.Call) -> Plateau:
-    """Return the plateau that a call stands for.
-
-    Raises:
-        ValueError: it is another call, or one with other arguments.
-    """
-    usage = f"expected {_PLATEAU}(METRIC, N, std=0.01, grace=N), got {_written(node)}"
-    if not isinstance(node.func, ast.Name) or node.func.id != _PLATEAU:
-        raise ValueError(f"only {_PLATEAU}(…) can be called, got {_written(node)}")
-    if len(node.args) != 2 or not _is_name(node.args[0]):
-        raise ValueError(usage)
-    given = {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    metric, reports = _literal(node.args[0]), _literal(node.args[1])
-    std, grace = given.pop("std", 0.01), given.pop("grace", reports)
-    if given or type(reports) is not int or type(grace) is not int or type(std) not in (int, float):
-        raise ValueError(usage)
-    if reports < 2:
-        raise ValueError(f"{usage}; N is the number of the last values that are compared, at least 2")
-    if not 0 < std < math.inf or grace < 0:
-        raise ValueError(f"{usage}; std is a number > 0, and grace one >= 0")
-    return Plateau(metric, reports, float(std), grace)
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.value if isinstance(node, ast.Constant) else None
+def _plateau(node: ast.Call) -> Plateau | ExperimentPlateau:
+    return read_plateau(node, _written(node))
 
 
 def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
@@ -265,7 +231,7 @@ def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _truth(node: ast.expr, values: Mapping[str, Any], plateaus: Mapping[Plateau, bool | None]) -> bool | None:
+def _truth(node: ast.expr, values: Mapping[str, Any], plateaus: _Plateaus) -> bool | None:
     """Return whether a condition is true; None if that is unknown."""
     match node:
         case ast.BoolOp(op=op, values=parts):

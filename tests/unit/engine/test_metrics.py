@@ -189,6 +189,22 @@ def test_a_trial_is_on_a_plateau_if_its_last_values_differ_little():
     }
 
 
+def test_the_experiment_is_on_a_plateau_if_its_best_values_are_close_to_each_other():
+    text = "experiment_plateau(loss, 3, std=0.1, patience=2) or iterations > 99"
+    stopping = Stopping(parse_condition(text), {"loss"}, None, Failures())
+    values = [9, 1.0, math.nan, 5, 1.1, -math.inf, "x", 1.05]  # the third number below 2, and then once more
+    assert [
+        stopping(trial, tune_metrics({"loss": value})) for trial, value in zip("abcabcab", values, strict=True)
+    ] == [False] * 8
+    assert not stopping.is_due()
+    assert stopping("c", tune_metrics({"loss": 7}))
+    assert stopping.reached == {"c": "experiment_plateau(loss, 3, std=0.1, patience=2)"}
+    assert stopping.is_due()
+    for mode, expected in (("", True), (", mode=min", False)):  # the largest of a metric that is no objective
+        stopping = Stopping(parse_condition(f"experiment_plateau(acc, 2{mode})"), {"loss"}, None, Failures())
+        assert [stopping("a", tune_metrics({"acc": value})) for value in (1, 5, 5)] == [False, False, expected]
+
+
 def test_the_bound_that_a_trial_has_reached_is_known():
     stopping = Stopping({"acc": 0.9, "loss": 0.5, "n": 3}, {"loss"}, None, Failures())
     assert not stopping("a", {"acc": 0.8, "loss": 0.6})

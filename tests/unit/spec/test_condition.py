@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from nbtune.spec.options.condition import Plateau, metrics_of, parse_condition
+from nbtune.spec.options.condition import metrics_of, parse_condition
+from nbtune.spec.options.plateau import ExperimentPlateau, Plateau
 
 NAMES = ("loss", "acc", "n")
 NUMBERS = st.one_of(
@@ -124,6 +125,12 @@ def test_what_is_reached_is_named():
 def test_plateaus():
     text = "plateau(val/loss, 5, std=1, grace=10) and not plateau('a b', 3)"
     assert parse_condition(text).plateaus == {Plateau("val/loss", 5, 1.0, 10), Plateau("a b", 3, 0.01, 3)}
+    of_all = parse_condition("experiment_plateau(loss, 5) or experiment_plateau(acc, 9, std=1, patience=2, mode='max')")
+    expected = {ExperimentPlateau("loss", 5, 0.001, 0, ""), ExperimentPlateau("acc", 9, 1.0, 2, "max")}
+    assert of_all.plateaus == expected
+    assert of_all.names == {"loss", "acc"}
+    plain = parse_condition("(iterations > 3 or experiment_plateau(val/loss, 5, mode=min)) or a > 1")
+    assert plain.names == {"iterations", "val/loss", "a"}
 
 
 @pytest.mark.parametrize(
@@ -137,10 +144,18 @@ def test_plateaus():
         ("a ** 9 > 1", "expected a metric or a number (+ - * / are allowed), got a ** 9"),
         ("a > 1j", "got 1j"),
         ("max(a, b) > 1", "max(a, b) is no number: plateau(…) is a condition, and nothing else is called"),
-        ("a > 1 or f(x)", "only plateau(…) can be called, got f(x)"),
+        ("a > 1 or f(x)", "only plateau(…) and experiment_plateau(…) can be called, got f(x)"),
         ("plateau(loss, 5) > 1", "plateau(loss, 5) is no number"),
         ("plateau(loss)", "expected plateau(METRIC, N, std=0.01, grace=N), got plateau(loss)"),
         ("plateau(loss, 1)", "at least 2"),
+        ("plateau(3, 3)", "expected plateau(METRIC, N, std=0.01, grace=N)"),
+        ("experiment_plateau(loss)", "expected experiment_plateau(METRIC, N, std=0.001, patience=0, mode=min), got"),
+        ("experiment_plateau(loss, 3, mode=least)", "expected experiment_plateau(METRIC, N"),
+        ("experiment_plateau(loss, 3, grace=3)", "expected experiment_plateau(METRIC, N"),
+        ("experiment_plateau(loss, 1)", "the number of the best values that are compared, at least 2"),
+        ("experiment_plateau(loss, 3, patience=-1)", "expected experiment_plateau("),
+        ("not experiment_plateau(loss, 3)", "experiment_plateau(loss, 3) ends the experiment, and not a trial"),
+        ("a > 1 and (b > 1 or experiment_plateau(loss, 3))", "it stands by itself, or beside an or"),
         ("plateau(loss, 2, std=0)", "std is a number > 0"),
         ("plateau(loss, 2, patience=3)", "expected plateau(METRIC, N, std=0.01, grace=N)"),
         ("plateau(loss, n)", "expected plateau(METRIC, N, std=0.01, grace=N)"),
