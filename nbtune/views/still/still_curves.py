@@ -14,6 +14,16 @@ from nbtune.results.state import TrialState
 from nbtune.results.store import Store
 from nbtune.views.base.decimate import decimate
 from nbtune.views.still.picture import Run, clean, cut, element, text_width, texts, ticks
+from nbtune.views.still.still_marks import (
+    COPIED,
+    RUNG,
+    Marks,
+    collect_marks,
+    copy_marks,
+    rung_lines,
+    rung_texts,
+    spread,
+)
 from nbtune.views.text import best_numbers, status_of
 
 __all__ = ["BEST", "DIM", "FAILED", "FINISHED", "HEIGHT", "RUNNING", "STOPPED", "Chart", "collect", "draw"]
@@ -28,6 +38,7 @@ HEIGHT = 186
 _MAX_CURVES, _MAX_DOTS = 60, 600  # trials that are drawn as curves, or as one point each
 _BEST_POINTS, _OTHER_POINTS = 200, 64  # points of the best curve, and of each other one
 _PLOT = 130  # height in pixels
+_FOR_RUNGS = 12  # pixels of it for the texts of rungs
 _MARGIN = 8  # half pixels around the outermost points, so that no line is cut off
 _MAX_VALUE = 8e307  # the difference of two values must be a finite number
 
@@ -60,12 +71,14 @@ class Chart:
         curves: by trial; at most 60, or 600 points.
         total: the number of all curves.
         single: whether no trial has more than one point; then x is the trial's number, not the iteration.
+        marks: what is marked in the curves.
     """
 
     metric: str
     curves: Sequence[Curve]
     total: int
     single: bool
+    marks: Marks = Marks()  # noqa: RUF009 - it is immutable
 
 
 def collect(store: Store, metric: str, ranked: Sequence[TrialState]) -> Chart:
@@ -92,7 +105,8 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState]) -> Chart:
         x = np.array([number], float) if single else iteration[valid].astype(float)
         kind = "best" if number in best else status_of(store, states[number])
         curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE)))
-    return Chart(metric, curves, len(reported), single)
+    marks = Marks() if single else collect_marks(store, metric, states)
+    return Chart(metric, curves, len(reported), single, marks)
 
 
 def _choose(ranked: Sequence[TrialState], limit: int) -> list[TrialState]:
@@ -124,15 +138,18 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     plot_left = round(left + max(text_width(shown, 11) for _, shown in marks) + 8)
     named = [text_width(str(curve.state.number), bold=True) for curve in curves if curve.kind == "best"]
     plot_right = round(right - max([34, *named]))  # room for the number of the best trial
-    base = top + 22 + _PLOT
+    plot_top, base = top + 22, top + 22 + _PLOT
     xs = np.concatenate([curve.x for curve in curves])
     first, last = (xs.min(), xs.max()) if xs.min() < xs.max() else (xs.min() - 0.5, xs.max() + 0.5)
-    plot = _Plot(first, last, low, high, 2 * (plot_right - plot_left), 2 * _PLOT)
+    rungs = [rung for rung in chart.marks.rungs if first <= rung.at <= last]
+    if rungs:
+        plot_top += _FOR_RUNGS
+    plot = _Plot(first, last, low, high, 2 * (plot_right - plot_left), round(2 * (base - plot_top)))
 
     lines = _caption(chart, outside, top + 12, left, right)
     lines.append(f'<g font-size="11" fill="{DIM}">')
     for value, shown in marks:
-        y = round(top + 22 + plot.y(np.array([value]))[0] / 2) + 0.5
+        y = round(plot_top + plot.y(np.array([value]))[0] / 2) + 0.5
         path = f"M{plot_left} {y:g}H{plot_right}"
         lines.append(element("path", d=path, stroke=_GRID))
         lines.append(texts(plot_left - 6, y + 3.5, Run(shown), text_anchor="end"))
@@ -142,24 +159,29 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     name = "trial" if chart.single else "iteration"
     lines.append(texts((plot_left + plot_right) / 2, base + 28, Run(name), text_anchor="middle"))
     lines.append(element("path", d=f"M{plot_left} {base + 0.5:g}H{plot_right}", stroke="#b5b5b5"))
+    rung_places = plot.x(np.array([rung.at for rung in rungs], float)).tolist()
+    lines += rung_texts([plot_left + x / 2 for x in rung_places], rungs, plot_top - 3)
     lines.append("</g>")
     # A nested <svg> clips its content without an id, which another picture on the page could have, too. Its unit is
     # half a pixel, so that integers are sufficient.
     lines.append(
-        f'<svg x="{plot_left}" y="{top + 22:g}" width="{plot_right - plot_left}" height="{_PLOT}"'
+        f'<svg x="{plot_left}" y="{plot_top:g}" width="{plot_right - plot_left}" height="{base - plot_top:g}"'
         f' viewBox="0 0 {plot.width} {plot.height}" fill="none" stroke-linejoin="round" stroke-linecap="round">'
     )
+    lines += rung_lines(rung_places, plot.height)
     for kind, style in _STYLES.items():
         lines += _group([curve for curve in curves if curve.kind == kind], plot, style, best=kind == "best")
+    lines += copy_marks(
+        [(int(plot.x(np.array([c.iteration]))[0]), int(plot.y(np.array([y]))[0])) for c, y in chart.marks.copies]
+    )
     lines.append("</svg>")
-    for curve in curves:
-        if curve.kind == "best":
-            # Repeats end close to each other, where their numbers would hide each other.
-            shown = str(curve.state.number) if len(named) == 1 else "★"
-            x = plot_left + plot.x(curve.x[-1:])[0] / 2 + 6
-            y = top + 22 + plot.y(curve.y[-1:])[0] / 2 + 4
-            halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
-            lines.append(texts(x, y, Run(shown, BEST, bold=True), **halo))
+    best = [curve for curve in curves if curve.kind == "best"]
+    ends = [plot_top + plot.y(curve.y[-1:])[0] / 2 + 4 for curve in best]
+    # Repeats end close to each other, where their numbers would hide each other.
+    for curve, y in zip(best, spread(ends, 13, plot_top + 8, base + 2), strict=True):
+        x = plot_left + plot.x(curve.x[-1:])[0] / 2 + 6
+        halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
+        lines.append(texts(x, y, Run(str(curve.state.number), BEST, bold=True), **halo))
     return lines
 
 
@@ -242,6 +264,10 @@ def _caption(chart: Chart, outside: bool, y: float, left: float, right: float) -
             fill = FAILED if kind == "failed" else style.stroke
             word = "best configuration" if kind == "best" and kinds[kind] > 1 else style.word
             legend += [Run(sign, fill, bold=True, gap=12 if legend else 0), Run(f" {word}", DIM)]
+    if chart.marks.copies:
+        legend += [Run("◆", COPIED, gap=12), Run(" copied", DIM)]
+    if chart.marks.rungs:
+        legend += [Run("┊", RUNG, bold=True, gap=12), Run(" went on/reached", DIM)]
     notes = []
     if len(chart.curves) < chart.total:
         notes.append(f"{len(chart.curves)} of {chart.total:,} {'points' if chart.single else 'curves'}")

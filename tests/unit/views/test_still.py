@@ -1,5 +1,6 @@
 """nbtune.views.still: the static picture and its parts."""
 
+import itertools
 import json
 import math
 import re
@@ -17,17 +18,22 @@ from nbtune.engine.protocol.chunk import decode, encode
 from nbtune.engine.protocol.events import (
     AttemptFailed,
     ExperimentUpdated,
+    RungReached,
     TrialAdded,
     TrialEnded,
     TrialPaused,
     TrialReported,
     TrialStarted,
 )
+from nbtune.results.lineage import Rung
 from nbtune.results.store import Store
+from nbtune.views.still import still_curves
 from nbtune.views.still.picture import clean, cut, text_width, ticks, wrap
 from nbtune.views.still.still import still
 from nbtune.views.still.still_curves import collect, draw
+from nbtune.views.still.still_marks import COPIED, rung_texts, spread
 from nbtune.views.still.still_table import Cells, fit
+from tests.unit.results.test_lineage import FAMILY
 
 SVG = "{http://www.w3.org/2000/svg}"
 MARKUP = {"svg", "title", "desc", "rect", "text", "tspan", "g", "path", "metadata"}
@@ -389,3 +395,92 @@ def test_paused_and_unfinished_trials_are_drawn_counted_and_named():
         lines = "\n".join(draw(collect(store, "acc", states), 0, 0, 700))
         assert word in lines  # the legend
         assert lines.count('<path d="M') >= 4  # both curves, beside the axes
+
+
+def diamonds(svg):
+    """Return the centres of the diamonds, as shares of the width and height of the plot."""
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)" fill="none"', svg).groups())
+    path = re.search(rf'<path d="([^"]*)" fill="{COPIED}"', svg)[1]
+    return [((int(x)) / width, (int(y) + 9) / height) for x, y in re.findall(r"M(-?\d+) (-?\d+)l9 9", path)]
+
+
+def test_copies_and_rungs_are_marked_in_the_curves():
+    rungs = [
+        RungReached(trial, 1.0, 2, rung=2.0, unit="training_iteration", bracket=0, goes_on=trial > 0)
+        for trial in range(3)
+    ]
+    other = [
+        RungReached(0, 1.0, 2, rung=at, unit=unit, bracket=0, goes_on=True)
+        for at, unit in ((2.0, "time_total_s"), (90.0, "training_iteration"))
+    ]
+    store = store_of([*FAMILY, *rungs, *other])
+    svg = still(store)["image/svg+xml"]
+    first, last = 1, max(state.iterations for state in store.states())
+    chart = collect(store, "y", store.ranked())
+    low, high, _ = still_curves._range(chart.curves)
+    expected = [
+        ((copy.iteration - first) / (last - first), (high - y) / (high - low)) for copy, y in chart.marks.copies
+    ]
+    assert len(expected) == 2
+    for (x, y), (at, value) in zip(diamonds(svg), expected, strict=True):
+        assert (x, y) == (pytest.approx(at, abs=0.02), pytest.approx(value, abs=0.02))
+    shown = words(store)
+    assert "2/3" in shown
+    assert not {"1/1", "0/1"} & set(shown), "another unit, or beyond the curves"
+    (legend,) = [line for line in shown if "copied" in line]
+    assert legend.endswith("◆  copied ┊  went on/reached")
+    plain = words(experiment(({}, [1.0, 2.0]), ({}, [2.0, 3.0])))
+    assert not any("copied" in line or "reached" in line for line in plain)
+    single = store_of([*FAMILY[:4], *rungs])
+    assert "2/3" not in words(single)
+
+
+def test_texts_of_rungs_do_not_overlap():
+    rungs = [Rung(float(at), "training_iteration", 12, 4) for at in range(9)]
+    places = [0.0, 1.0, 30.0, 31.0, 60.0, 100.0, 101.0, 200.0, 201.0]
+    assert [float(ET.fromstring(line).get("x")) for line in rung_texts(places, rungs, 0)] == [0, 30, 60, 100, 200]
+
+
+@given(st.lists(st.floats(-20, 150), max_size=9), st.floats(0.5, 40))
+def test_labels_keep_their_distance_and_their_order(places, gap):
+    low, high = 0.0, 130.0
+    moved = spread(places, gap, low, high)
+    room = min(gap, (high - low) / max(len(places) - 1, 1))
+    ordered = sorted(zip(places, moved, strict=True))
+    assert all(low - 1e-6 <= place <= high + 1e-6 for place in moved)
+    found = sorted(moved)
+    assert all(second - one >= room - 1e-6 for one, second in itertools.pairwise(found))
+    for (one, first), (other, second) in itertools.pairwise(ordered):
+        assert first <= second or one == other
+    apart = all(b - a >= room for a, b in itertools.pairwise(sorted(places)))
+    if apart and all(low <= place <= high for place in places):
+        assert moved == pytest.approx(places), "none is moved without a reason"
+
+
+def test_the_best_repeats_have_their_numbers_at_the_ends_of_their_curves():
+    store = store_of(
+        [
+            ExperimentUpdated(
+                metadata={"status": "finished", "name": "demo", "metric": "acc", "mode": "max", "repeat": 4}
+            ),
+            *(
+                event
+                for number in range(4)
+                for event in (
+                    TrialAdded(number, ray_id=f"x{number}", folder="f", config={}, configuration=0, repeat=number),
+                    *(
+                        TrialReported(number, 1.0, step, 1.0, metrics={"acc": step + number / 100})
+                        for step in (1, 2, 3)
+                    ),
+                    TrialEnded(number, 2.0, status="finished", reason="done"),
+                )
+            ),
+        ]
+    )
+    labels = {
+        text.text: float(text.get("y"))
+        for text in picture(store).iter(f"{SVG}text")
+        if text.get("paint-order") == "stroke"
+    }
+    assert sorted(labels, key=labels.get) == ["3", "2", "1", "0"], "the highest value is at the top"
+    assert all(b - a >= 12 for a, b in itertools.pairwise(sorted(labels.values())))
