@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray import tune
-from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining
+from ray.tune.schedulers import HyperBandScheduler
 
 import nbtune
 
@@ -70,29 +69,6 @@ def test_pause_resume_stop_and_add(run: Any, until: Any, counting: Any) -> None:
     assert set(experiment.df["status"]) == {"finished"}
     assert experiment.df["iterations"].tolist() == [REPORTS] * 4
     assert has_all_reports_once(experiment)
-
-
-def test_reports_have_the_parameters_that_population_based_training_has_set(run: Any, tmp_path: Any) -> None:
-    def train(config: dict[str, Any]) -> None:
-        checkpoint = nbtune.get_checkpoint()
-        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 20):
-            nbtune.report(used=config["a"], acc=config["a"] * step, checkpoint={"step": step})
-
-    scheduler = PopulationBasedTraining(
-        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"a": tune.uniform(0.01, 1)}
-    )
-    space = {"a": nbtune.grid_search([0.01, 0.5, 0.6, 1.0])}
-    experiment = run(train, space, metric="acc", mode="max", scheduler=scheduler, max_concurrent=4).wait(120)
-    assert experiment.status == "finished"
-    for seen in (experiment, nbtune.load(experiment.path)):
-        history, frame = seen.history, seen.df
-        assert history["used"].groupby(history["trial"]).nunique().max() > 1, "the scheduler has changed no parameter"
-        assert history["a"].tolist() == history["used"].tolist()
-        assert frame["a"].tolist() == frame["used"].tolist()
-        assert seen.best.config["a"] == seen.best.metrics["used"]
-        reached = history[(history["trial"] == seen.best.id) & (history["iteration"] == seen.best.value_iteration)]
-        assert reached["acc"].tolist() == [seen.best.value] == [history["acc"].max()]
-        assert reached["used"].tolist() == [seen.best.value_config["a"]]
 
 
 def test_a_trial_without_checkpoints_is_not_paused(run: Any, until: Any, waiting: Any) -> None:

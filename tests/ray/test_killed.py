@@ -210,7 +210,7 @@ def test_population_based_training_that_is_killed(run: Any, killed: Any, saving:
     steps = steps_for(kills)
     scheduler = PopulationBasedTraining(
         time_attr="training_iteration",
-        perturbation_interval=7,  # no trial is copied with its last report, after which it has nothing left to train
+        perturbation_interval=5,  # also with the last report: a trial that copies another one has nothing left to train
         hyperparam_mutations={"a": [0.5, 0.7, 0.9]},
         quantile_fraction=0.5,
     )

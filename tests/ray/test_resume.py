@@ -19,6 +19,7 @@ from ray.tune.search import Repeater, Searcher
 
 import nbtune
 from nbtune.engine.storage.segments import FOLDER
+from tests.ray.pace import allow
 from tests.ray.test_control import has_all_reports_once
 from tests.ray.test_faults import placement_groups, reports_in_storage, trial_processes
 
@@ -179,6 +180,46 @@ def test_repeats_of_configurations_survive_a_killed_driver(run: Any, until: Any,
     means = configurations[configurations["x"] != 3].sort_values(["x", "y_mean"])
     assert [x for x, _ in found] == means["x"].tolist()
     assert [mean for _, mean in found] == pytest.approx(means["y_mean"].tolist())
+
+
+def test_a_queued_clone_starts_from_the_checkpoint_that_it_was_given(run: Any, until: Any, tmp_path: Path) -> None:
+    """The other trial goes on meanwhile, and keeps one checkpoint; the driver is killed, and the folder moved."""
+    limit = tmp_path / "limit"
+    allow(limit, 4)
+
+    def train(config: dict[str, Any]) -> None:
+        import time
+
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 12):
+            while step >= int(limit.read_text()):
+                time.sleep(0.05)
+            nbtune.report(step=step, acc=config["a"] * step, checkpoint={"step": step})
+
+    options = {"samples": 1, "repeat": 2, "max_concurrent": 1, "keep_checkpoints": 1, "metric": "acc", "mode": "max"}
+    experiment = run(train, {"a": nbtune.uniform(0.1, 1)}, **options)
+    until(lambda: len(experiment.history) == 4 and experiment.trials[0].checkpoint["step"] == 3, "the first steps")
+    experiment.trials[0].clone(a=0.5, checkpoint=True)
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    moved = Path(experiment.path).rename(tmp_path / "moved")
+    experiment = nbtune.load(str(moved)).resume()
+    allow(limit, 12)
+    assert experiment.wait(120).status == "finished", experiment.error
+    assert experiment.df["status"].tolist() == ["finished"] * 4, [
+        state.traceback for state in experiment._store.states()
+    ]
+    steps = [experiment.trials[number].history["step"].tolist() for number in range(4)]
+    by_configuration = dict(
+        zip(zip(experiment.df["configuration"], experiment.df["repeat"], strict=True), steps, strict=True)
+    )
+    assert by_configuration == {
+        (0, 0): list(range(12)), (0, 1): list(range(12)), (1, 0): list(range(4, 12)), (1, 1): list(range(4, 12))
+    }  # fmt: skip
+    # What the clones have started from is deleted when nobody needs it any more.
+    assert [len(list(moved.glob(f"{trial._state.folder}/checkpoint_*"))) for trial in experiment.trials.values()] == [
+        1
+    ] * 4
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])

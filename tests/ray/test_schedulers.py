@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import tune
+from ray.tune.schedulers import PopulationBasedTraining
 
 import nbtune
-from nbtune.engine.protocol.events import RungReached, TrialReconfigured, TrialReported
+from nbtune.engine.protocol.events import CheckpointSaved, RungReached, TrialReconfigured, TrialReported
 from tests.ray.steering import (
     REPORTS,
     SAMPLES,
@@ -96,6 +98,35 @@ def test_the_rungs_of_asha(run: Any, saving: Any) -> None:
     assert experiment.to_optuna().trials[0].state.name == "COMPLETE"
     rungs = [(rung.at, rung.reached, rung.went_on) for rung in experiment._store.lineage.rungs()]
     assert rungs == [(1, 4, 2), (2, 2, 1), (4, 1, 1)]
+
+
+def test_reports_have_the_parameters_that_population_based_training_has_set(run: Any, tmp_path: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 20):
+            nbtune.report(used=config["a"], acc=config["a"] * step, checkpoint={"step": step})
+
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"a": tune.uniform(0.01, 1)}
+    )
+    space = {"a": nbtune.grid_search([0.01, 0.5, 0.6, 1.0])}
+    experiment = run(train, space, metric="acc", mode="max", scheduler=scheduler, max_concurrent=4).wait(120)
+    assert experiment.status == "finished"
+    for seen in (experiment, nbtune.load(experiment.path)):
+        history, frame = seen.history, seen.df
+        assert history["used"].groupby(history["trial"]).nunique().max() > 1, "the scheduler has changed no parameter"
+        assert history["a"].tolist() == history["used"].tolist()
+        assert frame["a"].tolist() == frame["used"].tolist()
+        assert seen.best.config["a"] == seen.best.metrics["used"]
+        reached = history[(history["trial"] == seen.best.id) & (history["iteration"] == seen.best.value_iteration)]
+        assert reached["acc"].tolist() == [seen.best.value] == [history["acc"].max()]
+        assert reached["used"].tolist() == [seen.best.value_config["a"]]
+    # Each report has brought a checkpoint, and also the last report before a copy. All of them are known, each once.
+    saved = events_of(experiment, CheckpointSaved)
+    in_storage = Path(experiment.path).glob("*/checkpoint_*")
+    assert sorted(event.path for event in saved) == sorted(f"{path.parent.name}/{path.name}" for path in in_storage)
+    made = [(event.trial, event.iteration) for event in events_of(experiment, TrialReported)]
+    assert sorted((event.trial, event.iteration) for event in saved) == sorted(made)
 
 
 def test_a_population_that_is_killed_goes_on_with_what_it_knows(run: Any, until: Any, tmp_path: Path) -> None:

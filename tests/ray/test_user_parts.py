@@ -18,6 +18,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.optuna import OptunaSearch
 
 import nbtune
+from tests.ray.test_resume import driver_of
 
 TRIALS = 4
 
@@ -512,7 +513,13 @@ def test_commands_before_the_first_proposal(run: Any, until: Any, tmp_path: Path
     experiment.wait(20)
     assert (experiment.status, len(experiment.trials)) == ("stopped", 0), experiment.error
     experiment.resume()
+    until(lambda: experiment.status == "running", "it runs")
+    experiment.add(x=0.75)
+    driver_of(experiment).kill()
+    experiment.wait(60)
+    experiment = nbtune.load(experiment.path).resume()
     gate.touch()
     experiment.wait(60)
     assert experiment.status == "finished", experiment.error
-    assert len(experiment.df) == 3, "with the sample that was added"
+    assert len(experiment.df) == 4, "with the sample and the point that were added"
+    assert experiment.df["x"][0] == 0.75

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,16 +18,20 @@ _PAUSE = 0.05  # seconds between two questions for a proposal, if no trial is le
 
 
 @contextmanager
-def asking_briefly() -> Iterator[None]:
+def asking_briefly(on_controller: Callable[[Any], None]) -> Iterator[None]:
     """Let Tune's loops inside go on if there is neither a trial nor a proposal, so that they execute commands.
 
     Such a loop would ask again once a second, for ten minutes, and do nothing else. The class is changed, since nothing
     of nbtune's knows the controller before the first trial.
+
+    Args:
+        on_controller: called with Tune's controller before each question.
     """
     changed: Any = TuneController
     ask = changed._update_trial_queue
 
     def ask_briefly(self: Any, blocking: bool = False, timeout: int = 600) -> bool:
+        on_controller(self)
         if ask(self):
             return True
         if blocking:

@@ -31,6 +31,7 @@ __all__ = [
     "population_checkpoints",
     "recall_rung",
     "recorded_rungs",
+    "save_before_pause",
     "settle_population",
     "takes_one_trial",
     "time_attribute",
@@ -93,6 +94,31 @@ def settle_population(scheduler: Any) -> None:
         saved = state.last_checkpoint
         if isinstance(saved, FutureTrainingResult) and (result := saved.resolve(block=False)) is not None:
             state.last_checkpoint, state.last_result = result.checkpoint, result.metrics
+
+
+def save_before_pause(controller: Any, trial: Any, *, brings_one: bool) -> Any:
+    """Let Tune keep the checkpoint that a trial is saving, which it forgets if a scheduler pauses the trial now.
+
+    Population based training waits in the same way for the checkpoints of the trials that it copies.
+
+    Args:
+        controller: Tune's controller, as schedulers get it.
+        trial: the trial, which runs.
+        brings_one: whether the scheduler gets a result of the trial that brings a checkpoint. Tune would ask for it
+            only afterwards.
+
+    Returns:
+        The checkpoint; None if there is none, or if the trial's process has died.
+    """
+    saving = trial.temporary_state.saving_to
+    if saving is None and brings_one:
+        saving = controller._schedule_trial_save(trial)
+    if saving is None or (result := saving.resolve()) is None or result.checkpoint is None:
+        return None
+    # Else Tune would take its own pause for a request to stop the trial after its next checkpoint.
+    trial.temporary_state.saving_to = None
+    trial.on_checkpoint(result)
+    return result.checkpoint
 
 
 def takes_one_trial(scheduler: Any) -> bool:

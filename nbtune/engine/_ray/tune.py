@@ -182,10 +182,11 @@ def move_to_present_folder(trial: Any, controller: Any) -> None:
 
     Args:
         trial: one of Tune's.
-        controller: the controller as a scheduler gets it.
+        controller: Tune's controller.
     """
-    present = tune_controller(controller)._storage
+    present = controller._storage
     storage = copy.copy(trial.storage)
+    storage._timestamp = present._timestamp  # the folder on this machine from which files are copied is named after it
     storage.storage_filesystem, storage.syncer = present.storage_filesystem, present.syncer
     storage.storage_fs_path, storage.experiment_dir_name = present.storage_fs_path, present.experiment_dir_name
     trial.set_storage(storage)

@@ -327,7 +327,7 @@ class Driver(TrialMessages):
         assert self._deletions is not None
         set_checkpoint_deletion(self._deletions.add)
         run = make_run(launch, self._large, self._log, resume, self._hosts, self._own)
-        self._deletions.needed, run.control.confirm = run.scheduler.needed_checkpoints, self._log_writer.confirm
+        self._deletions.needed, run.control.confirm = run.needed_checkpoints, self._log_writer.confirm
         self._control, self._recorder, self._failures = run.control, run.recorder, run.failures
         self._set(self._accepts_commands)
         self._repair = run.repair

@@ -159,6 +159,7 @@ def past_of(chunks: Iterable[Chunk], trust: Trust = NOTHING) -> Past:
     trials: dict[int, PastTrial] = {}
     end, is_damaged = 0, False
     saved: dict[str, SavedCheckpoint] = {}  # path -> the checkpoint
+    starts: dict[int, str] = {}  # number -> the path of another trial's checkpoint that it has started from since
     for chunk in chunks:
         is_damaged |= chunk.first > end
         end = chunk.end
@@ -170,8 +171,11 @@ def past_of(chunks: Iterable[Chunk], trust: Trust = NOTHING) -> Past:
             _apply(trial, event, trust)
             if isinstance(event, CheckpointSaved) and event.path:
                 saved[event.path] = trial.checkpoints[-1]
+                starts.pop(event.trial, None)
             elif isinstance(event, TrialReconfigured) and event.path:
-                trial.start = saved.get(event.path)
+                starts[event.trial] = event.path
+    for number, path in starts.items():
+        trials[number].start = saved.get(path)  # a trial may start before the log has the checkpoint
     for trial in trials.values():
         trial.is_damaged = is_damaged
     named = {trial.ray_id: trial for trial in trials.values() if trial.ray_id}
@@ -201,7 +205,6 @@ def _apply(trial: PastTrial, event: Event, trust: Trust) -> None:
         case CheckpointSaved() if event.path:
             metrics, time_s = trial.last_metrics, trial.last_time_s
             trial.checkpoints.append(SavedCheckpoint(event.path, event.iteration, metrics, time_s))
-            trial.start = None
         case TrialEnded():
             trial.status, trial.reason = event.status, event.reason
         case TrialStarted() | TrialQueued():

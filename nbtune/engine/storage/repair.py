@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickletools
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -118,13 +119,45 @@ def set_damaged_aside(
     if not is_intact(tuner):
         _set_aside(filesystem, tuner)
         return False
-    return any(STATE_PREFIX in path for paths in sessions.values() for path in paths)
+    states = [path for paths in sessions.values() for path in paths if STATE_PREFIX in path]
+    with_trials = [path for path in states if _has_trials(filesystem, path)]
+    for path in set(states).difference(with_trials) if with_trials else ():
+        _set_aside(filesystem, path)  # else Tune would restore it, being the latest, and fail
+    return bool(with_trials)
+
+
+def copy_without_trials(filesystem: pafs.FileSystem, folder: str) -> str | None:
+    """Copy the files of a snapshot that has no trials yet, which Tune does not restore, to this machine.
+
+    Args:
+        filesystem: the filesystem of the experiment's storage.
+        folder: the experiment's folder on it, after `set_damaged_aside`.
+
+    Returns:
+        A new folder with the files; None if there are none.
+
+    Raises:
+        OSError: the storage failed.
+    """
+    infos = filesystem.get_file_info(pafs.FileSelector(folder))
+    names = {info.base_name for info in infos if info.type == pafs.FileType.File}
+    if not any(name.startswith(STATE_PREFIX) for name in names):
+        return None
+    target = Path(tempfile.mkdtemp(prefix="nbtune-snapshot-"))
+    for name in names:
+        if name != TUNER and (_SESSION.fullmatch(name) or _READ_BY_TUNE.fullmatch(name)):
+            (target / name).write_bytes(read_file(filesystem, f"{folder}/{name}"))
+    return str(target)
+
+
+def _has_trials(filesystem: pafs.FileSystem, path: str) -> bool:
+    return bool(json.loads(read_file(filesystem, path))["trial_data"])
 
 
 def _is_complete(name: str, data: bytes) -> bool:
     try:
         if name.startswith(STATE_PREFIX):
-            return bool(json.loads(data)["trial_data"])
+            return isinstance(json.loads(data)["trial_data"], list)
         if name != TUNER and not name.startswith(_PICKLES) and not data.startswith(_PICKLE):
             return bool(data.strip(b"\0"))  # a search algorithm of the user's writes what it likes
         for _ in pickletools.genops(data):

@@ -30,6 +30,7 @@ __all__ = [
     "ForeignStart",
     "catch_up",
     "foreign_start",
+    "in_folder",
     "last_results",
     "relative_path",
     "revive",
@@ -169,6 +170,19 @@ def revive(trial: Any, past: PastTrial) -> None:
     if trial.trial_name_creator is not None:
         trial.custom_trial_name = trial.trial_name_creator(trial)
     catch_up(trial, past)
+
+
+def in_folder(result: TrainingResult, filesystem: pafs.FileSystem, folder: str) -> TrainingResult:
+    """Return a checkpoint of a trial as it is in the experiment's present folder.
+
+    Args:
+        result: the checkpoint with its metrics.
+        filesystem: the filesystem of the experiment's storage.
+        folder: the experiment's folder on it.
+    """
+    assert result.checkpoint is not None
+    path = "/".join(str(result.checkpoint.path).split("/")[-2:])  # TRIAL/CHECKPOINT
+    return TrainingResult(checkpoint=Checkpoint(f"{folder}/{path}", filesystem=filesystem), metrics=result.metrics)
 
 
 def start_from_checkpoint(trial: Any, result: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from nbtune.engine._ray.loop import start_next_first
 from nbtune.engine._ray.tune import move_to_present_folder, tune_controller, without_actor_reuse
@@ -104,6 +105,8 @@ class Control(Live, Callback):
         self._first = [self.submit(command) for command in first]
         self._actors_to_kill: list[Any] = []
         self._trials: list[Any] = []
+        self._controller: Any = None  # Tune's, which callbacks do not get
+        self._unsaved: list[Future[None]] = []  # of executed commands that no snapshot has
         self._ready = False
         self.confirm: Callable[[], None] = lambda: None
         self.interrupted = False
@@ -130,10 +133,17 @@ class Control(Live, Callback):
             try:
                 self._execute(command)
                 if isinstance(command, SearchCommand):  # the log does not have it, and it must survive a crash
-                    self._save()
-                done.set_result(None)
+                    self._unsaved.append(done)
+                else:
+                    done.set_result(None)
             except Exception as error:  # raised again where the command was sent
                 done.set_exception(error)
+        try:
+            if self._unsaved:
+                self._save()
+        except Exception as error:
+            while self._unsaved:
+                self._unsaved.pop().set_exception(error)
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -239,15 +249,26 @@ class Control(Live, Callback):
         """
         if self._past is None:
             return
-        controller = self._scheduler.controller
-        if controller is not None:
+        if (controller := self._scheduler.controller) is not None:
             self._trials = controller.get_trials()
-            self._search_alg.on_created = partial(move_to_present_folder, controller=controller)
+            self.on_controller(tune_controller(controller))
         resumption = Resumption(self._scheduler, self._search_alg, self._recorder, failed=self._failed)
         resumption.catch_up(self._past, self._trials)
         self._execute_queued()
         for done in self._first:
-            done.result()  # a refused command ends the run with its message; not one that came meanwhile
+            if done not in self._unsaved:
+                done.result()  # a refused command ends the run with its message; not one that came meanwhile
+
+    def on_controller(self, controller: Any) -> None:
+        """Note Tune's controller, with which a snapshot can be written, also before the first trial.
+
+        Args:
+            controller: Tune's controller.
+        """
+        if self._controller is None:
+            self._controller = controller
+            if self._past is not None:
+                self._search_alg.on_created = partial(move_to_present_folder, controller=controller)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._trials = trials
@@ -261,7 +282,7 @@ class Control(Live, Callback):
         if self._fail_fast and (failed := self._recorder.failed) is not None:
             self._recorder.write_metadata({"warning": f"trial {failed} has failed, which ends it with fail_fast"})
             self._interrupt(trials)
-        if self._stopping.is_due():
+        if self._stopping.is_due() and not self._unsaved:
             self._interrupt(trials)
 
     def on_trial_result(
@@ -270,6 +291,8 @@ class Control(Live, Callback):
         # Tune waits for results inside a step. A driver that was frozen there must not let the trial go on: its next
         # checkpoint could get the name of one of the next driver's.
         self._end_if_replaced()
+        if trial.is_saving:  # population based training has asked for the checkpoint, and Tune would ask once more
+            result.pop(SHOULD_CHECKPOINT, None)
 
     def _end_if_replaced(self) -> None:
         """End the loop at once, and write nothing, if another driver owns the experiment."""
@@ -293,12 +316,17 @@ class Control(Live, Callback):
 
     def _save(self) -> None:
         """Write Tune's snapshot now; the next regular one comes after ten seconds or more."""
-        if self._scheduler.controller is not None:
-            tune_controller(self._scheduler.controller).checkpoint(force=True, wait=True)
+        if self._controller is not None:
+            self._controller.checkpoint(force=True, wait=True)
+            while self._unsaved:
+                self._unsaved.pop().set_result(None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         while self._actors_to_kill:
             ray.kill(self._actors_to_kill.pop())
+        for trial, checkpoint in self._scheduler.saved:
+            self._recorder.on_checkpoint(iteration, trials, trial, checkpoint)
+        self._scheduler.saved.clear()
         self._scheduler.note_pauses(self._search_alg.started)
         for trial_id, by_user in list(self._scheduler.pausing.items()):
             trial = next((trial for trial in trials if trial.trial_id == trial_id), None)

@@ -7,7 +7,7 @@ the number of the repeat among the parameters.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,6 +157,19 @@ class Repeats:
             trial_id: Tune's id.
         """
         return self._known[self._places[trial_id][0]].start
+
+    def due_starts(self) -> list[Any]:
+        """Return what the repeats start from that have no trial yet, as in `Configuration`. Called on any thread."""
+        return [self._known[number].start for number in list(self._due)]
+
+    def move(self, moved: Callable[[Any], Any]) -> None:
+        """Let repeats start from checkpoints in another folder.
+
+        Args:
+            moved: as in `RequestState.move`.
+        """
+        for known in self._known.values():
+            known.start = None if known.start is None else moved(known.start)
 
     def restore(self, earlier: Iterable[PastTrial], starts: Mapping[str, Any], *, failed: bool) -> None:
         """Bring the configurations up to date with the event log, which may be ahead of Tune's snapshot.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbtune.engine.protocol.replay import PastTrial
@@ -70,6 +70,30 @@ class RequestState:
                 self.requested.append(one)
                 if one.past is not None:  # the log has lost it, perhaps with checkpoints that it has saved since
                     one.past.is_damaged = True
+
+    def needed_checkpoints(self) -> set[str]:
+        """Return the paths of other trials' checkpoints that queued trials start from. Called on another thread.
+
+        A failed trial may be tried again.
+        """
+        starts = [one.start for one in list(self.requested)]
+        starts += [start for trial_id, start in list(self.starts.items()) if self.over.get(trial_id)]
+        if self.repeats is not None:
+            starts += self.repeats.due_starts()
+        return {str(start.checkpoint.path) for start in starts if start is not None}
+
+    def move(self, moved: Callable[[Any], Any]) -> None:
+        """Let trials start from checkpoints in another folder: the experiment's may have been moved.
+
+        Args:
+            moved: takes a checkpoint as in `RequestedTrial`, and returns it as it is in that folder.
+        """
+        self.requested = deque(
+            one if one.start is None else replace(one, start=moved(one.start)) for one in self.requested
+        )
+        self.starts = {trial_id: moved(start) for trial_id, start in self.starts.items()}
+        if self.repeats is not None:
+            self.repeats.move(moved)
 
     def note_start(self, trial_id: str, start: Any) -> None:
         """Note the checkpoint of another trial that a trial starts from. The log has it only once it has started.

@@ -57,6 +57,7 @@ class Resumption:
                 self._stop(trial)
                 continue
             self._search_alg.go_on(past)
+            self._scheduler.go_on(past)
             if trial is None or trial.is_finished():
                 self._recorder.on_waiting(past)  # it may be created much later
                 start = self._search_alg.start_of(past.ray_id)

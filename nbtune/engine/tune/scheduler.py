@@ -21,7 +21,10 @@ from nbtune.engine.protocol.registry import Live
 from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import REPORT
 from nbtune.engine.search.own_settings import own_metric, own_mode
+from nbtune.engine.tune.continuation import last_results
+from nbtune.engine.tune.copies import KeepingController
 from nbtune.engine.tune.groups import DeferredRemovalResourceManager
+from nbtune.engine.tune.pauses import Pauses
 from nbtune.engine.tune.rungs import Decision, Rungs
 from nbtune.engine.tune.scheduler_state import dump_scheduler, load_scheduler
 from nbtune.engine.tune.usable_results import UsableResults
@@ -34,7 +37,7 @@ _log = logging.getLogger(__name__)
 _FOR_SEARCH = "hyperband_info"  # what BOHB's scheduler adds to a result for its search algorithm
 
 
-class SteerableScheduler(Live, HasUserPart, TrialScheduler):
+class SteerableScheduler(Live, HasUserPart, Pauses, TrialScheduler):
     """A scheduler of Tune that delegates to the user's, and lets the user pause and resume trials.
 
     Args:
@@ -46,7 +49,7 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
 
     Attributes:
         controller: Tune's controller as schedulers see it; None before the first trial.
-        pausing: ids of the trials that are being paused -> whether the user has requested it.
+        saved: trials with checkpoints that the scheduler has kept Tune from asking for, until they are recorded.
         resource_manager: what requests placement groups for the trials.
         can_always_pause: whether a trial can be checkpointed after any report, and not only with those that bring a
             checkpoint.
@@ -60,67 +63,26 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
     def __init__(
         self, inner: TrialScheduler, on_add: Callable[[Any], None], ended: dict[str, str], failures: Failures
     ) -> None:
-        super().__init__()
+        TrialScheduler.__init__(self)
+        Pauses.__init__(self)
         self.failures, self.part = failures, f"the scheduler {type(inner).__name__}"
         self._inner = inner
         self._on_add = on_add
         self._ended = ended
         self.controller: Any = None
-        self.pausing: dict[str, bool] = {}
+        self.saved: list[tuple[Any, Any]] = []
         self.resource_manager: Any = DeferredRemovalResourceManager()
         self.can_always_pause = False
-        self._to_pause: set[str] = set()  # the user has requested their pause
-        self._paused_by_user: set[str] = set()  # those that are paused, and not by the scheduler's decision
-        self._to_resume: list[str] = []  # the user has resumed them, in order
         self._unit = time_attribute(inner)
         self._results = UsableResults(self._unit)
         self._saved: bytes | None = None  # the state of the scheduler in an earlier run, until it is restored
         self._is_unreadable = False  # whether restoring it has failed
         self._not_added: list[Any] = []  # trials of that run that are not added to the scheduler yet
-        self._open: dict[str, Any] = {}  # the trials that are not over, and some that are, in the order of Tune's list
         self._rungs = Rungs()
         self._has_progress = self._unit is None  # whether any result had that entry
         self.on_rung: Callable[[Decision, int], None] = lambda decision, iteration: None
         self.on_no_progress: Callable[[str], None] = lambda unit: None
         self._calls = 0  # of the scheduler, one inside the other: stopping a trial calls it again
-
-    # -- the user's commands ----------------------------------------------------------------------
-
-    def pause(self, trial_id: str) -> None:
-        """Pause a running trial with its next checkpoint.
-
-        Args:
-            trial_id: Tune's id.
-        """
-        self._to_pause.add(trial_id)
-
-    def resume(self, trial_id: str) -> bool:
-        """Let a trial run again that the user has paused; return whether the user has.
-
-        Args:
-            trial_id: Tune's id.
-        """
-        if trial_id not in self._to_pause:
-            return False
-        self._to_pause.discard(trial_id)
-        if trial_id in self._paused_by_user:  # else the scheduler has paused it as well
-            self._paused_by_user.discard(trial_id)
-            self._to_resume.append(trial_id)
-        return True
-
-    def goes_on(self, trial_id: str) -> bool:
-        """Return whether a trial that the user has resumed will run: else the scheduler has paused it, too."""
-        return trial_id in self._to_resume
-
-    def note_pauses(self, trial_ids: Iterable[str]) -> None:
-        """Note which of some trials are paused: population based training pauses trials without telling Tune's loop.
-
-        Args:
-            trial_ids: Tune's ids of trials that were running.
-        """
-        for trial_id in trial_ids:
-            if (trial := self._open.get(trial_id)) is not None and trial.status == Trial.PAUSED:
-                self.pausing.setdefault(trial_id, trial_id in self._to_pause)
 
     # -- Tune's interface ---------------------------------------------------------------------------
 
@@ -170,8 +132,10 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
         if (seen := self._results.add(trial.trial_id, result, self._compared)) is not None:
             self._has_progress = True
             self._rungs.before(self._inner, trial)
+            controller = self._visible(tune_controller, trial)
+            visible: Any = KeepingController(controller, trial, bool(result.get(SHOULD_CHECKPOINT)), self.saved)
             with self._calling(reporting=(trial, result[TRAINING_ITERATION])):
-                decision = self._inner.on_trial_result(self._visible(tune_controller, trial), trial, seen)
+                decision = self._inner.on_trial_result(visible, trial, seen)
             for rung in self._rungs.after_result(self._inner, trial, decision):
                 self.on_rung(rung, result[TRAINING_ITERATION])
             if (info := seen.get(_FOR_SEARCH)) is not None:
@@ -324,6 +288,15 @@ class SteerableScheduler(Live, HasUserPart, TrialScheduler):
             self._rungs.recall(self._inner)
         elif self.controller is not None:
             self._restore(self.controller)
+
+    def go_on(self, past: PastTrial) -> None:
+        """Note the results of a trial of an earlier run that goes on, in case that it ends without another one.
+
+        Args:
+            past: the trial.
+        """
+        for result in last_results(past):
+            self._has_progress |= self._results.add(past.ray_id, result, self._compared) is not None
 
     def _restore(self, controller: Any) -> None:
         """Restore the state of the scheduler at its first call after all trials were added.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,25 @@ from ray.tune.search.search_generator import SearchGenerator
 
 from nbtune.engine._ray.tune import points_of, restart_generator
 from nbtune.engine.protocol.registry import Live, filesystem_by_reference
-from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.protocol.result import metric_names
 from nbtune.engine.search.grid_parts import grid_parts
 from nbtune.engine.search.make import Search
 from nbtune.engine.search.tokens import with_values
 from nbtune.engine.tune.background import Background
 from nbtune.engine.tune.capacity import Capacity
-from nbtune.engine.tune.continuation import last_results
-from nbtune.engine.tune.proposals import Proposals
+from nbtune.engine.tune.remembering import Remembering
 from nbtune.engine.tune.repeats import Outcome, Repeats
 from nbtune.engine.tune.requested import RequestedTrial, RequestState
 from nbtune.engine.tune.search_state import HasState, changed_files, versions
 from nbtune.engine.tune.usable_results import UsableResults
-from nbtune.engine.tune.user_part import Failures, HasUserPart, ends_experiment
-from nbtune.spec.space.values import same
+from nbtune.engine.tune.user_part import Failures, ends_experiment
 
 __all__ = ["SteerableSearch"]
 
 _STATE = "nbtune-search-{}.pkl"
 
 
-class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
+class SteerableSearch(Live, Capacity, Remembering, SearchAlgorithm):
     """The user's search algorithm, with a queue of requested trials and a limit of concurrent trials.
 
     Args:
@@ -46,6 +44,9 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
 
     Attributes:
         on_saved: called with the files of each snapshot of Tune's, before they are stored.
+        moved: takes a checkpoint that a trial starts from, and returns it as it is in the experiment's present folder.
+        snapshot: a local folder with the state of an earlier run, whose snapshot has no trials, so that Tune does not
+            restore it; or None.
         stored_with: the scheduler and the callbacks, whose states are stored with that of the algorithm.
     """
 
@@ -61,7 +62,9 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
         self.on_dropped: Callable[[int], None] = lambda trials: None
         self._earlier: dict[str, int] = {}  # files of an earlier run, which are not signed again: name -> version
         self.on_saved: Callable[[list[Path]], None] = lambda files: None
+        self.snapshot: str | None = None
         self.stored_with: Sequence[HasState] = ()
+        self.moved: Callable[[Any], Any] = lambda start: start
         repeats = Repeats(search.repeat) if search.repeat > 1 else None
         self._state = RequestState(max_concurrent=max_concurrent, repeats=repeats)
         self._configs: dict[str, dict[str, Any]] = {}  # of the requested trials that are not over
@@ -159,6 +162,10 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
         is_grid = isinstance(inner, BasicVariantGenerator) and not points_of(inner)  # each part would begin with these
         for experiment in grid_parts(experiments[0]) if is_grid else experiments:
             inner.add_configurations([experiment])
+        if self.snapshot is not None and self.has_checkpoint(self.snapshot):
+            self.restore_from_dir(self.snapshot)
+            self._state.experiment = experiments[0]
+            shutil.rmtree(self.snapshot, ignore_errors=True)
 
     @ends_experiment(None)
     def next_trial(self) -> Any:
@@ -218,52 +225,9 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
         else:
             self.add_result(outcome.config, outcome.result, error=error)
 
-    def restore_repeats(self, earlier: Iterable[PastTrial], *, failed: bool) -> None:
-        """Bring the repeats of configurations up to date with the event log.
-
-        Args:
-            earlier: the trials of the earlier run, in the order in which they were created.
-            failed: whether failed trials are resumed, too.
-        """
-        if self._state.repeats is not None:
-            self._state.repeats.restore(earlier, self._state.starts, failed=failed)
-
-    def start_of(self, trial_id: str) -> Any:
-        """Return the checkpoint of another trial that a trial starts from, as a result of Tune; None if there is none.
-
-        Args:
-            trial_id: Tune's id of a trial of an earlier run.
-        """
-        if (repeats := self._state.repeats) is not None and repeats.place(trial_id) is not None:
-            return repeats.start_of(trial_id)
-        return self._state.starts.get(trial_id)
-
-    def go_on(self, past: PastTrial) -> None:
-        """Note that a trial of an earlier run goes on, and its results, in case that it ends without another one.
-
-        Args:
-            past: the trial.
-        """
-        for result in last_results(past):
-            self._results.add(past.ray_id, result, self.metric)
-        # The result of a trial that has failed before is one that the algorithm has not asked for.
-        if self._state.over.pop(past.ray_id, None) is not None and self.place(past.ray_id) is None:
-            self._state.names[past.ray_id] = None
-        if not self._is_awaited(past.ray_id, past.by):
-            self._configs[past.ray_id] = past.config
-
-    @ends_experiment(None)
-    def add_past(self, past: PastTrial) -> None:
-        """Give the algorithm the result of a trial that is over, unless it has it, if it supports that.
-
-        Args:
-            past: the trial.
-        """
-        has_failed = past.status == "failed"
-        if self._state.over.get(past.ray_id) in (False, has_failed):
-            return
-        self.go_on(past)
-        self.on_trial_complete(past.ray_id, error=has_failed)
+    def needed_checkpoints(self) -> set[str]:
+        """Return the paths of the checkpoints that trials without a trial of Tune's start from, on another thread."""
+        return self._state.needed_checkpoints()
 
     def add_result(self, config: Mapping[str, Any], result: Mapping[str, Any] | None, *, error: bool = False) -> None:
         """Give the algorithm the last result of a point that it has not proposed, if it supports that.
@@ -277,27 +241,6 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
         if values and None not in values and not error:
             value = values[0] if isinstance(self.metric, str) else values
             self._background.tell("add_evaluated_point", self._search.tokens.encode_config(config), value)
-
-    @ends_experiment(None)
-    def skip_proposal(self, past: PastTrial) -> None:
-        """Take the next proposal if the algorithm does not know that a trial was made of it in an earlier run.
-
-        If it proposes the same point again, as it does with its state at that time, the trial's results are those of
-        the proposal. Else the proposal is dropped, and the trial's point is one that it has not proposed.
-
-        Args:
-            past: the trial of the earlier run.
-        """
-        if past.ray_id in self._state.proposed:
-            return
-        self._state.proposed.add(past.ray_id)
-        self._state.names[past.ray_id] = None
-        if (trial := self._propose(wait=True)) is None:
-            return
-        if same(trial.config, past.config):
-            self._state.names[past.ray_id] = trial.trial_id
-        else:
-            self._background.tell("on_trial_complete", trial.trial_id, error=True)
 
     @ends_experiment(False)
     def is_finished(self) -> bool:
@@ -336,6 +279,7 @@ class SteerableSearch(Live, HasUserPart, Capacity, Proposals, SearchAlgorithm):
         newest = max(Path(dirpath).glob(_STATE.format("*")))
         self._is_unreadable = True
         self._state, self._configs, saved, others = cloudpickle.loads(newest.read_bytes())
+        self._state.move(self.moved)
         self._background.restore(dirpath, saved)
         self._is_unreadable = False
         for one, state in zip(self.stored_with, others, strict=False):

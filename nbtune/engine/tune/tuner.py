@@ -20,30 +20,30 @@ from nbtune.engine._ray.tune import own_registry
 from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.registry import register_filesystem, register_live
 from nbtune.engine.protocol.replay import past_of
-from nbtune.engine.protocol.result import TUNE_ENTRIES, tune_name
+from nbtune.engine.protocol.result import tune_name
 from nbtune.engine.protocol.trust import NOTHING
 from nbtune.engine.search.make import Search, make_scheduler, make_search
 from nbtune.engine.search.sampling import complete_config
 from nbtune.engine.storage.log import EventLog
-from nbtune.engine.storage.repair import TUNER, repair, set_damaged_aside
+from nbtune.engine.storage.repair import TUNER, copy_without_trials, repair, set_damaged_aside
 from nbtune.engine.storage.segments import read_file
 from nbtune.engine.storage.signatures import SignedFiles
 from nbtune.engine.storage.storage import local_base
 from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.engine.tune.callbacks import UserCallbacks
+from nbtune.engine.tune.continuation import in_folder
 from nbtune.engine.tune.control import Control
 from nbtune.engine.tune.hosted import trainable_class
 from nbtune.engine.tune.hosting import HostingResourceManager
 from nbtune.engine.tune.hosts import Hosts
-from nbtune.engine.tune.names import TrialFolders, TrialNames, trial_folder
 from nbtune.engine.tune.recorder import Recorder
 from nbtune.engine.tune.result_files import ResultFiles, RunFinished
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
+from nbtune.engine.tune.settings import checkpoint_config, creators_of
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.user_part import Failures
-from nbtune.spec.options.checkpoints import kept_by
 from nbtune.spec.options.options import Spec
 from nbtune.spec.plan.shape import TrialResources, is_factory
 from nbtune.spec.plan.workers import Workers
@@ -66,6 +66,7 @@ class Run:
         control: executes commands.
         recorder: writes events.
         scheduler: the user's scheduler, wrapped.
+        search_alg: the user's search algorithm, wrapped.
         failures: what the user's search algorithm, scheduler or stopper has raised.
         files: signs Tune's files.
     """
@@ -74,6 +75,7 @@ class Run:
     control: Control
     recorder: Recorder
     scheduler: SteerableScheduler
+    search_alg: SteerableSearch
     failures: Failures
     files: SignedFiles
 
@@ -91,9 +93,13 @@ class Run:
             repair(self.recorder.staging, filesystem, path)  # even on a full disk: it deletes incomplete files
             self.files.flush()
 
+    def needed_checkpoints(self) -> set[str]:
+        """Return the paths of the checkpoints that trials start from, or may start from. Called on another thread."""
+        return self.scheduler.needed_checkpoints() | self.search_alg.needed_checkpoints()
+
     def fit(self) -> None:
         """Run Tune until the experiment is over."""
-        with own_registry(), asking_briefly(), suppress(RunFinished):
+        with own_registry(), asking_briefly(self.control.on_controller), suppress(RunFinished):
             self.tuner.fit()
 
 
@@ -117,17 +123,23 @@ def make_run(
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent) if past else spec.max_concurrent
     failures = Failures(launch.sources)
     search = make_search(spec, launch.space)
-    if total and past is not None and not past.trials and metadata.get("trials_per_sample", 1) == spec.repeat:
-        # Tune resumes nothing without trials. The log has the number of samples with those that were added.
-        search = replace(search, samples=total // spec.repeat)
     # A path on a filesystem, since Tune takes the folder's name from a URI as it is written there: "my%20experiment".
     filesystem, path = launch.storage.join(launch.folder).open()
     register_filesystem(filesystem)
     files = SignedFiles(filesystem, path, log.epoch, launch.key)
+    is_restored, snapshot = False, None
+    if past is not None:
+        is_restored = set_damaged_aside(filesystem, path, launch.key or NOTHING, files.earlier)
+        snapshot = None if is_restored else copy_without_trials(filesystem, path)
+        per_sample = metadata.get("trials_per_sample", 1)
+        if total and not past.trials and snapshot is None and total % per_sample == 0:
+            search = replace(search, samples=total // per_sample)  # the log has those that were added
     search_alg = SteerableSearch(search, launch.slots, max_concurrent, failures)
+    search_alg.snapshot = snapshot
     recorder = Recorder(log, search_alg, total, files, past, failed=failed)
     recorder.releases_groups = (workers := spec.worker_group) is not None and workers.elastic is not None
     search_alg.on_saved = files.add_all
+    search_alg.moved = partial(in_folder, filesystem=filesystem, folder=path)
     search_alg.on_dropped = lambda trials: recorder.on_trial_count_changed(-trials)
     search_alg.on_given_up = lambda proposals: recorder.write_metadata({"warning": _given_up(launch, proposals)})
     users = make_scheduler(spec, launch.space)
@@ -161,7 +173,7 @@ def make_run(
     )
     results = ResultFiles(writes=not any(isinstance(one, JsonLoggerCallback) for one in callbacks.callbacks))
     register_live(search_alg, recorder, scheduler, stopping, control, callbacks, results)
-    creators = _creators(spec, [known.folder for known in past.trials.values()] if past else [], failures)
+    creators = creators_of(spec, [known.folder for known in past.trials.values()] if past else [], failures)
     payload = TrialPayload(
         ProgramPayload(launch.data, list(large), spec.seed),
         driver,
@@ -184,7 +196,7 @@ def make_run(
     trainable = tune.with_resources(trial, _resources(launch))
     trainable.__qualname__ = kind.__name__  # the name of the processes, instead of that of Tune's wrapper
     set_trainable_name(trainable, launch.entry.name or kind.__name__)
-    if past is not None and set_damaged_aside(filesystem, path, launch.key or NOTHING, files.earlier):
+    if is_restored:
         # The settings are those of the first run, except for the scheduler, the search algorithm and the callbacks
         # above.
         tuner = tune.Tuner.restore(
@@ -198,7 +210,7 @@ def make_run(
         first = [control, callbacks] if callbacks.callbacks else [control]
         tuner = _new(launch, trainable, search, search_alg, scheduler, stopping, [*first, recorder, results], creators)
         files.add(TUNER, read_file(filesystem, f"{path}/{TUNER}"))
-    return Run(tuner, control, recorder, scheduler, failures, files)
+    return Run(tuner, control, recorder, scheduler, search_alg, failures, files)
 
 
 def _no_progress(scheduler: Any, unit: str) -> str:
@@ -259,39 +271,10 @@ def _new(
             stop=stopping,
             callbacks=callbacks,
             failure_config=tune.FailureConfig(max_failures=spec.max_failures),
-            checkpoint_config=_checkpoint_config(launch),
+            checkpoint_config=checkpoint_config(launch),
             verbose=0,
         ),
     )
-
-
-def _checkpoint_config(launch: Launch) -> tune.CheckpointConfig:
-    """Return when trials are checkpointed, and which checkpoints are kept."""
-    spec, entry = launch.spec, launch.entry
-    metric, order = kept_by(spec)
-    if metric is not None and (metric == spec.metric or metric not in TUNE_ENTRIES):
-        metric = tune_name(metric)
-    at_end = entry.saves if spec.checkpoint_at_end is None else spec.checkpoint_at_end
-    return tune.CheckpointConfig(
-        num_to_keep=spec.keep_checkpoints,
-        checkpoint_score_attribute=metric,
-        checkpoint_score_order=order,
-        # A function reports its checkpoints.
-        checkpoint_frequency=spec.checkpoint_frequency if entry.is_class else 0,
-        checkpoint_at_end=at_end if entry.is_class else False,
-    )
-
-
-def _creators(spec: Spec, folders: Sequence[str], failures: Failures) -> dict[str, Any]:
-    """Return what names trials and their folders, as arguments of `ray.tune.TuneConfig`."""
-    creators: dict[str, Any] = {"trial_dirname_creator": trial_folder}
-    if spec.trial_name_creator is not None:
-        register_live(names := TrialNames(spec.trial_name_creator, failures))
-        creators["trial_name_creator"] = names
-    if spec.trial_dirname_creator is not None:
-        register_live(named := TrialFolders(spec.trial_dirname_creator, folders, failures))
-        creators["trial_dirname_creator"] = named
-    return creators
 
 
 class _RunConfig(tune.RunConfig):

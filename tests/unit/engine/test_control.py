@@ -38,7 +38,7 @@ class Calls:
 class Run:
     """A control between stand-ins for Tune's parts, with a running and a finished trial."""
 
-    def __init__(self, **options):
+    def __init__(self, *, knows_controller=True, **options):
         self.trials = [self._trial("id0", Trial.RUNNING), self._trial("id1", Trial.TERMINATED)]
         self.scheduler, self.search_alg = Calls(controller=None, pausing={}), Calls()
         self.recorder = Calls(numbers={"id0": 0, "id1": 1}, stopped_by_user=set(), ended_by_scheduler={})
@@ -46,6 +46,9 @@ class Run:
         self.control = Control(
             self.scheduler, self.search_alg, self.stopping, self.recorder, complete=lambda config: {**config}, **options
         )
+        self.tune = Calls()
+        if knows_controller:
+            self.control.on_controller(self.tune)
 
     @staticmethod
     def _trial(trial_id, status):
@@ -105,13 +108,33 @@ def test_commands_about_the_search_reach_the_search_algorithm_and_the_log():
     ]
 
 
+def test_what_is_requested_before_the_first_trial_is_confirmed_once_a_snapshot_has_it():
+    run = Run(knows_controller=False)
+    done, _ = run.execute(ExtendSearch(3)), run.control.submit(StopExperiment())
+    run.control.on_step_begin(2, [])
+    assert not done.done()
+    run.control.on_controller(run.tune)
+    with pytest.raises(InterruptedRun):
+        run.control.on_step_begin(3, [])
+    assert done.result(0) is None
+    assert [name for name, _ in run.tune.calls] == ["checkpoint", "checkpoint"]
+    failing = Run()
+    failing.tune.checkpoint = _disk_is_full
+    with pytest.raises(OSError, match="full"):
+        failing.execute(ExtendSearch(3)).result(0)
+
+
+def _disk_is_full(**how):
+    raise OSError("the disk is full")
+
+
 class Resumed(Run):
     """A control of a resumed experiment, whose log has the running trial only."""
 
     def __init__(self, *first):
         past = Past({}, {"id0": PastTrial(0, "id0")})
         super().__init__(past=past, first=first)
-        self.scheduler.controller = SimpleNamespace(get_trials=lambda: self.trials)
+        self.scheduler.controller = SimpleNamespace(get_trials=lambda: self.trials, _tune_controller=Calls())
 
 
 def test_a_refused_command_that_came_with_the_resumption_ends_the_run():

@@ -51,6 +51,16 @@ def test_a_checkpoint_has_the_metrics_of_its_report():
     assert trial.is_resumed(failed=False)
 
 
+def test_a_copy_may_start_before_the_log_has_the_checkpoint_that_it_starts_from():
+    copied = TrialReconfigured(0, config={"a": 2}, source=1, source_iteration=3, path="s/checkpoint_000003")
+    source = TrialAdded(1, **{**ADDED, "ray_id": "ab_00001", "folder": "s"})
+    late = CheckpointSaved(1, iteration=3, path="s/checkpoint_000003")
+    own = CheckpointSaved(0, iteration=3, path="trial_ab_00000/checkpoint_000002")
+    for events, start in (([copied, late], "s/checkpoint_000003"), ([copied, late, own], None), ([copied], None)):
+        found = past(TrialAdded(0, **ADDED), source, *events).trials["ab_00000"]
+        assert (found.start and found.start.path) == start
+
+
 def test_the_last_report_with_numbers_for_some_metrics_is_known():
     (trial,) = past(
         TrialAdded(0, **ADDED),

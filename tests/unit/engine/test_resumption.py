@@ -169,7 +169,7 @@ class World:
             ended_by_scheduler={}, on_waiting=lambda past: self.log.append(TrialQueued(past.number, iteration=0))
         )
         scheduler: Any = SimpleNamespace(
-            remember=lambda trials: None, controller=SimpleNamespace(stop_trial=stop_trial)
+            remember=lambda trials: None, go_on=lambda past: None, controller=SimpleNamespace(stop_trial=stop_trial)
         )
         restored = list(self.trials.values())
         past = past_of(decode(encode(0, self.log))) if self.log else past_of([])

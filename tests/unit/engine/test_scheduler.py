@@ -20,9 +20,17 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.events import TrialAdded, TrialReported
+from nbtune.engine.protocol.replay import past_of
+from nbtune.engine.search.make import make_search
+from nbtune.engine.tune.resumption import Resumption
 from nbtune.engine.tune.rungs import Decision
 from nbtune.engine.tune.scheduler import SteerableScheduler
+from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.user_part import Failures
+from nbtune.spec.options.options import Spec
+from nbtune.spec.space.space import Space
 
 
 class Loop:
@@ -153,6 +161,42 @@ def test_a_scheduler_that_measures_by_what_nobody_reports_is_told_once(tmp_path:
     loop.stop_trial(loop.trials[1])
     assert loop.silent == [], "some reports have it"
     assert Loop(FIFOScheduler(), tmp_path).scheduler._has_progress
+
+
+class Told(FIFOScheduler):
+    """Notes the values with which trials are over; None of those that are removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[float | None] = []
+
+    def set_search_properties(self, metric: Any, mode: Any, **spec: Any) -> bool:
+        self._metric = metric
+        return True
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: Any) -> None:
+        self.told.append(result["y"])
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        self.told.append(None)
+
+
+def test_the_last_usable_result_of_a_trial_counts_after_a_resumption(tmp_path: Path) -> None:
+    """Its last report has no number, and it ends without another one."""
+    inner = Told()
+    loop = Loop(inner, tmp_path, trials=2)
+    events = [
+        TrialAdded(0, ray_id="id0", folder="id0", config={}),
+        TrialReported(0, iteration=1, time_s=1.0, metrics={"y": 2.0}),
+        TrialReported(0, iteration=2, time_s=1.0, metrics={"other": 1.0}),
+        TrialAdded(1, ray_id="id1", folder="id1", config={}),
+    ]
+    search = SteerableSearch(make_search(Spec(), Space()), None, None, Failures())
+    recorder: Any = SimpleNamespace(ended_by_scheduler={})
+    Resumption(loop.scheduler, search, recorder, failed=False).catch_up(past_of(decode(encode(0, events))), loop.trials)
+    for trial in loop.trials:
+        loop.scheduler.on_trial_complete(loop, trial, {"other": 1.0, "training_iteration": 2})
+    assert inner.told == [2.0, None]
 
 
 def test_the_state_of_a_population_survives_a_moved_folder(tmp_path: Path) -> None:

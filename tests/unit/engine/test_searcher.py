@@ -1,9 +1,17 @@
 """nbtune.engine.tune.searcher: how many trials are proposed, and when."""
 
-import pytest
+from functools import partial
 
+import pytest
+from pyarrow.fs import LocalFileSystem
+from ray import tune
+from ray.tune import Checkpoint
+from ray.tune.experiment import Experiment
+
+from nbtune.engine._ray.tune import TrainingResult
 from nbtune.engine.protocol.replay import PastTrial
 from nbtune.engine.search.make import make_search
+from nbtune.engine.tune.continuation import in_folder
 from nbtune.engine.tune.requested import RequestedTrial, RequestState
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.user_part import Failures
@@ -75,6 +83,46 @@ def test_requests_of_which_trials_were_created_after_the_snapshot_are_not_made_a
     assert state.added == 2
     state.forget_created(["old", "new", "newer"], {"old", "new", "newer"})
     assert len(state.requested) == 1, "once"
+
+
+def test_what_was_requested_before_the_first_trial_of_a_grid_survives(tmp_path):
+    """Tune restores no snapshot without trials, so that the search does it by itself when a new run begins."""
+
+    def make():
+        search = make_search(Spec(samples=2), Space.from_dict({"x": tune.grid_search([1, 2])}))
+        made = SteerableSearch(search, slots=None, max_concurrent=None, failures=Failures())
+        made.set_search_properties(None, None, {})
+        return made, [Experiment("grid", tune.Trainable, config=search.param_space, storage_path=str(tmp_path))]
+
+    first, experiments = make()
+    first.add_configurations(experiments)
+    first.extend(1)
+    first.request(RequestedTrial({"x": 7}))
+    (folder := tmp_path / "snapshot").mkdir()
+    first.save_to_dir(str(folder), session_str="2026")
+    second, experiments = make()
+    second.snapshot = str(folder)
+    second.add_configurations(experiments)
+    trials = []
+    while (trial := second.next_trial()) is not None:
+        trials.append(trial)
+    assert [trial.config["x"] for trial in trials] == [7, 1, 2, 1, 2, 1, 2]
+    assert second.failures.first is None
+    assert not folder.exists()
+
+
+def test_queued_trials_keep_the_checkpoints_that_they_start_from(search_alg):
+    def start(path):
+        return TrainingResult(Checkpoint(path, filesystem=LocalFileSystem()), {})
+
+    search_alg.request(RequestedTrial({}, start=start("/old/e/a/checkpoint_000001")))
+    search_alg.request(RequestedTrial({}))
+    search_alg._state.note_start("failed", start("/old/e/b/checkpoint_000002"))
+    search_alg._state.note_start("runs", start("/old/e/c/checkpoint_000003"))  # Tune's trial has it
+    search_alg._state.over["failed"] = True
+    assert search_alg.needed_checkpoints() == {"/old/e/a/checkpoint_000001", "/old/e/b/checkpoint_000002"}
+    search_alg._state.move(partial(in_folder, filesystem=LocalFileSystem(), folder="/new"))
+    assert search_alg.needed_checkpoints() == {"/new/a/checkpoint_000001", "/new/b/checkpoint_000002"}
 
 
 def test_requests_for_trials_of_an_earlier_run_are_made_by_the_log_alone():

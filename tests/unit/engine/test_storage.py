@@ -9,6 +9,7 @@ import signal
 import stat
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
@@ -31,7 +32,7 @@ from nbtune.engine.storage.lease import acquire
 from nbtune.engine.storage.log import EventLog, read_log, write_atomically
 from nbtune.engine.storage.log_writer import LogWriter
 from nbtune.engine.storage.owner import this_process
-from nbtune.engine.storage.repair import repair, set_damaged_aside
+from nbtune.engine.storage.repair import copy_without_trials, repair, set_damaged_aside
 from nbtune.engine.storage.snapshot import write_large
 from nbtune.engine.storage.storage import Storage, create_private_folder, has_credentials, write_private
 from nbtune.errors import ExperimentError, SpecError
@@ -417,7 +418,21 @@ def test_a_search_algorithm_may_write_its_state_in_any_format(tmp_path, state):
         snapshot_of_tune(tmp_path, session)
 
 
+def test_a_snapshot_without_trials_is_not_restored_by_tune_and_kept(tmp_path):
+    session = "2026-01-02_00-00-00"
+    snapshot_of_tune(tmp_path, session, trials=())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
+    copied = {path.name: path.read_bytes() for path in Path(copy_without_trials(LOCAL, str(tmp_path))).iterdir()}
+    assert copied == {name: content for name, content in before.items() if name != "tuner.pkl"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")
+    assert set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
+    assert not (tmp_path / f"experiment_state-{session}.json").exists(), "Tune would restore it, since it is the latest"
+
+
 def test_a_folder_without_a_snapshot_of_tune(tmp_path):
+    assert copy_without_trials(LOCAL, str(tmp_path)) is None
     assert not set_damaged_aside(LOCAL, str(tmp_path), EVERYTHING, {})
     snapshot_of_tune(tmp_path, "2026-01-01_00-00-00")
     (tmp_path / "tuner.pkl").write_bytes(b"")
