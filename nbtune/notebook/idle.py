@@ -1,5 +1,7 @@
 """Work of nbtune between the cells of a notebook: imports while the kernel is idle, and a Ray that starts early.
 
+After the imports the page gets plotly.js, which takes it over a second to read.
+
 Imports on a second thread would not be safe: a cell that imports the same packages meanwhile gets partially initialized
 modules. So they are made on the kernel's own thread, one after the other, and only while no cell runs. A cell that is
 executed meanwhile waits for one of them at most.
@@ -91,4 +93,8 @@ class Idle:
                 import_ray()
             else:
                 importlib.import_module(name)
+            if not self._names:
+                from nbtune.views.live.widgets import PlotlyAhead
+
+                PlotlyAhead()
         self._later(_BETWEEN)

@@ -59,11 +59,17 @@ def page(browser: Browser, lab: Server) -> Iterator[Page]:
     assert not errors, "\n".join(errors)
 
 
-def notebook(server: Server, page: Page, folder: Path, name: str, *more: str, **sweep: Any) -> Notebook:
+def notebook(
+    server: Server, page: Page, folder: Path, name: str, *more: str, early: bool = False, **sweep: Any
+) -> Notebook:
+    """Open a notebook and start its sweep; if `early`, when Ray runs and the page has plotly.js already."""
     values = {"samples": 4, "epochs": 30, "pause": 0.3, "storage": folder / "results", **sweep}
-    write(folder / name, "%load_ext nbtune\nimport math, time", SWEEP.format(**values), *more)
+    load = '%load_ext nbtune\n%config NbTune.start = "load"' if early else "%load_ext nbtune"
+    write(folder / name, f"{load}\nimport math, time", SWEEP.format(**values), *more)
     opened = Notebook(page, server, name)
     opened.run(0)
+    if early:
+        page.wait_for_function("globalThis.__nbtunePlotlyPromise === null", timeout=60_000)
     opened.start(1)
     return opened
 
@@ -92,7 +98,7 @@ def tab(page: Page, name: str) -> None:
 
 def test_a_sweep_from_the_first_curve_to_the_static_picture(lab: Server, page: Page, folder: Path) -> None:
     done = folder / "story done"
-    story = notebook(lab, page, folder, "story.ipynb", until(done), "list(demo.selected.index)")
+    story = notebook(lab, page, folder, "story.ipynb", until(done), "list(demo.selected.index)", early=True)
     head, rows = page.locator(".nbt-header"), page.locator(".nbt-trials tbody tr[data-trial]")
     expect(head).to_contain_text("demo")
 

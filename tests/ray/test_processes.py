@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import ray
 
 import nbtune
 from nbtune.engine.client.variables import variables_at_import
+from nbtune.engine.driver.process import DriverProcess
 from nbtune.engine.tune.hosts import Hosts
 
 SPACE = {"index": nbtune.grid_search([0, 1])}
@@ -162,6 +164,29 @@ def test_packages_are_imported_ahead_of_the_first_trial(cluster: Any) -> None:
     assert host == hosts.take(node, variables), "it is as clean as before"
     for one in (host, other):
         ray.kill(one)
+
+
+def test_what_a_package_imports_later_is_imported_once_nothing_runs(cluster: Any, until: Callable[..., None]) -> None:
+    """PyTorch's first optimizer imports as much as PyTorch itself. The process can still be used again after that."""
+
+    def idle(self: Any) -> Any:
+        return [host for hosts in self._hosts._idle.values() for host in hosts]
+
+    def is_imported(self: Any) -> bool:
+        (host,) = idle(self)
+        return bool(ray.get(host.actor.__ray_call__.remote(lambda self: "torch._dynamo" in sys.modules)))
+
+    def tidied(self: Any) -> Any:
+        return ray.get(idle(self)[0].actor.tidy.remote())
+
+    node = ray.get_runtime_context().get_node_id()
+    driver = ray.remote(DriverProcess).options(num_cpus=0).remote([node])
+    try:
+        driver.import_ahead.remote(["torch"], {})
+        until(lambda: ray.get(driver.__ray_call__.remote(is_imported)), "it is imported", 60)
+        assert not ray.get(driver.__ray_call__.remote(tidied))
+    finally:
+        ray.kill(driver)
 
 
 def test_packages_are_imported_ahead_that_are_named_while_an_experiment_runs(

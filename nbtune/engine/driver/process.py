@@ -30,6 +30,7 @@ __all__ = ["DriverProcess"]
 _IDLE_TIMEOUT = 600.0  # seconds without an experiment after which the process exits
 _EXCESS_TIMEOUT = 60.0  # seconds after which processes of trials end beyond those that are started ahead
 _RESET_TIMEOUT = 5.0  # seconds that a kernel waits for a process whose experiment is over
+_FIRST_USE_DELAY = 1.0  # seconds without an experiment after which what its packages import later is imported, too
 _POLL_INTERVAL = 2.0  # seconds between two looks at that
 _START_TIMEOUT = 30.0  # seconds that a command waits for the start of its experiment
 _START_METHODS = frozenset({"put_large", "start", "resume"})
@@ -91,6 +92,11 @@ class DriverProcess:
         """
         # Also while it still tidies up after an experiment: the kernel does not say it again.
         await asyncio.to_thread(self._hosts.import_ahead, packages, variables)
+        later = [module for name in packages for module in environment.FIRST_USE_MODULES.get(name, ())]
+        if later:
+            await asyncio.sleep(_FIRST_USE_DELAY)
+            if self._running is None:  # else its trials, which may not need it, would wait for it
+                await asyncio.to_thread(self._hosts.import_ahead, later, variables)
 
     async def pid(self) -> int:
         """Return the id of this process."""

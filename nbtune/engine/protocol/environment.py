@@ -8,6 +8,7 @@ from collections.abc import Mapping
 __all__ = [
     "DRIVER_VARIABLES",
     "EXTRA_PACKAGES_VARIABLE",
+    "FIRST_USE_MODULES",
     "HOST_VARIABLES",
     "INHERITED_VARIABLES",
     "NAMESPACE",
@@ -27,6 +28,8 @@ EXTRA_PACKAGES_VARIABLE = "NBTUNE_PRELOAD"
 """The environment variable with further packages that such a process imports, separated by commas."""
 SLOW_PACKAGES = ("torch", "sklearn", "lightning", "transformers")
 """Packages that take long to import. They are imported ahead if the notebook has already imported them."""
+FIRST_USE_MODULES = {"torch": ("torch._dynamo",)}
+"""Such a package -> modules that it imports when it is first used, and that take as long: PyTorch's first optimizer."""
 
 TRIAL_VARIABLES = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 """Set in trials: nbtune changes their working directory, see `nbtune.engine.trial.directory`."""
@@ -53,7 +56,7 @@ DRIVER_VARIABLES = {
 
 _READ_WHEN_IMPORTED = (
     *("ARROW_", "CUDA_", "GLOO_", "GOMP_", "GOTO_", "JAX_", "KMP_", "LD_", "MALLOC_", "MKL_", "NCCL_", "NUMEXPR_"),
-    *("OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "RAY_", "TF_", "TORCH_", "XLA_"),
+    *("OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "RAY_", "TF_", "TORCH", "XLA_"),
 )
 """Prefixes of variables that libraries read when they are imported, or the system when a process starts."""
 

@@ -114,11 +114,16 @@ class ErrorLog:
 class BaseWidget(anywidget.AnyWidget):
     """A widget that handles messages at any time, keeps the browser's errors and sends plotly.js on request.
 
+    Attributes:
+        plotly_sent: whether this kernel has sent plotly.js to any page.
+
     Args:
         handlers: message type -> its handler; called with the message, on any thread.
         errors: where to keep errors; a log of its own if None.
         traits: initial values of traits.
     """
+
+    plotly_sent = False
 
     def __init__(
         self,
@@ -146,6 +151,7 @@ class BaseWidget(anywidget.AnyWidget):
 
     def send_plotly(self) -> None:
         """Send plotly.js to the browser."""
+        BaseWidget.plotly_sent = True
         self.send({"type": "plotly", "version": plotly_version()}, [plotly_js()])
 
     def answer_connect(self, request: Mapping[str, Any], connect: Callable[[], None]) -> None:

@@ -14,7 +14,7 @@ from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.shown import shown
-from nbtune.views.base.channel import ErrorLog, answer_to
+from nbtune.views.base.channel import BaseWidget, ErrorLog, answer_to
 from nbtune.views.base.polling import VISIBLE_TIMEOUT
 from nbtune.views.live.commands import CommandHandlers, ControllableExperiment
 from nbtune.views.live.front import FrontPoints, one_line
@@ -62,7 +62,6 @@ class Dashboard(ipywidgets.VBox):
     """
 
     has_picture = False
-    _plotly_sent = False  # whether this kernel has sent plotly.js to any page
 
     def __init__(self, experiment: ObservableExperiment, store: Store) -> None:
         self._errors = ErrorLog()
@@ -143,13 +142,13 @@ class Dashboard(ipywidgets.VBox):
         """Send updates until the experiment has ended, or another thread has taken over."""
         over = False
         began = time.monotonic()
-        plotly_sent = Dashboard._plotly_sent
+        plotly_sent = BaseWidget.plotly_sent
         while not over:
             waited = time.monotonic() > began + _PLOTLY_TIMEOUT
-            if not plotly_sent and (not Dashboard._plotly_sent or (not self._browser_is_ready and waited)):
+            if not plotly_sent and (not BaseWidget.plotly_sent or (not self._browser_is_ready and waited)):
                 # The first dashboard of a kernel needs plotly.js in any case. A later one may be on a reloaded page,
                 # whose request waits for a busy kernel.
-                plotly_sent = Dashboard._plotly_sent = True
+                plotly_sent = True
                 self._curves.send_plotly()
             self._changed.wait(_ALIVE_INTERVAL)
             # Read before the update, so that the last changes are sent; a quick resume must not end this thread.

@@ -6,7 +6,7 @@ import traitlets
 
 from nbtune.views.base.channel import BaseWidget, script, styles
 
-__all__ = ["Curves", "Header", "Parallel", "Pareto", "Trials"]
+__all__ = ["Curves", "Header", "Parallel", "Pareto", "PlotlyAhead", "Trials"]
 
 
 class Header(BaseWidget):
@@ -41,6 +41,15 @@ class Curves(BaseWidget):
     mode = traitlets.Unicode(None, allow_none=True).tag(sync=True)
     settings = traitlets.Dict({"x": "iteration", "logx": False, "logy": False, "smooth": 0}).tag(sync=True)
     selection: traitlets.List[int] = traitlets.List().tag(sync=True)
+
+
+class PlotlyAhead(BaseWidget):
+    """Brings plotly.js to the page before the first plot needs it. It is not displayed, and closes itself then."""
+
+    _esm = script("plotly-ahead")
+
+    def __init__(self) -> None:
+        super().__init__({"loaded": lambda _: self.close()})
 
 
 class Trials(BaseWidget):
