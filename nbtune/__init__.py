@@ -29,6 +29,7 @@ __all__ = [
     "experiments",
     "get_checkpoint",
     "get_context",
+    "get_dataset_shard",
     "grid_search",
     "load",
     "lograndint",
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     from nbtune.cluster.connect import connect
     from nbtune.cluster.local.local import start_cluster, stop_cluster
     from nbtune.engine.trial.checkpoint import Checkpoint
-    from nbtune.engine.trial.session import get_checkpoint, get_context, report, require
+    from nbtune.engine.trial.session import get_checkpoint, get_context, get_dataset_shard, report, require
     from nbtune.errors import ClusterError, ExperimentError, NbtuneError, SpecError
     from nbtune.frameworks import lightning as lightning
     from nbtune.frameworks import transformers as transformers
@@ -102,6 +103,7 @@ _MODULES = {
     "experiments": "nbtune.launch.load",
     "get_checkpoint": "nbtune.engine.trial.session",
     "get_context": "nbtune.engine.trial.session",
+    "get_dataset_shard": "nbtune.engine.trial.session",
     "load": "nbtune.launch.load",
     "plan": "nbtune.launch.planning",
     "report": "nbtune.engine.trial.session",

@@ -85,8 +85,8 @@ def option_ref(name: str, value: str | None = None) -> str:
     return f"{_START}{name}{_END}" if value is None else f"{_START}{name}={value}{_END}"
 
 
-FLAGS = {"warm_start": "from"}
-"""Options whose flag has another name, since Python does not allow it for an argument."""
+FLAGS = {"warm_start": "from", "datasets": "dataset"}
+"""Options whose flag has another name: Python does not allow it for an argument, or each flag gives one of several."""
 
 
 def spell_option(name: str, value: str | None, spelling: Spelling) -> str:

@@ -12,6 +12,7 @@ from nbtune.errors import Problem, SpecError
 from nbtune.launch.check_space import as_space
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
+from nbtune.spec.plan.ingest import Ingest
 from nbtune.spec.plan.plan import Plan, driver_problem, make_plan
 from nbtune.spec.plan.shape import Shape
 from nbtune.spec.space.space import Space
@@ -92,9 +93,10 @@ def _plan_with_most_workers(spec: Spec, trials: int, cluster: Cluster, state: Ma
 
     If no number fits, it is the plan with the maximum, whose problems say why.
     """
+    ingest = Ingest(spec.data_cpus) if spec.reads_data else None
 
     def plan_shape(shape: Shape) -> Plan:
-        return make_plan(shape, cluster.nodes, trials, spec.max_concurrent, **state)
+        return make_plan(shape, cluster.nodes, trials, spec.max_concurrent, ingest=ingest, **state)
 
     planned = plan_shape(spec.shape)
     group = spec.worker_group

@@ -15,7 +15,7 @@ from nbtune.launch.check_objectives import with_own_objectives
 from nbtune.launch.check_objects import check_objects
 from nbtune.launch.check_space import as_space, check_samples, check_trial_count
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
-from nbtune.launch.packing import pack_program
+from nbtune.launch.packing import pack_data, pack_program
 from nbtune.launch.resources import with_largest_resources
 from nbtune.launch.trainables import (
     class_problems,
@@ -44,6 +44,7 @@ from nbtune.spec.cell.parse import parse_cell
 from nbtune.spec.cell.reached import reached_functions
 from nbtune.spec.cell.texts import unseen_names
 from nbtune.spec.options.condition import metrics_of
+from nbtune.spec.options.datasets import PackedDatasets
 from nbtune.spec.options.defaults import with_defaults
 from nbtune.spec.options.options import Spec, make_spec
 from nbtune.spec.space.space import Space, top_level
@@ -86,6 +87,7 @@ class Prepared:
         entry: how Ray Tune runs it.
         notes: notes on its space, one sentence each.
         origin: where its code comes from.
+        datasets: the packed data sets that the options name; None without any.
     """
 
     spec: Spec
@@ -98,6 +100,7 @@ class Prepared:
     checkpoints: bool = True
     entry: Entry = field(default_factory=Entry)
     notes: tuple[str, ...] = ()
+    datasets: PackedDatasets | None = None
 
 
 @readable_input()
@@ -219,7 +222,8 @@ def prepare_function(
     parameters = as_space(space, request_problems)
     request_problems += [*parameters.problems(), *class_problems(trained, spec)]
     problems += request_problems
-    by_name = not (entry.is_class or of_tuner) and takes_parameters_by_name(function, parameters, problems)
+    as_in_ray = entry.is_class or of_tuner or trained.arguments  # those of `with_parameters` are given beside a config
+    by_name = not as_in_ray and takes_parameters_by_name(function, parameters, problems)
     source, reports = source_and_reports(function)
     if namespace is None:
         namespace = namespace_of(function)
@@ -304,8 +308,7 @@ def _finish(
     """Check what needs Ray, and pack.
 
     `valid` tells whether options and space are valid so far, so that trials can be sampled and counted; `reported` are
-    the metrics, None if not all are known; `used` are the variables that are pickled with a function; `notes` are those
-    on the code.
+    the metrics, None if not all are known; `used` are the variables that are pickled with a function.
     """
     from nbtune.cluster.connect import import_ray
 
@@ -340,6 +343,8 @@ def _finish(
         notes = (*notes, *check_samples(spec, space, problems))
         check_trial_count(spec, space, problems)
     packed = pack_program(program, captured, namespace, spec.seed, problems, cell_label, used=used)
+    datasets, data_notes = pack_data(spec, packed, problems)
     if problems or packed is None:
         raise SpecError(problems)
-    return Prepared(spec, space, packed, program, source, origin, metrics, checkpoints, entry, tuple(notes))
+    spec, notes = replace(spec, reads_data=spec.reads_data or packed.reads_data), (*notes, *data_notes)
+    return Prepared(spec, space, packed, program, source, origin, metrics, checkpoints, entry, notes, datasets)

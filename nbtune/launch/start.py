@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbtune.engine.client.variables import changed_variables
-from nbtune.errors import ExperimentError, SpecError
+from nbtune.errors import ExperimentError, SpecError, Spelling, spell
 from nbtune.launch.check_objects import given_objects
 from nbtune.launch.code import remember_start
 from nbtune.launch.planning import plan_spec
@@ -67,7 +67,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
     from nbtune.engine.trial.payload import code_sources
     from nbtune.launch.resume import resume_experiment
 
-    if planned.shape.workers:  # else trials could hold resources that the workers of others wait for
+    if planned.shape.workers or planned.data_cpus:  # else trials could hold what others wait for
         prepared = replace(prepared, spec=replace(prepared.spec, max_concurrent=planned.max_concurrent))
     spec = prepared.spec
     storage = Storage(spec.storage or default_storage(), spec.storage_filesystem)
@@ -81,7 +81,8 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         planned = replace(planned, notes=(*planned.notes, note))
     identifier = uuid.uuid4().hex
     start = Launch(
-        spec=spec,
+        # The driver need not unpickle the data sets.
+        spec=replace(spec, datasets=prepared.datasets.about, dataset_config=None) if prepared.datasets else spec,
         space=prepared.space,
         data=prepared.packed.data,
         large_count=len(prepared.packed.large),
@@ -100,6 +101,7 @@ def launch_prepared(prepared: Prepared) -> Experiment:
         variable=prepared.origin.variable,
         entry=prepared.entry,
         key=experiment_key(identifier),
+        datasets=prepared.datasets,
         variables_set=tuple(name for name, value in changed.items() if value is not None),
     )
     remember_start(identifier, prepared.origin)
@@ -163,7 +165,9 @@ def plan_prepared(prepared: Prepared, cluster: Cluster) -> Plan:
     from nbtune.engine.search.grids import trial_count
 
     planned = plan_spec(prepared.spec, trial_count(prepared.spec, prepared.space), cluster)
-    return replace(planned, notes=(*planned.notes, *prepared.notes), repeat=prepared.spec.repeat)
+    spelling: Spelling = "line" if prepared.origin.is_cell else "python"
+    notes = tuple(spell(note, spelling) for note in (*planned.notes, *prepared.notes))
+    return replace(planned, notes=notes, repeat=prepared.spec.repeat)
 
 
 def _folder(name: str) -> str:
@@ -200,6 +204,9 @@ def _metadata(prepared: Prepared, planned: Plan, where: Storage) -> Metadata:
         "definition": space_to_json(prepared.space, keep_names=True),
         "trials_per_sample": trial_count(replace(spec, samples=1, points=()), prepared.space),
         "repeat": spec.repeat,
+        "datasets": {name: info.to_json() for name, info in prepared.datasets.about.items()}
+        if prepared.datasets
+        else {},
         "options": recorded_options(spec),
         "source": without_passwords(prepared.source),
         "notebook": notebook_id(),
@@ -223,6 +230,12 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     for name in ("env", "worker_env"):  # values may be secret
         if name in options:
             options[name] = ", ".join(getattr(spec, name))
+    if spec.datasets:
+        options["datasets"] = ", ".join(spec.datasets)
+    if isinstance(spec.dataset_config, tuple):
+        options["dataset_config"] = ", ".join(spec.dataset_config)
+    elif spec.dataset_config is not None:
+        options["dataset_config"] = f"{type(spec.dataset_config).__name__}(…)"
     if spec.callbacks:  # likewise
         options["callbacks"] = ", ".join(type(callback).__name__ for callback in spec.callbacks)
     if spec.several:
@@ -255,10 +268,13 @@ def dry_run(prepared: Prepared) -> str:
     Raises:
         ExperimentError: the program raises, or ends without a report.
     """
+    import ray
+
     from nbtune.cluster.connect import connect
     from nbtune.engine.protocol.failures import format_error
     from nbtune.engine.protocol.metrics import flat
     from nbtune.engine.search.sampling import default_config
+    from nbtune.engine.trial.datasets import Datasets, provided
     from nbtune.engine.trial.payload import describe_captured, unpack
     from nbtune.engine.trial.program import call
     from nbtune.engine.trial.session import DryRunSession, FirstReport, set_session
@@ -270,10 +286,13 @@ def dry_run(prepared: Prepared) -> str:
         raise ExperimentError(f"the dry run failed: no default parameters: {error}") from None
     # Packed and unpacked as for a trial, so that a dry run does not change the notebook's variables.
     unpacked = unpack(prepared.packed.data, lambda position: _read_only(prepared.packed.large[position]))
+    packed = prepared.datasets
+    large = packed.large if packed is not None else ()
+    datasets = Datasets(packed, lambda position: large[position], lambda position: ray.put(large[position]))
     previous = set_session(DryRunSession())
     began = time.perf_counter()
     try:
-        with _as_worker(prepared):
+        with provided(datasets), _as_worker(prepared):
             result = first_step(unpacked, config) if prepared.entry.is_class else call(unpacked, config)
     except FirstReport as first:
         result = first.metrics
@@ -305,9 +324,9 @@ def dry_run(prepared: Prepared) -> str:
 
 def _as_worker(prepared: Prepared) -> AbstractContextManager[None]:
     """Return a context in which code for workers of Ray Train runs in this process, as the only worker."""
-    if prepared.spec.worker_group is None:
+    if prepared.spec.worker_group is None and prepared.datasets is None:
         return nullcontext()
-    from nbtune.engine.train.worker import without_workers
+    from nbtune.engine.train.alone import without_workers
 
     return without_workers(prepared.spec.name)
 

@@ -70,6 +70,9 @@ def tune(
     topology: str | None = None,
     trial_resources: Mapping[str, float] | str | None = None,
     worker_env: Mapping[str, str] | str | None = None,
+    datasets: Mapping[str, Any] | None = None,
+    dataset_config: Any = None,
+    data_cpus: float | None = None,
 ) -> Experiment:
     """Start an experiment and return its handle at once.
 
@@ -177,6 +180,14 @@ def tune(
             amount or "safe_node=0.01". None if None, since that process computes nothing. It is placed together with
             the workers, by the same strategy.
         worker_env: environment variables of the workers, name -> value.
+        datasets: data sets that trials read, name -> `ray.data.Dataset`, or a function that returns one. In a trial
+            `nbtune.get_dataset_shard` and `ray.train.get_dataset_shard` return them by name: each worker its share, a
+            trial without workers the whole. Blocks that a data set has in the object store (`from_pandas`,
+            `materialize`) are stored with the experiment up to 256 MB; beyond that a note says so.
+        dataset_config: which of them the workers share, names or a `ray.train.DataConfig`; all if None. Each worker has
+            all of the others.
+        data_cpus: the CPUs of the cluster that trials leave to Ray Data, whose tasks read the data sets: 20 % of all if
+            None, rounded up to whole CPUs, as Ray's documentation recommends. They limit how many trials run at once.
 
     Raises:
         SpecError: the request is invalid; nothing was started. It names every mistake.

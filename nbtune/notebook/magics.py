@@ -257,7 +257,7 @@ class NbTune(Settings, Magics):
         if name:
             say(describe_progress(experiment_of(name, self.shell.user_ns)))
         else:
-            print(plan(parsed.space, **parsed.options))
+            print(plan(parsed.space, **parsed.options).text("line"))
 
     def _execute(self, command: str, arguments: str) -> None:
         from nbtune.notebook.commands import execute

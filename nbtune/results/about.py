@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbtune.errors import ExperimentError
+from nbtune.results.data import dataset_infos
 from nbtune.results.progress import time_left
 from nbtune.results.store import ENDED, Store
+from nbtune.spec.options.datasets import DatasetInfo
 from nbtune.spec.plan.eta import TimeLeft
 from nbtune.spec.plan.plan import Plan
 
@@ -64,6 +66,11 @@ class About:
         None while no trial is over, and when the experiment is over.
         """
         return time_left(self._store) if self.status not in ENDED else None
+
+    @property
+    def datasets(self) -> dict[str, DatasetInfo]:
+        """The data sets that the option `datasets` has named: name -> its schema and size, as far as they are known."""
+        return dataset_infos(self._store.metadata)
 
     @property
     def source(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nbtune.engine.protocol.events import (
     AttemptFailed,
     CheckpointSaved,
+    DataRead,
     Event,
     TrialEnded,
     TrialPaused,
@@ -28,7 +29,7 @@ def apply_event(state: TrialState, event: Event) -> str | None:
     """
     match event:
         case TrialStarted():
-            state.started, state.reason = state.started or event.time, ""
+            state.started, state.reason, state.reads = state.started or event.time, "", {}
             return "running"
         case TrialPaused():
             state.reason = event.reason
@@ -37,6 +38,8 @@ def apply_event(state: TrialState, event: Event) -> str | None:
             state.reason = state.condition = ""
             state.started = state.ended = state.error = state.traceback = None
             return "pending"
+        case DataRead():
+            state.reads = {**state.reads, event.worker: event.reads}
         case CheckpointSaved() if event.path:
             state.checkpoints.append(SavedCheckpoint(event.path, event.iteration))
         case AttemptFailed():

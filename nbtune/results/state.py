@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ class TrialState:
         error: one line, or None.
         traceback: the full text, or None.
         failures: the number of its failed attempts.
+        reads: what its processes have read of the data sets: worker -> name -> rows, passes, seconds that it waited.
         started: seconds since the epoch, or None.
         ended: seconds since the epoch, or None.
         changed: the store's version after its latest change.
@@ -89,6 +91,7 @@ class TrialState:
     error: str | None = None
     traceback: str | None = None
     failures: int = 0
+    reads: dict[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     started: float | None = None
     ended: float | None = None
     changed: int = field(default=0, compare=False)
@@ -114,4 +117,10 @@ class TrialState:
 
     def copy(self) -> TrialState:
         """Return a copy, which does not change with this state."""
-        return replace(self, config=dict(self.config), metrics=dict(self.metrics), checkpoints=list(self.checkpoints))
+        return replace(
+            self,
+            config=dict(self.config),
+            metrics=dict(self.metrics),
+            checkpoints=list(self.checkpoints),
+            reads=dict(self.reads),
+        )

@@ -12,6 +12,7 @@ from nbtune.engine.protocol.trust import Trust
 from nbtune.engine.trial.checkpoint import Checkpoint
 from nbtune.errors import ExperimentError, UntrustedError
 from nbtune.results.checkpoints import best_checkpoint, existing_checkpoints
+from nbtune.results.data import read_frame
 from nbtune.results.no_value import no_value_note
 from nbtune.results.state import NO_VALUE, TrialState
 from nbtune.results.store import Store
@@ -220,6 +221,16 @@ class Trial:
         """One row for each report of each worker: rank, iteration, time_s, seconds, waited, cpu and the metrics."""
         store = self._experiment._store
         return store.workers.history(self.id, store.expected_metrics())
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """What its processes have read of the experiment's data sets since they have begun it, one row for each.
+
+        Columns: `worker`, the rank, 0 without workers; `dataset`, its name; `rows` that were read; `passes`, how often
+        it was begun from its start; `waited`, the seconds that the code has waited for rows. While the trial runs, it
+        is a few seconds old.
+        """
+        return read_frame(self._state)
 
     def logs(self, tail: int | None = None, rank: int | None = None) -> str:
         """Return its output so far: stdout and stderr, including logging and warnings.

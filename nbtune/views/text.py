@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbtune.passwords import without_passwords
+from nbtune.results.data import datasets_text
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import value_words
@@ -215,6 +216,8 @@ def summary(store: Store) -> str:
     ]
     if best := best_line(store):
         lines.append(best)
+    if datasets := datasets_text(metadata):
+        lines.append(f"data sets: {datasets}")
     if store.status in ENDED and not best and store.objectives:
         reported = ", ".join(store.metrics()) or "none"
         words = f"{value_words(store.scope)} of {objective_names(store)}"

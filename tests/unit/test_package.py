@@ -46,7 +46,7 @@ def in_fresh_python(code):
 
 PUBLIC = """
     Checkpoint ClusterError ClusterPanel Experiment ExperimentError NbtuneError ScalingForm Space SpaceForm SpecError Trial
-    attach choice connect experiments get_checkpoint get_context grid_search load lograndint loguniform plan qlograndint
+    attach choice connect experiments get_checkpoint get_context get_dataset_shard grid_search load lograndint loguniform plan qlograndint
     qloguniform qrandint qrandn quniform randint randn report require sample_from start_cluster stop_cluster tune uniform
 """
 

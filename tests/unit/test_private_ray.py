@@ -47,10 +47,16 @@ CALLED = (
     ("ray.air.execution._internal.actor_manager", "RayActorManager", "next", 2),
     ("ray.air.execution._internal.event_manager", "RayEventManager", "get_futures", 1),
     ("ray.air.execution._internal.event_manager", "RayEventManager", "resolve_future", 2),
+    ("ray.data", "Dataset", "_meta_count", 1),
+    ("ray.data.context", "DataContext", "_set_current", 1),
+    ("ray.data.iterator", "DataIterator", "_to_ref_bundle_iterator", 1),
+    ("ray.data._internal.execution.interfaces", "RefBundle", "num_rows", 1),
     ("ray.train._internal.session", "_TrainSession", "_report_training_result", 2),
     ("ray.train.torch", "config", "_set_torch_distributed_env_vars", 0),
     ("ray.train.torch", "config", "_setup_torch_process_group", 5),
     ("ray.train.torch", "config", "_shutdown_torch", 1),
+    ("ray.train.v2._internal.callbacks.datasets", "DatasetsCallback", "after_worker_group_abort", 2),
+    ("ray.train.v2._internal.callbacks.datasets", "DatasetsCallback", "after_worker_group_shutdown", 2),
     ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_count_possible_workers", 2),
     ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_get_resize_decision", 2),
     ("ray.train.v2._internal.execution.scaling_policy", "ElasticScalingPolicy", "_get_reserved_resources", 1),
@@ -75,6 +81,10 @@ CALLED = (
 
 ATTRIBUTES = (
     # Attributes of Ray's objects that are read or set: (module, class, attribute).
+    ("ray.data", "Dataset", "_logical_plan"),
+    ("ray.data._internal.stats", "DatasetStats", "iter_total_blocked_s"),
+    ("ray.train.v2._internal.callbacks.datasets", "DatasetsCallback", "_dataset_shard_provider"),
+    ("ray.train.v2._internal.callbacks.datasets", "RayDatasetShardProvider", "_dataset_manager"),
     ("ray.tune.search.ax", "AxSearch", "_ax"),
     ("ray.tune.search.ax", "AxSearch", "_live_trial_mapping"),
     ("ray.tune.search.ax", "AxSearch", "_points_to_evaluate"),

@@ -29,10 +29,11 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
   const waiting = make("p", { textContent: WAITING });
   const workers = makeWorkers();
   const ranks = makeRanks();
-  const [traceback, config, log] = [make("pre"), make("pre"), make("pre")];
+  const [traceback, data, config, log] = [make("pre"), make("pre"), make("pre"), make("pre")];
   const sections = [
     make("div", {}, [make("h4", { textContent: "Error" }), traceback]),
     workers.root,
+    make("div", {}, [make("h4", { textContent: "Data" }), data]),
     make("div", {}, [make("h4", {}, ["Configuration ", copy, " ", copied]), config]),
     make("div", {}, [make("h4", {}, ["Log ", ranks.root]), log]),
   ];
@@ -100,6 +101,7 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     showText(waiting, refusal ? `Not available: ${refusal}` : detail ? "" : WAITING);
     showText(traceback, detail?.traceback ?? "");
     showText(reason, detail?.reason ?? "");
+    showText(data, detail?.data ?? "");
     showText(config, detail?.config ?? "");
     workers.draw(detail?.workers);
     ranks.draw(detail?.workers?.ranks ?? []);

@@ -10,7 +10,7 @@ import { nextCommand } from "./trial-status.js";
 /** @typedef {import("./trial-status.js").Command} Command */
 /** @typedef {import("./trial-status.js").PendingCommand} PendingCommand */
 /** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, reason: string, rank: number | null,
- *   log: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
+ *   log: string | null, data?: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
 /** @typedef {ReturnType<typeof createStore>} Store */
 /** @typedef {ReturnType<typeof initialState>} State */
 

@@ -6,7 +6,10 @@ has them from Tune already, so the classes that do this are replaced (`nbtune.en
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+
+import ray
 
 # Two default callbacks, each of which is a process for each run; the public parameter only adds to the defaults.
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
@@ -59,9 +62,25 @@ __all__ = [
     "WorkerGroupStartupFailedError",
     "WorkerGroupState",
     "bundle_to_remote_args",
+    "end_distribution",
     "resources_per_worker",
     "worker_group",
 ]
+
+
+def end_distribution(callback: DatasetsCallback) -> None:
+    """End the process that distributes the data sets of a run, and those that it has started to read them.
+
+    In public they end when nobody has a handle on them. Workers that are kept for the next run would have one.
+
+    Args:
+        callback: has started it.
+    """
+    provider: Any = callback._dataset_shard_provider
+    callback._dataset_shard_provider = None
+    if provider is not None:
+        with suppress(Exception):  # it has already died
+            ray.kill(provider._dataset_manager)
 
 
 def resources_per_worker(scaling_config: Any) -> dict[str, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbtune.engine.protocol.events import DataRead, WorkersStarted
+
 if TYPE_CHECKING:
     from nbtune.engine.protocol.events import WorkerInfo
     from nbtune.engine.protocol.failures import NotUnpackedError
@@ -29,7 +31,18 @@ class TrialMessages:
             workers: all workers that the trial has now.
         """
         assert self._recorder is not None, "trials exist after the recorder"
-        self._recorder.on_workers(trial_id, iteration, workers)
+        self._recorder.on_told(trial_id, WorkersStarted, iteration=iteration, workers=workers)
+
+    async def read(self, trial_id: str, worker: int, reads: dict[str, list[float]]) -> None:
+        """Record what a process of a trial has read of the data sets.
+
+        Args:
+            trial_id: Tune's id.
+            worker: the rank of the worker; 0 for a trial without workers.
+            reads: as in `nbtune.engine.protocol.events.DataRead`.
+        """
+        assert self._recorder is not None, "trials exist after the recorder"
+        self._recorder.on_told(trial_id, DataRead, late=True, worker=worker, reads=reads)
 
     async def unpacked(self) -> None:
         """Note that a trial's process has the program and its variables."""

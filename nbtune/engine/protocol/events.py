@@ -15,6 +15,7 @@ from nbtune.engine.protocol.metadata import Metadata, decode_metadata, encode_me
 from nbtune.engine.protocol.metrics import plain
 from nbtune.engine.protocol.trust import NOTHING, Trust
 from nbtune.engine.protocol.typed_values import from_typed_json
+from nbtune.engine.protocol.valid_fields import inside, is_name, is_number, valid_reads
 from nbtune.spec.space.values import is_plain
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "WAITED",
     "AttemptFailed",
     "CheckpointSaved",
+    "DataRead",
     "Event",
     "ExperimentUpdated",
     "RungReached",
@@ -104,9 +106,9 @@ class TrialAdded(Event):
     repeat: int = 0
 
     def __post_init__(self) -> None:
-        if not _is_name(self.folder):
+        if not is_name(self.folder):
             object.__setattr__(self, "folder", "")
-        if not (_is_number(self.configuration) and _is_number(self.repeat)):
+        if not (is_number(self.configuration) and is_number(self.repeat)):
             object.__setattr__(self, "configuration", -1)
             object.__setattr__(self, "repeat", 0)
 
@@ -140,7 +142,7 @@ class TrialReconfigured(Event):
     path: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", _inside(self.path))
+        object.__setattr__(self, "path", inside(self.path))
 
     def parameters(self, trust: Trust = NOTHING) -> dict[str, Any]:
         """Return the parameters, decoded as those of `TrialAdded`."""
@@ -175,7 +177,7 @@ class CheckpointSaved(Event):
     path: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", _inside(self.path))
+        object.__setattr__(self, "path", inside(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +272,23 @@ class WorkerReported(Event):
     took: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataRead(Event):
+    """What a process of a trial has read of the experiment's data sets since it has begun the trial.
+
+    Attributes:
+        worker: the rank of the worker; 0 for a trial without workers.
+        reads: name of the data set -> rows, passes over it, and seconds that the code has waited for rows.
+    """
+
+    worker: int = 0
+    reads: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", valid_reads(self.reads))
+        object.__setattr__(self, "worker", self.worker if is_number(self.worker) else 0)
+
+
 EVENT_TYPES: tuple[type[Event], ...] = (
     ExperimentUpdated,
     TrialAdded,
@@ -284,25 +303,11 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkerReported,
     TrialReconfigured,
     RungReached,
+    DataRead,
 )
 """The classes of events. The event log refers to them by their positions, so new ones are appended."""
 _IN_COLUMNS = {"trial", "time", "iteration", "time_s", "rank", "metrics", "took"}
 _IN_DATA = {kind: [name for one in fields(kind) if (name := one.name) not in _IN_COLUMNS] for kind in EVENT_TYPES}
-
-
-def _is_name(folder: Any) -> bool:
-    """Tell whether a value is the name of a folder, and not a path."""
-    return isinstance(folder, str) and folder not in {"", ".", ".."} and not set(folder) & {"/", "\\", "\0"}
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value is the number of a configuration or a repeat."""
-    return type(value) is int and 0 <= value < 2**31
-
-
-def _inside(path: Any) -> str:
-    """Return a path of names that leads nowhere else, else an empty text."""
-    return path if isinstance(path, str) and all(map(_is_name, path.split("/"))) else ""
 
 
 def _decode_config(config: Mapping[str, Any], trust: Trust) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Metadata(TypedDict, total=False):
     """The number of trials of one sample: the size of the grid, 1 without one, times `repeat`."""
     repeat: int
     """How often each configuration is trained."""
+    datasets: dict[str, dict[str, Any]]
+    """The data sets that the options name: name -> `nbtune.spec.options.datasets.DatasetInfo.to_json`."""
     concurrent: int
     """The number of trials that run at once, according to the plan."""
     max_concurrent: int | None

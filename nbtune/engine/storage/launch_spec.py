@@ -11,6 +11,7 @@ from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.storage.storage import Storage
 from nbtune.spec.cell.entry import Entry
 from nbtune.spec.cell.versions import CodeVersion
+from nbtune.spec.options.datasets import PackedDatasets
 from nbtune.spec.options.options import Spec
 from nbtune.spec.space.space import Space
 
@@ -40,6 +41,7 @@ class Launch:
         key: signs what the driver and the trials write. It is not stored.
         variables_set: the names of the environment variables that the notebook's code had set. Their values are not
             stored.
+        datasets: the data sets that the options name; None without any.
     """
 
     spec: Spec
@@ -58,6 +60,7 @@ class Launch:
     replaced: int = 0
     variables_set: tuple[str, ...] = ()
     key: ExperimentKey | None = None
+    datasets: PackedDatasets | None = field(default=None, repr=False)
 
     def resumed(self, resume: Resume) -> Launch:
         """Return what a driver needs that goes on with a stored launch, whose folder may have been moved and renamed.

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.fs as pafs
 import ray
 from ray.exceptions import RayActorError
-from ray.train import Checkpoint, FailureConfig, RunConfig, ScalingConfig
+from ray.train import Checkpoint, DataConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from nbtune.engine._ray.train import ReportCallback, WorkerGroupCallback
@@ -25,6 +25,7 @@ from nbtune.engine.train.payload import Training, TrialPayload
 from nbtune.engine.train.reserved import reserved_trainer
 from nbtune.engine.train.worker import SHARE, Preparation, Start, Worker, silence_ray_train, work
 from nbtune.engine.train.worker_group import GroupSettings
+from nbtune.engine.trial.datasets import Datasets, ingesting
 from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.engine.trial.reservation import reserved_group
@@ -84,7 +85,15 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
     preparation = Preparation(variables, framework.WORKER_IMPORTS)
     settings = GroupSettings(preparation, group, storage.experiment_fs_path, training.framework)
     reports = _Reports(start, training.aggregate, partial(_notify, payload.driver, place.get_trial_id()))
-    trainer = reserved_trainer([reports, Worker(start)], settings, elastic=elastic)(
+    datasets = Datasets.in_trial(payload.datasets)
+    tell = partial(payload.driver.call, "read", place.get_trial_id())
+    own: dict[str, Any] = {}
+    if datasets.names:
+        own["datasets"], config_of_data, _ = datasets.load()
+        own["dataset_config"] = _data_config(config_of_data)
+    trainer = reserved_trainer(
+        [reports, Worker(start, datasets.names, tell)], settings, elastic=elastic, data_cpus=training.data_cpus
+    )(
         partial(work, dict(config), payload.program, place, storage.trial_working_directory, payload.key),
         scaling_config=_scaling(training.workers, config),
         run_config=RunConfig(  # type: ignore[call-arg]  # mypy takes it for that of Ray Train V1
@@ -100,9 +109,11 @@ def run_workers(config: Mapping[str, Any], payload: TrialPayload, place: Context
             worker_runtime_env={"env_vars": early} if (early := set_at_start(training.variables)) else {},
         ),
         backend_config=framework.config(training.backend),
+        **own,
     )
     try:
-        trainer.fit()
+        with ingesting(datasets):
+            trainer.fit()
     except WorkerGroupError as error:
         raise _cause(error, partial(_why_ended, storage)) from None
     except ControllerError as error:
@@ -138,6 +149,11 @@ def _scaling(workers: Workers, config: Mapping[str, Any]) -> ScalingConfig:
         placement_strategy=workers.strategy,
         **workers.scaling_fields,
     )
+
+
+def _data_config(given: Any) -> DataConfig | None:
+    """Return Ray Train's configuration of the option `dataset_config`."""
+    return DataConfig(datasets_to_split=list(given)) if isinstance(given, tuple) else given
 
 
 def _environment(training: Training) -> dict[str, str]:

@@ -10,6 +10,7 @@ from nbtune.engine.protocol.driver_of import DriverOf
 from nbtune.engine.protocol.trust import ExperimentKey
 from nbtune.engine.trial.payload import ProgramPayload
 from nbtune.spec.cell.entry import Entry
+from nbtune.spec.options.datasets import PackedDatasets
 from nbtune.spec.plan.workers import Workers
 
 __all__ = ["Training", "TrialPayload"]
@@ -25,6 +26,7 @@ class Training:
         backend: how the workers communicate; see `nbtune.frameworks`.
         aggregate: how their metrics become the trial's: one of `nbtune.spec.plan.workers.AGGREGATES`.
         variables: environment variables of the workers.
+        data_cpus: the CPUs of the cluster that an elastic run leaves to Ray Data.
     """
 
     workers: Workers
@@ -32,6 +34,7 @@ class Training:
     backend: Any = None
     aggregate: str = "rank0"
     variables: Mapping[str, str] = field(default_factory=dict)
+    data_cpus: float = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class TrialPayload:
         resets: whether the object of a class is prepared for the next trial by its own `reset_config`.
         ends_at_once: whether a function that has returned ends in the same message in which it reports its result:
             nothing pauses it in between, and its files are stored in no time.
+        datasets: the data sets of the experiment, with Ray's references to their blocks; None without any.
     """
 
     program: ProgramPayload
@@ -58,3 +62,4 @@ class TrialPayload:
     entry: Entry = field(default_factory=Entry)
     resets: bool = False
     ends_at_once: bool = False
+    datasets: PackedDatasets | None = None

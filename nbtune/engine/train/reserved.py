@@ -29,6 +29,7 @@ from nbtune.engine._ray.train import (
     ScalingDecision,
     ScalingPolicy,
     TrainController,
+    end_distribution,
     resources_per_worker,
 )
 from nbtune.engine.train.worker_group import GroupSettings, PollingWorkerGroup, ReservedWorkerGroup
@@ -59,8 +60,9 @@ class _Elastic(_WithoutCoordinator, ElasticScalingPolicy):
     more minutes.
     """
 
-    def __init__(self, scaling_config: Any) -> None:
+    def __init__(self, scaling_config: Any, data_cpus: float) -> None:
         super().__init__(scaling_config)
+        self._data_cpus = data_cpus  # what it leaves to Ray Data
         self._own: Counter[str] = Counter()  # node -> number of this trial's workers on it
 
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
@@ -81,6 +83,10 @@ class _Elastic(_WithoutCoordinator, ElasticScalingPolicy):
         for node, number in self._own.items():
             for name, amount in per_worker.items():
                 available.setdefault(node, {})[name] = available.get(node, {}).get(name, 0) + number * amount
+        left = self._data_cpus
+        for free in sorted(available.values(), key=lambda free: -free.get("CPU", 0)):
+            taken = min(left, free.get("CPU", 0))
+            free["CPU"], left = free.get("CPU", 0) - taken, left - taken
         return available
 
 
@@ -94,22 +100,42 @@ class _KillWorkersOnFailure(ControllerCallback):
         _kill(self.controller)
 
 
-def reserved_trainer(callbacks: Sequence[Any], settings: GroupSettings, *, elastic: bool) -> type:
+class _Datasets(DatasetsCallback):
+    """Distributes the data sets to the workers; ends the process that does so with them."""
+
+    def after_worker_group_shutdown(self, worker_group_context: Any) -> None:
+        super().after_worker_group_shutdown(worker_group_context)
+        self.end()
+
+    def after_worker_group_abort(self, worker_group_context: Any) -> None:
+        super().after_worker_group_abort(worker_group_context)
+        self.end()
+
+    def end(self) -> None:
+        """End that process, and those that it has started to read the data."""
+        end_distribution(self)
+
+
+def reserved_trainer(callbacks: Sequence[Any], settings: GroupSettings, *, elastic: bool, data_cpus: float = 0) -> type:
     """Return a trainer class whose `fit` runs the controller in this process.
 
     Args:
         callbacks: callbacks in addition to Ray Train's.
         settings: those of the groups of workers.
         elastic: whether Ray Train reserves the resources of its workers, since their number changes.
+        data_cpus: the CPUs that an elastic run leaves to Ray Data.
     """
 
     class Trainer(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
             # Each of these starts a process for each trial. Neither is needed: Tune or the driver removes the placement
             # groups, and without data sets there is nothing to distribute.
-            unused = (PlacementGroupCleanerCallback, *(() if self.datasets else (DatasetsCallback,)))
+            unused = (PlacementGroupCleanerCallback, DatasetsCallback)
+            given: Any = self.datasets
+            self._distributed = [_Datasets(self.train_run_context, given)] if given else []
             return [
                 *(callback for callback in super()._create_default_callbacks() if not isinstance(callback, unused)),
+                *self._distributed,
                 *callbacks,
             ]
 
@@ -117,11 +143,15 @@ def reserved_trainer(callbacks: Sequence[Any], settings: GroupSettings, *, elast
             killer = _KillWorkersOnFailure()
             given["callbacks"] = [*given["callbacks"], killer]
             scaling: Any = self.scaling_config  # mypy takes it for that of Ray Train V1
-            given["scaling_policy"] = (_Elastic if elastic else _Fixed)(scaling)
+            given["scaling_policy"] = _Elastic(scaling, data_cpus) if elastic else _Fixed(scaling)
             controller = killer.controller = TrainController(**given)
             group: type[PollingWorkerGroup] = PollingWorkerGroup if elastic else ReservedWorkerGroup
             controller.worker_group_cls = group.with_settings(settings)
-            return asyncio.run(_run(controller))
+            try:
+                return asyncio.run(_run(controller))
+            finally:
+                for callback in self._distributed:
+                    callback.end()
 
     return Trainer
 

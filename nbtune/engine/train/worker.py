@@ -7,15 +7,15 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from nbtune.engine._ray.train_worker import (
     DistributedTrainFnUtils,
-    LocalTrainFnUtils,
     RayTrainWorker,
     TrainContextCallback,
     WorkerCallback,
@@ -30,6 +30,7 @@ from nbtune.engine.protocol.metrics import Share, reported
 from nbtune.engine.protocol.trust import NOTHING, ExperimentKey
 from nbtune.engine.trial import output, session, tidy
 from nbtune.engine.trial.checkpoint import Checkpoint, as_ray_checkpoint, stored_checkpoint
+from nbtune.engine.trial.datasets import Progress, check_name
 from nbtune.engine.trial.directory import working_directory
 from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import ProgramPayload, surroundings
@@ -46,7 +47,6 @@ __all__ = [
     "prepare_process",
     "reset_process",
     "silence_ray_train",
-    "without_workers",
     "work",
 ]
 
@@ -156,10 +156,14 @@ class Worker(WorkerCallback, TrainContextCallback):
 
     Args:
         start: where the workers start.
+        datasets: the names of the experiment's data sets.
+        tell: is called with the rank, and what the worker has read of the data sets.
     """
 
-    def __init__(self, start: Start) -> None:
-        self.start = start
+    def __init__(
+        self, start: Start, datasets: Sequence[str] = (), tell: Callable[[int, Any], object] = lambda rank, reads: None
+    ) -> None:
+        self.start, self.datasets, self.tell = start, tuple(datasets), tell
         self._times: dict[str, float] = {}
         self._since = self._cpu = 0.0
 
@@ -201,6 +205,7 @@ class _WorkerFunctions(DistributedTrainFnUtils):
 
     def __init__(self, worker: Worker) -> None:
         self._worker, self.has_reported = worker, False
+        self.reads: dict[str, Any] = {}  # name of a data set -> what was read of it
 
     def report(self, metrics: Mapping[str, Any], *given: Any, **named: Any) -> None:
         self.send(reported(metrics), *given, **named)
@@ -222,35 +227,33 @@ class _WorkerFunctions(DistributedTrainFnUtils):
         return super().get_checkpoint() or self._worker.start.checkpoint
 
     def get_dataset_shard(self, dataset_info: Any) -> Any:
-        if get_train_context().dataset_shard_provider is None:
-            raise KeyError(f"data set {dataset_info.dataset_name!r}: trials of nbtune have no data sets of Ray Train")
-        return super().get_dataset_shard(dataset_info)
+        name = dataset_info.dataset_name
+        check_name(name, self._worker.datasets)  # before it waits for the other workers
+        shard = super().get_dataset_shard(dataset_info)  # the same one each time
+        if name not in self.reads:
+            from nbtune.engine._ray.data import Read, count_reads
+
+            self.reads[name] = Read()
+            count_reads(shard, self.reads[name])
+        return shard
+
+    @contextmanager
+    def telling(self, rank: int) -> Iterator[None]:
+        """Tell the driver what is read of the data sets inside.
+
+        Args:
+            rank: the worker's rank.
+        """
+        if not self._worker.datasets:
+            yield
+            return
+        with Progress(partial(self._worker.tell, rank), self.reads):
+            yield
 
     def get_all_reported_checkpoints(self, *given: Any, **named: Any) -> Any:
         raise NotImplementedError(
             "ray.train.get_all_reported_checkpoints is not available in trials of nbtune; use Trial.checkpoints"
         )
-
-
-class _FunctionsWithoutWorkers(LocalTrainFnUtils):
-    """The functions behind `ray.train.report` and others where training code runs without workers."""
-
-    def report(self, metrics: dict[str, Any], checkpoint: Any = None, *given: Any, **named: Any) -> None:
-        session.report(metrics, checkpoint=checkpoint)
-
-
-@contextmanager
-def without_workers(name: str) -> Iterator[None]:
-    """Let `ray.train`'s functions work in this process, as in a run with one worker, and report to the session.
-
-    Args:
-        name: the name of the experiment.
-    """
-    set_train_fn_utils(_FunctionsWithoutWorkers(name))
-    try:
-        yield
-    finally:
-        set_train_fn_utils(None)
 
 
 class _WorkerSession:
@@ -270,6 +273,11 @@ class _WorkerSession:
         if found is None:
             return None
         return stored_checkpoint(found.path, found.filesystem, self._key or NOTHING, self.context.get_world_rank())
+
+    def get_dataset_shard(self, name: str) -> Any:
+        import ray.train
+
+        return ray.train.get_dataset_shard(name)
 
 
 def work(
@@ -313,6 +321,6 @@ def work(
     ):
         functions = get_train_fn_utils()
         assert isinstance(functions, _WorkerFunctions)
-        run_program(
-            config, payload, _WorkerSession(context, key, functions), is_own=lambda result: functions.has_reported
-        )
+        own = _WorkerSession(context, key, functions)
+        with functions.telling(context.get_world_rank()):
+            run_program(config, payload, own, is_own=lambda result: functions.has_reported)

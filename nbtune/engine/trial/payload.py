@@ -25,6 +25,7 @@ from nbtune.engine.protocol.metrics import plain
 from nbtune.engine.trial.pickler import LARGE_BYTES, Pickler, size_of
 from nbtune.errors import Problem
 from nbtune.spec.cell.capture import Program, global_names
+from nbtune.spec.cell.imports import uses_ray_data
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.cell.texts import names_in_texts
 from nbtune.spec.cell.versions import CELL, CodeVersion, without_magic
@@ -37,6 +38,7 @@ __all__ = [
     "ProgramPayload",
     "Surroundings",
     "Unpacked",
+    "Unpickler",
     "code_sources",
     "pack",
     "surroundings",
@@ -73,6 +75,8 @@ class Packed:
         text_names: the notebook's variables that texts of the program name.
         seed: the seed from which the seeds of the trials are derived, or None.
         version: what the code consists of.
+        datasets: the data sets of Ray Data among the variables.
+        reads_data: whether the program uses Ray Data.
     """
 
     data: bytes
@@ -82,6 +86,8 @@ class Packed:
     text_names: frozenset[str] = frozenset()
     seed: int | None = None
     version: CodeVersion = field(default_factory=CodeVersion)
+    datasets: Sequence[Any] = ()
+    reads_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,13 @@ class ProgramPayload:
         data: the pickle, `Packed.data`.
         large: Ray's references to the large values.
         seed: the experiment's seed, or None.
+        reads_data: whether the program uses Ray Data.
     """
 
     data: bytes
     large: Sequence[ray.ObjectRef[Any]] = ()
     seed: int | None = None
+    reads_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,13 +137,24 @@ class Surroundings:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, fetch: Callable[[int], Any]) -> None:
-        super().__init__(file)
-        self._fetch = fetch
+class Unpickler(pickle.Unpickler):
+    """Unpickles what `Pickler` has pickled.
 
-    def persistent_load(self, position: int) -> Any:
-        return self._fetch(position)
+    Args:
+        file: has the pickle.
+        fetch: returns the large value at a position.
+        refer: returns Ray's reference to it; if None, the value is put into the object store.
+    """
+
+    def __init__(
+        self, file: io.BytesIO, fetch: Callable[[int], Any], refer: Callable[[int], Any] | None = None
+    ) -> None:
+        super().__init__(file)
+        self._fetch, self._refer = fetch, refer or (lambda position: ray.put(fetch(position)))
+
+    def persistent_load(self, identity: Any) -> Any:
+        """Return a large value, or Ray's reference to it."""
+        return self._refer(identity[1]) if isinstance(identity, tuple) else self._fetch(identity)
 
 
 def pack(
@@ -174,7 +193,9 @@ def pack(
     around = pickle.dumps(Surroundings(os.getcwd(), [entry or os.getcwd() for entry in sys.path], sources, names))
     texts = frozenset(names_in_texts(pickler.code, namespace))
     variables = captured_variables(captured)
-    return Packed(around + file.getvalue(), pickler.large, variables, sources, texts, seed, version)
+    data = around + file.getvalue()
+    reads_data = bool(pickler.datasets) or any(map(uses_ray_data, pickler.code))
+    return Packed(data, pickler.large, variables, sources, texts, seed, version, pickler.datasets, reads_data)
 
 
 def code_sources(values: Iterable[Any], label: Callable[[str], str | None]) -> dict[str, tuple[str, str]]:
@@ -215,16 +236,17 @@ def surroundings(data: bytes) -> Surroundings:
     return around
 
 
-def unpack(data: bytes, fetch: Callable[[int], Any]) -> Unpacked:
+def unpack(data: bytes, fetch: Callable[[int], Any], refer: Callable[[int], Any] | None = None) -> Unpacked:
     """Unpickle the payload, with a new namespace.
 
     Args:
         data: `Packed.data`.
         fetch: returns the large value at a position of `Packed.large`.
+        refer: returns Ray's reference to it; if None, the value is put into the object store.
     """
     file = io.BytesIO(data)
     pickle.load(file)  # the surroundings
-    anchor, program, captured = _Unpickler(file, fetch).load()
+    anchor, program, captured = Unpickler(file, fetch, refer).load()
     namespace = anchor.__globals__
     namespace.update(captured)
     namespace.update(__name__="__main__", __builtins__=builtins)

@@ -15,16 +15,19 @@ from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
+import ray
 import ray.cloudpickle as cloudpickle
 
 from nbtune.spec.cell.origin import is_installed
 from nbtune.spec.cell.reached import CachedFunction
 from nbtune.spec.cell.versions import CodeVersion, digest_of_code, digest_of_value, statements_at
 
-__all__ = ["LARGE_BYTES", "Pickler", "size_of"]
+__all__ = ["LARGE_BYTES", "MAX_BLOCK_BYTES", "Pickler", "size_of"]
 
 LARGE_BYTES = 1_000_000
 """The size in bytes from which a value is put into the object store instead of the pickle."""
+MAX_BLOCK_BYTES = 256_000_000
+"""The size of the blocks of a data set in Ray's object store up to which they are sent and stored by value."""
 _MAX_SOURCE_BYTES = 1_000_000
 _READS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _WRITES = frozenset({"STORE_GLOBAL", "STORE_NAME", "DELETE_GLOBAL", "DELETE_NAME"})
@@ -39,6 +42,7 @@ class Pickler(cloudpickle.CloudPickler):
     Attributes:
         large: the large values, to which the pickle refers by position.
         code: all code that is pickled by value, however the program reaches it.
+        datasets: the data sets of Ray Data that are pickled, however the program reaches them.
     """
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -47,9 +51,16 @@ class Pickler(cloudpickle.CloudPickler):
         self._positions: dict[int, int] = {}
         self.code: list[types.CodeType] = []
         self._functions: list[types.FunctionType] = []
+        self.datasets: list[Any] = []
+        self._blocks: dict[Any, bool] = {}  # Ray's references to blocks by value -> whether each is a large value
 
-    def persistent_id(self, value: Any) -> int | None:
-        """Return the position of a large value, None for any other value."""
+    def persistent_id(self, value: Any) -> int | tuple[str, int] | None:
+        """Return the position of a large value, marked if Ray's reference to it is meant; None for any other value."""
+        if self._blocks and isinstance(value, ray.ObjectRef) and self._blocks.get(value):
+            position = self._positions.setdefault(id(value), len(self.large))
+            if position == len(self.large):
+                self.large.append(ray.get(value))
+            return "reference", position
         if not _may_be_large(value) or size_of(value) < LARGE_BYTES:
             return None
         position = self._positions.setdefault(id(value), len(self.large))
@@ -67,7 +78,23 @@ class Pickler(cloudpickle.CloudPickler):
             # By default pickled as its name, which trials do not know.
             parameters = value.cache_parameters()
             return _cached, (value.__wrapped__, parameters["maxsize"], parameters["typed"]), dict(vars(value))
+        elif isinstance(value, _dataset_class()):
+            return self._reduce_dataset(value)
+        elif isinstance(value, ray.ObjectRef) and value in self._blocks:
+            return ray.put, (ray.get(value),)
         return super().reducer_override(value)
+
+    def _reduce_dataset(self, dataset: Any) -> Any:
+        """Pickle the plan of a data set, and its blocks in the object store by value if they are not too large."""
+        from nbtune.engine._ray.data import blocks_of, rebuild
+
+        self.datasets.append(dataset)
+        blocks = blocks_of(dataset)
+        total = sum(size or 0 for _, size in blocks)
+        if total <= MAX_BLOCK_BYTES:
+            # Many small blocks are part of the pickle: each large value is a message and a file of its own.
+            self._blocks.update((reference, total >= LARGE_BYTES) for reference, _ in blocks)
+        return rebuild, (type(dataset), dataset.__getstate__())
 
     def sources(
         self, label: Callable[[str], str | None], namespace: Mapping[str, Any], cell: str | None = None
@@ -145,6 +172,11 @@ def _is_importable(value: Any) -> bool:
         return bool(operator.attrgetter(value.__qualname__)(sys.modules[value.__module__]) is value)
     except (AttributeError, KeyError):
         return False
+
+
+def _dataset_class() -> Any:
+    """Return `ray.data.Dataset`; an empty tuple of classes while it is not imported, since nothing can be one."""
+    return getattr(sys.modules.get("ray.data"), "Dataset", ())
 
 
 def _may_be_large(value: Any) -> bool:

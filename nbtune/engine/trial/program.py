@@ -11,7 +11,7 @@ import sys
 import types
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from numbers import Number
 from typing import Any
 
@@ -104,10 +104,20 @@ def loaded(
         on_unpacked()
         seed(payload.seed, config, trial_session.context.get_trial_id(), unpacked)
         sys.modules["__main__"] = _MainModule(main, unpacked.namespace)
-        yield unpacked
+        with _quiet_data(payload):
+            yield unpacked
     finally:
         sys.modules["__main__"] = main
         session.set_session(previous)
+
+
+def _quiet_data(payload: ProgramPayload) -> AbstractContextManager[None]:
+    """Return a context in which Ray Data, if the program uses it, does not print its progress."""
+    if not payload.reads_data:
+        return nullcontext()
+    from nbtune.engine._ray.data import with_context
+
+    return with_context(None)
 
 
 def _unpacked(payload: ProgramPayload, around: Surroundings) -> Unpacked:

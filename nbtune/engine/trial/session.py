@@ -24,6 +24,7 @@ __all__ = [
     "TrialSession",
     "get_checkpoint",
     "get_context",
+    "get_dataset_shard",
     "report",
     "require",
     "set_session",
@@ -113,8 +114,24 @@ class Session(Protocol):
     def get_checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint to continue training from, or None."""
 
+    def get_dataset_shard(self, name: str) -> Any:
+        """Return a data set of the experiment.
 
-class LocalSession:
+        Args:
+            name: its name.
+        """
+
+
+class _WholeDatasets:
+    """The data sets where a trial has no workers."""
+
+    def get_dataset_shard(self, name: str) -> Any:
+        from nbtune.engine.trial.datasets import shard
+
+        return shard(name)
+
+
+class LocalSession(_WholeDatasets):
     """The session outside a trial: it prints reports."""
 
     context = Context()
@@ -152,7 +169,7 @@ class DryRunSession(LocalSession):
         raise FirstReport(dict(flat(metrics)))
 
 
-class TrialSession:
+class TrialSession(_WholeDatasets):
     """The session in a trial: it uses Tune's function API (`ray.tune.report`, `ray.tune.get_checkpoint`).
 
     Args:
@@ -203,7 +220,7 @@ class TrialSession:
         return stored_checkpoint(ray_checkpoint.path, ray_checkpoint.filesystem, self._key or NOTHING)
 
 
-class StepSession:
+class StepSession(_WholeDatasets):
     """The session of a class, which reports what `step` returns, and is given its checkpoint.
 
     Args:
@@ -279,6 +296,22 @@ def get_checkpoint() -> Checkpoint | None:
 def get_context() -> Context:
     """Return the context of the running code: the trial's id, folder and resources, and the ranks of a worker."""
     return _session.context
+
+
+def get_dataset_shard(name: str = "train") -> Any:
+    """Return a data set of the experiment, which the option `datasets` has named, to iterate over it.
+
+    In a trial with workers it is the worker's share, a `ray.data.DataIterator`, as `ray.train.get_dataset_shard`
+    returns it: over all workers, a pass has each row once. All workers have to call this, and to read equally often. In
+    a trial without workers it is the whole `ray.data.Dataset`.
+
+    Args:
+        name: its name.
+
+    Raises:
+        KeyError: the experiment has no such data set, or this is not a trial.
+    """
+    return _session.get_dataset_shard(name)
 
 
 def require(condition: Any) -> None:

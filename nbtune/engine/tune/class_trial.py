@@ -26,7 +26,7 @@ from nbtune.engine.trial.checkpoint import STATE_FILE
 from nbtune.engine.trial.payload import Surroundings, Unpacked, surroundings
 from nbtune.engine.trial.program import loaded, seed, users_errors
 from nbtune.engine.trial.signed_state import read_state, save_state
-from nbtune.engine.tune.place import await_end, context_of, in_place, prepare_process
+from nbtune.engine.tune.place import await_end, context_of, in_place, prepare_process, with_datasets
 
 __all__ = ["ClassTrial", "first_step"]
 
@@ -206,6 +206,7 @@ class ClassTrial(Trainable):
         storage, present = self._stored, self._session()
         self._place.enter_context(output.capture(storage.storage_filesystem, storage.trial_fs_path))
         self._place.enter_context(in_place(present.context, storage, self._around))
+        self._place.enter_context(with_datasets(self._payload, present.context))
         session.set_session(present)
         if self._unpacked is not None:
             program = self._payload.program

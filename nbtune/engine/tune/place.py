@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ray
@@ -13,12 +14,13 @@ import ray
 from nbtune.engine.protocol.environment import set_variables
 from nbtune.engine.protocol.failures import NotUnpackedError
 from nbtune.engine.train.payload import TrialPayload
+from nbtune.engine.trial.datasets import Datasets, Progress, provided
 from nbtune.engine.trial.directory import own_folder, working_directory
 from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import Surroundings
 from nbtune.engine.trial.session import Context
 
-__all__ = ["await_end", "context_of", "in_place", "prepare_process"]
+__all__ = ["await_end", "context_of", "in_place", "prepare_process", "with_datasets"]
 
 _MAX_END_S = 60.0  # seconds in which an experiment ends its trials
 
@@ -60,6 +62,30 @@ def in_place(place: Context, storage: Any, around: Surroundings) -> Iterator[Non
     with (
         working_directory(place.trial_dir, around, storage.storage_filesystem, storage.trial_fs_path),
         noting_the_end(note_path(storage.trial_working_directory), around.sources),
+    ):
+        yield
+
+
+@contextmanager
+def with_datasets(payload: TrialPayload, place: Context) -> Iterator[None]:
+    """Let the code inside have the data sets of the experiment, as a whole. Without any, nothing is imported.
+
+    Args:
+        payload: what the driver gives to each trial.
+        place: the context of the trial.
+    """
+    datasets = Datasets.in_trial(payload.datasets)
+    if not datasets.names:
+        with provided(datasets):
+            yield
+        return
+    from nbtune.engine.train.alone import without_workers
+
+    tell = partial(payload.driver.call, "read", place.get_trial_id(), 0)
+    with (
+        provided(datasets),
+        Progress(tell, datasets.reads),
+        without_workers(place.experiment_name),  # for `ray.train.get_dataset_shard`
     ):
         yield
 

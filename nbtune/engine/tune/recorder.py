@@ -26,9 +26,7 @@ from nbtune.engine.protocol.events import (
     TrialReconfigured,
     TrialReported,
     TrialStarted,
-    WorkerInfo,
     WorkerReported,
-    WorkersStarted,
 )
 from nbtune.engine.protocol.failures import Failure, UnsavedCheckpoint, describe, unsaved_checkpoint
 from nbtune.engine.protocol.metadata import Metadata
@@ -216,17 +214,17 @@ class Recorder(Live, Callback):
         place = {"rung": float(decision.rung), "unit": decision.unit, "bracket": decision.bracket}
         self._append(RungReached, decision.trial, iteration=iteration, goes_on=decision.goes_on, **place)
 
-    def on_workers(self, trial_id: str, iteration: int, workers: list[WorkerInfo]) -> None:
-        """Record that the workers of a trial have started. Called from another thread.
+    def on_told(self, trial_id: str, kind: type[Event], *, late: bool = False, **fields: Any) -> None:
+        """Record what a process of a trial has told the driver. Called from another thread.
 
         Args:
             trial_id: Tune's id.
-            iteration: the number of reports before.
-            workers: all workers that the trial has now.
+            kind: the class of the event.
+            late: whether it counts after the end of the trial, too.
+            fields: those of the event.
         """
-        if trial_id not in self._ended:
-            number = self.numbers[trial_id]
-            self._log.append(WorkersStarted(number, time.time(), iteration=iteration, workers=workers))
+        if late or trial_id not in self._ended:
+            self._log.append(kind(self.numbers[trial_id], time.time(), **fields))
 
     def on_trial_count_changed(self, difference: int) -> None:
         """Record that the expected number of trials has changed.

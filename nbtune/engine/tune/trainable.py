@@ -19,7 +19,7 @@ from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.payload import surroundings
 from nbtune.engine.trial.program import is_report, run_program
-from nbtune.engine.tune.place import await_end, context_of, in_place, prepare_process
+from nbtune.engine.tune.place import await_end, context_of, in_place, prepare_process, with_datasets
 
 __all__ = ["TrialProcess", "run_trial"]
 
@@ -137,7 +137,7 @@ def run_trial(
     with output.capture(storage.storage_filesystem, storage.trial_fs_path):
         if payload.training is None:
             own = session.TrialSession(place, payload.key)
-            with in_place(place, storage, around):
+            with in_place(place, storage, around), with_datasets(payload, place):
                 run_program(
                     config,
                     payload.program,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
+import ray
 from ray import tune
 from ray.tune.logger import JsonLoggerCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
@@ -38,23 +39,21 @@ from nbtune.engine.tune.hosted import trainable_class
 from nbtune.engine.tune.hosting import HostingResourceManager
 from nbtune.engine.tune.hosts import Hosts
 from nbtune.engine.tune.recorder import Recorder
+from nbtune.engine.tune.requested_resources import trial_resources
 from nbtune.engine.tune.result_files import ResultFiles, RunFinished
 from nbtune.engine.tune.scheduler import SteerableScheduler
 from nbtune.engine.tune.searcher import SteerableSearch
 from nbtune.engine.tune.settings import checkpoint_config, creators_of
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.user_part import Failures
+from nbtune.spec.options.datasets import PackedDatasets
 from nbtune.spec.options.options import Spec
-from nbtune.spec.plan.shape import TrialResources, is_factory
-from nbtune.spec.plan.workers import Workers
+from nbtune.spec.plan.shape import is_factory
 
 if TYPE_CHECKING:
     from nbtune.engine.storage.launch_spec import Launch, Resume
 
 __all__ = ["Run", "make_run"]
-
-_MIN_RESOURCES: dict[str, float] = {"memory": 1_000_000}
-"""What a trial requests if it reserves nothing for its workers. Tune does not place a trial without any resources."""
 
 
 @dataclass(frozen=True)
@@ -175,13 +174,14 @@ def make_run(
     register_live(search_alg, recorder, scheduler, stopping, control, callbacks, results)
     creators = creators_of(spec, [known.folder for known in past.trials.values()] if past else [], failures)
     payload = TrialPayload(
-        ProgramPayload(launch.data, list(large), spec.seed),
+        ProgramPayload(launch.data, list(large), spec.seed, spec.reads_data),
         driver,
         {**launch.environment, **spec.env},
-        _training(spec),
+        _training(launch),
         launch.key,
         launch.entry,
         resets=spec.reuse_actors is True,
+        datasets=_datasets(launch),
         ends_at_once=type(users) in (FIFOScheduler, AsyncHyperBandScheduler) and local_base(filesystem) is not None,
     )
     metrics = [objective.metric for objective in spec.objectives]
@@ -193,7 +193,7 @@ def make_run(
         scheduler.resource_manager.slots = launch.slots
     kind = trainable_class(payload)
     trial = tune.with_parameters(kind, payload=payload, metrics=metrics)
-    trainable = tune.with_resources(trial, _resources(launch))
+    trainable = tune.with_resources(trial, trial_resources(launch))
     trainable.__qualname__ = kind.__name__  # the name of the processes, instead of that of Tune's wrapper
     set_trainable_name(trainable, launch.entry.name or kind.__name__)
     if is_restored:
@@ -211,6 +211,13 @@ def make_run(
         tuner = _new(launch, trainable, search, search_alg, scheduler, stopping, [*first, recorder, results], creators)
         files.add(TUNER, read_file(filesystem, f"{path}/{TUNER}"))
     return Run(tuner, control, recorder, scheduler, search_alg, failures, files)
+
+
+def _datasets(launch: Launch) -> PackedDatasets | None:
+    """Return the data sets for the trials. This process owns their blocks in the object store."""
+    if (packed := launch.datasets) is None:
+        return None
+    return replace(packed, large=[ray.put(value) for value in packed.large])
 
 
 def _no_progress(scheduler: Any, unit: str) -> str:
@@ -295,36 +302,10 @@ def _plain_config(fields: dict[str, Any]) -> tune.RunConfig:
     return config
 
 
-def _training(spec: Spec) -> Training | None:
+def _training(launch: Launch) -> Training | None:
     """Return how a trial trains with workers; None for a trial in a single process."""
+    spec, plan = launch.spec, launch.metadata.get("plan")
     if (workers := spec.worker_group) is None:
         return None
-    return Training(workers, spec.framework or "torch", spec.backend, spec.aggregate, spec.worker_env)
-
-
-def _resources(launch: Launch) -> Any:
-    """Return what `ray.tune.with_resources` takes: a placement group, one bundle's resources, or a function."""
-    workers = launch.spec.worker_group
-    if workers is not None:
-        return partial(_with_workers, workers)
-    if isinstance(launch.spec.resources, TrialResources):
-        return launch.spec.resources.function
-    if is_factory(launch.spec.resources):
-        return launch.spec.resources
-    names = {"CPU": "cpu", "GPU": "gpu"}
-    return {names.get(name, name): amount for name, amount in launch.spec.shape.bundles[0].items()}
-
-
-def _with_workers(workers: Workers, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return the bundles of a trial with workers: for its own process, which may be empty, and for each worker."""
-    trial: dict[str, float] = dict(workers.trainer_resources)
-    if workers.elastic is not None:  # Ray Train reserves resources for its workers
-        return tune.PlacementGroupFactory([trial or _MIN_RESOURCES])
-    number, labels = workers.count(config), workers.scaling_fields.get("label_selector")
-    bundles = [trial, *(dict(workers.resources_per_worker) for _ in range(number))]
-    if not labels:
-        return tune.PlacementGroupFactory(bundles, strategy=workers.strategy)
-    each = [dict(one) for one in labels[:number]] if isinstance(labels, list) else [dict(labels)] * number
-    # Tune drops an empty first bundle, but not its labels.
-    selectors = [{}, *each] if trial else each
-    return tune.PlacementGroupFactory(bundles, strategy=workers.strategy, bundle_label_selector=selectors)
+    framework, data_cpus = spec.framework or "torch", 0 if plan is None else plan.data_cpus
+    return Training(workers, framework, spec.backend, spec.aggregate, spec.worker_env, data_cpus)

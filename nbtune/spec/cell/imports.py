@@ -14,7 +14,7 @@ from typing import Any
 from nbtune.spec.cell.capture import functions_of, global_names, parts_of
 from nbtune.spec.cell.origin import is_user_module, module_of
 
-__all__ = ["imported_modules"]
+__all__ = ["imported_modules", "uses_ray_data"]
 
 
 def imported_modules(values: Iterable[Any]) -> set[str]:
@@ -49,6 +49,25 @@ def imported_modules(values: Iterable[Any]) -> set[str]:
                     names = set(global_names(function)) & function.__globals__.keys()
                     pending += [function.__globals__[name] for name in names]
     return found | searched
+
+
+def uses_ray_data(code: types.CodeType) -> bool:
+    """Tell whether code mentions `ray.data`, by an import or as an attribute. Inner functions are not searched.
+
+    Args:
+        code: the code.
+    """
+    before, package = "", ""
+    for instruction in dis.get_instructions(code):
+        name = str(instruction.argval)
+        if instruction.opname == "IMPORT_NAME":
+            package = name
+            if name == "ray.data" or name.startswith("ray.data."):
+                return True
+        elif name == "data" and ((instruction.opname == "IMPORT_FROM" and package == "ray") or before == "ray"):
+            return True
+        before = name if instruction.opname.startswith("LOAD_") else ""
+    return False
 
 
 def _search(names: Iterable[str], searched: set[str], is_own: Callable[[str], bool]) -> None:

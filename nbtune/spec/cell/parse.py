@@ -24,7 +24,7 @@ from nbtune.spec.space.space import Space, top_level
 
 __all__ = ["HELPERS", "Cell", "parse_cell"]
 
-HELPERS = ("report", "get_checkpoint", "get_context", "require", *SPACE_FUNCTIONS)
+HELPERS = ("report", "get_checkpoint", "get_context", "get_dataset_shard", "require", *SPACE_FUNCTIONS)
 """The names that nbtune defines in a trial."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbtune.errors import FLAGS, Problem, SpecError, did_you_mean
+from nbtune.spec.options.datasets import named_datasets
 from nbtune.spec.options.named import SCHEDULERS, SEARCHES
 from nbtune.spec.options.options import OPTIONS
 from nbtune.spec.options.tokenizer import read_arguments, split_line
@@ -94,6 +95,9 @@ def _read_switch(name: str, parsed: Line) -> None:
 
 
 def _read_option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+    if name == "datasets":
+        _read_datasets(word, parsed, namespace)
+        return
     if name in parsed.options:
         parsed.problems.append(_given_twice(name))
     if OPTIONS[name].shows == "VAR" and word not in namespace:
@@ -102,6 +106,29 @@ def _read_option(name: str, word: str, parsed: Line, namespace: Mapping[str, Any
         parsed.options[name] = namespace[word]
     else:
         parsed.options[name] = word
+
+
+def _read_datasets(word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:
+    """Read ``NAME=VAR,…``, or the name of a variable: of a data set, or of a dictionary of them."""
+    name, known = "datasets", parsed.options.get("datasets", {})
+    if word in namespace:
+        given = named_datasets(namespace[word], word)
+        pairs = dict(given) if isinstance(given, Mapping) else {}
+    else:
+        parts = [part.partition("=") for part in word.split(",")]
+        variables = [variable.strip() or key.strip() for key, _, variable in parts]
+        if unknown := [variable for variable in variables if variable not in namespace]:
+            parsed.problems.append(_unknown_variable(name, unknown[0], namespace))
+            return
+        given = pairs = {key.strip(): namespace[one] for (key, _, _), one in zip(parts, variables, strict=True)}
+        if len(pairs) < len(parts):
+            parsed.problems.append(_given_twice(name))
+    if isinstance(known, Mapping) and pairs:
+        if known.keys() & pairs:
+            parsed.problems.append(_given_twice(name))
+        parsed.options[name] = {**known, **pairs}
+    else:
+        parsed.options[name] = given
 
 
 def _read_space(name: str, word: str, parsed: Line, namespace: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from nbtune.bad_input import invalid_characters
 from nbtune.errors import Problem, did_you_mean, spell_option
 from nbtune.spec.options import readers as read
+from nbtune.spec.options.datasets import read_data_config, read_datasets
 from nbtune.spec.options.named import PARTNERS, SCHEDULERS, SEARCHES, Named
 from nbtune.spec.options.objectives import Objective, combine_objectives, read_metrics, read_modes
 from nbtune.spec.options.repeat import combine_repeat
@@ -53,7 +54,8 @@ class Spec:
     """What to run an experiment with: every option, checked and in its final type.
 
     The fields are the options of `nbtune.tune`; see `OPTIONS`. Durations are in seconds, sizes in bytes. With several
-    objectives `metric` and `mode` are None, and `several` has them.
+    objectives `metric` and `mode` are None, and `several` has them. `reads_data` tells whether trials use Ray Data, as
+    far as their code and the options show.
     """
 
     name: str = "experiment"
@@ -103,6 +105,10 @@ class Spec:
     topology: str | None = None
     trial_resources: Mapping[str, float] = field(default_factory=dict)
     worker_env: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, Any] = field(default_factory=dict)
+    dataset_config: Any = None
+    data_cpus: float | None = None
+    reads_data: bool = False
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -181,6 +187,7 @@ class Option:
         return spell_option(self.name, None, "line")
 
 
+_DATA = "Data sets of Ray Data"
 _WORKERS = "Workers of one trial"
 _OPTIONS = [
     Option("name", read.variable_name, "name of the experiment and of the variable it is bound to", "NAME",
@@ -257,6 +264,12 @@ _OPTIONS = [
     Option("trial_resources", parse_pairs, "resources of the process that starts the workers",
            "NAME=N,…", _WORKERS),
     Option("worker_env", read.variables, "environment variables of the workers", "NAME=VALUE,…", _WORKERS),
+    Option("datasets", read_datasets, "data sets that trials read: NAME=VAR, or VAR for its own name; repeatable",
+           "NAME=VAR", _DATA),
+    Option("dataset_config", read_data_config, "which of them the workers share, NAME,… (default: all), or VAR with a"
+           " ray.train.DataConfig", "NAME,…", _DATA),
+    Option("data_cpus", read.amount, "CPUs that trials leave to Ray Data (default: 20 % of all, at least 1)", "N",
+           _DATA),
     Option("wait", read.flag, "wait for the end; default: only where nobody can interact", "", "In the notebook",
            False),
 ]  # fmt: skip
@@ -290,6 +303,7 @@ def make_spec(given: Mapping[str, Any]) -> tuple[Spec, list[Problem]]:
     search = values.get("search")
     if isinstance(search, Named) and search.name in PARTNERS and given.get("scheduler") is None:
         values["scheduler"] = Named(PARTNERS[search.name])
+    values["reads_data"] = bool(values.get("datasets") or values.get("data_cpus"))
     named = {name for name, value in given.items() if value is not None}
     problems += combine_objectives(values, named)
     problems += combine_repeat(values, named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbtune.errors import Problem, option_ref
+from nbtune.errors import Problem, did_you_mean, option_ref
 from nbtune.spec.options.checkpoints import checkpoint_problems
 from nbtune.spec.options.named import WITHOUT_METRIC, Named
 from nbtune.spec.plan.shape import is_factory
@@ -49,6 +49,7 @@ def problems_together(spec: Spec, given: Mapping[str, Any], workers_only: Iterab
                 option="resources",
             )
         )
+    problems += _data_problems(spec, named)
     problems += [*_worker_problems(spec, named, workers_only), *checkpoint_problems(spec, named)]
     group = spec.worker_group
     if not (spec.shape.bundles if group is None else group.resources_per_worker):
@@ -72,6 +73,28 @@ def problems_together(spec: Spec, given: Mapping[str, Any], workers_only: Iterab
         text = "allowed with a search algorithm by name only; give the search object its own points_to_evaluate"
         problems.append(Problem(text, code="conflict", option="try_best"))
     return problems
+
+
+def _data_problems(spec: Spec, named: set[str]) -> list[Problem]:
+    """Return the problems of the options of data sets that are valid one by one."""
+    if spec.dataset_config is None or ("datasets" in named and not spec.datasets):
+        return []
+    if not spec.datasets:
+        text = f"given without {option_ref('datasets')}, which it is about; give the data sets"
+        return [Problem(text, code="missing", option="dataset_config")]
+    if spec.workers is None and spec.scaling is None:
+        text = f"only for a trial with workers, which share the data sets; give {option_ref('workers', 'N')}"
+        return [Problem(text, code="conflict", option="dataset_config")]
+    names = spec.dataset_config if isinstance(spec.dataset_config, tuple) else ()
+    return [
+        Problem(
+            f"there is no data set {name!r}{did_you_mean(name, spec.datasets)}; there are {', '.join(spec.datasets)}",
+            code="unknown",
+            option="dataset_config",
+        )
+        for name in names
+        if name not in spec.datasets
+    ]
 
 
 _IN_SCALING_CONFIG = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from nbtune.spec.plan.placement import Node, place, to_nodes, to_units
+from nbtune.spec.plan.placement import Node, Request, place, to_nodes, to_units
 from nbtune.spec.plan.shape import DEVICES, Bundle, Shape
 
 __all__ = ["bottleneck", "count_fitting", "nearest_fitting"]
@@ -13,7 +13,7 @@ __all__ = ["bottleneck", "count_fitting", "nearest_fitting"]
 Nodes = Sequence[Mapping[str, float]]
 
 
-def count_fitting(shape: Shape, nodes: Nodes) -> int:
+def count_fitting(shape: Shape, nodes: Nodes, beside: Sequence[Bundle] = ()) -> int:
     """Return how many trials fit at once, each with its workers, as Ray places them.
 
     A trial's own placement group of workers is created after the trial, and perhaps after other trials. The result is
@@ -23,6 +23,7 @@ def count_fitting(shape: Shape, nodes: Nodes) -> int:
     Args:
         shape: what one trial needs. A trial that needs nothing does not count as fitting.
         nodes: the free resources of each node.
+        beside: what has to fit beside the trials, each bundle on any node.
     """
     if not any(map(to_units, (*shape.bundles, *shape.workers))):
         return 0
@@ -30,12 +31,15 @@ def count_fitting(shape: Shape, nodes: Nodes) -> int:
     fragments = _leaves_fragments(shape)
     if len(shape.bundles) == 1 and not shape.workers:
         bundle = to_units(shape.bundles[0])
-        if not fragments or len({tuple(node.free.get(name, 0) for name in bundle) for node in free}) < 2:
+        if beside:
+            pass  # what remains on which node matters
+        elif not fragments or len({tuple(node.free.get(name, 0) for name in bundle) for node in free}) < 2:
             return sum(node.capacity(bundle) for node in free)  # the choice of nodes makes no difference
     # It is not known which of equally good nodes Ray takes, nor what it has heard of their devices. The result holds in
     # every case.
     views = (False, True) if fragments else (False,)
-    return min(_count(shape, ordered, by_sums) for ordered in (free, free[::-1]) for by_sums in views)
+    rest = list(map(to_units, beside))
+    return min(_count(shape, ordered, by_sums, rest) for ordered in (free, free[::-1]) for by_sums in views)
 
 
 def _leaves_fragments(shape: Shape) -> bool:
@@ -47,7 +51,7 @@ def _leaves_fragments(shape: Shape) -> bool:
     return part < 1 and (len(amounts) > 1 or not (1 / part).is_integer())
 
 
-def _count(shape: Shape, nodes: Sequence[Node], by_sums: bool) -> int:
+def _count(shape: Shape, nodes: Sequence[Node], by_sums: bool, beside: Sequence[Request]) -> int:
     trial, workers = list(map(to_units, shape.bundles)), list(map(to_units, shape.workers))
 
     def place_trial(free: list[Node]) -> bool:
@@ -56,24 +60,35 @@ def _count(shape: Shape, nodes: Sequence[Node], by_sums: bool) -> int:
     def place_workers(free: list[Node]) -> bool:
         return place(free, workers, shape.workers_strategy, by_sums=by_sums)
 
-    def in_turn() -> int:
-        """Return how many fit if each trial gets its workers before the next trial is placed."""
-        free, number = list(nodes), 0
-        while place_trial(free) and place_workers(free):
-            number += 1
-        return number
+    # The nodes with each number of trials on them, where each trial gets its workers before the next one is placed.
+    in_turn, limit = {0: list(nodes)}, 0
+    while place_trial(free := list(in_turn[limit])) and place_workers(free):
+        limit += 1
+        in_turn[limit] = free
+        if not beside:  # only the last one is needed
+            del in_turn[limit - 1]
 
     def trials_first(number: int) -> bool:
         """Tell whether so many fit if all trials are placed before any workers."""
         free = list(nodes)
         return all(place_trial(free) for _ in range(number)) and all(place_workers(free) for _ in range(number))
 
-    fits, limit = 0, in_turn()
-    if not workers or trials_first(limit):
-        return limit
+    def leaves_room(number: int) -> bool:
+        """Tell whether what has to fit beside so many trials does."""
+        free = list(in_turn[number])
+        return all(place(free, [bundle], "PACK") for bundle in beside)
+
+    if workers and not trials_first(limit):
+        limit = _last(trials_first, limit)
+    return limit if not beside or leaves_room(limit) else _last(leaves_room, limit)
+
+
+def _last(holds: Callable[[int], bool], limit: int) -> int:
+    """Return the largest number below a limit for which a condition holds, which then holds for all smaller ones."""
+    fits = 0
     while limit - fits > 1:
         middle = (fits + limit) // 2
-        fits, limit = (middle, limit) if trials_first(middle) else (fits, middle)
+        fits, limit = (middle, limit) if holds(middle) else (fits, middle)
     return fits
 
 

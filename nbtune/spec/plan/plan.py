@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nbtune.errors import Spelling, option_ref, spell
 from nbtune.spec.plan.fit import bottleneck, count_fitting
+from nbtune.spec.plan.ingest import Ingest, explain_starvation
 from nbtune.spec.plan.refusal import explain_refusal
 from nbtune.spec.plan.shape import Shape, format_resources
 
@@ -51,6 +53,7 @@ class Plan:
         autoscaling: whether the cluster starts nodes when they are needed.
         autoscaled_slots: how many trials fit at once when it has started all of them; 0 where that is not known.
         repeat: how often each configuration is trained; 1 for the remaining trials of a resumed experiment.
+        data_cpus: the CPUs that trials leave to Ray Data, which reads their data sets; 0 without any.
     """
 
     trials: int
@@ -69,14 +72,23 @@ class Plan:
     autoscaling: bool = False
     autoscaled_slots: int = 0
     repeat: int = 1
+    data_cpus: float = 0
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show the plan as text in a notebook."""
         printer.text(str(self))
 
     def __str__(self) -> str:
+        return self.text("python")
+
+    def text(self, spelling: Spelling) -> str:
+        """Return the plan as text.
+
+        Args:
+            spelling: how it writes options.
+        """
         if self.problems:
-            return "\n".join(self.problems)
+            return spell("\n".join(self.problems), spelling)
         at_once = f"{self.concurrent} at once (limited by {self.limited_by})" if self.concurrent else "none at once yet"
         parts = [f"{self._trials}, {at_once}"]
         if self.waves:
@@ -86,7 +98,7 @@ class Plan:
             lines.append(f"a trial needs {self.shape}")
         if self.at_first < self.concurrent and self.in_use:
             lines.append(f"now in use: {format_resources(self.in_use)}; {_first(self.at_first)}")
-        return "\n".join([*lines, *self.notes])
+        return spell("\n".join([*lines, *self.notes]), spelling)
 
     @property
     def _trials(self) -> str:
@@ -126,6 +138,7 @@ def make_plan(
     *,
     free: Sequence[Mapping[str, float]] | None = None,
     growth: Sequence[NodeType] | None = None,
+    ingest: Ingest | None = None,
 ) -> Plan:
     """Return the plan of an experiment.
 
@@ -137,37 +150,56 @@ def make_plan(
         free: the free resources of each node, in the same order; all of them if None.
         growth: the nodes that an autoscaling cluster may still start; empty if they are not known; None for a cluster
             without autoscaling.
+        ingest: what Ray Data needs beside the trials; None if they do not use it.
     """
     if problems := tuple(shape.problems()):
         return Plan(trials, 0, "nothing", 0, problems=problems, shape=shape)
-    slots = count_fitting(shape, nodes)
-    autoscaled_slots = count_fitting(shape, [*nodes, *_started(growth)]) if growth else 0
+    grown = [*nodes, *_started(growth)]
+    beside = ingest.bundles(nodes) if ingest is not None else []
+    slots = count_fitting(shape, nodes, beside)
+    autoscaled_slots = count_fitting(shape, grown, ingest.bundles(grown) if ingest is not None else []) if growth else 0
     notes = [*shape.notes]
+    is_known = growth is None or bool(growth)
+    if (
+        ingest is not None
+        and beside
+        and is_known
+        and not slots
+        and not autoscaled_slots
+        and count_fitting(shape, grown)
+    ):
+        return Plan(trials, 0, "nothing", 0, problems=(explain_starvation(shape, grown, ingest),), shape=shape)
     if not slots and growth is None:
         return Plan(trials, 0, "nothing", 0, problems=(explain_refusal(shape, nodes),), shape=shape)
     if not slots and growth and not autoscaled_slots:
-        return Plan(
-            trials, 0, "nothing", 0, problems=(explain_refusal(shape, [*nodes, *_started(growth)]),), shape=shape
-        )
+        return Plan(trials, 0, "nothing", 0, problems=(explain_refusal(shape, grown),), shape=shape)
     if growth is not None:
         notes.append(_growth_note(slots, autoscaled_slots, growth))
     total = slots or autoscaled_slots
     limit = max_concurrent
-    if shape.workers and total:
+    if (shape.workers or beside) and total:
         limit = min(max_concurrent or max(slots, autoscaled_slots), max(slots, autoscaled_slots))
     concurrent = min(total, trials, limit or total)
-    resource = bottleneck(shape, nodes if slots else [*nodes, *_started(growth)])
+    resource = bottleneck(shape, nodes if slots else grown)
+    if beside and (slots or autoscaled_slots) < count_fitting(shape, nodes if slots else grown):
+        resource = "CPU"
     limited_by = resource
     if concurrent < total:
         limited_by = "max_concurrent" if concurrent == max_concurrent else "trials"
     used = _in_use(shape, nodes, free)
-    at_first = min(concurrent, count_fitting(shape, free)) if free is not None and used and slots else concurrent
+    data_cpus = ingest.on(nodes if slots else grown) if ingest is not None else 0
+    if data_cpus:
+        left = format_resources({"CPU": data_cpus})
+        notes.append(f"{left} left to Ray Data, whose tasks read the data sets ({option_ref('data_cpus')})")
+    at_first = (
+        min(concurrent, count_fitting(shape, free, beside)) if free is not None and used and slots else concurrent
+    )
     return Plan(
         trials,
         concurrent,
         limited_by,
         math.ceil(trials / concurrent) if concurrent else 0,
-        _idle(shape, nodes, concurrent) if slots else {},
+        _idle(shape, nodes, concurrent, data_cpus) if slots else {},
         slots=slots,
         notes=tuple(notes),
         bottleneck=resource,
@@ -177,6 +209,7 @@ def make_plan(
         at_first=at_first,
         autoscaling=growth is not None,
         autoscaled_slots=autoscaled_slots,
+        data_cpus=data_cpus,
     )
 
 
@@ -217,10 +250,10 @@ def _growth_note(slots: int, autoscaled_slots: int, growth: Sequence[NodeType]) 
     return f"{prefix}the cluster starts nodes when trials wait: up to {autoscaled_slots}{more} at once then"
 
 
-def _idle(shape: Shape, nodes: Sequence[Mapping[str, float]], concurrent: int) -> dict[str, float]:
-    total = shape.total
+def _idle(shape: Shape, nodes: Sequence[Mapping[str, float]], concurrent: int, data_cpus: float) -> dict[str, float]:
+    total, others = shape.total, {"CPU": data_cpus}
     unused = {
-        name: round(sum(node.get(name, 0) for node in nodes) - concurrent * total.get(name, 0), 4)
+        name: round(sum(node.get(name, 0) for node in nodes) - concurrent * total.get(name, 0) - others.get(name, 0), 4)
         for name in ("CPU", "GPU")
     }
     return {name: amount for name, amount in unused.items() if amount > 0}

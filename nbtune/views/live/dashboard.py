@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import ipywidgets
 
 from nbtune.errors import ExperimentError, NbtuneError
+from nbtune.results.data import read_text
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.shown import shown
@@ -320,4 +321,5 @@ class Dashboard(ipywidgets.VBox):
             "rank": rank,
             "log": log,
             "workers": workers,
+            "data": read_text(trial._state, self._store.metadata) or None,
         }

@@ -16,6 +16,7 @@ from nbtune.engine.protocol.events import (
     WAITED,
     AttemptFailed,
     CheckpointSaved,
+    DataRead,
     ExperimentUpdated,
     RungReached,
     TrialAdded,
@@ -93,6 +94,10 @@ OWN = {
         "unit": TEXT,
         "bracket": st.integers(0, 9),
         "goes_on": st.booleans(),
+    },
+    DataRead: {
+        "worker": st.integers(0, 9),
+        "reads": st.dictionaries(TEXT, st.tuples(st.floats(0, 99), st.floats(0, 99), st.floats(0, 99)), max_size=2),
     },
 }
 COLUMNS = {

@@ -63,6 +63,9 @@ INVALID: dict[str, Any] = {
     "trial_resources": "safe_node",
     "worker_env": 3,
     "env": 3,
+    "datasets": 5,
+    "dataset_config": 5,
+    "data_cpus": -1,
     "wait": "yes",
 }
 COMBINATIONS: list[tuple[dict[str, Any], list[str]]] = [

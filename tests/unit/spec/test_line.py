@@ -1,9 +1,12 @@
 """nbtune.spec.options.line: from the magic line to options."""
 
 import pytest
+import ray.data
 
 from nbtune.spec.options.line import parse_line
 
+DATA = object.__new__(ray.data.Dataset)  # a whole one needs a Ray
+DATA._current_executor = None
 NOTEBOOK = {"budget": 90, "asha": "a variable called asha", "my_search": object(), "space": {"lr": 1}, "max": 3}
 
 
@@ -52,6 +55,26 @@ def test_an_open_quote_is_a_problem_not_an_exception():
 def test_a_variable_name_is_replaced_by_its_value():
     parsed = parse_line("--time-budget budget --search my_search", NOTEBOOK)
     assert parsed.options == {"time_budget": 90, "search": NOTEBOOK["my_search"]}
+
+
+def test_data_sets_are_variables_and_have_names():
+    notebook = {"rows": DATA, "held": DATA, "both": {"train": DATA}, "x": 3}
+
+    def datasets(line):
+        parsed = parse_line(line, notebook)
+        return parsed.options.get("datasets"), [problem.render("line") for problem in parsed.problems]
+
+    assert datasets("--dataset train=rows") == ({"train": DATA}, [])
+    assert datasets("--dataset train=rows --dataset=valid=held") == ({"train": DATA, "valid": DATA}, [])
+    assert datasets("--dataset train=rows,valid=held") == ({"train": DATA, "valid": DATA}, [])
+    assert datasets("--dataset rows") == ({"rows": DATA}, []), "its own name"
+    assert datasets("--dataset both --dataset held") == ({"train": DATA, "held": DATA}, [])
+    assert datasets("--dataset train=nowhere")[1] == ["--dataset: expected the name of a variable, got 'nowhere'"]
+    assert "did you mean 'rows'?" in datasets("--dataset train=row")[1][0]
+    for line in ("--dataset rows --dataset rows", "--dataset a=rows --dataset a=held", "--dataset a=rows,a=held"):
+        assert datasets(line)[1] == ["--dataset: given more than once"]
+    assert datasets("--dataset x") == (3, []), "the option says what it expects"
+    assert datasets("--dataset train=x") == ({"train": 3}, [])
 
 
 def test_short_names_and_literal_options_take_precedence_over_variables():

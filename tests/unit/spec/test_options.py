@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.fs as pafs
 import pytest
 from ray import tune
-from ray.train import ScalingConfig
+from ray.train import DataConfig, ScalingConfig
 from ray.train.torch import TorchConfig
 from ray.tune import PlacementGroupFactory
 from ray.tune.schedulers import ASHAScheduler
@@ -34,11 +34,15 @@ def only(name, value):
     }
     with_it = together.get(name, {})
     needs_metric = {} if name in ("metric", "mode") else {"metric": "loss", "mode": "min"}
+    if name == "dataset_config":
+        with_it = {"workers": 2, "datasets": {"train": DATA, "valid": DATA}}
     if OPTIONS[name].group == OPTIONS["workers"].group and name not in ("workers", "scaling"):
         with_it = {"workers": 2}
     return make_spec({**needs_metric, **with_it, name: value})
 
 
+DATA = print  # stands for a function that makes a data set in the trial
+DATA_CONFIG = DataConfig()
 SCHEDULER = ASHAScheduler()
 SCALING = ScalingConfig(num_workers=2)
 BACKEND = TorchConfig()
@@ -57,6 +61,12 @@ VALID = [
     ("keep_by", "min val/loss", "min val/loss"),
     ("trial_dirname_creator", str, str),
     ("trial_name_creator", str, str),
+    ("datasets", {"train": DATA}, {"train": DATA}),
+    ("dataset_config", "train", ("train",)),
+    ("dataset_config", ["valid", "train"], ("valid", "train")),
+    ("dataset_config", DATA_CONFIG, DATA_CONFIG),
+    ("data_cpus", "0.5", 0.5),
+    ("data_cpus", 0, 0),
     ("name", "digits", "digits"),
     ("name", "_2", "_2"),
     ("metric", "val/acc", "val/acc"),
@@ -244,6 +254,14 @@ INVALID = [
     ("stop", 5, "expected a condition such as accuracy >= 0.99, METRIC=NUMBER, a dictionary, a ray"),
     ("keep_checkpoints", 0, "expected an integer >= 1"),
     ("wait", "yes", "expected True or False, got 'yes'"),
+    ("datasets", 5, 'expected a dictionary, name -> ray.data.Dataset, such as {"train": ds}; got 5'),
+    ("datasets", {}, "expected a dictionary, name -> ray.data.Dataset"),
+    ("datasets", "train=ds", "expected a dictionary, name -> ray.data.Dataset"),
+    ("datasets", {"train": [1]}, "train: expected a ray.data.Dataset, or a function that returns one, got [1]; make"),
+    ("datasets", {"train": pd.DataFrame()}, "make one of it: ray.data.from_pandas(…)"),
+    ("dataset_config", 5, "expected a ray.train.DataConfig, or the names of the data sets"),
+    ("dataset_config", "", "expected a ray.train.DataConfig, or the names of the data sets"),
+    ("data_cpus", -1, "expected a number >= 0"),
 ]
 
 
@@ -262,7 +280,7 @@ def test_every_option_has_valid_and_invalid_examples():
 
 
 def test_the_spec_has_a_field_for_every_option():
-    assert {*OPTIONS, "several"} == {field.name for field in dataclasses.fields(Spec)}
+    assert {*OPTIONS, "several", "reads_data"} == {field.name for field in dataclasses.fields(Spec)}
 
 
 def test_several_metrics_are_objectives():

@@ -118,7 +118,7 @@ def test_the_detail_of_a_failed_trial(sent):
     assert "Cell In[3], line 7" in detail["traceback"]
     assert eval(detail["config"])["hidden"] in (32, 64, 128)
     assert not detail["log"]
-    assert detail["workers"] is None
+    assert (detail["workers"], detail["data"]) == (None, None)
     assert detail["checkpoint"] is False
 
 
