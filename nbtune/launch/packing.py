@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 from nbtune.errors import Problem
 from nbtune.spec.cell.capture import Capture, Program
 from nbtune.spec.cell.origin import module_of
-from nbtune.spec.options.datasets import DatasetInfo, PackedDatasets
-from nbtune.spec.options.options import Spec
-from nbtune.spec.units import format_size
 
 if TYPE_CHECKING:
     from nbtune.engine.trial.payload import Packed
 
-__all__ = ["pack_data", "pack_program"]
+__all__ = ["pack_program"]
 
 
 def pack_program(
@@ -79,31 +76,3 @@ def pack_program(
         # A function of another module is imported in the trial, and nothing is sent with it.
         packed = replace(packed, captured=captured_variables({**used, **values}))
     return packed
-
-
-def pack_data(spec: Spec, packed: Packed | None, problems: list[Problem]) -> tuple[PackedDatasets | None, list[str]]:
-    """Pack the data sets that the options name; return them with what the user should know of all data sets.
-
-    Args:
-        spec: the options. Those of a stored experiment have no data sets any more, but what is known of them.
-        packed: the packed program, with the data sets among its variables.
-        problems: receives the problems.
-    """
-    own = {name: data for name, data in spec.datasets.items() if not isinstance(data, DatasetInfo)}
-    captured = packed.datasets if packed is not None else ()
-    if not own and not captured:
-        return None, []
-    from nbtune.engine.trial.datasets import describe, pack_datasets
-
-    datasets = pack_datasets(own, spec.dataset_config, problems) if own else None
-    about = dict(datasets.about) if datasets is not None else {}
-    names = {id(data): name for name, data in own.items()}
-    about |= {one.name or "of the code": describe(one) for one in captured if id(one) not in names}
-    return datasets, [
-        f"the data set {name} is in the object store of this cluster"
-        f" ({format_size(info.size) if info.size else 'of unknown size'}), where it belongs to this kernel: the"
-        " experiment needs both, and cannot be resumed elsewhere. Write it to files (write_parquet) and read these to"
-        " make it independent"
-        for name, info in about.items()
-        if info.stored == "cluster"
-    ]

@@ -14,8 +14,9 @@ from nbtune.launch.check_framework import with_framework
 from nbtune.launch.check_objectives import with_own_objectives
 from nbtune.launch.check_objects import check_objects
 from nbtune.launch.check_space import as_space, check_samples, check_trial_count
+from nbtune.launch.data import name_datasets, pack_data
 from nbtune.launch.function import globals_used, reported_metrics, source_and_reports, takes_parameters_by_name
-from nbtune.launch.packing import pack_data, pack_program
+from nbtune.launch.packing import pack_program
 from nbtune.launch.resources import with_largest_resources
 from nbtune.launch.trainables import (
     class_problems,
@@ -320,6 +321,7 @@ def _finish(
     from nbtune.launch.warm_start import with_warm_start
 
     unsupported: list[Problem] = []
+    spec, space = name_datasets(spec, space, namespace)
     try:
         spec = spec.within(space)
     except SpecError as error:
@@ -327,9 +329,7 @@ def _finish(
     code = [one for one in (program.code, program.function) if one is not None]
     values = captured.values if used is None else used
     spec, framework_notes = with_framework(spec, [*code, *values.values()], unsupported)
-    warm_notes: list[str] = []
-    if valid and not problems:
-        spec, warm_notes = with_warm_start(spec, space, unsupported)
+    spec, warm_notes = with_warm_start(spec, space, unsupported) if valid and not problems else (spec, [])
     if valid:
         spec, resource_notes = with_largest_resources(spec, space, unsupported)
         notes = (*notes, *resource_notes)

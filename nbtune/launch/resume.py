@@ -167,6 +167,7 @@ def resume_experiment(
     from nbtune.engine.storage.credentials import object_store_variables
     from nbtune.engine.storage.launch_spec import Resume
     from nbtune.launch.code import choose_code
+    from nbtune.launch.data import check_blocks
     from nbtune.launch.past import read_stored, remaining_trials, stored_launch
     from nbtune.launch.planning import plan_spec
 
@@ -177,6 +178,7 @@ def resume_experiment(
             say(f"{name_of(where.name)} was resumed by another kernel, with the code that it has stored")
         return running, lambda: None
     stored = read_stored(where, trust)
+    check_blocks(stored.launch.datasets)
     spec, past = stored.launch.spec, stored.past
     remaining = remaining_trials(past, failed=failed, is_needed=not commands)
     max_concurrent = past.metadata.get("max_concurrent", spec.max_concurrent)

@@ -15,6 +15,7 @@ from nbtune.spec.units import format_duration
 __all__ = ["dataset_infos", "datasets_text", "read_frame", "read_text"]
 
 _COLUMNS = ("worker", "dataset", "rows", "passes", "waited")
+_MINUTE = 60.0
 _TYPES = {"worker": "int64", "rows": "int64", "passes": "int64", "waited": "float64"}
 
 
@@ -75,6 +76,7 @@ def read_text(state: TrialState, metadata: Mapping[str, Any]) -> str:
             text += f", of {info.rows:,} in the data set"
         if waited >= 0.01 and math.isfinite(waited):
             longest = "up to " if len(reads) > 1 else ""
-            text += f"; the code has waited {longest}{format_duration(waited)} for them"
+            shown = f"{waited:.2g} s" if waited < _MINUTE else format_duration(waited)
+            text += f"; the code has waited {longest}{shown} for them"
         lines.append(text)
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ import psutil
 import pytest
 
 import nbtune
+from nbtune.engine.protocol.trust import EVERYTHING
+from nbtune.engine.storage.snapshot import read_launch
 from nbtune.errors import SpecError
+from nbtune.launch.data import check_blocks
+from nbtune.launch.prepare import prepare_function
+from nbtune.launch.start import dry_run
 from tests.ray.pace import allow
 from tests.ray.test_resume import driver_of
 from tests.ray.test_train import wait_until_free
@@ -149,6 +155,63 @@ def test_a_class_and_an_experiment_without_data_sets(run: Any, rows: Any) -> Non
     )
     with pytest.raises(KeyError, match="only trials have data sets by name"):
         nbtune.get_dataset_shard("train")
+
+
+def test_a_data_set_is_the_value_of_a_parameter(run: Any, rows: Any) -> None:
+    import ray.data
+
+    few = ray.data.from_pandas(pd.DataFrame({"x": [1.0, 2.0]}))
+
+    def train(data: Any, scale: float) -> None:
+        nbtune.report(total=scale * sum(batch["x"].sum() for batch in data.iter_batches()))
+
+    space = {"data": nbtune.grid_search([few, rows]), "scale": 2}
+    experiment = run(train, space, datasets={"all": rows}).wait(300)
+    assert [trial.metrics["total"] for trial in experiment.trials.values()] == [6, 380], experiment.trials[0].error
+    assert experiment.plan.concurrent == 1
+    assert experiment.df["data"].map(repr).tolist() == ["data", "all"], "their names"
+    assert set(experiment.datasets) == {"all", "data"}
+    experiment = run(train, {"data": rows, "scale": 1.0}, aggregate="mean", **HALF).wait(300)
+    assert experiment.status == "finished", experiment.trials[0].error
+    assert experiment.trials[0].metrics["total"] == 95, "each worker has its share"
+
+
+def test_large_blocks_stay_in_the_object_store(run: Any, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray.data
+
+    monkeypatch.setattr("nbtune.engine.trial.pickler.MAX_BLOCK_BYTES", 10)
+    monkeypatch.setattr("nbtune.engine.trial.datasets.MAX_BLOCK_BYTES", 10)
+    large, other = ray.data.from_pandas(pd.DataFrame({"x": np.arange(4.0)})), rows.materialize()
+
+    def train(config: dict[str, Any]) -> None:
+        nbtune.report(total=nbtune.get_dataset_shard().sum("x") + large.sum("x"))
+
+    experiment = run(train, {"a": 1}, datasets={"train": other}).wait(300)
+    assert experiment.trials[0].metrics["total"] == 196, experiment.trials[0].error
+    notes = [note for note in experiment.plan.notes if "cannot be resumed elsewhere" in note]
+    assert len(notes) == 2, "of both"
+    assert experiment.datasets["train"].stored == "cluster"
+    packed = read_launch(*experiment.where.open(), EVERYTHING).datasets
+    assert len(packed.borrowed) == 2
+    check_blocks(packed)
+    for gone in ({"session": "another"}, {"job": "ffffffff"}):
+        if "job" in gone:
+            monkeypatch.setattr("nbtune.engine._ray.core.is_job_over", lambda job: job == "ffffffff")
+        with pytest.raises(SpecError, match="it cannot be resumed: the rows of its data sets"):
+            check_blocks(replace(packed, **gone))
+
+
+def test_a_dry_run_has_the_data_sets(cluster: Any, rows: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import ray.train
+
+        nbtune.report(n=nbtune.get_dataset_shard("train").count(), total=ray.train.get_dataset_shard("train").sum("x"))
+
+    for options in ({}, HALF):
+        prepared = prepare_function(train, {"a": nbtune.uniform(0, 1)}, {"datasets": {"train": rows}, **options})
+        text = dry_run(prepared)
+        assert "n=20, total=190.0" in text
+        assert "1 CPU left to Ray Data" in text
 
 
 def test_trials_that_hold_every_cpu_are_refused(run: Any, rows: Any) -> None:

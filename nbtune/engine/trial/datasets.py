@@ -16,7 +16,7 @@ from typing import Any
 from nbtune.engine.trial.payload import Unpickler
 from nbtune.engine.trial.pickler import MAX_BLOCK_BYTES, Pickler
 from nbtune.errors import Problem, did_you_mean
-from nbtune.spec.options.datasets import DatasetInfo, PackedDatasets, is_dataset
+from nbtune.spec.options.datasets import DatasetInfo, NamedDataset, PackedDatasets, is_dataset
 
 __all__ = [
     "Datasets",
@@ -27,6 +27,7 @@ __all__ = [
     "ingesting",
     "pack_datasets",
     "provided",
+    "resolved",
     "shard",
 ]
 
@@ -249,6 +250,20 @@ def ingesting(datasets: Datasets) -> Iterator[None]:
 
     with with_context(datasets.load()[2]):
         yield
+
+
+def resolved(config: Any, get: Callable[[str], Any]) -> Any:
+    """Return parameters with the data sets themselves in place of their names.
+
+    Args:
+        config: the parameters, or a part of them.
+        get: returns a data set by its name.
+    """
+    if isinstance(config, NamedDataset):
+        return get(config.name)
+    if type(config) is dict:
+        return {name: resolved(value, get) for name, value in config.items()}
+    return [resolved(value, get) for value in config] if type(config) is list else config
 
 
 def shard(name: str) -> Any:

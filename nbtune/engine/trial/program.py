@@ -23,6 +23,7 @@ from ray.tune.result import DEFAULT_METRIC
 from nbtune.engine._ray.tune import is_end_of_trial
 from nbtune.engine.protocol.failures import NotUnpackedError, format_error
 from nbtune.engine.trial import session
+from nbtune.engine.trial.datasets import resolved
 from nbtune.engine.trial.interaction import refuse_interaction
 from nbtune.engine.trial.payload import ProgramPayload, Surroundings, Unpacked, config_key, surroundings, unpack
 from nbtune.spec.cell.parse import HELPERS
@@ -151,6 +152,7 @@ def call(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
         config: the trial's parameters.
     """
     program, namespace = unpacked.program, unpacked.namespace
+    config = resolved(dict(config), session.get_dataset_shard)
     if program.function is not None:
         result = program.function(**config) if program.by_name else program.function(dict(config), **program.arguments)
     else:

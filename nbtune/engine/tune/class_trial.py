@@ -23,6 +23,7 @@ from nbtune.engine.protocol.trust import NOTHING
 from nbtune.engine.train.payload import TrialPayload
 from nbtune.engine.trial import output, session
 from nbtune.engine.trial.checkpoint import STATE_FILE
+from nbtune.engine.trial.datasets import resolved
 from nbtune.engine.trial.payload import Surroundings, Unpacked, surroundings
 from nbtune.engine.trial.program import loaded, seed, users_errors
 from nbtune.engine.trial.signed_state import read_state, save_state
@@ -192,7 +193,8 @@ class ClassTrial(Trainable):
 
     def _config(self) -> dict[str, Any]:
         """Return the parameters as Tune gives them to an object."""
-        return {**copy.deepcopy(self.config), TRIAL_INFO: self._trial_info}
+        config = resolved(copy.deepcopy(self.config), session.get_dataset_shard)
+        return {**config, TRIAL_INFO: self._trial_info}
 
     def _session(self) -> session.StepSession:
         resources, around = self.trial_resources, self._around
@@ -249,7 +251,9 @@ def first_step(unpacked: Unpacked, config: Mapping[str, Any]) -> Any:
             super().setup(config, **arguments)
 
     with tempfile.TemporaryDirectory() as folder:
-        made = in_folder(Once, users, lambda: folder)(config=copy.deepcopy(dict(config)))
+        made = in_folder(Once, users, lambda: folder)(
+            config=resolved(copy.deepcopy(dict(config)), session.get_dataset_shard)
+        )
         try:
             return made.step()
         finally:

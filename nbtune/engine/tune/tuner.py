@@ -47,7 +47,6 @@ from nbtune.engine.tune.settings import checkpoint_config, creators_of
 from nbtune.engine.tune.stopping import Stopping
 from nbtune.engine.tune.user_part import Failures
 from nbtune.spec.options.datasets import PackedDatasets
-from nbtune.spec.options.options import Spec
 from nbtune.spec.plan.shape import is_factory
 
 if TYPE_CHECKING:

@@ -9,7 +9,15 @@ from typing import Any
 from nbtune.spec.space.values import label
 from nbtune.spec.units import format_size
 
-__all__ = ["DatasetInfo", "PackedDatasets", "is_dataset", "named_datasets", "read_data_config", "read_datasets"]
+__all__ = [
+    "DatasetInfo",
+    "NamedDataset",
+    "PackedDatasets",
+    "is_dataset",
+    "named_datasets",
+    "read_data_config",
+    "read_datasets",
+]
 
 _EXAMPLE = '{"train": ds}'
 _CONVERSIONS = {
@@ -51,6 +59,20 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
+class NamedDataset:
+    """The value of a parameter that is a data set of the experiment; a trial gets the data set itself.
+
+    Attributes:
+        name: the name of the data set.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class PackedDatasets:
     """The data sets of an experiment on their way to the trials.
 
@@ -58,11 +80,17 @@ class PackedDatasets:
         data: the pickle.
         large: the large values that it refers to by position, blocks above all; in a trial Ray's references to them.
         about: name -> what is known of the data set.
+        borrowed: the names of the data sets whose blocks belong to the kernel, those of the code included.
+        session: Ray's session that has these blocks; empty without any.
+        job: the job of the kernel in it.
     """
 
     data: bytes = field(repr=False)
     large: Sequence[Any] = field(repr=False)
     about: Mapping[str, DatasetInfo]
+    borrowed: tuple[str, ...] = ()
+    session: str = ""
+    job: str = ""
 
 
 def is_dataset(value: Any) -> bool:
