@@ -225,6 +225,41 @@ def test_trials_that_hold_every_cpu_are_refused(run: Any, rows: Any) -> None:
     assert nbtune.plan(samples=4, datasets={"train": rows}, data_cpus=0).concurrent == 2
 
 
+def test_an_elastic_run_leaves_a_cpu_to_ray_data(run: Any, rows: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        batches = nbtune.get_dataset_shard().iter_batches()
+        nbtune.report(n=sum(len(batch["x"]) for batch in batches), size=nbtune.get_context().get_world_size())
+
+    experiment = run(train, {"a": 1}, workers=(1, 2), cpus=1, datasets={"train": rows}).wait(300)
+    assert experiment.status == "finished", experiment.trials[0].error
+    assert experiment.trials[0].metrics == {"n": 20, "size": 1}, "with two workers it would wait for ever"
+
+
+def test_trials_that_population_based_training_pauses(run: Any, rows: Any) -> None:
+    from ray.tune.schedulers import PopulationBasedTraining
+
+    def train(config: dict[str, Any]) -> None:
+        checkpoint = nbtune.get_checkpoint()
+        for step in range(checkpoint["step"] + 1 if checkpoint else 0, 4):
+            batches = nbtune.get_dataset_shard().iter_batches()
+            n = sum(len(batch["x"]) for batch in batches)
+            nbtune.report(n=n, value=config["lr"] * step, checkpoint={"step": step})
+
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=2,
+        quantile_fraction=0.5,
+        synch=True,
+        hyperparam_mutations={"lr": [0.1, 1.0]},
+    )
+    space = {"lr": nbtune.grid_search([0.1, 1.0])}
+    given = {"datasets": {"train": rows}, "metric": "value", "mode": "max", "scheduler": scheduler}
+    experiment = run(train, space, **given).wait(300)
+    assert experiment.status == "finished", [trial.error for trial in experiment.trials.values()]
+    assert set(experiment.history["n"]) == {20}
+    assert all(list(trial.history["iteration"])[-1] == 4 for trial in experiment.trials.values())
+
+
 def test_a_preprocessor_is_kept_with_the_checkpoint(run: Any, rows: Any) -> None:
     def train(config: dict[str, Any]) -> None:
         from ray.data.preprocessors import MinMaxScaler, StandardScaler

@@ -25,7 +25,7 @@ Run a cell as a hyperparameter sweep on Ray.
 
 A line `name: SPACE = default` declares a parameter; a trial runs everything else. It can use the
 notebook's variables and functions. These functions need no import: `report`, `get_checkpoint`,
-`get_context`, and the space functions:
+`get_context`, `get_dataset_shard`, and the space functions:
 """
 _SPACES = """\
 A parameter may depend on others, exist under a condition only, or be a dictionary of parameters.
@@ -38,7 +38,9 @@ Samples that do not fulfil a require(...) are not tried:
 """
 _AFTER = """\
 With --workers N each trial is a Ray Train run: N processes run the cell together, each with --cpus, --gpus
-and --memory. Use ray.train.torch.prepare_model and the like; get_context() has the rank.
+and --memory. Use ray.train.torch.prepare_model and the like; get_context() has the rank. With
+--dataset train=VAR, a ray.data.Dataset, get_dataset_shard("train") returns the share of each worker, or the
+whole without workers. The plan leaves CPUs to Ray Data.
 
 The cell returns at once, and the experiment is a variable: digits.df, digits.best, digits.history,
 digits.plot("parallel"), digits.wait(), digits.stop(). Without the %%tune line the same cell runs in the
