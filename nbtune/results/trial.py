@@ -266,7 +266,7 @@ class Trial:
     def pause(self) -> None:
         """Pause this trial after its next checkpoint, until `resume`. Its resources become available to other trials.
 
-        Nothing happens if it is over or already paused.
+        Nothing happens if it is over or already paused. One that the scheduler has paused stays so until `resume`.
 
         Raises:
             ExperimentError: it is pending, or no trial of the experiment has saved a checkpoint, so that it would lose
@@ -289,7 +289,9 @@ class Trial:
             verb: the command, "stop" or "pause".
         """
         status = self.status
-        if status not in _OVER and (verb, status) != ("pause", "paused"):
+        # A scheduler lets a trial go on that it has paused by itself.
+        is_paused = status == "paused" and self._state.reason == "user"
+        if status not in _OVER and not (verb == "pause" and is_paused):
             return None
         return f"trial {self.id} of {self._experiment.name} is {status}: there is nothing to {verb}"
 

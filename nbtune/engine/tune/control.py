@@ -35,6 +35,7 @@ from nbtune.engine.protocol.replay import Past
 from nbtune.engine.protocol.source import RefusedError
 from nbtune.engine.storage.lease import LeaseLostError
 from nbtune.engine.tune.oom import tolerate_memory_kills
+from nbtune.engine.tune.pauses import pause_refusal
 from nbtune.engine.tune.recorder import Recorder
 from nbtune.engine.tune.requested import RequestedTrial
 from nbtune.engine.tune.resumption import Resumption
@@ -176,21 +177,12 @@ class Control(Live, Callback):
             controller.stop_trial(trial)
 
     def _pause(self, trial: Any, number: int) -> None:
-        if trial.status != Trial.RUNNING:
-            state = {Trial.PENDING: "is pending", Trial.PAUSED: "is already paused"}.get(trial.status, "is over")
-            raise RefusedError(f"trial {number} {state}: only a running trial can be paused")
-        if self._entry.is_class and not self._entry.saves:
-            raise RefusedError(
-                f"{self._entry.name} has no save_checkpoint, without which a paused trial would lose what it has"
-                " trained. Write save_checkpoint and load_checkpoint"
-            )
-        if not self._entry.saves and not any(known.latest_checkpoint_result for known in self._trials):
-            raise RefusedError(
-                "no trial has saved a checkpoint so far. A paused trial resumes from its latest checkpoint, and without"
-                " one it would lose what it has trained. Save one with report(…, checkpoint={…}), and load it with"
-                " get_checkpoint()"
-            )
+        if why := pause_refusal(trial, number, self._entry, self._trials, self._scheduler):
+            raise RefusedError(why)
         self._scheduler.pause(trial.trial_id)
+        if trial.status == Trial.PAUSED:  # by the scheduler, which would let it go on
+            self._search_alg.on_paused_by_user(trial.trial_id)
+            self._recorder.on_paused(trial, by_user=True)
 
     def _resume(self, trial: Any, number: int) -> None:
         if not self._scheduler.resume(trial.trial_id):

@@ -86,6 +86,19 @@ def test_a_replay_takes_no_further_trial(command):
     assert not run.search_alg.calls
 
 
+def test_a_trial_that_the_scheduler_has_paused_stays_paused_if_the_user_pauses_it_as_well():
+    run = Run()
+    run.trials[0].status = Trial.PAUSED
+    run.scheduler.is_paused = lambda trial_id: False
+    assert run.execute(PauseTrial(0)).result(0) is None
+    assert run.scheduler.calls == [("pause", ("id0",))]
+    assert run.search_alg.calls == [("on_paused_by_user", ("id0",))]
+    assert [name for name, _ in run.recorder.calls] == ["on_paused"]
+    run.scheduler.is_paused = lambda trial_id: True
+    with pytest.raises(RefusedError, match="trial 0 is already paused"):
+        run.execute(PauseTrial(0)).result(0)
+
+
 def test_pause_and_resume_reach_the_scheduler():
     run = Run()
     assert run.execute(PauseTrial(0)).result(0) is None

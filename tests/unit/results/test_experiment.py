@@ -8,11 +8,13 @@ import types
 import pytest
 
 from nbtune.engine.protocol.chunk import decode, encode
+from nbtune.engine.protocol.commands import PauseTrial
 from nbtune.engine.protocol.events import (
     AttemptFailed,
     ExperimentUpdated,
     TrialAdded,
     TrialEnded,
+    TrialPaused,
     TrialReported,
     TrialStarted,
 )
@@ -359,6 +361,21 @@ def test_commands_that_the_end_fulfils_are_no_errors_and_say_so(monkeypatch, cap
     assert experiment._source.commands == []
     with pytest.raises(ExperimentError, match="exp is finished: it does not run"):
         experiment.trials[0].resume()
+
+
+@pytest.mark.parametrize(("reason", "commands"), [("user", []), ("scheduler", [PauseTrial(0)])])
+def test_a_trial_that_the_scheduler_has_paused_can_be_paused(reason, commands):
+    """The scheduler would let it go on."""
+
+    class Taking(Going):
+        def send(self, command):
+            sent.append(command)
+
+    sent = []
+    experiment = Experiment(Taking(decode(encode(0, run(None, TrialPaused(0, 2.0, 1, reason=reason))))))
+    until(lambda: experiment.trials and experiment.trials[0].status == "paused")
+    experiment.trials[0].pause()
+    assert sent == commands
 
 
 def test_a_command_that_arrives_with_the_end_is_no_error():
