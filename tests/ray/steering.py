@@ -268,7 +268,7 @@ def _stop_one(
         trial = min(map(experiment.trials.__getitem__, running), key=lambda trial: trial.config["a"])
         status, trials = other.do(experiment.path, "stop", trial.id)
         assert status == "running"
-        assert trials.keys() <= experiment.trials.keys(), "the same through another handle"
+        until(lambda known=trials: known.keys() <= experiment.trials.keys(), "the same trials as the other handle", 30)
         until(lambda trial=trial: trial.status in ("stopped", "finished"), "it is over", 30)
         if trial.reason == "stopped by the user":
             return int(trial.id)

@@ -176,11 +176,10 @@ def draw(chart: Chart, top: float, left: float, right: float) -> list[str]:
     )
     lines.append("</svg>")
     best = [curve for curve in curves if curve.kind == "best"]
-    ends = [plot_top + plot.y(curve.y[-1:])[0] / 2 + 4 for curve in best]
     # Repeats end close to each other, where their numbers would hide each other.
-    for curve, y in zip(best, spread(ends, 13, plot_top + 8, base + 2), strict=True):
-        x = plot_left + plot.x(curve.x[-1:])[0] / 2 + 6
-        halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
+    ends = [(plot_left + plot.x(curve.x[-1:])[0] / 2 + 6, plot_top + plot.y(curve.y[-1:])[0] / 2 + 4) for curve in best]
+    halo = {"stroke": "#fff", "stroke_width": "3", "paint_order": "stroke"}
+    for curve, (x, y) in zip(best, spread(ends, max(named, default=0), 13, plot_top + 8, base + 2), strict=True):
         lines.append(texts(x, y, Run(str(curve.state.number), BEST, bold=True), **halo))
     return lines
 

@@ -85,7 +85,32 @@ def rung_texts(places: Sequence[float], rungs: Sequence[Rung], y: float) -> list
     return lines
 
 
-def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread(
+    places: Sequence[tuple[float, float]], width: float, gap: float, low: float, high: float
+) -> list[tuple[float, float]]:
+    """Return places for labels: those that are beside each other are moved up and down until none hides another.
+
+    Args:
+        places: the places without that, (x, y).
+        width: the width of the labels.
+        gap: the smallest vertical distance.
+        low: the smallest y.
+        high: the largest y.
+    """
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    moved = list(places)
+    column: list[int] = []
+    for i, following in zip(order, [*order[1:], None], strict=False):
+        column.append(i)
+        if following is None or places[following][0] - places[i][0] >= width:
+            ys = _apart([places[i][1] for i in column], gap, low, high) if len(column) > 1 else [places[i][1]]
+            for i, y in zip(column, ys, strict=True):
+                moved[i] = places[i][0], y
+            column = []
+    return moved
+
+
+def _apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return positions that are as near to given ones as their distances allow, in the order of these.
 
     Args:

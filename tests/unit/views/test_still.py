@@ -444,17 +444,24 @@ def test_texts_of_rungs_do_not_overlap():
 @given(st.lists(st.floats(-20, 150), max_size=9), st.floats(0.5, 40))
 def test_labels_keep_their_distance_and_their_order(places, gap):
     low, high = 0.0, 130.0
-    moved = spread(places, gap, low, high)
+    moved = [y for _, y in spread([(7.0, y) for y in places], 20, gap, low, high)]
+    if len(places) > 1:
+        assert all(low - 1e-6 <= place <= high + 1e-6 for place in moved)
     room = min(gap, (high - low) / max(len(places) - 1, 1))
-    ordered = sorted(zip(places, moved, strict=True))
-    assert all(low - 1e-6 <= place <= high + 1e-6 for place in moved)
-    found = sorted(moved)
-    assert all(second - one >= room - 1e-6 for one, second in itertools.pairwise(found))
-    for (one, first), (other, second) in itertools.pairwise(ordered):
+    assert all(second - one >= room - 1e-6 for one, second in itertools.pairwise(sorted(moved)))
+    for (one, first), (other, second) in itertools.pairwise(sorted(zip(places, moved, strict=True))):
         assert first <= second or one == other
     apart = all(b - a >= room for a, b in itertools.pairwise(sorted(places)))
     if apart and all(low <= place <= high for place in places):
         assert moved == pytest.approx(places), "none is moved without a reason"
+
+
+def test_labels_that_are_not_beside_each_other_stay_where_they_are():
+    places = [(40.0, 5.0), (0.0, 5.0), (70.0, 5.0), (50.0, 6.0)]
+    moved = spread(places, 20, 13, 0, 130)
+    assert [x for x, _ in moved] == [40, 0, 70, 50]
+    assert (moved[1], moved[2]) == (places[1], places[2])
+    assert moved[3][1] - moved[0][1] == 13
 
 
 def test_the_best_repeats_have_their_numbers_at_the_ends_of_their_curves():
