@@ -326,6 +326,7 @@ class Control(Live, Callback):
                 del self._scheduler.pausing[trial_id]
                 if trial is None:
                     continue
+                by_user |= self._scheduler.is_paused(trial_id)  # the user may have requested it since
                 if by_user:
                     self._search_alg.on_paused_by_user(trial_id)
                 else:

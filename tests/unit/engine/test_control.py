@@ -46,9 +46,15 @@ class Run:
         self.control = Control(
             self.scheduler, self.search_alg, self.stopping, self.recorder, complete=lambda config: {**config}, **options
         )
+        self.paused_by_user = []
+        self.recorder.on_paused = self._paused
         self.tune = Calls()
         if knows_controller:
             self.control.on_controller(self.tune)
+
+    def _paused(self, trial, *, by_user):
+        self.paused_by_user.append(by_user)
+        self.recorder.calls.append(("on_paused", (trial,)))
 
     @staticmethod
     def _trial(trial_id, status):
@@ -97,6 +103,17 @@ def test_a_trial_that_the_scheduler_has_paused_stays_paused_if_the_user_pauses_i
     run.scheduler.is_paused = lambda trial_id: True
     with pytest.raises(RefusedError, match="trial 0 is already paused"):
         run.execute(PauseTrial(0)).result(0)
+
+
+@pytest.mark.parametrize("requested", [True, False])
+def test_a_pause_that_is_requested_while_the_scheduler_pauses_the_trial_is_the_users(requested):
+    run = Run()
+    run.scheduler.pausing, run.scheduler.saved, run.search_alg.started = {"id0": False}, [], []
+    run.scheduler.is_paused = lambda trial_id: requested
+    run.trials[0].status = Trial.PAUSED
+    run.control.on_step_end(1, run.trials)
+    assert run.search_alg.calls == [("on_paused_by_user" if requested else "on_paused_by_scheduler", ("id0",))]
+    assert run.paused_by_user == [requested]
 
 
 def test_pause_and_resume_reach_the_scheduler():
