@@ -22,7 +22,7 @@ __all__ = ["BACKENDS", "WORKER_IMPORTS", "config", "environment", "reset"]
 
 BACKENDS = ("gloo", "nccl", "mpi", "ucc")
 """The backends of `torch.distributed` that Ray Train accepts by name."""
-WORKER_IMPORTS = ("ray.train.torch",)
+WORKER_IMPORTS = ("ray.train.torch", "nbtune.frameworks.deepspeed")
 """Modules that a worker imports as soon as it has started."""
 
 

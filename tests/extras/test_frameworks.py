@@ -71,3 +71,13 @@ def test_trials_are_stopped_paused_and_killed(run: Any, until: Any, tmp_path: Pa
     assert starts[1][1] == paused_after
     assert paused_after <= starts[2][1] <= ROUNDS
     assert case.load(trial.checkpoints[-1].path) == ROUNDS
+
+
+def test_deepspeed_trains_on_a_node_without_a_compiler(run: Any, tmp_path: Path) -> None:
+    """It would have to compile its operation for CPUs: the folder for it is empty."""
+    variables = {"PATH": str(tmp_path / "none"), "TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions")}
+    trial = run(CASES["deepspeed"].make(None), {"rate": 0.02}, **OPTIONS, env=variables).wait().trials[0]
+    assert trial.status == "finished", trial.error
+    said = "DeepSpeed communicates through torch.distributed only"
+    assert all(said in trial.logs(rank=rank) for rank in range(2)), trial.logs()
+    assert trial.history["loss"].tolist()[-1] < trial.history["loss"][0]

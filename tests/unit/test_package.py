@@ -218,7 +218,7 @@ def test_every_imported_package_is_a_declared_dependency():
     foreign = imported - sys.stdlib_module_names - {"nbtune", "rfc3987_syntax"}
     # transformers is what the user's code imports; grpc comes with the extra `client`, ipykernel with a kernel, and hebo is
     # installed without its dependencies: they are imported only if they are installed.
-    others = {"grpc", "hebo", "ipykernel", "transformers"}
+    others = {"deepspeed", "grpc", "hebo", "ipykernel", "transformers"}
     assert {distribution_names.get(name, name) for name in foreign} - names <= others
 
 
