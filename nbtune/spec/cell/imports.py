@@ -16,6 +16,10 @@ from nbtune.spec.cell.origin import is_user_module, module_of
 
 __all__ = ["imported_modules", "uses_ray_data"]
 
+_IMPORTING = ("import_module", "__import__")
+"""Functions that import the module whose name is their first argument."""
+_BETWEEN_CALL_AND_ARGUMENT = ("PUSH_NULL", "CACHE", "NOP")
+
 
 def imported_modules(values: Iterable[Any]) -> set[str]:
     """Return the names of the modules that code imports or uses, with dots.
@@ -110,6 +114,11 @@ def _statements(file: Path, name: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+            argument = node.args[0] if name in _IMPORTING and node.args else None
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                yield argument.value
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
@@ -118,9 +127,13 @@ def _statements(file: Path, name: str) -> Iterator[str]:
 
 
 def _imports(code: types.CodeType) -> Iterator[str]:
-    """Yield the modules that code imports by statements, in inner functions and classes, too."""
-    package = ""
+    """Yield the modules that code imports, by statements or by name, in inner functions and classes, too."""
+    package, called = "", False
     for instruction in dis.get_instructions(code):
+        if called and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
+            yield instruction.argval
+        if instruction.opname not in _BETWEEN_CALL_AND_ARGUMENT:
+            called = instruction.opname.startswith("LOAD_") and instruction.argval in _IMPORTING
         if instruction.opname == "IMPORT_NAME":
             package = str(instruction.argval)
             yield package

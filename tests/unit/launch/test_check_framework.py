@@ -31,6 +31,9 @@ FORMS = {
     "in a method": "class Own:\n    def fit(self):\n        from {0} import C\n        return C\ndef train(config): return Own().fit()",
     "in a closure": "def make():\n    import {0} as x\n    def train(config): return x.f()\n    return train\ntrain = make()",
     "in a partial": "import functools\nfrom {0} import f\ng = functools.partial(f, 1)\ndef train(config): return g()",
+    "by its name": "import importlib\ndef train(config): return importlib.import_module('{0}').f()",
+    "by the name of a module": "from importlib import import_module\ndef train(config): return import_module('{0}.sub', package=None).f()",
+    "by __import__": "def train(config):\n    x = __import__('{0}')\n    return x.f()",
     "Ray's part of it": "def train(config):\n    import ray.train.{1}\n    return 1",
     "a name of Ray's part": "def train(config):\n    from ray.train.{1} import f\n    return 1",
     "Ray's part by from": "def train(config):\n    from ray.train import {1} as x\n    return 1",
@@ -112,6 +115,7 @@ OWN_MODULES = {
     "a module": {"own_fit.py": "import xgboost\ndef fit(): return xgboost"},
     "a function of a module": {"own_fit.py": "def fit():\n    from xgboost import f\n    return f"},
     "a module behind it": {"own_fit.py": "from own_deep import fit", "own_deep.py": "import xgboost.sub\nfit = 1"},
+    "by its name": {"own_fit.py": "import importlib\ndef fit(): return importlib.import_module('xgboost')"},
     "a package": {
         "own_fit/__init__.py": "from .inner import fit",
         "own_fit/inner/__init__.py": "from ..other import fit",
