@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine._ray.trainable import is_tuner
 from nbtune.errors import ExperimentError, NbtuneError
 from nbtune.launch.function import source_and_reports
+from nbtune.launch.given import has_settings, prepare_given
 from nbtune.launch.prepare import Origin, Prepared, prepare_function
 from nbtune.launch.trainables import is_trainable_class
-from nbtune.launch.tuner import prepare_tuner
 from nbtune.passwords import without_passwords
 from nbtune.shell import cell_id, say, shell
 from nbtune.spec.cell.versions import CELL, CodeChange, difference, digest_of_code
@@ -151,12 +150,12 @@ def _origin(launch: Launch, identifier: str, name: str) -> Origin | None:
         return latest
     variables = _variables()
     function: Any = variables.get(launch.variable)
-    if is_cell or not (inspect.isroutine(function) or is_trainable_class(function) or is_tuner(function)):
+    if is_cell or not (inspect.isroutine(function) or is_trainable_class(function) or has_settings(function)):
         return None
 
     def prepare(spec: Spec, space: Space) -> Prepared:
-        if is_tuner(function):
-            return prepare_tuner(function, spec, space=space)
+        if has_settings(function):
+            return prepare_given(function, space, spec)
         return prepare_function(function, space, spec, of_tuner=launch.entry.ends_at_done and not launch.entry.is_class)
 
     return Origin(prepare, is_cell=False, variable=launch.variable)

@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbtune.engine._ray.trainable import is_tuner
 from nbtune.launch.code import remember
-from nbtune.launch.prepare import prepare_function
+from nbtune.launch.given import prepare_given
 from nbtune.launch.rerun import namesake_note
 from nbtune.launch.start import launch_prepared, should_wait, wait_for_end
-from nbtune.launch.tuner import prepare_tuner
 from nbtune.spec.options.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -82,9 +80,11 @@ def tune(
             subclass of `ray.tune.Trainable`, whose `step` returns the metrics of an iteration; either may be wrapped by
             `ray.tune.with_parameters` and `ray.tune.with_resources`. Or a `ray.tune.Tuner` as it was built, in place of
             ``tuner.fit()``: its settings are the options, and mean what they mean in Ray Tune; those that are given
-            here replace them. A note says which of its settings have no effect.
+            here replace them. A note says which of its settings have no effect. Or a trainer of Ray Train, such as
+            `ray.train.torch.TorchTrainer`, in place of ``trainer.fit()``: each trial is a run of it.
         space: a dictionary, name -> `nbtune.loguniform(…)`, `nbtune.choice(…)`… or a constant; or a `Space` or a form.
-            Required, but for a tuner, which has its own.
+            Required, but for a tuner, which has its own. That of a trainer is added to its ``train_loop_config``, which
+            may have domains itself.
         name: the experiment's name; "experiment" if None.
         metric: the metric to optimise, or several, ["accuracy", "latency"] or "accuracy,latency": then no trial is the
             best one, and `Experiment.pareto` has those that no other one beats in all of them. Required unless every
@@ -196,9 +196,7 @@ def tune(
     """
     given = dict(locals())
     options = {option: given[option] for option in OPTIONS}
-    prepared = (
-        prepare_tuner(train, options, space=space) if is_tuner(train) else prepare_function(train, space, options)
-    )
+    prepared = prepare_given(train, space, options)
     remember(prepared)
     if note := namesake_note(prepared.spec.name):
         prepared = replace(prepared, notes=(*prepared.notes, note))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from nbtune.engine._ray.trainable import TunerParts, is_tuner, tuner_parts
-from nbtune.errors import Problem, SpecError, option_ref
+from nbtune.errors import Problem, SpecError
 from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.launch.run_config import keep_checkpoints, name_of, storage_of
 from nbtune.launch.trainables import is_trainable_class
 from nbtune.spec.options.options import Spec
 from nbtune.spec.options.repeat import repeats_of
@@ -20,7 +20,6 @@ __all__ = ["prepare_tuner"]
 
 _ENDLESS = 1_000_000
 """The number of samples of a tuner that has no limit of its own, ``num_samples=-1``."""
-_DATED = re.compile(r"_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$")  # the end of a name that Ray has made
 
 
 def prepare_tuner(
@@ -46,7 +45,7 @@ def prepare_tuner(
     problems = list(problems or [])
     parts = _parts(tuner, problems)
     given = _trainable(parts, problems)
-    own, notes = _settings(parts, problems)
+    own, notes = _settings(parts)
     if not isinstance(options, Spec):
         options = {**own, **{name: value for name, value in options.items() if value is not None}}
     present = space if space is not None else (parts.space or {})
@@ -92,14 +91,14 @@ def _trainable(parts: TunerParts, problems: list[Problem]) -> Any:
             raise SpecError([*problems, Problem(text, code="unknown")]) from None
     if hasattr(parts.trainable, "as_trainable"):
         text = (
-            f"a {type(parts.trainable).__name__} of Ray Train is not tuned by itself any more, as Ray says; give the"
-            f" training function, with {option_ref('workers', 'N')}"
+            f"a Tuner does not take a {type(parts.trainable).__name__} of Ray Train any more, as Ray says; give the"
+            " trainer itself: nbtune.tune(trainer, space, …)"
         )
         raise SpecError([*problems, Problem(text, code="unsupported")])
     return parts.trainable
 
 
-def _settings(parts: TunerParts, problems: list[Problem]) -> tuple[dict[str, Any], list[str]]:
+def _settings(parts: TunerParts) -> tuple[dict[str, Any], list[str]]:
     """Return the settings of a tuner as options, and notes on those that have no meaning here."""
     tune, run, notes = parts.tune_config, parts.run_config, list[str]()
     budget = tune.time_budget_s
@@ -115,7 +114,7 @@ def _settings(parts: TunerParts, problems: list[Problem]) -> tuple[dict[str, Any
         "reuse_actors": True if tune.reuse_actors else None,
         "trial_name_creator": tune.trial_name_creator,
         "trial_dirname_creator": tune.trial_dirname_creator,
-        "name": _name(run.name, notes),
+        "name": name_of(run.name, notes),
         "stop": _stop(run.stop),
         "callbacks": run.callbacks or None,
     }
@@ -129,9 +128,11 @@ def _settings(parts: TunerParts, problems: list[Problem]) -> tuple[dict[str, Any
             f"num_samples={tune.num_samples} of the TuneConfig counts trials, of which the Repeater makes {repeat} for"
             f" each configuration: {options['samples']} configurations"
         )
-    options |= _storage(run)
+    options |= storage_of(run)
     options |= _failures(run.failure_config, notes)
-    options |= _checkpoints(run.checkpoint_config, parts.trainable, problems)
+    options |= keep_checkpoints(run.checkpoint_config)
+    options["checkpoint_frequency"] = run.checkpoint_config.checkpoint_frequency or None
+    options["checkpoint_at_end"] = run.checkpoint_config.checkpoint_at_end
     without = {
         "verbose": parts.verbose is not None,
         "progress_reporter": run.progress_reporter is not None,
@@ -158,17 +159,6 @@ def _by_name(given: Any, kind: str) -> Any:
         return given
 
 
-def _name(name: str, notes: list[str]) -> str | None:
-    """Return the experiment's name, which is one of a variable; None if Ray has made the tuner's."""
-    if _DATED.search(name):
-        return None
-    valid = re.sub(r"\W", "_", name)
-    valid = valid if valid.isidentifier() else f"run_{valid}"
-    if valid != name:
-        notes.append(f"the name {name!r} is {valid} here, since it is that of a variable")
-    return valid
-
-
 def _stop(stop: Any) -> Any:
     """Return the stop condition. Ray's dictionaries and lists mean something else than nbtune's."""
     if not stop:
@@ -180,28 +170,10 @@ def _stop(stop: Any) -> Any:
     return stop
 
 
-def _storage(run: Any) -> dict[str, Any]:
-    from ray.train.constants import DEFAULT_STORAGE_PATH
-
-    if run.storage_filesystem is None and run.storage_path == DEFAULT_STORAGE_PATH:
-        return {}  # nbtune's default, which the user may have changed
-    return {"storage": str(run.storage_path), "storage_filesystem": run.storage_filesystem}
-
-
 def _failures(config: Any, notes: list[str]) -> dict[str, Any]:
     if isinstance(config.fail_fast, str):
         notes.append(f"fail_fast={config.fail_fast!r} is True here: the experiment ends, and the trial has the error")
     return {"max_failures": config.max_failures, "fail_fast": True if config.fail_fast else None}
-
-
-def _checkpoints(config: Any, trainable: Any, problems: list[Problem]) -> dict[str, Any]:
-    options: dict[str, Any] = {"keep_checkpoints": config.num_to_keep}
-    if config.num_to_keep is not None:
-        metric = config.checkpoint_score_attribute
-        options["keep_by"] = "latest" if metric is None else f"{config.checkpoint_score_order} {metric}"
-    options["checkpoint_frequency"] = config.checkpoint_frequency or None
-    options["checkpoint_at_end"] = config.checkpoint_at_end
-    return options
 
 
 def _origin(tuner: Any, prepared: Prepared, namespace: Mapping[str, Any]) -> Origin:

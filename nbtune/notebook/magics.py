@@ -13,11 +13,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.display import display
 
 from nbtune.cluster.link.ahead import start_if_connected
-from nbtune.engine._ray.trainable import is_tuner
 from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spelled
-from nbtune.launch.prepare import Prepared, prepare_cell, prepare_function
+from nbtune.launch.given import has_settings, prepare_given
+from nbtune.launch.prepare import Prepared, prepare_cell
 from nbtune.launch.trainables import is_trainable_class
-from nbtune.launch.tuner import prepare_tuner
 from nbtune.notebook.completion import complete_line
 from nbtune.notebook.settings import Settings
 from nbtune.shell import can_interact, cell_number, say
@@ -325,20 +324,19 @@ class NbTune(Settings, Magics):
         self._check_name(parsed)
         problems = parsed.problems
         trained = namespace.get(word)
-        if is_tuner(trained):
-            self._run(prepare_tuner(trained, parsed.options, namespace, space=parsed.space, problems=problems), parsed)
+        if has_settings(trained):
+            self._run(prepare_given(trained, parsed.space, parsed.options, namespace, problems=problems), parsed)
             return
         if not callable(trained) or (inspect.isclass(trained) and not is_trainable_class(trained)):
             known = [key for key, value in namespace.items() if inspect.isfunction(value) or is_trainable_class(value)]
-            text = f"expected the name of a function, of a class Trainable or of a Tuner, got {word!r}"
+            text = f"expected the name of a function, class Trainable, Tuner or trainer of Ray Train, got {word!r}"
             problems.append(Problem(f"%tune run: {text}{did_you_mean(word, known)}"))
             trained = None
         if parsed.space is None:
             problems.append(Problem("%tune run needs --space VAR: a variable with a dictionary, name -> domain"))
         if trained is None or parsed.space is None:
             raise SpecError(problems)
-        prepared = prepare_function(trained, parsed.space, parsed.options, namespace, problems=problems)
-        self._run(prepared, parsed)
+        self._run(prepare_given(trained, parsed.space, parsed.options, namespace, problems=problems), parsed)
 
 
 NbTune.tune.__doc__ = help_page()

@@ -12,6 +12,7 @@ import pytest
 
 import nbtune
 from tests.extras.trained import CASES, ROUNDS, Case
+from tests.ray.test_nodes import run_program
 
 OPTIONS = {"workers": 2, "cpus": 0.5, "metric": "loss", "mode": "min"}
 
@@ -71,6 +72,45 @@ def test_trials_are_stopped_paused_and_killed(run: Any, until: Any, tmp_path: Pa
     assert starts[1][1] == paused_after
     assert paused_after <= starts[2][1] <= ROUNDS
     assert case.load(trial.checkpoints[-1].path) == ROUNDS
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trials_are_stopped_by_asha_and_fail(run: Any, tmp_path: Path, name: str) -> None:
+    """The error is that of the worker that failed, with its line, and not that of the other one, which waits for it."""
+    case: Case = CASES[name]
+    space = {"rate": nbtune.grid_search([0.05, 1e-9])}
+    experiment = run(case.make(None), space, **OPTIONS, max_concurrent=1, scheduler="asha(max_t=100, grace_period=2)")
+    assert experiment.wait(120).status == "finished", experiment.error
+    assert experiment.df["status"].tolist() == ["finished", "stopped"]
+    assert experiment.df["iterations"].tolist() == [ROUNDS, 2]
+    assert experiment.trials[1].reason == "stopped by the scheduler"
+    gate = tmp_path / "gate"
+    for file in (gate, tmp_path / "gate.broken"):
+        file.touch()
+    broken = run(case.make(gate), {"rate": 0.05}, **OPTIONS).wait(120)
+    assert broken.status == "failed"
+    assert broken.df["error"][0] == "worker 1: ValueError: no more data"
+    assert 'raise ValueError("no more data")' in broken.trials[0].error
+
+
+ON_TWO_NODES = """
+from tests.extras.trained import CASES, ROUNDS
+
+for name, case in CASES.items():
+    experiment = nbtune.tune(
+        case.make(None), {"rate": 0.05}, workers=2, cpus=0.5, placement_strategy="STRICT_SPREAD",
+        metric="loss", mode="min", storage=STORAGE, wait=False,
+    )
+    (trial,) = experiment.wait(200).trials.values()
+    losses = trial.history["loss"].tolist()
+    counted = ["2 processes, from round 0" in trial.logs(rank=rank) for rank in range(2)]
+    say(name, trial.status, len(losses) == ROUNDS, min(losses[1:]) < losses[0], counted, trial.error)
+"""
+
+
+def test_the_workers_are_on_two_nodes(tmp_path: Path) -> None:
+    output = run_program(ON_TWO_NODES, tmp_path, 500)
+    assert output == [f"{name} finished True True [True, True] None" for name in CASES]
 
 
 def test_deepspeed_trains_on_a_node_without_a_compiler(run: Any, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ class Case:
 def _pace(gate: Path | None) -> Callable[[], None]:
     """Return a function that makes a trial slow as long as a file does not exist; it is pickled by value.
 
+    It raises an exception in the second worker if the file "GATE.broken" exists.
+
     Args:
         gate: the file; None for a trial that is never slow.
     """
@@ -44,8 +46,12 @@ def _pace(gate: Path | None) -> Callable[[], None]:
         import os
         import time
 
+        import ray.train
+
         if shut is not None and not os.path.exists(shut):
             time.sleep(0.4)
+        if os.path.exists(f"{shut}.broken") and ray.train.get_context().get_world_rank() == 1:
+            raise ValueError("no more data")
 
     return pace
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["TunerParts", "Unwrapped", "in_folder", "is_tuner", "set_trainable_name", "tuner_parts", "unwrapped"]
+__all__ = [
+    "TunerParts",
+    "Unwrapped",
+    "framework_of_trainer",
+    "in_folder",
+    "is_trainer",
+    "is_tuner",
+    "set_trainable_name",
+    "tuner_parts",
+    "unwrapped",
+]
 
 _WRAPPERS = "ray.tune.trainable.util"  # the module of `with_parameters` and `with_resources`
 _FUNCTIONS = "ray.tune.trainable.function_trainable"
+_TRAINER = ("ray.train.v2.api.data_parallel_trainer", "DataParallelTrainer")  # has no public name
+_TRAINERS = re.compile(r"ray\.train\.v2\.(\w+)\.\1_trainer")  # the modules of its subclasses
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,25 @@ def is_tuner(value: Any) -> bool:
         value: any value.
     """
     return any((base.__module__, base.__name__) == ("ray.tune.tuner", "Tuner") for base in type(value).__mro__)
+
+
+def is_trainer(value: Any) -> bool:
+    """Tell whether a value is a trainer of Ray Train with workers, such as a `ray.train.torch.TorchTrainer`.
+
+    Args:
+        value: any value.
+    """
+    return any((base.__module__, base.__name__) == _TRAINER for base in type(value).__mro__)
+
+
+def framework_of_trainer(trainer: Any) -> str | None:
+    """Return the name of the framework in the class of a trainer; None if it is for any framework.
+
+    Args:
+        trainer: a trainer of Ray Train.
+    """
+    found = (_TRAINERS.fullmatch(str(base.__module__)) for base in type(trainer).__mro__)
+    return next((match[1] for match in found if match), None)
 
 
 def tuner_parts(tuner: Any) -> TunerParts | None:
