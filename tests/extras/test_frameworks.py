@@ -8,7 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import ray.data
 
 import nbtune
 from tests.extras.trained import CASES, ROUNDS, Case
@@ -78,7 +80,7 @@ def test_trials_are_stopped_paused_and_killed(run: Any, until: Any, tmp_path: Pa
 def test_trials_are_stopped_by_asha_and_fail(run: Any, tmp_path: Path, name: str) -> None:
     """The error is that of the worker that failed, with its line, and not that of the other one, which waits for it."""
     case: Case = CASES[name]
-    space = {"rate": nbtune.grid_search([0.05, 1e-9])}
+    space = {"rate": nbtune.grid_search([0.02, 1e-9])}
     experiment = run(case.make(None), space, **OPTIONS, max_concurrent=1, scheduler="asha(max_t=100, grace_period=2)")
     assert experiment.wait(120).status == "finished", experiment.error
     assert experiment.df["status"].tolist() == ["finished", "stopped"]
@@ -91,6 +93,25 @@ def test_trials_are_stopped_by_asha_and_fail(run: Any, tmp_path: Path, name: str
     assert broken.status == "failed"
     assert broken.df["error"][0] == "worker 1: ValueError: no more data"
     assert 'raise ValueError("no more data")' in broken.trials[0].error
+
+
+def test_a_trainer_of_tensorflow_with_a_data_set(run: Any) -> None:
+    """The training function of Ray's own example."""
+    from ray.train import ScalingConfig
+    from ray.train.examples.tf.tensorflow_regression_example import train_func
+    from ray.train.tensorflow import TensorflowTrainer
+
+    numbers = np.random.default_rng(0).normal(size=(64, 100)).astype("float32")
+    trainer = TensorflowTrainer(
+        train_func,
+        train_loop_config={"lr": 1e-3, "batch_size": 16, "epochs": 2},
+        scaling_config=ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5}),
+        datasets={"train": ray.data.from_items([{"x": x, "y": x.sum()} for x in numbers])},
+    )
+    experiment = run(trainer).wait(120)
+    assert experiment.df["status"].tolist() == ["finished"], experiment.trials[0].error
+    assert experiment.df["iterations"].tolist() == [2]
+    assert experiment.trials[0].checkpoint is not None
 
 
 ON_TWO_NODES = """

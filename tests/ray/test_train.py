@@ -11,8 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
+import ray.data
+from ray.train import CheckpointConfig, DataConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
 
 import nbtune
 
@@ -429,15 +433,38 @@ def test_a_dry_run_runs_one_worker_in_the_kernel(cluster: Any, capsys: Any) -> N
     assert "plan: 1 trial, 1 at once" in told
 
 
-def test_an_example_of_ray_train_runs_unchanged(run: Any) -> None:
-    """It reports, and returns a list, which is its own."""
-    from ray.train.examples.pytorch.torch_linear_example import train_func
+def test_a_trainer_of_ray_train_is_tuned_as_it_was_built(run: Any) -> None:
+    """Each of Ray's own training functions reports, and returns a list, which is its own."""
+    from ray.train.examples.pytorch import torch_linear_example, torch_regression_example
 
-    space = {"lr": nbtune.grid_search([1e-3, 1e-2]), "batch_size": 4, "epochs": 3}
-    experiment = run(train_func, space, **HALF, wait=True)
+    half = ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})
+    configuration = {"lr": 1e-3, "hidden_size": 1, "batch_size": 4, "epochs": 3}
+    trainer = TorchTrainer(
+        torch_linear_example.train_func,
+        train_loop_config=configuration,
+        scaling_config=half,
+        run_config=RunConfig(name="linear", checkpoint_config=CheckpointConfig(num_to_keep=1)),
+    )
+    experiment = run(trainer, {"lr": nbtune.grid_search([1e-3, 1e-2])}, metric="loss", mode="min", wait=True)
+    assert experiment.name == "linear"
     assert experiment.df["status"].tolist() == ["finished"] * 2, experiment.df
     assert experiment.df["iterations"].tolist() == [3, 3]
+    assert [len(trial.checkpoints) for trial in experiment.trials.values()] == [1, 1]
     assert (Path(experiment.best.checkpoint.path) / "model.pt").exists()
+
+    numbers = np.random.default_rng(0).normal(size=(60, 100))
+    rows = ray.data.from_items([{"x": list(x), "y": x.sum()} for x in numbers])
+    trainer = TorchTrainer(
+        torch_regression_example.train_func,
+        train_loop_config={"hidden_size": 4, "batch_size": 8, "epochs": 2, "lr": nbtune.grid_search([1e-2, 1e-3])},
+        scaling_config=half,
+        datasets={"train": rows.limit(40), "validation": rows.limit(20)},
+        dataset_config=DataConfig(datasets_to_split=["train"]),
+    )
+    experiment = run(trainer, wait=True)
+    assert experiment.df["status"].tolist() == ["finished"] * 2, experiment.df
+    assert experiment.df["iterations"].tolist() == [2, 2]
+    assert experiment.df["loss"].notna().all()
 
 
 def test_workers_that_cannot_be_connected_are_said_in_plain_text(run: Any) -> None:
