@@ -133,7 +133,7 @@ class _Loader(Loader):
             print("DeepSpeed compiles its operation for CPUs (about a minute) unless this node has it", flush=True)
             return build()
 
-        module.build_shm_op = build_shm_op  # type: ignore[attr-defined]
+        module.build_shm_op = build_shm_op
 
 
 def _prepare() -> None:

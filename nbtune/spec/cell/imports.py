@@ -115,8 +115,8 @@ def _statements(file: Path, name: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
-            argument = node.args[0] if name in _IMPORTING and node.args else None
+            called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+            argument = node.args[0] if called in _IMPORTING and node.args else None
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                 yield argument.value
         elif isinstance(node, ast.ImportFrom):
