@@ -133,7 +133,7 @@ class _Loader(Loader):
             print("DeepSpeed compiles its operation for CPUs (about a minute) unless this node has it", flush=True)
             return build()
 
-        module.build_shm_op = build_shm_op
+        vars(module)["build_shm_op"] = build_shm_op
 
 
 def _prepare() -> None:
@@ -141,7 +141,7 @@ def _prepare() -> None:
     programs, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
     if programs not in path.split(os.pathsep):
         os.environ["PATH"] = f"{path}{os.pathsep}{programs}" if path else programs
-    file_baton.FileBaton.wait = _wait  # type: ignore[method-assign]
+    file_baton.FileBaton.wait = _wait
     if _COMMUNICATION not in sys.modules:
         sys.meta_path.insert(0, _Finder())
 
