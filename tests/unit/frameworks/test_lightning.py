@@ -174,7 +174,7 @@ def worker():
     """Provides a process group of one process, and the functions of `ray.train` as in a worker."""
     from torch import distributed
 
-    from nbtune.engine.train.worker import without_workers
+    from nbtune.engine.train.alone import without_workers
 
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     with without_workers("experiment"):
