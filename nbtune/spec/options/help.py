@@ -55,8 +55,8 @@ the first sweep.
 _LINE = """\
     %tune                                  experiments of this session, and the cluster
     %tune run FUNCTION --space VAR ...     the same as %%tune for a function or class Trainable and a space
-    %tune run TUNER ...                    the same for a ray.tune.Tuner, or a trainer of Ray Train; options replace
-                                           its settings
+    %tune run TUNER ...                    the same for a ray.tune.Tuner or a trainer of Ray Train;
+                                           options replace its settings
     %tune list [STORAGE]                   the experiments on the cluster and in storage
     %tune attach NAME [VARIABLE]           show one of them again: curves, table, buttons
     %tune resume NAME [--failed]           resume one after a stop or a crash, in any notebook; --code new
