@@ -33,7 +33,7 @@ SWEEPS = {
     "03_long_runs": {"long": 8},
     "04_spaces_and_scaling": {"linear": 12, "formed": 4, "shaped": 4},
     "05_distributed_training": {"cnn": 4, "lit": 2},
-    "06_search_algorithms": {"gp": 12},
+    "06_search_algorithms": {"gp": 12, "noisy": 18},
     "07_population_based_training": {"population": 6, "replayed": 1, "bandits": 4, "halved": 12},
 }
 """Tutorial -> its sweeps with a dashboard and their trials."""
