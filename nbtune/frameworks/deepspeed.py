@@ -32,7 +32,7 @@ __all__ = ["is_left", "missing_tools"]
 _COMMUNICATION = "deepspeed.comm.torch"
 _SETTLE = 10.0  # seconds without a change after which the lock of a build on this machine may be a left one
 _SETTLE_SHARED = 900.0  # the same in a folder that other machines may use, whose processes are not visible here
-_REPORT_AFTER = 5.0  # seconds of waiting after which the trial's log says for what
+_CHECK_INTERVAL = 5.0  # seconds between two checks, each of which reads the open files of all processes
 _NETWORK = ("nfs", "cifs", "smb", "lustre", "ceph", "gpfs", "beegfs", "fuse", "9p", "afs", "glusterfs")
 
 
@@ -75,13 +75,16 @@ def _is_shared(file: Path) -> bool:
 
 def _wait(self: Any) -> None:
     """Wait until another build has released its lock, or until it is certain that none will."""
-    lock, began, told = Path(self.lock_file_path), time.monotonic(), False
+    lock, next_check, told = Path(self.lock_file_path), time.monotonic() + _CHECK_INTERVAL, False
     while lock.exists():
         time.sleep(self.wait_seconds)
-        if not told and time.monotonic() - began > _REPORT_AFTER:
+        if time.monotonic() < next_check:
+            continue
+        next_check = time.monotonic() + _CHECK_INTERVAL
+        if not told:
             told = True
             print(f"waits for another process that builds {lock.parent.name}: its lock is {lock}", flush=True)
-        if told and is_left(lock):
+        if is_left(lock):
             print(f"a build that was killed has left {lock}: it is deleted", flush=True)
             lock.unlink(missing_ok=True)
 

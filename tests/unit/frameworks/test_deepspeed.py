@@ -26,7 +26,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns PyTorch's lock as a process of a worker has it; this process gets its own back."""
     from torch.utils.file_baton import FileBaton
 
-    monkeypatch.setattr(deepspeed, "_REPORT_AFTER", 0.0)
+    monkeypatch.setattr(deepspeed, "_CHECK_INTERVAL", 0.0)
     monkeypatch.setattr(FileBaton, "wait", deepspeed._wait)
     return FileBaton
 
