@@ -98,7 +98,7 @@ def run_request(request: Request) -> None:
 
 def _import() -> None:
     """Import what worker processes need: Tune, nbtune, and packages that the notebook has imported."""
-    from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE, FIRST_USE_MODULES, PRELOAD
+    from nbtune.engine.protocol.environment import EXTRA_PACKAGES_VARIABLE, PRELOAD, first_use_modules
 
     gpus = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/kfd")
     if gpus:
@@ -110,7 +110,7 @@ def _import() -> None:
     elif "torch" in sys.modules:  # without PyTorch, only trials with workers need these
         importlib.import_module("ray.train.torch")
         importlib.import_module("nbtune.engine.train.distributed")
-    for module in (module for name, modules in FIRST_USE_MODULES.items() if name in sys.modules for module in modules):
+    for module in first_use_modules(tuple(sys.modules)):
         with contextlib.suppress(Exception):  # the trial reports it
             importlib.import_module(module)
 

@@ -92,8 +92,7 @@ class DriverProcess:
         """
         # Also while it still tidies up after an experiment: the kernel does not say it again.
         await asyncio.to_thread(self._hosts.import_ahead, packages, variables)
-        later = [module for name in packages for module in environment.FIRST_USE_MODULES.get(name, ())]
-        if later:
+        if later := environment.first_use_modules(packages):
             await asyncio.sleep(_FIRST_USE_DELAY)
             if self._running is None:  # else its trials, which may not need it, would wait for it
                 await asyncio.to_thread(self._hosts.import_ahead, later, variables)

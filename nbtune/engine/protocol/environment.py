@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "DRIVER_VARIABLES",
     "EXTRA_PACKAGES_VARIABLE",
-    "FIRST_USE_MODULES",
     "HOST_VARIABLES",
     "INHERITED_VARIABLES",
     "NAMESPACE",
     "PRELOAD",
     "SLOW_PACKAGES",
     "TRIAL_VARIABLES",
+    "first_use_modules",
     "restore_variables",
     "set_at_start",
     "set_variables",
@@ -28,7 +28,7 @@ EXTRA_PACKAGES_VARIABLE = "NBTUNE_PRELOAD"
 """The environment variable with further packages that such a process imports, separated by commas."""
 SLOW_PACKAGES = ("torch", "sklearn", "lightning", "transformers")
 """Packages that take long to import. They are imported ahead if the notebook has already imported them."""
-FIRST_USE_MODULES = {"torch": ("torch._dynamo",)}
+_FIRST_USE_MODULES = {"torch": ("torch._dynamo",)}
 """Such a package -> modules that it imports when it is first used, and that take as long: PyTorch's first optimizer."""
 
 TRIAL_VARIABLES = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
@@ -59,6 +59,15 @@ _READ_WHEN_IMPORTED = (
     *("OMP_", "OPENBLAS_", "PYTHON", "PYTORCH_", "RAY_", "TF_", "TORCH", "XLA_"),
 )
 """Prefixes of variables that libraries read when they are imported, or the system when a process starts."""
+
+
+def first_use_modules(packages: Iterable[str]) -> list[str]:
+    """Return the modules that packages import when they are first used, and that take as long as these themselves.
+
+    Args:
+        packages: names of packages.
+    """
+    return [module for name in packages for module in _FIRST_USE_MODULES.get(name, ())]
 
 
 def set_at_start(variables: Mapping[str, str]) -> dict[str, str]:
