@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nbtune.engine._ray.trainable import is_trainer, is_tuner
 from nbtune.errors import Problem
-from nbtune.launch.prepare import Prepared, prepare_function
+from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.launch.trainables import is_trainable_class
 from nbtune.launch.trainer import prepare_trainer
 from nbtune.launch.tuner import prepare_tuner
 from nbtune.spec.options.options import Spec
+from nbtune.spec.space.space import Space
 
 __all__ = ["has_settings", "prepare_given"]
 
@@ -45,7 +48,24 @@ def prepare_given(
         SpecError: with every mistake.
     """
     if is_tuner(given):
-        return prepare_tuner(given, options, namespace, space=space, problems=problems)
-    if is_trainer(given):
-        return prepare_trainer(given, space, options, namespace, problems=problems)
-    return prepare_function(given, space, options, namespace, problems=problems)
+        prepared = prepare_tuner(given, options, namespace, space=space, problems=problems)
+    elif is_trainer(given):
+        prepared = prepare_trainer(given, space, options, namespace, problems=problems)
+    else:
+        return prepare_function(given, space, options, namespace, problems=problems)
+    return replace(prepared, origin=_origin(given, prepared, namespace or {}))
+
+
+def _origin(given: Any, prepared: Prepared, namespace: Mapping[str, Any]) -> Origin:
+    """Return the origin of what has settings: the variable that has it now, or that of the function or class in it."""
+    variable = next((name for name, value in namespace.items() if value is given), prepared.origin.variable)
+
+    def prepare_again(stored: Spec, space: Space) -> Prepared:
+        present: Any = namespace.get(variable)
+        if has_settings(present):
+            return prepare_given(present, space, stored, namespace)
+        if is_tuner(given) and is_trainable_class(present):
+            return prepare_function(present, space, stored, namespace, of_tuner=True)
+        return prepared.origin.prepare(stored, space)
+
+    return Origin(prepare_again, is_cell=False, variable=variable)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
-from types import MappingProxyType
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from nbtune.engine._ray.trainable import framework_of_trainer, is_trainer
+from nbtune.engine._ray.trainable import framework_of_trainer
 from nbtune.errors import Problem, SpecError
 from nbtune.launch.check_space import as_space
-from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.launch.prepare import Prepared, prepare_function
 from nbtune.launch.run_config import keep_checkpoints, name_of, storage_of
 from nbtune.spec.options.options import Spec
-from nbtune.spec.space.space import Space
 
 __all__ = ["prepare_trainer"]
 
@@ -45,8 +43,7 @@ def prepare_trainer(
         given = trainer.train_loop_config or {}
         space = given if space is None else as_space(given, problems).merged(as_space(space, problems))
     function = trainer.train_loop_per_worker
-    prepared = prepare_function(function, space, options, namespace, problems=problems, notes=notes)
-    return replace(prepared, origin=_origin(trainer, prepared, namespace or {}))
+    return prepare_function(function, space, options, namespace, problems=problems, notes=notes)
 
 
 def _settings(trainer: Any, problems: list[Problem]) -> tuple[dict[str, Any], list[str]]:
@@ -56,6 +53,7 @@ def _settings(trainer: Any, problems: list[Problem]) -> tuple[dict[str, Any], li
         text = "num_workers=0 of the ScalingConfig trains in this process; a trial needs 1 worker or more"
         raise SpecError([*problems, Problem(text, code="unsupported")])
     framework, backend = framework_of_trainer(trainer), trainer.backend_config
+    for_devices = "nccl" if trainer.scaling_config.use_gpu else "gloo"  # what PyTorch's trainer fills in
     if trainer.validation_config is not None:
         text = (
             "a validation_config of Ray Train has no effect in a trial: validate in the training function, and report"
@@ -73,7 +71,7 @@ def _settings(trainer: Any, problems: list[Problem]) -> tuple[dict[str, Any], li
     options: dict[str, Any] = {
         "scaling": trainer.scaling_config,
         "framework": framework,
-        "backend": None if _is_default(backend, but={"backend": ("gloo", "nccl")}) else backend,
+        "backend": None if _is_default(backend, backend=for_devices) else backend,
         "name": name_of(run.name, notes),
         "max_failures": run.failure_config.max_failures,
         "worker_env": variables,
@@ -94,33 +92,20 @@ def _settings(trainer: Any, problems: list[Problem]) -> tuple[dict[str, Any], li
     return {name: value for name, value in options.items() if value is not None}, notes
 
 
-def _is_default(config: Any, but: Mapping[str, Collection[Any]] = MappingProxyType({})) -> bool:
+def _is_default(config: Any, **filled: Any) -> bool:
     """Tell whether a configuration of Ray Train has its default values.
 
     Args:
         config: the configuration.
-        but: what a trainer fills in where nothing was given: field -> values.
+        filled: what a trainer fills in where nothing was given, by the names of the fields.
     """
     try:
         default = vars(type(config)())
     except TypeError:  # it cannot be made without arguments
         return False
-    return all(value == default[name] or value in but.get(name, ()) for name, value in vars(config).items())
+    return all(value in (default[name], filled.get(name, default[name])) for name, value in vars(config).items())
 
 
 def _changed(config: Any) -> set[str]:
     """Return the names of the fields of a configuration that do not have their default values."""
     return {field.name for field in fields(config) if getattr(config, field.name) != field.default}
-
-
-def _origin(trainer: Any, prepared: Prepared, namespace: Mapping[str, Any]) -> Origin:
-    """Return the origin of the training function: the variable that has the trainer now, or the function's own."""
-    variable = next((name for name, value in namespace.items() if value is trainer), prepared.origin.variable)
-
-    def prepare_again(stored: Spec, space: Space) -> Prepared:
-        present: Any = namespace.get(variable)
-        if is_trainer(present):
-            return prepare_trainer(present, space, stored, namespace)
-        return prepared.origin.prepare(stored, space)
-
-    return Origin(prepare_again, is_cell=False, variable=variable)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from nbtune.engine._ray.trainable import TunerParts, is_tuner, tuner_parts
+from nbtune.engine._ray.trainable import TunerParts, tuner_parts
 from nbtune.errors import Problem, SpecError
-from nbtune.launch.prepare import Origin, Prepared, prepare_function
+from nbtune.launch.prepare import Prepared, prepare_function
 from nbtune.launch.run_config import keep_checkpoints, name_of, storage_of
-from nbtune.launch.trainables import is_trainable_class
 from nbtune.spec.options.options import Spec
 from nbtune.spec.options.repeat import repeats_of
-from nbtune.spec.space.space import Space
 
 __all__ = ["prepare_tuner"]
 
@@ -49,8 +46,7 @@ def prepare_tuner(
     if not isinstance(options, Spec):
         options = {**own, **{name: value for name, value in options.items() if value is not None}}
     present = space if space is not None else (parts.space or {})
-    prepared = prepare_function(given, present, options, namespace, problems=problems, of_tuner=True, notes=notes)
-    return replace(prepared, origin=_origin(tuner, prepared, namespace or {}))
+    return prepare_function(given, present, options, namespace, problems=problems, of_tuner=True, notes=notes)
 
 
 def _parts(tuner: Any, problems: list[Problem]) -> TunerParts:
@@ -174,18 +170,3 @@ def _failures(config: Any, notes: list[str]) -> dict[str, Any]:
     if isinstance(config.fail_fast, str):
         notes.append(f"fail_fast={config.fail_fast!r} is True here: the experiment ends, and the trial has the error")
     return {"max_failures": config.max_failures, "fail_fast": True if config.fail_fast else None}
-
-
-def _origin(tuner: Any, prepared: Prepared, namespace: Mapping[str, Any]) -> Origin:
-    """Return the origin of a tuner's trainable: the variable that has the tuner now, or the trainable's own."""
-    variable = next((name for name, value in namespace.items() if value is tuner), prepared.origin.variable)
-
-    def prepare_again(stored: Spec, space: Space) -> Prepared:
-        present: Any = namespace.get(variable)
-        if is_tuner(present):
-            return prepare_tuner(present, stored, namespace, space=space)
-        if is_trainable_class(present):
-            return prepare_function(present, space, stored, namespace, of_tuner=True)
-        return prepared.origin.prepare(stored, space)
-
-    return Origin(prepare_again, is_cell=False, variable=variable)

@@ -63,6 +63,10 @@ def test_its_defaults_are_those_of_nbtune() -> None:
     spec, plain = prepare(trainer).spec, prepare(train_without_parameters, {}, workers=2).spec
     assert (spec.name, spec.storage, spec.keep_checkpoints) == (plain.name, plain.storage, plain.keep_checkpoints)
     assert spec.backend is None
+    on_gpus = ScalingConfig(num_workers=2, use_gpu=True)
+    assert prepare(TorchTrainer(train_without_parameters, scaling_config=on_gpus)).spec.backend is None
+    gloo = TorchTrainer(train_without_parameters, torch_config=TorchConfig(backend="gloo"), scaling_config=on_gpus)
+    assert prepare(gloo).spec.backend.backend == "gloo", "not that of GPUs"
     assert prepare(trainer, max_failures=5, name="other").spec.max_failures == 5
 
 
