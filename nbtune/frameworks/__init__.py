@@ -10,6 +10,8 @@ defines:
         Return how Ray Train lets the workers communicate, for the option `backend`: a name, a configuration object of
         Ray Train, or None. Raise ValueError for an invalid backend. It is also called before an experiment starts.
 
+It may define:
+
     environment(resources) -> dict[str, str]
         Return the environment variables that the process of a worker with these resources needs before it imports
         anything. Those of the user come first.
@@ -17,6 +19,7 @@ defines:
     reset() -> bool
         Called in the process of a worker that has finished a trial without an error. Clear what the framework keeps
         of the run, and return whether the process can train another trial: if not, the next one gets new processes.
+        Without it, the framework keeps nothing.
 
 `nbtune.engine.train.distributed` implements the rest: scaling, storage, checkpoints, reports and failures. All other
 public names of a module are for training code, as ``nbtune.NAME``. A framework whose code runs in the workers of
@@ -28,9 +31,10 @@ another framework, as Lightning's runs in those of PyTorch, has only these.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-__all__ = ["check_interval", "framework_of", "own_config"]
+__all__ = ["check_interval", "environment_of", "framework_of", "own_config", "reset"]
 
 
 _Config = TypeVar("_Config")
@@ -43,6 +47,27 @@ def framework_of(name: str) -> Any:
         name: the name of the module in this package.
     """
     return importlib.import_module(f"nbtune.frameworks.{name}")
+
+
+def environment_of(name: str, resources: Mapping[str, float]) -> dict[str, str]:
+    """Return the environment variables that the process of a worker needs before it imports anything.
+
+    Args:
+        name: the name of the framework.
+        resources: those of the worker.
+    """
+    environment = getattr(framework_of(name), "environment", None)
+    return {} if environment is None else dict(environment(resources))
+
+
+def reset(name: str) -> bool:
+    """Clear what a framework keeps of a run in this process; return whether it can train another trial.
+
+    Args:
+        name: the name of the framework.
+    """
+    own = getattr(framework_of(name), "reset", None)
+    return own is None or bool(own())
 
 
 def own_config(backend: Any, kind: type[_Config], name: str) -> _Config:

@@ -5,12 +5,11 @@ The training code passes `ray.train.lightgbm.get_network_params()` to LightGBM.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nbtune.frameworks import own_config
 
-__all__ = ["WORKER_IMPORTS", "config", "environment", "reset"]
+__all__ = ["WORKER_IMPORTS", "config", "reset"]
 
 WORKER_IMPORTS = ("ray.train.lightgbm", "lightgbm")
 """Modules that a worker imports as soon as it has started."""
@@ -28,15 +27,6 @@ def config(backend: Any) -> Any:
     from ray.train.lightgbm import LightGBMConfig
 
     return own_config(backend, LightGBMConfig, "ray.train.lightgbm.LightGBMConfig")
-
-
-def environment(resources: Mapping[str, float]) -> dict[str, str]:
-    """Return no variables: LightGBM needs none.
-
-    Args:
-        resources: those of the worker.
-    """
-    return {}
 
 
 def reset() -> bool:

@@ -1,13 +1,15 @@
-"""XGBoost: the workers of a trial train one model, each on its part of the data."""
+"""XGBoost: the workers of a trial train one model, each on its part of the data.
+
+Its communicator ends with the training code, so that the process can train another trial.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nbtune.frameworks import own_config
 
-__all__ = ["WORKER_IMPORTS", "config", "environment", "reset"]
+__all__ = ["WORKER_IMPORTS", "config"]
 
 WORKER_IMPORTS = ("ray.train.xgboost",)
 """Modules that a worker imports as soon as it has started."""
@@ -25,17 +27,3 @@ def config(backend: Any) -> Any:
     from ray.train.xgboost import XGBoostConfig
 
     return own_config(backend, XGBoostConfig, "ray.train.xgboost.XGBoostConfig")
-
-
-def environment(resources: Mapping[str, float]) -> dict[str, str]:
-    """Return no variables: XGBoost needs none.
-
-    Args:
-        resources: those of the worker.
-    """
-    return {}
-
-
-def reset() -> bool:
-    """Return that the process can train another trial: the communicator ends with the training code."""
-    return True

@@ -30,7 +30,7 @@ from nbtune.engine.trial.last_words import note_path, why_ended
 from nbtune.engine.trial.output import RANK_FOLDER
 from nbtune.engine.trial.reservation import reserved_group
 from nbtune.engine.trial.session import Context
-from nbtune.frameworks import framework_of
+from nbtune.frameworks import environment_of, framework_of
 from nbtune.passwords import without_passwords
 from nbtune.spec.plan.workers import Workers
 
@@ -160,7 +160,7 @@ def _environment(training: Training) -> dict[str, str]:
     resources = training.workers.resources_per_worker
     # Ray does not hide the GPUs from a process that has requested none.
     hidden = {} if resources.get("GPU") else {"CUDA_VISIBLE_DEVICES": ""}
-    of_framework = framework_of(training.framework).environment(resources)
+    of_framework = environment_of(training.framework, resources)
     return {**_WORKER_ENVIRONMENT, **hidden, **of_framework, **training.variables}
 
 

@@ -36,7 +36,7 @@ from nbtune.engine.trial.last_words import note_path, noting_the_end
 from nbtune.engine.trial.payload import ProgramPayload, surroundings
 from nbtune.engine.trial.program import run_program
 from nbtune.engine.trial.reservation import set_threads
-from nbtune.frameworks import framework_of
+from nbtune.frameworks import reset
 
 __all__ = [
     "SHARE",
@@ -135,7 +135,7 @@ def reset_process(framework: str) -> bool:
         Whether it can run another trial.
     """
     gc.collect()  # the trial's objects, which may own memory, connections and data loading processes
-    return bool(framework_of(framework).reset())
+    return reset(framework)
 
 
 @dataclass(frozen=True)
