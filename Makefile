@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
 EXTRAS := .venv-extras
-# Those of the extra `frameworks`, but xgboost without NVIDIA's libraries, and what trains in the workers of PyTorch.
-FRAMEWORKS := accelerate deepspeed jax lightgbm tensorflow tf-keras transformers xgboost-cpu
 # Everything but what takes long and does not depend on these versions: browsers, wheels, storages, and large clusters.
 FLOOR_TESTS := tests/unit tests/kernel $(addprefix tests/ray/test_,checkpoints_and_storage.py control.py forkserver.py \
 	groups.py metrics.py resume.py sweep.py train.py train_steered.py)
@@ -47,8 +45,9 @@ preview: $(VENV)/.demo  ## the widgets on recorded events, without Jupyter and R
 bench: $(VENV)/.dev  ## measure, print a table and write JSON
 	$(BIN)/python -m tests.bench
 
-notebooks: $(VENV)/.demo  ## run the tutorials and store their outputs
-	for notebook in notebooks/*.ipynb; do $(BIN)/python -m tests.run_notebook $$notebook --keep || exit 1; done
+notebooks: $(VENV)/.demo $(EXTRAS)/.test  ## run the tutorials and store their outputs
+	$(BIN)/python -m tests.run_notebook --environment default --keep
+	$(EXTRAS)/bin/python -m tests.run_notebook --environment extras --keep
 
 clean:
 	rm -rf $(VENV) $(FLOOR) $(EXTRAS) widgets/node_modules dist build .pytest_cache .mypy_cache .ruff_cache
@@ -84,9 +83,9 @@ $(EXTRAS)/.test: pyproject.toml constraints.txt constraints-extras.txt
 	cat constraints.txt constraints-extras.txt > $(EXTRAS)/constraints.txt
 	$(EXTRAS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt torch
-	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --editable ".[search]" --group tests
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --editable ".[search]" --group extras
 	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --no-deps HEBO
-	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt $(FRAMEWORKS)
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint $(EXTRAS)/constraints.txt --group frameworks
 	touch $@
 
 widgets/node_modules/.installed: widgets/package.json widgets/package-lock.json

@@ -1,9 +1,13 @@
-"""Runs a notebook headless with nbclient, and prints its last outputs.
+"""Runs notebooks headless with nbclient, and prints their last outputs.
 
     python -m tests.run_notebook notebooks/01_quickstart.ipynb [--keep]
+    python -m tests.run_notebook --environment extras [--keep]
 
-With --keep the executed notebook is written back to the file with its outputs.
+With --keep an executed notebook is written back to the file with its outputs.
 A cell with the tag "kills-kernel" kills the kernel; the cells after it run in a new kernel.
+
+A tutorial that needs packages which only the environment of `make test-extras` has says so in its metadata:
+``"nbtune": {"environment": "extras"}``. All others run in the environment of `make test`.
 """
 
 from __future__ import annotations
@@ -18,9 +22,29 @@ from pathlib import Path
 import nbclient
 import nbformat
 
+FOLDER = Path(__file__).parents[1] / "notebooks"
+ENVIRONMENTS = ("default", "extras")
 SHUTDOWN_RAY = "import sys\nif 'ray' in sys.modules:\n    sys.modules['ray'].shutdown()"
 KILLS_KERNEL = "kills-kernel"
 PATHS = re.compile(r"(/[\w.\-]+)*/ray_results")
+
+
+def environment(notebook: nbformat.NotebookNode) -> str:
+    """Return which of `ENVIRONMENTS` has the packages of a notebook.
+
+    Args:
+        notebook: the notebook.
+    """
+    return str(notebook.metadata.get("nbtune", {}).get("environment", ENVIRONMENTS[0]))
+
+
+def tutorials(name: str) -> list[Path]:
+    """Return the files of the tutorials that run in an environment.
+
+    Args:
+        name: one of `ENVIRONMENTS`.
+    """
+    return [path for path in sorted(FOLDER.glob("*.ipynb")) if environment(nbformat.read(path, as_version=4)) == name]
 
 
 def run(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
@@ -87,22 +111,37 @@ def texts(cell: nbformat.NotebookNode) -> list[str]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("--keep", action="store_true", help="write the outputs back into the file")
-    arguments = parser.parse_args()
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+def show(path: Path, *, keep: bool) -> None:
+    """Run a notebook and print its last outputs.
+
+    Args:
+        path: the notebook.
+        keep: whether to write the outputs back into the file.
+    """
     started = time.monotonic()
     try:
-        notebook = run(arguments.notebook)
+        notebook = run(path)
     except nbclient.exceptions.CellExecutionError as error:
-        sys.exit(f"{arguments.notebook} failed:\n{error}")
-    if arguments.keep:
-        nbformat.write(cleaned(notebook), arguments.notebook)
+        sys.exit(f"{path} failed:\n{error}")
+    if keep:
+        nbformat.write(cleaned(notebook), path)
     outputs = [text for cell in notebook.cells if cell.cell_type == "code" for text in texts(cell) if text.strip()]
-    print(f"{arguments.notebook} ran in {time.monotonic() - started:.0f} s; its last outputs are\n")
+    print(f"{path} ran in {time.monotonic() - started:.0f} s; its last outputs are\n")
     print("\n".join(outputs[-3:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.run_notebook", description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", type=Path, nargs="*")
+    parser.add_argument("--environment", choices=ENVIRONMENTS, help="run all tutorials of this environment")
+    parser.add_argument("--keep", action="store_true", help="write the outputs back into the files")
+    arguments = parser.parse_args()
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    paths = arguments.notebooks + (tutorials(arguments.environment) if arguments.environment else [])
+    if not paths:
+        parser.error("no notebooks: name some, or an environment")
+    for path in paths:
+        show(path, keep=arguments.keep)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from tests.browser.lab import Server
 from tests.browser.serve import server
 
+pytest.register_assert_rewrite("tests.notebooks.outputs")
 expect.set_options(timeout=20_000)  # other tests run in parallel
 FLAGS = (
     "--no-sandbox",

@@ -17,10 +17,11 @@ from playwright.sync_api import Browser, Page, expect
 
 import nbtune
 from tests.browser.lab import Notebook, Server
+from tests.notebooks.outputs import check_outputs, check_pictures, is_tagged, read, texts
+from tests.run_notebook import tutorials
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.notebooks]
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 AFTER_THE_KILL = "Attach to the experiment"  # where a reader goes on when the kernel has restarted
 LIMIT = 400.0  # seconds for all cells; about 50 on two idle cores
 EXTRA_CODE = """
@@ -71,15 +72,6 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     assert not errors, "\n".join(errors)
 
 
-def is_tagged(cell: Any, tag: str) -> bool:
-    return tag in cell.metadata.get("tags", [])
-
-
-def read(path: Path) -> list[Any]:
-    """Return the code cells of a notebook's file."""
-    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-
-
 def write_copy(path: Path, folder: Path) -> None:
     """Write a tutorial without its outputs into another folder."""
     notebook = nbformat.read(path, as_version=4)
@@ -114,54 +106,6 @@ def run_all(story: Notebook, cells: list[Any]) -> None:
         story.idle()
         story.run_from_heading(AFTER_THE_KILL, lambda: story.prompts[kill + 1] != "[ ]:")
         wait_for_cells(story, kill + 1, len(cells), until)
-
-
-def texts(cell: Any) -> str:
-    """Return the outputs of a cell as text."""
-    return "\n".join(
-        "".join(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in cell.outputs
-    )
-
-
-def headings(cell: Any) -> list[list[str]]:
-    """Return the column headings of a cell's tables, each of which has rows."""
-    tables = [
-        output.data["text/html"] for output in cell.outputs if "<thead>" in output.get("data", {}).get("text/html", "")
-    ]
-    assert all("<td" in table for table in tables), "a table without rows"
-    return [re.findall("<th[^>]*>([^<]*)</th>", table.partition("</thead>")[0]) for table in tables]
-
-
-def check_outputs(cells: list[Any], stored: list[Any]) -> None:
-    """Check that the cells have the outputs of those in the repository, apart from numbers."""
-    for number, (cell, before) in enumerate(zip(cells, stored, strict=False)):
-        errors = [output for output in cell.outputs if output.output_type == "error"]
-        assert bool(errors) == is_tagged(cell, "raises-exception"), f"cell {number}: {errors}"
-        assert not [output.text for output in cell.outputs if output.get("name") == "stderr"], f"cell {number}"
-        assert bool(texts(cell)) == bool(texts(before)) or has_picture(cell), f"cell {number}: {texts(cell)!r}"
-        assert headings(cell) == headings(before), f"cell {number}"
-
-
-def has_picture(cell: Any) -> bool:
-    return any("image/svg+xml" in output.get("data", {}) for output in cell.outputs)
-
-
-def check_pictures(cells: list[Any], sweeps: dict[str, int]) -> None:
-    """Check that the pictures in the file show the last states of the sweeps."""
-    svgs = [
-        output.data["image/svg+xml"]
-        for cell in cells
-        for output in cell.outputs
-        if "image/svg+xml" in output.get("data", {})
-    ]
-    titles = {re.search("<title>(.*)</title>", svg)[1] for svg in svgs}  # type: ignore[index]
-    assert titles == {f"{name}: finished, {trials} of {trials} trials" for name, trials in sweeps.items()}
-    failed = {
-        svg.partition("<title>")[2].partition(":")[0]
-        for svg in svgs
-        if " failed" in svg.partition("<desc>")[2].partition("<")[0]
-    }
-    assert failed == ({"reduced"} & set(sweeps)), "trials of other sweeps have failed"
 
 
 def check_dashboards(story: Notebook, sweeps: dict[str, int]) -> None:
@@ -217,7 +161,7 @@ def under_torchrun(path: Path, cell: str, config: dict[str, Any], folder: Path) 
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", tutorials("default"), ids=lambda path: path.stem)
 def test_a_tutorial_runs_by_run_all(path: Path, server: Server, page: Page, home: Path, tmp_path: Path) -> None:
     file, sweeps = home / path.name, SWEEPS[path.stem]
     write_copy(path, home)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import pytest
+
 from tests.ray.conftest import cluster, run, until
+
+pytest.register_assert_rewrite("tests.notebooks.outputs")
 
 __all__ = ["cluster", "run", "until"]
 
