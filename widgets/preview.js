@@ -78,7 +78,7 @@ const kernel = new Kernel(scenario(choice.scenario, recorded), log);
 const traits = {
   header: { state: {} },
   curves: { metric: kernel.metric, metrics: [], mode: null, settings: SETTINGS, selection: [] },
-  trials: { selection: [] },
+  trials: { selection: [], arrangement: [] },
   parallel: { selection: [] },
   pareto: { selection: [], axes: [0, 1] },
 };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Callable
 from typing import Any
@@ -193,6 +194,7 @@ def test_a_view_that_comes_later_shows_the_same(preview: Preview) -> None:
 def test_a_selection_reaches_every_widget(preview: Preview) -> None:
     page = preview(20, height=1500)
     drawn(page, "curves", "parallel")
+    button(page, "trials", "trial$").click()
     row(page, 2).click()
     row(page, 4).click(modifiers=["Shift"])
     for name in ("trials", "curves", "parallel"):
@@ -233,21 +235,72 @@ def test_a_click_on_a_curve_selects_its_trial(preview: Preview) -> None:
 
 def test_the_table_is_sorted_and_filtered(preview: Preview) -> None:
     page = preview(1000)
-    assert numbers(page)[:3] == [0, 1, 2]
+    ranked = page.evaluate(
+        "preview.kernel.trials.filter(t => t.status !== 'failed')"
+        ".map(t => [Math.max(...t.values.accuracy), t.number]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).map(t => t[1])"
+    )
+    assert numbers(page)[:3] == ranked[:3]
     header = page.locator("#trials").get_by_role("columnheader", name="best accuracy")
+    expect(header).to_have_attribute("aria-sort", "descending")
     header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "ascending")
     header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "descending")
-    best = page.evaluate(
-        "preview.kernel.trials.map(t => [Math.max(...t.values.accuracy), t.number]).sort((a, b) => b[0] - a[0])[0][1]"
-    )
-    expect(page.locator("#trials tr[data-trial]").first).to_have_attribute("data-trial", str(best))
-    page.get_by_role("searchbox", name="Filter the trials").fill("hidden = 32 and status = failed")
+    button(page, "trials", "trial$").click()
+    expect(page.locator("#trials tr[data-trial]").first).to_have_attribute("data-trial", "0")
+    field = page.get_by_role("searchbox", name="Filter the trials")
+    place = page.locator("#parallel").bounding_box()
+    field.fill("(hidden = 32 | lr > 1) and not status != failed")
     wanted = page.evaluate("preview.kernel.trials.filter(t => t.config.hidden === 32 && t.status === 'failed').length")
     expect(page.locator("#trials")).to_contain_text(f"{wanted} of 1,000")
-    page.get_by_role("searchbox", name="Filter the trials").fill("nothing is like this")
-    expect(page.locator("#trials")).to_contain_text("No trial matches")
+    field.fill("hidden = 32 & lr > 0.2")
+    expect(page.locator("#trials")).to_contain_text("No trial matches hidden == 32 and lr > 0.2")
+    field.fill("lr < 0.1 & acuracy > 0.5")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#trials .nbt-filter-error")).to_contain_text("unknown column acuracy: did you mean accuracy?")
+    expect(page.locator("#trials mark")).to_have_text("acuracy")
+    expect(page.locator("#trials")).to_contain_text("0 of 1,000")  # the last filter that could be read
+    assert page.locator("#parallel").bounding_box() == place
+
+
+def test_the_columns_are_chosen_and_the_rows_are_saved(preview: Preview) -> None:
+    page = preview("errors")
+    cells = row(page, 1).locator("td")
+    titles = page.locator("#trials thead th")
+    expect(titles).to_contain_text(["trial", "status", "note", "<i>odd</i> & co", "accuracy", "best accuracy"])
+    expect(row(page, 2)).to_contain_text("None")
+    expect(cells.nth(2)).to_have_attribute("title", str(1 / 7))  # with all digits
+    button(page, "trials", "Columns").press("Enter")
+    panel = page.get_by_role("group", name="columns")
+    expect(panel.get_by_role("checkbox", name="note")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(panel.get_by_role("checkbox", name="note")).not_to_be_checked()
+    up = panel.get_by_role("button", name="move lr to the left")
+    for _ in range(6):
+        up.press("Enter")
+    expect(up).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(button(page, "trials", "Columns")).to_be_focused()
+    expect(titles).to_contain_text(["trial", "status", "lr", "<i>odd</i> & co", "accuracy"])
+    assert received(page, "trials", "traits")[-1]["arrangement"][:2] == [["config/lr", True], ["config/note", False]]
+    page.get_by_role("searchbox", name="Filter the trials").fill("trial < 2")
+    with page.expect_download() as saving:
+        button(page, "trials", "CSV").click()
+    rows = list(csv.DictReader(saving.value.path().read_text().splitlines()))
+    assert [one["trial"] for one in rows] == ["1", "0"]  # the best one first; that without is last, which has failed
+    assert list(rows[0])[:4] == ["trial", "status", "lr", "<i>odd</i> & co"]
+    assert (rows[0]["<i>odd</i> & co"], rows[1]["<i>odd</i> & co"]) == (str(1 / 7), "None")
+    assert '<img src="nowhere"' in rows[1]["error"]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    row(page, 0).click()
+    page.keyboard.press("ControlOrMeta+c")
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.startsWith('trial\\tstatus\\tlr'))")
+    copied = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert [line.partition("\t")[0] for line in copied] == ["trial", "0"]  # only the selected row
+    button(page, "trials", "Columns").click()
+    panel.get_by_role("button", name="Reset").click()
+    expect(titles).to_contain_text(["trial", "status", "note"])
 
 
 def test_everything_is_reached_by_keyboard(preview: Preview) -> None:
@@ -263,6 +316,7 @@ def test_everything_is_reached_by_keyboard(preview: Preview) -> None:
         )
         assert name.strip(), page.evaluate("document.activeElement.outerHTML")
     assert reached >= {"header", "curves", "trials"}
+    button(page, "trials", "trial$").press("Enter")
     page.get_by_role("grid", name="Trials").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
@@ -370,6 +424,12 @@ def test_errors_are_shown_and_reported(preview: Preview, widget: str, broken: st
 def test_nothing_is_cut_off_at_600_px(preview: Preview, scenario: str) -> None:
     page = preview(scenario, width="600", live="half", height=1800)
     drawn(page, "curves", "parallel")
+    state = row(page, 1).locator(".nbt-status")
+    assert state.evaluate("one => [...one.children].map(part => part.getBoundingClientRect().width > 2)") == [
+        True,
+        False,
+    ]
+    expect(state).to_have_text("✓finished")  # the sign is seen, and the word is read
     for name in WIDGETS:
         wide = page.locator(f"#{name} > div").evaluate(
             "place => [place, ...place.querySelectorAll('.nbt')].map(one => [one.scrollWidth, one.clientWidth])"

@@ -15,9 +15,9 @@ const POINTS = 24_000; // of all curves together, as in nbtune/views/live/points
 const shownStatus = ({ status }, live) =>
   live || !["pending", "running", "paused"].includes(status) ? status : "unfinished";
 
-/** @param {any} value */
+/** A cell; empty where there is no value. @param {any} value */
 function cell(value) {
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : (value ?? null);
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value === undefined ? "" : value;
 }
 
 /**
@@ -145,10 +145,10 @@ export function table(changed, trials, scenario, reset, live) {
       if (role === "param") return cell(trial.config[name]);
       if (role === "metric") return cell(value(trial, name));
       if (role === "iterations") return trial.at;
-      if (role === "time_s") return trial.at ? trial.at * scenario.seconds : null;
-      if (role === "error") return trial.status === "failed" ? trial.error : null;
+      if (role === "time_s") return trial.at ? trial.at * scenario.seconds : "";
+      if (role === "error") return trial.status === "failed" ? trial.error : "";
       const reached = bestValue(trial, scenario);
-      return role === "value" ? (reached?.value ?? null) : (reached?.iteration ?? null);
+      return role === "value" ? (reached?.value ?? "") : (reached?.iteration ?? "");
     }),
   ]);
   const by_scheduler = trials
@@ -165,6 +165,7 @@ export function table(changed, trials, scenario, reset, live) {
     front: front(trials, scenario),
     by_scheduler,
     objectives,
+    name: scenario.name,
   };
 }
 

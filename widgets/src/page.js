@@ -5,12 +5,13 @@
 const RETRY_DELAY = 10_000; // milliseconds after which plotly.js is requested again
 
 /**
- * Return a cell as text; numbers have four significant digits, as in `nbtune.views.text.number`.
+ * Return a cell as text, `None` for null; numbers have four significant digits, as in `nbtune.views.text.number`.
  * @param {number | string | boolean | null | undefined} cell
  * @returns {string}
  */
 export function format(cell) {
   if (typeof cell === "boolean") return cell ? "True" : "False";
+  if (cell === null) return "None";
   if (typeof cell !== "number") return cell ?? "";
   const size = Math.abs(cell);
   if (!Number.isFinite(cell) || (Number.isInteger(cell) && size < 1e15)) return String(cell);

@@ -30,7 +30,14 @@ export const WORKER_HEADERS = [
  */
 export function workerTexts([rank, node, gpus, iteration, seconds, waited, cpu, value]) {
   const numbers = [seconds, waited, cpu].map((one) => (one === null ? "–" : format(one)));
-  return [String(rank), node || "–", gpus || "–", format(iteration), ...numbers, value === null ? "–" : format(value)];
+  return [
+    String(rank),
+    node || "–",
+    gpus || "–",
+    format(iteration),
+    ...numbers,
+    value === null || value === "" ? "–" : format(value),
+  ];
 }
 
 /**

@@ -1,4 +1,4 @@
-// The rows of the table: texts, order, filter, visible window; pure functions without the DOM. See ../README.md.
+// The rows of the table: texts, order, visible window; pure functions without the DOM. See ../README.md.
 
 import { format, statusWord } from "./page.js";
 
@@ -10,23 +10,20 @@ import { format, statusWord } from "./page.js";
  * A row's entries: 0 is the trial's number, 1 its status, then come the cells.
  * @typedef {[number, string, ...Cell[]]} Row
  */
-/** @typedef {(row: Row) => boolean} Test */
 
 export const ROW_HEIGHT = 26; // px of a row and of the header, as in trials.css
-const MAX_HEIGHT = 320; // px of the scrolling area, as in trials.css
-const STATUSES = ["pending", "running", "paused", "unfinished", "finished", "stopped", "failed"]; // as they are sorted
+export const MAX_HEIGHT = 320; // px of the scrolling area, as in trials.css
+export const STATUSES = ["pending", "running", "paused", "unfinished", "finished", "stopped", "failed"]; // as they are sorted
 const SPECIAL = ["NaN", "Infinity", "-Infinity"];
-const QUOTED = `"[^"]*"|'[^']*'`;
-/** @type {Record<string, (a: number, b: number) => boolean>} */
-const COMPARISONS = {
-  "<": (a, b) => a < b,
-  "<=": (a, b) => a <= b,
-  ">": (a, b) => a > b,
-  ">=": (a, b) => a >= b,
-};
 
 /** @param {string | undefined} status */
 export const isLive = (status) => status === "pending" || status === "running" || status === "paused";
+
+/**
+ * Return a cell with all its digits.
+ * @param {Cell} cell
+ */
+export const precise = (cell) => (typeof cell === "number" ? String(cell) : format(cell));
 
 /** @type {WeakMap<Row, string[]>} */
 const cachedTexts = new WeakMap();
@@ -58,7 +55,7 @@ export function numeric(cell) {
  * @param {Cell} cell
  */
 function rank(cell) {
-  if (cell === null || cell === undefined || cell === "NaN") return 2;
+  if (cell === null || cell === undefined || cell === "" || cell === "NaN") return 2;
   return Number.isNaN(numeric(cell)) ? 1 : 0;
 }
 
@@ -89,85 +86,18 @@ export function comparator(index, direction) {
 }
 
 /**
- * Parse a filter: words and comparisons, all of which must hold.
- * @param {string} text
- * @param {Column[]} columns
+ * Return the comparison that has the best trials first: those on the Pareto front, the others with a value, those that
+ * have failed, those without one.
+ * @param {number} index of the entry of the value by which trials are compared
+ * @param {string} mode
+ * @param {Set<number>} front
+ * @returns {(a: Row, b: Row) => number}
  */
-export function parseFilter(text, columns) {
-  const names = [["trial"], ["status"], ...columns.map((column) => [column.label, column.key])];
-  /** @type {Test[]} */
-  const tests = [];
-  let error = "";
-  for (const [, name, sign, value, word] of text.matchAll(filterPattern(names.flat()))) {
-    const part = word ? wordTest(word) : comparison(names, unquoted(name), sign, value);
-    if (typeof part === "string") error ||= part;
-    else tests.push(part);
-  }
-  return { error, test: (/** @type {Row} */ row) => tests.every((test) => test(row)) };
-}
-
-/**
- * Return the pattern of a filter's parts: a name, an operator and a value, or a word. The longest name wins.
- * @param {string[]} names
- */
-function filterPattern(names) {
-  const longestFirst = names.filter(Boolean).sort((a, b) => b.length - a.length);
-  const known = longestFirst.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
-  const name = `(${known}|${QUOTED}|[^\\s<>=!"']+)`;
-  const sign = "([<>]=?|==?|!=)";
-  const value = `(${QUOTED}|[^\\s<>=!]+)?`;
-  return new RegExp(`${name}\\s*${sign}\\s*${value}|(${QUOTED}|\\S+)`, "gi");
-}
-
-/** @param {string} part */
-const unquoted = (part) => part.replace(/^(["'])(.*)\1$/, "$2");
-
-/**
- * Return the test of a single word, or the error.
- * @param {string} word
- * @returns {Test | string}
- */
-function wordTest(word) {
-  if (/^[<>=!]/.test(word)) return `expected a column name before ${word}`;
-  const wanted = unquoted(word).toLowerCase();
-  if (wanted === "and") return () => true;
-  return (row) => texts(row).some((text) => text.toLowerCase().includes(wanted));
-}
-
-/**
- * Return the test of a comparison, or the error.
- * @param {string[][]} names of each entry
- * @param {string} name
- * @param {string} sign
- * @param {string | undefined} value
- * @returns {Test | string}
- */
-function comparison(names, name, sign, value) {
-  const index = entryNamed(names, name);
-  if (index < 0) return `unknown column ${name}`;
-  if (!value) return `expected a value after ${sign}`;
-  const wanted = unquoted(value).toLowerCase();
-  const number = Number(wanted.replace(/^([+-]?)inf(inity)?$/, "$1Infinity") || Number.NaN);
-  const holds = COMPARISONS[sign];
-  if (holds) {
-    if (Number.isNaN(number)) return `expected a number after ${sign}, got ${wanted}`;
-    return (row) => holds(numeric(row[index]), number);
-  }
-  const alike = wanted === "none" ? ["", "none"] : [wanted];
-  if (index === 1 && wanted === "stopped") alike.push(statusWord(wanted));
-  const equal = sign !== "!=";
-  return (row) => (numeric(row[index]) === number || alike.includes(texts(row)[index]?.toLowerCase())) === equal;
-}
-
-/**
- * Return the index of the entry with a name, preferably with the same case; -1 where there is none.
- * @param {string[][]} names of each entry
- * @param {string} name
- */
-function entryNamed(names, name) {
-  const exact = names.findIndex((known) => known.includes(name));
-  if (exact >= 0) return exact;
-  return names.findIndex((known) => known.some((one) => one.toLowerCase() === name.toLowerCase()));
+export function bestFirst(index, mode, front) {
+  const group = (/** @type {Row} */ row) =>
+    rank(row[index]) !== 0 ? 3 : row[1] === "failed" ? 2 : front.has(row[0]) ? 0 : 1;
+  const direction = mode === "min" ? 1 : -1;
+  return (a, b) => group(a) - group(b) || compareCells(a[index], b[index], direction) || a[0] - b[0];
 }
 
 /**

@@ -51,23 +51,29 @@ export function pauseLabel(status, pending, byScheduler) {
  */
 export function showStatus({ word, pause, stop }, trial, status, pending, byScheduler) {
   word.className = `nbt-status nbt-${status}`;
-  word.replaceChildren(make("span", { ariaHidden: "true", textContent: SIGNS[status] ?? "" }), statusWord(status));
-  word.title = status === "paused" ? `paused by ${byScheduler ? "the scheduler" : "you"}` : "";
+  word.replaceChildren(
+    make("span", { ariaHidden: "true", textContent: SIGNS[status] ?? "" }),
+    make("span", { className: "nbt-word", textContent: statusWord(status) }),
+  );
+  word.title = status === "paused" ? `paused by ${byScheduler ? "the scheduler" : "you"}` : statusWord(status);
   const stopping = pending?.command === "stop";
   stop.hidden = !isLive(status);
   stop.textContent = stopping ? (pending.accepted ? ACCEPTED.stop : "waiting…") : "Stop";
+  stop.dataset.sign = stopping ? "…" : SIGNS.stopped;
   stop.ariaLabel = `${stop.textContent} trial ${trial}`;
   stop.ariaDisabled = String(stopping); // unlike disabled, it keeps the focus
   const label = pauseLabel(status, pending, byScheduler);
   const next = nextCommand(status, pending, byScheduler);
   pause.hidden = !label;
   pause.textContent = label;
+  stop.title = stop.textContent;
   pause.title =
     label === "Pause"
       ? "pause at the next checkpoint"
       : pending?.command === "pause" && pending.accepted
         ? "pauses at its next checkpoint; click to cancel"
-        : "";
+        : label;
+  pause.dataset.sign = label === "Pause" ? SIGNS.paused : label === "Resume" ? "▶" : "…";
   pause.ariaLabel = `${label} trial ${trial}`;
   pause.ariaDisabled = String(next === null);
 }

@@ -16,6 +16,8 @@ import { nextCommand } from "./trial-status.js";
 
 const PARTICIPLES = { stop: "stopped", pause: "paused", resume: "resumed" };
 const MAX_WIDTH = 26; // characters of a column
+const STATUS_WIDTH = 15; // characters of the column of the statuses: "stopped early" with its sign
+const BUTTONS_WIDTH = 26; // the same where a trial has buttons
 const MAX_LABEL_WIDTH = 24; // characters of a column whose cells are narrower than its label
 
 export const createStore = () => makeStore(initialState(), receive);
@@ -25,6 +27,9 @@ const initialState = () => ({
   columns: /** @type {Column[]} */ ([]),
   widths: /** @type {number[]} */ ([]), // of each entry of a row, in characters
   isText: /** @type {boolean[]} */ ([]), // of each entry: whether any row has text there
+  hasButtons: false, // whether any trial is or was live, so that there are buttons beside its status
+  objectives: /** @type {[string, string][]} */ ([]), // each with its mode
+  name: "", // of the experiment
   layout: 0, // counts the changes of the columns, widths and alignments
   best: /** @type {Set<number>} */ (new Set()),
   front: /** @type {Set<number>} */ (new Set()), // the trials on the Pareto front, with several objectives
@@ -122,15 +127,19 @@ function dropFinishedCommand(store, trial) {
 
 /**
  * @param {State} store
- * @param {{reset: boolean, columns: Column[], rows: Row[], best?: number[], front?: number[],
- *   by_scheduler?: number[]}} message
+ * @param {{reset: boolean, columns: Column[], rows: Row[], best?: number[], front?: number[], by_scheduler?: number[],
+ *   objectives?: [string, string][], name?: string}} message
  */
 function receiveTable(store, message) {
   if (message.reset) {
     const { columns } = message;
-    store.widths = [4, 26, ...columns.map(({ label }) => Math.min(label.length + 2, MAX_LABEL_WIDTH))];
+    store.widths = [
+      4,
+      store.hasButtons ? BUTTONS_WIDTH : STATUS_WIDTH,
+      ...columns.map(({ label }) => Math.min(label.length + 2, MAX_LABEL_WIDTH)),
+    ];
     store.isText = [false, true, ...columns.map(({ role }) => role === "error")];
-    store.columns = columns;
+    Object.assign(store, { columns, objectives: message.objectives ?? [], name: message.name ?? "" });
     store.refusal = "";
     store.layout += 1;
   }
@@ -150,13 +159,19 @@ function receiveTable(store, message) {
  * @param {Row} row
  */
 function measure(store, row) {
+  if (!store.hasButtons && isLive(row[1])) {
+    store.hasButtons = true; // it stays so at the end, when nothing should move
+    store.widths[1] = BUTTONS_WIDTH;
+    store.layout += 1;
+  }
   for (const [i, text] of texts(row).entries()) {
     const width = Math.min(text.length, MAX_WIDTH);
     if (width > store.widths[i]) {
       store.widths[i] = width;
       store.layout += 1;
     }
-    if (i > 1 && !store.isText[i] && text !== "" && text !== "NaN" && Number.isNaN(numeric(row[i]))) {
+    const hasText = row[i] !== null && text !== "" && text !== "NaN";
+    if (i > 1 && !store.isText[i] && hasText && Number.isNaN(numeric(row[i]))) {
       store.isText[i] = true;
       store.layout += 1;
     }

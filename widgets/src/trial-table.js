@@ -1,7 +1,7 @@
 // The elements of the table: its header, and the rows that are visible. See ../README.md.
 
 import { make, setText } from "./page.js";
-import { ROW_HEIGHT, texts, visibleWindow } from "./trial-rows.js";
+import { MAX_HEIGHT, precise, ROW_HEIGHT, texts, visibleWindow } from "./trial-rows.js";
 import { makeStatus, showStatus } from "./trial-status.js";
 
 /** @typedef {import("./trial-rows.js").Row} Row */
@@ -15,7 +15,8 @@ const ARROWS = { none: "", ascending: "▲", descending: "▼" };
 
 /** The state of one view. */
 export const newState = () => ({
-  by: /** @type {string | number} */ (0), // the key of the column to sort by; 0 for the trials' numbers, 1 for their statuses
+  // the key of the column to sort by; 0 for the trials' numbers, 1 for their statuses, null for the best trials first
+  by: /** @type {string | number | null} */ (null),
   direction: 1, // or -1
   selected: /** @type {Set<number>} */ (new Set()),
   active: /** @type {number | null} */ (null), // the trial that keys act on
@@ -40,9 +41,13 @@ export function makeTable(store, state, id) {
     body,
   ]);
   const scroller = make("div", { className: "nbt-scroll" }, [table]);
+  const nothing = make("div", { className: "nbt-nothing", role: "status", hidden: true });
+  const root = make("div", { className: "nbt-frame" }, [scroller, nothing]);
   /** @type {Map<number, Line>} */
   const lines = new Map();
   let hasErrors = true; // whether the column of errors takes the remaining width; otherwise an empty one does
+  let known = -1; // for how many rows the height is kept
+  let entries = /** @type {number[]} */ ([]); // those of a row that are shown after its number and status
 
   const filler = () => (hasErrors ? [] : [make("td", { ariaHidden: "true" })]);
   const focused = () => /** @type {Document} */ (table.getRootNode()).activeElement;
@@ -50,36 +55,42 @@ export function makeTable(store, state, id) {
   const align = (entry) => (store.isText[entry] ? "" : "nbt-num");
 
   /**
-   * Draw the header for the store's columns, and drop all rows.
-   * @param {number} sorted the entry that the rows are sorted by
+   * Draw the header, and drop all rows.
+   * @param {number[]} shown the entries of a row that are shown after its number and status
+   * @param {{entry: number, direction: number}} order the entry that the rows are sorted by; -1 for none
    */
-  function drawHeader(sorted) {
-    const error = store.columns.findIndex(({ role }) => role === "error");
+  function drawHeader(shown, order) {
+    entries = shown;
+    const error = entries.findIndex((entry) => store.columns[entry - 2].role === "error");
     hasErrors = error >= 0;
-    const widths = store.widths.map((width, i) => `${width}ch + ${i === 0 ? FIRST_PADDING : PADDING}px`);
-    table.style.setProperty("--nbt-first", `calc(${widths[0]})`);
+    const width = (/** @type {number} */ entry) =>
+      `min(${store.widths[entry]}ch, var(--nbt-widest)) + ${entry === 0 ? FIRST_PADDING : PADDING}px`;
+    table.style.setProperty("--nbt-first", `calc(${width(0)})`);
+    table.style.setProperty("--nbt-status-wide", `calc(${width(1)})`);
+    table.style.setProperty("--nbt-status-narrow", store.hasButtons ? "86px" : "54px");
+    const widths = [width(0), "var(--nbt-status)", ...entries.map(width)];
     table.style.minWidth = `calc(${widths.join(" + ")})`;
     const wide = widths.map((width, i) =>
       make("col", hasErrors && i === error + 2 ? {} : { style: `width: calc(${width})` }),
     );
     columns.replaceChildren(...wide, ...(hasErrors ? [] : [make("col")]));
-    const titles = ["trial", "status", ...store.columns.map(({ label }) => label)];
-    const cells = titles.map((title, i) => makeHeaderCell(title, i, i === sorted));
+    const titles = ["trial", "status", ...entries.map((entry) => store.columns[entry - 2].label)];
+    const cells = titles.map((title, i) => makeHeaderCell(title, i < 2 ? i : entries[i - 2], order));
     const focus = [...headers.children].findIndex((cell) => cell.contains(focused()));
     headers.replaceChildren(...cells, ...filler());
     cells[focus]?.firstElementChild.focus({ preventScroll: true });
     for (const line of lines.values()) line.tr.remove();
     lines.clear();
+    known = -1;
   }
 
   /**
    * @param {string} title
    * @param {number} entry
-   * @param {boolean} sorted
+   * @param {{entry: number, direction: number}} order
    */
-  function makeHeaderCell(title, entry, sorted) {
-    const unsorted = entry === 0 && state.direction > 0; // the order in which the trials came
-    const order = !sorted || unsorted ? "none" : state.direction > 0 ? "ascending" : "descending";
+  function makeHeaderCell(title, entry, { entry: sorted, direction }) {
+    const order = entry !== sorted ? "none" : direction > 0 ? "ascending" : "descending";
     const arrow = make("span", { ariaHidden: "true", textContent: ARROWS[order] });
     const button = make("button", { type: "button", className: "nbt-sort", title: `sort by ${title}` }, [title, arrow]);
     return make("th", { scope: "col", ariaSort: order, className: align(entry) }, [button]);
@@ -90,7 +101,7 @@ export function makeTable(store, state, id) {
     const star = make("span", { className: "nbt-star", role: "img", ariaLabel: "best", textContent: "★" });
     const number = make("span");
     const status = makeStatus();
-    const cells = store.columns.map((_, i) => make("td", { className: align(i + 2) }));
+    const cells = entries.map((entry) => make("td", { className: align(entry) }));
     const tr = make("tr", {}, [
       make("th", { scope: "row" }, [open, star, number]),
       make("td", {}, [status.word, status.acts]),
@@ -133,16 +144,17 @@ export function makeTable(store, state, id) {
     line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {
-      const text = shown[i + 2] ?? "";
-      setText(cell, text, String(row[i + 2] ?? ""));
+      const entry = entries[i];
+      setText(cell, shown[entry] ?? "", precise(row[entry]));
     }
   }
 
   /**
    * Keep the visible rows and some around them in the document.
    * @param {Row[]} rows
+   * @param {number} all how many there are without the filter, which does not change the height of the table
    */
-  function drawRows(rows) {
+  function drawRows(rows, all) {
     const [first, last] = visibleWindow(scroller.scrollTop, rows.length);
     const wanted = new Map(rows.slice(first, last).map((row) => [row[0], row]));
     table.ariaRowCount = String(rows.length + 1);
@@ -166,8 +178,19 @@ export function makeTable(store, state, id) {
     }
     above.firstChild.style.height = `${first * ROW_HEIGHT}px`;
     below.firstChild.style.height = `${(rows.length - last) * ROW_HEIGHT}px`;
+    if (all !== known) keepHeight(all);
     const active = state.active !== null && wanted.has(state.active) ? `${id}-${state.active}` : "";
     table.setAttribute("aria-activedescendant", active);
+  }
+
+  /**
+   * Keep the height that the table has without a filter.
+   * @param {number} all
+   */
+  function keepHeight(all) {
+    known = all;
+    const more = scroller.offsetHeight - scroller.clientHeight; // its border, and a scroll bar below
+    scroller.style.minHeight = `${Math.min((all + 1) * ROW_HEIGHT + more, MAX_HEIGHT)}px`;
   }
 
   /**
@@ -180,5 +203,5 @@ export function makeTable(store, state, id) {
   }
 
   const focus = () => table.focus({ preventScroll: true });
-  return { scroller, element: table, headers, body, drawHeader, drawRows, makeLine, reveal, focus };
+  return { root, nothing, scroller, element: table, headers, body, drawHeader, drawRows, makeLine, reveal, focus };
 }

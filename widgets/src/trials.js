@@ -2,13 +2,15 @@
 
 import { defineWidget } from "./lifecycle.js";
 import { make, showText } from "./page.js";
+import { arrange, bestEntry } from "./trial-columns.js";
 import { makeDetail } from "./trial-detail.js";
 import { makeForm } from "./trial-form.js";
 import { pointColumns } from "./trial-point.js";
-import { comparator, parseFilter, ROW_HEIGHT } from "./trial-rows.js";
+import { bestFirst, comparator, ROW_HEIGHT } from "./trial-rows.js";
 import { makeSelection } from "./trial-select.js";
 import { createStore, receive, sendCommand, sendPoint } from "./trial-store.js";
 import { makeTable, newState } from "./trial-table.js";
+import { makeTools } from "./trial-tools.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./trial-rows.js").Row} Row */
@@ -25,9 +27,6 @@ const STEPS = {
   End: Number.POSITIVE_INFINITY,
 };
 
-/** @param {number} count */
-const grouped = (count) => count.toLocaleString("en-US");
-
 /**
  * Build one view of the table.
  * @param {View} view
@@ -38,31 +37,22 @@ function render(view, store) {
   const id = `nbt-${Math.random().toString(36).slice(2)}`;
   const state = newState();
   const refusal = make("div", { className: "nbt-command-refusal", role: "alert", hidden: true });
-  const filter = make("input", {
-    type: "search",
-    placeholder: "filter: lr < 0.01 and status = failed",
-    spellcheck: false,
-    ariaLabel: "Filter the trials",
+  const tools = makeTools(view, store, state, id, () => shown, {
+    filtered: () => refresh(),
+    arranged: () => {
+      layout = -1;
+      refresh();
+    },
   });
-  const count = make("span", { className: "nbt-count" });
-  const filterError = make("span", { className: "nbt-filter-error", role: "status", id: `${id}-filter-error` });
-  filter.setAttribute("aria-describedby", filterError.id);
-  const clear = make("button", { type: "button", className: "nbt-clear", title: "clear the selection" });
-  const add = make("button", {
-    type: "button",
-    className: "nbt-add",
-    textContent: "Add a point…",
-    ariaExpanded: "false",
-  });
-  const tools = make("div", { className: "nbt-tools" }, [filter, count, filterError, clear, add]);
+  const { filter, clear, add } = tools;
   const form = makeForm(store, (...point) => sendPoint(model, store, ...point), on, `${id}-new`);
   const table = makeTable(store, state, id);
   const empty = make("div", { className: "nbt-empty" });
   const detail = makeDetail(view, store, state, id);
   const root = make("div", { className: "nbt nbt-trials" }, [
-    tools,
+    tools.root,
     form.root,
-    table.scroller,
+    table.root,
     empty,
     refusal,
     view.error,
@@ -72,25 +62,24 @@ function render(view, store) {
 
   let sortedRows = /** @type {Row[]} */ ([]); // all
   let shown = /** @type {Row[]} */ ([]); // those that match the filter
-  let { test } = parseFilter("", []);
-  let sortEntry = 0; // the entry that they are sorted by
+  let order = { entry: -1, direction: 1 }; // what they are sorted by; without an entry by their numbers
+  let compare = comparator(0, 1);
   let layout = -1; // the store's when the table header was drawn
+  let arranged = /** @type {unknown} */ (null); // the user's columns when it was drawn
   let stale = true; // whether the rows or the filter have changed since the last frame
+  let held = false; // whether the pointer is on the rows, which keep their order then
   let frame = 0;
 
   function drawFrame() {
     frame = 0;
-    if (layout !== store.layout) drawLayout();
+    if (layout !== store.layout || arranged !== model.get("arrangement")) drawLayout();
     if (stale) sortAndFilter();
-    const [all, matching] = [sortedRows.length, shown.length];
-    filter.hidden = table.scroller.hidden = all === 0;
-    add.hidden = pointColumns(store.columns).length === 0;
-    tools.hidden = filter.hidden && add.hidden;
-    showText(empty, all === 0 ? EMPTY : matching === 0 ? "No trial matches the filter." : "");
-    const total = `${grouped(all)} ${all === 1 ? "trial" : "trials"}`;
-    showText(count, all === 0 ? "" : filter.value.trim() ? `${grouped(matching)} of ${grouped(all)}` : total);
-    showText(clear, state.selected.size ? `${grouped(state.selected.size)} selected ✕` : "");
-    table.drawRows(shown);
+    const all = sortedRows.length;
+    table.root.hidden = all === 0;
+    showText(empty, all === 0 ? EMPTY : "");
+    showText(table.nothing, all && !shown.length ? `No trial matches ${tools.reading()}` : "");
+    tools.draw(all, pointColumns(store.columns).length > 0);
+    table.drawRows(shown, all);
     form.draw();
     detail.draw();
     showText(refusal, store.refusal);
@@ -100,13 +89,24 @@ function render(view, store) {
 
   function drawLayout() {
     sortedRows = []; // a reset may have replaced the rows
-    sortEntry = entries().indexOf(state.by);
-    if (sortEntry < 0) {
-      sortEntry = state.by = 0; // the column does not exist any more
-      state.direction = 1;
+    const best = bestEntry(store.columns, store.objectives);
+    const chosen = state.by === null ? -1 : entries().indexOf(state.by);
+    if (chosen < 0) {
+      state.by = null; // the column does not exist any more
+      order = best ? { entry: best.entry, direction: best.mode === "min" ? 1 : -1 } : { entry: -1, direction: 1 };
+      compare = best ? bestFirst(best.entry, best.mode, store.front) : comparator(0, 1);
+    } else {
+      order = { entry: chosen, direction: state.direction };
+      compare = comparator(chosen, state.direction);
     }
-    readFilter();
-    table.drawHeader(sortEntry);
+    tools.read();
+    stale = true;
+    arranged = model.get("arrangement");
+    const choices = arrange(store.columns, tools.arrangement()).filter(({ shown }) => shown);
+    table.drawHeader(
+      choices.map(({ entry }) => entry),
+      order,
+    );
     layout = store.layout;
   }
 
@@ -114,8 +114,8 @@ function render(view, store) {
     // Start from the previous order: sorting rows that are nearly sorted is cheap.
     const known = /** @type {Row[]} */ (sortedRows.map(([trial]) => store.rows.get(trial)));
     const added = [...store.rows.values()].slice(known.length);
-    sortedRows = [...known, ...added].sort(comparator(sortEntry, state.direction));
-    shown = sortedRows.filter(test);
+    sortedRows = held && known.length ? [...known, ...added.sort(compare)] : [...known, ...added].sort(compare);
+    shown = sortedRows.filter(tools.test);
     stale = false;
   }
 
@@ -128,25 +128,18 @@ function render(view, store) {
     schedule();
   }
 
-  function readFilter() {
-    const parsed = parseFilter(filter.value, store.columns);
-    filter.ariaInvalid = String(parsed.error !== "");
-    showText(filterError, parsed.error);
-    if (!parsed.error) test = parsed.test;
-    stale = true;
-  }
-
-  /** @param {number} entry */
+  /** Sort by an entry: upwards, downwards, then the best trials first again. @param {number} entry */
   function sortBy(entry) {
-    if (entry !== sortEntry) {
+    const isDefault = state.by === null;
+    if (entry !== order.entry || (isDefault && order.direction < 0)) {
       state.by = entries()[entry];
       state.direction = 1;
-    } else if (state.direction > 0) {
+    } else if (isDefault || state.direction > 0) {
+      const best = bestEntry(store.columns, store.objectives);
+      const isBest = best?.entry === entry && best.mode !== "min";
+      state.by = isBest ? null : entries()[entry];
       state.direction = -1;
-    } else {
-      state.by = 0;
-      state.direction = 1;
-    }
+    } else state.by = null;
     layout = -1;
     refresh();
   }
@@ -173,10 +166,6 @@ function render(view, store) {
     schedule();
   }
 
-  on(filter, "input", () => {
-    readFilter();
-    schedule();
-  });
   on(clear, "click", () => {
     select([]);
     table.focus();
@@ -185,7 +174,17 @@ function render(view, store) {
   on(table.scroller, "scroll", schedule);
   on(table.headers, "click", ({ target }) => {
     const button = target.closest("button");
-    if (button) sortBy([...table.headers.children].indexOf(button.parentElement));
+    if (!button) return;
+    const at = [...table.headers.children].indexOf(button.parentElement);
+    const choices = arrange(store.columns, tools.arrangement()).filter(({ shown }) => shown);
+    sortBy(at < 2 ? at : choices[at - 2].entry);
+  });
+  on(table.body, "pointerenter", () => {
+    held = true;
+  });
+  on(table.body, "pointerleave", () => {
+    held = false;
+    refresh();
   });
   on(table.body, "mousedown", (event) => event.shiftKey && event.preventDefault()); // it would select text
   on(table.body, "click", (event) => {
@@ -231,6 +230,7 @@ function render(view, store) {
     else if (target !== table.element || !inRows || active === null) return;
     else if (key === "Enter") detail.show(active);
     else if (key === " ") toggle(active);
+    else if (key === "c" && (event.ctrlKey || event.metaKey) && getSelection()?.isCollapsed !== false) tools.copyRows();
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -251,4 +251,10 @@ function render(view, store) {
   );
 }
 
-export default defineWidget({ name: "trials", createStore, receive, otherTraits: ["selection"], render });
+export default defineWidget({
+  name: "trials",
+  createStore,
+  receive,
+  otherTraits: ["selection", "arrangement"],
+  render,
+});

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { format, guard } from "../src/page.js";
-import { comparator, compareCells, mergeRows, parseFilter, visibleWindow } from "../src/trial-rows.js";
+import { bestFirst, comparator, compareCells, mergeRows, precise, visibleWindow } from "../src/trial-rows.js";
 import trials from "../src/trials.js";
 
 /** @typedef {import("../src/trial-rows.js").Row} Row */
 
-const columns = [
-  { key: "config/lr", label: "lr", role: "param" },
-  { key: "config/opt", label: "opt", role: "param" },
-  { key: "accuracy", label: "accuracy", role: "metric" },
-  { key: "accuracy/best", label: "best accuracy", role: "best" },
-];
 /** @type {Row[]} */
 const rows = [
   [0, "finished", 0.001, "adam", 0.9, 0.95],
@@ -20,12 +14,6 @@ const rows = [
   [3, "stopped", 0.5, "<img>", "Infinity", "Infinity"],
   [4, "pending", 0.00310234, true, null, null],
 ];
-/** @param {string} text */
-const found = (text) => {
-  const { error, test: matches } = parseFilter(text, columns);
-  return error || rows.filter(matches).map((row) => row[0]);
-};
-
 test("numbers have four significant digits, and an exponent if they are small or large", () => {
   /** @type {[import("../src/trial-rows.js").Cell, string][]} */
   const cases = [
@@ -50,7 +38,7 @@ test("numbers have four significant digits, and an exponent if they are small or
     [1e300, "1e+300"],
     [true, "True"],
     [false, "False"],
-    [null, ""],
+    [null, "None"],
     [undefined, ""],
     [Number.NaN, "NaN"],
     ["NaN", "NaN"],
@@ -80,52 +68,39 @@ test("rows of equal cells keep the order of their numbers", () => {
   );
 });
 
+test("the best trials are first: the front, other values, failed trials, those without a value", () => {
+  /** @type {Row[]} */
+  const some = [
+    [0, "finished", 0.5],
+    [1, "failed", 0.99],
+    [2, "running", 0.9],
+    [3, "pending", ""],
+    [4, "finished", "NaN"],
+    [5, "stopped", 0.7],
+    [6, "finished", 0.5],
+  ];
+  const numbers = (/** @type {string} */ mode, /** @type {number[]} */ front = []) =>
+    [...some].sort(bestFirst(2, mode, new Set(front))).map((row) => row[0]);
+  assert.deepEqual(numbers("max"), [2, 5, 0, 6, 1, 3, 4]);
+  assert.deepEqual(numbers("min"), [0, 6, 5, 2, 1, 3, 4]);
+  assert.deepEqual(numbers("max", [6]), [6, 2, 5, 0, 1, 3, 4]);
+});
+
+test("a cell has all its digits on hover", () => {
+  assert.deepEqual([0.1234567890123, null, true, "", "NaN"].map(precise), [
+    "0.1234567890123",
+    "None",
+    "True",
+    "",
+    "NaN",
+  ]);
+});
+
 test("10,000 rows are sorted by a number in a few milliseconds", () => {
   /** @type {Row[]} */
   const many = Array.from({ length: 10000 }, (_, i) => [i, "running", Math.sin(i * i)]);
   many.sort(comparator(2, 1));
   assert.ok(many.every((row, i) => i === 0 || Number(many[i - 1][2]) <= Number(row[2])));
-});
-
-test("a filter has words and comparisons", () => {
-  assert.deepEqual(found(""), [0, 1, 2, 3, 4]);
-  assert.deepEqual(found("ADAM"), [0, 2]);
-  assert.deepEqual(found('"adam w"'), [2]);
-  assert.deepEqual(found("lr < 0.01"), [0, 4]);
-  assert.deepEqual(found("lr<=0.001"), [0]);
-  assert.deepEqual(found("lr >= 1e-1"), [1, 3]);
-  assert.deepEqual(found("config/lr > .1"), [3]);
-  assert.deepEqual(found("LR = 0.1"), [1]);
-  assert.deepEqual(found("lr = 0.003102"), [4], "as it is shown");
-  assert.deepEqual(found("status = failed"), [1]);
-  assert.deepEqual(found("status = stopped"), [3]);
-  assert.deepEqual(found('status == "stopped early"'), [3]);
-  assert.deepEqual(found("status != stopped"), [0, 1, 2, 4]);
-  assert.deepEqual(found("opt != adam"), [1, 2, 3, 4]);
-  assert.deepEqual(found("opt = true"), [4]);
-  assert.deepEqual(found("accuracy = nan"), [1]);
-  assert.deepEqual(found("accuracy = none"), [4]);
-  assert.deepEqual(found("accuracy > 0"), [0, 2, 3]);
-  assert.deepEqual(found("accuracy < inf"), [0, 2]);
-  assert.deepEqual(found("best accuracy > 0.9"), [0, 3], "a name of two words");
-  assert.deepEqual(found("trial >= 2 and lr < 0.1"), [2, 4]);
-  assert.deepEqual(found("adam lr < 0.01"), [0]);
-  assert.deepEqual(found("<img>"), "expected a column name before <img>");
-  assert.deepEqual(found('"<img>"'), [3]);
-});
-
-test("errors of a filter", () => {
-  assert.equal(found("foo < 1"), "unknown column foo");
-  assert.equal(found("lr <"), "expected a value after <");
-  assert.equal(found("lr < abc"), "expected a number after <, got abc");
-  assert.equal(found("= 3"), "expected a column name before =");
-});
-
-test("names with characters of regular expressions", () => {
-  const odd = [{ key: "a.b(c)[0]", label: "a.b(c)[0]", role: "param" }];
-  /** @type {Row} */
-  const row = [0, "running", 2];
-  assert.deepEqual([parseFilter("a.b(c)[0] > 1", odd).error, parseFilter("a.b(c)[0] > 1", odd).test(row)], ["", true]);
 });
 
 test("rows are merged by number, and cleared by a reset", () => {
@@ -159,7 +134,7 @@ test("initialize asks for the data, and removes its listeners on dispose", () =>
   });
   const end = trials().initialize({ model });
   assert.deepEqual(sent, [{ type: "ready" }]);
-  assert.equal(heard.size, 3, "messages, the state of the connection, and the selection");
+  assert.equal(heard.size, 4, "messages, the state of the connection, the selection, and the columns");
   end();
   assert.equal(heard.size, 0);
 });

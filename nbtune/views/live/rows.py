@@ -26,17 +26,19 @@ def cell(value: Any) -> Any:
     """Return a value as a cell of the table: a JSON value, with long text shortened; see widgets/README.md.
 
     Args:
-        value: of a parameter or a metric; `ABSENT` becomes null.
+        value: of a parameter or a metric; `ABSENT` becomes an empty text, and an empty text two quotes.
     """
-    if value is ABSENT or value is None or isinstance(value, bool):
-        return None if value is ABSENT else value
+    if value is ABSENT:
+        return ""
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, float):
         if math.isfinite(value):
             return value
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, int) and abs(value) < _MAX_INTEGER:
         return value
-    return _shortened(value if isinstance(value, str) else label(value), _MAX_CELL)
+    return _shortened(value if isinstance(value, str) and value else label(value), _MAX_CELL)
 
 
 def _shortened(text: str, length: int) -> str:
@@ -121,6 +123,7 @@ class TableRows:
             "best": best,
             "front": front,
             "by_scheduler": [s.number for s in paused if s.status == "paused" and s.reason == "scheduler"],
+            "name": store.metadata.get("name", ""),
             "objectives": [[objective.metric, objective.mode] for objective in objectives],
         }
 
@@ -156,16 +159,18 @@ class TableRows:
         assert self._columns is not None
         config = state.parameters
         objectives = self._store.objectives
-        error = state.error or no_value_note(state, objectives) or None
+        error = state.error or no_value_note(state, objectives) or ABSENT
         found = {objective.metric: one for objective, one in zip(objectives, state.values, strict=False)}
         values = {
             "value_iteration": ABSENT if state.single.iteration is None else state.single.iteration,
             "iterations": state.iterations,
-            "time_s": None if math.isnan(state.time_s) else state.time_s,
-            "configuration": state.configuration,
+            "time_s": ABSENT if math.isnan(state.time_s) else state.time_s,
+            "configuration": ABSENT if state.configuration is None else state.configuration,
             "repeat": state.repeat,
-            "mean": self._store.configuration_of(state).mean if self._store.repeat > 1 else None,
+            "mean": ABSENT,
         }
+        if self._store.repeat > 1 and (mean := self._store.configuration_of(state).mean) is not None:
+            values["mean"] = mean
         row: list[Any] = [state.number, status_of(self._store, state)]
         for column in self._columns:
             role, name = column["role"], column["key"].partition("/")[2]

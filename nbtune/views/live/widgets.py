@@ -57,10 +57,12 @@ class Trials(BaseWidget):
 
     Attributes:
         selection: the numbers of the selected trials.
+        arrangement: the columns in the user's order, each with whether it is shown; the browser sets it.
     """
 
     _esm = script("trials")
     _css = styles("trials")
+    arrangement: traitlets.List[list[object]] = traitlets.List().tag(sync=True)
     selection: traitlets.List[int] = traitlets.List().tag(sync=True)
 
 

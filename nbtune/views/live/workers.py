@@ -30,8 +30,8 @@ def workers_of(store: Store, trial: int) -> dict[str, Any] | None:
     rows = [
         [
             worker.rank,
-            cell(worker.node),
-            cell(", ".join(worker.gpus)),
+            cell(worker.node) if worker.node else "",
+            cell(", ".join(worker.gpus)) if worker.gpus else "",
             worker.iteration,
             *(None if math.isnan(one) else one for one in (worker.seconds, worker.waited, worker.cpu)),
             cell(worker.metrics.get(store.metric, ABSENT)) if store.metric else None,

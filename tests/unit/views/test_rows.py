@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReported
+from nbtune.results.columns import ABSENT
 from nbtune.results.store import Store
 from nbtune.testing import example
 from nbtune.views.live.rows import TableRows, cell
@@ -33,6 +34,8 @@ def start(metric="loss", mode="min", **metadata):
         (0.5, 0.5),
         (True, True),
         (None, None),
+        (ABSENT, ""),
+        ("", "''"),
         (math.nan, "NaN"),
         (math.inf, "Infinity"),
         (-math.inf, "-Infinity"),
@@ -68,7 +71,7 @@ def test_the_first_message_has_everything_and_later_ones_only_changes():
     ]
     assert first["rows"] == [
         [0, "pending", 3.0, 3.0, 1, 0.1, 1, 1, 0.5],
-        [1, "pending", None, None, None, 0.2, None, 0, None],
+        [1, "pending", "", "", "", 0.2, "", 0, ""],
     ]
     assert first["best"] == [0]
     assert rows.message() is None
