@@ -17,7 +17,8 @@ from nbtune.errors import ExperimentError, Problem, SpecError, did_you_mean, spe
 from nbtune.launch.given import has_settings, prepare_given
 from nbtune.launch.prepare import Prepared, prepare_cell
 from nbtune.launch.trainables import is_trainable_class
-from nbtune.notebook.completion import complete_line
+from nbtune.notebook.completion.ipython import add_matcher
+from nbtune.notebook.help_line import asks_for_help, help_text
 from nbtune.notebook.settings import Settings
 from nbtune.shell import can_interact, cell_number, say
 from nbtune.spec.options.help import help_page
@@ -43,7 +44,7 @@ def register(shell: Any) -> None:
         shell: an `IPython.core.interactiveshell.InteractiveShell`.
     """
     shell.register_magics(NbTune(shell))
-    shell.set_hook("complete_command", complete_line, re_key=r".*%tune\b")
+    add_matcher(shell)
     shell.events.register("post_run_cell", start_if_connected)
 
 
@@ -63,6 +64,9 @@ class NbTune(Settings, Magics):
 
     def _tune_cell(self, line: str, cell: str) -> None:
         """``%%tune``: check a cell, and run it."""
+        if asks_for_help(line):
+            print(help_text(""))
+            return
         namespace = self.shell.user_ns
         parsed = parse_line(line, namespace)
         self._check_name(parsed)
@@ -157,24 +161,21 @@ class NbTune(Settings, Magics):
             "": lambda arguments: print(self._overview()),
             "attach": self._attach,
             "cluster": self._cluster,
-            "help": self._help,
+            "help": lambda arguments: print(help_text(arguments)),
             "list": self._list,
             "load": self._load,
             "plan": self._plan,
             "resume": self._resume,
             "run": self._run_function,
         }
+        if asks_for_help(line):
+            word, arguments = "help", word if word in commands else ""
         if word not in commands:
             known = ", ".join(sorted(name for name in commands if name))
             raise SpecError(
                 [f"unknown command %tune {word}{did_you_mean(word, commands)}; known are {known}; %%tune runs a cell"]
             )
         return commands[word](arguments)
-
-    def _help(self, name: str) -> None:
-        from nbtune.notebook.algorithm_help import algorithm_page
-
-        print(algorithm_page(name) if name else help_page())
 
     def _overview(self) -> str:
         from nbtune.results.experiment import Experiment

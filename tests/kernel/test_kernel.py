@@ -63,6 +63,23 @@ class Notebook:
         """Run a cell to its end."""
         return self.answer(self.send(code, interactive=interactive))
 
+    def complete(self, code: str) -> dict[str, str]:
+        """Press the tab key at ``|``; return what the text becomes up to the cursor, with the types of the candidates."""
+        before, _, after = code.partition("|")
+        reply = self._client.complete(before + after, len(before), reply=True, timeout=60)["content"]
+        assert reply["status"] == "ok"
+        assert reply["cursor_end"] == len(before)
+        shown = reply["metadata"]["_jupyter_types_experimental"]
+        assert [one["text"] for one in shown] == reply["matches"]
+        kept = before[: reply["cursor_start"]].rpartition("\n")[2]
+        return {f"{kept}{one['text']}": one["type"] for one in shown}
+
+    def inspect(self, code: str) -> str:
+        """Press Shift and Tab at ``|``; return the text that is shown."""
+        before, _, after = code.partition("|")
+        reply = self._client.inspect(before + after, len(before), reply=True, timeout=60)["content"]
+        return str(reply["data"].get("text/plain", ""))
+
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
 
@@ -173,6 +190,47 @@ def test_resuming_after_the_cell_or_its_helper_was_edited(notebook: Notebook) ->
     notebook.cell("edited.stop(); edited.wait(60)")
     assert "goes on" not in notebook.cell("%tune resume edited").text, "nothing has changed since"
     notebook.cell("edited.stop(); edited.wait(60)")
+
+
+def test_the_tab_key(notebook: Notebook) -> None:
+    assert not notebook.cell("space = {'lr': 1}\nhow_many = 3\ndef train(config):\n    return {'score': 1}").error
+    body = "\nlr: loguniform(1e-4, 1e-1) = 0.01\nfor step in range(3):\n    report(acc=lr, cost=step)"
+    assert notebook.complete(f"%%tune x --sch|{body}") == {"%%tune x --scheduler": "keyword"}
+    assert notebook.complete(f'%%tune x --scheduler "asha(max|"{body}') == {
+        '%%tune x --scheduler "asha(max_t=': "param"
+    }
+    metrics = {"%%tune x --metric acc": "value", "%%tune x --metric cost": "value"}
+    assert notebook.complete(f"%%tune x --metric |  --mode max{body}") == metrics
+    assert notebook.complete(f"%%tune x --samples how|{body}") == {"%%tune x --samples how_many": "instance"}
+    assert notebook.complete(f"%%tune x --seed q|{body}") == {}
+    assert notebook.complete("%tune run tra|") == {"%tune run train": "function"}
+    assert notebook.complete("%tune run train --metric |") == {"%tune run train --metric score": "value"}
+    assert "%tune extend" in notebook.complete("%tune |")
+    stored = notebook.cell("import os; print(*os.listdir('kept')) if os.path.isdir('kept') else print()").text.split()
+    names = {f"%tune attach {folder.rsplit('_', 2)[0]}" for folder in stored}
+    assert names <= set(notebook.complete("%tune attach |"))
+    assert notebook.complete(f"%%tune x{body}\nwd: logu|") == {"wd: loguniform": "function"}
+    both = notebook.complete(f"%%tune x{body}\ny = l|")
+    assert {"y = lr", "y = len", "y = loguniform"} <= set(both), "Python's own names are still offered"
+    assert notebook.complete(f"%%tune x{body}\nreport(a|)").keys() >= {"report(acc="}
+    assert set(notebook.complete("%config NbTune.samp|")) == {"%config NbTune.samples"}
+    assert notebook.complete("%config NbTune.scope = 'av|'") == {"%config NbTune.scope = 'avg": "value"}
+    assert "bit_length" in "".join(notebook.complete("how_many.bit_le|"))
+
+
+def test_help_on_the_keyboard(notebook: Notebook) -> None:
+    for shown in (
+        notebook.inspect("%%tu|ne x\nreport(a=1)"),
+        notebook.cell("%tune --help").text,
+        notebook.cell("%%tune x --metric a --help\nreport(a=1)").text,
+        notebook.cell("%tune help").text,
+    ):
+        assert "Contents; %tune help NAME explains one option" in shown
+        assert "Workers of one trial       distributed training with Ray Train" in shown
+    assert notebook.cell("print('x' in globals())").text == "False\n"
+    assert notebook.cell("%tune resume --help").text.startswith("%tune resume NAME [--failed]")
+    assert "HyperBand" in notebook.cell("%tune help --scheduler").text + notebook.cell("%tune help scheduler").text
+    assert "there is no help on 'schedular' (did you mean 'scheduler'?)" in notebook.cell("%tune help schedular").error
 
 
 AGAIN = "{line}\nlr: uniform(0, 1) = 0.5\nimport time\nwhile True:\n    report(acc=lr)\n    time.sleep(0.05)"

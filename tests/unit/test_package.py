@@ -142,6 +142,8 @@ ROOMS = (
     "nbtune.testing",
     "nbtune.launch",
     "nbtune.notebook",
+    "nbtune.notebook.completion",
+    "nbtune.notebook.magics",
     "nbtune",
 )
 """The rooms from the lowest to the highest: a module imports only from its own room and from those before it."""

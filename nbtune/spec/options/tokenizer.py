@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nbtune.errors import SpecError
 
-__all__ = ["Argument", "quote", "read_arguments", "split_comment", "split_first", "split_line"]
+__all__ = ["Argument", "quote", "read_arguments", "read_part", "split_comment", "split_first", "split_line"]
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -136,14 +136,25 @@ def _scan(line: str) -> Iterator[tuple[str, int]]:
         elif character == "#" and word is None:
             return
         else:
-            text, position = _read_part(line, position)
+            text, position = read_part(line, position)
             word = (word or "") + text
     if word is not None:
         yield word, position
 
 
-def _read_part(line: str, start: int) -> tuple[str, int]:
-    """Read a character, a quoted text or a bracketed text; return what it stands for and the position after it."""
+def read_part(line: str, start: int) -> tuple[str, int]:
+    """Read a character, a quoted text or a bracketed text.
+
+    Args:
+        line: the line.
+        start: where it begins; not a space.
+
+    Returns:
+        What it stands for, and the position after it.
+
+    Raises:
+        SpecError: the quote or bracket is not closed, or nothing follows a backslash.
+    """
     character = line[start]
     if character == "\\":
         if start + 1 == len(line):

@@ -21,9 +21,9 @@ from nbtune.spec.space.domain import Domain
 from nbtune.spec.space.space import Parameter, Space
 from nbtune.spec.space.values import label
 
-__all__ = ["Optuna"]
+__all__ = ["SAMPLERS", "Optuna"]
 
-_SAMPLERS = {
+SAMPLERS = {
     "tpe": "TPESampler",
     "cmaes": "CmaEsSampler",
     "gp": "GPSampler",
@@ -42,7 +42,7 @@ class Optuna(Library):
     summary = "Optuna's samplers, TPE unless another one is named; good for most searches, also with conditions"
     packages = (Package("optuna", "optuna", ">=4.4"),)
     arguments = {  # noqa: RUF012
-        "sampler": f'the sampler: {", ".join(_SAMPLERS)}, or an object of optuna.samplers ("tpe")',
+        "sampler": f'the sampler: {", ".join(SAMPLERS)}, or an object of optuna.samplers ("tpe")',
         "n_startup_trials": "the number of random trials first (10)",
         "multivariate": "tpe: whether it looks at the parameters together (False)",
         "constraints_func": "returns for a trial of Optuna numbers that are to be <= 0; an object only (none)",
@@ -68,19 +68,19 @@ class Optuna(Library):
     def accepts(self, arguments: Mapping[str, Any]) -> Collection[str]:
         own = {"sampler": None, "study_name": None, "storage": None}
         sampler = arguments.get("sampler", "tpe")
-        if not isinstance(sampler, str) or sampler not in _SAMPLERS:
+        if not isinstance(sampler, str) or sampler not in SAMPLERS:
             return own
         taken = inspect.signature(_sampler_class(sampler)).parameters
         return own | dict.fromkeys(name for name in taken if name != "seed")
 
     def argument_problems(self, arguments: Mapping[str, Any]) -> Iterator[str]:
         sampler = arguments.get("sampler", "tpe")
-        if isinstance(sampler, str) and sampler not in _SAMPLERS:
-            hint = did_you_mean(sampler, _SAMPLERS)
-            yield f"{self.name}: sampler: expected {', '.join(_SAMPLERS)} or an object, got {sampler!r}{hint}"
+        if isinstance(sampler, str) and sampler not in SAMPLERS:
+            hint = did_you_mean(sampler, SAMPLERS)
+            yield f"{self.name}: sampler: expected {', '.join(SAMPLERS)} or an object, got {sampler!r}{hint}"
             return
         if not isinstance(sampler, str) and not any(base.__name__ == "BaseSampler" for base in type(sampler).__mro__):
-            yield f"{self.name}: sampler: expected {', '.join(_SAMPLERS)} or an object, got {label(sampler)}"
+            yield f"{self.name}: sampler: expected {', '.join(SAMPLERS)} or an object, got {label(sampler)}"
             return
         yield from super().argument_problems(arguments)
 
@@ -154,7 +154,7 @@ def _codec_of(parameter: Parameter, native: frozenset[str]) -> Codec:
 def _sampler_class(name: str) -> Any:
     import optuna
 
-    return getattr(optuna.samplers, _SAMPLERS[name])
+    return getattr(optuna.samplers, SAMPLERS[name])
 
 
 def _needs_define_by_run(space: Space) -> bool:
