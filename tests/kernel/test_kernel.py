@@ -225,7 +225,7 @@ def test_help_on_the_keyboard(notebook: Notebook) -> None:
         notebook.cell("%%tune x --metric a --help\nreport(a=1)").text,
         notebook.cell("%tune help").text,
     ):
-        assert "Contents; %tune help NAME explains one option" in shown
+        assert "Contents. %tune help NAME explains an option" in shown
         assert "Workers of one trial       distributed training with Ray Train" in shown
     assert notebook.cell("print('x' in globals())").text == "False\n"
     assert notebook.cell("%tune resume --help").text.startswith("%tune resume NAME [--failed]")

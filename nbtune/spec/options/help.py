@@ -104,16 +104,16 @@ _SWITCHES = {
 }
 """What a magic line takes beside the options of an experiment."""
 _CONTENTS = {
-    "Search spaces": "how a cell declares parameters, and the space functions",
-    "Experiment": "metric, samples, search algorithm, scheduler, what is known from earlier trials",
+    "Search spaces": "how a cell declares parameters",
+    "Experiment": "metric, samples, search algorithm, scheduler",
     "Resources of one trial": "CPUs, GPUs, memory, custom resources",
-    "Limits": "concurrent trials, failures, time, stop conditions, callbacks, environment",
-    "Storage": "where experiments are kept, and which checkpoints",
+    "Limits": "concurrent trials, failures, time, stop conditions",
+    "Storage": "where experiments are kept; checkpoints",
     "Workers of one trial": "distributed training with Ray Train",
     "Data sets of Ray Data": "what trials read, and the CPUs for it",
     "In the notebook": "whether a cell waits for the end",
-    "Also": ", ".join(shown for shown, _ in _SWITCHES.values()),
-    "Commands": f"%tune {', '.join(COMMANDS)}",
+    "Also": ", ".join(shown.split()[0] for shown, _ in _SWITCHES.values()),
+    "Commands": "%tune run, attach, resume, stop, plan, cluster...",
 }
 """Section of the help page -> what it contains. The names of the groups of options are among them."""
 _MEANINGS = {
@@ -165,9 +165,8 @@ def option_page(name: str) -> str | None:
         lines.append(f"    Takes {variables}" if option.shows == "VAR" else f"    Also takes {variables}")
     lines.append(f"    In Python: nbtune.tune(..., {name}=...)")
     if name != "name":
-        lines.append(
-            f"    For the session: %config NbTune.{name} = ...; for the project: {name} = ... in [tool.nbtune]"
-        )
+        lines.append(f"    For the session: %config NbTune.{name} = ...")
+        lines.append(f"    For the project, in pyproject.toml: {name} = ... under [tool.nbtune]")
     return "\n".join(lines)
 
 
@@ -187,7 +186,7 @@ def help_topics() -> list[str]:
 
 
 def _contents() -> list[str]:
-    lines = ["Contents; %tune help NAME explains one option, command, algorithm or space function:", ""]
+    lines = ["Contents. %tune help NAME explains an option, command, algorithm or space function:", ""]
     lines += [_entry(section, text) for section, text in _CONTENTS.items()]
     return [*lines, ""]
 

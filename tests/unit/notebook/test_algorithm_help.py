@@ -5,6 +5,8 @@ import pytest
 from nbtune.engine.search.registry import ALGORITHMS, SCHEDULERS
 from nbtune.errors import SpecError
 from nbtune.notebook.algorithm_help import algorithm_page
+from nbtune.notebook.help_line import asks_for_help, help_text
+from nbtune.spec.space.domain import SPACE_FUNCTIONS
 
 
 @pytest.mark.parametrize("name", dict.fromkeys([*ALGORITHMS, *SCHEDULERS]))
@@ -38,3 +40,43 @@ def test_lists_of_all():
 def test_an_unknown_name():
     with pytest.raises(SpecError, match="got 'heboo' .did you mean 'hebo'"):
         algorithm_page("heboo")
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("", ["Contents."]),
+        ("--scheduler", ["--scheduler NAME", "nbtune.tune(..., scheduler=...)"]),
+        ("scheduler", ["--scheduler NAME", "    asha "]),
+        ("max-concurrent", ["--max-concurrent N"]),
+        ("max_concurrent", ["--max-concurrent N"]),
+        ("from", ["--from NAME", "warm_start=..."]),
+        ("stop", ["--stop COND", "%tune stop NAME [TRIAL]"]),
+        ("resources", ["--resources NAME=N", "--scheduler resources:"]),
+        ("loguniform", ["loguniform(lower, upper, base=None)"]),
+    ],
+)
+def test_topics(line, parts):
+    page = help_text(line)
+    assert all(part in page for part in parts), page
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [("--schedular", "--scheduler"), ("schedular", "scheduler"), ("resum", "resume"), ("logunifrom", "loguniform")],
+)
+def test_unknown_topics(line, hint):
+    with pytest.raises(SpecError, match=f"did you mean '{hint}'"):
+        help_text(line)
+
+
+def test_every_space_function_is_explained():
+    assert all(f"{name}(" in help_text(name) for name in SPACE_FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [("--help", True), ("x --metric a --help", True), ("x --env '--help", False), ("--helper", False)],
+)
+def test_asking_for_help(line, asked):
+    assert asks_for_help(line) is asked

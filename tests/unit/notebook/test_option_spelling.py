@@ -83,7 +83,14 @@ COMBINATIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"metric": "loss", "mode": "min", "samples": 4, "scheduler": "pbt", "repeat": 2}, ["repeat"]),
     ({"metric": "a,b", "mode": "min,max", "repeat": 2}, ["repeat"]),
 ]
-FLAGS = {option.flag for option in OPTIONS.values()} | {"--space", "--dry-run", "--no-wait", "--replace", "--new", "--help"}
+FLAGS = {option.flag for option in OPTIONS.values()} | {
+    "--space",
+    "--dry-run",
+    "--no-wait",
+    "--replace",
+    "--new",
+    "--help",
+}
 
 
 def train(a: float) -> None:
