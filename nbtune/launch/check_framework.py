@@ -42,7 +42,7 @@ def with_framework(spec: Spec, code: Iterable[Any], problems: list[Problem]) -> 
     if spec.framework is None and chosen in needed:
         notes.append(
             f"the workers are those of {FRAMEWORKS[chosen].title}, since the code imports {needed[chosen]}"
-            f" ({option_ref('framework', chosen)})"
+            f" (as with {option_ref('framework', chosen)})"
         )
     if chosen == "tensorflow" and "keras" in roots:
         notes.append(

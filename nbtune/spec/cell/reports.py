@@ -83,7 +83,11 @@ def name_may_report(name: str) -> bool:
     Args:
         name: a name or attribute, like `report`, `my_report` or the `lightning` of ``nbtune.lightning``.
     """
-    return "report" in name.lower() or name == "lightning"
+    return "report" in name.lower() or name in _WITH_TRAINER
+
+
+_WITH_TRAINER = frozenset({"lightning", "transformers"})
+"""The modules of `nbtune.frameworks` whose trainers report by themselves."""
 
 
 _BY_TEXT = frozenset({"getattr", "attrgetter", "methodcaller", "eval", "exec", "globals", "vars", "locals"})

@@ -1,9 +1,12 @@
 """nbtune.spec.cell.reports: the metrics that code reports, as far as its source shows."""
 
 import ast
+import importlib
+from pkgutil import iter_modules
 
 import pytest
 
+from nbtune import frameworks
 from nbtune.spec.cell.reports import Reports, find_reports
 
 
@@ -84,10 +87,19 @@ def test_a_return_is_a_report_only_on_request():
         "trainer.fit(callbacks=[RayTrainReportCallback()])",
         "nbtune.lightning.trainer(max_epochs=2).fit(model)",
         "from nbtune import lightning as nl\nnl.trainer().fit(model)",
+        "nbtune.transformers.trainer(model, train_dataset=rows).train()",
     ],
 )
 def test_code_with_report_in_a_name_may_report_any_metric(source):
     assert reports(source) == Reports((), False, True)
+
+
+def test_every_framework_with_a_trainer_of_its_own_may_report_any_metric():
+    modules = [importlib.import_module(f"nbtune.frameworks.{one.name}") for one in iter_modules(frameworks.__path__)]
+    names = [module.__name__.rpartition(".")[2] for module in modules if "trainer" in module.__all__]
+    assert len(names) >= 2
+    for name in names:
+        assert reports(f"nbtune.{name}.trainer()") == Reports((), False, True), name
 
 
 @pytest.mark.parametrize(
