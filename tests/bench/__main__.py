@@ -38,6 +38,7 @@ FIGURES = (
     "many",
     "searches",
     "train",
+    "frameworks",
 )
 """The modules, in the order in which they are measured. Each has `measure(options) -> list[Row]`."""
 JSON = ROOT / ".build" / "bench.json"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.bench.measure import STORAGE, Options, Row, alternate, median, probe, write_result
 from tests.bench.runs import connect_nbtune
 
-__all__ = ["measure"]
+__all__ = ["first_reports", "measure"]
 
 
 def steps(config: dict[str, Any]) -> None:
@@ -36,16 +36,26 @@ def measure(options: Options) -> list[Row]:
     ]
 
 
-def _run() -> tuple[float, float]:
-    """Run an experiment; return the seconds to the first report of its two trials."""
+def first_reports(train: Callable[..., Any], space: Mapping[str, Any]) -> tuple[float, float]:
+    """Run an experiment of two trials of two workers, one after the other.
+
+    Args:
+        train: the training function.
+        space: the space, with two points.
+
+    Returns:
+        The seconds from the call to the first report of the first trial, and from the end of that trial to the first
+        report of the second one.
+    """
     import nbtune
 
     began = time.perf_counter()
-    space = {"number": nbtune.grid_search([1, 2])}
-    experiment = nbtune.tune(steps, space, storage=STORAGE, workers=2, wait=False)
+    experiment = nbtune.tune(train, space, storage=STORAGE, workers=2, wait=False)
 
     def moment(condition: Callable[[], Any]) -> float:
         while not condition():
+            if experiment.over and not condition():
+                raise RuntimeError(repr(experiment))
             time.sleep(0.002)
         return time.perf_counter()
 
@@ -56,6 +66,12 @@ def _run() -> tuple[float, float]:
     if experiment.status != "finished":
         raise RuntimeError(repr(experiment))
     return first - began, following - ended
+
+
+def _run() -> tuple[float, float]:
+    import nbtune
+
+    return first_reports(steps, {"number": nbtune.grid_search([1, 2])})
 
 
 if __name__ == "__main__":

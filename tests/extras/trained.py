@@ -433,11 +433,60 @@ def _rounds_of_deepspeed(folder: str) -> int:
     return int(torch.load(f"{folder}/round.pt"))
 
 
+def lightning(gate: Path | None) -> Train:
+    pace = _pace(gate)
+
+    def train(config: dict[str, Any]) -> None:
+        import os
+
+        import lightning.pytorch as pl
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+
+        import nbtune
+
+        class Model(pl.LightningModule):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = torch.nn.Linear(4, 1)
+
+            def on_train_epoch_start(self) -> None:
+                pace()
+
+            def training_step(self, batch: Any, index: int) -> Any:
+                loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+                self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True)
+                return loss
+
+            def configure_optimizers(self) -> Any:
+                return torch.optim.SGD(self.parameters(), lr=config["rate"])
+
+        torch.manual_seed(0)
+        x = torch.randn(400, 4)
+        y = x @ torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+        start = nbtune.lightning.resume()
+        done = 0 if start is None else torch.load(start, weights_only=False)["epoch"] + 1
+        trainer = nbtune.lightning.trainer(max_epochs=6)
+        print(f"{trainer.world_size} processes, from round {done}, pid {os.getpid()}")
+        trainer.fit(Model(), DataLoader(TensorDataset(x, y), batch_size=20), ckpt_path=start)
+
+    return train
+
+
+def _rounds_of_lightning(folder: str) -> int:
+    import torch
+
+    import nbtune
+
+    return int(torch.load(f"{folder}/{nbtune.lightning.CHECKPOINT}", weights_only=False)["epoch"]) + 1
+
+
 CASES = {
     "xgboost": Case("xgboost", xgboost, _rounds_of_xgboost, reused=True),
     "lightgbm": Case("lightgbm", lightgbm, _rounds_of_lightgbm, reused=True),
     "jax": Case("jax", jax, _rounds_of_jax),
     "tensorflow": Case("tensorflow", tensorflow, _rounds_of_tensorflow),
+    "lightning": Case("torch", lightning, _rounds_of_lightning, reused=True),
     "transformers": Case("torch", transformers, _rounds_of_transformers, reused=True),
     "transformers_guide": Case("torch", transformers_guide, _rounds_of_transformers, reused=True),
     "accelerate": Case("torch", accelerate, _rounds_of_accelerate, reused=True),

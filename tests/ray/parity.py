@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["train"]
+__all__ = ["as_trial", "take_turns", "train"]
 
 
 def train(epochs: int, width: int = 16) -> tuple[list[float], float]:
@@ -62,18 +63,23 @@ def train(epochs: int, width: int = 16) -> tuple[list[float], float]:
     return losses, time.perf_counter() - began
 
 
-def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[float, float]]:
-    """Train several times, alternately with another process group, so that both see the same load of the machine.
+def take_turns(
+    side: int, settings: dict[str, Any], rank: int, train: Callable[[], tuple[list[float], float]]
+) -> list[tuple[float, float]]:
+    """Train several times, alternately with other workers, so that both see the same load of the machine.
 
     Args:
-        side: 0 or 1. Which side is first alternates from pair to pair.
-        settings: "times" per side, "epochs", "width", and the "folder" in which a file for each turn is created.
+        side: 0 or 1. Which side is first alternates from pair to pair. Side 1 says that it is ready by the file "0".
+        settings: "times" per side, and the "folder" in which a file for each turn is created.
         rank: the rank of this worker.
+        train: trains once; returns the loss of each epoch, and the seconds of the whole training.
 
     Returns:
         The loss of each epoch, with the seconds of the whole training.
     """
     results, turns = [], 2 * settings["times"]
+    if side == 1 and rank == 0:
+        Path(settings["folder"], "0").touch()
 
     def until(turn: int) -> None:
         end = time.monotonic() + 120
@@ -85,7 +91,7 @@ def take_turns(side: int, settings: dict[str, Any], rank: int) -> list[tuple[flo
     for turn in range(turns):
         if ((turn + 1) // 2) % 2 == side:  # 0 1 1 0 0 1 1 0
             until(turn)
-            losses, seconds = train(settings["epochs"], settings["width"])
+            losses, seconds = train()
             results += [(loss, seconds) for loss in losses]
             if rank == 0:
                 Path(settings["folder"], str(turn + 1)).touch()
@@ -102,7 +108,8 @@ def as_trial(config: dict[str, Any]) -> None:
     import nbtune
 
     if "folder" in config:
-        results = take_turns(0, config, nbtune.get_context().get_world_rank())
+        rank = nbtune.get_context().get_world_rank()
+        results = take_turns(0, config, rank, lambda: train(config["epochs"], config["width"]))
     else:
         losses, seconds = train(config["epochs"], config["width"])
         results = [(loss, seconds) for loss in losses]
@@ -116,8 +123,7 @@ if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     dist.init_process_group("gloo")
     if "folder" in settings:
-        Path(settings["folder"], "0").touch()  # ready
-        results = take_turns(1, settings, dist.get_rank())
+        results = take_turns(1, settings, dist.get_rank(), lambda: train(settings["epochs"], settings["width"]))
     else:
         losses, seconds = train(settings["epochs"], settings["width"])
         results = [(loss, seconds) for loss in losses]
