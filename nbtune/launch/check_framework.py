@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -16,7 +16,9 @@ from nbtune.spec.plan.frameworks import FRAMEWORKS, NO_WORKERS, frameworks_of
 __all__ = ["with_framework"]
 
 
-def with_framework(spec: Spec, code: Iterable[Any], problems: list[Problem]) -> tuple[Spec, list[str]]:
+def with_framework(
+    spec: Spec, code: Iterable[Any], variables: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Spec, list[str]]:
     """Return the options with the framework of the workers, and what the user should know about it.
 
     Code that needs the workers of one framework runs in those of another one, too, but there each worker trains a
@@ -24,12 +26,13 @@ def with_framework(spec: Spec, code: Iterable[Any], problems: list[Problem]) -> 
 
     Args:
         spec: the options.
-        code: code objects, functions, and the values that they use.
+        code: code objects and functions.
+        variables: the notebook's variables that they use.
         problems: receives the problems.
     """
     if spec.workers is None and spec.scaling is None:
         return spec, []
-    modules = imported_modules(code)
+    modules = imported_modules(code, variables)
     roots = {name.partition(".")[0] for name in modules}
     problems += [Problem(why, option="framework") for name, why in NO_WORKERS.items() if name in roots]
     needed, notes = frameworks_of(modules), []

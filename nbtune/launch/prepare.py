@@ -328,7 +328,7 @@ def _finish(
         unsupported += error.problems
     code = [one for one in (program.code, program.function) if one is not None]
     values = captured.values if used is None else used
-    spec, framework_notes = with_framework(spec, [*code, *values.values()], unsupported)
+    spec, framework_notes = with_framework(spec, code, values, unsupported)
     spec, warm_notes = with_warm_start(spec, space, unsupported) if valid and not problems else (spec, [])
     if valid:
         spec, resource_notes = with_largest_resources(spec, space, unsupported)

@@ -2,57 +2,76 @@
 
 from __future__ import annotations
 
-import ast
 import dis
-import importlib.util
 import types
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nbtune.spec.cell.capture import functions_of, global_names, parts_of
-from nbtune.spec.cell.origin import is_user_module, module_of
+from nbtune.spec.cell.capture import functions_of, parts_of
+from nbtune.spec.cell.origin import module_of
+from nbtune.spec.cell.own_modules import EXECUTED, IMPORTING, OwnModules, Path
 
 __all__ = ["imported_modules", "uses_ray_data"]
 
-_IMPORTING = ("import_module", "__import__")
-"""Functions that import the module whose name is their first argument."""
 _BETWEEN_CALL_AND_ARGUMENT = ("PUSH_NULL", "CACHE", "NOP")
+_FOLLOWS_A_NAME = ("CACHE", "NOP", "EXTENDED_ARG", "PUSH_NULL")
 
 
-def imported_modules(values: Iterable[Any]) -> set[str]:
+def imported_modules(code: Iterable[Any], variables: Mapping[str, Any]) -> set[str]:
     """Return the names of the modules that code imports or uses, with dots.
 
-    Of the user's own modules, all counts that they import; but of a function or class of theirs that is used, only what
-    that uses. Libraries are not searched. Nothing is imported.
+    Of the user's own modules, only what the code uses counts, and what that uses in turn. Libraries are not searched.
+    Nothing is imported.
 
     Args:
-        values: code objects, and the values that they use: modules, functions, classes and other objects.
+        code: code objects and functions.
+        variables: the notebook's variables that they use: modules, functions, classes and other objects.
     """
-    found, searched = set[str](), set[str]()
-    is_own = cache(is_user_module)
-    pending, seen = list(values), set[int]()
-    while pending:
-        for part in parts_of(pending.pop()):
+    own, found = OwnModules(), set[str]()
+    modules = {name: one for name, one in variables.items() if own.has(one)}
+    unseen = set(modules)
+    seen = set[int]()
+    for value in [*code, *(one for name, one in variables.items() if name not in modules)]:
+        for part in parts_of(value):
             if id(part) in seen:
                 continue
             seen.add(id(part))
-            if isinstance(part, types.CodeType):
-                _search(_imports(part), searched, is_own)
-            elif isinstance(part, types.ModuleType):
-                _search([part.__name__], searched, is_own)
+            if isinstance(part, types.ModuleType):
+                own.use(part.__name__)
             elif isinstance(part, type):
-                found.update(str(base.__module__) for base in part.__mro__)
-                pending += [base for base in part.__mro__ if is_own(str(base.__module__))]
+                for base in part.__mro__:
+                    own.use_object(str(base.__module__), base.__qualname__)
             elif module := module_of(part):
-                found.add(module)
-            for function in functions_of(part):
-                pending.append(function.__code__)
-                if is_own(str(function.__module__)):
-                    names = set(global_names(function)) & function.__globals__.keys()
-                    pending += [function.__globals__[name] for name in names]
-    return found | searched
+                own.use_object(module, str(getattr(part, "__qualname__", "")))
+            functions = [one for one in functions_of(part) if not own.use_object(one.__module__, one.__qualname__)]
+            for body in [part] if isinstance(part, types.CodeType) else [one.__code__ for one in functions]:
+                found.update(_imports(body))
+                unseen -= _use(body, modules, own)
+    for name in unseen:  # it is used in a way that its code does not show
+        own.use(modules[name].__name__)
+    return found | own.imported
+
+
+def _use(code: types.CodeType, modules: Mapping[str, types.ModuleType], own: OwnModules) -> set[str]:
+    """Note what code uses of the user's own modules; return the names of variables with one that it mentions.
+
+    Args:
+        code: the code, with inner functions and classes.
+        modules: name -> the module in the variable of this name.
+        own: notes it.
+    """
+    paths = defaultdict[str, set[Path]](set)
+    for name, path in _loads(code):
+        paths[name].add(path)
+    for module, name, alias in _import_statements(code):
+        if not alias:
+            own.use(module, EXECUTED)
+        else:
+            own.use(module, *((name, *path) if name else path for path in paths.get(alias, [()])))
+    for name in modules.keys() & paths.keys():
+        own.use(modules[name].__name__, *paths[name])
+    return modules.keys() & paths.keys()
 
 
 def uses_ray_data(code: types.CodeType) -> bool:
@@ -74,56 +93,69 @@ def uses_ray_data(code: types.CodeType) -> bool:
     return False
 
 
-def _search(names: Iterable[str], searched: set[str], is_own: Callable[[str], bool]) -> None:
-    """Add modules to those that were searched, and what the user's own ones among them import."""
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name not in searched:
-            searched.add(name)
-            if is_own(name) and (file := _file_of(name)) is not None:
-                pending += _statements(file, name)
-
-
-def _file_of(name: str) -> Path | None:
-    """Return the file of one of the user's modules; None if there is none, for instance of a function of a module."""
-    top, *rest = name.split(".")
-    spec = importlib.util.find_spec(top)
-    assert spec is not None
-    assert spec.origin is not None
-    file = Path(spec.origin)
-    if not rest:
-        return file
-    inner = file.parent.joinpath(*rest)
-    candidates = [inner.with_name(f"{inner.name}.py"), inner / "__init__.py"] if file.name == "__init__.py" else []
-    return next((one for one in candidates if one.is_file()), None)
-
-
-def _statements(file: Path, name: str) -> Iterator[str]:
-    """Yield the modules that a module imports.
+def _loads(code: types.CodeType) -> Iterator[tuple[str, Path]]:
+    """Yield the names that code loads, each with the attributes that are taken of it: ("x", ("a", "b")) for x.a.b.
 
     Args:
-        file: its file.
-        name: its name.
+        code: the code, with inner functions and classes.
     """
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):  # it cannot be imported in a trial either, or is no source
-        return
-    package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.Call):
-            called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
-            argument = node.args[0] if called in _IMPORTING and node.args else None
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                yield argument.value
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)  # perhaps modules of that package
+    name, path = "", Path()
+    for instruction in dis.get_instructions(code):
+        kind, value = instruction.opname, instruction.argval
+        if kind in _FOLLOWS_A_NAME:
+            continue
+        if kind in ("LOAD_ATTR", "LOAD_METHOD") and name:
+            path = (*path, str(value))
+            continue
+        if name:
+            yield name, path
+        name, path = "", Path()
+        if kind.startswith(
+            ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "STORE_FAST_LOAD")
+        ):
+            loaded = value if isinstance(value, tuple) else (value,)  # Python 3.13 loads two with one instruction
+            if len(loaded) == 2 and not kind.startswith("STORE"):
+                yield str(loaded[0]), ()
+            name = str(loaded[-1])
+    if name:
+        yield name, path
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _loads(constant)
+
+
+def _import_statements(code: types.CodeType) -> Iterator[tuple[str, str, str]]:
+    """Yield what import statements bind: the module, what is imported from it or "", and the variable or "".
+
+    Args:
+        code: the code, with inner functions and classes.
+    """
+    instructions = [one for one in dis.get_instructions(code) if one.opname not in _FOLLOWS_A_NAME]
+    module, imported = "", ""
+    names: Any = None
+    for position, instruction in enumerate(instructions):
+        kind, value = instruction.opname, instruction.argval
+        if kind == "IMPORT_NAME":
+            module, names, imported = str(value), instructions[position - 1].argval, ""
+            if names and "*" in names:
+                yield module, "*", "*"
+                module = ""
+        elif kind == "IMPORT_FROM":
+            imported = str(value)
+        elif kind.startswith("STORE_") and module:
+            alias = str(value[0] if isinstance(value, tuple) else value)
+            if names:
+                yield module, imported, alias
+            else:  # import a.b binds a, but import a.b as c binds a.b
+                yield module if imported or alias != module.partition(".")[0] else alias, "", alias
+                if not imported and module != alias:
+                    yield module, "", ""
+                module = ""
+        elif kind == "POP_TOP" and names:
+            module = ""
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _import_statements(constant)
 
 
 def _imports(code: types.CodeType) -> Iterator[str]:
@@ -133,7 +165,7 @@ def _imports(code: types.CodeType) -> Iterator[str]:
         if called and instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, str):
             yield instruction.argval
         if instruction.opname not in _BETWEEN_CALL_AND_ARGUMENT:
-            called = instruction.opname.startswith("LOAD_") and instruction.argval in _IMPORTING
+            called = instruction.opname.startswith("LOAD_") and instruction.argval in IMPORTING
         if instruction.opname == "IMPORT_NAME":
             package = str(instruction.argval)
             yield package

@@ -70,7 +70,7 @@ def checked(source, **options):
     names = dict.fromkeys(global_names(namespace["train"], namespace), 0)
     used = capture(FreeNames(needed={name: 0 for name in names if name in namespace}), namespace).values
     found = []
-    spec, notes = with_framework(spec, [namespace["train"], *used.values()], found)
+    spec, notes = with_framework(spec, [namespace["train"]], used, found)
     return spec, notes, [problem.render("python") for problem in found if problem.code != "missing"]
 
 
@@ -114,7 +114,10 @@ def test_what_needs_no_workers_of_its_own_trains_anywhere(package):
 OWN_MODULES = {
     "a module": {"own_fit.py": "import xgboost\ndef fit(): return xgboost"},
     "a function of a module": {"own_fit.py": "def fit():\n    from xgboost import f\n    return f"},
-    "a module behind it": {"own_fit.py": "from own_deep import fit", "own_deep.py": "import xgboost.sub\nfit = 1"},
+    "a module behind it": {
+        "own_fit.py": "from own_deep import fit",
+        "own_deep.py": "import xgboost.sub\nfit = xgboost.sub.f",
+    },
     "by its name": {"own_fit.py": "import importlib\ndef fit(): return importlib.import_module('xgboost')"},
     "a package": {
         "own_fit/__init__.py": "from .inner import fit",
@@ -147,21 +150,98 @@ def test_the_users_own_modules_are_searched(tmp_path, monkeypatch, packages, fil
                 del sys.modules[name]
 
 
-def test_a_function_of_the_users_own_module_needs_what_it_uses(tmp_path, monkeypatch, packages):
-    (tmp_path / "own_many.py").write_text(
-        "import xgboost\nimport lightgbm as lgb\n"
-        "def boost(): return xgboost.f()\n"
-        "class Base:\n    def fit(self): return lgb.f()\n"
-        "class Light(Base): pass\n"
-        "def first(config): return boost()\n"
-        "def second(config): return Light().fit()\n"
-    )
+MANY = {
+    "own_many/__init__.py": """
+        import xgboost
+        from . import deep
+        from .deep import third as renamed
+        import lightgbm as lgb
+        if __name__ == "__main__":
+            lgb.f()
+        def boost(): return xgboost.f()
+        class Base:
+            def fit(self): return lgb.f()
+        class Light(Base): pass
+        def first(config): return boost()
+        def second(config): return Light().fit()
+        def plain(config, train=None): return train
+    """,
+    "own_many/deep.py": """
+        try:
+            import jax
+        except ImportError:
+            jax = None
+        def third(config):
+            from . import sums
+            return sums.total(jax)
+        def plain(config): return 1
+        def anything(config): return globals()[config["name"]](config)
+    """,
+    "own_many/sums.py": "import xgboost.sub\ndef total(x): return x\ndef other(x): return xgboost.sub.f(x)",
+    "own_table.py": """
+        import xgboost, lightgbm
+        TABLE = {}
+        def keep(function):
+            TABLE[function.__name__] = function
+            return function
+        @keep
+        def boost(config): return xgboost.f()
+        def light(config): return lightgbm.f()
+    """,
+}
+"""Modules with code for several frameworks."""
+
+
+@pytest.mark.parametrize("use", ["captured", "captured, as m", "inside", "inside, from", "a function of it"])
+@pytest.mark.parametrize(
+    ("module", "name", "frameworks"),
+    [
+        ("own_many", "first", {"xgboost"}),
+        ("own_many", "second", {"lightgbm"}),
+        ("own_many", "plain", set()),
+        ("own_many", "renamed", {"jax"}),
+        ("own_many.deep", "third", {"jax"}),
+        ("own_many.deep", "plain", set()),
+        ("own_many.deep", "anything", {"jax"}),
+        ("own_table", "TABLE", {"xgboost"}),
+        ("own_table", "light", {"xgboost", "lightgbm"}),  # what decorators keep may be used
+    ],
+)
+def test_of_the_users_own_modules_what_is_used_counts(tmp_path, monkeypatch, packages, module, name, frameworks, use):
+    for file, text in MANY.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = {
+        "captured": f"import {module}\ndef train(config, train=1): return {module}.{name}(config)",
+        "captured, as m": f"import {module} as m\ndef train(config):\n    def inner(): return m.{name}(config)\n    return inner",
+        "inside": f"def train(config):\n    import {module} as m\n    return m.{name}(config)",
+        "inside, from": f"def train(config):\n    from {module} import {name} as f\n    return f(config)",
+        "a function of it": f"from {module} import {name} as f\ndef train(config): return f(config)",
+    }[use]
+    try:
+        spec, _, problems = checked(source)
+        assert spec.framework in (frameworks or {"torch"})
+        assert len(problems) == max(0, len(frameworks) - 1)
+    finally:
+        for one in [one for one in sys.modules if one.partition(".")[0] in ("own_many", "own_table")]:
+            del sys.modules[one]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "getattr(own_many, config['name'])(config)",
+        "use(own_many, config)",
+        "[own_many][0].first(config)",
+    ],
+)
+def test_a_module_whose_use_is_not_seen_counts_as_a_whole(tmp_path, monkeypatch, packages, code):
+    (tmp_path / "own_many.py").write_text("import xgboost, lightgbm\ndef first(c): xgboost\ndef second(c): lightgbm")
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        for name, framework in (("first", "xgboost"), ("second", "lightgbm")):
-            spec, _, problems = checked(f"from own_many import {name} as fit\ndef train(config): return fit(config)")
-            assert (spec.framework, problems) == (framework, [])
-        assert len(checked("import own_many\ndef train(config): return own_many.first(config)")[2]) == 1
+        source = f"import own_many\ndef use(module, config): module.second(config)\ndef train(config): return {code}"
+        assert len(checked(source)[2]) == 1
     finally:
         sys.modules.pop("own_many", None)
 
@@ -185,7 +265,7 @@ def test_horovod_is_refused_with_the_way_to_pytorch(packages):
 def test_a_trial_without_workers_may_import_anything(packages):
     spec, _ = make_spec({})
     found = []
-    assert with_framework(spec, [compile("import xgboost, jax, horovod", "x", "exec")], found) == (spec, [])
+    assert with_framework(spec, [compile("import xgboost, jax, horovod", "x", "exec")], {}, found) == (spec, [])
     assert not found
 
 
@@ -193,7 +273,7 @@ def test_a_framework_that_is_not_installed_is_said_with_its_extra(monkeypatch):
     monkeypatch.setattr("nbtune.launch.check_framework.find_spec", lambda name: None)
     found = []
     spec, _ = make_spec({"workers": 2, "framework": "tensorflow"})
-    with_framework(spec, [], found)
+    with_framework(spec, [], {}, found)
     text = found[0].render("python")
     assert "there is no package tensorflow and tf_keras" in text
     assert "pip install 'nbtune[tensorflow]'" in text
