@@ -7,7 +7,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -222,22 +222,8 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     """
     from nbtune.engine.storage.storage import Storage
 
-    options = {
-        name: value if isinstance(value, (int, float, str)) else _recorded(value)
-        for name in OPTIONS
-        if (value := getattr(spec, name)) not in (None, (), {})
-    }
-    for name in ("env", "worker_env"):  # values may be secret
-        if name in options:
-            options[name] = ", ".join(getattr(spec, name))
-    if spec.datasets:
-        options["datasets"] = ", ".join(spec.datasets)
-    if isinstance(spec.dataset_config, tuple):
-        options["dataset_config"] = ", ".join(spec.dataset_config)
-    elif spec.dataset_config is not None:
-        options["dataset_config"] = f"{type(spec.dataset_config).__name__}(…)"
-    if spec.callbacks:  # likewise
-        options["callbacks"] = ", ".join(type(callback).__name__ for callback in spec.callbacks)
+    given = {name: value for name in OPTIONS if (value := getattr(spec, name)) not in (None, (), {})}
+    options = {name: _recorded(name, value) for name, value in given.items()}
     if spec.several:
         options["metric"] = ",".join(objective.metric for objective in spec.several)
         options["mode"] = ",".join(objective.mode for objective in spec.several)
@@ -248,8 +234,22 @@ def recorded_options(spec: Spec) -> dict[str, int | float | str]:
     return options
 
 
-def _recorded(value: Any) -> str:
-    """Return the text of an option's value; of the user's own objects only the class, since they may have secrets."""
+_NAMES: Mapping[str, Callable[[Any], Iterable[str]]] = {
+    "env": list,  # values may be secret
+    "worker_env": list,
+    "datasets": list,  # the text of a data set has its first rows, for which Ray executes it
+    "dataset_config": lambda config: config if isinstance(config, tuple) else [f"{type(config).__name__}(…)"],
+    "callbacks": lambda callbacks: [type(one).__name__ for one in callbacks],
+}
+"""Options of which names are recorded, and what returns them."""
+
+
+def _recorded(name: str, value: Any) -> int | float | str:
+    """Return what is recorded of an option; of the user's own objects only the class, since they may have secrets."""
+    if name in _NAMES:
+        return ", ".join(_NAMES[name](value))
+    if isinstance(value, (int, float, str)):
+        return value
     if inspect.isroutine(value):
         return f"{value.__qualname__}(…)"
     package = type(value).__module__.partition(".")[0]

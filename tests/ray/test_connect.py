@@ -177,25 +177,27 @@ def first_server_killed(cluster: ForeignCluster) -> Iterator[list[int]]:
 
 
 def test_ray_client_runs_an_experiment(guarded: ForeignCluster, ray_folder: Path, tmp_path: Path) -> None:
-    """Also if the process that the server starts for this client dies at its start."""
+    """Also if the process that the server starts for this client dies at its start, and with a data set."""
     pytest.importorskip("grpc")
     code = (
         f"{SAY}\n"
         f"go({guarded.client!r})\n"
-        "import numpy, time\n"
+        "import numpy, pandas, ray.data, time\n"
         "big = numpy.ones(300_000)\n"
+        "data = ray.data.from_pandas(pandas.DataFrame({'a': [1.0, 2.0]}))\n"
         "def train(config):\n"
+        "    read = sum(row['a'] for row in nbtune.get_dataset_shard('train').iter_rows())\n"
         "    for i in range(1000):\n"
-        "        nbtune.report(y=config['x'] * big.sum())\n"
+        "        nbtune.report(y=config['x'] * big.sum() + read)\n"
         "        time.sleep(0.02)\n"
         "x = nbtune.tune(train, {'x': nbtune.grid_search([1, 2, 3])}, metric='y', mode='max',"
-        f" storage={str(tmp_path)!r}, wait=False)\n"
+        f" cpus=0.5, datasets={{'train': data}}, storage={str(tmp_path)!r}, wait=False)\n"
         "end = time.monotonic() + 90\n"
         "while x.history['trial'].nunique() < 2 and time.monotonic() < end:\n"
         "    time.sleep(0.02)\n"
         "x.stop()\n"
         "x.wait(60)\n"
-        "print(x.status, x.best.metrics['y'], len(x.df))\n"
+        "print(x.status, x.best.metrics['y'], len(x.df) >= 2)\n"
     )
     with first_server_killed(guarded) as killed:
         ended = python(code, tmp_path, HOME=str(guarded.home))
@@ -203,7 +205,7 @@ def test_ray_client_runs_an_experiment(guarded: ForeignCluster, ray_folder: Path
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.splitlines() == [
         f"Ray at {guarded.address}: 1 node, 2 CPUs, 0 GPUs",
-        "stopped 600000.0 3",
+        "stopped 600003.0 True",
     ]
 
 

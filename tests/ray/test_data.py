@@ -27,6 +27,14 @@ from tests.ray.test_train import wait_until_free
 HALF = {"workers": 2, "cpus": 0.5}
 
 
+@pytest.fixture(autouse=True)
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set must not be shown in the kernel: its text has its first rows, for which Ray executes it."""
+    import ray.data
+
+    monkeypatch.setattr(ray.data.Dataset, "__repr__", lambda self: pytest.fail("the data set is executed"))
+
+
 @pytest.fixture(scope="module")
 def rows(cluster: Any) -> Any:
     """Returns a data set of 20 rows, which tasks of Ray Data make."""

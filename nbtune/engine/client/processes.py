@@ -227,7 +227,8 @@ def _forget_others() -> None:
 
 
 def _connection() -> tuple[str, str]:
-    if not ray.is_initialized():
-        return "", ""
-    context = ray.get_runtime_context()
-    return context.gcs_address, context.get_job_id()
+    with suppress(RuntimeError):  # the kernel disconnects meanwhile
+        if ray.is_initialized():
+            context = ray.get_runtime_context()
+            return context.gcs_address, context.get_job_id()
+    return "", ""
