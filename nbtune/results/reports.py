@@ -191,6 +191,32 @@ class Reports:
         valid: np.ndarray = rows[valid_iterations(iteration[rows])]
         return valid
 
+    def times_at(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the iterations and the seconds of reports.
+
+        Args:
+            rows: the numbers of the reports.
+        """
+        with self._lock:
+            _, (_, iteration, time_s) = self._keys_since(0)
+            return iteration[rows], time_s[rows]
+
+    def values_at(self, metric: str, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers that reports have as a metric, float64; NaN where there is none.
+
+        Args:
+            metric: its name.
+            rows: the numbers of the reports, ascending.
+        """
+        with self._lock:
+            column, found = self._metrics.get(metric), np.full(len(rows), np.nan)
+            if column is not None and len(rows):
+                known, values = column.numbers(int(rows[0]))
+                place = np.searchsorted(known, rows)
+                has_value = np.append(known, -1)[place] == rows
+                found[has_value] = values[place[has_value]]
+            return found
+
     def metrics_at(self, trial: int, iterations: Collection[int]) -> dict[int, dict[str, Any]]:
         """Return the metrics of reports of one trial: iteration -> metric -> value; none without that report.
 

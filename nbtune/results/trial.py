@@ -255,6 +255,20 @@ class Trial:
             logs(where, folder, self._experiment._store.workers.ranks(self.id), tail, rank) if where and folder else ""
         )
 
+    def _end_of_log(self, lines: int, rank: int | None) -> tuple[str, int]:
+        """Return the last lines of its output, for each worker, and about how many bytes of it are before them."""
+        from nbtune.results.logs import size
+
+        text = self.logs(lines, rank)
+        where, folder, ranks = (
+            self._experiment.where,
+            self._state.folder,
+            self._experiment._store.workers.ranks(self.id),
+        )
+        if not where or not folder or text.count("\n") < lines:
+            return text, 0
+        return text, max(0, size(where, folder, ranks, rank) - len(text.encode("utf-8", "replace")))
+
     def stop(self) -> None:
         """End this trial. Its resources become available to the next one. Nothing happens if it is over.
 

@@ -637,6 +637,36 @@ def test_a_trial_is_cloned_with_changes(preview: Preview) -> None:
     expect(other.get_by_label("from its checkpoint")).to_be_hidden()  # it has none
 
 
+def test_the_detail_has_results_and_a_log_that_follows_its_end(preview: Preview) -> None:
+    page = preview(20)
+    row(page, 8).dblclick()
+    detail = page.get_by_role("region", name="Trial 8")
+    line = detail.get_by_role("row", name=re.compile("^accuracy"))
+    expect(line.get_by_role("img", name=re.compile(r"accuracy: from 0\.\d+ to 0\.8454"))).to_be_visible()
+    expect(detail).to_contain_text("best accuracy: iteration 27, 1.35 s")
+    expect(detail).to_contain_text("3 checkpoints of iteration 10, 20, 30")
+    expect(detail).to_contain_text("it became a copy of trial 1")
+    log = detail.get_by_role("region", name="log")
+    expect(log).to_contain_text("epoch 30")
+    page.wait_for_function(
+        "e => e.scrollTop > 0 && e.scrollHeight - e.clientHeight - e.scrollTop < 4", arg=log.element_handle()
+    )
+    detail.get_by_role("searchbox", name="Filter the log").fill("EPOCH 2")
+    expect(log).to_have_text(re.compile("^epoch 2\nepoch 20\n"))
+    expect(detail).to_contain_text("11 of 30 lines")
+    page.keyboard.press("Escape")
+    expect(log).to_contain_text("epoch 30")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for name, text in {"Copy": "{", "Copy as": "lr = ", "Make a cell": "# trial 8 of example"}.items():
+        detail.get_by_role("button", name=re.compile(f"^{name}")).first.click()
+        page.wait_for_function("text => navigator.clipboard.readText().then(one => one.startsWith(text))", arg=text)
+    expect(detail).to_contain_text("copied: paste it into a new cell")
+    row(page, 7).dblclick()
+    expect(page.get_by_role("region", name="Trial 7")).to_contain_text("12 kB above are left out")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("grid", name="Trials")).to_be_focused()
+
+
 def test_values_that_look_like_markup_are_text(preview: Preview) -> None:
     page = preview("errors")
     row(page, 0).dblclick()

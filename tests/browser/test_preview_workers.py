@@ -39,8 +39,8 @@ def asked(page: Page) -> list[int | None]:
 def test_a_straggler_is_marked(preview: Preview) -> None:
     detail = opened(preview("workers", height=1500))
     expect(workers(detail)).to_have_count(4)
-    expect(detail.get_by_role("heading").first).to_have_text("4 workers; straggler: rank 2")
-    expect(detail.get_by_role("columnheader")).to_have_text(
+    expect(detail.get_by_role("heading", name="workers")).to_have_text("4 workers; straggler: rank 2")
+    expect(detail.get_by_role("table", name="Workers").get_by_role("columnheader")).to_have_text(
         ["rank", "node", "GPU", "iteration", "seconds", "waited (s)", "CPU (s)", "accuracy"]
     )
     said = [(line.locator("th").inner_text(), "straggler" in line.inner_text()) for line in workers(detail).all()]
@@ -60,7 +60,7 @@ def test_the_log_of_one_worker_is_chosen_by_keyboard(preview: Preview) -> None:
     expect(log(detail)).to_contain_text("--- rank 3 ---")
     choice = detail.get_by_role("combobox", name="rank")
     assert choice.locator("option").all_inner_texts() == ["all", "0", "1", "2", "3"]
-    detail.get_by_role("button", name="Copy").focus()
+    detail.get_by_role("button", name="Make a cell").focus()
     page.keyboard.press("Tab")
     expect(choice).to_be_focused()
     page.keyboard.press("2")
@@ -90,7 +90,7 @@ def test_64_workers_scroll_below_their_header(preview: Preview) -> None:
     expect(workers(detail).last).to_be_in_viewport()
     page.wait_for_function("box => box.scrollTop > 0", arg=box.element_handle())
     place = "one => one.getBoundingClientRect().top"
-    head = detail.get_by_role("columnheader").first
+    head = box.get_by_role("columnheader").first
     assert abs(head.evaluate(place) - box.evaluate(place)) < 3
     assert box.evaluate("one => one.getBoundingClientRect().height") <= 200
 
@@ -120,12 +120,12 @@ def test_names_of_nodes_and_metrics_are_never_markup(preview: Preview) -> None:
     )
     expect(workers(detail)).to_have_count(1)
     assert workers(detail).first.locator("td").all_inner_texts() == [HOSTILE, HOSTILE, "1", "1", "–", "1", HOSTILE]
-    expect(detail.get_by_role("columnheader").last).to_have_text(HOSTILE)
+    expect(detail.get_by_role("table", name="Workers").get_by_role("columnheader").last).to_have_text(HOSTILE)
     assert page.evaluate("window.hacked") is None
 
 
 def test_a_trial_that_is_not_distributed_has_no_workers(preview: Preview) -> None:
     detail = opened(preview(20, height=1500))
     expect(log(detail)).to_contain_text("epoch 1")
-    expect(detail.get_by_role("table")).to_have_count(0)
+    expect(detail.get_by_role("table", name="Workers")).to_have_count(0)
     expect(detail.get_by_role("combobox")).to_have_count(0)

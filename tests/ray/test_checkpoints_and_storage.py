@@ -33,6 +33,7 @@ def test_dictionary_checkpoints_are_restored(run: Any, saving: Any) -> None:
     assert torch.equal(best.checkpoint.load()["weights"], torch.full((3,), 3.0))
     assert [checkpoint["step"] for checkpoint in best.checkpoints] == [0, 1, 2, 3]
     assert experiment.df.loc[best.id, "checkpoint"] == best.checkpoint.path
+    assert best.logs() == ""  # without Ray's messages that a checkpoint was created
 
 
 def test_folder_checkpoints_are_restored(run: Any) -> None:

@@ -1,7 +1,7 @@
 // Replaces the kernel in the preview: plays a scenario's events, sends the widgets' messages and answers theirs.
 
 import { execute } from "./commands.js";
-import { headerState, points, table, update } from "./messages.js";
+import { headerState, points, results, table, update } from "./messages.js";
 import { source } from "./text.js";
 import { printed, workers } from "./workers.js";
 
@@ -94,7 +94,7 @@ export class Kernel {
     } else if (message.type === "detail" && trial) {
       const config = Object.entries(trial.config).map(([name, value]) => `${source(name)}: ${source(value)}`);
       const count = this.scenario.workers;
-      const log = `epoch 1\nepoch 2\n${trial.config.note ?? ""}`;
+      const log = `${Array.from({ length: trial.at }, (_, i) => `epoch ${i + 1}`).join("\n")}\n${trial.config.note ?? ""}`;
       model.receive({
         type: "detail",
         id: message.id,
@@ -102,6 +102,13 @@ export class Kernel {
         config: `{${config.join(",\n ")}}`,
         traceback: trial.status === "failed" ? trial.traceback : null,
         checkpoint: trial.number % 2 === 0,
+        results: results(trial, this.scenario),
+        origin: trial.number % 3 === 2 ? ["after iteration 4 it became a copy of trial 1 at its iteration 6"] : [],
+        lines: config
+          .map((line) => `${line.slice(1, line.indexOf('"', 1))} = ${line.slice(line.indexOf(": ") + 2)}`)
+          .join("\n"),
+        cell: `# trial ${trial.number} of example\nlr = ${trial.config.lr}`,
+        missing: trial.number % 2 ? 12_345 : 0,
         rank: message.rank,
         log: count ? printed(count, message.rank) : trial.number % 5 === 4 ? null : log,
         workers: workers(trial, this.scenario),

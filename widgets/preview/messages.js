@@ -47,6 +47,36 @@ function bestValue(trial, { metric, mode }) {
 }
 
 /**
+ * Return the results of a trial in its detail; null before its first report.
+ * @param {PlayedTrial} trial
+ * @param {Scenario} scenario
+ */
+export function results(trial, scenario) {
+  if (!trial.at) return null;
+  const best = scenario.objectives.length > 1 ? null : bestValue(trial, scenario);
+  const x = Array.from({ length: trial.at }, (_, i) => i + 1);
+  const y = (/** @type {string} */ name) =>
+    trial.values[name].slice(0, trial.at).map((one) => (Number.isFinite(one) ? one : null));
+  const saved = trial.number % 2 ? [] : x.filter((i) => i % 10 === 0);
+  return {
+    last: [trial.at, trial.at * scenario.seconds],
+    best: best && [best.iteration, best.iteration * scenario.seconds],
+    label: `best ${scenario.metric}`,
+    value: best?.value ?? "",
+    checkpoints: saved,
+    kept: saved.at(-1) ?? null,
+    metrics: Object.keys(trial.values).map((name) => [
+      name,
+      cell(value(trial, name)),
+      best ? cell(trial.values[name][best.iteration - 1]) : "",
+      x,
+      y(name),
+    ]),
+    more: 0,
+  };
+}
+
+/**
  * Return the best trial by the best value that each has reported.
  * @param {PlayedTrial[]} trials
  * @param {Scenario} scenario

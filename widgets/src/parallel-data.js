@@ -20,8 +20,14 @@ const SPECIAL = ["NaN", "Infinity", "-Infinity"];
 /** @param {Cell} cell */
 const isNumber = (cell) => typeof cell === "number" && Number.isFinite(cell);
 
+/** The text of None, and of a missing value. */
+const NONE = "None";
+
 /** @param {Cell} cell */
-export const categoryOf = (cell) => (cell == null ? "none" : typeof cell === "number" ? format(cell) : String(cell));
+const isMissing = (cell) => cell === null || cell === undefined || cell === "";
+
+/** @param {Cell} cell */
+export const categoryOf = (cell) => (isMissing(cell) ? NONE : format(cell));
 
 /**
  * Shorten text in its middle: names often differ only at their ends.
@@ -51,7 +57,7 @@ export function axisOf(column, cells) {
   const { key, label, choices, log } = column;
   const numbers = /** @type {number[]} */ (cells.filter(isNumber));
   const isText = (/** @type {Cell} */ cell) =>
-    cell != null && typeof cell !== "number" && !SPECIAL.includes(String(cell));
+    !isMissing(cell) && typeof cell !== "number" && !SPECIAL.includes(String(cell));
   if (choices || !numbers.length || cells.some(isText)) {
     const others = cells.filter((cell) => !choices?.includes(/** @type {any} */ (cell)));
     if (others.every(isNumber)) others.sort((a, b) => Number(a) - Number(b));
@@ -82,7 +88,7 @@ export function axisOf(column, cells) {
     range: [none ?? low, high],
     none,
     ticks: plotlyTicks ? null : marks.map((value) => [place(value), format(value)]),
-    ends: [none === null ? (single ? "" : format(least)) : "none", single ? "" : format(greatest)],
+    ends: [none === null ? (single ? "" : format(least)) : NONE, single ? "" : format(greatest)],
   };
 }
 

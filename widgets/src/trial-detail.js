@@ -1,8 +1,11 @@
-// The panel below the table: a trial's error, workers, configuration and log. See ../README.md.
+// The panel below the table: a trial's error, results, workers, configuration and log. See ../README.md.
 
-import { asShown, make, showText } from "./page.js";
+import { make, showText } from "./page.js";
+import { makeConfiguration } from "./trial-configuration.js";
 import { makeForm } from "./trial-form.js";
+import { makeLog } from "./trial-log.js";
 import { pointColumns } from "./trial-point.js";
+import { makeResults } from "./trial-results.js";
 import { makeStatus, showStatus } from "./trial-status.js";
 import { sendCommand, sendPoint } from "./trial-store.js";
 import { makeRanks, makeWorkers } from "./trial-workers.js";
@@ -24,18 +27,19 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
   const title = make("strong");
   const status = makeStatus();
   const close = make("button", { type: "button", className: "nbt-close", textContent: "Close" });
-  const copy = make("button", { type: "button", className: "nbt-copy", textContent: "Copy" });
-  const copied = make("small", { role: "status" });
   const waiting = make("p", { textContent: WAITING });
   const workers = makeWorkers();
   const ranks = makeRanks();
-  const [traceback, data, config, log] = [make("pre"), make("pre"), make("pre"), make("pre")];
+  const [traceback, data] = [make("pre"), make("pre")];
+  const log = makeLog(on, ranks.root);
+  const results = makeResults();
+  const configuration = makeConfiguration(on);
   const sections = [
     make("div", {}, [make("h4", { textContent: "Error" }), traceback]),
+    results.root,
     workers.root,
     make("div", {}, [make("h4", { textContent: "Data" }), data]),
-    make("div", {}, [make("h4", {}, ["Configuration ", copy, " ", copied]), config]),
-    make("div", {}, [make("h4", {}, ["Log ", ranks.root]), log]),
+    configuration.root,
   ];
   const clone = make("button", {
     type: "button",
@@ -46,7 +50,13 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
   const reason = make("small");
   const header = make("header", {}, [title, status.word, reason, status.acts, clone, close]);
   const form = makeForm(store, (...point) => sendPoint(model, store, ...point), on, `${id}-clone`);
-  const panel = make("section", { className: "nbt-detail", hidden: true }, [header, form.root, waiting, ...sections]);
+  const panel = make("section", { className: "nbt-detail", hidden: true }, [
+    header,
+    form.root,
+    waiting,
+    ...sections,
+    log.root,
+  ]);
 
   let requested = ""; // the trial and its status when its detail was last requested
   let timer = 0;
@@ -77,10 +87,11 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     if (trial !== state.open) {
       closeForm();
       ranks.reset();
+      log.reset();
+      configuration.reset();
     }
     state.open = trial;
     requested = "";
-    copied.textContent = "";
     window.clearInterval(timer);
     if (trial !== null) timer = window.setInterval(guarded("log", refresh), REFRESH_INTERVAL);
   }
@@ -102,39 +113,18 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     showText(traceback, detail?.traceback ?? "");
     showText(reason, detail?.reason ?? "");
     showText(data, detail?.data ?? "");
-    showText(config, detail?.config ?? "");
+    results.draw(detail?.results, detail?.origin ?? []);
+    configuration.draw(detail);
     workers.draw(detail?.workers);
     ranks.draw(detail?.workers?.ranks ?? []);
-    if (!detail) showLog("");
+    if (!detail) log.show("");
     else if (detail.rank === ranks.chosen())
-      showLog(detail.log || "nothing printed"); // the log of another rank is out of date
-    else if (refusal) showLog("");
-    for (const section of sections) section.hidden = section.lastElementChild.hidden;
-  }
-
-  /**
-   * Show a log. A panel that is scrolled to its end stays there; appending keeps the user's selection.
-   * @param {string} output
-   */
-  function showLog(output) {
-    const [known, text] = [log.textContent, asShown(output)];
-    if (text === known) return;
-    const below = panel.scrollHeight - panel.clientHeight - panel.scrollTop;
-    const follow = known !== "" && panel.scrollTop > 0 && below < 2;
-    if (known && text.startsWith(known)) log.append(text.slice(known.length));
-    else showText(log, text);
-    if (follow) panel.scrollTop = panel.scrollHeight;
-  }
-
-  async function copyConfig() {
-    let done = true;
-    try {
-      await navigator.clipboard.writeText(config.textContent); // undefined on a page without https
-    } catch {
-      getSelection()?.selectAllChildren(config);
-      done = document.execCommand("copy");
+      log.show(detail.log || "nothing printed", detail.missing); // the log of another rank is out of date
+    else if (refusal) log.show("");
+    for (const section of sections) {
+      const content = /** @type {HTMLElement[]} */ ([...section.children].slice(1));
+      if (section !== results.root) section.hidden = content.every((part) => part.hidden);
     }
-    copied.textContent = done ? "copied" : "selected: press Ctrl+C to copy";
   }
 
   /** Close the form. */
@@ -143,9 +133,8 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     clone.ariaExpanded = "false";
   }
 
-  on(copy, "click", copyConfig);
   on(ranks.select, "change", () => {
-    showLog(WAITING);
+    log.show(WAITING);
     if (state.open !== null) request(state.open);
   });
   on(status.stop, "click", () => state.open !== null && sendCommand(model, store, state.open, "stop"));

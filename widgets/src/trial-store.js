@@ -10,7 +10,8 @@ import { nextCommand } from "./trial-status.js";
 /** @typedef {import("./trial-status.js").Command} Command */
 /** @typedef {import("./trial-status.js").PendingCommand} PendingCommand */
 /** @typedef {{trial: number, config: string, checkpoint: boolean, traceback: string | null, reason: string, rank: number | null,
- *   log: string | null, data?: string | null, workers: import("./trial-ranks.js").Workers | null}} Detail */
+ *   log: string | null, data?: string | null, workers: import("./trial-ranks.js").Workers | null, missing?: number, origin?: string[],
+ *   lines?: string, cell?: string, results?: import("./trial-numbers.js").Results | null}} Detail */
 /** @typedef {ReturnType<typeof createStore>} Store */
 /** @typedef {ReturnType<typeof initialState>} State */
 

@@ -4,6 +4,7 @@ import { asShown, make, showText } from "./page.js";
 import { makeChooser } from "./trial-chooser.js";
 import { arrange, exportedRows } from "./trial-columns.js";
 import { parseFilter } from "./trial-filter.js";
+import { copyText } from "./write-cell.js";
 
 /** @typedef {import("./lifecycle.js").View} View */
 /** @typedef {import("./trial-columns.js").Arrangement} Arrangement */
@@ -14,26 +15,6 @@ const DONE = 1500; // milliseconds that a button says what it has done
 
 /** @param {number} count */
 const grouped = (count) => count.toLocaleString("en-US");
-
-/**
- * Put a text on the clipboard. Returns whether it is there.
- * @param {string} text
- */
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text); // undefined on a page without https
-    return true;
-  } catch {
-    const area = make("textarea", { value: text, readOnly: true, className: "nbt-sr" });
-    const before = /** @type {HTMLElement | null} */ (document.activeElement);
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    before?.focus({ preventScroll: true });
-    return done;
-  }
-}
 
 /**
  * Offer a text as a file.
@@ -127,8 +108,11 @@ export function makeTools({ model, on }, store, state, id, rows, changed) {
   async function copyRows() {
     if (copy.textContent !== "Copy") return;
     const { text, count } = chosenRows("\t");
-    const copied = await copyText(text);
-    say(copy, copied ? "✓" : "✗", copied ? `${count} rows copied` : "the browser does not allow copying");
+    const copied = await copyText(text).then(
+      () => true,
+      () => false,
+    );
+    say(copy, copied ? "✓" : "✗", copied ? `${count} rows copied` : "the browser does not permit copying");
   }
 
   on(filter, "input", () => {

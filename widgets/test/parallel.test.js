@@ -53,10 +53,11 @@ test("ticks are round numbers; a single value is the only tick", () => {
     [none.ticks?.map(([at]) => at), none.ends],
     [
       [0, 2, 4, 6, 8],
-      ["none", "8"],
+      ["None", "8"],
     ],
   );
-  assert.deepEqual(axisOf(param("x"), [3, null]).ends, ["none", ""]);
+  assert.deepEqual(axisOf(param("x"), [3, null]).ends, ["None", ""]);
+  assert.deepEqual(axisOf(param("x"), [3, "", 4]).ends, ["None", "4"], "a cell without a value");
   assert.ok(roundLogBetween(1e-30, 1).length <= 7);
   assert.deepEqual(roundLogBetween(0.001, 0.1), [0.001, 0.01, 0.1]);
 });
@@ -70,12 +71,12 @@ test("a trial without a value of a parameter is below the others", () => {
 
 test("text, booleans and choices are categories in their order", () => {
   const axis = axisOf(param("act", { choices: ["relu", null, "gelu"] }), ["gelu", null, "new", "relu"]);
-  assert.deepEqual(axis.categories, ["relu", "none", "gelu", "new"]);
+  assert.deepEqual(axis.categories, ["relu", "None", "gelu", "new"]);
   assert.deepEqual(axis.values, [2, 1, 3, 0]);
   assert.deepEqual(axisOf(param("hidden", { choices: [64, 128] }), [128, 96, 64]).categories, ["64", "128", "96"]);
-  assert.deepEqual(axisOf(param("flag"), [true, false]).categories, ["true", "false"]);
+  assert.deepEqual(axisOf(param("flag"), [true, false]).categories, ["True", "False"]);
   assert.equal(axisOf(param("mixed"), [1, "auto"]).kind, "categories");
-  assert.equal(categoryOf(undefined), "none");
+  assert.equal(categoryOf(undefined), "None");
 });
 
 test("trials without a finite value of the metric are left out", () => {

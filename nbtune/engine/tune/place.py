@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -26,12 +27,13 @@ _MAX_END_S = 60.0  # seconds in which an experiment ends its trials
 
 
 def prepare_process(payload: TrialPayload) -> None:
-    """Set the environment variables of the trial in this process.
+    """Set the environment variables of the trial in this process, and keep Ray's messages out of its output.
 
     Args:
         payload: what the driver gives to each trial.
     """
     set_variables(payload.environment)
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # it logs each checkpoint that was created
     if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
         # Ray leaves all GPUs visible to a process that requests none, including those of other trials.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pprint
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,20 +10,19 @@ from typing import Any, Protocol
 import ipywidgets
 
 from nbtune.errors import ExperimentError, NbtuneError
-from nbtune.results.data import read_text
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.shown import shown
 from nbtune.views.base.channel import BaseWidget, ErrorLog, answer_to
 from nbtune.views.base.polling import VISIBLE_TIMEOUT
 from nbtune.views.live.commands import CommandHandlers, ControllableExperiment
+from nbtune.views.live.detail import detail_of
 from nbtune.views.live.front import FrontPoints, one_line
 from nbtune.views.live.marks import curve_marks
 from nbtune.views.live.points import CurvePoints
 from nbtune.views.live.rows import TableRows
 from nbtune.views.live.state import header_state
 from nbtune.views.live.widgets import Curves, Header, Parallel, Pareto, Trials
-from nbtune.views.live.workers import workers_of
 from nbtune.views.text import status_of
 
 __all__ = ["Dashboard", "ObservableExperiment"]
@@ -33,8 +31,6 @@ _MIN_PAUSE = 0.05  # seconds between two updates: faster ones cannot be seen
 _PAUSE_RATIO = 9  # the pause is this many times as long as the update: the kernel's time is the user's
 _ALIVE_INTERVAL = 2.0  # seconds after which the browser gets a message even if nothing has changed
 _PLOTLY_TIMEOUT = 3.0  # seconds without a message of the browser, after which plotly.js is sent unasked
-_LOG_LINES = 200  # lines of a trial's log in its detail, for all its workers together
-_MIN_LOG_LINES = 5  # lines per worker
 _MAX_DETAILED = 20  # running and selected trials whose curves have all their detail, each
 
 
@@ -305,21 +301,4 @@ class Dashboard(ipywidgets.VBox):
         trial = self._experiment.trials.get(number)
         if trial is None:
             raise ExperimentError(f"there is no trial {number}")
-        workers = workers_of(self._store, trial.id)
-        shares = len(workers["ranks"]) if workers and rank is None else 1
-        try:
-            log = trial.logs(max(_LOG_LINES // shares, _MIN_LOG_LINES), rank)
-        except NbtuneError as error:
-            log = str(error)
-        return {
-            "type": "detail",
-            "trial": trial.id,
-            "config": pprint.pformat(trial.config, sort_dicts=False),
-            "checkpoint": bool(trial.checkpoints),
-            "traceback": trial.error or trial.note or None,
-            "reason": trial.reason,
-            "rank": rank,
-            "log": log,
-            "workers": workers,
-            "data": read_text(trial._state, self._store.metadata) or None,
-        }
+        return detail_of(self._store, trial, rank)

@@ -1,11 +1,13 @@
 """The dashboard: what it sends to the browser, and how it answers."""
 
+import json
 import math
 import threading
 import time
 
 import pytest
 
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReconfigured, TrialReported
 from nbtune.errors import ExperimentError
 from nbtune.results.experiment import Experiment
 from nbtune.results.progress import time_left
@@ -120,6 +122,47 @@ def test_the_detail_of_a_failed_trial(sent):
     assert not detail["log"]
     assert (detail["workers"], detail["data"]) == (None, None)
     assert detail["checkpoint"] is False
+    results = detail["results"]
+    history = dashboard._experiment.trials[2].history
+    assert results["last"] == [2, pytest.approx(history.time_s.iloc[-1])]
+    top = history.accuracy.idxmax()
+    assert results["best"] == [top + 1, pytest.approx(history.time_s[top])]
+    assert [(name, last, best) for name, last, best, *_ in results["metrics"]] == [
+        (name, history[name].iloc[-1], history[name][top]) for name in ("accuracy", "loss")
+    ]
+    assert results["metrics"][0][3] == [1, 2]
+    assert results["metrics"][0][4] == pytest.approx(history.accuracy.tolist(), rel=1e-4)
+    assert (results["checkpoints"], results["kept"], detail["origin"], detail["missing"]) == ([], None, [], 0)
+    assert detail["cell"].startswith("# trial 2 of example\nconfig = {'lr': 0.")
+
+
+def test_the_curves_of_a_detail_have_gaps_and_few_points(sent):
+    events = [
+        ExperimentUpdated(metadata={"status": "running", "metric": "loss", "mode": "min", "name": "x"}),
+        *(TrialAdded(trial, 1.0, ray_id=f"t_{trial}", config={"lr": 1}, folder="") for trial in (0, 1)),
+        *(
+            TrialReported(trial, 2.0, i, float(i), metrics={"loss": math.nan if i == 5 else 1 / i, "note": "text"})
+            for i in range(1, 2001)
+            for trial in (0, 1)
+        ),
+        TrialReconfigured(1, 3.0, 2000, config={"lr": 2}, source=0, source_iteration=1990),
+        ExperimentUpdated(metadata={"status": "finished"}),
+    ]
+    dashboard = replay(events).dashboard
+    ask(part(dashboard, "Trials"), type="detail", trial=1)
+    ((_, detail, _),) = [one for one in sent if one[1]["type"] == "detail"]
+    json.dumps(detail, allow_nan=False)
+    loss, note = detail["results"]["metrics"]
+    assert len(loss[3]) == len(loss[4]) <= 82
+    assert (loss[3][0], loss[3][-1], loss[4][0]) == (1, 2000, 1.0)
+    assert note[1:] == ["text", "text", [], []]
+    assert detail["results"]["best"] == [2000, 2000.0]
+    assert detail["origin"] == ["after iteration 2000 it became a copy of trial 0 at its iteration 1990"]
+    few = replay([*events[:3], *events[3:23], events[-1]]).dashboard
+    sent.clear()
+    ask(part(few, "Trials"), type="detail", trial=0)
+    ((_, detail, _),) = [one for one in sent if one[1]["type"] == "detail"]
+    assert detail["results"]["metrics"][0][4][4] is None
 
 
 def test_errors_of_the_browser_reach_python(sent):
@@ -212,8 +255,10 @@ def test_the_detail_of_a_distributed_trial(sent, tmp_path):
     found = detail()
     assert found["rank"] is None
     assert found["log"].splitlines() == [
-        line for rank in (0, 1) for line in [f"--- rank {rank} ---", *[f"epoch 1 of {rank}"] * 100]
+        line for rank in (0, 1) for line in [f"--- rank {rank} ---", *[f"epoch 1 of {rank}"] * 200]
     ]
+    above = 2 * 100 * len("epoch 1 of 0\n")
+    assert above - 40 < found["missing"] <= above  # less the lines with the ranks
     assert found["workers"] == {
         "ranks": [0, 1],
         "metric": "accuracy",
@@ -223,7 +268,8 @@ def test_the_detail_of_a_distributed_trial(sent, tmp_path):
         ],
     }
     found = detail(rank=1)
-    assert (found["rank"], found["log"]) == (1, "epoch 1 of 1\n" * 200)
+    assert (found["rank"], found["log"]) == (1, "epoch 1 of 1\n" * 300)
+    assert found["missing"] == 0
     assert "the ranks of this trial are 0 to 1" in detail(rank=2)["log"]
 
 
