@@ -130,6 +130,27 @@ for name, case in CASES.items():
 """
 
 
+def test_the_workers_of_xgboost_read_a_data_set(run: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        import ray.train
+        import xgboost
+        from ray.train.xgboost import RayTrainReportCallback
+
+        frame = ray.train.get_dataset_shard("train").materialize().to_pandas()
+        rows = xgboost.DMatrix(frame[["x"]], frame["y"])
+        print(f"{len(frame)} rows, {xgboost.collective.get_world_size()} processes")
+        report = RayTrainReportCallback({"loss": "train-rmse"})
+        xgboost.train({"nthread": 1}, rows, num_boost_round=3, evals=[(rows, "train")], callbacks=[report])
+
+    data = ray.data.from_items([{"x": x, "y": 2 * x} for x in range(20)])
+    trial = run(train, {"rate": 1}, **OPTIONS, datasets={"train": data}).wait(300).trials[0]
+    assert trial.status == "finished", trial.error
+    assert [trial.logs(rank=rank).splitlines()[0] for rank in range(2)] == ["10 rows, 2 processes"] * 2
+    assert trial.data["rows"].tolist() == [10, 10]
+    losses = trial.history["loss"].tolist()
+    assert losses[2] < losses[0]
+
+
 def test_the_workers_are_on_two_nodes(tmp_path: Path) -> None:
     output = run_program(ON_TWO_NODES, tmp_path, 800)
     assert output == [f"{name} finished True True [True, True] None" for name in CASES]

@@ -11,17 +11,20 @@ def together(config):
     import torch, torch.distributed as dist
 
     checkpoint = nbtune.get_checkpoint()
+    rows = sum(1 for row in nbtune.get_dataset_shard("train").iter_rows())
     for step in range(checkpoint["step"] + 1 if checkpoint else 0, 1000):
         dist.all_reduce(torch.ones(1))
         time.sleep(0.1)
         place = ray.get_runtime_context().get_node_id()
-        nbtune.report(step=step, place=place, checkpoint={"step": step} if nbtune.get_context().get_world_rank() == 0 else None)
+        nbtune.report(step=step, place=place, rows=rows, checkpoint={"step": step} if nbtune.get_context().get_world_rank() == 0 else None)
+
+import ray.data
 
 experiment = nbtune.tune(
-    together, {"a": nbtune.grid_search([1, 2])}, workers=2, placement_strategy="STRICT_SPREAD",
-    max_failures=3, storage=STORAGE, wait=False,
+    together, {"a": nbtune.grid_search([1, 2])}, workers=2, cpus=0.5, placement_strategy="STRICT_SPREAD",
+    max_failures=3, storage=STORAGE, wait=False, datasets={"train": ray.data.from_items([{"x": x} for x in range(10)])},
 )
-say(experiment.plan.concurrent)
+say(experiment.plan.concurrent, experiment.plan.data_cpus)
 
 def reported(more):
     reached = {number: trial.metrics.get("step", -1) for number, trial in experiment.trials.items()}
@@ -42,6 +45,7 @@ for trial in experiment.trials.values():
     history = trial.history
     steps = list(range(len(history)))
     say(list(history["iteration"] - 1) == steps, list(history["step"]) == steps)
+    say(trial.worker_history["rows"].unique().tolist())
 experiment.stop()
 experiment.wait(60)
 say(experiment.status)
@@ -54,12 +58,14 @@ say("free")
 def test_workers_on_several_nodes_survive_the_loss_of_one(tmp_path: Path) -> None:
     output = run_program(BODY, tmp_path, 500, "torch")
     assert output == [
-        "2",
+        "2 1",
         "cheap safe_node",
         "cheap safe_node",
         "1 1",
         "True True",
+        "[5]",
         "True True",
+        "[5]",
         "stopped",
         "free",
     ]
