@@ -386,6 +386,21 @@ def test_a_refused_stop_shows_the_reason(preview: Preview) -> None:
     expect(row(page, trial).get_by_role("button", name=re.compile("Stop"))).to_be_enabled()
 
 
+def test_without_a_kernel_nothing_can_be_pressed(preview: Preview) -> None:
+    page = preview(20, live="half")
+    trial = page.evaluate("preview.kernel.trials.find(one => one.status === 'running').number")
+    row(page, trial).dblclick()
+    expect(page.locator("#trials section")).to_contain_text("Results")
+    page.evaluate("for (const { model } of Object.values(preview.widgets)) model.emit('comm_live_update')")
+    stop = button(page, "trials", f"Stop trial {trial}$").first
+    for one in (stop, button(page, "trials", "Add a point"), button(page, "trials", "Clone")):
+        expect(one).to_have_attribute("aria-disabled", "true")
+        one.click(force=True)
+    expect(page.get_by_role("combobox", name="metric")).to_be_disabled()
+    expect(page.get_by_role("form", name=re.compile("point|clone"))).to_have_count(0)
+    assert received(page, "trials", "stop") == []
+
+
 def test_a_missed_message_is_requested_again(preview: Preview) -> None:
     page = preview(20, live="half")
     page.evaluate(

@@ -5,7 +5,6 @@
 /** @typedef {{x: Float64Array, y: Float64Array, trials: number[], starts: number[]}} Joined */
 
 /** @typedef {[trial: number, iteration: number, time_s: number, value: number, source: number, sourceIteration: number]} Copy */
-/** @typedef {[at: number, unit: string, reached: number, wentOn: number]} Rung */
 
 const MAX_LABELS = 20; // running or selected trials that have their number at the end of their line
 
@@ -44,14 +43,17 @@ export function receiveUpdate(curves, message, buffers) {
 }
 
 /**
- * Tell whether the horizontal axis has so few whole numbers that plotly would write fractions between them.
+ * Return the distance of ticks that are whole numbers, where plotly would write fractions between few of them; null
+ * where there are many, or seconds.
  * @param {Map<number, Curve>} curves
  * @param {Settings["x"]} x
  */
-export function isShort(curves, x) {
-  if (x === "time_s") return false;
-  const last = [...curves].map(([trial, { n, columns }]) => (x === "trial" ? trial : n ? columns[0][n - 1] : 0));
-  return last.every((number) => number <= 10);
+export function wholeStep(curves, x) {
+  if (x === "time_s") return null;
+  let last = 0;
+  for (const [trial, { n, columns }] of curves)
+    last = Math.max(last, x === "trial" ? trial : n ? columns[0][n - 1] : 0);
+  return last <= 10 ? 1 : last <= 20 ? 2 : last <= 50 ? 5 : null;
 }
 
 /** @returns {Curve} */
@@ -286,37 +288,3 @@ function placeOf([trial, iteration, seconds, value], curves, settings) {
 
 /** The number of the trace with the copies, among those of `traces`. */
 export const COPIES = 7;
-
-const UNITS = { iteration: "training_iteration", time_s: "time_total_s", trial: "" };
-
-/**
- * Return the lines and the texts of the rungs in plotly's layout: those that are counted in the unit of the axis.
- * @param {Rung[]} rungs
- * @param {Settings} settings
- * @param {(name: string) => string} colour
- */
-export function rungMarks(rungs, settings, colour) {
-  const shown = rungs.filter(([, unit]) => unit === UNITS[settings.x]);
-  return {
-    shapes: shown.map(([at]) => ({
-      type: "line",
-      x0: at,
-      x1: at,
-      yref: "paper",
-      y0: 0,
-      y1: 1,
-      layer: "below",
-      line: { color: colour("other"), width: 1, dash: "dot" },
-    })),
-    annotations: shown.map(([at, , reached, wentOn]) => ({
-      x: settings.logx ? Math.log10(at) : at,
-      y: 1,
-      yref: "paper",
-      yanchor: "bottom",
-      text: `${wentOn}/${reached}`,
-      hovertext: `rung ${at}: ${wentOn} of ${reached} went on`,
-      showarrow: false,
-      font: { size: 10, color: colour("dim") },
-    })),
-  };
-}

@@ -1,16 +1,7 @@
 // The live curves of one metric. All trials are joined to a few lines, which plotly.js draws fast. See ../README.md.
 
-import {
-  bestText,
-  COPIES,
-  groups,
-  isShort,
-  MAX_BACKGROUND,
-  receiveUpdate,
-  rungMarks,
-  traces,
-  trialAt,
-} from "./curve-data.js";
+import { bestText, COPIES, groups, MAX_BACKGROUND, receiveUpdate, traces, trialAt, wholeStep } from "./curve-data.js";
+import { placesOn, rungMarks } from "./curve-rungs.js";
 import { defineWidget, makeStore } from "./lifecycle.js";
 import { asShown, escaped, format, make, statusWord } from "./page.js";
 import { makePlot, plotAxis, plotLayout } from "./plot.js";
@@ -23,13 +14,14 @@ import { makePlot, plotAxis, plotLayout } from "./plot.js";
 /** @typedef {ReturnType<typeof createStore>} Store */
 
 const AXIS_TITLES = { iteration: "iteration", time_s: "seconds", trial: "trial" };
+const MARGIN = { l: 48, r: 36, t: 30, b: 36 }; // px; above are plotly's buttons and the texts of the rungs
 const PACE = { interval: 40, share: 1.5 };
 
 const createStore = () =>
   makeStore({
     curves: /** @type {Map<number, Curve>} */ (new Map()),
     copies: /** @type {import("./curve-data.js").Copy[]} */ ([]),
-    rungs: /** @type {import("./curve-data.js").Rung[]} */ ([]),
+    rungs: /** @type {import("./curve-rungs.js").Rung[]} */ ([]),
     best: /** @type {number[]} */ ([]),
     seq: 0,
     metric: "",
@@ -53,13 +45,11 @@ function render(view, store) {
   const logx = make("input", { type: "checkbox" });
   const logy = make("input", { type: "checkbox" });
   const smooth = make("input", { type: "range", min: "0", max: "0.99", step: "0.01", ariaLabel: "smoothing" });
-  const controls = [
-    metric,
-    make("label", {}, ["over", axis]),
-    make("label", {}, [logx, "log x"]),
-    make("label", {}, [logy, "log y"]),
-    make("label", {}, ["smooth", smooth]),
-  ];
+  const smoothLabel = make("label", {}, ["smooth", smooth]);
+  const over = make("label", {}, ["over", axis]);
+  const logxLabel = make("label", {}, [logx, "log x"]);
+  // Those that mean nothing where trials report once are the last: they disappear, and nothing moves.
+  const controls = [metric, make("label", {}, [logy, "log y"]), over, logxLabel, smoothLabel];
   const pointed = (/** @type {any} */ point) => trialAt(lines[point.curveNumber], point.pointNumber);
   const { legend, empty, schedule, start, describePlot } = makePlot(
     view,
@@ -91,10 +81,14 @@ function render(view, store) {
         : "No reports yet.";
     legend.hidden = !points;
     const drawn = { ...settings, x: made.x };
-    const marks = rungMarks(points ? store.rungs : [], drawn, colour);
+    const rungs = points ? store.rungs : [];
+    const place = rungs.length ? placesOn(made.lines, drawn.logx, pen.width - MARGIN.l - MARGIN.r) : () => 0;
+    const marks = rungMarks(rungs, drawn, colour, place);
     const shown = { ...layout(pen, drawn, store.metric, points > 0), ...marks };
-    if (marks.shapes.length) shown.margin.t = 20; // room for the texts of the rungs
-    if (isShort(curves, made.x) && !settings.logx) Object.assign(shown.xaxis, { dtick: 1 }); // there is no iteration 1.5
+    const dtick = settings.logx ? null : wholeStep(curves, made.x); // there is no iteration 1.5
+    if (dtick) Object.assign(shown.xaxis, { dtick });
+    for (const control of [over, logxLabel, smoothLabel])
+      control.style.visibility = made.x === "trial" && points ? "hidden" : "";
     pen.react(made.data, shown);
     describePlot(
       `${store.metric} over ${axis.selectedOptions[0]?.textContent}, ${curves.size} trials${bestText(store.best)}`,
@@ -108,6 +102,7 @@ function render(view, store) {
       metric.replaceChildren(...all.map((name) => make("option", { value: name, textContent: name })));
     metric.value = chosen;
     metric.hidden = all.length === 0;
+    metric.disabled = store.closed; // the points of another metric come from the kernel
     const settings = /** @type {Settings} */ (model.get("settings"));
     [axis.value, logx.checked, logy.checked] = [settings.x, settings.logx, settings.logy];
     smooth.value = String(settings.smooth);
@@ -169,10 +164,11 @@ function layout(pen, settings, metric, hasPoints) {
     ticklabeloverflow: "allow",
     visible: hasPoints,
     type: isLog ? "log" : "linear",
+    ...(isLog && { tickformat: "~g", nticks: 8 }), // whole numbers, not the digits 2 and 5 between powers of ten
   });
   return {
     ...plotLayout(pen),
-    margin: { l: 48, r: 36, t: 8, b: 36 },
+    margin: MARGIN,
     uirevision: `${metric} ${settings.x} ${settings.logx} ${settings.logy}`, // keep the zoom as long as the axes stay the same
     xaxis: axis(AXIS_TITLES[settings.x], settings.logx),
     yaxis: axis(escaped(metric), settings.logy),

@@ -77,8 +77,10 @@ export function axisOf(column, cells) {
   }
   const none = numbers.length < cells.length ? low - (high - low) / 8 : null;
   const values = cells.map((cell) => (isNumber(cell) ? place(Number(cell)) : Number(none)));
-  const plotlyTicks = kind === "linear" && none === null && !single;
-  const marks = single ? [least] : kind === "log" ? roundLogBetween(least, greatest) : roundBetween(low, high);
+  const isWhole = numbers.every(Number.isInteger);
+  const plotlyTicks = kind === "linear" && none === null && !single && !isWhole;
+  const round = single ? [least] : kind === "log" ? roundLogBetween(least, greatest) : roundBetween(low, high);
+  const marks = isWhole ? round.filter(Number.isInteger) : round;
   return {
     key,
     label,
@@ -218,12 +220,14 @@ export function lineOf(metric, rows, minimize, selection, theme) {
   );
   const scale = colours.map((colour, i) => [0.005 + (0.995 * i) / (colours.length - 1), colour]);
   const first = chosen.size ? theme.grey : colours[0];
-  const ticks = metric ? roundBetween(metric.range[0], metric.range[1]) : [];
+  const [low, high] = metric?.range ?? [0, 1];
+  const ticks = metric ? roundBetween(low, high) : [];
   return {
     color,
     cmin,
     cmax: best,
     colorscale: [[0, first], [0.005, first], ...scale],
-    colorbar: { tickvals: ticks.map((tick) => sign * tick), ticktext: ticks.map(format) },
+    // The bar has the direction of the axis: parallel.css turns it round where the smallest value is the best.
+    colorbar: { tickvals: ticks.map((tick) => (minimize ? tick - low - high : tick)), ticktext: ticks.map(format) },
   };
 }

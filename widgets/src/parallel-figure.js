@@ -1,5 +1,6 @@
 // The figure of the parallel coordinates for plotly, and the tick labels that plotly cannot make. See ../README.md.
 
+import { asShown } from "./page.js";
 import { lineOf, plain, short } from "./parallel-data.js";
 import { objectiveOf } from "./parallel-store.js";
 
@@ -19,8 +20,9 @@ export function relabel(plot, axes) {
   for (const group of plot.querySelectorAll(".y-axis")) {
     const { visibleIndex, domainScale } = /** @type {any} */ (group).__data__ ?? {};
     const axis = axes[visibleIndex];
-    if (!axis?.ticks) continue;
     const ticks = [...group.querySelectorAll(".axis .tick")];
+    if (axis?.kind === "categories") ticks.forEach((tick, i) => void nameWhole(tick, axis.categories[i]));
+    if (!axis?.ticks) continue;
     while (ticks.length && ticks.length < axis.ticks.length) {
       const more = /** @type {Element} */ (ticks[0].cloneNode(true));
       ticks[0].after(more);
@@ -38,6 +40,20 @@ export function relabel(plot, axes) {
       label.textContent = i ? low : high;
     });
   }
+}
+
+/**
+ * Show a category, which may be shortened, as a whole while the pointer is on it.
+ * @param {Element} tick
+ * @param {string | undefined} category
+ */
+function nameWhole(tick, category) {
+  const label = tick.querySelector("text");
+  if (!label || category === undefined) return;
+  const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+  title.textContent = asShown(category);
+  label.style.pointerEvents = "auto";
+  label.append(title);
 }
 
 /** @type {boolean | undefined} */

@@ -7,7 +7,7 @@ import { make, setText } from "./page.js";
 
 /**
  * @param {Store} store
- * @param {(target: EventTarget, type: string, call: () => void) => void} on
+ * @param {(target: EventTarget, type: string, call: (event: any) => void) => void} on
  * @param {() => void} changed called when a range was set or cleared
  */
 export function makeFilter(store, on, changed) {
@@ -91,6 +91,13 @@ export function makeFilter(store, on, changed) {
   }
 
   for (const input of [from, to, category]) on(input, "change", takeRange);
+  for (const input of [from, to])
+    on(input, "keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      event.stopPropagation();
+      takeRange();
+    });
   on(axisSelect, "change", showRange);
   on(clear, "click", () => {
     store.brushed.clear();

@@ -115,8 +115,10 @@ function render(view, store) {
     const layoutKey = JSON.stringify(layout);
     if (drawn && drawnLayout === layoutKey && JSON.stringify(plot.data) === JSON.stringify([trace])) return;
     drawnLayout = "";
+    plot.classList.toggle("nbt-parallel-min", objectiveOf(store)[1] === "min");
     library.react(plot, [trace], layout, { displayModeBar: false });
     relabel(plot, made.axes);
+    if (!drawn) scroller.scrollLeft = scroller.scrollWidth; // the objective is the last axis
     if (!drawn) {
       plot.on("plotly_restyle", guarded("brush", readBrush));
       plot.on("plotly_webglcontextlost", release);

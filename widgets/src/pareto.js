@@ -166,7 +166,7 @@ function layout(pen, objectives, axes) {
   const [xaxis, yaxis] = axes.map((axis) => plotAxis(pen, escaped(axisTitle(objectives[axis] ?? ["", "min"]))));
   return {
     ...plotLayout(pen),
-    margin: { l: 48, r: 24, t: 12, b: 36 },
+    margin: { l: 48, r: 24, t: 30, b: 36 },
     uirevision: axes.join(), // keep the zoom as long as the axes stay the same
     xaxis,
     yaxis,

@@ -136,7 +136,7 @@ export function makePlot(view, name, controls, notes, pace, trialAt, describe) {
 export function plotLayout({ width, style, colour }) {
   return {
     width,
-    height: 290,
+    height: 310,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("fg"), family: style.fontFamily, size: 12 },

@@ -15,6 +15,7 @@ import { makeRanks, makeWorkers } from "./trial-workers.js";
 /** @typedef {import("./trial-table.js").State} State */
 
 const REFRESH_INTERVAL = 3000; // milliseconds between two requests for the log of a running trial
+const OFFLINE = "Not available: there is no connection to the kernel.";
 const WAITING = "waiting for the kernel…";
 
 /**
@@ -101,15 +102,18 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
     panel.hidden = open === null;
     if (open === null) return;
     const word = store.rows.get(open)?.[1] ?? "";
-    if (requested !== `${open} ${word}`) request(open);
-    requested = `${open} ${word}`;
+    if (!store.closed && requested !== `${open} ${word}`) {
+      request(open);
+      requested = `${open} ${word}`;
+    }
     title.textContent = panel.ariaLabel = `Trial ${open}`;
-    showStatus(status, open, word, store.commands.get(open), store.byScheduler.has(open));
+    showStatus(status, open, word, store.commands.get(open), store.byScheduler.has(open), store.closed);
+    clone.ariaDisabled = String(store.closed);
     const detail = store.details.get(open);
     clone.hidden = !pointColumns(store.columns).length;
     form.draw(Boolean(detail?.checkpoint));
     const refusal = store.refusedDetails.get(open);
-    showText(waiting, refusal ? `Not available: ${refusal}` : detail ? "" : WAITING);
+    showText(waiting, refusal ? `Not available: ${refusal}` : detail ? "" : store.closed ? OFFLINE : WAITING);
     showText(traceback, detail?.traceback ?? "");
     showText(reason, detail?.reason ?? "");
     showText(data, detail?.data ?? "");
@@ -141,6 +145,7 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
   on(status.pause, "click", () => state.open !== null && sendCommand(model, store, state.open, "pause"));
   on(clone, "click", () => {
     if (clone.ariaExpanded === "true") return closeForm();
+    if (store.closed) return;
     clone.ariaExpanded = "true";
     panel.scrollTop = 0;
     form.show(state.open, clone);

@@ -48,8 +48,9 @@ export function pauseLabel(status, pending, byScheduler) {
  * @param {string} status
  * @param {PendingCommand | undefined} pending
  * @param {boolean} byScheduler
+ * @param {boolean} [closed] whether there is no connection to the kernel
  */
-export function showStatus({ word, pause, stop }, trial, status, pending, byScheduler) {
+export function showStatus({ word, pause, stop }, trial, status, pending, byScheduler, closed = false) {
   word.className = `nbt-status nbt-${status}`;
   word.replaceChildren(
     make("span", { ariaHidden: "true", textContent: SIGNS[status] ?? "" }),
@@ -61,7 +62,7 @@ export function showStatus({ word, pause, stop }, trial, status, pending, bySche
   stop.textContent = stopping ? (pending.accepted ? ACCEPTED.stop : "waiting…") : "Stop";
   stop.dataset.sign = stopping ? "…" : SIGNS.stopped;
   stop.ariaLabel = `${stop.textContent} trial ${trial}`;
-  stop.ariaDisabled = String(stopping); // unlike disabled, it keeps the focus
+  stop.ariaDisabled = String(stopping || closed); // unlike disabled, it keeps the focus
   const label = pauseLabel(status, pending, byScheduler);
   const next = nextCommand(status, pending, byScheduler);
   pause.hidden = !label;
@@ -75,5 +76,5 @@ export function showStatus({ word, pause, stop }, trial, status, pending, bySche
         : label;
   pause.dataset.sign = label === "Pause" ? SIGNS.paused : label === "Resume" ? "▶" : "…";
   pause.ariaLabel = `${label} trial ${trial}`;
-  pause.ariaDisabled = String(next === null);
+  pause.ariaDisabled = String(next === null || closed);
 }

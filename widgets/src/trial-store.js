@@ -54,7 +54,7 @@ export function sendCommand(model, store, trial, button) {
   const pending = store.commands.get(trial);
   const next = nextCommand(store.rows.get(trial)?.[1], pending, store.byScheduler.has(trial));
   const command = button === "pause" ? next : pending?.command === "stop" ? null : button;
-  if (!command) return;
+  if (!command || store.closed) return;
   store.commands.set(trial, { command, accepted: false });
   store.refusal = "";
   store.requests.send(model, { type: command, trial });
@@ -70,6 +70,10 @@ export function sendCommand(model, store, trial, button) {
  * @param {boolean} checkpoint whether it starts from that trial's checkpoint
  */
 export function sendPoint(model, store, trial, config, checkpoint) {
+  if (store.closed) {
+    store.point = { trial, phase: "", message: "there is no connection to the kernel" };
+    return redraw(store);
+  }
   store.point = { trial, phase: "waiting", message: "" };
   store.requests.send(model, { type: "add", config, trial, checkpoint });
   redraw(store);

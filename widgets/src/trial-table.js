@@ -125,7 +125,17 @@ export function makeTable(store, state, id) {
     const selected = state.selected.has(trial);
     const pending = store.commands.get(trial);
     const byScheduler = store.byScheduler.has(trial);
-    const flags = [index, best, active, open, selected, byScheduler, pending?.command, pending?.accepted].join();
+    const flags = [
+      index,
+      best,
+      active,
+      open,
+      selected,
+      byScheduler,
+      store.closed,
+      pending?.command,
+      pending?.accepted,
+    ].join();
     if (line.row === row && line.flags === flags) return;
     Object.assign(line, { row, flags });
     line.tr.id = `${id}-${trial}`;
@@ -140,7 +150,7 @@ export function makeTable(store, state, id) {
     const star = store.best.size > 1 ? "of the best configuration" : "best";
     line.star.ariaLabel = store.front.has(trial) ? "on the Pareto front" : star;
     line.number.textContent = String(trial);
-    showStatus(line.status, trial, status, pending, byScheduler);
+    showStatus(line.status, trial, status, pending, byScheduler, store.closed);
     line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {

@@ -79,6 +79,7 @@ function render(view, store) {
     showText(empty, all === 0 ? EMPTY : "");
     showText(table.nothing, all && !shown.length ? `No trial matches ${tools.reading()}` : "");
     tools.draw(all, pointColumns(store.columns).length > 0);
+    add.ariaDisabled = String(store.closed);
     table.drawRows(shown, all);
     form.draw();
     detail.draw();
@@ -214,6 +215,7 @@ function render(view, store) {
   on(detail.close, "click", close);
   on(add, "click", () => {
     const opening = add.ariaExpanded !== "true";
+    if (opening && store.closed) return;
     add.ariaExpanded = String(opening);
     form.show(null, opening ? add : null);
   });

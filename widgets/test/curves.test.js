@@ -4,16 +4,16 @@ import {
   bestText,
   COPIES,
   groups,
-  isShort,
   join,
   MAX_BACKGROUND,
   receiveUpdate,
-  rungMarks,
   sampleTrials,
   smoothed,
   traces,
   trialAt,
+  wholeStep,
 } from "../src/curve-data.js";
+import { placesOn, rungMarks } from "../src/curve-rungs.js";
 
 const LOOK = /** @type {const} */ ({ x: "iteration", logx: false, logy: false, smooth: 0 });
 
@@ -169,12 +169,12 @@ test("many curves are sampled evenly, with the extremes", () => {
 test("an axis of few whole numbers has no fractions", () => {
   const curves = new Map();
   receiveUpdate(curves, ...update([[0, [1, 2, 3]]]));
-  assert.ok(isShort(curves, "iteration"));
-  assert.ok(isShort(curves, "trial"));
-  assert.ok(!isShort(curves, "time_s"));
-  receiveUpdate(curves, ...update([[11, Array(11).fill(1)]]));
-  assert.ok(!isShort(curves, "iteration"));
-  assert.ok(!isShort(curves, "trial"));
+  const steps = () => ["iteration", "trial", "time_s"].map((x) => wholeStep(curves, /** @type {"trial"} */ (x)));
+  assert.deepEqual(steps(), [1, 1, null]);
+  receiveUpdate(curves, ...update([[11, Array(25).fill(1)]]));
+  assert.deepEqual(steps(), [5, 2, null]);
+  receiveUpdate(curves, ...update([[51, Array(51).fill(1)]]));
+  assert.deepEqual(steps(), [null, null, null]);
 });
 
 test("copies are marked on their curves, also on smoothed ones", () => {
@@ -207,12 +207,12 @@ test("copies are marked on their curves, also on smoothed ones", () => {
 });
 
 test("rungs are shown on the axis that counts their unit", () => {
-  const rungs = /** @type {import("../src/curve-data.js").Rung[]} */ ([
+  const rungs = /** @type {import("../src/curve-rungs.js").Rung[]} */ ([
     [10, "training_iteration", 30, 12],
     [60, "time_total_s", 5, 2],
     [7, "epoch", 5, 2],
   ]);
-  const marks = rungMarks(rungs, { ...LOOK, logx: true }, () => "red");
+  const marks = rungMarks(rungs, { ...LOOK, logx: true }, () => "red", Number);
   assert.deepEqual(
     marks.shapes.map(({ x0, x1 }) => [x0, x1]),
     [[10, 10]],
@@ -221,6 +221,40 @@ test("rungs are shown on the axis that counts their unit", () => {
     marks.annotations.map(({ x, text, hovertext }) => [x, text, hovertext]),
     [[1, "12/30", "rung 10: 12 of 30 went on"]],
   );
-  assert.equal(rungMarks(rungs, { ...LOOK, x: "time_s" }, () => "red").shapes[0].x0, 60);
-  assert.equal(rungMarks(rungs, { ...LOOK, x: "trial" }, () => "red").shapes.length, 0);
+  assert.equal(rungMarks(rungs, { ...LOOK, x: "time_s" }, () => "red", Number).shapes[0].x0, 60);
+  assert.equal(rungMarks(rungs, { ...LOOK, x: "trial" }, () => "red", Number).shapes.length, 0);
+});
+
+test("texts of rungs that are close together are in two rows, or left out", () => {
+  const rungs = /** @type {import("../src/curve-rungs.js").Rung[]} */ (
+    [1, 2, 4, 8, 100].map((at) => [at, "training_iteration", 10, 5])
+  );
+  const shown = (/** @type {number} */ scale) =>
+    rungMarks(
+      rungs,
+      LOOK,
+      () => "red",
+      (at) => at * scale,
+    ).annotations.map(({ x, yshift }) => [x, yshift]);
+  const lines = rungMarks(rungs, LOOK, () => "red", Number);
+  assert.equal(lines.shapes.length, 5);
+  assert.deepEqual(
+    shown(50),
+    [1, 2, 4, 8, 100].map((x) => [x, 0]),
+  );
+  assert.deepEqual(shown(20), [
+    [1, 0],
+    [2, 11],
+    [4, 0],
+    [8, 0],
+    [100, 0],
+  ]);
+  assert.deepEqual(shown(1), [
+    [1, 0],
+    [2, 11],
+    [100, 0],
+  ]);
+  const joined = /** @type {any} */ ({ x: Float64Array.of(1, Number.NaN, 100) });
+  assert.equal(placesOn([joined], false, 99)(34), 33);
+  assert.equal(placesOn([joined], true, 100)(10), 50);
 });

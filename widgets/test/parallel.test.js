@@ -35,7 +35,10 @@ test("an axis of one value has an extent", () => {
 });
 
 test("ticks are round numbers; a single value is the only tick", () => {
-  assert.equal(axisOf(param("x"), [1, 3]).ticks, null);
+  assert.equal(axisOf(param("x"), [1, 3.5]).ticks, null);
+  const whole = (/** @type {number[]} */ ...cells) => axisOf(param("n"), cells).ticks?.map(([, text]) => text);
+  assert.deepEqual(whole(1, 3), ["1", "2", "3"], "no fractions between integers");
+  assert.deepEqual(whole(10, 40), ["10", "20", "30", "40"]);
   const log = (/** @type {number[]} */ ...cells) => axisOf(param("lr", { log: true }), cells);
   assert.deepEqual([log(0.0002512).ticks, log(0.0002512).ends], [[[Math.log10(0.0002512), "0.0002512"]], ["", ""]]);
   assert.deepEqual([axisOf(param("x"), [2.5, 2.5]).ticks, axisOf(param("x"), [2]).ends], [[[2.5, "2.5"]], ["", ""]]);
@@ -165,7 +168,8 @@ test("the best trial has the greatest colour in both modes, unselected trials th
   assert.ok(least.cmin < -3);
   assert.deepEqual(least.colorscale[0], [0, "#ddd"]);
   assert.deepEqual(least.colorbar.ticktext[0], "1");
-  assert.equal(least.colorbar.tickvals[0], -1);
+  assert.deepEqual(least.colorbar.tickvals, [-3, -2.5, -2, -1.5, -1].slice(0, least.colorbar.tickvals.length));
+  assert.deepEqual(most.colorbar.tickvals, most.colorbar.ticktext.map(Number));
   assert.deepEqual(lineOf(null, rows, false, [], theme).color, [1, 1, 1]);
 });
 

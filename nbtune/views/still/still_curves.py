@@ -54,12 +54,14 @@ class Curve:
         kind: "best", or the trial's status as it is shown.
         x: ascending, shape (n,).
         y: finite, shape (n,); n is at least 1.
+        gaps: how many reports without a finite value there are before each point, shape (n,); None for none at all.
     """
 
     state: TrialState
     kind: str
     x: _Floats
     y: _Floats
+    gaps: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,18 @@ def collect(store: Store, metric: str, ranked: Sequence[TrialState]) -> Chart:
     drawn = _choose(reported, _MAX_DOTS if single else _MAX_CURVES)
     is_drawn = np.zeros(len(reports), bool)
     is_drawn[[state.number for state in drawn]] = True
-    rows = np.flatnonzero(finite & is_drawn[trial])
+    rows = np.flatnonzero(is_drawn[trial])
     states = {state.number: state for state in drawn}
     curves, best = [], best_numbers(store)
     for number, positions in groups(trial[rows]):
-        valid = rows[positions][valid_iterations(iteration[rows[positions]])]
+        every = rows[positions][valid_iterations(iteration[rows[positions]])]
+        valid = every[finite[every]]
+        if not len(valid):
+            continue
+        missing = np.cumsum(~finite[every])[finite[every]] if len(valid) < len(every) else None
         x = np.array([number], float) if single else iteration[valid].astype(float)
         kind = "best" if number in best else status_of(store, states[number])
-        curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE)))
+        curves.append(Curve(states[number], kind, x, np.clip(value[valid], -_MAX_VALUE, _MAX_VALUE), missing))
     marks = Marks() if single else collect_marks(store, metric, states)
     return Chart(metric, curves, len(reported), single, marks)
 
@@ -291,12 +297,15 @@ def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, best: bool) -
     for curve in curves:
         indexes = decimate(curve.x, curve.y, _BEST_POINTS if best else _OTHER_POINTS)
         places = np.column_stack([plot.x(curve.x[indexes]), plot.y(curve.y[indexes])])
-        places = places[np.append(True, (np.diff(places, axis=0) != 0).any(axis=1))]
+        gaps = np.zeros(len(places), np.int64) if curve.gaps is None else curve.gaps[indexes]
+        kept = np.append(True, (np.diff(places, axis=0) != 0).any(axis=1) | (np.diff(gaps) != 0))
+        places, gaps = places[kept], gaps[kept]
         x, y = places[-1].tolist()
         if style.word == "failed":
             crosses.append(f"M{x - 6} {y - 6}l12 12m0-12l-12 12")
         if len(places) > 1:
-            paths.append(element("path", d=_path(places)))
+            parts = np.split(places, np.flatnonzero(np.diff(gaps)) + 1)  # a report without a value is a gap
+            paths.append(element("path", d="".join(map(_path, parts))))
         elif style.word != "failed":
             points.append(f"M{x} {y}h0")
     shared: dict[str, str | float | None] = {"stroke": style.stroke, "stroke_opacity": style.opacity}
@@ -313,6 +322,8 @@ def _group(curves: Sequence[Curve], plot: _Plot, style: _Style, *, best: bool) -
 
 
 def _path(places: npt.NDArray[np.int64]) -> str:
-    """Return the path through points, with relative coordinates, which have fewer digits."""
+    """Return the path through points, with relative coordinates, which have fewer digits; a single one is a dash."""
+    if len(places) == 1:
+        return f"M{places[0, 0]} {places[0, 1]}h2"
     steps = "".join(f"{step}" if step < 0 else f" {step}" for step in np.diff(places, axis=0).ravel().tolist())
     return f"M{places[0, 0]} {places[0, 1]}l{steps.lstrip()}"

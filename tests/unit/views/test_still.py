@@ -256,6 +256,10 @@ def test_a_curve_has_its_values_at_their_positions():
     (curve,) = curves_of(experiment(({}, [1.0, math.nan, 3.0, math.inf, 2.0]))).curves
     assert curve.x.tolist() == [1, 3, 5]
     assert curve.y.tolist() == [1, 3, 2]
+    assert curve.gaps.tolist() == [0, 1, 2]
+    broken = "\n".join(draw(curves_of(experiment(({}, [0.0, 1.0, math.nan, 0.0, 1.0, math.nan, 0.5]))), 0, 0, 500))
+    (path,) = re.findall(r'd="(M8 [^"]+)"', broken)
+    assert [part.count("l") + part.count("h") for part in path.split("M")[1:]] == [1, 1, 1]  # two lines, and a dash
     drawing = "\n".join(draw(curves_of(experiment(({}, [0.0, 1.0, 0.0]))), 0, 0, 500))
     right, up, further, down = map(int, re.search(r'd="M8 \d+l(\d+)(-\d+) (\d+) (\d+)"', drawing).groups())
     assert abs(right - further) <= 1
