@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "shows_iteration",
     "status_of",
     "status_word",
+    "stop_text",
     "summary",
     "trial_count",
 ]
@@ -66,6 +68,30 @@ def status_of(store: Store, state: TrialState) -> str:
         state: the trial's.
     """
     return "unfinished" if store.status in ENDED and state.status not in ENDED else state.status
+
+
+def stop_text(store: Store, state: TrialState) -> str:
+    """Return by what a trial was stopped early, such as "stopped by asha"; empty if it was not.
+
+    Args:
+        store: the experiment's state.
+        state: the trial's.
+    """
+    if state.status != "stopped":
+        return ""
+    options = store.metadata.get("options") or {}
+    if state.reason == "user":
+        return "stopped by you"
+    if state.reason == "scheduler":
+        name = re.match(r"[A-Za-z]\w*", str(options.get("scheduler", "")))
+        return f"stopped by {name[0] if name else 'the scheduler'}"
+    if state.reason == "pruned":
+        return "pruned by its code"
+    if state.reason == "experiment":
+        budget = options.get("time_budget")
+        is_reached = isinstance(budget, (int, float)) and store.status in ENDED and store.elapsed() >= budget
+        return "stopped by the time budget" if is_reached else "stopped with the experiment"
+    return ""
 
 
 def shown_counts(store: Store) -> dict[str, int]:

@@ -107,7 +107,7 @@ def test_a_sweep_from_the_first_curve_to_the_static_picture(lab: Server, page: P
     points_above(page, points_above(page, 0) + 5)
     tab(page, "Trials")
     number = stop_one(rows)
-    expect(page.locator(f'.nbt-trials tr[data-trial="{number}"]')).to_contain_text("stopped early", timeout=20_000)
+    expect(page.locator(f'.nbt-trials tr[data-trial="{number}"]')).to_contain_text("stopped by you", timeout=20_000)
     expect(busy).to_have_text("[*]:")
 
     # A value of a parameter is text.

@@ -348,7 +348,7 @@ def test_commands_wait_for_a_busy_kernel(preview: Preview) -> None:
     expect(page.locator("#header")).to_contain_text("stopping")
     expect(page.locator("#header")).to_contain_text("■ stopped")
     expect(page.locator("#header").get_by_role("button", name="Stop")).to_be_hidden()
-    expect(row(page, trial)).to_contain_text("■stopped early")
+    expect(row(page, trial)).to_contain_text("■stopped by you")
     expect(page.locator("#trials section")).to_contain_text('"hidden"')
 
 

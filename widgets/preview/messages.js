@@ -196,6 +196,7 @@ export function table(changed, trials, scenario, reset, live) {
     by_scheduler,
     objectives,
     name: scenario.name,
+    stopped: changed.filter(({ status }) => status === "stopped").map(({ number }) => [number, "stopped by you"]),
   };
 }
 

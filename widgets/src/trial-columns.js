@@ -1,6 +1,7 @@
 // The columns of the table: which are shown, in which order, and which has the best trials; no DOM. See ../README.md.
 
-import { format, statusWord } from "./page.js";
+import { format } from "./page.js";
+import { texts } from "./trial-rows.js";
 
 /** @typedef {import("./trial-rows.js").Cell} Cell */
 /** @typedef {import("./trial-rows.js").Column} Column */
@@ -70,10 +71,6 @@ export function exportedRows(rows, choices, separator) {
     return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const names = ["trial", "status", ...choices.map(({ key, label }) => (key === "time_s" ? key : label))];
-  const lines = rows.map((row) => [
-    String(row[0]),
-    statusWord(row[1]),
-    ...choices.map(({ entry }) => exported(row[entry])),
-  ]);
+  const lines = rows.map((row) => [String(row[0]), texts(row)[1], ...choices.map(({ entry }) => exported(row[entry]))]);
   return [names, ...lines].map((line) => `${line.map(field).join(separator)}\n`).join("");
 }

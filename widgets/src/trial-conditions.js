@@ -86,7 +86,8 @@ export const equals = (entry, wanted, number) => (row) => {
   const cell = row[entry];
   if (cell === "" || cell === undefined) return null;
   if (number !== null && numeric(cell) === number) return true;
-  return (entry === STATUS ? row[STATUS] : texts(row)[entry]).toLowerCase() === wanted;
+  if (entry === STATUS && row[STATUS] === wanted) return true;
+  return texts(row)[entry].toLowerCase() === wanted;
 };
 
 /** The number of an entry, which may be NaN; null for text and missing values. @param {number} entry @returns {Value} */

@@ -107,7 +107,7 @@ export function makeDetail({ model, on, guarded, isVisible, send }, store, state
       requested = `${open} ${word}`;
     }
     title.textContent = panel.ariaLabel = `Trial ${open}`;
-    showStatus(status, open, word, store.commands.get(open), store.byScheduler.has(open), store.closed);
+    showStatus(status, open, store);
     clone.ariaDisabled = String(store.closed);
     const detail = store.details.get(open);
     clone.hidden = !pointColumns(store.columns).length;

@@ -264,8 +264,8 @@ class Parser {
     }
     if (wanted === "none") return isNone(entry);
     const number = value.of ? value.of(/** @type {any} */ ([])) : null;
-    const alike = entry === STATUS && wanted === STOPPED_EARLY ? ["stopped"] : [wanted];
-    if (known && !isKnown && alike[0] === wanted && (number === null || entry === STATUS)) {
+    const isStop = entry === STATUS && /^(stopped|pruned) /.test(wanted);
+    if (known && !isKnown && !isStop && (number === null || entry === STATUS)) {
       const similar = nearest(wanted, known);
       const hint = similar ? `did you mean ${similar}?` : `its values are ${listed(known)}`;
       throw new FilterError(`${column.reading} has no value ${value.token.text}: ${hint}`, value.token);
@@ -273,7 +273,7 @@ class Parser {
     const numbers = ["int", "float"].includes(this.columns[entry - 2]?.kind ?? "");
     if ((numbers || entry === 0) && number === null)
       throw new FilterError(`expected a number after ${sign.text}, got ${value.token.text}`, value.token);
-    return equals(entry, alike[0], number);
+    return equals(entry, wanted === STOPPED_EARLY ? "stopped" : wanted, number);
   }
 }
 

@@ -42,6 +42,15 @@ export function texts(row) {
 }
 
 /**
+ * Write a row's status in other words: by what the trial was stopped.
+ * @param {Row} row
+ * @param {string} words
+ */
+export function writeStatus(row, words) {
+  if (words) texts(row)[1] = words;
+}
+
+/**
  * Return a cell as a number; NaN for text and missing values.
  * @param {Cell} cell
  */

@@ -1,7 +1,7 @@
 // A trial's status with its sign, and its Stop and Pause buttons, in its row and in its detail. See ../README.md.
 
-import { make, SIGNS, statusWord } from "./page.js";
-import { isLive } from "./trial-rows.js";
+import { make, SIGNS } from "./page.js";
+import { isLive, texts } from "./trial-rows.js";
 
 /** @typedef {"stop" | "pause" | "resume"} Command */
 /** @typedef {{command: Command, accepted: boolean}} PendingCommand accepted: whether the cluster has accepted it */
@@ -45,18 +45,18 @@ export function pauseLabel(status, pending, byScheduler) {
 /**
  * @param {Status} shown
  * @param {number} trial
- * @param {string} status
- * @param {PendingCommand | undefined} pending
- * @param {boolean} byScheduler
- * @param {boolean} [closed] whether there is no connection to the kernel
+ * @param {Pick<import("./trial-store.js").Store, "rows" | "commands" | "byScheduler" | "closed">} store
  */
-export function showStatus({ word, pause, stop }, trial, status, pending, byScheduler, closed = false) {
+export function showStatus({ word, pause, stop }, trial, { rows, commands, byScheduler: waiting, closed }) {
+  const row = rows.get(trial);
+  const [status, words] = row ? [row[1], texts(row)[1]] : ["", ""];
+  const [pending, byScheduler] = [commands.get(trial), waiting.has(trial)];
   word.className = `nbt-status nbt-${status}`;
   word.replaceChildren(
     make("span", { ariaHidden: "true", textContent: SIGNS[status] ?? "" }),
-    make("span", { className: "nbt-word", textContent: statusWord(status) }),
+    make("span", { className: "nbt-word", textContent: words }),
   );
-  word.title = status === "paused" ? `paused by ${byScheduler ? "the scheduler" : "you"}` : statusWord(status);
+  word.title = status === "paused" ? `paused by ${byScheduler ? "the scheduler" : "you"}` : words;
   const stopping = pending?.command === "stop";
   stop.hidden = !isLive(status);
   stop.textContent = stopping ? (pending.accepted ? ACCEPTED.stop : "waiting…") : "Stop";

@@ -1,7 +1,7 @@
 // What all views of the table share: the trials, and the progress of the user's commands. See ../README.md.
 
 import { makeStore, redraw } from "./lifecycle.js";
-import { isLive, mergeRows, numeric, texts } from "./trial-rows.js";
+import { isLive, mergeRows, numeric, texts, writeStatus } from "./trial-rows.js";
 import { nextCommand } from "./trial-status.js";
 
 /** @typedef {import("../types.d.ts").AnyModel} AnyModel */
@@ -17,7 +17,7 @@ import { nextCommand } from "./trial-status.js";
 
 const PARTICIPLES = { stop: "stopped", pause: "paused", resume: "resumed" };
 const MAX_WIDTH = 26; // characters of a column
-const STATUS_WIDTH = 15; // characters of the column of the statuses: "stopped early" with its sign
+const STATUS_WIDTH = 19; // characters of the column of the statuses: "stopped by median" with its sign
 const BUTTONS_WIDTH = 26; // the same where a trial has buttons
 const MAX_LABEL_WIDTH = 24; // characters of a column whose cells are narrower than its label
 
@@ -133,7 +133,7 @@ function dropFinishedCommand(store, trial) {
 /**
  * @param {State} store
  * @param {{reset: boolean, columns: Column[], rows: Row[], best?: number[], front?: number[], by_scheduler?: number[],
- *   objectives?: [string, string][], name?: string}} message
+ *   objectives?: [string, string][], name?: string, stopped?: [number, string][]}} message
  */
 function receiveTable(store, message) {
   if (message.reset) {
@@ -149,7 +149,9 @@ function receiveTable(store, message) {
     store.layout += 1;
   }
   mergeRows(store.rows, message);
+  const stopped = new Map(message.stopped);
   for (const row of message.rows) {
+    writeStatus(row, stopped.get(row[0]) ?? "");
     dropFinishedCommand(store, row[0]);
     measure(store, row);
   }

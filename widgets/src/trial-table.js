@@ -118,7 +118,7 @@ export function makeTable(store, state, id) {
    * @param {number} index
    */
   function fill(line, row, index) {
-    const [trial, status] = row;
+    const [trial] = row;
     const best = store.best.has(trial) || store.front.has(trial);
     const active = trial === state.active;
     const open = trial === state.open;
@@ -150,7 +150,7 @@ export function makeTable(store, state, id) {
     const star = store.best.size > 1 ? "of the best configuration" : "best";
     line.star.ariaLabel = store.front.has(trial) ? "on the Pareto front" : star;
     line.number.textContent = String(trial);
-    showStatus(line.status, trial, status, pending, byScheduler, store.closed);
+    showStatus(line.status, trial, store);
     line.open.tabIndex = line.status.pause.tabIndex = line.status.stop.tabIndex = active ? 0 : -1;
     const shown = texts(row);
     for (const [i, cell] of line.cells.entries()) {

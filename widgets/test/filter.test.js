@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseFilter } from "../src/trial-filter.js";
+import { writeStatus } from "../src/trial-rows.js";
 
 /** @typedef {import("../src/trial-rows.js").Row} Row */
 
@@ -51,6 +52,16 @@ test("a filter has words and comparisons", () => {
   assert.deepEqual(found("trial >= 2 and lr < 0.1"), [2, 4]);
   assert.deepEqual(found("adam lr < 0.01"), [0]);
   assert.deepEqual(found('"<img>"'), [3]);
+});
+
+test("a status is also found by the words that say by what a trial was stopped", () => {
+  /** @type {Row} */
+  const row = [7, "stopped", 0.5];
+  writeStatus(row, "stopped by asha");
+  const matches = (/** @type {string} */ text) => parseFilter(text, columns.slice(0, 1)).test(row);
+  for (const text of ["status = stopped", 'status = "stopped by asha"', "asha", "status = 'stopped early'"])
+    assert.ok(matches(text), text);
+  assert.ok(!matches('status = "stopped by you"'));
 });
 
 test("and, or, not and brackets, also as signs", () => {

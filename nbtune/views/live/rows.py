@@ -12,7 +12,7 @@ from nbtune.results.state import NO_VALUE, TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import adjective
 from nbtune.spec.space.values import label
-from nbtune.views.text import status_of
+from nbtune.views.text import status_of, stop_text
 
 __all__ = ["TableRows", "cell", "parameter_kind"]
 
@@ -98,7 +98,11 @@ class TableRows:
                 changed = [repeated[number] for number in sorted(repeated)]
             if over != self._over:  # the status of trials that have not ended is shown in another way
                 numbers = {state.number for state in changed}
-                changed = [s for s in store.states() if s.number in numbers or s.status not in ENDED]
+                changed = [
+                    s
+                    for s in store.states()
+                    if s.number in numbers or s.status not in ENDED or s.reason == "experiment"
+                ]
         for state in changed:
             self._parameters.update(dict.fromkeys(state.parameters))
             if state.error or no_value_note(state, store.objectives):
@@ -123,6 +127,9 @@ class TableRows:
             "best": best,
             "front": front,
             "by_scheduler": [s.number for s in paused if s.status == "paused" and s.reason == "scheduler"],
+            "stopped": [
+                [s.number, stop_text(store, s)] for s in (store.states() if reset else changed) if s.status == "stopped"
+            ],
             "name": store.metadata.get("name", ""),
             "objectives": [[objective.metric, objective.mode] for objective in objectives],
         }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialReported
+from nbtune.engine.protocol.events import ExperimentUpdated, TrialAdded, TrialEnded, TrialReported
 from nbtune.results.columns import ABSENT
 from nbtune.results.store import Store
 from nbtune.testing import example
@@ -134,3 +134,18 @@ def test_a_parameter_with_thousands_of_values_does_not_send_them_with_each_messa
     store = feed(Store(), start(space=space), added(0, n=5))
     (column,) = [one for one in TableRows(store).message()["columns"] if one["label"] == "n"]
     assert (column["kind"], column["choices"], len(column["space"])) == ("any", None, 2000)
+
+
+def test_by_what_trials_were_stopped():
+    metadata = {"options": {"scheduler": "asha(max_t=9)", "time_budget": 5.0}}
+    reasons = ["user", "scheduler", "pruned", "experiment"]
+    events = [added(trial, lr=0.1) for trial in range(len(reasons))]
+    ends = [TrialEnded(i, 9.0, 1, status="stopped", reason=reason) for i, reason in enumerate(reasons)]
+    finished = ExperimentUpdated(time=9.0, metadata={"status": "stopped", "started": 0.0, "ended": 9.0})
+    store = feed(Store(), start(**metadata), *events, *ends)
+    words = ["stopped by you", "stopped by asha", "pruned by its code", "stopped with the experiment"]
+    assert TableRows(store).message()["stopped"] == [list(one) for one in enumerate(words)]
+    feed(store, finished)
+    assert TableRows(store).message()["stopped"][3] == [3, "stopped by the time budget"]
+    without = feed(Store(), start(), *events, *ends)
+    assert TableRows(without).message()["stopped"][1] == [1, "stopped by the scheduler"]
