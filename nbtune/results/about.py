@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbtune.errors import ExperimentError
 from nbtune.results.data import dataset_infos
+from nbtune.results.failures import failure_frame
 from nbtune.results.progress import time_left
 from nbtune.results.store import ENDED, Store
 from nbtune.spec.options.datasets import DatasetInfo
@@ -13,6 +14,8 @@ from nbtune.spec.plan.eta import TimeLeft
 from nbtune.spec.plan.plan import Plan
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbtune.engine.storage.storage import Storage
     from nbtune.space import Space
 
@@ -71,6 +74,18 @@ class About:
     def datasets(self) -> dict[str, DatasetInfo]:
         """The data sets that the option `datasets` has named: name -> its schema and size, as far as they are known."""
         return dataset_infos(self._store.metadata)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """One row for each cause for which trials have failed, the most frequent one first.
+
+        Exceptions of one type from one line of the user's code are one cause. Columns: `cause`, "exception", "out of
+        memory", "process died", "node lost" or "time-out"; `exception`, its name, or how the process has ended;
+        `count`; `trials`, their ids; `file`, `line` and `text`, the line of the user's code that has raised it or has
+        called the library that has; `error` and `traceback` of the first trial; `advice`, what can be done. Trials of
+        which a retry has succeeded do not count.
+        """
+        return failure_frame(self._store.states())
 
     @property
     def source(self) -> str:

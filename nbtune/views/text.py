@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbtune.passwords import without_passwords
 from nbtune.results.data import datasets_text
+from nbtune.results.failures import failure_line, group_failures
 from nbtune.results.state import TrialState
 from nbtune.results.store import ENDED, Store
 from nbtune.results.values import value_words
@@ -254,11 +255,11 @@ def summary(store: Store) -> str:
         lines.append(f"{metadata['warning']}")
     if metadata.get("code"):
         lines.append(f"{metadata['code']}")
-    failed = [state for state in store.states() if state.error and state.status == "failed"]
-    if failed:
-        lines.append(f"trial {failed[0].number} failed: {failed[0].error}")
-        if len(failed) > 1:
-            lines.append(f"and {len(failed) - 1} more; see .df['error'], .trials[{failed[0].number}].error")
+    if groups := group_failures(store.states()):
+        first = groups[0].trials[0]
+        if sum(len(group.trials) for group in groups) > 1:
+            lines.append(f"{failure_line(groups)}; see .failures")
+        lines.append(f"trial {first} failed: {groups[0].error}")
     if store.status in ENDED and metadata.get("path"):
         lines.append(f"stored in {without_passwords(metadata['path'])}")
     return "\n".join(map(shown, lines))

@@ -212,3 +212,71 @@ def test_trials_that_exit_fail_with_their_own_message(run: Any) -> None:
     assert by_way["return"].status == "finished"
     assert by_way["return"].metrics["acc"] == 2.0
     assert experiment.status == "finished"
+
+
+def test_failures_are_grouped_by_the_line_of_the_users_code(run: Any) -> None:
+    """Exceptions from several lines, chained ones, those of libraries, and processes that end, all in one sweep."""
+
+    class Own(Exception):
+        pass
+
+    def halved(x: int) -> int:
+        if x == 3:
+            raise ValueError(f"{x} is odd")
+        return x // 2
+
+    def train(config: dict[str, Any]) -> None:
+        import json
+        import os
+        import signal
+
+        how, x = config["how"], config["x"]
+        if how == "raise":
+            raise ValueError(f"x is {x}")
+        if how == "called":
+            halved(3)
+        if how == "chained":
+            try:
+                halved(3)
+            except ValueError as error:
+                raise Own(x) from error
+        if how == "library":
+            json.loads("{" + str(x))
+        if how == "memory":
+            bytearray(2**62)
+        if how == "slow":
+            raise TimeoutError(f"{x} s")
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "exit":
+            os._exit(7)
+        nbtune.report(acc=x)
+
+    ways = ["raise", "called", "chained", "library", "memory", "slow", "kill", "exit", "none"]
+    space = {"how": nbtune.grid_search(ways), "x": nbtune.grid_search([1, 2])}
+    experiment = run(train, space, metric="acc", mode="max")
+    experiment.wait(200)
+    failures = experiment.failures
+    ways_of = [{experiment.trials[number].config["how"] for number in row} for row in failures["trials"]]
+    assert all(len(ways) == 1 for ways in ways_of), ways_of
+    rows = {next(iter(ways)): row for ways, (_, row) in zip(ways_of, failures.iterrows(), strict=True)}
+    assert set(rows) == set(ways) - {"none"}
+    assert {row["count"] for row in rows.values()} == {2}
+    assert {way: row["cause"] for way, row in rows.items() if row["cause"] != "exception"} == {
+        "memory": "out of memory",
+        "slow": "time-out",
+        "kill": "process died",
+        "exit": "process died",
+    }
+    assert {way: row["text"] for way, row in rows.items() if way != "kill"} == {
+        "raise": 'raise ValueError(f"x is {x}")',
+        "called": 'raise ValueError(f"{x} is odd")',
+        "chained": "raise Own(x) from error",
+        "library": 'json.loads("{" + str(x))',
+        "memory": "bytearray(2**62)",
+        "slow": 'raise TimeoutError(f"{x} s")',
+        "exit": "os._exit(7)",
+    }
+    assert {row["file"] for way, row in rows.items() if way != "kill"} == {__file__}
+    assert len({row["line"] for row in rows.values()}) == len(rows), "each is at another line"
+    assert "16 trials failed: 2 × ValueError at test_faults.py, line " in repr(experiment)

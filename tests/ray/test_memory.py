@@ -43,6 +43,7 @@ experiment.wait(200)
 print(">", experiment.status, experiment.df["status"].tolist())
 print(">", experiment.df["error"].tolist()[1])
 print(">", experiment.history["trial"].tolist().count(0))
+print(">", experiment.failures["cause"].tolist(), experiment.failures["trials"].tolist())
 """
 
 
@@ -57,6 +58,7 @@ def test_a_trial_that_uses_up_memory_is_killed_with_the_reason(ray_folder: Path,
         "finished ['finished', 'failed']",
         "the trial's process was killed: the node was out of memory",
         "1",
+        "['out of memory'] [[1]]",
     ], ended.stdout + ended.stderr
 
 

@@ -91,8 +91,8 @@ def test_failures_are_counted_and_the_first_is_shown():
     text = summary(store_of(*trial(3, 1, "failed"), *trial(4, 1, "failed"), error="the end"))
     assert text.splitlines()[1:] == [
         "the end",
+        "2 trials failed: 2 × E; see .failures",
         "trial 3 failed: E: <b>no</b>",
-        "and 1 more; see .df['error'], .trials[3].error",
     ]
 
 
