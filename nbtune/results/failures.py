@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
@@ -43,6 +42,7 @@ _LIBRARY = re.compile(
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
 _MAX_TEXT = 50_000  # characters of a traceback, from its end
 _MAX_TITLE = 80  # characters of an error that is no exception
+_MAX_KNOWN = 50_000  # causes
 _MAX_SHOWN = 3  # causes that a line of text names
 
 
@@ -192,7 +192,10 @@ def _group(members: Sequence[tuple[TrialState, _Cause]]) -> FailureGroup:
     )
 
 
-@lru_cache(maxsize=20_000)
+_known: dict[tuple[int, int, int], _Cause] = {}
+"""The causes that were found, by hashes of their texts, which may be long: an experiment is shown again and again."""
+
+
 def _cause_of(error: str, traceback: str) -> _Cause:
     """Return why a trial has failed.
 
@@ -200,6 +203,15 @@ def _cause_of(error: str, traceback: str) -> _Cause:
         error: the error, one line, as the event log has it.
         traceback: the full text.
     """
+    key = hash(error), hash(traceback), len(traceback)
+    if (cause := _known.get(key)) is None:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        cause = _known[key] = _find_cause(error, traceback)
+    return cause
+
+
+def _find_cause(error: str, traceback: str) -> _Cause:
     error = _WORKER.sub("", error, count=1)
     traceback = traceback[-_MAX_TEXT:]
     file, line, text = _user_line(traceback)

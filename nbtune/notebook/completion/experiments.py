@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbtune.notebook.completion.candidates import Candidate
+from nbtune.notebook.completion.folders import working_folder
 from nbtune.notebook.completion.lookup import Lookups
 from nbtune.notebook.completion.variables import experiments
 from nbtune.spec.options.defaults import session, with_defaults
@@ -57,7 +58,7 @@ def stored_folders() -> list[tuple[str, str]]:
 
     The folder is that of the session or the project, if it is on a disk.
     """
-    where = (os.getcwd(), str(session.get("storage")))
+    where = (working_folder(), str(session.get("storage")))
     return sorted(_stored(where, _find), key=lambda found: found[1].rpartition("/")[2][-19:])
 
 

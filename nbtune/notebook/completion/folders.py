@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nbtune.notebook.completion.candidates import Candidate
 from nbtune.notebook.completion.lookup import Lookups
 
-__all__ = ["folder_candidates"]
+__all__ = ["folder_candidates", "working_folder"]
 
 _listed: Lookups[str] = Lookups()
 
@@ -25,9 +25,17 @@ def folder_candidates(path: str) -> list[Candidate]:
     if not slash and path.startswith("~"):
         return [Candidate(f"{path}/", "path", final=False)]
     folder = os.path.expanduser(f"{head}{slash}") or "."
-    names = _listed(os.path.abspath(folder), lambda: _folders(folder))
+    names = _listed((working_folder(), folder), lambda: _folders(folder))
     shown = sorted(one for one in names if name.startswith(".") or not one.startswith("."))
     return [Candidate(f"{head}{slash}{one}/", "path", final=False) for one in shown]
+
+
+def working_folder() -> str:
+    """Return the working folder; an empty text if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def _folders(folder: str) -> Iterator[str]:

@@ -290,6 +290,15 @@ def test_folders_with_blanks_and_quotes(tmp_path, monkeypatch):
     assert completed(f"%tune list {tmp_path}/pl|") == [f"%tune list {tmp_path}/plain/"]
 
 
+def test_a_deleted_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert completed("%%tune --storage |") == ["%%tune --storage ~/ray_results"]
+    assert completed("%tune list |") == []
+    assert completed("%tune attach |") is not None
+
+
 def test_names_of_stored_experiments(tmp_path, monkeypatch):
     for name in ("digits_2026-01-02_10-00-00", "digits_2026-02-02_10-00-00", "other_2026-03-02_10-00-00"):
         (tmp_path / name / "nbtune").mkdir(parents=True)
