@@ -19,7 +19,7 @@ from nbtune.errors import ExperimentError, SpecError
 from nbtune.notebook.commands import COMMANDS, execute, take_code
 from nbtune.results.experiment import Experiment
 from nbtune.spec.options.tokenizer import split_line
-from nbtune.testing import Replay, example, replay
+from nbtune.testing import example, replay
 from tests.unit.results.test_experiment import Going, until
 
 
@@ -27,9 +27,9 @@ from tests.unit.results.test_experiment import Going, until
 def digits():
     events = [event for event in example(trials=3, reports=4, failing=0) if not isinstance(event, TrialEnded)]
     events = events[:-1]  # it still runs
-    source = Replay(decode(encode(0, events)), speed=math.inf)
+    source = Going(decode(encode(0, events)), speed=math.inf)  # a Replay would be lost at its end
     experiment = Experiment(source)
-    experiment.wait_for_events()
+    until(lambda: len(experiment.trials) == 3 and all(one.status == "running" for one in experiment.trials.values()))
     return experiment, source
 
 
