@@ -51,7 +51,12 @@ def environment(resources: Mapping[str, float]) -> dict[str, str]:
     Args:
         resources: those of the worker.
     """
-    return {} if resources.get("GPU") else {"DS_ACCELERATOR": "cpu"}  # else DeepSpeed looks for a device itself
+    if resources.get("GPU"):
+        return {}
+    return {
+        "ACCELERATE_USE_CPU": "true",  # else each worker trains alone in Accelerate, and in Transformers' trainer
+        "DS_ACCELERATOR": "cpu",  # else DeepSpeed looks for a device itself
+    }
 
 
 def reset() -> bool:

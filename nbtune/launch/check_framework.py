@@ -9,11 +9,27 @@ from typing import Any
 
 from nbtune.errors import Problem, option_ref
 from nbtune.frameworks import framework_of
-from nbtune.spec.cell.imports import imported_modules
+from nbtune.spec.cell.imports import Mentions, mentions_of
 from nbtune.spec.options.options import Spec
 from nbtune.spec.plan.frameworks import FRAMEWORKS, NO_WORKERS, frameworks_of
 
 __all__ = ["with_framework"]
+
+_TRAINERS = {"accelerate", "deepspeed", "lightning", "lightning_fabric", "pytorch_lightning", "transformers"}
+"""Packages that connect the workers of PyTorch."""
+_SYNCHRONIZES = {
+    "DistributedDataParallel",
+    "FullyShardedDataParallel",
+    "all_gather",
+    "all_reduce",
+    "distributed",  # torch.distributed, whose functions have many names
+    "distribute_module",
+    "fully_shard",
+    "parallelize_module",
+    "prepare_model",
+    "replicate",
+}
+"""Names by which code of PyTorch synchronizes its processes."""
 
 
 def with_framework(
@@ -32,7 +48,8 @@ def with_framework(
     """
     if spec.workers is None and spec.scaling is None:
         return spec, []
-    modules = imported_modules(code, variables)
+    mentions = mentions_of(code, variables)
+    modules = mentions.modules
     roots = {name.partition(".")[0] for name in modules}
     problems += [Problem(why, option="framework") for name, why in NO_WORKERS.items() if name in roots]
     needed, notes = frameworks_of(modules), []
@@ -52,6 +69,12 @@ def with_framework(
             "workers of TensorFlow train models of tf.keras, which is Keras 2 there (the package tf_keras): those of"
             " the package keras, which is Keras 3, fail in MultiWorkerMirroredStrategy"
         )
+    several = (group := spec.worker_group) is not None and group.max_workers > 1
+    if chosen == "torch" and several and _seems_apart(mentions, roots):
+        notes.append(
+            "nothing in the code seems to synchronize the workers, so each of them would train a model of its own: wrap"
+            " the model, model = ray.train.torch.prepare_model(model)"
+        )
     if missing := [name for name in FRAMEWORKS[chosen].requires if find_spec(name) is None]:
         problems.append(Problem(_missing(chosen, missing), code="missing", option="framework"))
     elif spec.backend is not None:
@@ -60,6 +83,12 @@ def with_framework(
         except ValueError as error:
             problems.append(Problem(str(error), option="backend"))
     return replace(spec, framework=chosen), notes
+
+
+def _seems_apart(mentions: Mentions, roots: set[str]) -> bool:
+    """Tell whether code trains with PyTorch, by a loop of its own, and no name in it synchronizes processes."""
+    last = {name.rpartition(".")[2] for name in mentions.modules}
+    return "backward" in mentions.names and not (roots & _TRAINERS or (mentions.names | last) & _SYNCHRONIZES)
 
 
 def _apart(package: str, needed: str, chosen: str, *, several: bool) -> str:

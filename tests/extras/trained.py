@@ -311,7 +311,6 @@ def transformers_guide(gate: Path | None) -> Train:
             save_strategy="epoch",
             logging_strategy="epoch",
             report_to="none",
-            use_cpu=True,
             disable_tqdm=True,
         )
         trainer = transformers.Trainer(
@@ -352,7 +351,7 @@ def accelerate(gate: Path | None) -> Train:
 
         import nbtune
 
-        accelerator = Accelerator(cpu=True)
+        accelerator = Accelerator()
         torch.manual_seed(0)
         x = torch.randn(400, 4)
         y = x @ torch.tensor([[1.0], [2.0], [3.0], [4.0]])

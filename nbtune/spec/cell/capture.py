@@ -21,6 +21,7 @@ __all__ = [
     "Program",
     "all_metrics",
     "capture",
+    "code_names",
     "functions_of",
     "global_names",
     "may_report",
@@ -127,7 +128,7 @@ def global_names(value: Any, namespace: Mapping[str, Any] | None = None) -> Iter
     """
     for function in functions_of(value):
         if namespace is None or function.__globals__ is namespace:
-            yield from _code_names(function.__code__)
+            yield from code_names(function.__code__)
 
 
 def functions_of(value: Any) -> Iterator[types.FunctionType]:
@@ -146,11 +147,16 @@ def functions_of(value: Any) -> Iterator[types.FunctionType]:
                 yield inner
 
 
-def _code_names(code: types.CodeType) -> Iterator[str]:
+def code_names(code: types.CodeType) -> Iterator[str]:
+    """Yield the global names and attributes that code mentions, with inner functions and classes.
+
+    Args:
+        code: the code.
+    """
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _code_names(constant)
+            yield from code_names(constant)
 
 
 def may_report(value: Any) -> bool:
@@ -172,7 +178,7 @@ def _may_report(value: Any) -> bool:
     if module.startswith("nbtune"):
         return False
     for function in functions_of(value):
-        names = list(_code_names(function.__code__))
+        names = list(code_names(function.__code__))
         if any(map(name_may_report, names)):
             return True
         if any(text_may_report(constant, names) for constant in _constants(function.__code__)):

@@ -6,20 +6,34 @@ import dis
 import types
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from nbtune.spec.cell.capture import functions_of, parts_of
+from nbtune.spec.cell.capture import code_names, functions_of, parts_of
 from nbtune.spec.cell.origin import module_of
 from nbtune.spec.cell.own_modules import EXECUTED, IMPORTING, OwnModules, Path
 
-__all__ = ["imported_modules", "uses_ray_data"]
+__all__ = ["Mentions", "mentions_of", "uses_ray_data"]
 
 _BETWEEN_CALL_AND_ARGUMENT = ("PUSH_NULL", "CACHE", "NOP")
 _FOLLOWS_A_NAME = ("CACHE", "NOP", "EXTENDED_ARG", "PUSH_NULL")
 
 
-def imported_modules(code: Iterable[Any], variables: Mapping[str, Any]) -> set[str]:
-    """Return the names of the modules that code imports or uses, with dots.
+@dataclass(frozen=True)
+class Mentions:
+    """What code mentions.
+
+    Attributes:
+        modules: the modules that it imports or uses, with dots; also what is imported from them.
+        names: its names and attributes.
+    """
+
+    modules: set[str]
+    names: set[str]
+
+
+def mentions_of(code: Iterable[Any], variables: Mapping[str, Any]) -> Mentions:
+    """Return what code mentions, with the functions and classes that it uses.
 
     Of the user's own modules, only what the code uses counts, and what that uses in turn. Libraries are not searched.
     Nothing is imported.
@@ -28,7 +42,7 @@ def imported_modules(code: Iterable[Any], variables: Mapping[str, Any]) -> set[s
         code: code objects and functions.
         variables: the notebook's variables that they use: modules, functions, classes and other objects.
     """
-    own, found = OwnModules(), set[str]()
+    own, found, names = OwnModules(), set[str](), set[str]()
     modules = {name: one for name, one in variables.items() if own.has(one)}
     unseen = set(modules)
     seen = set[int]()
@@ -47,10 +61,11 @@ def imported_modules(code: Iterable[Any], variables: Mapping[str, Any]) -> set[s
             functions = [one for one in functions_of(part) if not own.use_object(one.__module__, one.__qualname__)]
             for body in [part] if isinstance(part, types.CodeType) else [one.__code__ for one in functions]:
                 found.update(_imports(body))
+                names.update(code_names(body))
                 unseen -= _use(body, modules, own)
     for name in unseen:  # it is used in a way that its code does not show
         own.use(modules[name].__name__)
-    return found | own.imported
+    return Mentions(found | own.imported, names | own.names)
 
 
 def _use(code: types.CodeType, modules: Mapping[str, types.ModuleType], own: OwnModules) -> set[str]:

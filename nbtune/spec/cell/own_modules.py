@@ -39,10 +39,11 @@ class OwnModules:
 
     Attributes:
         imported: the names of all modules so far, with dots.
+        names: the names and attributes that the own modules mention in what is used of them.
     """
 
     def __init__(self) -> None:
-        self.imported = set[str]()
+        self.imported, self.names = set[str](), set[str]()
         self._used = set[tuple[str, Path]]()
         self._is_own = cache(is_user_module)
         self._tops: dict[str, _Top | None] = {}
@@ -113,7 +114,7 @@ class OwnModules:
     def _top(self, module: str) -> _Top | None:
         if module not in self._tops:
             file = self._file(module)
-            self._tops[module] = None if file is None else _read(file, module)
+            self._tops[module] = None if file is None else _read(file, module, self.names)
         return self._tops[module]
 
     @cache  # noqa: B019 - the object lives as long as its only caller
@@ -143,9 +144,11 @@ class _Top:
         always: the statements that bind nothing, and definitions that decorators of this package may keep.
         all: all statements.
         seen: the statements whose uses were yielded.
+        mentioned: receives the names and attributes in them.
     """
 
     package: list[str]
+    mentioned: set[str]
     imports: dict[str, list[_Imported]] = field(default_factory=lambda: defaultdict(list))
     statements: dict[str, list[ast.stmt]] = field(default_factory=lambda: defaultdict(list))
     stars: list[str] = field(default_factory=list)
@@ -169,6 +172,7 @@ class _Top:
             unused = set(inner)
             for name, path in names:
                 unused.discard(name)
+                self.mentioned.update((name, *path))
                 if name in _DYNAMIC:
                     pending += self.all
                 if name in inner:
@@ -190,12 +194,12 @@ def _through(imported: _Imported, path: Path) -> tuple[str, Path]:
     return module, (name, *path) if name else path
 
 
-def _read(file: File, module: str) -> _Top | None:
+def _read(file: File, module: str, mentioned: set[str]) -> _Top | None:
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):  # it cannot be imported in a trial either, or is no source
         return None
-    top = _Top(module.split(".") if file.name == "__init__.py" else module.split(".")[:-1])
+    top = _Top(module.split(".") if file.name == "__init__.py" else module.split(".")[:-1], mentioned)
     for statement in tree.body:
         if _is_main(statement):
             continue

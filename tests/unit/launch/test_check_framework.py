@@ -246,6 +246,36 @@ def test_a_module_whose_use_is_not_seen_counts_as_a_whole(tmp_path, monkeypatch,
         sys.modules.pop("own_many", None)
 
 
+LOOP = "import torch\n{0}\ndef train(config):\n    import torch\n    model = torch.nn.Linear(1, 1)\n    {1}\n    model(torch.ones(1)).backward()"
+
+
+@pytest.mark.parametrize(
+    ("before", "line", "noted"),
+    [
+        ("", "pass", True),
+        ("", "import ray.train.torch\n    model = ray.train.torch.prepare_model(model)", False),
+        ("from ray.train.torch import prepare_model as ready", "model = ready(model)", False),
+        ("from torch.nn.parallel import DistributedDataParallel as DDP", "model = DDP(model)", False),
+        ("", "from torch.nn.parallel import DistributedDataParallel as DDP; model = DDP(model)", False),
+        ("import torch.distributed as dist", "dist.all_reduce(torch.ones(1))", False),
+        ("", "torch.distributed.barrier()", False),
+        ("def wrapped(m):\n    return torch.nn.parallel.DistributedDataParallel(m)", "model = wrapped(model)", False),
+        ("def wrapped(m): return m", "model = wrapped(model)", True),
+        ("", "import own_wrap; model = own_wrap.ddp(model)", False),
+        ("", "import own_wrap; model = own_wrap.same(model)", True),
+    ],
+)
+def test_a_loop_that_synchronizes_nothing_is_noted(tmp_path, monkeypatch, before, line, noted):
+    (tmp_path / "own_wrap.py").write_text(
+        "from torch.nn.parallel import DistributedDataParallel as DDP\ndef ddp(m): return DDP(m)\ndef same(m): return m"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    notes = checked(LOOP.format(before, line))[1]
+    assert any("each of them would train a model of its own" in note for note in notes) == noted
+    assert checked(LOOP.format(before, line).replace("backward", "mean"))[1] == []
+    assert checked(LOOP.format(before, line), workers=1)[1] == []
+
+
 def test_keras_has_the_workers_of_its_backend(packages):
     source = "def train(config):\n    import keras{0}\n    return 1"
     spec, notes, _ = checked(source.format(""))
