@@ -9,27 +9,11 @@ from typing import Any
 
 from nbtune.errors import Problem, option_ref
 from nbtune.frameworks import framework_of
-from nbtune.spec.cell.imports import Mentions, mentions_of
+from nbtune.spec.cell.imports import mentions_of
 from nbtune.spec.options.options import Spec
-from nbtune.spec.plan.frameworks import FRAMEWORKS, NO_WORKERS, frameworks_of
+from nbtune.spec.plan.frameworks import FRAMEWORKS, NO_WORKERS, frameworks_of, seems_apart
 
 __all__ = ["with_framework"]
-
-_TRAINERS = {"accelerate", "deepspeed", "lightning", "lightning_fabric", "pytorch_lightning", "transformers"}
-"""Packages that connect the workers of PyTorch."""
-_SYNCHRONIZES = {
-    "DistributedDataParallel",
-    "FullyShardedDataParallel",
-    "all_gather",
-    "all_reduce",
-    "distributed",  # torch.distributed, whose functions have many names
-    "distribute_module",
-    "fully_shard",
-    "parallelize_module",
-    "prepare_model",
-    "replicate",
-}
-"""Names by which code of PyTorch synchronizes its processes."""
 
 
 def with_framework(
@@ -70,10 +54,10 @@ def with_framework(
             " the package keras, which is Keras 3, fail in MultiWorkerMirroredStrategy"
         )
     several = (group := spec.worker_group) is not None and group.max_workers > 1
-    if chosen == "torch" and several and _seems_apart(mentions, roots):
+    if several and (advice := seems_apart(chosen, modules, mentions.names)):
         notes.append(
-            "nothing in the code seems to synchronize the workers, so each of them would train a model of its own: wrap"
-            " the model, model = ray.train.torch.prepare_model(model)"
+            "nothing in the code seems to connect the workers, so each of them would train a model of its own:"
+            f" {advice}"
         )
     if missing := [name for name in FRAMEWORKS[chosen].requires if find_spec(name) is None]:
         problems.append(Problem(_missing(chosen, missing), code="missing", option="framework"))
@@ -83,12 +67,6 @@ def with_framework(
         except ValueError as error:
             problems.append(Problem(str(error), option="backend"))
     return replace(spec, framework=chosen), notes
-
-
-def _seems_apart(mentions: Mentions, roots: set[str]) -> bool:
-    """Tell whether code trains with PyTorch, by a loop of its own, and no name in it synchronizes processes."""
-    last = {name.rpartition(".")[2] for name in mentions.modules}
-    return "backward" in mentions.names and not (roots & _TRAINERS or (mentions.names | last) & _SYNCHRONIZES)
 
 
 def _apart(package: str, needed: str, chosen: str, *, several: bool) -> str:

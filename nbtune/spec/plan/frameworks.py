@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["FRAMEWORKS", "NO_WORKERS", "Framework", "canonical_name", "frameworks_of"]
+__all__ = ["FRAMEWORKS", "NO_WORKERS", "Framework", "canonical_name", "frameworks_of", "seems_apart"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,25 @@ class Framework:
     packages: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """Code that trains in several processes together only if it says so.
+
+    Attributes:
+        trains: names that show that a model is trained.
+        together: names that show that processes train it together, of functions, classes or modules.
+        advice: what to do.
+        packages: packages of which one must be imported; empty if that does not matter.
+        others: packages that connect the processes themselves.
+    """
+
+    trains: frozenset[str]
+    together: frozenset[str]
+    advice: str
+    packages: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
 
 
 FRAMEWORKS = {
@@ -49,6 +68,76 @@ NO_WORKERS = {
     )
 }
 """Packages that train in several processes, but in no workers that Ray Train can start -> what to do instead."""
+_LOOPS = {
+    "torch": (
+        _Loop(
+            frozenset({"backward"}),
+            frozenset(
+                [
+                    "DistributedDataParallel",
+                    "FullyShardedDataParallel",
+                    "all_gather",
+                    "all_reduce",
+                    "distribute_module",
+                    "distributed",
+                    "fully_shard",
+                    "parallelize_module",
+                    "prepare_model",
+                    "replicate",
+                ]
+            ),
+            "wrap the model, model = ray.train.torch.prepare_model(model)",
+            others=frozenset(
+                ["accelerate", "deepspeed", "lightning", "lightning_fabric", "pytorch_lightning", "transformers"]
+            ),
+        ),
+        _Loop(
+            frozenset({"Trainer"}),
+            frozenset(["RayDDPStrategy", "RayDeepSpeedStrategy", "RayFSDPStrategy", "RayLightningEnvironment"]),
+            "make the trainer by nbtune.lightning.trainer(…), or give it strategy=RayDDPStrategy() and"
+            " plugins=[RayLightningEnvironment()] of ray.train.lightning",
+            packages=frozenset({"lightning", "pytorch_lightning"}),
+            others=frozenset({"transformers"}),  # whose class has the same name
+        ),
+    ),
+    "tensorflow": (
+        _Loop(
+            frozenset({"GradientTape", "fit"}),
+            frozenset({"MultiWorkerMirroredStrategy", "ParameterServerStrategy", "dtensor"}),
+            "build and compile the model within tf.distribute.MultiWorkerMirroredStrategy().scope()",
+        ),
+    ),
+    "lightgbm": (
+        _Loop(
+            frozenset({"fit", "train"}),
+            frozenset({"get_network_params"}),
+            "add **ray.train.lightgbm.get_network_params() to the parameters",
+        ),
+    ),
+    "jax": (
+        _Loop(
+            frozenset({"grad", "value_and_grad"}),
+            frozenset(
+                [
+                    "Mesh",
+                    "NamedSharding",
+                    "PositionalSharding",
+                    "all_gather",
+                    "make_mesh",
+                    "multihost_utils",
+                    "pmap",
+                    "pmean",
+                    "process_allgather",
+                    "psum",
+                    "shard_map",
+                ]
+            ),
+            "average the gradients, for instance with jax.experimental.multihost_utils, or shard the arrays over all"
+            " processes",
+        ),
+    ),
+}
+"""Framework -> code of it that may train a model in each worker. XGBoost connects its processes itself."""
 _KERAS_BACKENDS = {"torch", "jax", "flax"}  # packages beside which Keras does not need the workers of TensorFlow
 
 
@@ -83,3 +172,21 @@ def frameworks_of(modules: Iterable[str]) -> dict[str, str]:
     if "keras" in roots and not roots & _KERAS_BACKENDS and "tensorflow" not in found:
         found["tensorflow"] = "keras"
     return found
+
+
+def seems_apart(framework: str, modules: Iterable[str], names: Iterable[str]) -> str:
+    """Return what to do about code that seems to train a model in each worker of its framework; "" for other code.
+
+    Args:
+        framework: the name of the framework.
+        modules: the modules that the code imports, with dots, and what it imports from them.
+        names: the names and attributes that it mentions.
+    """
+    modules, names = set(modules), set(names)
+    roots = {name.partition(".")[0] for name in modules}
+    known = names | {name.rpartition(".")[2] for name in modules}
+    for loop in _LOOPS.get(framework, ()):
+        is_it = not loop.packages or loop.packages & roots
+        if is_it and loop.trains & names and not (loop.others & roots or loop.together & known):
+            return loop.advice
+    return ""

@@ -276,6 +276,53 @@ def test_a_loop_that_synchronizes_nothing_is_noted(tmp_path, monkeypatch, before
     assert checked(LOOP.format(before, line), workers=1)[1] == []
 
 
+APART = {
+    "lightning": ("import lightning", "lightning.Trainer(max_epochs=1)"),
+    "tensorflow": ("import tensorflow as tf", "tf.model().fit(1)"),
+    "lightgbm": ("import lightgbm as lgb", "lgb.train({}, 1)"),
+    "jax": ("import jax", "jax.grad(abs)(1.0)"),
+}
+TOGETHER = {
+    "lightning": [
+        ("import lightning, ray.train.lightning as r", "lightning.Trainer(strategy=r.RayDDPStrategy())"),
+        ("import lightning, nbtune", "nbtune.lightning.trainer(max_epochs=1)"),
+        ("import lightning", "lightning.LightningModule()"),
+    ],
+    "tensorflow": [
+        ("import tensorflow as tf", "with tf.distribute.MultiWorkerMirroredStrategy().scope(): tf.model().fit(1)"),
+        ("from tensorflow.distribute import MultiWorkerMirroredStrategy as M", "M().model().fit(1)"),
+    ],
+    "lightgbm": [
+        ("import lightgbm as lgb, ray.train.lightgbm as r", "lgb.train(r.get_network_params(), 1)"),
+        ("import lightgbm as lgb", "lgb.Booster().predict(1)"),
+    ],
+    "jax": [
+        ("import jax", "jax.lax.pmean(jax.grad(abs)(1.0), 'i')"),
+        ("import jax; from jax.sharding import Mesh as M", "M(jax.grad(abs))"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_code_that_connects_no_workers_is_noted_in_each_framework(packages, name):
+    def is_noted(imports, line):
+        notes = checked(f"def train(config):\n    {imports}\n    {line}")[1]
+        return any("so each of them would train a model of its own" in note for note in notes)
+
+    assert is_noted(*APART[name])
+    for code in TOGETHER[name]:
+        assert not is_noted(*code), code
+
+
+def test_the_code_of_ray_trains_guides_is_not_noted():
+    from tests.extras.trained import CASES
+
+    for name, case in CASES.items():
+        spec, notes = with_framework(make_spec({"workers": 2})[0], [case.make(None)], {}, [])
+        assert spec.framework == case.framework
+        assert not any("train a model of its own" in note for note in notes), name
+
+
 def test_keras_has_the_workers_of_its_backend(packages):
     source = "def train(config):\n    import keras{0}\n    return 1"
     spec, notes, _ = checked(source.format(""))
