@@ -10,7 +10,18 @@ from tests.notebooks.outputs import check_outputs, check_pictures, read
 from tests.run_notebook import run, tutorials
 
 pytestmark = [pytest.mark.ray, pytest.mark.notebooks]
-SWEEPS: dict[str, dict[str, int]] = {}
+FRAMEWORKS = (
+    "torch",
+    "lightning",
+    "transformers",
+    "accelerate",
+    "deepspeed",
+    "tensorflow",
+    "xgboost",
+    "lightgbm",
+    "jax",
+)
+SWEEPS = {"08_more_frameworks": {f"in_{name}": 2 for name in FRAMEWORKS}}
 """Tutorial -> its sweeps and their trials."""
 
 
