@@ -37,6 +37,11 @@ def trainer(
     "eval_loss", "learning_rate" and "epoch", and the checkpoint that Transformers has saved. The progress bar and
     the integrations with trackers are off unless they are passed.
 
+    A stream of Ray Data, ``get_dataset_shard("train").iter_torch_batches(batch_size=8)``, is a `train_dataset`, too.
+    It has no length, so the number of all batches is given, ``args={"max_steps": 100}``, in place of `max_epochs`.
+    Each pass over it is an epoch, although the metric "epoch" of Transformers does not count passes. A trial that
+    continues from a checkpoint begins a new pass.
+
     Args:
         model: the model; or None with `model_init`.
         max_epochs: the number of epochs.
@@ -66,6 +71,7 @@ def trainer(
     import torch
     import transformers
     from torch import distributed
+    from transformers.trainer_utils import has_length
 
     has_gpu = torch.cuda.is_available()
     defaults = {
@@ -73,6 +79,9 @@ def trainer(
         "disable_tqdm": True,
         "use_cpu": not has_gpu,
         "dataloader_pin_memory": has_gpu,
+        # Transformers would skip as many batches as were trained on, in one pass: all of them after the first epoch,
+        # and the training would end there without a message.
+        "ignore_data_skip": given.get("train_dataset") is not None and not has_length(given["train_dataset"]),
         "output_dir": tempfile.mkdtemp(prefix="nbtune-transformers-"),
     }
     made = transformers.Trainer(
@@ -117,10 +126,12 @@ def _report_callback(every: int) -> Any:
         def __init__(self) -> None:
             self._logs: dict[str, Any] = {}
             self._epoch_ended = False
+            self._epochs = 0  # since the start, which is at a checkpoint; `state.epoch` counts no passes over a stream
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **other: Any) -> Any:
             self._epoch_ended = True
-            control.should_save = bool(every) and round(state.epoch) % every == 0
+            self._epochs += 1
+            control.should_save = bool(every) and self._epochs % every == 0
             return control
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **other: Any) -> None:

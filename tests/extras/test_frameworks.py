@@ -115,6 +115,58 @@ def test_a_trainer_of_tensorflow_with_a_data_set(run: Any) -> None:
     assert experiment.trials[0].checkpoint is not None
 
 
+def test_a_trainer_of_transformers_with_data_sets(run: Any, tmp_path: Path) -> None:
+    """A stream has no length: each pass is an epoch, also after a failure. Every second one has a checkpoint."""
+    broken = str(tmp_path / "broken")
+
+    def train(config: dict[str, Any]) -> None:
+        import pathlib
+
+        import ray.train
+        import torch
+        import transformers
+
+        class Breaks(transformers.TrainerCallback):  # type: ignore[misc]
+            def on_epoch_begin(self, args: Any, state: Any, control: Any, **other: Any) -> None:
+                print("starts a pass at step", state.global_step)
+                rank = ray.train.get_context().get_world_rank()
+                if state.global_step == 8 and rank == 0 and not pathlib.Path(broken).exists():
+                    pathlib.Path(broken).touch()
+                    raise ValueError("no more power")
+
+        torch.manual_seed(0)
+        shape = transformers.BertConfig(
+            vocab_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+        )
+        streams = {name: nbtune.get_dataset_shard(name).iter_torch_batches(batch_size=4) for name in ("train", "valid")}
+        nbtune.transformers.trainer(
+            transformers.BertForSequenceClassification(shape),
+            args={"learning_rate": config["rate"], "max_steps": 16, "lr_scheduler_type": "constant"},
+            checkpoint_every=2,
+            train_dataset=streams["train"],
+            eval_dataset=streams["valid"],
+            callbacks=[Breaks()],
+        ).train(resume_from_checkpoint=nbtune.transformers.resume())
+
+    tokens = np.random.default_rng(0).integers(2, 16, (32, 6))
+    rows = [{"input_ids": row, "labels": int(row[0] % 2)} for row in tokens]
+    experiment = run(
+        train,
+        {"rate": 0.02},
+        **{**OPTIONS, "metric": "eval_loss"},
+        datasets={"train": ray.data.from_items(rows), "valid": ray.data.from_items(rows[:16])},
+        max_failures=1,
+    )
+    trial = experiment.wait(300).trials[0]
+    assert trial.status == "finished", trial.error
+    assert trial._state.failures == 1
+    assert trial.history["iteration"].tolist() == [1, 2, 3, 4]
+    assert [checkpoint.iteration for checkpoint in trial.checkpoints] == [2, 4]
+    assert trial.history["eval_loss"].iloc[-1] < trial.history["eval_loss"][0]
+    started = [int(step) for step in re.findall(r"starts a pass at step (\d+)", trial.logs(rank=0))]
+    assert started == [0, 4, 8, 8, 12]
+
+
 ON_TWO_NODES = """
 from tests.extras.trained import CASES, ROUNDS
 

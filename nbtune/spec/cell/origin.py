@@ -12,6 +12,9 @@ from typing import Any
 __all__ = ["is_installed", "is_user_module", "module_of"]
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARY_FOLDERS = {"site-packages", "dist-packages"}
+"""What pip and Debian call folders of packages. There are several: that of `pip install --user`, those of the system
+under a virtual environment, and those that a `.pth` file adds."""
 
 
 def is_user_module(module: str) -> bool:
@@ -38,7 +41,7 @@ def is_installed(filename: str) -> bool:
     Args:
         filename: the file's path.
     """
-    return filename.startswith(_LIBRARIES)
+    return filename.startswith(_LIBRARIES) or not _LIBRARY_FOLDERS.isdisjoint(Path(filename).parts)
 
 
 def module_of(value: Any) -> str:
