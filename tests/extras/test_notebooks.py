@@ -21,7 +21,10 @@ FRAMEWORKS = (
     "lightgbm",
     "jax",
 )
-SWEEPS = {"08_more_frameworks": {f"in_{name}": 2 for name in FRAMEWORKS}}
+SWEEPS = {
+    "08_more_frameworks": {f"in_{name}": 2 for name in FRAMEWORKS},
+    "09_fine_tuning": {"dreambooth": 4},
+}
 """Tutorial -> its sweeps and their trials."""
 
 
