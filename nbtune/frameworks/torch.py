@@ -18,6 +18,8 @@ from ray.exceptions import GetTimeoutError
 from ray.train.backend import Backend, BackendConfig
 from ray.train.constants import DEFAULT_TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S, TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S
 
+from nbtune.spec.plan.shape import DEVICES
+
 __all__ = ["BACKENDS", "WORKER_IMPORTS", "config", "environment", "reset"]
 
 BACKENDS = ("gloo", "nccl", "mpi", "ucc")
@@ -51,7 +53,7 @@ def environment(resources: Mapping[str, float]) -> dict[str, str]:
     Args:
         resources: those of the worker.
     """
-    if resources.get("GPU"):
+    if any(resources.get(device) for device in DEVICES):
         return {}
     return {
         "ACCELERATE_USE_CPU": "true",  # else each worker trains alone in Accelerate, and in Transformers' trainer

@@ -82,6 +82,8 @@ def _use(code: types.CodeType, modules: Mapping[str, types.ModuleType], own: Own
     for module, name, alias in _import_statements(code):
         if not alias:
             own.use(module, EXECUTED)
+        elif name == "*":
+            own.use_all_names(module, ((loaded, *path) for loaded, found in paths.items() for path in found))
         else:
             own.use(module, *((name, *path) if name else path for path in paths.get(alias, [()])))
     for name in modules.keys() & paths.keys():

@@ -30,9 +30,11 @@ def is_user_module(module: str) -> bool:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return False
-    if spec is None or not spec.origin or spec.origin in {"built-in", "frozen"}:
+    if spec is None or spec.origin in {"built-in", "frozen"}:
         return False
-    return not is_installed(str(Path(spec.origin)))
+    # A folder without __init__.py has no origin, and may have several locations.
+    location = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+    return bool(location) and not is_installed(str(Path(location)))
 
 
 def is_installed(filename: str) -> bool:

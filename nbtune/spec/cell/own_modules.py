@@ -82,6 +82,19 @@ class OwnModules:
                 self._used.add(use)
                 pending += self._needs(*use)
 
+    def use_all_names(self, module: str, paths: Iterable[Path]) -> None:
+        """Note that all names of a module are imported, and which names are used.
+
+        Args:
+            module: its name.
+            paths: the names that the importing code mentions, of this module or not, with their attributes.
+        """
+        top = self._top(module) if self._is_own(module) else None
+        if top is None or top.stars:
+            self.use(module)
+        else:
+            self.use(module, EXECUTED, *(path for path in paths if path[0] in top.imports or path[0] in top.statements))
+
     def _needs(self, module: str, path: Path) -> Iterator[tuple[str, Path]]:
         """Yield what a use of a module needs of other modules."""
         self.imported.add(module)
@@ -89,6 +102,8 @@ class OwnModules:
             self.imported.add(f"{module}.{path[0]}")  # perhaps a module of that package
         top = self._top(module) if self._is_own(module) else None
         if top is None:
+            if path and path[0] not in ("", "*") and self._is_own(module):  # a folder without __init__.py
+                yield f"{module}.{path[0]}", path[1:]
             return
         if "." in module:
             yield module.rpartition(".")[0], EXECUTED
@@ -122,13 +137,12 @@ class OwnModules:
         """Return the file of one of the user's modules; None if there is none."""
         top, *rest = module.split(".")
         spec = importlib.util.find_spec(top)
-        if spec is None or spec.origin is None:
+        if spec is None:
             return None
-        file = File(spec.origin)
         if not rest:
-            return file
-        inner = file.parent.joinpath(*rest)
-        candidates = [inner.with_name(f"{inner.name}.py"), inner / "__init__.py"] if file.name == "__init__.py" else []
+            return File(spec.origin) if spec.origin else None  # None for a folder without __init__.py
+        inner = [File(folder).joinpath(*rest) for folder in spec.submodule_search_locations or ()]
+        candidates = [file for one in inner for file in (one.with_name(f"{one.name}.py"), one / "__init__.py")]
         return next((one for one in candidates if one.is_file()), None)
 
 

@@ -178,6 +178,11 @@ MANY = {
         def anything(config): return globals()[config["name"]](config)
     """,
     "own_many/sums.py": "import xgboost.sub\ndef total(x): return x\ndef other(x): return xgboost.sub.f(x)",
+    "own_folder/own_part.py": """
+        import xgboost, lightgbm
+        def boost(config): return xgboost.f()
+        def light(config): return lightgbm.f()
+    """,
     "own_table.py": """
         import xgboost, lightgbm
         TABLE = {}
@@ -203,6 +208,7 @@ MANY = {
         ("own_many.deep", "third", {"jax"}),
         ("own_many.deep", "plain", set()),
         ("own_many.deep", "anything", {"jax"}),
+        ("own_folder.own_part", "light", {"lightgbm"}),  # a folder without __init__.py
         ("own_table", "TABLE", {"xgboost"}),
         ("own_table", "light", {"xgboost", "lightgbm"}),  # what decorators keep may be used
     ],
@@ -219,12 +225,17 @@ def test_of_the_users_own_modules_what_is_used_counts(tmp_path, monkeypatch, pac
         "inside, from": f"def train(config):\n    from {module} import {name} as f\n    return f(config)",
         "a function of it": f"from {module} import {name} as f\ndef train(config): return f(config)",
     }[use]
+    cell = compile(f"from {module} import *\nreport(value={name}(config))", "cell", "exec")
     try:
+        found = []
+        spec, _ = with_framework(make_spec({"workers": 2})[0], [cell], {}, found)
+        assert spec.framework in (frameworks or {"torch"})
+        assert len([problem for problem in found if problem.code == "conflict"]) == max(0, len(frameworks) - 1)
         spec, _, problems = checked(source)
         assert spec.framework in (frameworks or {"torch"})
         assert len(problems) == max(0, len(frameworks) - 1)
     finally:
-        for one in [one for one in sys.modules if one.partition(".")[0] in ("own_many", "own_table")]:
+        for one in [one for one in sys.modules if one.partition(".")[0] in ("own_folder", "own_many", "own_table")]:
             del sys.modules[one]
 
 
