@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nbtune.spec.cell.imports import imported_modules
+from nbtune.spec.cell.imports import mentions_of
 from nbtune.spec.cell.origin import is_installed, is_user_module
 
 
@@ -30,4 +30,4 @@ def test_a_library_is_one_wherever_it_is_installed(
     assert is_user_module(name) == own
     assert is_installed(str(package / "__init__.py")) != own
     code = compile(f"import {name}", "cell", "exec")
-    assert ("xgboost" in imported_modules([code])) == own, "libraries are not searched"
+    assert ("xgboost" in mentions_of([code], {}).modules) == own, "libraries are not searched"
