@@ -50,6 +50,12 @@ def train(config):
     ray.tune.report({"score": config["a"], "cost": 1})
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home folder without results: the names of stored experiments are completed, too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def namespace():
     return {
