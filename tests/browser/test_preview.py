@@ -275,7 +275,7 @@ def test_the_columns_are_chosen_and_the_rows_are_saved(preview: Preview) -> None
     expect(panel.get_by_role("checkbox", name="note")).to_be_focused()
     page.keyboard.press("Space")
     expect(panel.get_by_role("checkbox", name="note")).not_to_be_checked()
-    up = panel.get_by_role("button", name="move lr to the left")
+    up = panel.get_by_role("button", name="move lr up")
     for _ in range(6):
         up.press("Enter")
     expect(up).to_be_focused()

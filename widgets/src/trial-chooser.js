@@ -54,8 +54,8 @@ export function makeChooser(store, on, arrangement, set) {
   function line({ key, label, shown }, i, count) {
     const box = make("input", { type: "checkbox", checked: shown });
     const step = (/** @type {string} */ act, /** @type {string} */ sign, /** @type {boolean} */ last) => {
-      const word = act === "up" ? "left" : "right";
-      const made = make("button", { type: "button", textContent: sign, ariaLabel: `move ${label} to the ${word}` });
+      const title = `move ${label} ${act}: to the ${act === "up" ? "left" : "right"} in the table`;
+      const made = make("button", { type: "button", textContent: sign, ariaLabel: `move ${label} ${act}`, title });
       made.ariaDisabled = String(last);
       return made;
     };

@@ -72,8 +72,11 @@ export const calculated = (sign, left, right) => (row) => {
 /** Whether any entry of a row has a text. @param {string} wanted in lower case @returns {Truth} */
 export const contains = (wanted) => (row) => texts(row).some((text) => text.toLowerCase().includes(wanted));
 
-/** @param {number} entry @returns {Truth} */
-export const isNone = (entry) => (row) => row[entry] === null || row[entry] === undefined || row[entry] === "";
+/** Whether an entry is None, missing or the text "none". @param {number} entry @returns {Truth} */
+export const noneOrText = (entry) => (row) => {
+  const cell = row[entry];
+  return cell === null || cell === undefined || cell === "" || texts(row)[entry].toLowerCase() === "none";
+};
 
 /**
  * Return whether an entry has a value, or is shown like it.

@@ -7,9 +7,9 @@ import {
   compared,
   contains,
   equals,
-  isNone,
   joined,
   negated,
+  noneOrText,
   numberOf,
   opposite,
   STATUS,
@@ -98,6 +98,8 @@ class Parser {
   negation() {
     const opening = this.next;
     if (opening.kind !== "not" && opening.kind !== "(") return this.comparison();
+    const after = opening.kind === "(" ? this.afterGroup() : undefined;
+    if (after && ["sign", "calculation"].includes(after.kind)) return this.comparison();
     this.take();
     if (++this.depth > MAX_DEPTH) throw new FilterError("nested too deeply: use fewer brackets", opening);
     const inner = opening.kind === "(" ? this.alternatives() : this.negation();
@@ -108,6 +110,31 @@ class Parser {
       return inner;
     }
     return negated(inner);
+  }
+
+  /** Return the token after a calculation in brackets, which begins here; undefined if they hold something else. */
+  afterGroup() {
+    let open = 0;
+    for (let i = this.at; i < this.tokens.length; i++) {
+      const { kind } = this.tokens[i];
+      if (["sign", "and", "or", "not", "end"].includes(kind)) return;
+      open += Number(kind === "(") - Number(kind === ")");
+      if (open === 0) return this.tokens[i + 1];
+    }
+  }
+
+  /** Parse a calculation in brackets. @param {string} sign @returns {Operand} */
+  group(sign) {
+    const opening = this.take();
+    if (++this.depth > MAX_DEPTH) throw new FilterError("nested too deeply: use fewer brackets", opening);
+    const inner = this.calculation(sign);
+    this.depth--;
+    if (this.next.kind !== ")")
+      throw new FilterError(`expected a ) or one of + - * /, got ${this.next.text}`, this.next);
+    const { to } = this.take();
+    if (inner.token.kind !== "calculation") return inner;
+    const reading = `(${inner.reading})`;
+    return { ...inner, reading, token: { ...inner.token, text: reading, from: opening.from, to } };
   }
 
   /** @returns {Condition} */
@@ -182,6 +209,7 @@ class Parser {
    */
   operand(sign) {
     const token = this.next;
+    if (token.kind === "(" && this.afterGroup()) return this.group(sign);
     if (!["name", "text", "word", "number"].includes(token.kind)) {
       const before = this.tokens[this.at - 1] ?? { from: 0, to: 0 };
       const where = token.kind === "end" ? { from: before.from, to: before.to } : token;
@@ -191,7 +219,9 @@ class Parser {
       throw new FilterError(`expected a comparison such as accuracy >= 0.99${got}`, where);
     }
     this.take();
-    const compared = this.next.kind === "sign" || this.next.kind === "calculation";
+    let after = this.at;
+    while (this.tokens[after].kind === ")") after++;
+    const compared = ["sign", "calculation"].includes(this.tokens[after].kind);
     const isColumn = token.kind === "text" && (sign ? sign !== "==" && sign !== "!=" : compared);
     const entry = isColumn ? entryNamed(this.names, token.text) : token.entry;
     const plain = token.text.toLowerCase().replace(/^[+-]/, "");
@@ -223,7 +253,9 @@ class Parser {
   unknown(token) {
     const names = this.names.map(([name]) => name);
     const similar = nearest(token.text, names);
-    const hint = similar ? `did you mean ${similar}?` : `the columns are ${listed(names)}`;
+    const operator = /.([-+*/])./u.exec(token.text)?.[1];
+    const spaces = operator ? `; in a calculation, write spaces around ${operator}` : "";
+    const hint = similar ? `did you mean ${similar}?` : `the columns are ${listed(names)}${spaces}`;
     return new FilterError(`unknown column ${token.text}: ${hint}`, token);
   }
 
@@ -255,14 +287,15 @@ class Parser {
     const { entry, kind } = column.token;
     const known = kind !== "name" ? null : entry === STATUS ? STATUSES : choicesOf(this.columns[entry - 2]);
     const wanted = value.token.text.toLowerCase();
-    const isKnown = known?.some((one) => one.toLowerCase() === wanted);
+    const isText = value.token.kind === "text";
+    const isKnown = known?.some((one, i) => one.toLowerCase() === wanted && !(isText && this.isNull(entry, i)));
     const isColumn = value.token.kind === "name" || (value.of && !isLiteral(value.token));
     if (value.token.from < sign.from && value.token.kind === "word" && !isKnown && !value.of)
       throw this.unknown(value.token);
     if (kind !== "name" || (isColumn && !isKnown)) {
       return compared("==", this.number(column, sign), this.number(value, sign));
     }
-    if (wanted === "none") return isNone(entry);
+    if (wanted === "none" && !isText) return noneOrText(entry);
     const number = value.of ? value.of(/** @type {any} */ ([])) : null;
     const isStop = entry === STATUS && /^(stopped|pruned) /.test(wanted);
     if (known && !isKnown && !isStop && (number === null || entry === STATUS)) {
@@ -273,7 +306,13 @@ class Parser {
     const numbers = ["int", "float"].includes(this.columns[entry - 2]?.kind ?? "");
     if ((numbers || entry === 0) && number === null)
       throw new FilterError(`expected a number after ${sign.text}, got ${value.token.text}`, value.token);
-    return equals(entry, wanted === STOPPED_EARLY ? "stopped" : wanted, number);
+    const same = equals(entry, wanted === STOPPED_EARLY ? "stopped" : wanted, number);
+    return isText ? (row) => row[entry] !== null && same(row) : same;
+  }
+
+  /** Whether a choice of a column is None, and not a text. @param {number} entry @param {number} choice */
+  isNull(entry, choice) {
+    return entry !== STATUS && this.columns[entry - 2]?.choices?.[choice] === null;
   }
 }
 

@@ -23,6 +23,9 @@ export class FilterError extends Error {
 const NAME_CHARACTER = /[\p{L}\p{N}_./-]/u;
 const WORD_RUN = /[^\s<>=!~()&|,;"']+/uy;
 const SIGN_RUN = /[<>=!~]+/uy;
+const NUMBER_HERE = /[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?/iy;
+const OPERATOR = /^[-+*/]$/;
+const MAX_CHAIN = 500; // characters of a calculation without spaces
 const NUMBER = /^[+-]?(\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 /** @type {Record<string, Kind>} */
 const KEYWORDS = { and: "and", or: "or", not: "not", "&": "and", "&&": "and", "|": "or", "||": "or" };
@@ -64,6 +67,62 @@ export function tokenize(text, names) {
     );
   }
 
+  /** @typedef {{length: number, entry: number, named: boolean}} Link `named`: a column or a bracket is in the chain */
+  /** @type {Map<number, Link | null>} */
+  const links = new Map();
+
+  /**
+   * Return the first operand of a calculation without spaces, such as lr*2; null where its parts are something else.
+   * @param {number} from
+   * @returns {Link | null}
+   */
+  function chain(from) {
+    const seen = links.get(from);
+    if (seen !== undefined) return seen;
+    const number = matched(NUMBER_HERE, text, from).length;
+    const names = known.filter(({ name, lower }) => text.slice(from, from + name.length).toLowerCase() === lower);
+    const exact = names.filter(({ name }) => text.startsWith(name, from));
+    const operands = [...exact, ...names].map(({ name, entry }) => ({ length: name.length, entry }));
+    operands.sort((a, b) => b.length - a.length);
+    if (number) operands.push({ length: number, entry: -1 });
+    /** @type {Link | null} */
+    let found = null;
+    for (const { length, entry } of operands) {
+      const end = from + length;
+      const isWhole = !NAME_CHARACTER.test(text[end - 1]) || !matched(WORD_RUN, text, end);
+      const rest = OPERATOR.test(text[end] ?? "") ? after(end + 1) : isWhole ? { named: false } : null;
+      if (rest) {
+        found = { length, entry, named: entry >= 0 || rest.named };
+        break;
+      }
+    }
+    links.set(from, found);
+    return found;
+  }
+
+  /** What follows an operator. @param {number} from @returns {{named: boolean} | null} */
+  function after(from) {
+    const begin = from + matched(/\s*/uy, text, from).length;
+    return /^["'(]/.test(text[begin] ?? "") ? { named: true } : chain(begin);
+  }
+
+  /** Whether an operator without a space before or after it continues a calculation. */
+  function continues() {
+    const last = tokens.at(-1);
+    if (!last || !OPERATOR.test(text[at])) return false;
+    if (last.to === at) return ["name", "number", "text", ")"].includes(last.kind);
+    return last.kind === "name" && text.length - at < MAX_CHAIN && chain(at + 1) !== null;
+  }
+
+  /** Numbers alone, such as 2024-01-05, are a calculation only beside a comparison of numbers. @param {string} word */
+  function linkHere(word) {
+    const link = word && word.length < MAX_CHAIN && !NUMBER.test(word) ? chain(at) : null;
+    if (!link || link.named) return link;
+    const last = tokens.at(-1);
+    const isOrdered = last?.kind === "calculation" || (last?.kind === "sign" && /[<>]/.test(last.text));
+    return isOrdered || /^\s*[<>]/u.test(text.slice(at + word.length)) ? link : null;
+  }
+
   while (at < text.length) {
     const letter = text[at];
     if (/\s/u.test(letter)) {
@@ -74,6 +133,7 @@ export function tokenize(text, names) {
     const word = matched(WORD_RUN, text, at);
     const keyword = word.length >= (name?.name.length ?? 0) && Object.hasOwn(KEYWORDS, word.toLowerCase());
     if (name && !keyword && !NUMBER.test(word)) add("name", name.name.length, { entry: name.entry });
+    else if (!keyword && continues()) add("calculation", 1);
     else if (letter === '"' || letter === "'") {
       const end = text.indexOf(letter, at + 1);
       if (end < 0)
@@ -88,9 +148,17 @@ export function tokenize(text, names) {
       throw new FilterError(`${sign} have no meaning here: join conditions with and, or`, { from: at, to: at + 1 });
     } else if (!word) addSigns(matched(SIGN_RUN, text, at));
     else if (keyword) add(KEYWORDS[word.toLowerCase()], word.length);
-    else if (/^[-+*/]$/.test(word)) add("calculation", 1);
+    else if (OPERATOR.test(word)) add("calculation", 1);
     else if (NUMBER.test(word)) add("number", word.length, { value: Number(word.replaceAll("_", "")) });
-    else add("word", word.length);
+    else {
+      const link = linkHere(word);
+      if (!link) add("word", word.length);
+      else if (link.entry >= 0) add("name", link.length, { entry: link.entry });
+      else {
+        const value = Number(text.slice(at, at + link.length).replaceAll("_", ""));
+        add("number", link.length, { value });
+      }
+    }
   }
   add("end", 0);
   return tokens;

@@ -87,6 +87,67 @@ test("a missing value is neither smaller nor greater, and so is its not; NaN com
   assert.deepEqual(found("act != relu"), [1, 2], "None is a value");
 });
 
+test("text in quotes is the text; the word none is None or the text", () => {
+  const aug = [{ key: "config/aug", label: "aug", role: "param", kind: "choice", choices: ["none", "flip", null] }];
+  const kinds = [{ ...aug[0] }, { ...aug[0], kind: "any", choices: undefined }];
+  /** @type {Row[]} */
+  const cells = ["none", "flip", null].map((cell, trial) => [trial, "finished", cell]);
+  for (const column of kinds) {
+    const trials = (/** @type {string} */ text) =>
+      cells.filter(parseFilter(text, /** @type {any} */ ([column])).test).map(([trial]) => trial);
+    assert.deepEqual(trials("aug = none"), [0, 2]);
+    assert.deepEqual(trials("aug = None"), [0, 2]);
+    assert.deepEqual(trials("aug = 'none'"), [0]);
+    assert.deepEqual(trials("aug != 'none'"), [1, 2]);
+    assert.deepEqual(trials("aug != none"), [1]);
+  }
+  assert.equal(found("act = 'none'"), "act has no value none: did you mean None? ['none']");
+});
+
+test("calculations need no spaces where their parts are columns and numbers", () => {
+  assert.deepEqual(found("lr*2 > 0.1"), [1, 3]);
+  assert.deepEqual(found("1/lr > 100"), [0, 4]);
+  assert.deepEqual(found("1/lr>100"), [0, 4]);
+  assert.deepEqual(found("lr+1>1.1"), [3]);
+  assert.deepEqual(found("lr-1 > -0.9"), [3]);
+  assert.deepEqual(found("lr -1 > -0.9"), [3]);
+  assert.deepEqual(found("lr *2 > 0.1"), [1, 3]);
+  assert.deepEqual(found("lr* 2 > 0.1"), [1, 3]);
+  assert.deepEqual(found("accuracy/2 > 0.3"), [0, 3]);
+  assert.deepEqual(found("2*best accuracy-accuracy>0.9"), [0]);
+  assert.deepEqual(found("time (s)/2*2+1=9"), [1]);
+  assert.deepEqual(found("config/lr*1e-1 > 2e-2"), [3]);
+  assert.deepEqual(found("lr > 1/10"), [3]);
+  assert.deepEqual(found("lr*-2 < -0.1"), [1, 3]);
+  assert.deepEqual(found("2024-01-05"), [], "a word to search for");
+  assert.equal(
+    found("foo*2 > 1"),
+    "unknown column foo*2: the columns are trial, status, lr, opt, accuracy, best accuracy, …; in a calculation, write spaces around * [foo*2]",
+  );
+});
+
+test("the longest column name wins over a calculation", () => {
+  const odd = ["a", "b", "a/b", "a-1"].map((key) => ({ key, label: key, role: "param" }));
+  /** @type {Row} */
+  const row = [0, "running", 8, 2, 100, 200];
+  for (const text of ["a/b = 100", "a-1 = 200", "a / b = 4", "a-b = 6", "a/b/b = 50", "a-1-a=192", "b/a=0.25"])
+    assert.deepEqual([parseFilter(text, odd).error, parseFilter(text, odd).test(row)], ["", true], text);
+});
+
+test("calculations are grouped by brackets", () => {
+  assert.deepEqual(found("2*(lr+1)>2.1"), [1, 3]);
+  assert.deepEqual(found("2 * (lr + 1) > 2.1"), [1, 3]);
+  assert.deepEqual(found("lr > (0.1)"), [3]);
+  assert.deepEqual(found("(lr) > 0.1"), [3]);
+  assert.deepEqual(found("((lr + 1) * 2 > 2.1) and not (lr+1)*2 > 2.5"), [1]);
+  assert.deepEqual(found('("best accuracy" - accuracy)*10 > 0.9'), [2]);
+  assert.deepEqual(found("opt = (adam)"), [0]);
+  assert.deepEqual(found("(adam)"), [0, 2], "a word to search for");
+  assert.equal(parseFilter("2*(lr+1)>2.1", columns).reading, "2 * (lr + 1) > 2.1");
+  assert.equal(found("lr > (1"), "expected a value after > [(]");
+  assert.match(String(found(`lr > ${"(".repeat(200)}1${")".repeat(200)}`)), /nested too deeply/);
+});
+
 test("chains, columns on both sides, and calculations", () => {
   assert.deepEqual(found("0.005 < lr <= 0.1"), [1, 2]);
   assert.deepEqual(found("best accuracy > accuracy"), [0, 2]);
