@@ -237,7 +237,8 @@ def _may_be_kept(statement: ast.stmt, top: _Top) -> bool:
     """Tell whether a definition has a decorator of the user's own, which may keep it in a table."""
     if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return False
-    names = {name for decorator in statement.decorator_list for name, _ in _contents(decorator, [])[1]}
+    functions = [one.func if isinstance(one, ast.Call) else one for one in statement.decorator_list]
+    names = {name for function in functions for name, _ in _contents(function, [])[1]}
     sources = {source.partition(".")[0] for name in names for source, _ in top.imports.get(name, ())}
     return bool(names & top.statements.keys()) or any(map(is_user_module, sources))
 

@@ -177,7 +177,15 @@ MANY = {
         def plain(config): return 1
         def anything(config): return globals()[config["name"]](config)
     """,
-    "own_many/sums.py": "import xgboost.sub\ndef total(x): return x\ndef other(x): return xgboost.sub.f(x)",
+    "own_many/sums.py": """
+        import functools
+        import lightgbm, xgboost.sub
+        CASES = [lightgbm]
+        def total(x): return x
+        def other(x): return xgboost.sub.f(x)
+        @functools.partial(map, CASES)
+        def test(case): return case
+    """,
     "own_folder/own_part.py": """
         import xgboost, lightgbm
         def boost(config): return xgboost.f()
