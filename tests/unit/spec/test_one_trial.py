@@ -1,6 +1,8 @@
 """The code of an experiment with the values of one trial."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbtune.spec.cell.one_trial import declared_with, plain_cell
 from nbtune.spec.cell.parse import parse_cell
@@ -25,7 +27,7 @@ def test_a_cell_runs_with_the_values_of_a_trial():
     text = plain_cell(CELL, CONFIG, "trial 3 of digits")
     assert text.splitlines() == [
         "# trial 3 of digits",
-        "lr = 0.003",
+        "lr = 0.003  # the rate",
         "optimizer = 'sgd'",
         "momentum = 0.9",
         "model = {'layers': 2, 'size': 3}",
@@ -42,20 +44,44 @@ def test_a_parameter_that_the_trial_lacks_stays_declared():
     assert "lr: loguniform(1e-4, 1e-1) = 1e-2" in plain_cell(CELL, {"optimizer": "sgd"}, "x")
 
 
-@pytest.mark.parametrize(
-    ("source", "last"),
-    [
-        ("def train(config):\n    return 1\n", "train(config)"),
-        ("async def train(config): ...", "train(config)"),
-        ("", "config = {'lr': 0.1}"),
-        ("%%tune\n!ls\nlr: uniform(0, 1)", "config = {'lr': 0.1}"),
-        ("lambda config: 1", "config = {'lr': 0.1}"),
-    ],
+@pytest.mark.parametrize("source", ["def train(config):\n    return 1\n", "async def train(config): ..."])
+def test_a_function_is_called_with_the_values(source):
+    assert plain_cell(source, {"lr": 0.1}, "trial 0 of x") == "# trial 0 of x\nconfig = {'lr': 0.1}\ntrain(config)"
+
+
+@pytest.mark.parametrize("source", ["", "%%tune\n!ls\nlr: uniform(0, 1)", "lambda config: 1", "class T:\n    pass"])
+def test_code_that_cannot_be_read_has_no_cell(source):
+    assert plain_cell(source, {"lr": 0.1}, "trial 0 of x") == ""
+
+
+@pytest.mark.parametrize("value", [object(), len, {"a": [object()]}, (int,), {1.5: {2, 3}}])
+def test_a_value_that_is_no_code_has_no_cell(value):
+    assert plain_cell(CELL, {**CONFIG, "lr": value}, "x") == ""
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner) | st.tuples(inner, inner),
 )
-def test_functions_and_code_that_cannot_be_read(source, last):
-    lines = plain_cell(source, {"lr": 0.1}, "trial 0 of x").splitlines()
-    assert lines[:2] == ["# trial 0 of x", "config = {'lr': 0.1}"]
-    assert lines[-1] == last
+
+
+@given(PLAIN, PLAIN, PLAIN)
+def test_a_cell_binds_exactly_the_values(first, second, third):
+    source = (
+        "%%tune --space s\nä = 'ö'; lr: uniform(0, 1) = 0.5; b: choice(\n    [1, 2]\n); x = lr, b  # ü\n"
+        "require(lr < 1); y = c\nrequire(\n    lr < 2\n)\nrequire(lr < 3)  # z"
+    )
+    text = plain_cell(source, {"lr": first, "b": second, "c": third}, "t")
+    variables = {}
+    exec(text, variables)
+    assert repr((variables["x"], variables["y"], variables["ä"])) == repr(((first, second), third, "ö"))
+
+
+def test_numbers_that_are_not_finite():
+    variables = {"report": lambda **metrics: None}
+    exec(plain_cell(CELL, {**CONFIG, "lr": float("inf"), "momentum": float("nan")}, "x"), variables)
+    assert variables["lr"] == float("inf")
+    assert variables["momentum"] != variables["momentum"]
 
 
 def test_lines_that_declare_the_space_with_the_values_of_a_trial():
