@@ -67,7 +67,7 @@ def of_option(option: str, namespace: Mapping[str, Any]) -> list[Candidate]:
     if not OPTIONS[option].variable:
         return []
     wanted = _OBJECTS.get(option, ())
-    return [_candidate(name, value) for name, value in variables(namespace) if _fits(option, value, wanted)]
+    return _those(namespace, lambda value: _fits(option, value, wanted))
 
 
 def spaces(namespace: Mapping[str, Any]) -> list[Candidate]:
@@ -76,11 +76,10 @@ def spaces(namespace: Mapping[str, Any]) -> list[Candidate]:
     Args:
         namespace: the notebook's variables.
     """
-    return [
-        _candidate(name, value)
-        for name, value in variables(namespace)
-        if _is_any(value, _SPACE) or (type(value) is dict and value and all(type(key) is str for key in value))
-    ]
+    return _those(
+        namespace,
+        lambda value: _is_any(value, _SPACE) or (_is_filled(value) and all(type(key) is str for key in value)),
+    )
 
 
 def datasets(namespace: Mapping[str, Any]) -> list[Candidate]:
@@ -89,12 +88,12 @@ def datasets(namespace: Mapping[str, Any]) -> list[Candidate]:
     Args:
         namespace: the notebook's variables.
     """
-    return [
-        _candidate(name, value)
-        for name, value in variables(namespace)
-        if _is_any(value, _DATASET)
-        or (type(value) is dict and value and all(_is_any(one, _DATASET) for one in value.values()))
-    ]
+    return _those(
+        namespace,
+        lambda value: (
+            _is_any(value, _DATASET) or (_is_filled(value) and all(_is_any(one, _DATASET) for one in value.values()))
+        ),
+    )
 
 
 def trainables(namespace: Mapping[str, Any]) -> list[Candidate]:
@@ -103,11 +102,7 @@ def trainables(namespace: Mapping[str, Any]) -> list[Candidate]:
     Args:
         namespace: the notebook's variables.
     """
-    return [
-        _candidate(name, value)
-        for name, value in variables(namespace)
-        if _is_any(value, (*_TRAINED, _FUNCTION)) or _is_trainable_class(value)
-    ]
+    return _those(namespace, lambda value: _is_any(value, (*_TRAINED, _FUNCTION)) or _is_trainable_class(value))
 
 
 def experiments(namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +112,15 @@ def experiments(namespace: Mapping[str, Any]) -> dict[str, Any]:
         namespace: the notebook's variables.
     """
     return {name: value for name, value in variables(namespace) if _is_any(value, (("nbtune", "Experiment"),))}
+
+
+def _those(namespace: Mapping[str, Any], fits: Callable[[Any], bool]) -> list[Candidate]:
+    return [_candidate(name, value) for name, value in variables(namespace) if fits(value)]
+
+
+def _is_filled(value: Any) -> bool:
+    """Tell whether a value is a dictionary with entries."""
+    return type(value) is dict and bool(value)
 
 
 def _candidate(name: str, value: Any) -> Candidate:
